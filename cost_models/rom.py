@@ -1,0 +1,154 @@
+"""What a network costs in ROM, on the four size bases, without building an image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.cost_models.device import Device
+from sqhw.cost_models.memory import map_rom
+from sqhw.engine import EngineConfig
+from sqhw.layout import descriptor_words, record_format
+from sqhw.network import Conv, QuantizedNetwork
+from sqhw.stream import channel_order, count_entries
+
+CODEBOOK_WIDTH = 8
+
+
+@dataclass(frozen=True)
+class LayerRom:
+    """ROM content of one layer (unit: bit unless said).
+
+    Parameters
+    ----------
+    name : str
+        The layer.
+    payload : int
+        Non-zero weights times code bits: what papers print.
+    positions : int
+        Gap fields and fillers, or the zero codes of a dense stream.
+    codebook : int
+        Codebook entries times 8.
+    records : int
+        Channel records: entry counts, biases, requantization constants.
+    descriptor : int
+        The layer's row of the layer table.
+    weight_words, param_words : int
+        Words of the weight and of the parameter ROM.
+    """
+
+    name: str
+    payload: int
+    positions: int
+    codebook: int
+    records: int
+    descriptor: int
+    weight_words: int
+    param_words: int
+
+    @property
+    def stream(self) -> int:
+        """Payload, positions and codebook (unit: bit)."""
+        return self.payload + self.positions + self.codebook
+
+
+@dataclass(frozen=True)
+class RomCost:
+    """ROM content of a network.
+
+    Parameters
+    ----------
+    layers : tuple of LayerRom
+        In execution order.
+    memories : tuple of (str, int, int)
+        Name, depth (words) and width (bits) of each ROM image.
+    """
+
+    layers: tuple[LayerRom, ...]
+    memories: tuple[tuple[str, int, int], ...]
+
+    @property
+    def payload(self) -> int:
+        """Non-zeros times code bits (unit: bit)."""
+        return sum(layer.payload for layer in self.layers)
+
+    @property
+    def stream(self) -> int:
+        """Payload, positions and codebooks (unit: bit)."""
+        return sum(layer.stream for layer in self.layers)
+
+    @property
+    def rom(self) -> int:
+        """Everything that is exported, padded to memory words (unit: bit)."""
+        return sum(depth * width for _, depth, width in self.memories)
+
+    def blocks(self, device: Device) -> int:
+        """Return the block RAM primitives that the ROMs occupy on `device`."""
+        return sum(map_rom(depth, width, device).blocks for _, depth, width in self.memories)
+
+    def size(self, basis: str, device: Device) -> int:
+        """Return the size on one of the bases ``payload``, ``stream``, ``rom``, ``blocks``."""
+        if basis == "blocks":
+            return self.blocks(device)
+        return int(getattr(self, basis))
+
+
+def entry_counts(layer: Conv) -> npt.NDArray[np.int64]:
+    """Return the stream entries of every output channel, shape (out_channels,)."""
+    return count_entries(channel_order(layer.weight) != 0, layer.stream.gap_bits)
+
+
+def pool_counts(channels: int, kernel: int) -> npt.NDArray[np.int64]:
+    """Return the cycles of work of every channel of a pooling layer, shape (channels,)."""
+    return np.full(channels, kernel * kernel, dtype=np.int64)
+
+
+def rom_cost(network: QuantizedNetwork, engine: EngineConfig) -> RomCost:
+    """Return the exact ROM content of a network on an engine.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    engine : EngineConfig
+
+    Returns
+    -------
+    RomCost
+        ``rom`` equals the bits of the exported images.
+    """
+    word = engine.word_bits
+    layers = []
+    for layer in network.layers:
+        if isinstance(layer, Conv):
+            counts = entry_counts(layer)
+            form = record_format(counts, layer.bias, layer.multiplier, layer.shift, word)
+            records = form.bits * len(counts)
+            stream = int(counts.sum()) * layer.stream.entry_bits
+            payload = layer.nonzeros * layer.stream.code_bits
+            codebook = CODEBOOK_WIDTH * len(layer.codebook)
+        else:
+            records = stream = payload = codebook = 0
+        layers.append(
+            LayerRom(
+                name=layer.name,
+                payload=payload,
+                positions=stream - payload,
+                codebook=codebook,
+                records=records,
+                descriptor=descriptor_words(engine) * word,
+                weight_words=-(-stream // word),
+                param_words=descriptor_words(engine) - (-records // word),
+            )
+        )
+    return RomCost(
+        tuple(layers),
+        (
+            ("weights", max(1, sum(layer.weight_words for layer in layers)), word),
+            ("params", sum(layer.param_words for layer in layers), word),
+            (
+                "codebook",
+                max(1, sum(layer.codebook for layer in layers) // CODEBOOK_WIDTH),
+                CODEBOOK_WIDTH,
+            ),
+        ),
+    )

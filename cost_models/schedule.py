@@ -1,0 +1,111 @@
+"""The exact cycle schedule of a network on an engine. No tolerance: RTL takes these cycles."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.cost_models.rom import entry_counts, pool_counts
+from sqhw.engine import EngineConfig
+from sqhw.network import Conv, QuantizedNetwork
+from sqhw.placement import place
+from sqhw.timing import Timing
+
+
+@dataclass(frozen=True)
+class LayerCycles:
+    """Cycles of one layer.
+
+    Parameters
+    ----------
+    name : str
+        The layer.
+    tiles : int
+        Tiles of `lanes` positions.
+    entries : int
+        Stream entries of one tile, all channels.
+    run : int
+        Cycles in which entries are issued or waited for.
+    overhead : int
+        Cycles of descriptor, preparation and drain.
+    bound : float
+        Non-zeros (or pooling taps) times output positions over lanes: what no schedule with one
+        weight a cycle can beat.
+    """
+
+    name: str
+    tiles: int
+    entries: int
+    run: int
+    overhead: int
+    bound: float
+
+    @property
+    def cycles(self) -> int:
+        """All cycles of the layer."""
+        return self.run + self.overhead
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Cycles of a network.
+
+    Parameters
+    ----------
+    layers : tuple of LayerCycles
+        In execution order.
+    """
+
+    layers: tuple[LayerCycles, ...]
+
+    @property
+    def cycles(self) -> int:
+        """Cycles from `start` to `done`."""
+        return 1 + sum(layer.cycles for layer in self.layers)
+
+
+def run_cycles(counts: npt.NDArray[np.int64], tiles: int, timing: Timing) -> int:
+    """Return the cycles in which a layer issues its entries.
+
+    Parameters
+    ----------
+    counts : ndarray of int64, shape (channels,)
+        Stream entries of each output channel.
+    tiles : int
+    timing : Timing
+    """
+    slots = np.maximum(counts, timing.min_slot)
+    slots[0] = max(int(counts[0]) + timing.rewind, timing.min_slot)
+    return tiles * int(slots.sum())
+
+
+def schedule(network: QuantizedNetwork, engine: EngineConfig) -> Schedule:
+    """Return the cycles of every layer of a network.
+
+    Raises
+    ------
+    SqhwError
+        If the network does not fit the engine's activation memory.
+    """
+    timing = Timing.of(engine)
+    layers = []
+    for index, tiling in enumerate(place(network, engine)):
+        layer = tiling.layer
+        channels, height, width = tiling.target.shape
+        if isinstance(layer, Conv):
+            counts = entry_counts(layer)
+            work = layer.nonzeros
+        else:
+            counts = pool_counts(channels, layer.kernel)
+            work = int(counts.sum())
+        layers.append(
+            LayerCycles(
+                name=layer.name,
+                tiles=tiling.tiles,
+                entries=int(counts.sum()),
+                run=run_cycles(counts, tiling.tiles, timing),
+                overhead=timing.prepare + timing.drain + (timing.load if index else 0),
+                bound=work * height * width / engine.lanes,
+            )
+        )
+    return Schedule(tuple(layers))

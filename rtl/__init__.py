@@ -1,0 +1,1 @@
+"""The engine in Amaranth, one component a file, and its Verilog."""

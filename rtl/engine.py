@@ -1,0 +1,351 @@
+"""The engine: a sparse vector-scalar stream machine that runs any network its ROMs describe."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sqhw.engine import EngineConfig
+from sqhw.rtl.activation_memory import ActivationMemory
+from sqhw.rtl.field_reader import FieldReader
+from sqhw.rtl.lane_masks import LaneMasks
+from sqhw.rtl.lanes import Lanes
+from sqhw.rtl.parameter_reader import ParameterReader
+from sqhw.rtl.position_walker import PositionWalker
+from sqhw.rtl.requantizer import Requantizer
+from sqhw.rtl.rom import Rom
+from sqhw.rtl.sequencer import Sequencer
+from sqhw.rtl.stream_decoder import StreamDecoder
+from sqhw.timing import ACCUMULATE_CYCLES, REQUANTIZE_CYCLES
+
+
+class Engine(wiring.Component):
+    """Runs one image through the network in the ROMs.
+
+    A frame: `ready` is high, the pixels of an image go in (row by row, channels of a pixel
+    together), `start` is pulsed, `done` is high for one cycle when the last result is in memory,
+    then the results come out (same order). `start` while `ready` is low is ignored.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    depths : dict of str to int
+        Words of the ROMs ``weights``, ``params`` and ``codebook``; their images are
+        ``weights.hex`` and so on.
+
+    Members
+    -------
+    start : In(1)
+    ready, busy, done : Out(1)
+        Pixels and `start` are taken; a network runs; it has ended.
+    cycles : Out(32)
+        Cycles from the one of `start` to the one of `done` of the last run.
+    in_valid, in_data, in_ready
+        Pixels.
+    out_valid, out_data, out_last, out_ready
+        Results.
+    wb_valid, wb_data : Out
+        Every activation as it is written back: layer by layer, tile by tile, channel by channel,
+        lane by lane. For verification.
+    """
+
+    def __init__(self, engine: EngineConfig, depths: dict[str, int]) -> None:
+        self._engine = engine
+        self._depths = depths
+        super().__init__(
+            {
+                "start": In(1),
+                "ready": Out(1),
+                "busy": Out(1),
+                "done": Out(1),
+                "cycles": Out(32),
+                "in_valid": In(1),
+                "in_data": In(8),
+                "in_ready": Out(1),
+                "out_valid": Out(1),
+                "out_data": Out(8),
+                "out_last": Out(1),
+                "out_ready": In(1),
+                "wb_valid": Out(1),
+                "wb_data": Out(8),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Connect the stages; the cycle numbers count from the issue of an entry."""
+        m = Module()
+        engine = self._engine
+        roms = {
+            name: Rom(width, self._depths[name], bits, f"{name}.hex")
+            for name, width, bits in (
+                ("weights", engine.word_bits, engine.weight_addr_bits),
+                ("params", engine.word_bits, engine.param_addr_bits),
+                ("codebook", 8, engine.codebook_addr_bits),
+            )
+        }
+        m.submodules.weights = weight_rom = roms["weights"]
+        m.submodules.params = param_rom = roms["params"]
+        m.submodules.codebook = codebook = roms["codebook"]
+        m.submodules.parameters = parameters = ParameterReader(engine)
+        m.submodules.sequencer = seq = Sequencer(engine)
+        m.submodules.entries = entries = FieldReader(engine.word_bits, engine.weight_addr_bits)
+        m.submodules.decoder = decoder = StreamDecoder(engine)
+        m.submodules.taps = taps = PositionWalker(engine)
+        m.submodules.masks = masks = LaneMasks(engine)
+        m.submodules.memory = memory = ActivationMemory(engine)
+        m.submodules.lanes = lanes = Lanes(engine)
+        m.submodules.requantizer = requantizer = Requantizer(engine)
+        m.submodules.places = places = PositionWalker(engine)
+        layer, record = parameters.descriptor, parameters.record
+
+        m.d.comb += [
+            weight_rom.addr.eq(entries.rom_addr),
+            entries.rom_data.eq(weight_rom.data),
+            param_rom.addr.eq(parameters.rom_addr),
+            parameters.rom_data.eq(param_rom.data),
+            # control
+            seq.start.eq(self.start),
+            self.ready.eq(seq.idle),
+            self.busy.eq(seq.busy),
+            self.done.eq(seq.done),
+            self.cycles.eq(seq.cycles),
+            parameters.load.eq(seq.load),
+            parameters.layer.eq(seq.layer),
+            parameters.fetch.eq(seq.fetch),
+            parameters.rewind.eq(seq.fetch_first),
+            seq.count.eq(record.count),
+            seq.last_layer.eq(layer.last),
+            seq.last_tile.eq(layer.last_tile),
+            seq.last_channel.eq(layer.last_channel),
+        ]
+
+        # Cycle 0: an entry is issued. The last one of a tile sends the reader back.
+        m.d.comb += [
+            entries.jump.eq(seq.rewind),
+            entries.jump_addr.eq(layer.weight_addr),
+            entries.take.eq(seq.issue),
+            entries.width.eq(layer.entry_bits),
+            decoder.gap_bits.eq(layer.gap_bits),
+            decoder.code_bits.eq(layer.entry_bits - layer.gap_bits),
+            decoder.channels.eq(layer.in_channels),
+            decoder.pool.eq(layer.pool),
+            decoder.issue.eq(seq.issue),
+            decoder.first.eq(seq.first),
+            decoder.channel.eq(seq.channel),
+            decoder.entry.eq(entries.window),
+        ]
+
+        def after(signal, cycles, name):  # type: ignore[no-untyped-def]
+            """Return `signal` delayed by so many cycles."""
+            for cycle in range(cycles):
+                late = Signal.like(signal, name=f"{name}_{cycle + 1}")
+                m.d.sync += late.eq(signal)
+                signal = late
+            return signal
+
+        new_tile = after(seq.new_tile, StreamDecoder.LATENCY, "new_tile")
+        last = after(seq.last, StreamDecoder.LATENCY, "last")
+
+        # Cycle 2: kernel tap, tile, codebook.
+        tile_row = Signal(engine.row_bits)
+        offset = Signal(engine.row_bits)
+        this_tile = Signal(engine.row_bits)
+        m.d.comb += [
+            this_tile.eq(tile_row + Mux(new_tile, layer.in_channels, 0)),
+            codebook.addr.eq(layer.codebook_addr + decoder.code),
+            masks.advance.eq(new_tile),
+            masks.clear.eq(seq.prepare),
+            masks.fill.eq(seq.fill),
+        ]
+        m.d.sync += [
+            tile_row.eq(Mux(seq.prepare, 0, this_tile)),
+            offset.eq(Mux(seq.output, seq.channel, this_tile + decoder.location)),
+        ]
+        read_map = taps.map
+        with m.If(seq.output):
+            m.d.comb += [
+                self._map_of(read_map, layer, "out"),
+                taps.last_x.eq(layer.out_last_x),
+                taps.first_x.eq(0),
+                taps.first_phase_x.eq(0),
+                taps.start.row.eq(layer.out_base),
+                taps.start.line_row.eq(layer.out_base),
+                taps.load.eq(seq.output_first),
+                taps.step.eq(seq.output_step),
+            ]
+        with m.Else():
+            m.d.comb += [
+                self._map_of(read_map, layer, "in"),
+                taps.last_x.eq(layer.last_dx),
+                taps.first_x.eq(layer.start_dx),
+                taps.first_phase_x.eq(layer.start_phase_x),
+                taps.start.x.eq(layer.start_dx),
+                taps.start.y.eq(layer.start_dy),
+                taps.start.phase_x.eq(layer.start_phase_x),
+                taps.start.phase_y.eq(layer.start_phase_y),
+                taps.start.row.eq(layer.start_row),
+                taps.start.lane.eq(layer.start_lane),
+                taps.start.line_row.eq(layer.start_row),
+                taps.start.line_lane.eq(layer.start_lane),
+                taps.load.eq(decoder.valid & decoder.start),
+                taps.step.eq(decoder.valid & decoder.step),
+            ]
+
+        # Cycle 3: row and masks. Cycle 4: bank addresses.
+        row, lane = Signal(engine.row_bits), Signal(engine.lane_bits)
+        m.d.sync += [row.eq(taps.point.row + offset), lane.eq(taps.point.lane)]
+        m.d.comb += [
+            masks.last_x.eq(layer.in_last_x),
+            masks.last_y.eq(layer.in_last_y),
+            masks.split.eq(layer.in_split),
+            masks.pitch_last_x.eq(layer.pitch_last_x),
+            masks.tile_dx.eq(layer.tile_dx),
+            masks.tile_dy.eq(layer.tile_dy),
+            masks.dx.eq(taps.point.x),
+            masks.dy.eq(taps.point.y),
+            memory.row.eq(row),
+            memory.lane.eq(lane),
+            memory.channels.eq(Mux(seq.output, layer.out_channels, layer.in_channels)),
+        ]
+
+        # Cycle 5: the vector. Cycles 6 and 7: multiply and accumulate; the weight is 1 in
+        # pooling and 0 in a filler.
+        weight = Signal(signed(8))
+        carries = after(decoder.weight, 1, "carries")
+        m.d.sync += weight.eq(Mux(layer.pool, 1, Mux(carries, codebook.data, 0)))
+        m.d.comb += [
+            lanes.vector.eq(memory.vector),
+            lanes.inside.eq(after(masks.inside, 1, "inside")),
+            lanes.in_signed.eq(layer.in_signed),
+            lanes.pool.eq(layer.pool),
+            lanes.weight.eq(after(weight, 2, "weight")),
+            lanes.valid.eq(after(decoder.valid, 3, "valid")),
+            lanes.first.eq(after(decoder.start, 3, "first")),
+        ]
+
+        # Cycle 8: the accumulators go to the requantizer, with the constants of their channel.
+        # They were set aside when the next channel took the record.
+        constants = Signal.like(record)
+        with m.If(seq.take):
+            m.d.sync += constants.eq(record)
+        held = Signal.like(record)
+        with m.If(seq.take):
+            m.d.sync += held.eq(constants)
+        finished = after(last, ACCUMULATE_CYCLES - StreamDecoder.LATENCY, "finished")
+        m.d.comb += [
+            requantizer.load.eq(finished),
+            requantizer.acc.eq(lanes.acc),
+            requantizer.bias.eq(held.bias),
+            requantizer.multiplier.eq(held.multiplier),
+            requantizer.shift.eq(held.shift),
+            requantizer.clamp_lo.eq(layer.clamp_lo),
+            requantizer.clamp_hi.eq(layer.clamp_hi),
+        ]
+        self._write_back(m, seq, layer, memory, requantizer, places, finished)
+        self._output(m, seq, layer, memory, taps)
+        return m
+
+    @staticmethod
+    def _map_of(plane, layer, side: str):  # type: ignore[no-untyped-def]
+        """Return the assignments that give a walker the layer's input or output map."""
+        return [
+            getattr(plane, field).eq(getattr(layer, f"{side}_{field}"))
+            for field in ("channels", "split", "phase_rows", "pitch_rows", "pitch_lane")
+        ]
+
+    def _write_back(self, m, seq, layer, memory, requantizer, places, finished) -> None:  # type: ignore[no-untyped-def]
+        """Write results, and before a run the pixels, to their places."""
+        engine = self._engine
+        tile_start = Signal.like(places.point)
+        channel = Signal(engine.row_bits)
+        element = Signal(range(engine.lanes))
+        active = Signal()
+        first_element = Signal()
+        pipe = Signal(REQUANTIZE_CYCLES - 1)
+        m.d.sync += pipe.eq(Cat(finished, pipe))
+        # `first_element` is high in the cycle before element 0 comes out of the requantizer.
+        m.d.comb += [first_element.eq(pipe[-1]), places.start.eq(tile_start)]
+        last_element = Signal()
+        m.d.comb += last_element.eq(element == engine.lanes - 1)
+
+        load_pixel = Signal()
+        m.d.comb += [
+            self.in_ready.eq(seq.idle & ~self.start),
+            load_pixel.eq(self.in_valid & self.in_ready),
+        ]
+        with m.If(seq.idle):
+            m.d.comb += [
+                self._map_of(places.map, layer, "in"),
+                places.last_x.eq(layer.in_last_x),
+                memory.write_data.eq(self.in_data),
+                memory.write_en.eq(load_pixel),
+            ]
+            with m.If(load_pixel):
+                m.d.sync += channel.eq(channel + 1)
+                with m.If(channel + 1 == layer.in_channels):
+                    m.d.comb += places.step.eq(1)
+                    m.d.sync += channel.eq(0)
+                    with m.If(
+                        (places.point.x == layer.in_last_x) & (places.point.y == layer.in_last_y)
+                    ):
+                        m.d.comb += places.load.eq(1)
+        with m.Else():
+            inside = Signal()
+            m.d.comb += [
+                self._map_of(places.map, layer, "out"),
+                places.last_x.eq(layer.pitch_last_x),
+                inside.eq(
+                    (places.point.x <= layer.out_last_x) & (places.point.y <= layer.out_last_y)
+                ),
+                memory.write_data.eq(requantizer.y),
+                memory.write_en.eq(active & inside),
+                self.wb_valid.eq(active & inside),
+                self.wb_data.eq(requantizer.y),
+                places.step.eq(active),
+            ]
+            with m.If(first_element):
+                m.d.sync += [active.eq(1), element.eq(0)]
+            with m.Elif(active):
+                m.d.sync += element.eq(element + 1)
+                with m.If(last_element):
+                    m.d.sync += active.eq(0)
+            with m.If(active & last_element):
+                # The next channel walks over the same tile, the next tile goes on from here.
+                m.d.sync += channel.eq(channel + 1)
+                with m.If(channel == layer.last_channel):
+                    m.d.sync += [channel.eq(0), tile_start.eq(places.next)]
+                with m.Else():
+                    m.d.comb += places.load.eq(1)
+        # The walker and its first place begin anew for each frame and each layer.
+        with m.If(seq.frame):
+            m.d.comb += [places.start.eq(0), places.load.eq(1)]
+            m.d.sync += [tile_start.eq(0), channel.eq(0)]
+        with m.If(seq.prepare):
+            m.d.comb += [
+                places.start.eq(0),
+                places.start.row.eq(layer.out_base),
+                places.start.line_row.eq(layer.out_base),
+                places.load.eq(1),
+            ]
+            m.d.sync += [
+                tile_start.eq(0),
+                tile_start.row.eq(layer.out_base),
+                tile_start.line_row.eq(layer.out_base),
+                channel.eq(0),
+                active.eq(0),
+            ]
+        m.d.comb += [
+            memory.write_row.eq(places.point.row + channel),
+            memory.write_lane.eq(places.point.lane),
+        ]
+
+    def _output(self, m, seq, layer, memory, taps) -> None:  # type: ignore[no-untyped-def]
+        """Hand out the results, one every few cycles."""
+        m.d.comb += [
+            seq.out_ready.eq(self.out_ready),
+            self.out_valid.eq(seq.out_valid),
+            self.out_last.eq(seq.out_last),
+            self.out_data.eq(memory.vector[0]),
+            seq.end_of_map.eq(
+                (taps.point.x == layer.out_last_x) & (taps.point.y == layer.out_last_y)
+            ),
+        ]

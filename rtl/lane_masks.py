@@ -1,0 +1,104 @@
+"""Tells for every lane whether the input position it reads lies inside the map."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sqhw.engine import EngineConfig
+
+
+class LaneMasks(wiring.Component):
+    """Keeps the output coordinates of every lane and compares the input coordinates.
+
+    Lane `i` computes output position ``(x_i, y_i)`` and reads input position
+    ``(stride * x_i + dx, stride * y_i + dy)``; outside of the map the input is padding.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+
+    Members
+    -------
+    last_x, last_y, split : In
+        Input map: largest coordinates; split into phases, which means stride 2.
+    pitch_last_x, tile_dx, tile_dy : In
+        Pitch of the positions - 1, and what a tile advances: ``lanes % pitch``,
+        ``lanes // pitch``.
+    clear, fill : In(1)
+        Begin a layer: `clear` for one cycle, then `fill` for `lanes` cycles.
+    advance : In(1)
+        Go to the next tile.
+    dx, dy : In(signed)
+        Offset of the kernel tap.
+    inside : Out(lanes)
+        One bit a lane, one cycle after `dx` and `dy`.
+    """
+
+    LATENCY = 1
+
+    def __init__(self, engine: EngineConfig) -> None:
+        self._engine = engine
+        dim = engine.dim_bits
+        super().__init__(
+            {
+                "last_x": In(dim),
+                "last_y": In(dim),
+                "split": In(1),
+                "pitch_last_x": In(dim),
+                "tile_dx": In(dim),
+                "tile_dy": In(engine.lane_bits + 1),
+                "clear": In(1),
+                "fill": In(1),
+                "advance": In(1),
+                "dx": In(signed(dim + 1)),
+                "dy": In(signed(dim + 1)),
+                "inside": Out(engine.lanes),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build coordinates and comparators."""
+        m = Module()
+        dim, lanes = self._engine.dim_bits, self._engine.lanes
+        xs = [Signal(dim, name=f"x_{lane}") for lane in range(lanes)]
+        ys = [Signal(dim, name=f"y_{lane}") for lane in range(lanes)]
+
+        # At the start of a layer the coordinates of positions 0, 1, 2... are shifted in.
+        fill_x, fill_y = Signal(dim), Signal(dim)
+        with m.If(self.clear):
+            m.d.sync += [fill_x.eq(0), fill_y.eq(0)]
+        with m.Elif(self.fill):
+            with m.If(fill_x == self.pitch_last_x):
+                m.d.sync += [fill_x.eq(0), fill_y.eq(fill_y + 1)]
+            with m.Else():
+                m.d.sync += fill_x.eq(fill_x + 1)
+
+        inside = []
+        for lane, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            far = Signal(dim + 1, name=f"far_{lane}")
+            over = Signal(name=f"over_{lane}")
+            m.d.comb += [
+                far.eq(x + self.tile_dx),
+                over.eq(far > self.pitch_last_x),
+            ]
+            with m.If(self.fill):
+                last = lane == lanes - 1
+                m.d.sync += [
+                    x.eq(fill_x if last else xs[lane + 1]),
+                    y.eq(fill_y if last else ys[lane + 1]),
+                ]
+            with m.Elif(self.advance):
+                m.d.sync += [
+                    x.eq(Mux(over, far - self.pitch_last_x - 1, far)),
+                    y.eq(y + self.tile_dy + over),
+                ]
+            # Two bits more than a coordinate: a negative one becomes a large unsigned one.
+            read_x = Signal(unsigned(dim + 2), name=f"read_x_{lane}")
+            read_y = Signal(unsigned(dim + 2), name=f"read_y_{lane}")
+            m.d.comb += [
+                read_x.eq(Mux(self.split, x << 1, x) + self.dx),
+                read_y.eq(Mux(self.split, y << 1, y) + self.dy),
+            ]
+            inside.append((read_x <= self.last_x) & (read_y <= self.last_y))
+        m.d.sync += self.inside.eq(Cat(inside))
+        return m

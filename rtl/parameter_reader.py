@@ -1,0 +1,155 @@
+"""Reads layer descriptors and channel records from the parameter ROM."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from sqhw.engine import EngineConfig
+from sqhw.layout import (
+    COUNT_BITS,
+    RECORD_FIELDS,
+    SHIFT_BITS,
+    descriptor_fields,
+    descriptor_words,
+)
+from sqhw.rtl.field_reader import FieldReader
+
+
+def descriptor_layout(engine: EngineConfig) -> data.StructLayout:
+    """Return the layer descriptor as an Amaranth layout; two's complement where it is signed."""
+    negative = {"start_dx", "start_dy", "last_dx", "clamp_lo"}
+    return data.StructLayout(
+        {
+            name: signed(width) if name in negative else width
+            for name, width in descriptor_fields(engine)
+        }
+    )
+
+
+def record_layout(engine: EngineConfig) -> data.StructLayout:
+    """Return a decoded channel record."""
+    return data.StructLayout(
+        {
+            "count": COUNT_BITS,
+            "bias": signed(engine.acc_bits),
+            "multiplier": engine.mult_bits,
+            "shift": SHIFT_BITS,
+        }
+    )
+
+
+class ParameterReader(wiring.Component):
+    """Loads a descriptor, then hands out the layer's channel records one by one.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+
+    Members
+    -------
+    load : In(1)
+        Read the descriptor of layer number `layer`; `descriptor` is whole ``Timing.load`` later.
+    layer : In(8)
+    fetch, rewind : In(1)
+        Read the next record, or with `rewind` the layer's first; `record` is there
+        ``FETCH_CYCLES`` later and stays until the next `fetch`.
+    descriptor, record : Out
+    rom_addr, rom_data
+        To the parameter ROM.
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        self._engine = engine
+        super().__init__(
+            {
+                "load": In(1),
+                "layer": In(8),
+                "fetch": In(1),
+                "rewind": In(1),
+                "descriptor": Out(descriptor_layout(engine)),
+                "record": Out(record_layout(engine)),
+                "rom_addr": Out(engine.param_addr_bits),
+                "rom_data": In(engine.word_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the reader."""
+        m = Module()
+        engine, layer = self._engine, self.descriptor
+        words, word = descriptor_words(engine), engine.word_bits
+        m.submodules.reader = reader = FieldReader(word, engine.param_addr_bits)
+        m.d.comb += [self.rom_addr.eq(reader.rom_addr), reader.rom_data.eq(self.rom_data)]
+
+        table = Signal(words * word)
+        m.d.comb += layer.as_value().eq(table)
+
+        step = Signal(range(max(words, len(RECORD_FIELDS))))
+        bias_lo = Signal(word)
+        field = Signal(word)
+        mask = Signal(word)
+        m.d.comb += [mask.eq((1 << reader.width) - 1), field.eq(reader.window & mask)]
+
+        with m.FSM():
+            with m.State("READY"):
+                m.d.sync += step.eq(0)
+                with m.If(self.load):
+                    m.d.comb += [
+                        reader.jump.eq(1),
+                        reader.jump_addr.eq(self.layer * words),
+                    ]
+                    m.next = "LOAD-JUMP"
+                with m.Elif(self.fetch):
+                    m.d.comb += [
+                        reader.jump.eq(self.rewind),
+                        reader.jump_addr.eq(layer.param_addr),
+                    ]
+                    m.next = "FETCH-JUMP"
+            with m.State("LOAD-JUMP"):
+                m.next = "LOAD"
+            with m.State("LOAD"):
+                m.d.comb += [reader.take.eq(1), reader.width.eq(word)]
+                m.d.sync += [table.eq(Cat(table[word:], reader.window)), step.eq(step + 1)]
+                with m.If(step == words - 1):
+                    m.next = "READY"
+            with m.State("FETCH-JUMP"):
+                m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.comb += reader.take.eq(1)
+                m.d.sync += step.eq(step + 1)
+                with m.Switch(step):
+                    with m.Case(RECORD_FIELDS.index("count")):
+                        m.d.comb += reader.width.eq(layer.count_width)
+                        m.d.sync += self.record.count.eq(field + layer.count_base)
+                    with m.Case(RECORD_FIELDS.index("bias_lo")):
+                        m.d.comb += reader.width.eq(layer.bias_lo_width)
+                        m.d.sync += bias_lo.eq(field)
+                    with m.Case(RECORD_FIELDS.index("bias_hi")):
+                        m.d.comb += reader.width.eq(layer.bias_hi_width)
+                        m.d.sync += self.record.bias.eq(self._bias(m, bias_lo, field))
+                    with m.Case(RECORD_FIELDS.index("multiplier")):
+                        m.d.comb += reader.width.eq(layer.multiplier_width)
+                        m.d.sync += self.record.multiplier.eq(field + layer.multiplier_base)
+                    with m.Case(RECORD_FIELDS.index("shift")):
+                        m.d.comb += reader.width.eq(layer.shift_width)
+                        m.d.sync += self.record.shift.eq(field + layer.shift_base)
+                        m.next = "READY"
+        return m
+
+    def _bias(self, m: Module, low: Signal, high: Signal) -> Signal:
+        """Return the bias: both parts, sign-extended from the top bit of the stored width."""
+        layer, word = self.descriptor, self._engine.word_bits
+        stored = Signal(2 * word)
+        sign, extension = Signal(2 * word), Signal(2 * word)
+        bits = Signal(range(2 * word + 1))
+        m.d.comb += [
+            stored.eq(Cat(low, high)),
+            bits.eq(layer.bias_lo_width + layer.bias_hi_width),
+            # one hot, the top bit of the stored width
+            sign.eq(Mux(bits == 0, 0, (1 << bits) >> 1)),
+            # (stored ^ sign) - sign extends a two's complement number of any width
+            extension.eq((stored ^ sign) - sign),
+        ]
+        bias = Signal(signed(self._engine.acc_bits))
+        m.d.comb += bias.eq(extension.as_signed() << layer.bias_shift)
+        return bias

@@ -1,0 +1,149 @@
+"""Walks over the positions of a feature map and gives the bank row and bank of each."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from sqhw.engine import EngineConfig
+
+
+def map_layout(engine: EngineConfig) -> data.StructLayout:
+    """Return how a map lies in the banks, as the walker needs it.
+
+    ``channels``: rows of one vector of positions; ``split``: stored as four phases;
+    ``phase_rows``: rows of a phase; ``pitch_rows``, ``pitch_lane``: the pitch as
+    ``(pitch // lanes) * channels`` and ``pitch % lanes``.
+    """
+    return data.StructLayout(
+        {
+            "channels": engine.row_bits,
+            "split": 1,
+            "phase_rows": engine.row_bits,
+            "pitch_rows": engine.row_bits,
+            "pitch_lane": engine.lane_bits,
+        }
+    )
+
+
+def point_layout(engine: EngineConfig) -> data.StructLayout:
+    """Return a walker's state: coordinates, phase, and place in the banks.
+
+    ``x``, ``y`` are in the map (``y`` counts on past the last tile); ``row``, ``lane`` are the
+    place of the position, ``line_row``, ``line_lane`` that of the first position of its line.
+    """
+    return data.StructLayout(
+        {
+            "x": signed(engine.dim_bits + 1),
+            "y": signed(engine.dim_bits + engine.lane_bits + 1),
+            "phase_x": 1,
+            "phase_y": 1,
+            "row": engine.row_bits,
+            "lane": engine.lane_bits,
+            "line_row": engine.row_bits,
+            "line_lane": engine.lane_bits,
+        }
+    )
+
+
+class PositionWalker(wiring.Component):
+    """Steps along a line of positions and on to the next line.
+
+    Rows are modulo the bank depth, so a walk may begin above or left of the map.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+
+    Members
+    -------
+    map : In(map_layout)
+        The map that is walked over.
+    first_x, last_x : In(signed)
+        The `x` at which a line begins and the one after which the next begins.
+    first_phase_x : In(1)
+        The phase in which a line begins.
+    start : In(point_layout)
+    load : In(1)
+        Go to `start`.
+    step : In(1)
+        Go to the next position. Ignored in the cycle of `load`.
+    point : Out(point_layout)
+        Where the walker is; one cycle after `load` or `step`.
+    next : Out(point_layout)
+        Where a step would lead.
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        point = point_layout(engine)
+        super().__init__(
+            {
+                "map": In(map_layout(engine)),
+                "first_x": In(signed(engine.dim_bits + 1)),
+                "last_x": In(signed(engine.dim_bits + 1)),
+                "first_phase_x": In(1),
+                "start": In(point),
+                "load": In(1),
+                "step": In(1),
+                "point": Out(point),
+                "next": Out(point),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the walker."""
+        m = Module()
+        here, there, plane = self.point, self.next, self.map
+
+        def advance(row, lane, rows, lanes, extra):  # type: ignore[no-untyped-def]
+            """Move a place by `lanes` positions plus `rows` and `extra` rows."""
+            wide = Signal(len(lane) + 1)
+            m.d.comb += wide.eq(lane + lanes)
+            carry = wide[-1]
+            return (row + rows + extra + Mux(carry, plane.channels, 0))[: len(row)], wide[:-1]
+
+        # In a split map a step along the line goes to the odd phase and back to the next
+        # position of the even one; a step to the next line does the same two phases apart.
+        split_x = Signal(signed(len(here.row) + 1))
+        split_y = Signal(signed(len(here.row) + 2))
+        forward_x, forward_y = Signal(), Signal()
+        m.d.comb += [
+            forward_x.eq(~plane.split | here.phase_x),
+            forward_y.eq(~plane.split | here.phase_y),
+        ]
+        with m.If(plane.split):
+            m.d.comb += [
+                split_x.eq(Mux(here.phase_x, -plane.phase_rows, plane.phase_rows)),
+                split_y.eq(Mux(here.phase_y, -plane.phase_rows, plane.phase_rows) << 1),
+            ]
+        along_row, along_lane = advance(here.row, here.lane, 0, forward_x, split_x)
+        line_row, line_lane = advance(
+            here.line_row,
+            here.line_lane,
+            Mux(forward_y, plane.pitch_rows, 0),
+            Mux(forward_y, plane.pitch_lane, 0),
+            split_y,
+        )
+        m.d.comb += there.eq(here)
+        with m.If(here.x == self.last_x):
+            m.d.comb += [
+                there.x.eq(self.first_x),
+                there.y.eq(here.y + 1),
+                there.phase_x.eq(self.first_phase_x),
+                there.phase_y.eq(here.phase_y ^ plane.split),
+                there.row.eq(line_row),
+                there.lane.eq(line_lane),
+                there.line_row.eq(line_row),
+                there.line_lane.eq(line_lane),
+            ]
+        with m.Else():
+            m.d.comb += [
+                there.x.eq(here.x + 1),
+                there.phase_x.eq(here.phase_x ^ plane.split),
+                there.row.eq(along_row),
+                there.lane.eq(along_lane),
+            ]
+        with m.If(self.load):
+            m.d.sync += here.eq(self.start)
+        with m.Elif(self.step):
+            m.d.sync += here.eq(there)
+        return m

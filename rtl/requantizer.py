@@ -1,0 +1,111 @@
+"""The serial requantizer: from the lanes' accumulators to bytes, one lane a cycle."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.data import ArrayLayout
+from amaranth.lib.wiring import In, Out
+
+from sqhw.engine import EngineConfig
+from sqhw.layout import SHIFT_BITS
+from sqhw.timing import REQUANTIZE_CYCLES
+
+
+class Requantizer(wiring.Component):
+    """``y = clamp(((acc + bias) * multiplier + 2**(shift - 1)) >> shift, lo, hi)``.
+
+    The vector is taken over when loaded, so the lanes go on; its elements come out in lane
+    order. The multiplication is made of adders and uses no DSP block.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+
+    Members
+    -------
+    load : In(1)
+        Take `acc` and the constants; not again within the next ``lanes - 1`` cycles.
+    acc : In(ArrayLayout(signed(acc_bits), lanes))
+    bias, multiplier, shift : In
+        Constants of the channel.
+    clamp_lo, clamp_hi : In
+        -128..0 and 0..255; stable while the layer runs.
+    y : Out(8)
+        Element 0 is there `LATENCY` after `load`, the others follow.
+    """
+
+    LATENCY = REQUANTIZE_CYCLES
+    CHUNK = 4
+
+    def __init__(self, engine: EngineConfig) -> None:
+        self._engine = engine
+        super().__init__(
+            {
+                "load": In(1),
+                "acc": In(ArrayLayout(signed(engine.acc_bits), engine.lanes)),
+                "bias": In(signed(engine.acc_bits)),
+                "multiplier": In(engine.mult_bits),
+                "shift": In(SHIFT_BITS),
+                "clamp_lo": In(signed(8)),
+                "clamp_hi": In(8),
+                "y": Out(8),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the shift register and the pipeline behind it."""
+        m = Module()
+        acc_bits, mult_bits, lanes = (
+            self._engine.acc_bits,
+            self._engine.mult_bits,
+            self._engine.lanes,
+        )
+        # Cycle 1: the vector moves down one lane a cycle; element 0 is the head.
+        queue = [Signal(signed(acc_bits), name=f"queue_{lane}") for lane in range(lanes)]
+        bias = Signal(signed(acc_bits))
+        multiplier = [Signal(mult_bits, name=f"multiplier_{stage}") for stage in range(2)]
+        shift = [Signal(SHIFT_BITS, name=f"shift_{stage}") for stage in range(4)]
+        with m.If(self.load):
+            m.d.sync += [element.eq(self.acc[lane]) for lane, element in enumerate(queue)]
+            m.d.sync += [
+                bias.eq(self.bias),
+                multiplier[0].eq(self.multiplier),
+                shift[0].eq(self.shift),
+            ]
+        with m.Else():
+            m.d.sync += [queue[lane].eq(queue[lane + 1]) for lane in range(lanes - 1)]
+
+        # Cycle 2: bias. The constants travel along, the next vector may come.
+        total = Signal(signed(acc_bits))
+        m.d.sync += [
+            total.eq(queue[0] + bias),
+            multiplier[1].eq(multiplier[0]),
+        ]
+        m.d.sync += [shift[stage + 1].eq(shift[stage]) for stage in range(3)]
+
+        # Cycles 3 and 4: partial products by four bits of the multiplier, then their sum.
+        parts = []
+        for low in range(0, mult_bits, self.CHUNK):
+            bits = min(self.CHUNK, mult_bits - low)
+            part = Signal(signed(acc_bits + bits), name=f"part_{low}")
+            terms = [Mux(multiplier[1][low + bit], total << bit, 0) for bit in range(bits)]
+            m.d.sync += part.eq(sum(terms[1:], terms[0]))
+            parts.append(part << low)
+        product = Signal(signed(acc_bits + mult_bits))
+        m.d.sync += product.eq(sum(parts[1:], parts[0]))
+
+        # Cycle 5: shift, keeping one bit below the result for the rounding.
+        doubled = Signal(signed(acc_bits + mult_bits + 1))
+        m.d.sync += doubled.eq((product << 1) >> shift[3])
+
+        # Cycle 6: round half up; what leaves 10 bits is clamped anyway.
+        rounded = Signal(signed(acc_bits + mult_bits + 1))
+        m.d.sync += rounded.eq((doubled + 1) >> 1)
+
+        # Cycle 7: clamp.
+        with m.If(rounded < self.clamp_lo):
+            m.d.sync += self.y.eq(self.clamp_lo)
+        with m.Elif(rounded > self.clamp_hi):
+            m.d.sync += self.y.eq(self.clamp_hi)
+        with m.Else():
+            m.d.sync += self.y.eq(rounded)
+        return m

@@ -1,0 +1,211 @@
+"""The control of the engine: frames, layers, tiles, channels and entries."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sqhw.engine import EngineConfig
+from sqhw.layout import COUNT_BITS
+from sqhw.timing import Timing
+
+
+class Sequencer(wiring.Component):
+    """Issues the entries of all channels of all tiles of all layers, one a cycle.
+
+    Each channel has a slot of ``max(count, min_slot)`` cycles whose last cycle issues its last
+    entry, so that requantizer and record reader always have time enough and nothing ever stalls.
+    The first slot of a tile is at least ``count + rewind`` long. `sqhw.timing` has the numbers.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+
+    Members
+    -------
+    start : In(1)
+    idle, busy, done : Out(1)
+    cycles : Out(32)
+        Cycles from `start` to `done`.
+    frame : Out(1)
+        The cycle before `idle`: pixels are about to come.
+    load, layer : Out
+        Read the descriptor of a layer.
+    prepare, fill : Out(1)
+        The first cycle of a layer; then `lanes` cycles.
+    fetch, fetch_first, take : Out(1)
+        Read the next record or the first one; the record at hand is that of the next slot.
+    count, last_layer, last_tile, last_channel : In
+        From the record and the descriptor.
+    issue, first, last, new_tile : Out(1)
+        An entry; the first or last of its channel; the first of a tile that is not the first.
+    rewind : Out(1)
+        Back to the first entry of the layer.
+    channel : Out
+        Output channel of the entry, or of the result that goes out.
+    output, output_first, output_step : Out(1)
+        Results go out; go to the first position; go to the next position.
+    end_of_map : In(1)
+        The position is the last.
+    out_valid, out_last, out_ready
+        Handshake of the results.
+    """
+
+    #: From a new position or channel to the byte: offset, row, bank.
+    OUTPUT_CYCLES = 4
+
+    def __init__(self, engine: EngineConfig) -> None:
+        self._engine = engine
+        super().__init__(
+            {
+                "start": In(1),
+                "idle": Out(1),
+                "busy": Out(1),
+                "done": Out(1),
+                "cycles": Out(32),
+                "frame": Out(1),
+                "load": Out(1),
+                "layer": Out(8),
+                "prepare": Out(1),
+                "fill": Out(1),
+                "fetch": Out(1),
+                "fetch_first": Out(1),
+                "take": Out(1),
+                "count": In(COUNT_BITS),
+                "last_layer": In(1),
+                "last_tile": In(engine.row_bits),
+                "last_channel": In(engine.row_bits),
+                "issue": Out(1),
+                "first": Out(1),
+                "last": Out(1),
+                "new_tile": Out(1),
+                "rewind": Out(1),
+                "channel": Out(engine.row_bits),
+                "output": Out(1),
+                "output_first": Out(1),
+                "output_step": Out(1),
+                "end_of_map": In(1),
+                "out_valid": Out(1),
+                "out_last": Out(1),
+                "out_ready": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the state machine."""
+        m = Module()
+        engine, timing = self._engine, Timing.of(self._engine)
+        timer = Signal(range(max(timing.load, timing.prepare, timing.drain) + 1))
+        wait = Signal(range(timing.min_slot + 1))
+        left = Signal(COUNT_BITS)
+        tile = Signal(engine.row_bits)
+        next_channel = Signal(engine.row_bits)
+        fresh = Signal()
+        end_of_tile, end_of_layer = Signal(), Signal()
+        m.d.comb += [
+            end_of_tile.eq(self.channel == self.last_channel),
+            end_of_layer.eq(end_of_tile & (tile == self.last_tile)),
+            next_channel.eq(Mux(end_of_tile, 0, self.channel + 1)),
+        ]
+        m.d.sync += timer.eq(timer + 1)
+
+        def go(state: str) -> None:
+            """Go to a state and count its cycles from 0."""
+            m.next = state
+            m.d.sync += timer.eq(0)
+
+        def open_slot(channel, first_of_tile) -> None:  # type: ignore[no-untyped-def]
+            """Begin the slot of `channel` in the next cycle, with the record at hand."""
+            pause = Mux(first_of_tile, timing.rewind, 0)
+            short = self.count < timing.min_slot
+            m.d.comb += [
+                self.take.eq(1),
+                self.fetch.eq(1),
+                self.fetch_first.eq(channel == self.last_channel),
+            ]
+            rest = Signal(range(timing.min_slot + 1))
+            m.d.comb += rest.eq(timing.min_slot - self.count)
+            m.d.sync += [
+                self.channel.eq(channel),
+                left.eq(self.count),
+                wait.eq(Mux(short & (rest > pause), rest, pause)),
+                fresh.eq(1),
+            ]
+
+        m.d.sync += self.cycles.eq(self.cycles + self.busy)
+        with m.FSM():
+            with m.State("BOOT"):
+                m.d.sync += self.layer.eq(0)
+                go("LOAD-FIRST")
+            with m.State("LOAD-FIRST"):
+                m.d.comb += self.load.eq(timer == 0)
+                with m.If(timer == timing.load - 1):
+                    m.d.comb += self.frame.eq(1)
+                    m.next = "IDLE"
+            with m.State("IDLE"):
+                m.d.comb += self.idle.eq(1)
+                with m.If(self.start):
+                    m.d.sync += [self.busy.eq(1), self.cycles.eq(1)]
+                    go("PREPARE")
+            with m.State("LOAD"):
+                m.d.comb += self.load.eq(timer == 0)
+                with m.If(timer == timing.load - 1):
+                    go("PREPARE")
+            with m.State("PREPARE"):
+                begin = timer == 0
+                m.d.comb += [
+                    self.prepare.eq(begin),
+                    self.rewind.eq(begin),
+                    self.fill.eq((timer >= 1) & (timer <= engine.lanes)),
+                ]
+                m.d.sync += tile.eq(0)
+                with m.If(begin):
+                    m.d.comb += [self.fetch.eq(1), self.fetch_first.eq(1)]
+                with m.If(timer == timing.prepare - 1):
+                    open_slot(0, 1)
+                    go("RUN")
+            with m.State("RUN"):
+                with m.If(wait != 0):
+                    m.d.sync += wait.eq(wait - 1)
+                with m.Else():
+                    m.d.comb += [
+                        self.issue.eq(1),
+                        self.first.eq(fresh),
+                        self.last.eq(left == 1),
+                        self.new_tile.eq(fresh & (self.channel == 0) & (tile != 0)),
+                    ]
+                    m.d.sync += [left.eq(left - 1), fresh.eq(0)]
+                    with m.If(self.last):
+                        with m.If(end_of_layer):
+                            go("DRAIN")
+                        with m.Else():
+                            open_slot(next_channel, end_of_tile)
+                            m.d.comb += self.rewind.eq(end_of_tile)
+                            m.d.sync += tile.eq(tile + end_of_tile)
+            with m.State("DRAIN"):
+                # The constants of the last channel move on as if a slot followed.
+                m.d.comb += self.take.eq(timer == 0)
+                with m.If(timer == timing.drain - 1):
+                    with m.If(self.last_layer):
+                        m.d.sync += self.busy.eq(0)
+                        go("DONE")
+                    with m.Else():
+                        m.d.sync += self.layer.eq(self.layer + 1)
+                        go("LOAD")
+            with m.State("DONE"):
+                m.d.comb += [self.done.eq(1), self.output.eq(1), self.output_first.eq(1)]
+                m.d.sync += self.channel.eq(0)
+                go("OUTPUT")
+            with m.State("OUTPUT"):
+                m.d.comb += [
+                    self.output.eq(1),
+                    self.out_valid.eq(timer >= self.OUTPUT_CYCLES),
+                    self.out_last.eq(end_of_tile & self.end_of_map),
+                ]
+                with m.If(timer == self.OUTPUT_CYCLES):
+                    m.d.sync += timer.eq(timer)
+                    with m.If(self.out_ready):
+                        m.d.sync += [timer.eq(0), self.channel.eq(next_channel)]
+                        m.d.comb += self.output_step.eq(end_of_tile)
+                        with m.If(self.out_last):
+                            m.next = "BOOT"
+        return m

@@ -1,0 +1,1 @@
+"""Bit-accurate simulation: the NumPy reference, which defines the arithmetic, and the fast one."""

@@ -1,0 +1,46 @@
+"""Writing files whole or not at all."""
+
+import os
+import secrets
+from pathlib import Path
+
+from sqhw.errors import SqhwError
+
+
+def atomic_write_bytes(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o666) -> None:
+    """Write a file under a temporary name in its own directory, then rename it into place.
+
+    Whoever reads `path` meanwhile sees the old content or the new, never a part of it.
+
+    Parameters
+    ----------
+    path : path
+        Its directory must exist; a file of that name is replaced.
+    data : bytes
+    mode : int
+        Permissions of the new file, before the umask; ``0o777`` for a program.
+
+    Raises
+    ------
+    SqhwError
+        If the directory is missing or the file cannot be written.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise SqhwError(f"cannot write {target}: directory {target.parent} does not exist")
+    temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise SqhwError(f"cannot write {target}: {error.strerror or error}") from None
+
+
+def atomic_write_text(path: str | os.PathLike[str], text: str, *, mode: int = 0o666) -> None:
+    """Write UTF-8 text with `atomic_write_bytes`; line ends are written as they are."""
+    atomic_write_bytes(path, text.encode(), mode=mode)

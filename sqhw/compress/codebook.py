@@ -1,0 +1,82 @@
+"""One-dimensional weighted k-means: the values that the non-zero weights of a layer take."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SortedWeights:
+    """Weights in ascending order with the running sums that k-means needs.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n,)
+        Ascending.
+    importance, first, second : ndarray of float64, shape (n + 1,)
+        Running sums of the importance, times the value, times its square.
+    """
+
+    values: Float
+    importance: Float
+    first: Float
+    second: Float
+
+    @classmethod
+    def make(cls, values: Float, importance: Float) -> "SortedWeights":
+        """Return the running sums of `values`, which ascend, under positive `importance`."""
+        zero = np.zeros(1)
+        return cls(
+            values,
+            np.concatenate((zero, np.cumsum(importance))),
+            np.concatenate((zero, np.cumsum(importance * values))),
+            np.concatenate((zero, np.cumsum(importance * values * values))),
+        )
+
+
+def kmeans(weights: SortedWeights, levels: int, steps: int = 20) -> tuple[Float, float]:
+    """Return centroids and the weighted squared error that is left.
+
+    Lloyd's algorithm from evenly filled clusters; with few distinct values, those values.
+
+    Parameters
+    ----------
+    weights : SortedWeights
+        At least one.
+    levels : int
+        Centroids at most.
+    steps : int
+        Iterations at most.
+
+    Returns
+    -------
+    centroids : ndarray of float64, ascending
+    error : float
+    """
+    values = weights.values
+    if len(values) <= levels:
+        return np.unique(values), 0.0
+    edges = np.linspace(0, len(values), levels + 1).astype(np.int64)
+    for _ in range(steps):
+        centroids = _means(weights, edges)
+        inner = np.searchsorted(values, (centroids[1:] + centroids[:-1]) / 2)
+        new = np.concatenate(([0], inner, [len(values)]))
+        if (new == edges).all():
+            break
+        edges = new
+    centroids = _means(weights, edges)
+    mass = np.diff(weights.importance[edges])
+    moment = np.diff(weights.first[edges])
+    explained = np.divide(moment * moment, mass, out=np.zeros_like(mass), where=mass > 0).sum()
+    return np.unique(centroids), max(0.0, float(weights.second[-1] - explained))
+
+
+def _means(weights: SortedWeights, edges: npt.NDArray[np.int64]) -> Float:
+    """Return the weighted mean of each cluster; an empty one takes the value at its edge."""
+    mass = np.diff(weights.importance[edges])
+    moment = np.diff(weights.first[edges])
+    spare = weights.values[np.minimum(edges[:-1], len(weights.values) - 1)]
+    return np.sort(np.divide(moment, mass, out=spare.astype(np.float64), where=mass > 0))

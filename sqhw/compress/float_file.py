@@ -1,0 +1,129 @@
+"""The file of a float network: safetensors, with the topology as JSON in its metadata."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from sqhw.compress.float_network import FloatConv, FloatLayer, FloatMaxPool, FloatNetwork
+from sqhw.errors import SqhwError
+
+VERSION = 1
+KEY = "sqhw_float_network"
+KINDS = ("conv", "linear", "maxpool")
+
+
+def save_float(network: FloatNetwork, path: str | Path) -> None:
+    """Write a float network to one file; an existing file is replaced only when all is written.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    path : str or Path
+    """
+    path = Path(path)
+    tensors = {}
+    for layer in network.convs:
+        tensors[f"{layer.name}.weight"] = np.ascontiguousarray(layer.weight, dtype=np.float32)
+        tensors[f"{layer.name}.bias"] = np.ascontiguousarray(layer.bias, dtype=np.float32)
+    topology = {
+        "version": VERSION,
+        "name": network.name,
+        "input_shape": list(network.input_shape),
+        "input_max": network.input_max,
+        "mean": list(network.mean),
+        "std": list(network.std),
+        "layers": [_describe(layer) for layer in network.layers],
+        "metadata": network.metadata,
+    }
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(save(tensors, {KEY: json.dumps(topology, sort_keys=True)}))
+        partial.replace(path)
+    except OSError as error:
+        raise SqhwError(f"cannot write {path}: {error.strerror}") from None
+
+
+def load_float(path: str | Path) -> FloatNetwork:
+    """Read a float network.
+
+    Raises
+    ------
+    SqhwError
+        If the file is missing, damaged or of another kind or version, or holds a layer of an
+        unknown kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SqhwError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = (file.metadata() or {}).get(KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError):
+        raise SqhwError(f"{path} is damaged or not a safetensors file") from None
+    if header is None:
+        raise SqhwError(f"{path} is a safetensors file, but not of an sqhw float network")
+    try:
+        topology = json.loads(header)
+        version = topology["version"]
+        if version != VERSION:
+            raise SqhwError(f"{path} has format version {version}, this sqhw reads {VERSION}")
+        return FloatNetwork(
+            name=str(topology["name"]),
+            input_shape=_triple(topology["input_shape"]),
+            input_max=int(topology["input_max"]),
+            mean=tuple(float(value) for value in topology["mean"]),
+            std=tuple(float(value) for value in topology["std"]),
+            layers=tuple(_layer(fields, tensors, path) for fields in topology["layers"]),
+            metadata={str(k): str(v) for k, v in topology["metadata"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SqhwError(
+            f"{path} is damaged: its topology does not read ({type(error).__name__}: {error})"
+        ) from None
+
+
+def _describe(layer: FloatLayer) -> dict[str, Any]:
+    if isinstance(layer, FloatMaxPool):
+        return {
+            "kind": layer.kind,
+            "name": layer.name,
+            "kernel": layer.kernel,
+            "stride": layer.stride,
+        }
+    return {
+        "kind": layer.kind,
+        "name": layer.name,
+        "stride": layer.stride,
+        "padding": list(layer.padding),
+        "relu": layer.relu,
+    }
+
+
+def _layer(fields: dict[str, Any], tensors: dict[str, Any], path: Path) -> FloatLayer:
+    name, kind = str(fields["name"]), fields["kind"]
+    if kind == "maxpool":
+        return FloatMaxPool(name, int(fields["kernel"]), int(fields["stride"]))
+    if kind not in KINDS:
+        raise SqhwError(
+            f"{path}: layer {name!r} is of unknown kind {kind!r}; supported: {', '.join(KINDS)}"
+        )
+    top, bottom, left, right = (int(value) for value in fields["padding"])
+    return FloatConv(
+        name=name,
+        weight=np.asarray(tensors[f"{name}.weight"], dtype=np.float32),
+        bias=np.asarray(tensors[f"{name}.bias"], dtype=np.float32),
+        stride=int(fields["stride"]),
+        padding=(top, bottom, left, right),
+        relu=bool(fields["relu"]),
+        kind=str(kind),
+    )
+
+
+def _triple(values: list[int]) -> tuple[int, int, int]:
+    channels, height, width = (int(value) for value in values)
+    return channels, height, width

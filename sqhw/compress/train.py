@@ -1,0 +1,148 @@
+"""Training a network of the zoo from scratch."""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from sqhw.compress.float_network import FloatNetwork, predict
+from sqhw.compress.importer import import_module
+from sqhw.compress.samples import Progress, batches, check_shape, shifted, silent, tensors, torch_threads
+from sqhw.compress.zoo import entry
+from sqhw.data import Dataset
+from sqhw.errors import SqhwError
+
+SMALL_SET = 10_000  # images; larger sets need fewer epochs
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a float network is trained.
+
+    Parameters
+    ----------
+    epochs : int, optional
+        Passes over the training split; by default 40, or 8 for more than 10,000 images.
+    batch : int
+        Images a step.
+    rate : float
+        Peak learning rate of Adam; a cosine takes it to 0.
+    decay : float
+        Decoupled weight decay.
+    seed : int
+        Fixes initial weights, order and augmentation.
+    threads : int
+        Cores to use. With one the result does not depend on the machine's number of cores, and a
+        small network does not wait for a core that another program holds.
+    """
+
+    epochs: int | None = None
+    batch: int = 64
+    rate: float = 2e-3
+    decay: float = 1e-2
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.epochs < 1:
+            raise SqhwError(f"epochs must be at least 1, not {self.epochs}")
+        if self.batch < 1:
+            raise SqhwError(f"batch must be at least 1, not {self.batch}")
+
+
+def train(
+    network_name: str,
+    data: Dataset,
+    settings: TrainSettings | None = None,
+    progress: Progress = silent,
+) -> FloatNetwork:
+    """Train a network of the zoo; the best epoch on the validation split is kept.
+
+    Parameters
+    ----------
+    network_name : str
+        See `sqhw.compress.zoo`.
+    data : Dataset
+    settings : TrainSettings, optional
+    progress : callable
+
+    Returns
+    -------
+    FloatNetwork
+        Its metadata has the validation accuracy. Same settings, same network.
+
+    Raises
+    ------
+    SqhwError
+        If the network is unknown or the data does not suit it.
+    """
+    settings = settings or TrainSettings()
+    with torch_threads(settings.threads):
+        return _train(network_name, data, settings, progress)
+
+
+def _train(
+    network_name: str, data: Dataset, settings: TrainSettings, progress: Progress
+) -> FloatNetwork:
+    zoo = entry(network_name)
+    check_shape(network_name, zoo.input_shape, data.classes, data)
+    images, labels = tensors(data.train)
+    held_images, held_labels = tensors(data.validation)
+    epochs = settings.epochs or (40 if len(images) <= SMALL_SET else 8)
+    generator = torch.Generator().manual_seed(settings.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        module = zoo.make()
+
+    def normalised(raw: torch.Tensor) -> torch.Tensor:
+        return (raw / data.input_max - zoo.mean) / zoo.std
+
+    def forward(raw: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = module(normalised(raw))
+        return logits
+
+    optimizer = torch.optim.AdamW(
+        module.parameters(), lr=settings.rate, weight_decay=settings.decay
+    )
+    per_epoch = math.ceil(len(images) / settings.batch)
+    total = epochs * per_epoch
+    best = (-1.0, -math.inf)
+    kept = copy.deepcopy(module.state_dict())
+    step = 0
+    for epoch in range(epochs):
+        module.train()
+        for chosen in batches(len(images), settings.batch, generator):
+            warm = min(1.0, (step + 1) / per_epoch)
+            rate = settings.rate * warm * 0.5 * (1 + math.cos(math.pi * step / total))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            x = shifted(images[chosen], zoo.shift, generator)
+            loss = functional.cross_entropy(forward(x), labels[chosen], label_smoothing=0.05)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            step += 1
+        module.eval()
+        logits = predict(forward, held_images)
+        right = float((logits.argmax(1) == held_labels).double().mean())
+        score = (right, -float(functional.cross_entropy(logits, held_labels)))
+        if score > best:
+            best, kept = score, copy.deepcopy(module.state_dict())
+        progress("train", epoch + 1, epochs, f"validation {100 * right:.2f} %")
+    module.load_state_dict(kept)
+    return import_module(
+        module,
+        zoo.input_shape,
+        name=network_name,
+        input_max=data.input_max,
+        mean=(zoo.mean,),
+        std=(zoo.std,),
+        metadata={
+            "data": data.name,
+            "seed": str(settings.seed),
+            "epochs": str(epochs),
+            "float_validation_accuracy": f"{best[0]:.6f}",
+        },
+    )

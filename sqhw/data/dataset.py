@@ -1,0 +1,118 @@
+"""What a data set is, and how one is named."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.errors import SqhwError, unknown_name
+
+SPECS = ("digits", "mnist:DIR")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, channels, height, width)
+        Raw pixels.
+    labels : ndarray of int64, shape (n,)
+        Class of each image, from 0.
+
+    Raises
+    ------
+    ValueError
+        If type or shape of an array is another.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise ValueError(
+                "images must be uint8 of shape (n, channels, height, width), "
+                f"not {self.images.dtype} of shape {self.images.shape}"
+            )
+        if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"labels must be int64 of shape {self.images.shape[:1]}, "
+                f"not {self.labels.dtype} of shape {self.labels.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: npt.NDArray[np.int64]) -> Self:
+        """Return the images and labels at `index`."""
+        return type(self)(self.images[index], self.labels[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set in three parts: the test part is for the final measurement only.
+
+    Parameters
+    ----------
+    name : str
+        For reports.
+    train, validation, test : Split
+        Disjoint; images of one shape.
+    input_max : int, 1 to 255
+        Largest pixel value that the data set can hold.
+    classes : int
+        Number of classes.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    input_max: int
+    classes: int
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
+
+
+def load_dataset(spec: str) -> Dataset:
+    """Load a data set by its name.
+
+    Parameters
+    ----------
+    spec : str
+        ``digits`` (8x8 handwritten digits that come with scikit-learn) or ``mnist:DIR`` (the four
+        MNIST files in directory DIR, compressed or not).
+
+    Returns
+    -------
+    Dataset
+        Always the same split for the same data.
+
+    Raises
+    ------
+    SqhwError
+        If the name is unknown, or a file is missing or broken; the message names the file.
+    """
+    # A data set is imported when it is asked for: scikit-learn takes a second.
+    kind, colon, argument = spec.partition(":")
+    if spec == "digits":
+        from sqhw.data.digits import load_digits
+
+        return load_digits()
+    if kind == "mnist" and colon:
+        if not argument:
+            raise SqhwError(
+                "data set 'mnist:' lacks the directory of the MNIST files; "
+                "write for example mnist:/data/mnist"
+            )
+        from sqhw.data.idx import load_mnist
+
+        return load_mnist(argument)
+    raise unknown_name("data set", spec, SPECS)

@@ -1,0 +1,31 @@
+"""The errors that a user can cause and mend."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SqhwError(Exception):
+    """A problem with the user's input, in one sentence that names it and says what to do."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> SqhwError:
+    """Return the error for a name that is not in a closed list, suggesting the nearest.
+
+    Parameters
+    ----------
+    kind : str
+        What the name stands for, for example ``"device"``.
+    name : str
+        What the user wrote.
+    known : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    SqhwError
+    """
+    names = sorted(known)
+    folded = {n.casefold(): n for n in names}
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    hint = f"did you mean {folded[near[0]]!r}?" if near else f"known: {', '.join(names)}"
+    return SqhwError(f"unknown {kind} {name!r}; {hint}")

@@ -1,0 +1,1 @@
+"""ROM images in the formats that simulators, synthesis and boards read."""

@@ -1,0 +1,59 @@
+"""Integer formats of activations: one object that knows range, width and storage."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ActivationFormat:
+    """An activation is an integer of 2 to 8 bits with a symmetric scale and no zero point.
+
+    Parameters
+    ----------
+    bits : int, 2 to 8
+        Width, sign included.
+    signed : bool
+        Two's complement if true.
+
+    Raises
+    ------
+    ValueError
+        If `bits` is out of range.
+    """
+
+    bits: int
+    signed: bool
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 8:
+            raise ValueError(f"activation bits must be 2 to 8, not {self.bits!r}")
+
+    @property
+    def lo(self) -> int:
+        """Smallest value."""
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def hi(self) -> int:
+        """Largest value."""
+        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
+
+    @property
+    def max_abs(self) -> int:
+        """Largest magnitude, as the accumulator bound needs it."""
+        return max(-self.lo, self.hi)
+
+    def __str__(self) -> str:
+        return f"{'s' if self.signed else 'u'}{self.bits}"
+
+
+def unsigned_width(value: int) -> int:
+    """Return the bits that hold `value` >= 0; 0 needs none."""
+    return int(value).bit_length()
+
+
+def signed_width(value: int) -> int:
+    """Return the two's complement bits that hold `value`; 0 needs none."""
+    value = int(value)
+    if value == 0:
+        return 0
+    return (value if value > 0 else ~value).bit_length() + 1

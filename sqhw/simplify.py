@@ -1,0 +1,112 @@
+"""Exact removal of dead channels: every output of the network stays as it is, bit for bit."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.network import INPUT, Conv, MaxPool, QuantizedNetwork
+from sqhw.stream import StreamFormat, max_gap_bits
+
+Mask = npt.NDArray[np.bool_]
+
+
+def simplify(network: QuantizedNetwork) -> QuantizedNetwork:
+    """Remove channels that are zero for every input or that no layer reads.
+
+    The network's input and output keep all their channels, every layer at least one. Where a
+    layer loses so many input channels that its gap field no longer suits them, the gap field
+    shrinks.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+
+    Returns
+    -------
+    QuantizedNetwork
+        Equal to `network` in every output.
+    """
+    while True:
+        keep = _live_channels(network)
+        if all(mask.all() for mask in keep.values()):
+            return network
+        network = _without(network, keep)
+
+
+def _live_channels(network: QuantizedNetwork) -> dict[str, Mask]:
+    """Return which channels of every tensor to keep."""
+    shapes = network.shapes()
+    zero: dict[str, Mask] = {INPUT: np.zeros(shapes[INPUT][0], dtype=bool)}
+    for layer in network.layers:
+        zero[layer.name] = _always_zero(layer) if isinstance(layer, Conv) else zero[layer.source]
+    used = {name: np.zeros(shape[0], dtype=bool) for name, shape in shapes.items()}
+    used[network.layers[-1].name][:] = True
+    for layer in reversed(network.layers):
+        if isinstance(layer, Conv):
+            read = (layer.weight != 0).any(axis=(0, 2, 3))
+        else:
+            read = used[layer.name]
+        used[layer.source] = used[layer.source] | read
+    keep = {}
+    pinned = _pinned(network)
+    for name, shape in shapes.items():
+        live = used[name] & ~zero[name]
+        if name in pinned:
+            live = np.ones(shape[0], dtype=bool)
+        elif not live.any():
+            live = np.arange(shape[0]) == 0
+        keep[name] = live
+    # A pooled tensor has the channels of its source: keep what either needs.
+    for layer in reversed(network.layers):
+        if isinstance(layer, MaxPool):
+            keep[layer.source] = keep[layer.source] | keep[layer.name]
+    for layer in network.layers:
+        if isinstance(layer, MaxPool):
+            keep[layer.name] = keep[layer.source]
+    return keep
+
+
+def _pinned(network: QuantizedNetwork) -> set[str]:
+    """Return the tensors that keep all channels: input, output, and what they are pooled from."""
+    pinned = {INPUT, network.layers[-1].name}
+    for layer in reversed(network.layers):
+        if isinstance(layer, MaxPool) and layer.name in pinned:
+            pinned.add(layer.source)
+    for layer in network.layers:
+        if isinstance(layer, MaxPool) and layer.source in pinned:
+            pinned.add(layer.name)
+    return pinned
+
+
+def _always_zero(layer: Conv) -> Mask:
+    """Return which output channels are 0 whatever the input."""
+    empty = ~(layer.weight != 0).any(axis=(1, 2, 3))
+    shift = layer.shift.astype(np.int64)
+    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
+    value = (layer.bias.astype(np.int64) * layer.multiplier.astype(np.int64) + half) >> shift
+    zero: Mask = empty & (np.clip(value, layer.output.lo, layer.output.hi) == 0)
+    return zero
+
+
+def _without(network: QuantizedNetwork, keep: dict[str, Mask]) -> QuantizedNetwork:
+    layers = []
+    for layer in network.layers:
+        if isinstance(layer, Conv):
+            rows, columns = keep[layer.name], keep[layer.source]
+            layer = replace(
+                layer,
+                weight=np.ascontiguousarray(layer.weight[rows][:, columns]),
+                bias=layer.bias[rows],
+                multiplier=layer.multiplier[rows],
+                shift=layer.shift[rows],
+                weight_scale=layer.weight_scale[rows],
+                stream=_allowed(layer.stream, int(columns.sum())),
+            )
+        layers.append(layer)
+    return replace(network, layers=tuple(layers))
+
+
+def _allowed(stream: StreamFormat, in_channels: int) -> StreamFormat:
+    gap_bits = min(stream.gap_bits, max_gap_bits(in_channels, stream.gap_bits))
+    return StreamFormat(gap_bits, stream.code_bits)

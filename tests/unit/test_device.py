@@ -1,0 +1,256 @@
+import dataclasses
+import re
+
+import pytest
+
+from sqhw.cost_models.device import (
+    Device,
+    check_names_once,
+    find_device,
+    load_devices,
+    parse_family,
+)
+from sqhw.errors import SqhwError
+
+FAMILY = """
+family = "tiny"
+rom_bits_per_cost = 16
+ram_bits_per_cost = 1
+source = ["a manual"]
+
+[[memory]]
+name = "RAM1K"
+kind = "block"
+modes = [[1024, 1], [512, 2]]
+initialisable = true
+yosys_cost = 16
+byte_enable = 0
+source = ["a manual"]
+
+[[device]]
+name = "T1"
+luts = 100
+ffs = 200
+dsps = 0
+blocks = { RAM1K = 4 }
+boards = ["Tiny Board"]
+source = ["a manual"]
+"""
+
+BAD_MODES = (
+    "memory 'RAM1K': modes must be pairs [depth, width] of whole numbers, depth a power of two, "
+    "narrowest first, not "
+)
+
+
+def message_of(text: str) -> str:
+    with pytest.raises(SqhwError) as caught:
+        parse_family(text, "tiny.toml")
+    return str(caught.value)
+
+
+def test_family_file_is_read():
+    (device,) = parse_family(FAMILY, "tiny.toml")
+    assert (device.name, device.family, device.luts, device.ffs) == ("T1", "tiny", 100, 200)
+    assert (device.dsp, device.dsps, device.boards) == (None, 0, ("Tiny Board",))
+    assert (device.bram.name, device.brams, device.bram.bits) == ("RAM1K", 4, 1024)
+    assert device.bram.modes == ((1024, 1), (512, 2))
+    assert device.block_count("RAM2K") == 0
+
+
+# Each row: what to replace, with what, and the whole message.
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("luts = 100", "lut = 100", "device 'T1': unknown key 'lut'; did you mean 'luts'?"),
+        ("luts = 100\n", "", "device 'T1': key 'luts' is missing"),
+        (
+            "luts = 100",
+            "luts = 0",
+            "device 'T1': luts must be a whole number of 1 or more, not 0",
+        ),
+        (
+            "ffs = 200",
+            "ffs = 2e2",
+            "device 'T1': ffs must be a whole number of 1 or more, not 200.0",
+        ),
+        (
+            "ffs = 200",
+            "ffs = true",
+            "device 'T1': ffs must be a whole number of 1 or more, not True",
+        ),
+        (
+            "dsps = 0",
+            "dsps = 2",
+            "device 'T1': dsp must name the cell if and only if dsps > 0, not None",
+        ),
+        (
+            "dsps = 0",
+            'dsps = 0\ndsp = "MUL"',
+            "device 'T1': dsp must name the cell if and only if dsps > 0, not 'MUL'",
+        ),
+        (
+            "{ RAM1K = 4 }",
+            "4",
+            "device 'T1': blocks must be a table of cell counts, not 4",
+        ),
+        (
+            "{ RAM1K = 4 }",
+            "{ RAM1K = 0 }",
+            "device 'T1': blocks.RAM1K must be a whole number of 1 or more, not 0",
+        ),
+        (
+            "{ RAM1K = 4 }",
+            "{ RAM1K = 4, RAM2K = 4 }",
+            "device 'T1': blocks must name block or huge memories, not 'RAM2K'",
+        ),
+        (
+            "{ RAM1K = 4 }",
+            "{}",
+            "device 'T1': blocks must name one memory of kind block, not {}",
+        ),
+        ('name = "T1"', 'name = ""', "device '': name must be a text, not ''"),
+        ('name = "T1"\n', "", "device '?': key 'name' is missing"),
+        (
+            '["Tiny Board"]',
+            '"Tiny Board"',
+            "device 'T1': boards must be a list of 0 or more texts, not 'Tiny Board'",
+        ),
+        (
+            'kind = "block"',
+            'kind = "bram"',
+            "memory 'RAM1K': kind must be one of block, huge, distributed, not 'bram'",
+        ),
+        (
+            "modes = [[1024, 1], [512, 2]]",
+            "modes = [[512, 2], [1024, 1]]",
+            BAD_MODES + "[[512, 2], [1024, 1]]",
+        ),
+        (
+            "modes = [[1024, 1], [512, 2]]",
+            "modes = [[1000, 1]]",
+            BAD_MODES + "[[1000, 1]]",
+        ),
+        (
+            "initialisable = true",
+            "initialisable = 1",
+            "memory 'RAM1K': initialisable must be true or false, not 1",
+        ),
+        (
+            "yosys_cost = 16",
+            "yosys_cost = -1",
+            "memory 'RAM1K': yosys_cost must be a whole number of 1 or more, not -1",
+        ),
+        ("byte_enable = 0\n", "", "memory 'RAM1K': key 'byte_enable' is missing"),
+    ],
+)
+def test_bad_entry_is_refused(old, new, message):
+    assert old in FAMILY
+    assert message_of(FAMILY.replace(old, new)) == f"tiny.toml: {message}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('family = "tiny"\n', "", "tiny.toml: key 'family' is missing"),
+        ("family", "famly", "tiny.toml: unknown key 'famly'; did you mean 'family'?"),
+        (
+            "rom_bits_per_cost = 16",
+            "rom_bits_per_cost = 0",
+            "tiny.toml: rom_bits_per_cost must be a whole number of 1 or more, not 0",
+        ),
+        (
+            'source = ["a manual"]\n\n',
+            "source = []\n\n",
+            "tiny.toml: source must be a list of 1 or more texts, not []",
+        ),
+    ],
+)
+def test_bad_family_is_refused(old, new, message):
+    assert message_of(FAMILY.replace(old, new, 1)) == message
+
+
+def test_family_without_devices_is_refused():
+    text = FAMILY[: FAMILY.index("[[device]]")].replace("[[memory]]", "device = []\n[[memory]]")
+    assert message_of(text) == "tiny.toml: device must be a list of tables, [[device]], not []"
+
+
+def test_text_that_is_not_toml_is_refused():
+    assert message_of("family =").startswith("tiny.toml: Invalid value")
+
+
+def test_name_that_occurs_twice_is_refused():
+    devices = parse_family(FAMILY, "tiny.toml")
+    seen: dict[str, str] = {"tiny board": "other.toml"}
+    with pytest.raises(SqhwError) as caught:
+        check_names_once(devices, "tiny.toml", seen)
+    message = "tiny.toml: device 'T1': 'Tiny Board' is already in other.toml"
+    assert str(caught.value) == message
+
+
+# Device totals as nextpnr 0.11.1 prints them.
+@pytest.mark.parametrize(
+    ("name", "luts", "ffs", "dsps", "bram", "brams"),
+    [
+        ("iCE40UP5K", 5280, 5280, 8, "SB_RAM40_4K", 30),
+        ("iCE40HX8K", 7680, 7680, 0, "SB_RAM40_4K", 32),
+        ("iCE40LP8K", 7680, 7680, 0, "SB_RAM40_4K", 32),
+        ("LFE5U-25F", 24288, 24288, 28, "DP16KD", 56),
+        ("LFE5U-45F", 43848, 43848, 72, "DP16KD", 108),
+        ("LFE5U-85F", 83640, 83640, 156, "DP16KD", 208),
+    ],
+)
+def test_device_totals(name, luts, ffs, dsps, bram, brams):
+    device = load_devices()[name]
+    assert (device.luts, device.ffs, device.dsps) == (luts, ffs, dsps)
+    assert (device.bram.name, device.brams) == (bram, brams)
+
+
+def test_memories_are_those_of_the_device():
+    assert find_device("iCE40UP5K").block_count("SB_SPRAM256KA") == 4
+    assert [m.name for m in find_device("iCE40HX8K").memories] == ["SB_RAM40_4K"]
+    ecp5 = [m.name for m in find_device("LFE5U-25F").memories]
+    assert ecp5 == ["DP16KD", "TRELLIS_DPR16X4"]
+
+
+def test_every_fact_has_a_source_that_anyone_can_open():
+    for device in load_devices().values():
+        for text in device.source + sum((m.source for m in device.memories), ()):
+            assert not text.startswith("/")
+
+
+def test_device_is_frozen():
+    device: Device = find_device("iCE40UP5K")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        device.luts = 1  # type: ignore[misc]
+    assert isinstance(hash(device), int)
+
+
+@pytest.mark.parametrize(
+    ("name", "device"),
+    [
+        ("iCE40UP5K", "iCE40UP5K"),
+        ("iCE40UP5k", "iCE40UP5K"),
+        ("icebreaker", "iCE40UP5K"),
+        ("tinyfpga bx", "iCE40LP8K"),
+        ("ULX3S 85F", "LFE5U-85F"),
+        ("Colorlight i9", "LFE5U-45F"),
+    ],
+)
+def test_device_is_found_by_its_name_or_board(name, device):
+    assert find_device(name).name == device
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("ice40up5q", "iCE40UP5K"), ("icebraker", "iCEBreaker"), ("LFE5U25F", "LFE5U-25F")],
+)
+def test_typo_gets_the_nearest_name(name, nearest):
+    message = f"unknown device '{name}'; did you mean '{nearest}'?"
+    with pytest.raises(SqhwError, match=f"^{re.escape(message)}$"):
+        find_device(name)
+
+
+def test_load_devices_returns_a_fresh_dictionary():
+    load_devices().clear()
+    assert load_devices()
