@@ -55,7 +55,8 @@ class ActivationMemory(wiring.Component):
         for bank in range(engine.lanes):
             address = Signal(engine.row_bits, name=f"address_{bank}")
             output = Signal(8, name=f"output_{bank}")
-            m.d.comb += address.eq(Mux(self.lane > bank, next_row, self.row))
+            later = self.lane > bank if bank < engine.lanes - 1 else 0
+            m.d.comb += address.eq(Mux(later, next_row, self.row))
             m.submodules[f"bank_{bank}"] = Instance(
                 "sqhw_ram",
                 p_WIDTH=8,

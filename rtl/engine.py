@@ -109,7 +109,7 @@ class Engine(wiring.Component):
             self.done.eq(seq.done),
             self.cycles.eq(seq.cycles),
             parameters.load.eq(seq.load),
-            parameters.layer.eq(seq.layer),
+            parameters.restart.eq(seq.restart),
             parameters.fetch.eq(seq.fetch),
             parameters.rewind.eq(seq.fetch_first),
             seq.count.eq(record.count),

@@ -47,9 +47,9 @@ class ParameterReader(wiring.Component):
 
     Members
     -------
-    load : In(1)
-        Read the descriptor of layer number `layer`; `descriptor` is whole ``Timing.load`` later.
-    layer : In(8)
+    load, restart : In(1)
+        Read the descriptor of the next layer, or with `restart` of the first one; `descriptor` is
+        whole ``Timing.load`` later.
     fetch, rewind : In(1)
         Read the next record, or with `rewind` the layer's first; `record` is there
         ``FETCH_CYCLES`` later and stays until the next `fetch`.
@@ -63,7 +63,7 @@ class ParameterReader(wiring.Component):
         super().__init__(
             {
                 "load": In(1),
-                "layer": In(8),
+                "restart": In(1),
                 "fetch": In(1),
                 "rewind": In(1),
                 "descriptor": Out(descriptor_layout(engine)),
@@ -84,6 +84,10 @@ class ParameterReader(wiring.Component):
         table = Signal(words * word)
         m.d.comb += layer.as_value().eq(table)
 
+        at = Signal(engine.param_addr_bits)
+        here = Signal(engine.param_addr_bits)
+        m.d.comb += here.eq(Mux(self.restart, 0, at))
+
         step = Signal(range(max(words, len(RECORD_FIELDS))))
         bias_lo = Signal(word)
         field = Signal(word)
@@ -94,10 +98,8 @@ class ParameterReader(wiring.Component):
             with m.State("READY"):
                 m.d.sync += step.eq(0)
                 with m.If(self.load):
-                    m.d.comb += [
-                        reader.jump.eq(1),
-                        reader.jump_addr.eq(self.layer * words),
-                    ]
+                    m.d.comb += [reader.jump.eq(1), reader.jump_addr.eq(here)]
+                    m.d.sync += at.eq(here + words)
                     m.next = "LOAD-JUMP"
                 with m.Elif(self.fetch):
                     m.d.comb += [

@@ -28,8 +28,8 @@ class Sequencer(wiring.Component):
         Cycles from `start` to `done`.
     frame : Out(1)
         The cycle before `idle`: pixels are about to come.
-    load, layer : Out
-        Read the descriptor of a layer.
+    load, restart : Out(1)
+        Read the descriptor of the next layer or of the first one.
     prepare, fill : Out(1)
         The first cycle of a layer; then `lanes` cycles.
     fetch, fetch_first, take : Out(1)
@@ -64,7 +64,7 @@ class Sequencer(wiring.Component):
                 "cycles": Out(32),
                 "frame": Out(1),
                 "load": Out(1),
-                "layer": Out(8),
+                "restart": Out(1),
                 "prepare": Out(1),
                 "fill": Out(1),
                 "fetch": Out(1),
@@ -134,10 +134,9 @@ class Sequencer(wiring.Component):
         m.d.sync += self.cycles.eq(self.cycles + self.busy)
         with m.FSM():
             with m.State("BOOT"):
-                m.d.sync += self.layer.eq(0)
                 go("LOAD-FIRST")
             with m.State("LOAD-FIRST"):
-                m.d.comb += self.load.eq(timer == 0)
+                m.d.comb += [self.load.eq(timer == 0), self.restart.eq(1)]
                 with m.If(timer == timing.load - 1):
                     m.d.comb += self.frame.eq(1)
                     m.next = "IDLE"
@@ -189,7 +188,6 @@ class Sequencer(wiring.Component):
                         m.d.sync += self.busy.eq(0)
                         go("DONE")
                     with m.Else():
-                        m.d.sync += self.layer.eq(self.layer + 1)
                         go("LOAD")
             with m.State("DONE"):
                 m.d.comb += [self.done.eq(1), self.output.eq(1), self.output_first.eq(1)]

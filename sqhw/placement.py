@@ -6,7 +6,9 @@ a map that a stride-2 layer reads is stored as its four phases (even/odd rows, e
 each numbered by itself, so that the layer reads vectors of consecutive positions.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
@@ -68,6 +70,36 @@ class Tiling:
     tiles: int
 
 
+def chain_maps(
+    shapes: Sequence[Shape], strides: Sequence[int], lanes: int
+) -> tuple[Placement, ...]:
+    """Return how the maps of a chain of layers are stored, all at row 0.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple (channels, height, width)
+        The input and the output of every layer.
+    strides : sequence of int
+        Of every layer; one fewer.
+    lanes : int
+        Banks.
+    """
+    maps = []
+    for index, shape in enumerate(shapes):
+        split = strides[index] if index < len(strides) else 1
+        pitch = -(-shape[2] // split)
+        if index < len(strides):
+            pitch = max(pitch, shapes[index + 1][2])
+        maps.append(Placement(shape, split, pitch, lanes, 0))
+    return tuple(maps)
+
+
+def rows_needed(shapes: Sequence[Shape], strides: Sequence[int], lanes: int) -> int:
+    """Return the bank rows that the input and output map of the largest layer take together."""
+    maps = chain_maps(shapes, strides, lanes)
+    return max(a.rows + b.rows for a, b in pairwise(maps))
+
+
 def place(network: QuantizedNetwork, engine: EngineConfig) -> tuple[Tiling, ...]:
     """Assign feature maps to the activation banks and cut the layers into tiles.
 
@@ -96,17 +128,15 @@ def place(network: QuantizedNetwork, engine: EngineConfig) -> tuple[Tiling, ...]
     _check_dimensions(network, engine)
 
     tensors = [INPUT, *(layer.name for layer in network.layers)]
-    placements: dict[str, Placement] = {}
-    for index, tensor in enumerate(tensors):
-        shape = shapes[tensor]
-        reader = network.layers[index] if index < len(network.layers) else None
-        split = reader.stride if reader else 1
-        pitch = -(-shape[2] // split)
-        if reader:
-            pitch = max(pitch, shapes[reader.name][2])
-        rows = Placement(shape, split, pitch, engine.lanes, 0).rows
-        base = 0 if index % 2 == 0 else max(0, engine.bank_depth - rows)
-        placements[tensor] = Placement(shape, split, pitch, engine.lanes, base)
+    maps = chain_maps(
+        [shapes[tensor] for tensor in tensors],
+        [layer.stride for layer in network.layers],
+        engine.lanes,
+    )
+    placements = {
+        tensor: replace(plan, base=0 if index % 2 == 0 else max(0, engine.bank_depth - plan.rows))
+        for index, (tensor, plan) in enumerate(zip(tensors, maps, strict=True))
+    }
 
     tilings = []
     for layer in network.layers:

@@ -4,14 +4,18 @@ module sqhw_rom #(
     parameter WIDTH = 16,
     parameter DEPTH = 256,
     parameter ADDR = 8,
-    parameter FILE = "rom.hex"
+    parameter FILE = ""
 ) (
     input  wire             clk,
     input  wire [ ADDR-1:0] addr,
     output reg  [WIDTH-1:0] data
 );
   (* ram_style = "block" *) reg [WIDTH-1:0] mem[0:DEPTH-1];
-  initial $readmemh(FILE, mem);
+  generate
+    if (FILE != "") begin : content
+      initial $readmemh(FILE, mem);
+    end
+  endgenerate
   always @(posedge clk) data <= mem[addr];
 endmodule
 `default_nettype wire

@@ -62,7 +62,7 @@ def load_float(path: str | Path) -> FloatNetwork:
     try:
         with safe_open(path, framework="numpy") as file:
             header = (file.metadata() or {}).get(KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError, TypeError):
         raise SqhwError(f"{path} is damaged or not a safetensors file") from None
     if header is None:

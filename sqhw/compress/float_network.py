@@ -195,12 +195,10 @@ def predict(
     """Return the logits of all images, batch by batch, without gradients."""
     raw = images if isinstance(images, Tensor) else torch.from_numpy(images.astype(np.float32))
     with torch.no_grad():
-        return torch.cat([forward(part) for part in raw.split(batch)])
+        return torch.cat([forward(part) for part in torch.split(raw, batch)])
 
 
-def evaluate(
-    network: FloatNetwork, images: npt.NDArray[Any], labels: npt.NDArray[Any]
-) -> float:
+def evaluate(network: FloatNetwork, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
     """Return the share of images that the float network classifies correctly, 0 to 1."""
     best = predict(network.to_module().eval(), images).argmax(1).numpy()
     return float((best == labels).mean())

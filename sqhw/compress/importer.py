@@ -215,9 +215,7 @@ def _fold_norm(chain: _Chain, norm: nn.BatchNorm2d, title: str) -> None:
     offset = offset - norm.running_mean.double() * gain
     weight = conv.weight * gain.numpy()[:, None, None, None]
     bias = conv.bias * gain.numpy() + offset.numpy()
-    chain.layers[-1] = replace(
-        conv, weight=weight.astype(np.float32), bias=bias.astype(np.float32)
-    )
+    chain.layers[-1] = replace(conv, weight=weight.astype(np.float32), bias=bias.astype(np.float32))
 
 
 def _linear(layer: nn.Linear, title: str, chain: _Chain) -> FloatConv:

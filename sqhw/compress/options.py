@@ -87,7 +87,7 @@ def _counts(least: int, most: int) -> list[int]:
     """Return numbers of weights on a logarithmic grid, both ends included."""
     steps = max(1, int(np.ceil(np.log(max(most / least, 1.0)) / np.log(RATIO))))
     grid = np.geomspace(least, most, steps + 1)
-    return sorted({int(round(value)) for value in grid} | {least, most})
+    return sorted({round(float(value)) for value in grid} | {least, most})
 
 
 def _costs(

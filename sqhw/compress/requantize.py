@@ -1,4 +1,4 @@
-"""Requantization to integers: its constants, and its exact forward and straight-through backward."""
+"""Requantization to integers: constants, exact forward, straight-through backward."""
 
 import math
 from typing import Any
@@ -49,9 +49,27 @@ def best_step(values: Tensor, lo: int, hi: int, clip: bool) -> float:
     best = (math.inf, largest / hi)
     for share in CLIPS if clip else (1.0,):
         step = share * largest / hi
-        error = float((torch.clamp(torch.round(values / step), lo, hi) * step - values).pow(2).mean())
+        error = float(
+            (torch.clamp(torch.round(values / step), lo, hi) * step - values).pow(2).mean()
+        )
         best = min(best, (error, step))
     return best[1]
+
+
+def scaled(acc: Tensor, multiplier: Tensor, shift: Tensor) -> Tensor:
+    """Return ``(acc * multiplier + 2**(shift - 1)) >> shift``, unclamped, as float64.
+
+    Exact while ``acc * multiplier`` stays below 2**52: powers of two divide without rounding.
+
+    Parameters
+    ----------
+    acc : Tensor
+        Whole numbers.
+    multiplier, shift : Tensor of int
+        Of a shape that broadcasts with `acc`.
+    """
+    half = torch.where(shift > 0, 0.5, 0.0).double()
+    return torch.floor(torch.ldexp(acc.double() * multiplier, -shift) + half)
 
 
 class Requantize(torch.autograd.Function):
@@ -64,8 +82,7 @@ class Requantize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, acc: Tensor, multiplier: int, shift: int, lo: int, hi: int) -> Tensor:
         """Return the integers as float32."""
-        half = 0.5 if shift > 0 else 0.0
-        value = torch.floor(acc.double() * multiplier / 2**shift + half)
+        value = scaled(acc, torch.tensor(multiplier), torch.tensor(shift))
         ctx.save_for_backward((value >= lo) & (value <= hi))
         ctx.ratio = multiplier / 2**shift
         return value.clamp(lo, hi).float()

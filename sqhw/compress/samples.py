@@ -72,4 +72,4 @@ def shifted(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
 
 def batches(count: int, size: int, generator: torch.Generator) -> list[Tensor]:
     """Return the indices of one epoch's batches in random order."""
-    return list(torch.randperm(count, generator=generator).split(size))
+    return list(torch.split(torch.randperm(count, generator=generator), size))

@@ -9,7 +9,15 @@ from torch.nn import functional
 
 from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.importer import import_module
-from sqhw.compress.samples import Progress, batches, check_shape, shifted, silent, tensors, torch_threads
+from sqhw.compress.samples import (
+    Progress,
+    batches,
+    check_shape,
+    shifted,
+    silent,
+    tensors,
+    torch_threads,
+)
 from sqhw.compress.zoo import entry
 from sqhw.data import Dataset
 from sqhw.errors import SqhwError

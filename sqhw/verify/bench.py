@@ -82,9 +82,7 @@ async def engine_equals_simulator(dut) -> None:  # type: ignore[no-untyped-def]
         await First(RisingEdge(dut.done), limit)
         assert dut.done.value, f"image {image}: not done after twice the predicted cycles"
         cycles = int(dut.cycles.value)
-        assert cycles == job["cycles"], (
-            f"image {image}: {cycles} cycles, predicted {job['cycles']}"
-        )
+        assert cycles == job["cycles"], f"image {image}: {cycles} cycles, predicted {job['cycles']}"
         await RisingEdge(dut.clk)
         results = np.array(await receive(dut, len(job["results"][image]), rng), dtype=np.uint8)
         found = np.array([int(line, 16) for line in writeback.read().split()], dtype=np.uint8)

@@ -32,9 +32,9 @@ def writeback(
         channels, height, width = tensor.shape
         lanes = tiling.target.lanes
         position = np.arange(tiling.tiles * lanes).reshape(tiling.tiles, 1, lanes)
-        y, x = np.divmod(np.broadcast_to(position, (tiling.tiles, channels, lanes)), [
-            tiling.source.pitch
-        ])
+        y, x = np.divmod(
+            np.broadcast_to(position, (tiling.tiles, channels, lanes)), [tiling.source.pitch]
+        )
         channel = np.arange(channels).reshape(1, channels, 1) + 0 * x
         inside = (y < height) & (x < width)
         parts.append(tensor[channel[inside], y[inside], x[inside]])

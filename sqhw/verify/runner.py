@@ -22,10 +22,11 @@ from sqhw.verify.tools import has_icarus, verilator_environment
 
 SIMULATORS = ("verilator", "icarus")
 BENCH_TOP = "sqhw_bench"
-#: Amaranth's Verilog widens operands as IEEE 1364 says; these two warnings are about that.
+#: Amaranth's Verilog leaves widening to IEEE 1364 and gives defaults before a case statement.
 WAIVERS = """`verilator_config
 lint_off -rule WIDTHEXPAND
 lint_off -rule WIDTHTRUNC
+lint_off -rule CASEINCOMPLETE
 """
 
 

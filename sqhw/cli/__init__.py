@@ -1,0 +1,5 @@
+"""The command line: one verb a step, files in between."""
+
+from sqhw.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,171 @@
+"""The commands."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sqhw import __version__, flow
+from sqhw.cli.console import emit, progress, status
+from sqhw.cli.demo import run_demo
+from sqhw.cli.tables import (
+    compress_lines,
+    demo_lines,
+    rom_lines,
+    simulate_lines,
+    verify_lines,
+)
+from sqhw.data import load_dataset
+from sqhw.errors import SqhwError
+
+app = typer.Typer(
+    name="sqhw",
+    help="From a trained network and a board to verified RTL and ROM images that fit.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[str, typer.Option(help="Data set: digits, or mnist:DIR with the four IDX files.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)]
+Network = Annotated[Path, typer.Argument(help="Quantized network, from `sqhw compress`.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sqhw {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """From a trained network and a board to verified RTL and ROM images that fit."""
+
+
+@app.command()
+def train(
+    data: Data = "digits",
+    network: Annotated[
+        str | None, typer.Option(help="digits-cnn or lenet5-caffe; by default what suits the data.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("float.safetensors"),
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data.", min=1)] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Train a float network."""
+    with progress() as report:
+        result = flow.train(load_dataset(data), network, out, epochs, seed, report)
+    emit(
+        result,
+        json,
+        [
+            f"{result['network']}: {result['weights']} weights, "
+            f"test accuracy {result['test_accuracy']:.2%}, wrote {result['file']}"
+        ],
+    )
+
+
+@app.command()
+def compress(
+    source: Annotated[Path, typer.Argument(help="Float network, from `sqhw train`.")],
+    data: Data = "digits",
+    device: Annotated[str, typer.Option(help="Device or board.")] = "iCEBreaker",
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="basis=limit: blocks, or payload, stream or rom in bits. "
+            "By default all block RAMs that the feature maps leave."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("network.safetensors"),
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Choose sparsity and bit widths together under a budget, and quantize to integers."""
+    with progress() as report:
+        result = flow.compress(source, load_dataset(data), device, budget, out, seed, report)
+    emit(result, json, compress_lines(result))
+
+
+@app.command()
+def simulate(
+    network: Network,
+    data: Data = "digits",
+    float_network: Annotated[
+        Path | None, typer.Option("--float", help="Float network, to print its accuracy too.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run the test set bit-accurately and compare with PyTorch logit by logit."""
+    with progress() as report:
+        result = flow.simulate(network, load_dataset(data), float_network, report)
+    emit(result, json, simulate_lines(result))
+
+
+Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
+
+
+@app.command()
+def rom(network: Network, out: Folder = Path("rtl"), json: Json = False) -> None:
+    """Write the ROM images for $readmemh."""
+    result = flow.rom(network, out)
+    emit(result, json, rom_lines(result))
+
+
+@app.command()
+def rtl(network: Network, out: Folder = Path("rtl"), json: Json = False) -> None:
+    """Write the Verilog of the engine."""
+    result = flow.rtl(network, out)
+    emit(result, json, [f"wrote {path}" for path in result["files"]])
+
+
+@app.command()
+def verify(
+    network: Network,
+    data: Data = "digits",
+    folder: Annotated[
+        Path, typer.Option("--rtl", help="Folder with Verilog and ROM images.")
+    ] = Path("rtl"),
+    work: Annotated[Path, typer.Option(help="Folder for the simulator's files.")] = Path(
+        "sim_build"
+    ),
+    simulator: Annotated[str, typer.Option(help="verilator or icarus.")] = "verilator",
+    images: Annotated[int, typer.Option(help="Test images to run.")] = 20,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Run test images through the RTL and compare every activation and the cycle count."""
+    with status.status(f"building and running the RTL under {simulator}"):
+        result = flow.verify(network, load_dataset(data), folder, work, simulator, images, seed)
+    emit(result, json, verify_lines(result))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("build/demo"),
+    data: Data = "digits",
+    device: Annotated[str, typer.Option(help="Device or board.")] = "iCEBreaker",
+    budget: Annotated[str | None, typer.Option(help="basis=limit.")] = None,
+    images: Annotated[int, typer.Option(help="Test images for Verilator.")] = 20,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Run all steps, from training to verified RTL, and print a table."""
+    result = run_demo(out, data, device, budget, images, seed)
+    emit(result, json, demo_lines(result))
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit code 1."""
+    try:
+        app()
+    except SqhwError as error:
+        sys.stderr.write(f"sqhw: {error}\n")
+        sys.exit(1)

@@ -1,0 +1,26 @@
+"""Training, import and compression of networks: the part of sqhw that runs on torch."""
+
+from sqhw.compress.compressor import compress
+from sqhw.compress.float_file import load_float, save_float
+from sqhw.compress.float_network import FloatConv, FloatMaxPool, FloatNetwork, evaluate
+from sqhw.compress.importer import import_module
+from sqhw.compress.quantized_forward import torch_logits
+from sqhw.compress.settings import CompressSettings
+from sqhw.compress.train import TrainSettings, train
+from sqhw.compress.zoo import build
+
+__all__ = [
+    "CompressSettings",
+    "FloatConv",
+    "FloatMaxPool",
+    "FloatNetwork",
+    "TrainSettings",
+    "build",
+    "compress",
+    "evaluate",
+    "import_module",
+    "load_float",
+    "save_float",
+    "torch_logits",
+    "train",
+]

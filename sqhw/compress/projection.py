@@ -1,0 +1,143 @@
+"""The projection: masks and codebooks of all layers for a budget, found together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.compress.assemble import skeleton
+from sqhw.compress.codebook import SortedWeights, kmeans
+from sqhw.compress.floor import floor_masks
+from sqhw.compress.knapsack import Option, choose
+from sqhw.compress.options import LayerState, layer_options
+from sqhw.compress.qat import QatNetwork
+from sqhw.compress.target import Target
+
+COUNT_BITS = 6  # typical width of the entry count in a channel record
+SEARCH_STEPS = 14
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """What every layer keeps.
+
+    Parameters
+    ----------
+    masks : list of ndarray of bool
+        Weights kept, layer by layer.
+    codebooks : list of ndarray of float64
+        Their values in real units, ascending.
+    size : int
+        Cost of the network on the budget's basis, at most.
+    bits : int
+        Budget of the knapsack that gave it (unit: bit).
+    """
+
+    masks: list[npt.NDArray[np.bool_]]
+    codebooks: list[npt.NDArray[np.float64]]
+    size: int
+    bits: int
+
+
+class Projector:
+    """Finds the best masks and codebooks at one moment of the training.
+
+    Parameters
+    ----------
+    model : QatNetwork
+    importance : sequence of ndarray
+        Loss that a squared change of each weight causes, layer by layer.
+    target : Target
+    bias_bits : int
+        Width of the biases.
+    """
+
+    def __init__(
+        self,
+        model: QatNetwork,
+        importance: Sequence[npt.NDArray[np.float64]],
+        target: Target,
+        bias_bits: int,
+    ) -> None:
+        self.model = model
+        self.target = target
+        self.bias_bits = bias_bits
+        layers = model.layers()
+        weights = [layer.weight.detach().numpy().astype(np.float64) for layer in layers]
+        scores = [f * w**2 for f, w in zip(importance, weights, strict=True)]
+        floors = floor_masks(scores)
+        self.states = []
+        inputs = np.ones(weights[0].shape[1], dtype=bool)
+        for layer, weight, worth, floor in zip(layers, weights, importance, floors, strict=True):
+            inputs = inputs | floor.any(axis=(0, 2, 3))
+            self.states.append(
+                LayerState(weight, worth, floor, inputs, bias_bits + COUNT_BITS, layer.last)
+            )
+            inputs = layer.alive().numpy() > 0
+        self.ranks = [state.rank() for state in self.states]
+        self.hulls = [
+            layer_options(state, target.engine, target.budget.basis) for state in self.states
+        ]
+
+    @property
+    def least_bits(self) -> int:
+        """Knapsack cost of the floor (unit: bit)."""
+        return sum(layer[0].bits for layer in self.hulls)
+
+    @property
+    def most_bits(self) -> int:
+        """Knapsack cost of the most exact options (unit: bit)."""
+        return sum(layer[-1].bits for layer in self.hulls)
+
+    def at_most(self, bits: int) -> Projection:
+        """Return the projection for a knapsack budget, at least that of the floor."""
+        chosen = choose(self.hulls, max(bits, self.least_bits))
+        assert chosen is not None
+        return self._project(chosen, bits)
+
+    def floor(self) -> Projection:
+        """Return the smallest network: one path of weights for every output, one value each."""
+        chosen = [Option(0, 0.0, int(state.floor.sum()), 1) for state in self.states]
+        return self._project(chosen, 0)
+
+    def fitting(self) -> Projection | None:
+        """Return the richest projection found whose exact cost meets the target."""
+        low, high = self.least_bits, self.most_bits
+        best = self.at_most(high)
+        if self.target.admits(best.size):
+            return best
+        best = self.at_most(low)
+        if not self.target.admits(best.size):
+            best = self.floor()
+            return best if self.target.admits(best.size) else None
+        for _ in range(SEARCH_STEPS):
+            middle = (low + high) // 2
+            found = self.at_most(middle)
+            if self.target.admits(found.size):
+                low, best = middle, found
+            else:
+                high = middle
+        return best
+
+    def _project(self, chosen: Sequence[Option], bits: int) -> Projection:
+        masks = [rank < o.nonzeros for rank, o in zip(self.ranks, chosen, strict=True)]
+        levels = [option.levels for option in chosen]
+        size = self.target.size(
+            skeleton(self.model, masks, levels, self.bias_bits, self.target.engine)
+        )
+        books = [
+            _codebook(state, mask, count)
+            for state, mask, count in zip(self.states, masks, levels, strict=True)
+        ]
+        return Projection(masks, books, size, bits)
+
+
+def _codebook(
+    state: LayerState, mask: npt.NDArray[np.bool_], levels: int
+) -> npt.NDArray[np.float64]:
+    values = state.weight[mask]
+    order = np.argsort(values, kind="stable")
+    worth = state.importance[mask][order]
+    worth = worth + 1e-3 * state.importance.mean() + 1e-30
+    return kmeans(SortedWeights.make(values[order], worth), levels, steps=50)[0]

@@ -1,0 +1,60 @@
+"""A quantized network run by torch, from its integers alone: a second opinion on the simulator."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sqhw.compress.requantize import scaled
+from sqhw.network import INPUT, Conv, QuantizedNetwork
+from sqhw.number import ActivationFormat
+
+FLOAT32_EXACT = 1 << 24  # integers below it are exact in float32
+
+
+def torch_logits(
+    network: QuantizedNetwork, images: npt.NDArray[Any], batch: int = 256
+) -> npt.NDArray[np.int64]:
+    """Return the network's integer outputs, shape (images, channels * height * width).
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    images : ndarray of int, shape (images, channels, height, width)
+        Raw pixels.
+    batch : int
+        Images at a time.
+    """
+    formats = network.formats()
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(images), batch):
+            pixels = np.asarray(images[start : start + batch]).astype(np.float32)
+            tensors = {INPUT: torch.from_numpy(pixels)}
+            for layer in network.layers:
+                x = tensors[layer.source]
+                if isinstance(layer, Conv):
+                    y = _conv(x, layer, formats[layer.source])
+                else:
+                    y = functional.max_pool2d(x, layer.kernel, layer.stride)
+                tensors[layer.name] = y
+            parts.append(tensors[network.layers[-1].name].flatten(1).numpy().astype(np.int64))
+    width = int(np.prod(network.shapes()[network.layers[-1].name]))
+    return np.concatenate(parts) if parts else np.empty((0, width), dtype=np.int64)
+
+
+def _conv(x: Tensor, layer: Conv, source: ActivationFormat) -> Tensor:
+    exact = int(layer.acc_bound(source).max()) < FLOAT32_EXACT
+    kind = torch.float32 if exact else torch.float64
+    weight = torch.from_numpy(layer.weight.astype(np.float32)).to(kind)
+    bias = torch.from_numpy(layer.bias.astype(np.float64)).to(kind)
+    top, bottom, left, right = layer.padding
+    x = functional.pad(x.to(kind), (left, right, top, bottom))
+    acc = functional.conv2d(x, weight, None, layer.stride) + bias.view(1, -1, 1, 1)
+    multiplier = torch.from_numpy(layer.multiplier.astype(np.int64)).view(1, -1, 1, 1)
+    shift = torch.from_numpy(layer.shift.astype(np.int64)).view(1, -1, 1, 1)
+    value = scaled(acc, multiplier, shift)
+    return value.clamp(layer.output.lo, layer.output.hi).float()

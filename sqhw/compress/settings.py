@@ -1,0 +1,69 @@
+"""How a network is compressed."""
+
+from dataclasses import dataclass
+
+from sqhw.errors import SqhwError, unknown_name
+
+METHODS = ("hardware",)
+
+
+@dataclass(frozen=True)
+class CompressSettings:
+    """Settings of the joint compressor.
+
+    Parameters
+    ----------
+    method : {"hardware"}
+        Pruning and bit widths chosen together by the exact ROM cost.
+    prune_epochs, tune_epochs : int, optional
+        Passes over the training split while the budget shrinks, and afterwards on integers; by
+        default 40 and 25, or 8 and 4 for more than 10,000 images.
+    batch : int
+        Images a step.
+    prune_rate, tune_rate : float
+        Peak learning rates of Adam.
+    temperature : float
+        Of the distillation from the float network.
+    distill : float, 0 to 1
+        Share of the distillation in the loss, the labels have the rest.
+    ramp : float, 0 to 1
+        Share of `prune_epochs` after which the budget has shrunk to its end.
+    pull : float, 0 to 1
+        Share of the way that weights move to their quantized values at every projection.
+    bias_bits : int, 4 to 16
+        Width that biases are rounded to at most.
+    shift : int
+        Pixels that training images are moved by at most.
+    seed : int
+        Fixes order and augmentation.
+    threads : int
+        Cores to use; see `TrainSettings`.
+    """
+
+    method: str = "hardware"
+    prune_epochs: int | None = None
+    tune_epochs: int | None = None
+    batch: int = 64
+    prune_rate: float = 1e-3
+    tune_rate: float = 5e-4
+    temperature: float = 4.0
+    distill: float = 0.7
+    ramp: float = 0.7
+    pull: float = 0.3
+    bias_bits: int = 10
+    shift: int = 0
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise unknown_name("compression method", self.method, METHODS)
+        for name in ("prune_epochs", "tune_epochs", "batch", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SqhwError(f"{name} must be at least 1, not {value}")
+        if not 4 <= self.bias_bits <= 16:
+            raise SqhwError(f"bias_bits must be 4 to 16, not {self.bias_bits}")
+        for name in ("distill", "ramp"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SqhwError(f"{name} must be 0 to 1, not {getattr(self, name)}")

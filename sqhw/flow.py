@@ -1,0 +1,262 @@
+"""The steps from a trained network to verified RTL, as the command line and the demo take them.
+
+Each step reads and writes files and returns what it measured as plain data.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sqhw.budget import BASES, Budget
+from sqhw.build import write_rom, write_rtl
+from sqhw.cost_models.device import Device, find_device
+from sqhw.cost_models.memory import map_rom
+from sqhw.cost_models.rom import rom_cost
+from sqhw.cost_models.schedule import schedule
+from sqhw.data import Dataset
+from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
+from sqhw.export.readmemh import read_readmemh
+from sqhw.network import QuantizedNetwork
+from sqhw.network_file import load_network, save_network
+from sqhw.program import Program, compile_network
+from sqhw.sim.simulator import Simulator
+
+Progress = Callable[[str, int, int, str], None]
+Result = dict[str, Any]
+
+#: The network that is trained for a data set unless another is named.
+DEFAULT_NETWORKS = {"digits": "digits-cnn", "mnist": "lenet5-caffe"}
+FLOAT_BITS = 32
+
+
+def train(
+    data: Dataset, network: str | None, out: Path, epochs: int | None, seed: int, progress: Progress
+) -> Result:
+    """Train a float network and write it to `out`."""
+    from sqhw.compress import TrainSettings, evaluate, save_float
+    from sqhw.compress import train as train_network
+
+    name = network or DEFAULT_NETWORKS[data.name]
+    trained = train_network(name, data, TrainSettings(epochs=epochs, seed=seed), progress)
+    save_float(trained, out)
+    return {
+        "network": name,
+        "file": str(out),
+        "weights": trained.weights,
+        "validation_accuracy": evaluate(trained, data.validation.images, data.validation.labels),
+        "test_accuracy": evaluate(trained, data.test.images, data.test.labels),
+    }
+
+
+def compress(
+    source: Path,
+    data: Dataset,
+    device_name: str,
+    budget_text: str | None,
+    out: Path,
+    seed: int,
+    progress: Progress,
+) -> Result:
+    """Compress a float network for a device and write the quantized network to `out`.
+
+    Without a budget it is every block RAM that the activation banks leave.
+    """
+    from sqhw.compress import CompressSettings, load_float
+    from sqhw.compress import compress as compress_network
+
+    device = find_device(device_name)
+    network = load_float(source)
+    strides = [layer.stride for layer in network.layers]
+    engine = engine_for(device, network.shapes(), strides)
+    available = weight_blocks(engine, device)
+    budget = Budget.parse(budget_text) if budget_text else Budget("blocks", available)
+    if budget.basis == "blocks" and budget.limit > available:
+        raise SqhwError(
+            f"budget {budget} exceeds the {available} block RAMs of {device.name} that its "
+            f"{activation_blocks(engine, device)} activation banks leave of {device.brams}"
+        )
+    result = compress_network(
+        network,
+        data,
+        engine=engine,
+        device=device,
+        budget=budget,
+        settings=CompressSettings(seed=seed),
+        progress=progress,
+    )
+    result = replace(
+        result,
+        metadata=result.metadata
+        | {
+            "engine": json.dumps(engine.to_dict()),
+            "device": device.name,
+            "budget": str(budget),
+            "float_bits": str(network.float_bits),
+        },
+    )
+    compile_network(result, engine)  # refuses what would not run, before anything is written
+    save_network(result, out)
+    return {"file": str(out), "budget": str(budget)} | size(result, engine, device)
+
+
+def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Result:
+    """Return the network's size on the four bases, before and after compression.
+
+    Before, every weight and bias is a 32-bit float, and in the blocks a ROM of 32-bit words.
+    """
+    cost = rom_cost(network, engine)
+    before = int(network.metadata.get("float_bits", "0"))
+    return {
+        "device": device.name,
+        "after": {basis: cost.size(basis, device) for basis in BASES},
+        "before": {
+            "payload": before,
+            "stream": before,
+            "rom": before,
+            "blocks": map_rom(before // FLOAT_BITS, FLOAT_BITS, device).blocks if before else 0,
+        },
+        "nonzeros": network.nonzeros,
+        "activation_blocks": activation_blocks(engine, device),
+        "available_blocks": weight_blocks(engine, device),
+        "device_blocks": device.brams,
+        "layers": [
+            {
+                "name": layer.name,
+                "weights": int(layer.weight.size),
+                "nonzeros": layer.nonzeros,
+                "stream": str(layer.stream),
+                "rom_bits": rom.weight_words * engine.word_bits
+                + rom.param_words * engine.word_bits
+                + rom.codebook,
+            }
+            for rom in cost.layers
+            for layer in network.convs
+            if layer.name == rom.name
+        ],
+    }
+
+
+def engine_of(network: QuantizedNetwork) -> EngineConfig:
+    """Return the engine that a network was compressed for; it travels with the file."""
+    text = network.metadata.get("engine")
+    try:
+        fields = json.loads(text) if text else {}
+    except ValueError:
+        raise SqhwError(f"network {network.name!r}: its engine entry is not JSON") from None
+    return EngineConfig.from_dict(fields)
+
+
+def simulate(source: Path, data: Dataset, float_source: Path | None, progress: Progress) -> Result:
+    """Run the test set through the simulator and through PyTorch and compare every logit."""
+    from sqhw.compress import evaluate, load_float, torch_logits
+
+    network = load_network(source)
+    test = data.test
+    _check_images(network, data)
+    simulator = Simulator(network)
+    logits = simulator.logits(
+        test.images, progress=lambda done: progress("simulate", done, len(test), "")
+    )
+    other = torch_logits(network, test.images)
+    differ = int((logits.astype(np.int64) != other).any(axis=1).sum())
+    result: Result = {
+        "images": len(test),
+        "torch_accuracy": _accuracy(other, test.labels),
+        "simulator_accuracy": _accuracy(logits, test.labels),
+        "images_that_differ": differ,
+        "logits_compared": int(logits.size),
+    }
+    if float_source:
+        result["float_accuracy"] = evaluate(load_float(float_source), test.images, test.labels)
+    if differ:
+        raise SqhwError(
+            f"simulator and PyTorch differ on {differ} of {len(test)} images; this is a bug"
+        )
+    return result
+
+
+def rom(source: Path, folder: Path) -> Result:
+    """Write the ROM images."""
+    program = _program(source)
+    paths = write_rom(program, folder)
+    predicted = rom_cost(program.network, program.engine).rom
+    return {
+        "files": [str(path) for path in paths],
+        "images": [
+            {"name": image.name, "words": image.depth, "width": image.width}
+            for image in program.images
+        ],
+        "rom_bits_exported": sum(
+            read_readmemh(path, image.name, image.width).bits
+            for path, image in zip(paths, program.images, strict=True)
+        ),
+        "rom_bits_predicted": predicted,
+    }
+
+
+def rtl(source: Path, folder: Path) -> Result:
+    """Write the Verilog of the engine."""
+    program = _program(source)
+    paths = write_rtl(program, folder)
+    return {"files": [str(path) for path in paths], "engine": program.engine.to_dict()}
+
+
+def cycles(source: Path) -> Result:
+    """Return the predicted cycles, layer by layer."""
+    network = load_network(source)
+    plan = schedule(network, engine_of(network))
+    return {
+        "cycles": plan.cycles,
+        "layers": [asdict(layer) | {"cycles": layer.cycles} for layer in plan.layers],
+    }
+
+
+def verify(
+    source: Path,
+    data: Dataset,
+    folder: Path,
+    work: Path,
+    simulator: str,
+    images: int,
+    seed: int,
+) -> Result:
+    """Run test images through the RTL in `folder` and compare everything with the simulator."""
+    from sqhw.verify.runner import verify_rtl
+
+    program = _program(source)
+    _check_images(program.network, data)
+    if not 1 <= images <= len(data.test):
+        raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
+    for image in program.images:
+        found = read_readmemh(folder / f"{image.name}.hex", image.name, image.width)
+        if found != image:
+            raise SqhwError(
+                f"{folder / f'{image.name}.hex'} is not the ROM image of {source}; "
+                "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
+            )
+    report = verify_rtl(program, data.test.images[:images], folder, work, simulator, seed)
+    plan = schedule(program.network, program.engine)
+    return asdict(report) | {"cycles_predicted": plan.cycles}
+
+
+def _program(source: Path) -> Program:
+    network = load_network(source)
+    return compile_network(network, engine_of(network))
+
+
+def _check_images(network: QuantizedNetwork, data: Dataset) -> None:
+    if data.image_shape != network.input_shape:
+        raise SqhwError(
+            f"network {network.name!r} takes images of shape {network.input_shape}, data set "
+            f"{data.name!r} has {data.image_shape}"
+        )
+
+
+def _accuracy(logits: Any, labels: Any) -> float:
+    return float((np.argmax(logits, axis=1) == labels).mean())

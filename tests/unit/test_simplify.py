@@ -1,0 +1,118 @@
+"""Simplification changes no output, on random small networks."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sqhw.network import Conv, MaxPool, QuantizedNetwork
+from sqhw.number import ActivationFormat
+from sqhw.sim import reference
+from sqhw.simplify import simplify
+from sqhw.stream import StreamFormat, max_gap_bits
+
+
+def make_conv(rng, name, source, shape, density, signed):
+    out, inputs = shape[:2]
+    weight = rng.integers(-3, 4, shape) * (rng.random(shape) < density)
+    weight[rng.random(out) < 0.4] = 0  # channels without weights ...
+    weight[:, rng.random(inputs) < 0.3] = 0  # ... and channels that nothing reads
+    book = tuple(int(value) for value in np.unique(weight[weight != 0])) or (1,)
+    gap_bits = int(rng.integers(1, max_gap_bits(inputs, 8) + 1))
+    bias = rng.integers(-6, 7, out) * (rng.random(out) < 0.5)
+    return Conv(
+        name=name,
+        source=source,
+        weight=weight.astype(np.int8),
+        bias=bias.astype(np.int32),
+        multiplier=rng.integers(1, 4, out).astype(np.int32),
+        shift=rng.integers(0, 4, out).astype(np.int32),
+        stride=1,
+        padding=(1, 1, 1, 1),
+        codebook=book,
+        stream=StreamFormat(gap_bits, 3),
+        output=ActivationFormat(8, signed=signed),
+        weight_scale=np.ones(out),
+        output_scale=1.0,
+    )
+
+
+def make_network(seed):
+    rng = np.random.default_rng(seed)
+    channels = [int(n) for n in rng.integers(1, 7, 4)]
+    layers = []
+    source = "input"
+    for index in range(3):
+        shape = (channels[index + 1], channels[index], 3, 3)
+        signed = bool(rng.integers(2))
+        layers.append(make_conv(rng, f"conv{index}", source, shape, 0.2, signed))
+        source = layers[-1].name
+        if rng.random() < 0.4:
+            layers.append(MaxPool(f"pool{index}", source, 2, 1))
+            source = layers[-1].name
+    shape = (channels[0], 5, 5)
+    return QuantizedNetwork("random", shape, ActivationFormat(8, False), tuple(layers)), rng
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.integers(0, 2**32 - 1))
+def test_every_output_is_the_same(seed):
+    network, rng = make_network(seed)
+    small = simplify(network)
+    image = rng.integers(0, 256, network.input_shape)
+    before, after = reference.run(network, image), reference.run(small, image)
+    last = network.layers[-1].name
+    assert np.array_equal(before[last], after[last])
+    assert small.input_shape == network.input_shape
+    assert small.nonzeros <= network.nonzeros
+    assert [layer.name for layer in small.layers] == [layer.name for layer in network.layers]
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(st.integers(0, 2**32 - 1))
+def test_nothing_is_left_to_remove(seed):
+    small = simplify(make_network(seed)[0])
+    assert simplify(small) is small
+
+
+def chain(first, second):
+    def conv(name, source, weight, bias):
+        out = weight.shape[0]
+        return Conv(
+            name=name,
+            source=source,
+            weight=weight.astype(np.int8),
+            bias=np.array(bias, dtype=np.int32),
+            multiplier=np.ones(out, dtype=np.int32),
+            shift=np.full(out, 2, dtype=np.int32),
+            stride=1,
+            padding=(0, 0, 0, 0),
+            codebook=(1,),
+            stream=StreamFormat(1, 1),
+            output=ActivationFormat(8, False),
+            weight_scale=np.ones(out),
+            output_scale=1.0,
+        )
+
+    layers = (conv("a", "input", *first), conv("b", "a", *second))
+    return QuantizedNetwork("chain", (1, 2, 2), ActivationFormat(8, False), layers)
+
+
+def test_a_bias_that_rounds_to_zero_is_dead_and_one_that_does_not_stays():
+    first = (np.array([1, 0, 0, 0]).reshape(4, 1, 1, 1), [0, 1, 2, -9])  # 1/4 is 0, 2/4 is 1
+    second = (np.ones((1, 4, 1, 1)), [0])
+    small = simplify(chain(first, second))
+    assert [layer.weight.shape[0] for layer in small.convs] == [2, 1]
+    assert list(small.convs[0].bias) == [0, 2]
+
+
+def test_an_unread_channel_goes_although_it_has_weights():
+    first = (np.ones((3, 1, 1, 1)), [0, 0, 0])
+    second = (np.array([1, 0, 1]).reshape(1, 3, 1, 1), [0])
+    small = simplify(chain(first, second))
+    assert small.convs[0].weight.shape == (2, 1, 1, 1)
+
+
+def test_outputs_of_the_network_stay_even_if_dead():
+    first = (np.ones((1, 1, 1, 1)), [0])
+    second = (np.array([1, 0]).reshape(2, 1, 1, 1), [0, 0])
+    assert simplify(chain(first, second)).convs[1].weight.shape[0] == 2
