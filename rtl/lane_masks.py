@@ -1,6 +1,6 @@
 """Tells for every lane whether the input position it reads lies inside the map."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -73,6 +73,8 @@ class LaneMasks(wiring.Component):
             with m.Else():
                 m.d.sync += fill_x.eq(fill_x + 1)
 
+        low_x, high_x, some_x = self._bounds(m, self.dx, self.last_x, "x")
+        low_y, high_y, some_y = self._bounds(m, self.dy, self.last_y, "y")
         inside = []
         for lane, (x, y) in enumerate(zip(xs, ys, strict=True)):
             far = Signal(dim + 1, name=f"far_{lane}")
@@ -92,13 +94,24 @@ class LaneMasks(wiring.Component):
                     x.eq(Mux(over, far - self.pitch_last_x - 1, far)),
                     y.eq(y + self.tile_dy + over),
                 ]
-            # Two bits more than a coordinate: a negative one becomes a large unsigned one.
-            read_x = Signal(unsigned(dim + 2), name=f"read_x_{lane}")
-            read_y = Signal(unsigned(dim + 2), name=f"read_y_{lane}")
-            m.d.comb += [
-                read_x.eq(Mux(self.split, x << 1, x) + self.dx),
-                read_y.eq(Mux(self.split, y << 1, y) + self.dy),
-            ]
-            inside.append((read_x <= self.last_x) & (read_y <= self.last_y))
-        m.d.sync += self.inside.eq(Cat(inside))
+            inside.append((x >= low_x) & (x <= high_x) & (y >= low_y) & (y <= high_y))
+        m.d.sync += self.inside.eq(Mux(some_x & some_y, Cat(inside), 0))
         return m
+
+    def _bounds(self, m, d, last, axis: str):  # type: ignore[no-untyped-def]
+        """Return the output coordinates for which ``0 <= stride * coordinate + d <= last``.
+
+        The result is (least, greatest, whether there are any), the same for all lanes.
+        """
+        wide = self._engine.dim_bits + 2
+        minus = Signal(signed(wide), name=f"minus_{axis}")
+        room = Signal(signed(wide), name=f"room_{axis}")
+        low = Signal(wide, name=f"low_{axis}")
+        high = Signal(wide, name=f"high_{axis}")
+        m.d.comb += [
+            minus.eq(-d),
+            room.eq(last - d),
+            low.eq(Mux(minus > 0, Mux(self.split, (minus + 1) >> 1, minus), 0)),
+            high.eq(Mux(self.split, room >> 1, room)),
+        ]
+        return low[:-1], high[:-1], room >= 0

@@ -35,6 +35,8 @@ class Requantizer(wiring.Component):
 
     LATENCY = REQUANTIZE_CYCLES
     CHUNK = 4
+    #: -128..255 and a rounding bit, with room to stay outside when saturated.
+    NARROW_BITS = 11
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
@@ -97,9 +99,19 @@ class Requantizer(wiring.Component):
         doubled = Signal(signed(acc_bits + mult_bits + 1))
         m.d.sync += doubled.eq((product << 1) >> shift[3])
 
-        # Cycle 6: round half up; what leaves 10 bits is clamped anyway.
-        rounded = Signal(signed(acc_bits + mult_bits + 1))
-        m.d.sync += rounded.eq((doubled + 1) >> 1)
+        # Cycle 6: round half up. Nothing beyond the range of a byte survives the clamp, so the
+        # number is first saturated to few bits.
+        narrow = Signal(signed(self.NARROW_BITS))
+        sign = doubled[-1]
+        rest = doubled[self.NARROW_BITS - 1 : -1]
+        with m.If(sign & ~rest.all()):
+            m.d.comb += narrow.eq(-(1 << (self.NARROW_BITS - 1)))
+        with m.Elif(~sign & rest.any()):
+            m.d.comb += narrow.eq((1 << (self.NARROW_BITS - 1)) - 1)
+        with m.Else():
+            m.d.comb += narrow.eq(doubled)
+        rounded = Signal(signed(self.NARROW_BITS))
+        m.d.sync += rounded.eq((narrow + 1) >> 1)
 
         # Cycle 7: clamp.
         with m.If(rounded < self.clamp_lo):

@@ -125,8 +125,8 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
 def _parse(text: str) -> dict[str, Any]:
     """Return the metadata entry, of the right format and version."""
     try:
-        header = json.loads(text)
-    except ValueError:
+        header = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
         raise SqhwError("its metadata is damaged: not JSON") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise SqhwError(f"its format is not {FORMAT!r}")
@@ -139,6 +139,10 @@ def _parse(text: str) -> dict[str, Any]:
     if version < 1:
         raise SqhwError(f"format version {version} does not exist")
     return header
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _describe(network: QuantizedNetwork) -> dict[str, Any]:

@@ -68,15 +68,21 @@ def kmeans(weights: SortedWeights, levels: int, steps: int = 20) -> tuple[Float,
             break
         edges = new
     centroids = _means(weights, edges)
-    mass = np.diff(weights.importance[edges])
-    moment = np.diff(weights.first[edges])
+    at = weights.importance[edges]
+    mass = at[1:] - at[:-1]
+    at = weights.first[edges]
+    moment = at[1:] - at[:-1]
     explained = np.divide(moment * moment, mass, out=np.zeros_like(mass), where=mass > 0).sum()
     return np.unique(centroids), max(0.0, float(weights.second[-1] - explained))
 
 
 def _means(weights: SortedWeights, edges: npt.NDArray[np.int64]) -> Float:
     """Return the weighted mean of each cluster; an empty one takes the value at its edge."""
-    mass = np.diff(weights.importance[edges])
-    moment = np.diff(weights.first[edges])
-    spare = weights.values[np.minimum(edges[:-1], len(weights.values) - 1)]
-    return np.sort(np.divide(moment, mass, out=spare.astype(np.float64), where=mass > 0))
+    at = weights.importance[edges]
+    mass = at[1:] - at[:-1]
+    at = weights.first[edges]
+    moment = at[1:] - at[:-1]
+    means = weights.values[np.minimum(edges[:-1], len(weights.values) - 1)]
+    np.divide(moment, mass, out=means, where=mass > 0)
+    means.sort()
+    return means

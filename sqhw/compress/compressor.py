@@ -137,7 +137,7 @@ class _Run:
             left = max(0.0, 1 - (epoch + 1) / ramp) ** 3
             if left > 0 and self.first_bits > found.bits:
                 found = projector.at_most(round(found.bits + left * (self.first_bits - found.bits)))
-            self._apply(found)
+            self._apply(projector, found)
 
         self._train("prune", epochs, self.settings.prune_rate, 0.1, project)
         project(epochs)
@@ -276,10 +276,9 @@ class _Run:
         """Return the best projection within the budget; at worst the smallest of the start."""
         return projector.fitting() or self.smallest
 
-    def _apply(self, found: Projection) -> None:
-        for layer, mask, book in zip(
-            self.model.layers(), found.masks, found.codebooks, strict=True
-        ):
+    def _apply(self, projector: Projector, found: Projection) -> None:
+        books = projector.codebooks(found)
+        for layer, mask, book in zip(self.model.layers(), found.masks, books, strict=True):
             layer.set_projection(mask, book)
             layer.pull(self.settings.pull)
 

@@ -11,9 +11,10 @@ from sqhw.compress.streams import CODEBOOK_WIDTH, code_bits
 from sqhw.engine import EngineConfig
 from sqhw.stream import channel_order, count_entries, max_gap_bits
 
+LLOYD_STEPS = 6  # enough to compare options; the codebooks themselves take more
 GAP_LEVELS = (2, 4, 8, 16)
 DENSE_LEVELS = (1, 3, 7, 15, 31)
-RATIO = 1.15  # between neighbouring numbers of weights
+RATIO = 1.2  # between neighbouring numbers of weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ def layer_options(state: LayerState, engine: EngineConfig, basis: str) -> list[O
         sums = SortedWeights.make(values[kept], importance[kept])
         mask = ordered_rank < count
         for levels, bits in _costs(state, mask, count, engine, basis).items():
-            error = kmeans(sums, levels)[1]
+            error = kmeans(sums, levels, LLOYD_STEPS)[1]
             options.append(Option(bits, float(dropped[count]) + error, count, levels))
     return hull(options)
 

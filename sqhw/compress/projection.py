@@ -15,7 +15,7 @@ from sqhw.compress.qat import QatNetwork
 from sqhw.compress.target import Target
 
 COUNT_BITS = 6  # typical width of the entry count in a channel record
-SEARCH_STEPS = 14
+SEARCH_STEPS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +26,8 @@ class Projection:
     ----------
     masks : list of ndarray of bool
         Weights kept, layer by layer.
-    codebooks : list of ndarray of float64
-        Their values in real units, ascending.
+    levels : list of int
+        Distinct values of them at most.
     size : int
         Cost of the network on the budget's basis, at most.
     bits : int
@@ -35,7 +35,7 @@ class Projection:
     """
 
     masks: list[npt.NDArray[np.bool_]]
-    codebooks: list[npt.NDArray[np.float64]]
+    levels: list[int]
     size: int
     bits: int
 
@@ -126,11 +126,14 @@ class Projector:
         size = self.target.size(
             skeleton(self.model, masks, levels, self.bias_bits, self.target.engine)
         )
-        books = [
+        return Projection(masks, levels, size, bits)
+
+    def codebooks(self, found: Projection) -> list[npt.NDArray[np.float64]]:
+        """Return the values of the kept weights of each layer in real units, ascending."""
+        return [
             _codebook(state, mask, count)
-            for state, mask, count in zip(self.states, masks, levels, strict=True)
+            for state, mask, count in zip(self.states, found.masks, found.levels, strict=True)
         ]
-        return Projection(masks, books, size, bits)
 
 
 def _codebook(

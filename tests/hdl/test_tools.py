@@ -96,25 +96,20 @@ def test_environment_twice_is_the_same(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("absent", "message"),
+    ("absent", "needs", "packages"),
     [
-        (
-            {"perl"},
-            "Verilator needs perl, not found on this machine; run: apt-get install perl",
-        ),
-        (
-            {"make", "c++", "g++", "clang++"},
-            "Verilator needs make and g++, not found on this machine; "
-            "run: apt-get install make g++",
-        ),
+        ({"perl"}, "perl", "perl"),
+        ({"make", "c++", "g++", "clang++"}, "make and g++", "make g++"),
     ],
 )
-def test_missing_tools_are_named(tmp_path, monkeypatch, absent, message):
+def test_missing_tools_are_named(tmp_path, monkeypatch, absent, needs, packages):
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if name in absent else which(name))
     with pytest.raises(SqhwError) as error:
         tools.verilator_environment(tmp_path)
-    assert str(error.value) == message
+    assert str(error.value) == (
+        f"Verilator needs {needs}, not found on this machine; run: apt-get install {packages}"
+    )
 
 
 def test_missing_wheel_is_named(tmp_path, monkeypatch):
@@ -131,7 +126,7 @@ def test_perl_without_its_modules_is_missing(tmp_path, monkeypatch):
     perl.write_text("#!/bin/sh\nexit 2\n")
     perl.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    with pytest.raises(SqhwError, match="^Verilator needs perl, not found"):
+    with pytest.raises(SqhwError, match=r"^Verilator needs perl, not found"):
         tools.verilator_environment(tmp_path)
 
 

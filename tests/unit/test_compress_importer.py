@@ -44,6 +44,7 @@ def test_an_unknown_zoo_name_gets_a_suggestion():
         build("digit-cnn")
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 def test_batch_norm_padding_stride_and_flatten_order():
     torch.manual_seed(1)
     norm = nn.BatchNorm2d(6)

@@ -1,0 +1,183 @@
+"""Random valid quantized networks, from a Hypothesis strategy or from a seed."""
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import strategies as st
+
+from sqhw.network import INPUT, MAX_SHIFT, Conv, Layer, MaxPool, QuantizedNetwork, Shape
+from sqhw.number import ActivationFormat
+from sqhw.stream import StreamFormat, max_gap_bits
+
+#: Returns a whole number from lo to hi, both included. Small ones are the simple ones.
+Integer = Callable[[int, int], int]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a random network may have; the defaults fit the default engine.
+
+    Parameters
+    ----------
+    max_channels, max_size, max_layers, max_kernel, max_padding, max_stride : int
+        Channels, height and width of the input, and so on.
+    acc_bits : int
+        No accumulator needs more bits.
+    mult_bits : int
+        Width of the requantization multipliers.
+    min_code_bits, max_code_bits, max_gap_bits : int
+        Of the weight streams.
+    branches : bool
+        Whether a layer may read another tensor than that of the layer before it.
+    """
+
+    max_channels: int = 6
+    max_size: int = 9
+    max_layers: int = 4
+    max_kernel: int = 3
+    max_padding: int = 2
+    max_stride: int = 2
+    acc_bits: int = 24
+    mult_bits: int = 8
+    min_code_bits: int = 1
+    max_code_bits: int = 8
+    max_gap_bits: int = 8
+    branches: bool = False
+
+
+@st.composite
+def networks(draw: st.DrawFn, **limits: Any) -> QuantizedNetwork:
+    """Draw a network within `Limits`; it shrinks to one layer, one channel, one pixel."""
+    return _network(lambda lo, hi: draw(st.integers(lo, hi)), Limits(**limits))
+
+
+@st.composite
+def networks_with_images(
+    draw: st.DrawFn, max_images: int = 3, **limits: Any
+) -> tuple[QuantizedNetwork, npt.NDArray[np.int64]]:
+    """Draw a network and images for it, shape (images, channels, height, width)."""
+    network = draw(networks(**limits))
+    count, seed = draw(st.integers(1, max_images)), draw(st.integers(0, 1 << 32))
+    return network, random_images(network, seed, count)
+
+
+def random_network(seed: int, **limits: Any) -> QuantizedNetwork:
+    """Return a random network within `Limits`, always the same for a seed."""
+    return _network(random.Random(seed).randint, Limits(**limits))
+
+
+def random_images(network: QuantizedNetwork, seed: int, count: int) -> npt.NDArray[np.int64]:
+    """Return random images for a network; the first pixels are the extremes of its format."""
+    rng = np.random.default_rng(seed)
+    form = network.input_format
+    images = rng.integers(form.lo, form.hi + 1, (count, *network.input_shape))
+    images.reshape(-1)[:2] = [form.lo, form.hi][: images.size]
+    return images
+
+
+def _network(integer: Integer, limits: Limits) -> QuantizedNetwork:
+    shape = (
+        integer(1, limits.max_channels),
+        integer(1, limits.max_size),
+        integer(1, limits.max_size),
+    )
+    shapes: dict[str, Shape] = {INPUT: shape}
+    formats = {INPUT: _format(integer)}
+    layers: list[Layer] = []
+    for index in range(integer(1, limits.max_layers)):
+        source = list(shapes)[-1 - (integer(0, index) if limits.branches else 0)]
+        name = f"layer{index}"
+        layer: Layer
+        if integer(0, 3) == 3:
+            layer = _maxpool(integer, limits, name, source, shapes[source])
+            formats[name] = formats[source]
+        else:
+            layer = _conv(integer, limits, name, source, shapes[source], formats[source])
+            formats[name] = layer.output
+        shapes[name] = layer.output_shape(shapes[source])
+        layers.append(layer)
+    return QuantizedNetwork("random", shape, formats[INPUT], tuple(layers))
+
+
+def _format(integer: Integer) -> ActivationFormat:
+    return ActivationFormat(bits=integer(2, 8), signed=integer(0, 1) == 1)
+
+
+def _maxpool(integer: Integer, limits: Limits, name: str, source: str, shape: Shape) -> MaxPool:
+    kernel = integer(1, min(limits.max_kernel, *shape[1:]))
+    return MaxPool(name, source, kernel, integer(1, limits.max_stride))
+
+
+def _conv(
+    integer: Integer,
+    limits: Limits,
+    name: str,
+    source: str,
+    shape: Shape,
+    form: ActivationFormat,
+) -> Conv:
+    in_channels, height, width = shape
+    out_channels = integer(1, limits.max_channels)
+    linear = integer(0, 5) == 5
+    if linear:
+        padding, stride, kernel = (0, 0, 0, 0), 1, (height, width)
+    else:
+        padding = tuple(integer(0, limits.max_padding) for _ in range(4))
+        stride = integer(1, limits.max_stride)
+        kernel = (
+            integer(1, min(limits.max_kernel, height + padding[0] + padding[1])),
+            integer(1, min(limits.max_kernel, width + padding[2] + padding[3])),
+        )
+    gap_bits = integer(0, max_gap_bits(in_channels, limits.max_gap_bits))
+    code_bits = integer(limits.min_code_bits, limits.max_code_bits)
+    zeros = integer(0, 4)  # 0: none, 4: all
+    rng = np.random.default_rng(integer(0, 1 << 32))
+
+    weight_shape = (out_channels, in_channels, *kernel)
+    acc_limit = (1 << (limits.acc_bits - 1)) - 1
+    largest = min(127, acc_limit // (math.prod(weight_shape[1:]) * form.max_abs))
+    values = np.array([v for v in range(-largest - (largest == 127), largest + 1) if v])
+    size = min(1 << code_bits, int(rng.integers(1, len(values) + 1)))
+    book = np.sort(rng.choice(values, size, replace=False))
+    weight = rng.choice(book, weight_shape)
+    if gap_bits == 0 and zeros:
+        book[rng.integers(size)] = 0
+        book.sort()
+        weight = rng.choice(book, weight_shape)
+    if gap_bits or zeros:
+        weight[rng.random(weight_shape) < zeros / 4] = 0
+    if zeros == 3:
+        weight[rng.random(out_channels) < 0.5] = 0
+
+    bound = np.abs(weight).sum(axis=(1, 2, 3)) * form.max_abs
+    room = np.minimum(acc_limit - bound, 2 * bound + 100)
+    bias = rng.integers(-room, room + 1)
+    bias[rng.random(out_channels) < 0.2] = 0
+    output = _format(integer)
+    multiplier = rng.integers(1, 1 << limits.mult_bits, out_channels)
+    # Mostly a shift that brings typical sums into the output's range, sometimes any.
+    reach = (bound // 4 + np.abs(bias) + 1) * multiplier / output.hi
+    shift = np.clip(np.log2(reach).astype(np.int64) + rng.integers(-1, 2, out_channels), 0, 31)
+    anything = rng.random(out_channels) < 0.2
+    shift[anything] = rng.integers(0, MAX_SHIFT + 1, out_channels)[anything]
+    return Conv(
+        name=name,
+        source=source,
+        weight=weight.astype(np.int8),
+        bias=bias.astype(np.int32),
+        multiplier=multiplier.astype(np.int32),
+        shift=shift.astype(np.int32),
+        stride=stride,
+        padding=padding,
+        codebook=tuple(book.tolist()),
+        stream=StreamFormat(gap_bits, code_bits),
+        output=output,
+        weight_scale=rng.uniform(1e-4, 1.0, out_channels),
+        output_scale=float(rng.uniform(1e-4, 1.0)),
+        kind="linear" if linear else "conv",
+    )

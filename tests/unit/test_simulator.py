@@ -1,0 +1,112 @@
+"""The fast simulator against the reference, tensor by tensor, and its refusals."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from strategies import networks_with_images, random_images, random_network
+
+from sqhw.errors import SqhwError
+from sqhw.network import QuantizedNetwork
+from sqhw.sim import reference
+from sqhw.sim.simulator import Simulator
+
+
+def assert_equals_reference(network, images):
+    found = Simulator(network).run(images)
+    for index, image in enumerate(images):
+        expected = reference.run(network, image)
+        assert list(found) == list(expected)
+        for name, tensor in expected.items():
+            np.testing.assert_array_equal(found[name][index], tensor, err_msg=name)
+
+
+@settings(deadline=None)  # the first example compiles the kernels
+@given(networks_with_images(branches=True))
+def test_equals_the_reference(case):
+    assert_equals_reference(*case)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_equals_the_reference_on_seeded_networks(seed):
+    network = random_network(seed, max_channels=8, max_kernel=4, max_padding=3, acc_bits=32)
+    assert_equals_reference(network, random_images(network, seed, 3))
+
+
+def largest_bound(network):
+    """Return the network with its first layer's first bias raised to the limit of int32."""
+    first, *others = network.layers
+    bias = np.zeros_like(first.bias)
+    without_bias = replace(first, bias=bias)
+    bias[0] = (1 << 31) - 1 - int(without_bias.acc_bound(network.input_format)[0])
+    layers = (replace(first, bias=bias, shift=np.full_like(first.shift, 24)), *others)
+    return QuantizedNetwork("limit", network.input_shape, network.input_format, layers)
+
+
+def first_conv_network():
+    return next(
+        network
+        for network in map(random_network, range(100))
+        if network.layers[0].kind == "conv" and network.layers[0].nonzeros
+    )
+
+
+def test_sums_up_to_the_last_bit_of_int32():
+    network = largest_bound(first_conv_network())
+    assert_equals_reference(network, random_images(network, 0, 4))
+
+
+def test_refuses_an_accumulator_of_more_than_32_bits():
+    network = largest_bound(first_conv_network())
+    network.layers[0].bias[0] += 1
+    with pytest.raises(SqhwError) as error:
+        Simulator(network)
+    assert str(error.value) == (
+        "layer 'layer0': its accumulator may reach 2147483648, more than 32 bits hold; "
+        "use fewer weights or smaller codebook values"
+    )
+
+
+def test_refuses_images_of_another_shape():
+    network = random_network(0)
+    channels, height, width = network.input_shape
+    simulator = Simulator(network)
+    with pytest.raises(SqhwError) as error:
+        simulator.run(np.zeros((2, channels, height, width + 1), np.uint8))
+    assert str(error.value) == (
+        f"network 'random' takes images of shape {(channels, height, width)}, "
+        f"not {(channels, height, width + 1)}"
+    )
+
+
+@pytest.mark.parametrize("beyond", [-1, 1])
+def test_refuses_pixels_out_of_range(beyond):
+    network = random_network(0)
+    form = network.input_format
+    images = np.full((1, *network.input_shape), form.lo)
+    images.reshape(-1)[0] = form.lo - 1 if beyond < 0 else form.hi + 1
+    with pytest.raises(SqhwError) as error:
+        Simulator(network).run(images)
+    assert str(error.value) == (
+        f"network 'random' takes pixels of {form.lo} to {form.hi}, "
+        f"found {images.min()} to {images.max()}"
+    )
+
+
+def test_logits_do_not_depend_on_the_batch():
+    network = random_network(5)
+    images = random_images(network, 0, 7)
+    simulator = Simulator(network)
+    done = []
+    whole = simulator.logits(images)
+    parts = simulator.logits(images, batch=3, progress=done.append)
+    np.testing.assert_array_equal(parts, whole)
+    assert whole.shape == (7, np.prod(network.shapes()[network.layers[-1].name]))
+    assert done == [3, 6, 7]
+
+
+def test_logits_of_no_image():
+    network = random_network(5)
+    logits = Simulator(network).logits(random_images(network, 0, 1)[:0])
+    assert logits.shape == (0, np.prod(network.shapes()[network.layers[-1].name]))
