@@ -1,8 +1,10 @@
 """Writes the generated RTL and the ROM images of a program."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqhw.atomic import atomic_write_text
+from sqhw.engine import EngineConfig
 from sqhw.export.readmemh import write_readmemh
 from sqhw.program import Program
 
@@ -13,13 +15,22 @@ def write_rom(program: Program, folder: Path) -> list[Path]:
     return [write_readmemh(image, folder) for image in program.images]
 
 
-def write_rtl(program: Program, folder: Path) -> list[Path]:
-    """Write the Verilog of the engine, with ROMs as deep as the program's, and return the paths."""
+def write_rtl(engine: EngineConfig, depths: Mapping[str, int], folder: Path) -> list[Path]:
+    """Write the Verilog of the engine and return the paths.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    depths : mapping of str to int
+        Words of the ROMs ``weights``, ``params`` and ``codebook``. Deeper ROMs leave room for a
+        later network, whose images then need no new Verilog.
+    folder : path
+        Made if missing.
+    """
     from sqhw.rtl.emit import LEAVES, TOP, engine_verilog, leaf_verilog
 
     folder.mkdir(parents=True, exist_ok=True)
-    depths = {image.name: image.depth for image in program.images}
-    texts = {f"{TOP}.v": engine_verilog(program.engine, depths)}
+    texts = {f"{TOP}.v": engine_verilog(engine, depths)}
     texts |= {name: leaf_verilog(name) for name in LEAVES}
     for name, text in texts.items():
         atomic_write_text(folder / name, text)

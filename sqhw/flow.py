@@ -203,7 +203,7 @@ def rom(source: Path, folder: Path) -> Result:
 def rtl(source: Path, folder: Path) -> Result:
     """Write the Verilog of the engine."""
     program = _program(source)
-    paths = write_rtl(program, folder)
+    paths = write_rtl(program.engine, program.depths, folder)
     return {"files": [str(path) for path in paths], "engine": program.engine.to_dict()}
 
 
@@ -227,7 +227,7 @@ def verify(
     seed: int,
 ) -> Result:
     """Run test images through the RTL in `folder` and compare everything with the simulator."""
-    from sqhw.verify.runner import verify_rtl
+    from sqhw.verify.runner import RtlBench
 
     program = _program(source)
     _check_images(program.network, data)
@@ -240,7 +240,8 @@ def verify(
                 f"{folder / f'{image.name}.hex'} is not the ROM image of {source}; "
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
             )
-    report = verify_rtl(program, data.test.images[:images], folder, work, simulator, seed)
+    bench = RtlBench(folder, work, simulator)
+    report = bench.run(program, data.test.images[:images], folder, seed)
     plan = schedule(program.network, program.engine)
     return asdict(report) | {"cycles_predicted": plan.cycles}
 

@@ -170,8 +170,8 @@ def _check_dimensions(network: QuantizedNetwork, engine: EngineConfig) -> None:
                 f"{engine.bank_depth - 1}; raise bank_depth"
             )
     for layer in network.convs:
-        if max(layer.padding) > limit // 2 or max(layer.kernel) > limit // 2 + 1:
+        if max(*layer.padding, *layer.kernel) > limit:
             raise SqhwError(
                 f"layer {layer.name!r}: kernel {layer.kernel} and padding {layer.padding} must "
-                f"not exceed {limit // 2}; raise dim_bits"
+                f"not exceed {limit}; raise dim_bits"
             )

@@ -76,6 +76,11 @@ class Program:
         """Bits in the exported images."""
         return sum(image.bits for image in self.images)
 
+    @property
+    def depths(self) -> dict[str, int]:
+        """Words of each ROM by name."""
+        return {image.name: image.depth for image in self.images}
+
     def image(self, name: str) -> RomImage:
         """Return the image of that name."""
         return next(image for image in self.images if image.name == name)

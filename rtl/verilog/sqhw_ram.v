@@ -12,7 +12,7 @@ module sqhw_ram #(
     input  wire [ ADDR-1:0] read_addr,
     output reg  [WIDTH-1:0] read_data
 );
-  (* ram_style = "block" *) reg [WIDTH-1:0] mem[0:DEPTH-1];
+  reg [WIDTH-1:0] mem[0:DEPTH-1];
   always @(posedge clk) begin
     if (write_en) mem[write_addr] <= write_data;
     read_data <= mem[read_addr];

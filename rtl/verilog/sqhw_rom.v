@@ -10,7 +10,7 @@ module sqhw_rom #(
     input  wire [ ADDR-1:0] addr,
     output reg  [WIDTH-1:0] data
 );
-  (* ram_style = "block" *) reg [WIDTH-1:0] mem[0:DEPTH-1];
+  reg [WIDTH-1:0] mem[0:DEPTH-1];
   generate
     if (FILE != "") begin : content
       initial $readmemh(FILE, mem);

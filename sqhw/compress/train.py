@@ -95,7 +95,7 @@ def _train(
     network_name: str, data: Dataset, settings: TrainSettings, progress: Progress
 ) -> FloatNetwork:
     zoo = entry(network_name)
-    check_shape(network_name, zoo.input_shape, data.classes, data)
+    check_shape(network_name, zoo.input_shape, zoo.outputs, data)
     images, labels = tensors(data.train)
     held_images, held_labels = tensors(data.validation)
     epochs = settings.epochs or (40 if len(images) <= SMALL_SET else 8)

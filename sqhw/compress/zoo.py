@@ -18,6 +18,8 @@ class ZooEntry:
     make : callable
         Returns the untrained module; it maps normalised images to logits.
     input_shape : tuple of int (channels, height, width)
+    outputs : int
+        Classes.
     mean, std : float
         Normalisation of ``pixel / input_max``.
     shift : int
@@ -26,6 +28,7 @@ class ZooEntry:
 
     make: Callable[[], nn.Module]
     input_shape: Shape
+    outputs: int
     mean: float
     std: float
     shift: int
@@ -80,8 +83,8 @@ class LeNet5Caffe(nn.Module):
 
 
 ZOO = {
-    "digits-cnn": ZooEntry(DigitsCnn, (1, 8, 8), 0.0, 0.5, 1),
-    "lenet5-caffe": ZooEntry(LeNet5Caffe, (1, 28, 28), 0.1307, 0.3081, 0),
+    "digits-cnn": ZooEntry(DigitsCnn, (1, 8, 8), 10, 0.0, 0.5, 1),
+    "lenet5-caffe": ZooEntry(LeNet5Caffe, (1, 28, 28), 10, 0.1307, 0.3081, 0),
 }
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from sqhw.cost_models.schedule import schedule
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.network import INPUT
 from sqhw.program import Program
 from sqhw.sim.simulator import Simulator
 from sqhw.verify.expected import writeback
@@ -22,6 +23,7 @@ from sqhw.verify.tools import has_icarus, verilator_environment
 
 SIMULATORS = ("verilator", "icarus")
 BENCH_TOP = "sqhw_bench"
+SOURCES = ("sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v")
 #: Amaranth's Verilog leaves widening to IEEE 1364 and gives defaults before a case statement.
 WAIVERS = """`verilator_config
 lint_off -rule WIDTHEXPAND
@@ -52,75 +54,128 @@ class RtlReport:
     cycles: int
 
 
-def verify_rtl(
-    program: Program,
-    images: npt.NDArray[Any],
-    rtl: Path,
-    work: Path,
-    simulator: str = "verilator",
-    seed: int = 0,
-) -> RtlReport:
-    """Run images through the RTL and compare activations, results and cycles.
+class RtlBench:
+    """The RTL built once for a simulator; it runs any network whose ROM images it is given.
 
     Parameters
     ----------
-    program : Program
-        What the ROM images were made from.
-    images : ndarray of uint8, shape (images, channels, height, width)
     rtl : path
-        Folder with the Verilog files and the ROM images.
+        Folder with the Verilog files that `sqhw.build.write_rtl` wrote.
     work : path
         Folder for the simulator's files.
     simulator : str
         ``verilator`` or ``icarus``.
-    seed : int
-        Of the pauses on the streams.
 
     Raises
     ------
     SqhwError
-        If the simulator is missing, a file is missing, the RTL does not build, or it differs;
-        the last names the log.
+        If the simulator or a Verilog file is missing, or the RTL does not build; the message
+        names the log.
     """
-    if simulator not in SIMULATORS:
-        raise unknown_name("simulator", simulator, SIMULATORS)
-    if simulator == "icarus" and not has_icarus():
-        raise SqhwError("Icarus Verilog is not installed; run: apt-get install iverilog")
-    if len(images) == 0:
-        raise SqhwError("there is no image to run; give at least one")
-    names = [f"{image.name}.hex" for image in program.images]
-    sources = ["sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v"]
-    for name in names + sources:
-        if not (rtl / name).is_file():
-            raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl` and `sqhw rom`")
-    run = (work / simulator).absolute()
-    build = run / "build"
-    shutil.rmtree(run, ignore_errors=True)
-    build.mkdir(parents=True)
-    for name in names:
-        shutil.copy(rtl / name, run / name)
-    _write_job(program, images, run / "job.npz", seed)
 
-    environment: Mapping[str, str] = {}
-    arguments: list[str] = []
-    verilog: list[Path] = [(rtl / name).absolute() for name in sources]
-    bench = run / "sqhw_bench.v"
-    bench.write_text(files("sqhw.verify").joinpath("sqhw_bench.v").read_text())
-    verilog.append(bench)
-    if simulator == "verilator":
-        environment = verilator_environment(work / "tools")
-        waivers = run / "waivers.vlt"
-        waivers.write_text(WAIVERS)
-        verilog.insert(0, waivers)
-        arguments = ["-O3"]
-    log = run / "simulation.log"
-    with _environment(environment):
-        passed = _run(simulator, verilog, arguments, build, run, log)
-    report = run / "report.json"
-    if not passed or not report.is_file():
-        raise SqhwError(f"the RTL differs from the simulator under {simulator}; {_reason(log)}")
-    found = json.loads(report.read_text())
-    return RtlReport(simulator, found["images"], found["activations"], found["cycles"])
+    def __init__(self, rtl: Path, work: Path, simulator: str = "verilator") -> None:
+        if simulator not in SIMULATORS:
+            raise unknown_name("simulator", simulator, SIMULATORS)
+        if simulator == "icarus" and not has_icarus():
+            raise SqhwError("Icarus Verilog is not installed; run: apt-get install iverilog")
+        for name in SOURCES:
+            if not (rtl / name).is_file():
+                raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
+        self.simulator = simulator
+        self._run = (work / simulator).absolute()
+        self._build = self._run / "build"
+        self._environment: Mapping[str, str] = {}
+        shutil.rmtree(self._run, ignore_errors=True)
+        try:
+            self._build.mkdir(parents=True)
+        except OSError as error:
+            raise SqhwError(f"cannot make folder {self._build}: {error.strerror}") from None
+        verilog = [(rtl / name).absolute() for name in SOURCES]
+        bench = self._run / "sqhw_bench.v"
+        bench.write_text(files("sqhw.verify").joinpath("sqhw_bench.v").read_text())
+        verilog.append(bench)
+        if simulator == "verilator":
+            self._environment = verilator_environment(work / "tools")
+            waivers = self._run / "waivers.vlt"
+            waivers.write_text(WAIVERS)
+            verilog.insert(0, waivers)
+        self._build_verilog(verilog)
+
+    def _build_verilog(self, verilog: list[Path]) -> None:
+        from cocotb_tools.runner import get_runner
+
+        log = self._run / "build.log"
+        with _environment(self._environment):
+            self._runner = get_runner(self.simulator)
+            try:
+                self._runner.build(
+                    sources=verilog,
+                    hdl_toplevel=BENCH_TOP,
+                    build_dir=self._build,
+                    always=True,
+                    timescale=("1ns", "1ps"),
+                    log_file=log,
+                )
+            except (SystemExit, RuntimeError, OSError) as error:
+                raise SqhwError(
+                    f"{self.simulator} does not build the RTL ({error}); see {log}"
+                ) from None
+
+    def run(
+        self, program: Program, images: npt.NDArray[Any], roms: Path, seed: int = 0
+    ) -> RtlReport:
+        """Run images and compare activations, results and cycles with simulator and schedule.
+
+        Parameters
+        ----------
+        program : Program
+            What the ROM images were made from.
+        images : ndarray of int, shape (images, channels, height, width)
+        roms : path
+            Folder with the ROM images.
+        seed : int
+            Of the pauses on the streams.
+
+        Raises
+        ------
+        SqhwError
+            If a ROM image is missing, or the RTL differs; the message says where and names the
+            log.
+        """
+        if len(images) == 0:
+            raise SqhwError("there is no image to run; give at least one")
+        for image in program.images:
+            name = f"{image.name}.hex"
+            if not (roms / name).is_file():
+                raise SqhwError(f"{roms / name} is missing; write it with `sqhw rom`")
+            shutil.copy(roms / name, self._run / name)
+        _write_job(program, images, self._run / "job.npz", seed)
+        log, report = self._run / "simulation.log", self._run / "report.json"
+        report.unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
+        if not self._simulate(log) or not report.is_file():
+            raise SqhwError(
+                f"the RTL differs from the simulator under {self.simulator}; {_reason(log)}"
+            )
+        found = json.loads(report.read_text())
+        return RtlReport(self.simulator, found["images"], found["activations"], found["cycles"])
+
+    def _simulate(self, log: Path) -> bool:
+        """Run the bench; return whether it ran and passed."""
+        from cocotb_tools.check_results import get_results
+
+        with _environment(self._environment):
+            try:
+                results = self._runner.test(
+                    hdl_toplevel=BENCH_TOP,
+                    test_module="sqhw.verify.bench",
+                    build_dir=self._build,
+                    test_dir=self._run,
+                    log_file=log,
+                )
+                return get_results(results) == (1, 0)
+            except (SystemExit, RuntimeError, OSError):
+                return False
 
 
 def _write_job(program: Program, images: npt.NDArray[Any], path: Path, seed: int) -> None:
@@ -133,51 +188,16 @@ def _write_job(program: Program, images: npt.NDArray[Any], path: Path, seed: int
     np.savez(
         path,
         seed=seed,
-        pixels=images.transpose(0, 2, 3, 1).reshape(len(images), -1),
+        pixels=_in_stream_order(tensors[INPUT]),
         writeback=np.stack(streams),
-        results=tensors[last]
-        .transpose(0, 2, 3, 1)
-        .reshape(len(images), -1)
-        .astype(np.int64)
-        .astype(np.uint8),
+        results=_in_stream_order(tensors[last]),
         cycles=schedule(program.network, program.engine).cycles,
     )
 
 
-def _run(
-    simulator: str, verilog: list[Path], arguments: list[str], build: Path, run: Path, log: Path
-) -> bool:
-    """Build and run; return whether the bench ran and passed."""
-    from cocotb_tools.check_results import get_results
-    from cocotb_tools.runner import get_runner
-
-    runner = get_runner(simulator)
-    try:
-        runner.build(
-            sources=verilog,
-            hdl_toplevel=BENCH_TOP,
-            build_dir=build,
-            always=True,
-            timescale=("1ns", "1ps"),
-            build_args=arguments,
-            log_file=run / "build.log",
-        )
-    except (SystemExit, RuntimeError, OSError) as error:
-        raise SqhwError(
-            f"{simulator} does not build the RTL ({error}); see {run / 'build.log'}"
-        ) from None
-    try:
-        results = runner.test(
-            hdl_toplevel=BENCH_TOP,
-            test_module="sqhw.verify.bench",
-            build_dir=build,
-            test_dir=run,
-            log_file=log,
-        )
-        tests, failed = get_results(results)
-    except (SystemExit, RuntimeError, OSError):
-        return False
-    return tests == 1 and failed == 0
+def _in_stream_order(maps: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return maps (n, c, h, w) as bytes (n, h * w * c), pixel by pixel, two's complement."""
+    return maps.transpose(0, 2, 3, 1).reshape(len(maps), -1).astype(np.int64).astype(np.uint8)
 
 
 def _reason(log: Path) -> str:

@@ -8,7 +8,6 @@ import pytest
 from sqhw.compress.codebook import SortedWeights, kmeans
 
 
-
 def cost(values, importance, centroids):
     gaps = np.abs(values[:, None] - np.asarray(centroids)[None]).min(axis=1)
     return float((importance * gaps**2).sum())

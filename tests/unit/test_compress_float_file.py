@@ -93,7 +93,7 @@ def change(path, edit):
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
         topology = json.loads(file.metadata()["sqhw_float_network"])
     edit(topology, tensors)
     path.write_bytes(save(tensors, {"sqhw_float_network": json.dumps(topology)}))

@@ -1,5 +1,7 @@
 """Importing torch modules: same numbers, and a sentence for what is not supported."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -36,7 +38,7 @@ def test_the_zoo_imports(name, shape, weights):
 def test_feature_maps_of_the_digits_network_fit_the_default_engine():
     network = import_module(build("digits-cnn"), (1, 8, 8))
     sizes = [int(np.prod(shape)) for shape in network.shapes()]
-    assert max(a + b for a, b in zip(sizes, sizes[1:], strict=False)) <= 4096
+    assert max(a + b for a, b in pairwise(sizes)) <= 4096
 
 
 def test_an_unknown_zoo_name_gets_a_suggestion():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from strategies import networks_with_images, random_images, random_network
 
 from sqhw.errors import SqhwError
@@ -22,7 +22,6 @@ def assert_equals_reference(network, images):
             np.testing.assert_array_equal(found[name][index], tensor, err_msg=name)
 
 
-@settings(deadline=None)  # the first example compiles the kernels
 @given(networks_with_images(branches=True))
 def test_equals_the_reference(case):
     assert_equals_reference(*case)

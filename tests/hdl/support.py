@@ -1,0 +1,103 @@
+"""Runs Amaranth components in Amaranth's own simulator, cycle by cycle."""
+
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from amaranth.lib import wiring
+from amaranth.lib.data import ArrayLayout, Const, StructLayout
+from amaranth.sim import Simulator, SimulatorContext
+
+from sqhw.engine import EngineConfig
+from sqhw.layout import descriptor_fields, descriptor_words
+from sqhw.program import Program
+
+#: Inputs that change at the beginning of a cycle, by name; all others keep their values.
+Inputs = Mapping[str, Any]
+#: What is seen at the end of a cycle, by name.
+Outputs = dict[str, Any]
+
+SIGNED = {"start_dx", "start_dy", "last_dx", "clamp_lo"}
+
+
+def simulate(
+    component: wiring.Component,
+    bench: Callable[[SimulatorContext], Awaitable[None]],
+    rom: Sequence[int] | None = None,
+) -> None:
+    """Run a component until `bench` ends, with a ROM at its `rom_addr` and `rom_data`.
+
+    Words behind the end of the ROM are random.
+    """
+    simulator = Simulator(component)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    if rom is not None:
+        noise = random.Random(0)
+        bits = len(component.rom_data)
+
+        async def memory(ctx: SimulatorContext) -> None:
+            async for _, _, address in ctx.tick().sample(component.rom_addr):
+                word = rom[address] if address < len(rom) else noise.getrandbits(bits)
+                ctx.set(component.rom_data, word)
+
+        simulator.add_process(memory)
+    simulator.run()
+
+
+def drive(ctx: SimulatorContext, component: wiring.Component, inputs: Inputs) -> None:
+    """Set inputs by name; structures are dictionaries, arrays are lists."""
+    for name, value in inputs.items():
+        ctx.set(getattr(component, name), value)
+
+
+def observe(ctx: SimulatorContext, component: wiring.Component, names: Iterable[str]) -> Outputs:
+    """Return outputs by name; structures are dictionaries, arrays are lists."""
+    return {name: plain(ctx.get(getattr(component, name))) for name in names}
+
+
+def plain(value: Any) -> Any:
+    """Return a constant of Amaranth as an integer, a list or a dictionary."""
+    if not isinstance(value, Const):
+        return value
+    layout = value.shape()
+    if isinstance(layout, ArrayLayout):
+        return [plain(value[index]) for index in range(layout.length)]
+    assert isinstance(layout, StructLayout)
+    return {name: plain(value[name]) for name in layout.members}
+
+
+def clocked(
+    component: wiring.Component,
+    stimulus: Iterable[Inputs],
+    outputs: Sequence[str],
+    rom: Sequence[int] | None = None,
+) -> list[Outputs]:
+    """Return what a component shows in every cycle of a stimulus."""
+    seen: list[Outputs] = []
+
+    async def bench(ctx: SimulatorContext) -> None:
+        for inputs in stimulus:
+            drive(ctx, component, inputs)
+            seen.append(observe(ctx, component, outputs))
+            await ctx.tick()
+
+    simulate(component, bench, rom)
+    return seen
+
+
+def descriptors(program: Program) -> list[dict[str, int]]:
+    """Return the layer descriptors in the parameter ROM of a program."""
+    engine: EngineConfig = program.engine
+    words, bits = descriptor_words(engine), engine.word_bits
+    image = program.image("params").words
+    tables = []
+    for layer in range(len(program.network.layers)):
+        chunk = image[layer * words : (layer + 1) * words]
+        rest = sum(word << bits * index for index, word in enumerate(chunk))
+        table = {}
+        for name, width in descriptor_fields(engine):
+            value, rest = rest & ((1 << width) - 1), rest >> width
+            table[name] = value - (1 << width) * (name in SIGNED and value >> (width - 1))
+        tables.append(table)
+    return tables

@@ -1,0 +1,72 @@
+"""The generated RTL against the simulator: every activation, every result, every cycle count."""
+
+from dataclasses import replace
+
+import pytest
+from strategies import random_images, random_network
+
+from sqhw.build import write_rom, write_rtl
+from sqhw.cost_models.rom import rom_cost
+from sqhw.engine import EngineConfig
+from sqhw.program import Program, compile_network
+from sqhw.verify.runner import RtlBench
+from sqhw.verify.tools import has_icarus
+
+# One build a configuration serves all its networks: the RTL does not depend on them.
+CONFIGS = {
+    "8 lanes": (EngineConfig(param_addr_bits=10, weight_addr_bits=11), {}),
+    "16 lanes, 18-bit words": (
+        EngineConfig(lanes=16, word_bits=18, mult_bits=12, acc_bits=22, param_addr_bits=10),
+        {"mult_bits": 12, "acc_bits": 22, "max_channels": 9},
+    ),
+    "2 lanes, narrow": (
+        EngineConfig(
+            lanes=2, bank_depth=1024, acc_bits=16, mult_bits=5, dim_bits=4, word_bits=12,
+            max_gap_bits=3, param_addr_bits=10,
+        ),
+        {"mult_bits": 5, "acc_bits": 16, "max_gap_bits": 3, "max_size": 7},
+    ),
+}  # fmt: skip
+NETWORKS = 25
+
+
+def padded(program: Program, depths: dict[str, int]) -> Program:
+    """Return the program with its ROM images filled up with zeros to `depths`."""
+    images = tuple(
+        replace(image, words=image.words + (0,) * (depths[image.name] - image.depth))
+        for image in program.images
+    )
+    return replace(program, images=images)
+
+
+def run_networks(engine: EngineConfig, limits, folder, simulator: str, seeds) -> None:
+    depths = {
+        "weights": 1 << engine.weight_addr_bits,
+        "params": 1 << engine.param_addr_bits,
+        "codebook": 1 << engine.codebook_addr_bits,
+    }
+    write_rtl(engine, depths, folder)
+    bench = RtlBench(folder, folder / "work", simulator)
+    for seed in seeds:
+        print(f"network seed {seed}")
+        network = random_network(seed, **limits)
+        program = compile_network(network, engine)
+        assert program.rom_bits == rom_cost(network, engine).rom
+        write_rom(padded(program, depths), folder)
+        images = random_images(network, seed, 2)
+        report = bench.run(program, images, folder, seed)
+        assert report.images == 2
+        assert report.activations > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_random_networks_verilator(name, tmp_path):
+    engine, limits = CONFIGS[name]
+    run_networks(engine, limits, tmp_path, "verilator", range(NETWORKS))
+
+
+@pytest.mark.skipif(not has_icarus(), reason="Icarus is not installed: apt-get install iverilog")
+def test_random_networks_icarus(tmp_path):
+    engine, limits = CONFIGS["8 lanes"]
+    run_networks(engine, limits, tmp_path, "icarus", range(100, 106))

@@ -1,0 +1,188 @@
+"""Compression end to end on a small network and made-up images."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sqhw.budget import Budget
+from sqhw.compress import (
+    CompressSettings,
+    compress,
+    evaluate,
+    import_module,
+    torch_logits,
+)
+from sqhw.compress.assemble import export
+from sqhw.compress.calibrate import acc_limit, calibrate
+from sqhw.compress.float_network import predict
+from sqhw.compress.qat import QatNetwork
+from sqhw.cost_models.device import find_device
+from sqhw.cost_models.rom import rom_cost
+from sqhw.data import Dataset, Split
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
+from sqhw.sim.simulator import Simulator
+
+ENGINE = EngineConfig()
+DEVICE = find_device("iCE40UP5K")
+QUICK = CompressSettings(prune_epochs=4, tune_epochs=3, batch=32)
+
+
+def stripes(count, seed):
+    """Return images with a bright row or column; its place is the class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, count)
+    images = rng.integers(0, 60, (count, 1, 6, 6))
+    for image, label in zip(images, labels, strict=True):
+        at = 1 + 3 * (label % 2)
+        if label < 2:
+            image[0, at] += 150
+        else:
+            image[0, :, at] += 150
+    return Split(images.astype(np.uint8), labels.astype(np.int64))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return Dataset("stripes", stripes(300, 0), stripes(100, 1), stripes(100, 2), 255, 4)
+
+
+@pytest.fixture(scope="module")
+def network(data):
+    """Return a trained network with a normalisation, signed and unsigned activations."""
+    print("seed 0")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = nn.Sequential(
+            nn.Conv2d(1, 8, 3),
+            nn.ReLU(),
+            nn.Conv2d(8, 12, 3, padding=1),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(48, 16),
+            nn.ReLU(),
+            nn.Linear(16, 4),
+        )
+        x = (torch.from_numpy(data.train.images).float() / 255 - 0.2) / 0.3
+        labels = torch.from_numpy(data.train.labels)
+        optimizer = torch.optim.Adam(module.parameters(), 5e-3)
+        for _ in range(60):
+            loss = nn.functional.cross_entropy(module(x), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    network = import_module(module, (1, 6, 6), name="stripes", mean=[0.2], std=[0.3])
+    assert evaluate(network, data.test.images, data.test.labels) > 0.97
+    return network
+
+
+def run(network, data, budget, settings=QUICK, **changes):
+    return compress(
+        network,
+        data,
+        engine=ENGINE,
+        device=DEVICE,
+        budget=Budget.parse(budget),
+        settings=replace(settings, **changes),
+    )
+
+
+@pytest.mark.parametrize("budget", ["rom=7000", "stream=4000", "payload=1500", "blocks=3"])
+def test_the_budget_is_met_and_the_network_still_works(network, data, budget):
+    small = run(network, data, budget)
+    limit = Budget.parse(budget)
+    assert rom_cost(small, ENGINE).size(limit.basis, DEVICE) <= limit.limit
+    logits = torch_logits(small, data.test.images)
+    assert np.array_equal(logits, Simulator(small).logits(data.test.images))
+    assert (logits.argmax(1) == data.test.labels).mean() > 0.9
+    formats = small.formats()
+    for layer in small.convs:
+        assert layer.acc_bound(formats[layer.source]).max() <= acc_limit(ENGINE)
+        assert layer.multiplier.max() < 1 << ENGINE.mult_bits
+    assert small.metadata["budget"] == budget
+    assert 0.9 < float(small.metadata["validation_accuracy"]) <= 1
+
+
+def test_same_seed_same_network(network, data):
+    first, second = (run(network, data, "rom=7000") for _ in range(2))
+    assert first.metadata == second.metadata
+    for a, b in zip(first.convs, second.convs, strict=True):
+        assert np.array_equal(a.weight, b.weight)
+        assert np.array_equal(a.bias, b.bias)
+        assert (a.stream, a.codebook, a.output_scale) == (b.stream, b.codebook, b.output_scale)
+
+
+@pytest.mark.parametrize("basis", ["payload", "stream", "rom"])
+def test_too_small_a_budget_names_the_smallest_and_that_one_does(network, data, basis):
+    with pytest.raises(
+        SqhwError,
+        match=rf"^budget {basis}=3 is too small for network 'stripes'; "
+        rf"the smallest that would do is {basis}=\d+$",
+    ) as caught:
+        run(network, data, f"{basis}=3")
+    least = int(str(caught.value).rpartition("=")[2])
+    small = run(network, data, f"{basis}={least}", prune_epochs=2, tune_epochs=1)
+    assert rom_cost(small, ENGINE).size(basis, DEVICE) <= least
+
+
+def test_a_mean_and_padding_cannot_both_be_folded(network, data):
+    first = replace(network.layers[0], padding=(1, 1, 1, 1), weight=network.layers[0].weight)
+    second = replace(network.layers[1], padding=(0, 0, 0, 0))
+    padded = replace(network, layers=(first, second, *network.layers[2:]))
+    with pytest.raises(SqhwError, match=r"^layer '0': padding \(1, 1, 1, 1\) and a normalisation"):
+        run(padded, data, "rom=7000")
+
+
+def test_data_of_another_shape_is_refused(network, data):
+    with pytest.raises(SqhwError, match=r"^network 'stripes' takes images of shape \(1, 7, 7\)"):
+        run(replace(network, input_shape=(1, 7, 7), layers=network.layers[:1]), data, "rom=7000")
+
+
+def test_progress_is_reported_stage_by_stage(network, data):
+    seen = []
+    compress(
+        network,
+        data,
+        engine=ENGINE,
+        device=DEVICE,
+        budget=Budget("rom", 7000),
+        settings=QUICK,
+        progress=lambda *event: seen.append(event[:3]),
+    )
+    assert seen == [("prune", n, 4) for n in range(1, 5)] + [("tune", n, 3) for n in range(1, 4)]
+
+
+@pytest.mark.parametrize("acc_bits", [16, 24, 32])
+def test_the_integer_model_computes_what_it_exports(network, data, acc_bits):
+    engine = EngineConfig(acc_bits=acc_bits)
+    model = QatNetwork(network)
+    for layer in model.layers():
+        weight = layer.weight.detach().numpy()
+        top = float(np.abs(weight).max())
+        layer.set_projection(np.abs(weight) > 0.2 * top, np.linspace(-top, top, 8))
+        layer.freeze()
+    calibrate(model, torch.from_numpy(data.train.images).float(), engine, bias_bits=12)
+    exported = export(model, engine, {})
+    plan = model.layers()[-1].plan
+    whole = predict(model, data.test.images) / plan.output_scale
+    assert np.array_equal(torch.round(whole).numpy(), torch_logits(exported, data.test.images))
+    formats = exported.formats()
+    for layer in exported.convs:
+        assert layer.acc_bound(formats[layer.source]).max() < 1 << (acc_bits - 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "hardwear"}, r"unknown compression method 'hardwear'; did you mean 'hardware'"),
+        ({"prune_epochs": 0}, r"^prune_epochs must be at least 1, not 0$"),
+        ({"bias_bits": 3}, r"^bias_bits must be 4 to 16, not 3$"),
+        ({"ramp": 1.5}, r"^ramp must be 0 to 1, not 1.5$"),
+    ],
+)
+def test_settings_are_checked(change, message):
+    with pytest.raises(SqhwError, match=message):
+        CompressSettings(**change)

@@ -1,0 +1,300 @@
+import json
+import pickle
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import save
+from strategies import networks, random_network
+
+from sqhw import network_file
+from sqhw.errors import SqhwError
+from sqhw.network import Conv, MaxPool, QuantizedNetwork
+from sqhw.network_file import load_network, save_network
+from sqhw.number import ActivationFormat
+from sqhw.stream import StreamFormat
+
+
+def example(**changes):
+    weight = np.array([[[[4]], [[0]]], [[[-3]], [[4]]]], np.int8)
+    conv = Conv(
+        name="c1",
+        source="input",
+        weight=weight,
+        bias=np.array([10, -10], np.int32),
+        multiplier=np.array([1, 3], np.int32),
+        shift=np.array([0, 2], np.int32),
+        stride=1,
+        padding=(1, 0, 2, 0),
+        codebook=(-3, 4),
+        stream=StreamFormat(gap_bits=1, code_bits=1),
+        output=ActivationFormat(4, signed=True),
+        weight_scale=np.array([0.1, 1 / 3]),
+        output_scale=0.1,
+        kind="linear",
+    )
+    layers = (conv, MaxPool("p1", "c1", kernel=2, stride=2))
+    network = QuantizedNetwork(
+        "example", (2, 4, 5), ActivationFormat(8, signed=False), layers, {"note": "größer"}
+    )
+    return replace(network, **changes)
+
+
+def assert_same(found, expected):
+    assert type(found) is type(expected)
+    for field in fields(expected):
+        a, b = getattr(found, field.name), getattr(expected, field.name)
+        if field.name == "layers":
+            assert len(a) == len(b)
+            for one, other in zip(a, b, strict=True):
+                assert_same(one, other)
+        elif isinstance(b, np.ndarray):
+            np.testing.assert_array_equal(a, b)
+            assert a.dtype == b.dtype
+        else:
+            assert (a, type(a)) == (b, type(b))
+
+
+def test_loads_back_identical(tmp_path):
+    save_network(example(), tmp_path / "net.safetensors")
+    assert_same(load_network(tmp_path / "net.safetensors"), example())
+    assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
+
+
+@given(networks(branches=True), st.dictionaries(st.text(), st.text(), max_size=3), st.text())
+def test_any_network_loads_back_identical(tmp_path_factory, network, metadata, name):
+    path = tmp_path_factory.mktemp("net") / "net.safetensors"
+    network = replace(network, metadata=metadata, name=name)
+    save_network(network, path)
+    assert_same(load_network(path), network)
+
+
+def test_saved_twice_gives_the_same_bytes(tmp_path):
+    for seed in range(10):
+        for name in ("a", "b"):
+            save_network(random_network(seed), tmp_path / name)
+        save_network(load_network(tmp_path / "a"), tmp_path / "c")
+        contents = {(tmp_path / name).read_bytes() for name in "abc"}
+        assert len(contents) == 1
+
+
+def test_views_are_saved_by_value(tmp_path):
+    # safetensors copies memory, so it would save the elements of these in another order.
+    conv, pool = example().layers
+    transposed = np.ascontiguousarray(conv.weight.transpose(3, 2, 1, 0)).transpose(3, 2, 1, 0)
+    strided = np.repeat(conv.bias, 2)[::2]
+    network = example(layers=(replace(conv, weight=transposed, bias=strided), pool))
+    save_network(network, tmp_path / "net")
+    assert_same(load_network(tmp_path / "net"), example())
+
+
+def test_a_network_without_weights(tmp_path):
+    network = example(layers=(MaxPool("p", "input", 1, 1),))
+    save_network(network, tmp_path / "net")
+    assert_same(load_network(tmp_path / "net"), network)
+
+
+def message(path):
+    with pytest.raises(SqhwError) as error:
+        load_network(path)
+    text = str(error.value)
+    assert text.startswith(f"{path}: ")
+    assert "\n" not in text
+    return text.removeprefix(f"{path}: ")
+
+
+@given(st.data())
+def test_any_changed_byte_is_noticed_or_harmless(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("net") / "net"
+    save_network(example(), path)
+    content = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        found = load_network(path)
+    except SqhwError as error:
+        assert str(error).startswith(f"{path}: ")
+    else:
+        assert_same(found, example())
+
+
+@given(st.integers(0, 1 << 20))
+def test_any_truncation_is_noticed(tmp_path_factory, length):
+    path = tmp_path_factory.mktemp("net") / "net"
+    save_network(example(), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: length % len(content)])
+    assert message(path).startswith("not a safetensors file, or a damaged one (")
+
+
+@pytest.mark.parametrize("content", [b"", b"PNG", pickle.dumps({"w": [1, 2]}) * 9, b"\xff" * 99])
+def test_another_kind_of_file(tmp_path, content):
+    path = tmp_path / "net"
+    path.write_bytes(content)
+    assert message(path).startswith("not a safetensors file, or a damaged one (")
+
+
+def test_no_file(tmp_path):
+    assert message(tmp_path / "net") == "no such file"
+    assert message(tmp_path) == "this is a directory"
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
+def test_safetensors_of_somebody_else(tmp_path, metadata):
+    path = tmp_path / "net"
+    path.write_bytes(save({"w": np.zeros(3, np.float32)}, metadata))
+    assert message(path) == "a safetensors file, but not a network that sqhw saved"
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
+def test_tensor_type_that_numpy_lacks(tmp_path, dtype):
+    path = tmp_path / "net"
+    header = {
+        "__metadata__": {"sqhw": json.dumps({"format": network_file.FORMAT, "version": 1})},
+        "w": {"dtype": dtype, "shape": [2], "data_offsets": [0, 4 if dtype == "BF16" else 2]},
+    }
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * (4 if "B" in dtype else 2))
+    assert message(path) == "holds a tensor of a type that sqhw does not use"
+
+
+def forge(tmp_path, edit, *, sign=True):
+    """Write the example with header and tensors edited, with the right checksum if `sign`."""
+    path = tmp_path / "net"
+    save_network(example(), path)
+    with safe_open(path, framework="numpy") as file:
+        header = json.loads(file.metadata()["sqhw"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    edit(header, tensors)
+    if sign:
+        header["sha256"] = network_file._digest(header["network"], tensors)
+    path.write_bytes(save(tensors, {"sqhw": json.dumps(header)}))
+    return message(path)
+
+
+def test_not_json(tmp_path):
+    path = tmp_path / "net"
+    for text in ("{", '{"a": NaN}', "[" * 100000):
+        path.write_bytes(save({}, {"sqhw": text}))
+        assert message(path) == "its metadata is damaged: not JSON"
+
+
+def header_field(name, value):
+    return lambda header, tensors: header.__setitem__(name, value)
+
+
+def network_field(name, value):
+    return lambda header, tensors: header["network"].__setitem__(name, value)
+
+
+def layer_field(name, value):
+    return lambda header, tensors: header["network"]["layers"][0].__setitem__(name, value)
+
+
+@pytest.mark.parametrize(
+    ("edit", "text"),
+    [
+        (header_field("format", "x"), "its format is not 'sqhw-quantized-network'"),
+        (
+            header_field("version", 2),
+            "format version 2 is newer than this sqhw, which reads up to 1; update sqhw",
+        ),
+        (header_field("version", 0), "format version 0 does not exist"),
+        (header_field("version", "1"), "field 'version' must be int, not '1'"),
+        (header_field("version", True), "field 'version' must be int, not True"),
+        (
+            network_field("layers", {}),
+            "field 'layers' must be list, not {}",
+        ),
+        (network_field("layers", [7]), "layer number 1: not a JSON object"),
+        (network_field("layers", [{}]), "layer number 1: field 'kind' is missing"),
+        (network_field("name", 7), "field 'name' must be str, not 7"),
+        (
+            network_field("input_shape", [2, 4]),
+            "field 'input_shape' must be a list of 3 whole numbers, not [2, 4]",
+        ),
+        (
+            network_field("input_format", {"bits": 9, "signed": True}),
+            "input format: activation bits must be 2 to 8, not 9",
+        ),
+        (network_field("metadata", {"a": 1}), "'metadata' must hold texts only"),
+        (
+            layer_field("kind", "deconv"),
+            "layer 'c1': unknown kind 'deconv'; known: conv, linear, maxpool",
+        ),
+        (
+            layer_field("codebook", [-3, 4.0]),
+            "layer 'c1': field 'codebook' must be a list of whole numbers, not [-3, 4.0]",
+        ),
+        (
+            layer_field("stream", {"gap_bits": 13, "code_bits": 1}),
+            "layer 'c1': gap_bits must be 0 to 12, not 13",
+        ),
+        (layer_field("output_scale", 1), "layer 'c1': field 'output_scale' must be float, not 1"),
+        # rules of sqhw.network
+        (layer_field("stride", 3), "layer 'c1': stride must be 1 or 2, not 3"),
+        (layer_field("codebook", [-3, 5]), "layer 'c1': weight 4 is not in its codebook"),
+    ],
+)
+def test_wrong_content(tmp_path, edit, text):
+    assert forge(tmp_path, edit) == text
+
+
+@pytest.mark.parametrize("name", ["weight", "bias", "multiplier", "shift", "weight_scale"])
+def test_missing_tensor(tmp_path, name):
+    found = forge(tmp_path, lambda header, tensors: tensors.pop(f"c1.{name}"))
+    assert found == f"layer 'c1': tensor 'c1.{name}' is missing"
+
+
+def test_tensor_of_another_type(tmp_path):
+    def edit(header, tensors):
+        tensors["c1.bias"] = tensors["c1.bias"].astype(np.int64)
+
+    assert forge(tmp_path, edit) == "layer 'c1': tensor 'c1.bias' must be int32, not int64"
+
+
+def test_tensor_too_many(tmp_path):
+    def edit(header, tensors):
+        tensors["c2.bias"] = tensors["c1.bias"]
+
+    assert forge(tmp_path, edit) == "tensor 'c2.bias' belongs to no layer"
+
+
+def test_changed_weight_that_breaks_no_rule(tmp_path):
+    def edit(header, tensors):
+        tensors["c1.weight"][0, 0] = -3
+
+    found = forge(tmp_path, edit, sign=False)
+    assert found == "damaged: its content does not match its checksum"
+
+
+def test_missing_directory(tmp_path):
+    with pytest.raises(SqhwError, match=r"^cannot write .*: directory .* does not exist$"):
+        save_network(example(), tmp_path / "no" / "net")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"kind": "deconv"}, "layer 'c1': kind must be conv or linear, not 'deconv'"),
+        (
+            {"weight_scale": np.ones(2, np.float32)},
+            "layer 'c1': weight_scale must be float64, not float32",
+        ),
+        (
+            {"output_scale": float("nan")},
+            "network 'example' cannot be saved: Out of range float values are not JSON compliant",
+        ),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_saved(tmp_path, changes, text):
+    conv, pool = example().layers
+    network = example(layers=(replace(conv, **changes), pool))
+    with pytest.raises(SqhwError) as error:
+        save_network(network, tmp_path / "net")
+    assert str(error.value).removesuffix(": nan") == text
+    assert not (tmp_path / "net").exists()
