@@ -134,7 +134,7 @@ class Engine(wiring.Component):
             decoder.entry.eq(entries.window),
         ]
 
-        def after(signal, cycles, name):  # type: ignore[no-untyped-def]
+        def after(signal, cycles, name):
             """Return `signal` delayed by so many cycles."""
             for cycle in range(cycles):
                 late = Signal.like(signal, name=f"{name}_{cycle + 1}")
@@ -245,14 +245,14 @@ class Engine(wiring.Component):
         return m
 
     @staticmethod
-    def _map_of(plane, layer, side: str):  # type: ignore[no-untyped-def]
+    def _map_of(plane, layer, side: str):
         """Return the assignments that give a walker the layer's input or output map."""
         return [
             getattr(plane, field).eq(getattr(layer, f"{side}_{field}"))
             for field in ("channels", "split", "phase_rows", "pitch_rows", "pitch_lane")
         ]
 
-    def _write_back(self, m, seq, layer, memory, requantizer, places, finished) -> None:  # type: ignore[no-untyped-def]
+    def _write_back(self, m, seq, layer, memory, requantizer, places, finished) -> None:
         """Write results, and before a run the pixels, to their places."""
         engine = self._engine
         tile_start = Signal.like(places.point)
@@ -338,7 +338,7 @@ class Engine(wiring.Component):
             memory.write_lane.eq(places.point.lane),
         ]
 
-    def _output(self, m, seq, layer, memory, taps) -> None:  # type: ignore[no-untyped-def]
+    def _output(self, m, seq, layer, memory, taps) -> None:
         """Hand out the results, one every few cycles."""
         m.d.comb += [
             seq.out_ready.eq(self.out_ready),

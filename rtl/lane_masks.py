@@ -98,7 +98,7 @@ class LaneMasks(wiring.Component):
         m.d.sync += self.inside.eq(Mux(some_x & some_y, Cat(inside), 0))
         return m
 
-    def _bounds(self, m, d, last, axis: str):  # type: ignore[no-untyped-def]
+    def _bounds(self, m, d, last, axis: str):
         """Return the output coordinates for which ``0 <= stride * coordinate + d <= last``.
 
         The result is (least, greatest, whether there are any), the same for all lanes.

@@ -94,7 +94,7 @@ class PositionWalker(wiring.Component):
         m = Module()
         here, there, plane = self.point, self.next, self.map
 
-        def advance(row, lane, rows, lanes, extra):  # type: ignore[no-untyped-def]
+        def advance(row, lane, rows, lanes, extra):
             """Move a place by `lanes` positions plus `rows` and `extra` rows."""
             wide = Signal(len(lane) + 1)
             m.d.comb += wide.eq(lane + lanes)

@@ -113,7 +113,7 @@ class Sequencer(wiring.Component):
             m.next = state
             m.d.sync += timer.eq(0)
 
-        def open_slot(channel, first_of_tile) -> None:  # type: ignore[no-untyped-def]
+        def open_slot(channel, first_of_tile) -> None:
             """Begin the slot of `channel` in the next cycle, with the record at hand."""
             pause = Mux(first_of_tile, timing.rewind, 0)
             short = self.count < timing.min_slot

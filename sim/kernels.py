@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit, prange
 
 
-@njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True)
 def conv(x, starts, ys, xs, channels, weights, bias, multiplier, shift, stride, lo, hi, y):  # type: ignore[no-untyped-def]
     """Run a sparse convolution over a batch, one image a thread.
 
@@ -47,7 +47,7 @@ def conv(x, starts, ys, xs, channels, weights, bias, multiplier, shift, stride, 
                     y[image, output, row, column] = min(max(value, lo), hi)
 
 
-@njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True)
 def maxpool(x, kernel, stride, y):  # type: ignore[no-untyped-def]
     """Run max pooling over a batch.
 

@@ -88,9 +88,14 @@ class Simulator:
             if isinstance(layer, Conv):
                 top, bottom, left, right = layer.padding
                 padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+                starts, ys, xs, channels, weights = self._sparse[layer.name]
                 kernels.conv(
                     padded,
-                    *self._sparse[layer.name],
+                    starts,
+                    ys,
+                    xs,
+                    channels,
+                    weights,
                     layer.bias.astype(np.int64),
                     layer.multiplier.astype(np.int64),
                     layer.shift.astype(np.int64),

@@ -66,8 +66,10 @@ def train(
         result,
         json,
         [
-            f"{result['network']}: {result['weights']} weights, "
-            f"test accuracy {result['test_accuracy']:.2%}, wrote {result['file']}"
+            (
+                f"{result['network']}: {result['weights']} weights, "
+                f"test accuracy {result['test_accuracy']:.2%}, wrote {result['file']}"
+            )
         ],
     )
 

@@ -1,5 +1,6 @@
 """Results as lines for a human."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqhw.budget import BASES
@@ -7,7 +8,7 @@ from sqhw.budget import BASES
 Result = dict[str, Any]
 
 
-def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Align rows: the first column to the left, the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
@@ -73,8 +74,10 @@ def simulate_lines(result: Result) -> list[str]:
     equal = result["images"] - result["images_that_differ"]
     return [
         *_columns(rows),
-        f"  simulator == PyTorch on {equal} of {result['images']} images "
-        f"({result['logits_compared']:,} logits)",
+        (
+            f"  simulator == PyTorch on {equal} of {result['images']} images "
+            f"({result['logits_compared']:,} logits)"
+        ),
     ]
 
 
@@ -84,8 +87,10 @@ def rom_lines(result: Result) -> list[str]:
     rows += [(i["name"], f"{i['words']:,}", f"{i['width']} bit") for i in result["images"]]
     return [
         *_columns(rows),
-        f"  exported {result['rom_bits_exported']:,} bit, "
-        f"cost model {result['rom_bits_predicted']:,} bit",
+        (
+            f"  exported {result['rom_bits_exported']:,} bit, "
+            f"cost model {result['rom_bits_predicted']:,} bit"
+        ),
         *(f"wrote {path}" for path in result["files"]),
     ]
 
@@ -93,9 +98,14 @@ def rom_lines(result: Result) -> list[str]:
 def verify_lines(result: Result) -> list[str]:
     """Return what `sqhw verify` prints."""
     return [
-        f"{result['simulator']}: RTL == simulator on {result['images']} images "
-        f"({result['activations']:,} activations, all layers)",
-        f"cycles per image: {result['cycles']:,} measured, {result['cycles_predicted']:,} predicted",
+        (
+            f"{result['simulator']}: RTL == simulator on {result['images']} images "
+            f"({result['activations']:,} activations, all layers)"
+        ),
+        (
+            f"  cycles per image: {result['cycles']:,} measured, "
+            f"{result['cycles_predicted']:,} predicted"
+        ),
     ]
 
 
@@ -110,14 +120,18 @@ def demo_lines(result: Result) -> list[str]:
         for layer in result["cycles"]["layers"]
     ]
     return [
-        f"{result['train']['network']} on {result['data']}, budget {compress['budget']} "
-        f"on {compress['device']}",
+        (
+            f"{result['train']['network']} on {result['data']}, budget {compress['budget']} "
+            f"on {compress['device']}"
+        ),
         "",
         *simulate_lines(simulate),
         "",
         *size_lines(compress),
-        f"  ROM images {rom['rom_bits_exported']:,} bit exported, "
-        f"{rom['rom_bits_predicted']:,} bit in the cost model",
+        (
+            f"  ROM images {rom['rom_bits_exported']:,} bit exported, "
+            f"{rom['rom_bits_predicted']:,} bit in the cost model"
+        ),
         "",
         *_columns(rows),
         "",

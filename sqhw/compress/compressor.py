@@ -18,6 +18,7 @@ from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.projection import Projection, Projector
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.samples import (
+    SMALL_SET,
     Progress,
     batches,
     check_shape,
@@ -34,7 +35,6 @@ from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.network import QuantizedNetwork
 
-SMALL_SET = 10_000  # images; larger sets need fewer epochs
 FISHER_BATCHES = (32, 6)  # at the start, and at every later projection
 FISHER_KEEP = 0.6  # share of the old estimate in the new one
 CALIBRATION_IMAGES = 512
@@ -103,6 +103,8 @@ class _Run:
         self.data_name = data.name
         self.images, self.labels = tensors(data.train)
         self.held_images, self.held_labels = tensors(data.validation)
+        self.small = len(self.images) <= SMALL_SET
+        self.batch = settings.batch or (64 if self.small else 256)
         self.generator = torch.Generator().manual_seed(settings.seed)
         teacher = network.to_module().eval()
         self.teacher: Callable[[Tensor], Tensor] = teacher
@@ -121,8 +123,7 @@ class _Run:
 
     def prune(self) -> None:
         """Shrink the budget epoch by epoch; dropped weights keep learning and may come back."""
-        small = len(self.images) <= SMALL_SET
-        epochs = self.settings.prune_epochs or (40 if small else 8)
+        epochs = self.settings.prune_epochs or (25 if self.small else 5)
         ramp = max(1, round(self.settings.ramp * epochs))
 
         def project(epoch: int) -> None:
@@ -144,8 +145,7 @@ class _Run:
 
     def tune(self) -> None:
         """Fix the masks, go to integers and fine-tune them; keep the best epoch."""
-        small = len(self.images) <= SMALL_SET
-        epochs = self.settings.tune_epochs or (25 if small else 4)
+        epochs = self.settings.tune_epochs or (40 if self.small else 3)
         for layer in self.model.layers():
             layer.freeze()
         order = torch.randperm(len(self.images), generator=self.generator)
@@ -199,7 +199,6 @@ class _Run:
         after: Callable[[int], None] = lambda epoch: None,
     ) -> None:
         """Train with distillation; a cosine takes the rate from `peak` to ``end * peak``."""
-        settings = self.settings
         optimizer = torch.optim.Adam(
             [
                 parameter
@@ -209,17 +208,17 @@ class _Run:
             ],
             lr=peak,
         )
-        per_epoch = math.ceil(len(self.images) / settings.batch)
+        per_epoch = math.ceil(len(self.images) / self.batch)
         step = 0
         for epoch in range(epochs):
             before(epoch)
             total = 0.0
-            for chosen in batches(len(self.images), settings.batch, self.generator):
+            for chosen in batches(len(self.images), self.batch, self.generator):
                 wave = 0.5 * (1 + math.cos(math.pi * step / (epochs * per_epoch)))
                 for group in optimizer.param_groups:
                     group["lr"] = peak * (end + (1 - end) * wave)
                 loss = self._loss(
-                    shifted(self.images[chosen], settings.shift, self.generator),
+                    shifted(self.images[chosen], self.settings.shift, self.generator),
                     self.labels[chosen],
                 )
                 optimizer.zero_grad()
@@ -259,7 +258,7 @@ class _Run:
         return True
 
     def _fisher(self, count: int) -> list[npt.NDArray[np.float64]]:
-        size = min(self.settings.batch, len(self.images))
+        size = min(self.batch, len(self.images))
         chosen = torch.randint(0, len(self.images), (count * size,), generator=self.generator)
         found = fisher_diagonal(
             self.model,
@@ -280,7 +279,6 @@ class _Run:
         books = projector.codebooks(found)
         for layer, mask, book in zip(self.model.layers(), found.masks, books, strict=True):
             layer.set_projection(mask, book)
-            layer.pull(self.settings.pull)
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:

@@ -78,11 +78,6 @@ class QatConv(nn.Module):
         )
         self.quantized = True
 
-    def pull(self, share: float) -> None:
-        """Move the weights by that share of the way to the values that the layer computes with."""
-        with torch.no_grad():
-            self.weight.add_(self.real_weight() - self.weight, alpha=share)
-
     def freeze(self) -> None:
         """Fix the mask; let the codebook learn."""
         self.frozen = True

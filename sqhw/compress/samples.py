@@ -11,6 +11,8 @@ from sqhw.data import Dataset, Split
 from sqhw.errors import SqhwError
 from sqhw.network import Shape
 
+SMALL_SET = 10_000  # images; larger sets need fewer epochs
+
 Progress = Callable[[str, int, int, str], None]
 
 

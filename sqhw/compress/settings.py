@@ -17,9 +17,9 @@ class CompressSettings:
         Pruning and bit widths chosen together by the exact ROM cost.
     prune_epochs, tune_epochs : int, optional
         Passes over the training split while the budget shrinks, and afterwards on integers; by
-        default 40 and 25, or 8 and 4 for more than 10,000 images.
-    batch : int
-        Images a step.
+        default 25 and 40, or 5 and 3 for more than 10,000 images.
+    batch : int, optional
+        Images a step; by default 64, or 256 for more than 10,000 images.
     prune_rate, tune_rate : float
         Peak learning rates of Adam.
     temperature : float
@@ -28,12 +28,11 @@ class CompressSettings:
         Share of the distillation in the loss, the labels have the rest.
     ramp : float, 0 to 1
         Share of `prune_epochs` after which the budget has shrunk to its end.
-    pull : float, 0 to 1
-        Share of the way that weights move to their quantized values at every projection.
     bias_bits : int, 4 to 16
         Width that biases are rounded to at most.
     shift : int
-        Pixels that training images are moved by at most.
+        Pixels that training images are moved by at most. With distillation from a network
+        that was trained on shifted images, none is better.
     seed : int
         Fixes order and augmentation.
     threads : int
@@ -43,13 +42,12 @@ class CompressSettings:
     method: str = "hardware"
     prune_epochs: int | None = None
     tune_epochs: int | None = None
-    batch: int = 64
+    batch: int | None = None
     prune_rate: float = 1e-3
-    tune_rate: float = 5e-4
+    tune_rate: float = 1.5e-3
     temperature: float = 4.0
     distill: float = 0.7
-    ramp: float = 0.7
-    pull: float = 0.3
+    ramp: float = 0.85
     bias_bits: int = 10
     shift: int = 0
     seed: int = 0

@@ -10,6 +10,7 @@ from torch.nn import functional
 from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.importer import import_module
 from sqhw.compress.samples import (
+    SMALL_SET,
     Progress,
     batches,
     check_shape,
@@ -22,8 +23,6 @@ from sqhw.compress.zoo import entry
 from sqhw.data import Dataset
 from sqhw.errors import SqhwError
 
-SMALL_SET = 10_000  # images; larger sets need fewer epochs
-
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -32,9 +31,9 @@ class TrainSettings:
     Parameters
     ----------
     epochs : int, optional
-        Passes over the training split; by default 40, or 8 for more than 10,000 images.
-    batch : int
-        Images a step.
+        Passes over the training split; by default 40, or 6 for more than 10,000 images.
+    batch : int, optional
+        Images a step; by default 64, or 256 for more than 10,000 images.
     rate : float
         Peak learning rate of Adam; a cosine takes it to 0.
     decay : float
@@ -47,7 +46,7 @@ class TrainSettings:
     """
 
     epochs: int | None = None
-    batch: int = 64
+    batch: int | None = None
     rate: float = 2e-3
     decay: float = 1e-2
     seed: int = 0
@@ -56,7 +55,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 1:
             raise SqhwError(f"epochs must be at least 1, not {self.epochs}")
-        if self.batch < 1:
+        if self.batch is not None and self.batch < 1:
             raise SqhwError(f"batch must be at least 1, not {self.batch}")
 
 
@@ -98,7 +97,9 @@ def _train(
     check_shape(network_name, zoo.input_shape, zoo.outputs, data)
     images, labels = tensors(data.train)
     held_images, held_labels = tensors(data.validation)
-    epochs = settings.epochs or (40 if len(images) <= SMALL_SET else 8)
+    small = len(images) <= SMALL_SET
+    epochs = settings.epochs or (40 if small else 6)
+    size = settings.batch or (64 if small else 256)
     generator = torch.Generator().manual_seed(settings.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -114,14 +115,14 @@ def _train(
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=settings.rate, weight_decay=settings.decay
     )
-    per_epoch = math.ceil(len(images) / settings.batch)
+    per_epoch = math.ceil(len(images) / size)
     total = epochs * per_epoch
     best = (-1.0, -math.inf)
     kept = copy.deepcopy(module.state_dict())
     step = 0
     for epoch in range(epochs):
         module.train()
-        for chosen in batches(len(images), settings.batch, generator):
+        for chosen in batches(len(images), size, generator):
             warm = min(1.0, (step + 1) / per_epoch)
             rate = settings.rate * warm * 0.5 * (1 + math.cos(math.pi * step / total))
             for group in optimizer.param_groups:

@@ -20,7 +20,7 @@ async def reset(dut) -> None:  # type: ignore[no-untyped-def]
     for name in ("start", "in_valid", "in_data", "out_ready"):
         getattr(dut, name).value = 0
     dut.rst.value = 1
-    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+    Clock(dut.clk, 10, "ns").start()
     await ClockCycles(dut.clk, 5)
     dut.rst.value = 0
     await ClockCycles(dut.clk, 2)

@@ -123,7 +123,9 @@ def test_first_field_comes_exactly_after_the_latency(word_bits):
         stimulus.append({"jump": 1, "jump_addr": address, "take": take, "width": 3})
         expected[len(stimulus) - 1] = words[address]
         stimulus += [{"jump": 0, "take": 0}] * 4
-    seen = [out["window"] for out in clocked(FieldReader(word_bits, 5), stimulus, ["window"], words)]
+    seen = [
+        out["window"] for out in clocked(FieldReader(word_bits, 5), stimulus, ["window"], words)
+    ]
     for cycle, word in expected.items():
         after = [window & 31 for window in seen[cycle + 1 : cycle + 5]]
         assert after.index(word) + 1 == FieldReader.LATENCY

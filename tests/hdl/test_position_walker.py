@@ -1,0 +1,242 @@
+import random
+from itertools import product
+
+import pytest
+from hdl.support import clocked, descriptors, drive, observe, simulate
+from strategies import random_network
+
+from sqhw.engine import EngineConfig
+from sqhw.placement import Placement
+from sqhw.program import compile_network
+from sqhw.rtl.position_walker import PositionWalker
+
+DEPTH = 1024
+
+
+def place_of(plane, x, y, depth=DEPTH):
+    """Return row and bank of a position's channel 0, on and around the map."""
+    phase = 2 * (y % plane.split) + x % plane.split
+    position = (y // plane.split) * plane.pitch + x // plane.split
+    row = plane.base + phase * plane.phase_rows + position // plane.lanes * plane.shape[0]
+    return row % depth, position % plane.lanes
+
+
+def map_inputs(plane):
+    return {
+        "channels": plane.shape[0],
+        "split": plane.split - 1,
+        "phase_rows": plane.phase_rows,
+        "pitch_rows": plane.pitch // plane.lanes * plane.shape[0],
+        "pitch_lane": plane.pitch % plane.lanes,
+    }
+
+
+def start_inputs(plane, x, y):
+    row, lane = place_of(plane, x, y)
+    return {
+        "x": x,
+        "y": y,
+        "phase_x": x % plane.split,
+        "phase_y": y % plane.split,
+        "row": row,
+        "lane": lane,
+        "line_row": row,
+        "line_lane": lane,
+    }
+
+
+def descriptor_map(fields, side):
+    names = ("channels", "split", "phase_rows", "pitch_rows", "pitch_lane")
+    return {name: fields[f"{side}_{name}"] for name in names}
+
+
+def random_placement(rng, lanes, split=None):
+    split = split or rng.choice([1, 2])
+    while True:
+        shape = rng.randint(1, 7), rng.randint(1, 12), rng.randint(1, 12)
+        pitch = -(-shape[2] // split) + rng.choice([0, 0, 1, 2, 5])
+        plane = Placement(shape, split, pitch, lanes, 0)
+        if plane.rows <= DEPTH:
+            base = rng.choice([0, DEPTH - plane.rows, rng.randint(0, DEPTH - plane.rows)])
+            return Placement(shape, split, pitch, lanes, base)
+
+
+class Route:
+    """Walks over rectangles, with pauses, and compares the places with the definition."""
+
+    def __init__(self, rng):
+        self.rng = rng
+        self.stimulus = []
+        self.expected = []  # (plane, x, y) by cycle
+
+    def rectangle(self, plane, inputs, xs, ys, depth=DEPTH):
+        """Add a walk that begins at the first of `xs` and `ys` and covers them all."""
+        start = inputs.pop("start")
+        loading = {**inputs, "start": start, "load": 1, "step": self.rng.randint(0, 1)}
+        self.stimulus.append(loading)
+        self.expected.append(None)
+        points = list(product(ys, xs))
+        for index, (y, x) in enumerate(points):
+            last = index == len(points) - 1
+            following = None if last else (points[index + 1][1], points[index + 1][0])
+            for step in [0] * (self.rng.random() < 0.2) + [int(not last)]:
+                self.stimulus.append({"load": 0, "step": step, "start": {}})
+                self.expected.append((plane, (x, y), following, depth))
+
+    def check(self, engine):
+        seen = clocked(PositionWalker(engine), self.stimulus, ["point", "next"])
+        for cycle, (expected, out) in enumerate(zip(self.expected, seen, strict=True)):
+            if expected is None:
+                continue
+            plane, here, there, depth = expected
+            assert found(out["point"]) == (here, place_of(plane, *here, depth)), cycle
+            if there:
+                assert found(out["next"]) == (there, place_of(plane, *there, depth)), cycle
+
+
+def found(point):
+    return (point["x"], point["y"]), (point["row"], point["lane"])
+
+
+@pytest.mark.parametrize("split", [1, 2])
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16, 32])
+def test_walk_over_a_map(lanes, split):
+    rng = random.Random(lanes)
+    route = Route(rng)
+    for _ in range(8):
+        plane = random_placement(rng, lanes, split)
+        _, height, width = plane.shape
+        inputs = {
+            "map": map_inputs(plane),
+            "first_x": 0,
+            "last_x": width - 1,
+            "first_phase_x": 0,
+            "start": start_inputs(plane, 0, 0),
+        }
+        route.rectangle(plane, inputs, range(width), range(height))
+    route.check(EngineConfig(lanes=lanes, bank_depth=DEPTH))
+
+
+@pytest.mark.parametrize("split", [1, 2])
+@pytest.mark.parametrize("lanes", [2, 8, 32])
+def test_walk_over_a_kernel_that_begins_in_the_padding(lanes, split):
+    """Taps outside of the map count too: the vectors that begin there reach into it."""
+    rng = random.Random(lanes + split)
+    route = Route(rng)
+    for _ in range(24):
+        plane = random_placement(rng, lanes, split)
+        top, left = rng.randint(0, 7), rng.randint(0, 7)
+        xs = range(-left, rng.randint(1, 7) - left)
+        ys = range(-top, rng.randint(1, 7) - top)
+        inputs = {
+            "map": map_inputs(plane),
+            "first_x": xs[0],
+            "last_x": xs[-1],
+            "first_phase_x": xs[0] % split,
+            "start": start_inputs(plane, xs[0], ys[0]),
+        }
+        route.rectangle(plane, inputs, xs, ys)
+    route.check(EngineConfig(lanes=lanes, bank_depth=DEPTH))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_walks_of_random_networks(seed):
+    """The kernel and the output map of every layer, from the descriptors in the ROM."""
+    lanes = [2, 4, 8, 16, 32][seed % 5]
+    engine = EngineConfig(lanes=lanes, bank_depth=512)
+    program = compile_network(random_network(seed, max_padding=4, max_kernel=5), engine)
+    route = Route(random.Random(seed))
+    for tiling, fields in zip(program.tilings, descriptors(program), strict=True):
+        kernel_h, kernel_w = getattr(tiling.layer, "kernel", 0), 0
+        if isinstance(kernel_h, tuple):
+            kernel_h, kernel_w = kernel_h
+            top, _, left, _ = tiling.layer.padding
+        else:
+            kernel_w, top, left = kernel_h, 0, 0
+        taps = {
+            "map": descriptor_map(fields, "in"),
+            "first_x": fields["start_dx"],
+            "last_x": fields["last_dx"],
+            "first_phase_x": fields["start_phase_x"],
+            "start": {
+                "x": fields["start_dx"],
+                "y": fields["start_dy"],
+                "phase_x": fields["start_phase_x"],
+                "phase_y": fields["start_phase_y"],
+                "row": fields["start_row"],
+                "lane": fields["start_lane"],
+                "line_row": fields["start_row"],
+                "line_lane": fields["start_lane"],
+            },
+        }
+        source, target = tiling.source, tiling.target
+        route.rectangle(
+            source, taps, range(-left, kernel_w - left), range(-top, kernel_h - top), 512
+        )
+        results = {
+            "map": descriptor_map(fields, "out"),
+            "first_x": 0,
+            "last_x": fields["out_last_x"],
+            "first_phase_x": 0,
+            "start": {"row": fields["out_base"], "line_row": fields["out_base"]},
+        }
+        route.rectangle(target, results, range(target.shape[2]), range(target.shape[1]), 512)
+    route.check(engine)
+
+
+@pytest.mark.parametrize("split", [1, 2])
+@pytest.mark.parametrize("lanes", [2, 8, 32])
+def test_tiles_walked_once_a_channel_as_they_are_written_back(lanes, split):
+    """A tile begins where the last one ended; its lines are as long as the input's pitch."""
+    rng = random.Random(lanes + split)
+    plane = random_placement(rng, lanes, split)
+    _, height, width = plane.shape
+    pitch = width + rng.randint(0, 3)
+    tiles = -(-((height - 1) * pitch + width) // lanes)
+    walker = PositionWalker(EngineConfig(lanes=lanes, bank_depth=DEPTH))
+    places = {}
+
+    async def bench(ctx):
+        drive(ctx, walker, {"map": map_inputs(plane), "first_x": 0, "last_x": pitch - 1})
+        start = {"row": plane.base, "line_row": plane.base}
+        for tile, channel in product(range(tiles), range(2)):
+            drive(ctx, walker, {"start": start, "load": 1, "step": 1})
+            await ctx.tick()
+            for lane in range(lanes):
+                drive(ctx, walker, {"load": 0, "step": 1})
+                out = observe(ctx, walker, ["point", "next"])
+                (x, y), place = found(out["point"])
+                assert y * pitch + x == tile * lanes + lane
+                if x < width and y < height:
+                    assert place == place_of(plane, x, y)
+                    places[x, y, channel] = place
+                if (lane, channel) == (lanes - 1, 1):
+                    start = out["next"]
+                elif lane == lanes - 1:
+                    break  # the load takes the place of the step
+                await ctx.tick()
+
+    simulate(walker, bench)
+    assert len(places) == 2 * height * width
+
+
+def test_places_by_hand():
+    # 3 x 3 pixels of two channels in two banks, in phases of 2 x 2, 2 x 1, 1 x 2 and 1 x 1
+    # positions; every phase takes 2 rows of vectors of 2 positions of 2 channels.
+    plane = Placement((2, 3, 3), split=2, pitch=2, lanes=2, base=8)
+    route = Route(random.Random(0))
+    inputs = {
+        "map": map_inputs(plane),
+        "first_x": 0,
+        "last_x": 2,
+        "first_phase_x": 0,
+        "start": start_inputs(plane, 0, 0),
+    }
+    route.rectangle(plane, inputs, range(3), range(3))
+    route.check(EngineConfig(lanes=2, bank_depth=DEPTH))
+    assert plane.phase_rows == 4
+    assert [place_of(plane, x, y) for y in range(3) for x in range(3)] == [
+        (8, 0), (12, 0), (8, 1),
+        (16, 0), (20, 0), (16, 1),
+        (10, 0), (14, 0), (10, 1),
+    ]  # fmt: skip

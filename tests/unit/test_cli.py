@@ -1,0 +1,252 @@
+"""The command line as a user meets it: results, and one clear sentence for bad input."""
+
+import gzip
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from sqhw.cli import main
+from sqhw.network import Conv, MaxPool, QuantizedNetwork
+from sqhw.network_file import load_network, save_network
+from sqhw.number import ActivationFormat
+from sqhw.stream import StreamFormat
+
+U8, S8 = ActivationFormat(8, signed=False), ActivationFormat(8, signed=True)
+
+
+def layer(name, source, shape, stream, output, padding=0):
+    rng = np.random.default_rng(len(name))
+    out = shape[0]
+    weight = rng.choice(np.array([-9, 0, 4], dtype=np.int8), shape)
+    return Conv(
+        name=name,
+        source=source,
+        weight=weight,
+        bias=np.arange(out, dtype=np.int32),
+        multiplier=np.full(out, 200, dtype=np.int32),
+        shift=np.full(out, 12, dtype=np.int32),
+        stride=1,
+        padding=(padding,) * 4,
+        codebook=(-9, 0, 4) if stream.dense else (-9, 4),
+        stream=stream,
+        output=output,
+        weight_scale=np.ones(out),
+        output_scale=1.0,
+    )
+
+
+def digits_network(**changes):
+    layers = (
+        layer("conv", "input", (4, 1, 3, 3), StreamFormat(0, 2), U8, padding=1),
+        MaxPool("pool", "conv", 2, 2),
+        layer("fc", "pool", (10, 4, 4, 4), StreamFormat(2, 1), S8),
+    )
+    return QuantizedNetwork("tiny", (1, 8, 8), U8, layers, **changes)
+
+
+def run(monkeypatch, capsys, *arguments):
+    """Run the command; return exit code, standard output and standard error."""
+    monkeypatch.setattr(sys, "argv", ["sqhw", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    output = capsys.readouterr()
+    return stop.value.code or 0, output.out, output.err
+
+
+def refuse(monkeypatch, capsys, *arguments):
+    """Run a command that must fail; return its one sentence."""
+    code, out, err = run(monkeypatch, capsys, *arguments)
+    assert code == 1
+    assert out == ""
+    lines = err.strip().splitlines()
+    assert len(lines) == 1, err
+    assert lines[0].startswith("sqhw: ")
+    return lines[0].removeprefix("sqhw: ")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "network.safetensors"
+    save_network(digits_network(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A float network after one epoch: enough to see how `compress` refuses."""
+    from sqhw import flow
+    from sqhw.data import load_dataset
+
+    path = tmp_path_factory.mktemp("float") / "float.safetensors"
+    flow.train(load_dataset("digits"), None, path, 1, 0, lambda *_: None)
+    return path
+
+
+def test_help_names_every_step(monkeypatch, capsys):
+    code, out, _ = run(monkeypatch, capsys, "--help")
+    assert code == 0
+    for verb in ("train", "compress", "simulate", "rom", "rtl", "verify", "demo"):
+        assert verb in out
+
+
+def test_simulate(monkeypatch, capsys, saved):
+    code, out, _ = run(monkeypatch, capsys, "simulate", saved, "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert result["images"] == 359
+    assert result["images_that_differ"] == 0
+    assert result["torch_accuracy"] == result["simulator_accuracy"]
+
+
+def test_rom_and_rtl(monkeypatch, capsys, saved, tmp_path):
+    folder = tmp_path / "rtl"
+    code, out, _ = run(monkeypatch, capsys, "rom", saved, "--out", folder, "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert result["rom_bits_exported"] == result["rom_bits_predicted"]
+    for image in result["images"]:
+        lines = (folder / f"{image['name']}.hex").read_text().splitlines()
+        assert len(lines) == image["words"]
+        assert {len(line) for line in lines} == {-(-image["width"] // 4)}
+    code, _, _ = run(monkeypatch, capsys, "rtl", saved, "--out", folder)
+    assert code == 0
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "weights.hex", "params.hex", "codebook.hex",
+        "sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v",
+    }  # fmt: skip
+    # Weights stay out of the Verilog: it is the same for every network of these ROM sizes.
+    assert "initial" not in (folder / "sqhw_engine.v").read_text()
+
+
+def test_the_same_command_gives_the_same_bytes(monkeypatch, capsys, saved, tmp_path):
+    for name in ("a", "b"):
+        run(monkeypatch, capsys, "rtl", saved, "--out", tmp_path / name)
+        run(monkeypatch, capsys, "rom", saved, "--out", tmp_path / name)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_missing_network(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "nothing.safetensors"
+    assert str(path) in refuse(monkeypatch, capsys, "simulate", path)
+
+
+@pytest.mark.parametrize("command", ["simulate", "rom", "rtl", "verify"])
+def test_corrupted_network(monkeypatch, capsys, saved, tmp_path, command):
+    data = bytearray(saved.read_bytes())
+    data[-3] ^= 0x10
+    saved.write_bytes(data)
+    before = set(tmp_path.iterdir())
+    arguments = ["--out", tmp_path / "rtl"] if command in ("rom", "rtl") else []
+    message = refuse(monkeypatch, capsys, command, saved, *arguments)
+    assert str(saved) in message
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_truncated_network(monkeypatch, capsys, saved):
+    saved.write_bytes(saved.read_bytes()[:-10])
+    assert str(saved) in refuse(monkeypatch, capsys, "simulate", saved)
+
+
+def test_missing_data(monkeypatch, capsys, saved, tmp_path):
+    message = refuse(monkeypatch, capsys, "simulate", saved, "--data", f"mnist:{tmp_path}")
+    assert "train-images-idx3-ubyte" in message
+    assert str(tmp_path) in message
+
+
+def test_truncated_data(monkeypatch, capsys, saved, tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 28, 0, 0, 0, 28, 1])))
+    for name in ("train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (tmp_path / f"{name}-ubyte").write_bytes(b"")
+    message = refuse(monkeypatch, capsys, "simulate", saved, "--data", f"mnist:{tmp_path}")
+    assert str(path) in message
+
+
+def test_unknown_data(monkeypatch, capsys, saved):
+    message = refuse(monkeypatch, capsys, "simulate", saved, "--data", "digit")
+    assert message == "unknown data set 'digit'; did you mean 'digits'?"
+
+
+def test_misspelt_device(monkeypatch, capsys, trained, tmp_path):
+    out = tmp_path / "out.safetensors"
+    message = refuse(
+        monkeypatch, capsys, "compress", trained, "--device", "icebraker", "--out", out
+    )
+    assert message == "unknown device 'icebraker'; did you mean 'iCEBreaker'?"
+    assert not list(tmp_path.iterdir())
+
+
+def test_budget_too_small_names_the_smallest(monkeypatch, capsys, trained, tmp_path):
+    out = tmp_path / "out.safetensors"
+    message = refuse(monkeypatch, capsys, "compress", trained, "--budget", "rom=500", "--out", out)
+    assert "rom=500" in message
+    assert "digits-cnn" in message
+    smallest = int(message.split("rom=")[-1].split()[0].rstrip(".;,"))
+    assert 500 < smallest < 100_000
+    assert not list(tmp_path.iterdir())
+
+
+def test_budget_beyond_the_device(monkeypatch, capsys, trained, tmp_path):
+    out = tmp_path / "out.safetensors"
+    message = refuse(
+        monkeypatch, capsys, "compress", trained, "--budget", "blocks=23", "--out", out
+    )
+    assert message == (
+        "budget blocks=23 exceeds the 22 block RAMs of iCE40UP5K that its 8 activation banks "
+        "leave of 30"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_unsupported_layer(monkeypatch, capsys, trained, tmp_path):
+    with safe_open(trained, "numpy") as file:
+        metadata = file.metadata()
+    ((key, header),) = metadata.items()
+    changed = tmp_path / "changed.safetensors"
+    assert '"maxpool"' in header
+    save_file(load_file(trained), changed, {key: header.replace('"maxpool"', '"lstm"', 1)})
+    message = refuse(monkeypatch, capsys, "compress", changed, "--out", tmp_path / "out")
+    assert str(changed) in message
+    assert "'lstm'" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_overflowing_layer(monkeypatch, capsys, saved, tmp_path):
+    network = load_network(saved)
+    fc = network.layers[-1]
+    weight = np.where(fc.weight == 0, 0, 127).astype(np.int8)
+    fc = replace(fc, weight=weight, codebook=(127,), bias=fc.bias + (1 << 23))
+    save_network(replace(network, layers=(*network.layers[:-1], fc)), saved)
+    message = refuse(monkeypatch, capsys, "rtl", saved, "--out", tmp_path / "rtl")
+    assert message.startswith("layer 'fc': its accumulator may reach ")
+    assert not (tmp_path / "rtl").exists()
+
+
+def test_images_of_another_network(monkeypatch, capsys, saved, tmp_path):
+    folder = tmp_path / "rtl"
+    run(monkeypatch, capsys, "rom", saved, "--out", folder)
+    run(monkeypatch, capsys, "rtl", saved, "--out", folder)
+    path = folder / "weights.hex"
+    path.write_text("ffff\n" + path.read_text()[5:])
+    message = refuse(monkeypatch, capsys, "verify", saved, "--rtl", folder)
+    assert message.startswith(f"{path} is not the ROM image of {saved}")
+    path.write_text("xyz\n")
+    message = refuse(monkeypatch, capsys, "verify", saved, "--rtl", folder)
+    assert message == (f"ROM image {path}, line 1: 'xyz' is not a word of 16 bits in 4 hex digits")
+
+
+def test_network_for_other_images(monkeypatch, capsys, tmp_path):
+    network = replace(digits_network(), input_shape=(1, 8, 8))
+    path = tmp_path / "network.safetensors"
+    save_network(QuantizedNetwork("wide", (1, 8, 9), U8, (replace(network.layers[0]),)), path)
+    message = refuse(monkeypatch, capsys, "simulate", path)
+    assert message == (
+        "network 'wide' takes images of shape (1, 8, 9), data set 'digits' has (1, 8, 8)"
+    )

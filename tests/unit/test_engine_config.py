@@ -1,0 +1,86 @@
+import pytest
+
+from sqhw.budget import Budget
+from sqhw.cost_models.device import find_device
+from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
+
+DIGITS = [(1, 8, 8), (24, 8, 8), (32, 8, 8), (32, 4, 4)]
+LENET = [(1, 28, 28), (20, 24, 24), (20, 12, 12), (50, 8, 8), (50, 4, 4), (500, 1, 1), (10, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lanes": 6}, "engine lanes must be a power of two, not 6"),
+        ({"lanes": 256}, "engine lanes must be 2 to 128, not 256"),
+        ({"acc_bits": 8.0}, "engine acc_bits must be 16 to 32, not 8.0"),
+        (
+            {"word_bits": 8, "max_gap_bits": 8},
+            "engine max_gap_bits 8 leaves no room for a code in a 8-bit word",
+        ),
+        (
+            {"word_bits": 10, "acc_bits": 24},
+            "engine word_bits 10 must hold a multiplier of 8 bits and half a bias of 24 bits",
+        ),
+    ],
+)
+def test_bad_engine(changes, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        EngineConfig(**changes)
+
+
+def test_engine_round_trip():
+    engine = EngineConfig(lanes=16)
+    assert EngineConfig.from_dict(engine.to_dict()) == engine
+    with pytest.raises(SqhwError, match=r"^engine configuration: .*'lines'$"):
+        EngineConfig.from_dict({"lines": 8})
+
+
+def test_engine_for_icebreaker_has_a_lane_a_dsp():
+    device = find_device("iCEBreaker")
+    engine = engine_for(device, DIGITS, [1, 1, 2])
+    assert (engine.lanes, engine.bank_depth, engine.word_bits) == (8, 512, 16)
+    assert activation_blocks(engine, device) == 8
+    assert weight_blocks(engine, device) == 22
+
+
+def test_engine_for_larger_maps():
+    engine = engine_for(find_device("LFE5U-25F"), LENET, [1, 2, 1, 2, 1, 1])
+    assert (engine.lanes, engine.bank_depth, engine.word_bits) == (16, 2048, 18)
+
+
+def test_device_too_small_for_the_maps():
+    with pytest.raises(SqhwError) as error:
+        engine_for(find_device("iCEBreaker"), LENET, [1, 2, 1, 2, 1, 1])
+    assert str(error.value) == (
+        "iCE40UP5K has 30 block RAMs, but the feature maps need 32 (1800 rows in each of 8 "
+        "activation banks), which leaves none for weights; take a larger device"
+    )
+
+
+def test_budget():
+    assert Budget.parse("blocks=22") == Budget("blocks", 22)
+    assert str(Budget.parse(" rom = 48000 ")) == "rom=48000"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("block=2", "unknown budget basis 'block'; did you mean 'blocks'?"),
+        ("blocks=0", "budget blocks must be at least 1, not 0"),
+        ("blocks=-3", "budget blocks must be at least 1, not -3"),
+        (
+            "22",
+            (
+                "budget '22' must read basis=limit with a whole number, for example blocks=22; "
+                "bases: payload, stream, rom, blocks"
+            ),
+        ),
+    ],
+)
+def test_bad_budget(text, message):
+    with pytest.raises(SqhwError) as error:
+        Budget.parse(text)
+    assert str(error.value) == message

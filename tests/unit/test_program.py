@@ -1,0 +1,183 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from strategies import networks
+
+from sqhw.cost_models.rom import rom_cost
+from sqhw.cost_models.schedule import run_cycles, schedule
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
+from sqhw.layout import descriptor_bits, descriptor_fields, descriptor_words, pack, record_format
+from sqhw.network import Conv, MaxPool, QuantizedNetwork
+from sqhw.number import ActivationFormat
+from sqhw.placement import place
+from sqhw.program import compile_network
+from sqhw.stream import StreamFormat, decode, encode
+from sqhw.timing import Timing
+
+U8 = ActivationFormat(8, signed=False)
+ENGINE = EngineConfig()
+
+
+def conv(name="conv", source="input", shape=(4, 2, 3, 3), value=5, **changes):
+    out = shape[0]
+    weight = np.full(shape, value, dtype=np.int8)
+    layer = Conv(
+        name=name,
+        source=source,
+        weight=weight,
+        bias=np.zeros(out, dtype=np.int32),
+        multiplier=np.ones(out, dtype=np.int32),
+        shift=np.full(out, 8, dtype=np.int32),
+        stride=1,
+        padding=(1, 1, 1, 1),
+        codebook=(value,),
+        stream=StreamFormat(1, 0),
+        output=U8,
+        weight_scale=np.ones(out),
+        output_scale=1.0,
+    )
+    return replace(layer, **changes)
+
+
+def network(*layers, shape=(2, 8, 8)):
+    return QuantizedNetwork("net", shape, U8, layers)
+
+
+@settings(max_examples=150, deadline=None)
+@given(networks())
+def test_cost_model_counts_the_bits_of_the_images(net):
+    program = compile_network(net, ENGINE)
+    cost = rom_cost(net, ENGINE)
+    assert cost.rom == program.rom_bits
+    assert cost.memories == tuple((i.name, i.depth, i.width) for i in program.images)
+
+
+@settings(max_examples=100, deadline=None)
+@given(networks())
+def test_images_hold_the_weights(net):
+    """An independent reader finds every weight in the bits of the weight ROM."""
+    program = compile_network(net, ENGINE)
+    words, at = program.image("weights").words, 0
+    for layer in net.convs:
+        entries = encode(layer.weight, layer.codebook, layer.stream)
+        width, count = layer.stream.entry_bits, len(entries.gaps)
+        length = -(-count * width // ENGINE.word_bits)
+        bits = sum(w << (ENGINE.word_bits * i) for i, w in enumerate(words[at : at + length]))
+        fields = [(bits >> (width * i)) & ((1 << width) - 1) for i in range(count)]
+        gap = np.array([f & ((1 << layer.stream.gap_bits) - 1) for f in fields], dtype=np.int32)
+        code = np.array([f >> layer.stream.gap_bits for f in fields], dtype=np.int32)
+        read = replace(entries, gaps=gap, codes=code)
+        decoded = decode(read, layer.codebook, layer.stream, layer.weight.shape)
+        np.testing.assert_array_equal(decoded, layer.weight)
+        at += length
+
+
+def test_pack_is_little_endian_across_words():
+    assert pack([0b1, 0b101, 0b11111111], [1, 3, 8], 8) == [0b11111011, 0b1111]
+    assert pack([], [], 8) == []
+    assert pack([0, 3], [0, 2], 8) == [3]
+    with pytest.raises(ValueError, match=r"^4 does not fit 2 bits$"):
+        pack([4], [2], 8)
+
+
+def test_descriptor_fills_whole_words():
+    assert descriptor_bits(ENGINE) == sum(width for _, width in descriptor_fields(ENGINE))
+    assert descriptor_words(ENGINE) * ENGINE.word_bits >= descriptor_bits(ENGINE)
+
+
+def test_record_fields_are_the_narrowest():
+    form = record_format(
+        counts=np.array([7, 9, 7]),
+        bias=np.array([-24, 40, 0]),
+        multiplier=np.array([130, 130, 130]),
+        shift=np.array([12, 13, 12]),
+        word_bits=16,
+    )
+    # counts 7..9: 2 bits; biases -3..5 times 8: 4 bits; one multiplier: none; shifts 12..13: 1
+    assert form.widths == (2, 4, 0, 0, 1)
+    assert (form.count_base, form.bias_shift, form.multiplier_base, form.shift_base) == (
+        7,
+        3,
+        130,
+        12,
+    )
+
+
+def test_schedule_counts_slots():
+    timing = Timing.of(ENGINE)
+    assert timing.min_slot == 8
+    # first slot: 10 entries and the rewind; a short channel takes the least slot
+    assert run_cycles(np.array([10, 3, 20]), 1, timing) == 11 + 8 + 20
+    assert run_cycles(np.array([7, 3]), 5, timing) == 5 * (8 + 8)
+
+
+def test_schedule_adds_up():
+    net = network(conv(), MaxPool("pool", "conv", 2, 2))
+    timing = Timing.of(ENGINE)
+    plan = schedule(net, ENGINE)
+    # 8 tiles of 8 positions, 4 channels of 18 weights; 2 tiles of 4 channels
+    assert [layer.run for layer in plan.layers] == [8 * (19 + 3 * 18), 2 * (4 * 8)]
+    fixed = 2 * (timing.prepare + timing.drain) + timing.load
+    assert plan.cycles == 1 + fixed + sum(layer.run for layer in plan.layers)
+
+
+def test_overflowing_accumulator_is_refused():
+    net = network(conv(value=127, shape=(4, 60, 3, 3)), shape=(60, 4, 4))
+    with pytest.raises(SqhwError) as error:
+        compile_network(net, ENGINE)
+    assert str(error.value) == (
+        "layer 'conv': its accumulator may reach 17487900, which needs 26 bits, but the engine's "
+        "accumulators have 24; raise acc_bits to 26 or compress the layer further"
+    )
+    compile_network(net, replace(ENGINE, acc_bits=26))
+
+
+def test_wide_multiplier_is_refused():
+    net = network(conv(multiplier=np.full(4, 256, dtype=np.int32)))
+    with pytest.raises(SqhwError, match=r"^layer 'conv': requantization multiplier 256 exceeds "):
+        compile_network(net, ENGINE)
+
+
+def test_wide_gap_is_refused():
+    net = network(conv(shape=(4, 8, 3, 3), stream=StreamFormat(3, 0)), shape=(8, 8, 8))
+    with pytest.raises(SqhwError, match=r"^layer 'conv': gap field of 3 bits exceeds the "):
+        compile_network(net, replace(ENGINE, max_gap_bits=2))
+
+
+def test_rom_beyond_the_address_is_refused():
+    net = network(conv(shape=(40, 20, 3, 3)), shape=(20, 8, 8))
+    with pytest.raises(SqhwError) as error:
+        compile_network(net, replace(ENGINE, weight_addr_bits=8))
+    assert str(error.value) == (
+        "network 'net': a ROM needs 450 words, the engine addresses 256; "
+        "raise weight_addr_bits to 9"
+    )
+
+
+def test_maps_beyond_the_banks_are_refused():
+    net = network(conv(shape=(60, 2, 3, 3)))
+    with pytest.raises(SqhwError) as error:
+        place(net, replace(ENGINE, bank_depth=256))
+    assert str(error.value) == (
+        "layer 'conv': its input and output map take 16 + 480 rows of the 8 activation banks, "
+        "240 more than the bank depth of 256; a depth of 512 would do"
+    )
+
+
+def test_branches_are_refused():
+    net = network(conv("a"), conv("b"))
+    with pytest.raises(SqhwError) as error:
+        place(net, ENGINE)
+    assert str(error.value) == (
+        "layer 'b': reads 'input', but this engine runs chains only and the layer before it "
+        "makes 'a'"
+    )
+
+
+def test_large_maps_are_refused():
+    net = network(conv(shape=(1, 1, 3, 3)), shape=(1, 64, 8))
+    with pytest.raises(SqhwError, match=r"^the network's input is 64x8, this engine's maps are "):
+        place(net, ENGINE)
