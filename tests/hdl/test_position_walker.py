@@ -6,6 +6,7 @@ from hdl.support import clocked, descriptors, drive, observe, simulate
 from strategies import random_network
 
 from sqhw.engine import EngineConfig
+from sqhw.network import Conv
 from sqhw.placement import Placement
 from sqhw.program import compile_network
 from sqhw.rtl.position_walker import PositionWalker
@@ -147,12 +148,11 @@ def test_walks_of_random_networks(seed):
     program = compile_network(random_network(seed, max_padding=4, max_kernel=5), engine)
     route = Route(random.Random(seed))
     for tiling, fields in zip(program.tilings, descriptors(program), strict=True):
-        kernel_h, kernel_w = getattr(tiling.layer, "kernel", 0), 0
-        if isinstance(kernel_h, tuple):
-            kernel_h, kernel_w = kernel_h
-            top, _, left, _ = tiling.layer.padding
+        layer, source, target = tiling.layer, tiling.source, tiling.target
+        if isinstance(layer, Conv):
+            (kernel_h, kernel_w), (top, _, left, _) = layer.kernel, layer.padding
         else:
-            kernel_w, top, left = kernel_h, 0, 0
+            kernel_h, kernel_w, top, left = layer.kernel, layer.kernel, 0, 0
         taps = {
             "map": descriptor_map(fields, "in"),
             "first_x": fields["start_dx"],
@@ -180,7 +180,7 @@ def test_walks_of_random_networks(seed):
             "first_phase_x": 0,
             "start": {"row": fields["out_base"], "line_row": fields["out_base"]},
         }
-        route.rectangle(target, results, range(target.shape[2]), range(target.shape[1]), 512)
+        route.rectangle(target, results, *map(range, target.shape[:0:-1]), engine.bank_depth)
     route.check(engine)
 
 
