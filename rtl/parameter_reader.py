@@ -88,15 +88,17 @@ class ParameterReader(wiring.Component):
         here = Signal(engine.param_addr_bits)
         m.d.comb += here.eq(Mux(self.restart, 0, at))
 
-        step = Signal(range(max(words, len(RECORD_FIELDS))))
-        bias_lo = Signal(word)
-        field = Signal(word)
+        steps = len(RECORD_FIELDS)
+        step = Signal(range(max(words, steps + 1)))
+        widths = [getattr(layer, f"{name}_width") for name in RECORD_FIELDS]
+        width = Signal.like(reader.width)
         mask = Signal(word)
-        m.d.comb += [mask.eq((1 << reader.width) - 1), field.eq(reader.window & mask)]
+        m.d.comb += mask.eq((1 << width) - 1)
 
+        fetching = Signal()
         with m.FSM():
             with m.State("READY"):
-                m.d.sync += step.eq(0)
+                m.d.sync += [step.eq(0), width.eq(widths[0])]
                 with m.If(self.load):
                     m.d.comb += [reader.jump.eq(1), reader.jump_addr.eq(here)]
                     m.d.sync += at.eq(here + words)
@@ -117,41 +119,50 @@ class ParameterReader(wiring.Component):
             with m.State("FETCH-JUMP"):
                 m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.comb += reader.take.eq(1)
+                m.d.comb += [reader.take.eq(1), reader.width.eq(width), fetching.eq(1)]
                 m.d.sync += step.eq(step + 1)
                 with m.Switch(step):
-                    with m.Case(RECORD_FIELDS.index("count")):
-                        m.d.comb += reader.width.eq(layer.count_width)
-                        m.d.sync += self.record.count.eq(field + layer.count_base)
-                    with m.Case(RECORD_FIELDS.index("bias_lo")):
-                        m.d.comb += reader.width.eq(layer.bias_lo_width)
-                        m.d.sync += bias_lo.eq(field)
-                    with m.Case(RECORD_FIELDS.index("bias_hi")):
-                        m.d.comb += reader.width.eq(layer.bias_hi_width)
-                        m.d.sync += self.record.bias.eq(self._bias(m, bias_lo, field))
-                    with m.Case(RECORD_FIELDS.index("multiplier")):
-                        m.d.comb += reader.width.eq(layer.multiplier_width)
-                        m.d.sync += self.record.multiplier.eq(field + layer.multiplier_base)
-                    with m.Case(RECORD_FIELDS.index("shift")):
-                        m.d.comb += reader.width.eq(layer.shift_width)
-                        m.d.sync += self.record.shift.eq(field + layer.shift_base)
-                        m.next = "READY"
+                    for index in range(steps - 1):
+                        with m.Case(index):
+                            m.d.sync += width.eq(widths[index + 1])
+                with m.If(step == steps - 1):
+                    m.next = "READY"
+
+        # A field is masked in one cycle and put into the record in the next.
+        field = Signal(word)
+        kind = Signal.like(step)
+        taken = Signal()
+        m.d.sync += [field.eq(reader.window & mask), kind.eq(step), taken.eq(fetching)]
+        bias_lo, stored = Signal(word), Signal(2 * word)
+        with m.If(taken):
+            with m.Switch(kind):
+                with m.Case(RECORD_FIELDS.index("count")):
+                    m.d.sync += self.record.count.eq(field + layer.count_base)
+                with m.Case(RECORD_FIELDS.index("bias_lo")):
+                    m.d.sync += bias_lo.eq(field)
+                with m.Case(RECORD_FIELDS.index("bias_hi")):
+                    m.d.comb += stored.eq(Cat(bias_lo, field))
+                with m.Case(RECORD_FIELDS.index("multiplier")):
+                    m.d.sync += self.record.multiplier.eq(field + layer.multiplier_base)
+                with m.Case(RECORD_FIELDS.index("shift")):
+                    m.d.sync += self.record.shift.eq(field + layer.shift_base)
+        self._bias(m, stored, taken & (kind == RECORD_FIELDS.index("bias_hi")))
         return m
 
-    def _bias(self, m: Module, low: Signal, high: Signal) -> Signal:
-        """Return the bias: both parts, sign-extended from the top bit of the stored width."""
+    def _bias(self, m, stored, whole) -> None:
+        """Sign-extend the stored bias from its width and shift it, in one cycle each."""
         layer, word = self.descriptor, self._engine.word_bits
-        stored = Signal(2 * word)
-        sign, extension = Signal(2 * word), Signal(2 * word)
+        sign = Signal(2 * word)  # one hot: the top bit of the stored width; 0 for no bits
         bits = Signal(range(2 * word + 1))
-        m.d.comb += [
-            stored.eq(Cat(low, high)),
+        m.d.sync += [
             bits.eq(layer.bias_lo_width + layer.bias_hi_width),
-            # one hot, the top bit of the stored width
-            sign.eq(Mux(bits == 0, 0, (1 << bits) >> 1)),
-            # (stored ^ sign) - sign extends a two's complement number of any width
-            extension.eq((stored ^ sign) - sign),
+            sign.eq(Cat(bits == bit + 1 for bit in range(2 * word))),
         ]
-        bias = Signal(signed(self._engine.acc_bits))
-        m.d.comb += bias.eq(extension.as_signed() << layer.bias_shift)
-        return bias
+        # (stored ^ sign) - sign extends a two's complement number of any width
+        extended = Signal(signed(self._engine.acc_bits))
+        arrived = Signal()
+        m.d.sync += arrived.eq(whole)
+        with m.If(whole):
+            m.d.sync += extended.eq((stored ^ sign) - sign)
+        with m.If(arrived):
+            m.d.sync += self.record.bias.eq(extended << layer.bias_shift)

@@ -100,11 +100,20 @@ class Sequencer(wiring.Component):
         tile = Signal(engine.row_bits)
         next_channel = Signal(engine.row_bits)
         fresh = Signal()
+        is_last = Signal()
+        # These follow the channel one cycle late, which no slot is short enough to notice.
         end_of_tile, end_of_layer = Signal(), Signal()
-        m.d.comb += [
+        next_is_end = Signal()
+        wait_first, wait_other = Signal.like(wait), Signal.like(wait)
+        single = Signal()
+        m.d.sync += [
             end_of_tile.eq(self.channel == self.last_channel),
-            end_of_layer.eq(end_of_tile & (tile == self.last_tile)),
-            next_channel.eq(Mux(end_of_tile, 0, self.channel + 1)),
+            end_of_layer.eq((self.channel == self.last_channel) & (tile == self.last_tile)),
+            next_channel.eq(Mux(self.channel == self.last_channel, 0, self.channel + 1)),
+            next_is_end.eq(next_channel == self.last_channel),
+            wait_first.eq(self._pause(self.count, timing.min_slot, timing.rewind)),
+            wait_other.eq(self._pause(self.count, timing.min_slot, 0)),
+            single.eq(self.count == 1),
         ]
         m.d.sync += timer.eq(timer + 1)
 
@@ -113,21 +122,14 @@ class Sequencer(wiring.Component):
             m.next = state
             m.d.sync += timer.eq(0)
 
-        def open_slot(channel, first_of_tile) -> None:
+        def open_slot(channel, is_end, first_of_tile) -> None:
             """Begin the slot of `channel` in the next cycle, with the record at hand."""
-            pause = Mux(first_of_tile, timing.rewind, 0)
-            short = self.count < timing.min_slot
-            m.d.comb += [
-                self.take.eq(1),
-                self.fetch.eq(1),
-                self.fetch_first.eq(channel == self.last_channel),
-            ]
-            rest = Signal(range(timing.min_slot + 1))
-            m.d.comb += rest.eq(timing.min_slot - self.count)
+            m.d.comb += [self.take.eq(1), self.fetch.eq(1), self.fetch_first.eq(is_end)]
             m.d.sync += [
                 self.channel.eq(channel),
                 left.eq(self.count),
-                wait.eq(Mux(short & (rest > pause), rest, pause)),
+                is_last.eq(single),
+                wait.eq(Mux(first_of_tile, wait_first, wait_other)),
                 fresh.eq(1),
             ]
 
@@ -160,7 +162,7 @@ class Sequencer(wiring.Component):
                 with m.If(begin):
                     m.d.comb += [self.fetch.eq(1), self.fetch_first.eq(1)]
                 with m.If(timer == timing.prepare - 1):
-                    open_slot(0, 1)
+                    open_slot(0, self.last_channel == 0, 1)
                     go("RUN")
             with m.State("RUN"):
                 with m.If(wait != 0):
@@ -169,15 +171,15 @@ class Sequencer(wiring.Component):
                     m.d.comb += [
                         self.issue.eq(1),
                         self.first.eq(fresh),
-                        self.last.eq(left == 1),
+                        self.last.eq(is_last),
                         self.new_tile.eq(fresh & (self.channel == 0) & (tile != 0)),
                     ]
-                    m.d.sync += [left.eq(left - 1), fresh.eq(0)]
-                    with m.If(self.last):
+                    m.d.sync += [left.eq(left - 1), is_last.eq(left == 2), fresh.eq(0)]
+                    with m.If(is_last):
                         with m.If(end_of_layer):
                             go("DRAIN")
                         with m.Else():
-                            open_slot(next_channel, end_of_tile)
+                            open_slot(next_channel, next_is_end, end_of_tile)
                             m.d.comb += self.rewind.eq(end_of_tile)
                             m.d.sync += tile.eq(tile + end_of_tile)
             with m.State("DRAIN"):
@@ -207,3 +209,9 @@ class Sequencer(wiring.Component):
                         with m.If(self.out_last):
                             m.next = "BOOT"
         return m
+
+    @staticmethod
+    def _pause(count, min_slot: int, least: int):
+        """Return the cycles that a slot of `count` entries begins with."""
+        pause = Mux(count < min_slot - least, min_slot - count, least)
+        return pause[: min_slot.bit_length()]

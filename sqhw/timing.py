@@ -7,8 +7,8 @@ from sqhw.layout import RECORD_FIELDS, descriptor_words
 
 #: A field reader has its first field this many cycles after a jump.
 JUMP_CYCLES = 2
-#: A channel record, rewound: jump, then one field a cycle, each registered.
-FETCH_CYCLES = JUMP_CYCLES + len(RECORD_FIELDS)
+#: A channel record, rewound: jump, one field a cycle, two registers behind the reader.
+FETCH_CYCLES = JUMP_CYCLES + len(RECORD_FIELDS) + 1
 #: From the issue of a channel's last entry to the hand-over of its accumulators.
 ACCUMULATE_CYCLES = 8
 #: From the hand-over to the first byte.

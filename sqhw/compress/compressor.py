@@ -25,10 +25,10 @@ from sqhw.compress.samples import (
     shifted,
     silent,
     tensors,
-    torch_threads,
 )
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
+from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sqhw.compress.threads import torch_threads
 from sqhw.errors import SqhwError
 from sqhw.network import Padding, Shape
 
@@ -200,7 +201,8 @@ def predict(
 
 def evaluate(network: FloatNetwork, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
     """Return the share of images that the float network classifies correctly, 0 to 1."""
-    best = predict(network.to_module().eval(), images).argmax(1).numpy()
+    with torch_threads(1):
+        best = predict(network.to_module().eval(), images).argmax(1).numpy()
     return float((best == labels).mean())
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sqhw.compress.requantize import scaled
+from sqhw.compress.threads import torch_threads
 from sqhw.network import INPUT, Conv, QuantizedNetwork
 from sqhw.number import ActivationFormat
 
@@ -16,7 +17,7 @@ FLOAT32_EXACT = 1 << 24  # integers below it are exact in float32
 
 
 def torch_logits(
-    network: QuantizedNetwork, images: npt.NDArray[Any], batch: int = 256
+    network: QuantizedNetwork, images: npt.NDArray[Any], batch: int = 256, threads: int = 1
 ) -> npt.NDArray[np.int64]:
     """Return the network's integer outputs, shape (images, channels * height * width).
 
@@ -27,10 +28,12 @@ def torch_logits(
         Raw pixels.
     batch : int
         Images at a time.
+    threads : int
+        Cores to use; small networks wait for each other on more than one.
     """
     formats = network.formats()
     parts = []
-    with torch.no_grad():
+    with torch_threads(threads), torch.no_grad():
         for start in range(0, len(images), batch):
             pixels = np.asarray(images[start : start + batch]).astype(np.float32)
             tensors = {INPUT: torch.from_numpy(pixels)}

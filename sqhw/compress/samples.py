@@ -1,7 +1,6 @@
 """Batches of a data set for training, and how progress is reported."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,17 +17,6 @@ Progress = Callable[[str, int, int, str], None]
 
 def silent(stage: str, done: int, total: int, detail: str) -> None:
     """Report nothing."""
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Let torch use that many cores inside, and as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def tensors(split: Split) -> tuple[Tensor, Tensor]:

@@ -17,8 +17,8 @@ from sqhw.compress.samples import (
     shifted,
     silent,
     tensors,
-    torch_threads,
 )
+from sqhw.compress.threads import torch_threads
 from sqhw.compress.zoo import entry
 from sqhw.data import Dataset
 from sqhw.errors import SqhwError

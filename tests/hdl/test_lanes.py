@@ -107,12 +107,17 @@ def test_every_byte_times_extreme_weights_back_to_back(in_signed):
     run(engine, vectors, in_signed, 0, random.Random(0), first_chance=0, pause_chance=0)
 
 
-@pytest.mark.parametrize("acc_bits", [16, 24, 32])
-@pytest.mark.parametrize(("byte", "weight"), [(255, 127), (255, -128), (1, 1), (1, -1)])
-def test_sums_up_to_the_last_bit(acc_bits, byte, weight):
-    """Steps of one size towards the end of the range, as far as that is near."""
+@pytest.mark.parametrize("acc_bits", [16, 17, 24])
+@pytest.mark.parametrize("weight", [127, -128])
+def test_sums_up_to_the_end_of_the_range(acc_bits, weight):
     engine = EngineConfig(lanes=2, acc_bits=acc_bits)
-    vectors = [([byte, 0], 3, weight)] * 260
+    end = (1 << (acc_bits - 1)) - (weight > 0)
+    steps, rest = divmod(end, 255 * abs(weight))
+    vectors = [([255, 0], 3, weight)] * steps
+    vectors += [([rest // abs(weight), 0], 3, weight)]
+    vectors += [([rest % abs(weight), 0], 3, 1 if weight > 0 else -1)]
+    total = sum(bytes_[0] * factor for bytes_, _, factor in vectors)
+    assert total == end * (1 if weight > 0 else -1)
     run(engine, vectors, 0, 0, random.Random(0), first_chance=0, pause_chance=0)
 
 
