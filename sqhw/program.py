@@ -137,7 +137,7 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig) -> Program:
                 f"layer {layer.name!r}: a channel has {counts.max()} stream entries, "
                 f"at most {(1 << COUNT_BITS) - 1} fit a record"
             )
-        records += _records(fields, counts, bias, multiplier, shift, engine)
+        records += _records(layer.name, fields, counts, bias, multiplier, shift, engine)
         tables.append(fields)
     for field, words in (
         ("weight_addr_bits", len(weights)),
@@ -205,7 +205,7 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
         "in_channels": channels,
         "in_split": source.split - 1,
         "in_phase_rows": source.phase_rows if source.split == 2 else 0,
-        "in_pitch_rows": source.pitch // lanes * channels,
+        "in_pitch_rows": source.pitch // lanes * channels % depth,
         "in_pitch_lane": source.pitch % lanes,
         "in_last_x": width - 1,
         "in_last_y": height - 1,
@@ -225,7 +225,7 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
         "out_channels": out_channels,
         "out_split": target.split - 1,
         "out_phase_rows": target.phase_rows if target.split == 2 else 0,
-        "out_pitch_rows": target.pitch // lanes * out_channels,
+        "out_pitch_rows": target.pitch // lanes * out_channels % depth,
         "out_pitch_lane": target.pitch % lanes,
         "out_last_x": out_width - 1,
         "out_last_y": out_height - 1,
@@ -233,6 +233,7 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
 
 
 def _records(
+    name: str,
     fields: dict[str, int],
     counts: npt.NDArray[Any],
     bias: npt.NDArray[Any],
@@ -243,6 +244,12 @@ def _records(
     """Return the packed channel records; their format goes into `fields`."""
     form = record_format(counts, bias, multiplier, shift, engine.word_bits)
     count, low, high, mult, right = form.widths
+    if max(form.widths) > engine.word_bits:
+        raise SqhwError(
+            f"layer {name!r}: a record field of {max(form.widths)} bits (the entry counts of its "
+            f"channels differ by {counts.max() - counts.min()}) exceeds the ROM word of "
+            f"{engine.word_bits}; raise word_bits"
+        )
     fields |= {
         "count_base": form.count_base,
         "count_width": count,

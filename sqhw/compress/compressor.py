@@ -105,6 +105,7 @@ class _Run:
         self.held_images, self.held_labels = tensors(data.validation)
         self.small = len(self.images) <= SMALL_SET
         self.batch = settings.batch or (64 if self.small else 256)
+        self.per_epoch = math.ceil(len(self.images) / self.batch)
         self.generator = torch.Generator().manual_seed(settings.seed)
         teacher = network.to_module().eval()
         self.teacher: Callable[[Tensor], Tensor] = teacher
@@ -122,12 +123,13 @@ class _Run:
         )
 
     def prune(self) -> None:
-        """Shrink the budget epoch by epoch; dropped weights keep learning and may come back."""
-        epochs = self.settings.prune_epochs or (25 if self.small else 5)
-        ramp = max(1, round(self.settings.ramp * epochs))
+        """Shrink the budget round by round; dropped weights keep learning and may come back."""
+        epochs = self.settings.prune_epochs or (25 if self.small else 4)
+        rounds = self.settings.rounds
+        ramp = max(1, round(self.settings.ramp * rounds))
 
-        def project(epoch: int) -> None:
-            if epoch > 0:
+        def project(done: int) -> None:
+            if done > 0:
                 new = self._fisher(FISHER_BATCHES[1])
                 self.importance = [
                     FISHER_KEEP * old + (1 - FISHER_KEEP) * now
@@ -135,13 +137,20 @@ class _Run:
                 ]
             projector = self._projector()
             found = self._fit(projector)
-            left = max(0.0, 1 - (epoch + 1) / ramp) ** 3
+            left = max(0.0, 1 - (done + 1) / ramp) ** 3
             if left > 0 and self.first_bits > found.bits:
                 found = projector.at_most(round(found.bits + left * (self.first_bits - found.bits)))
             self._apply(projector, found)
 
-        self._train("prune", epochs, self.settings.prune_rate, 0.1, project)
-        project(epochs)
+        steps = epochs * self.per_epoch
+        starts = {done * steps // rounds: done for done in range(rounds)}
+
+        def before(step: int) -> None:
+            if step in starts:
+                project(starts[step])
+
+        self._train("prune", epochs, self.settings.prune_rate, 0.1, before=before)
+        project(rounds)
 
     def tune(self) -> None:
         """Fix the masks, go to integers and fine-tune them; keep the best epoch."""
@@ -158,12 +167,12 @@ class _Run:
         self.best = self._score()
         self.kept = copy.deepcopy(self.model.state_dict())
 
-        def keep_best(epoch: int) -> None:
+        def keep_best() -> None:
             score = self._score()
             if score > self.best and self._fits_accumulator():
                 self.best, self.kept = score, copy.deepcopy(self.model.state_dict())
 
-        self._train("tune", epochs, self.settings.tune_rate, 0.0, lambda epoch: None, keep_best)
+        self._train("tune", epochs, self.settings.tune_rate, 0.0, after=keep_best)
         self.model.load_state_dict(self.kept)
 
     def result(self) -> QuantizedNetwork:
@@ -195,10 +204,14 @@ class _Run:
         epochs: int,
         peak: float,
         end: float,
-        before: Callable[[int], None],
-        after: Callable[[int], None] = lambda epoch: None,
+        *,
+        before: Callable[[int], None] = lambda step: None,
+        after: Callable[[], None] = lambda: None,
     ) -> None:
-        """Train with distillation; a cosine takes the rate from `peak` to ``end * peak``."""
+        """Train with distillation; a cosine takes the rate from `peak` to ``end * peak``.
+
+        `before` is called ahead of every step with its number, `after` behind every epoch.
+        """
         optimizer = torch.optim.Adam(
             [
                 parameter
@@ -208,13 +221,12 @@ class _Run:
             ],
             lr=peak,
         )
-        per_epoch = math.ceil(len(self.images) / self.batch)
         step = 0
         for epoch in range(epochs):
-            before(epoch)
             total = 0.0
             for chosen in batches(len(self.images), self.batch, self.generator):
-                wave = 0.5 * (1 + math.cos(math.pi * step / (epochs * per_epoch)))
+                before(step)
+                wave = 0.5 * (1 + math.cos(math.pi * step / (epochs * self.per_epoch)))
                 for group in optimizer.param_groups:
                     group["lr"] = peak * (end + (1 - end) * wave)
                 loss = self._loss(
@@ -226,8 +238,8 @@ class _Run:
                 optimizer.step()
                 total += float(loss.detach())
                 step += 1
-            after(epoch)
-            self.progress(stage, epoch + 1, epochs, f"loss {total / per_epoch:.4f}")
+            after()
+            self.progress(stage, epoch + 1, epochs, f"loss {total / self.per_epoch:.4f}")
 
     def _loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():

@@ -17,7 +17,7 @@ class CompressSettings:
         Pruning and bit widths chosen together by the exact ROM cost.
     prune_epochs, tune_epochs : int, optional
         Passes over the training split while the budget shrinks, and afterwards on integers; by
-        default 25 and 40, or 5 and 3 for more than 10,000 images.
+        default 25 and 40, or 4 and 3 for more than 10,000 images.
     batch : int, optional
         Images a step; by default 64, or 256 for more than 10,000 images.
     prune_rate, tune_rate : float
@@ -26,8 +26,10 @@ class CompressSettings:
         Of the distillation from the float network.
     distill : float, 0 to 1
         Share of the distillation in the loss, the labels have the rest.
+    rounds : int
+        Projections while the budget shrinks.
     ramp : float, 0 to 1
-        Share of `prune_epochs` after which the budget has shrunk to its end.
+        Share of `rounds` after which the budget has shrunk to its end.
     bias_bits : int, 4 to 16
         Width that biases are rounded to at most.
     shift : int
@@ -43,10 +45,11 @@ class CompressSettings:
     prune_epochs: int | None = None
     tune_epochs: int | None = None
     batch: int | None = None
-    prune_rate: float = 1e-3
-    tune_rate: float = 1.5e-3
+    prune_rate: float = 2e-3
+    tune_rate: float = 3e-3
     temperature: float = 4.0
     distill: float = 0.7
+    rounds: int = 25
     ramp: float = 0.85
     bias_bits: int = 10
     shift: int = 0
@@ -56,7 +59,7 @@ class CompressSettings:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise unknown_name("compression method", self.method, METHODS)
-        for name in ("prune_epochs", "tune_epochs", "batch", "threads"):
+        for name in ("prune_epochs", "tune_epochs", "batch", "rounds", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SqhwError(f"{name} must be at least 1, not {value}")

@@ -56,16 +56,15 @@ def check(rng, engine, loads, clamps, pause=0):
         stimulus.append({"clamp_lo": lo, "clamp_hi": hi, "load": 0})
         for load in loads:
             start = len(stimulus) + Requantizer.LATENCY
-            expected |= {
-                start + lane: byte for lane, byte in enumerate(reference_bytes(load, lo, hi))
-            }
+            for lane, byte in enumerate(reference_bytes(load, lo, hi)):
+                expected[start + lane] = byte, f"lane {lane} of {load}, clamped to {lo} to {hi}"
             stimulus.append({**load, "load": 1})
             rest = engine.lanes - 1 + rng.randint(0, pause)
             stimulus += [{**noise(rng, engine), "load": 0}] * rest
         stimulus += [{"load": 0}] * Requantizer.LATENCY
     seen = clocked(Requantizer(engine), stimulus, ["y"])
-    for cycle, byte in expected.items():
-        assert seen[cycle]["y"] == byte, f"cycle {cycle}: {stimulus[cycle - Requantizer.LATENCY]}"
+    for cycle, (byte, what) in expected.items():
+        assert seen[cycle]["y"] == byte, what
 
 
 def nasty_totals(engine, multiplier, shift):

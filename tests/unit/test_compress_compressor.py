@@ -19,6 +19,7 @@ from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import acc_limit, calibrate
 from sqhw.compress.float_network import predict
 from sqhw.compress.qat import QatNetwork
+from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, Split
@@ -28,7 +29,7 @@ from sqhw.sim.simulator import Simulator
 
 ENGINE = EngineConfig()
 DEVICE = find_device("iCE40UP5K")
-QUICK = CompressSettings(prune_epochs=4, tune_epochs=3, batch=32)
+QUICK = CompressSettings(prune_epochs=4, tune_epochs=3, rounds=4, batch=32)
 
 
 def stripes(count, seed):
@@ -43,6 +44,13 @@ def stripes(count, seed):
         else:
             image[0, :, at] += 150
     return Split(images.astype(np.uint8), labels.astype(np.int64))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Keep small operations from waiting for a core that another program holds."""
+    with torch_threads(1):
+        yield
 
 
 @pytest.fixture(scope="module")

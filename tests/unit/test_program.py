@@ -181,3 +181,18 @@ def test_large_maps_are_refused():
     net = network(conv(shape=(1, 1, 3, 3)), shape=(1, 64, 8))
     with pytest.raises(SqhwError, match=r"^the network's input is 64x8, this engine's maps are "):
         place(net, ENGINE)
+
+
+def test_long_record_field_is_refused():
+    weight = np.zeros((2, 40, 3, 3), dtype=np.int8)
+    weight[0, 0, 0, 0] = weight[1] = 5
+    engine = EngineConfig(word_bits=8, acc_bits=20, max_gap_bits=7)
+    net = network(conv(shape=(2, 40, 3, 3), weight=weight), shape=(40, 2, 2))
+    with pytest.raises(SqhwError, match=r"^layer 'conv': a record field of 9 bits \(the entry "):
+        compile_network(net, engine)
+
+
+def test_pitch_far_wider_than_the_map():
+    """Rows are modulo the bank depth; a map of one line never uses its pitch."""
+    layer = conv(shape=(2, 60, 1, 1), padding=(0, 0, 30, 0))
+    compile_network(network(layer, shape=(60, 1, 1)), EngineConfig(lanes=2))
