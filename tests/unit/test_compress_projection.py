@@ -1,5 +1,7 @@
 """Floors, stream choice and Fisher: the parts that the projection is made of."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ def test_the_floor_is_one_unbroken_path_for_every_output():
     scores = [rng.random(shape) for shape in ((9, 2, 3, 3), (12, 9, 3, 3), (4, 12, 2, 2))]
     masks = floor_masks(scores)
     assert masks[-1].any(axis=(1, 2, 3)).all()
-    for before, after in zip(masks[:-1], masks[1:], strict=True):
+    for before, after in pairwise(masks):
         assert np.array_equal(before.any(axis=(1, 2, 3)), after.any(axis=(0, 2, 3)))
     for mask in masks:
         assert mask.reshape(mask.shape[0], -1).sum(axis=1).max() == 1
@@ -56,7 +58,7 @@ def test_no_stream_is_cheaper_and_the_weights_survive(seed):
     values = np.unique(weight)
     bits = int(entries.counts.sum()) * best.stream.entry_bits + 8 * len(best.codebook)
     for gap_bits in range(max_gap_bits(inputs, 8) + 1):
-        book = len(values) if gap_bits == 0 else max(1, np.count_nonzero(values))
+        book = len(values) if gap_bits == 0 else max(1, int(np.count_nonzero(values)))
         count = int(count_entries(channel_order(weight) != 0, gap_bits).sum())
         assert bits <= count * (gap_bits + max(1, (book - 1).bit_length())) + 8 * book
 

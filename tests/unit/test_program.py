@@ -185,9 +185,13 @@ def test_large_maps_are_refused():
 
 def test_long_record_field_is_refused():
     weight = np.zeros((2, 40, 3, 3), dtype=np.int8)
-    weight[0, 0, 0, 0] = weight[1] = 5
-    engine = EngineConfig(word_bits=8, acc_bits=20, max_gap_bits=7)
-    net = network(conv(shape=(2, 40, 3, 3), weight=weight), shape=(40, 2, 2))
+    weight[0, 0, 0, 0] = 1
+    weight[1] = 1
+    engine = EngineConfig(word_bits=8, acc_bits=16, max_gap_bits=7)
+    layer = conv(
+        shape=(2, 40, 3, 3), weight=weight, codebook=(1,), output=ActivationFormat(2, signed=False)
+    )
+    net = QuantizedNetwork("net", (40, 2, 2), ActivationFormat(2, signed=False), (layer,))
     with pytest.raises(SqhwError, match=r"^layer 'conv': a record field of 9 bits \(the entry "):
         compile_network(net, engine)
 
