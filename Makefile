@@ -1,0 +1,41 @@
+# The two commands: `make demo` runs the main job on real data, `make test` passes the tests.
+# Everything is installed into .venv, which is made once and renewed when pyproject.toml changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# The pinned torch, as pyproject.toml has it.
+TORCH := $(shell sed -n 's/^ *"\(torch==[0-9.]*\)".*/\1/p' pyproject.toml)
+# The index of CPU builds is asked first and not waited for; without it pip takes what it finds.
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+.PHONY: demo test lint setup clean
+
+demo: $(STAMP)
+	$(BIN)/sqhw demo --out build/demo
+
+test: $(STAMP) lint
+	$(BIN)/pytest -q -n 2 --dist worksteal
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "sqhw needs Python 3.11 or later; run: make PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "no virtual environment could be made; run: apt-get install python3-venv" >&2; exit 1; }
+	@echo "installing into $(VENV) (minutes, the first time)"
+	@$(BIN)/python -c 'import torch' 2>/dev/null || \
+		$(BIN)/pip install -q --retries 0 --timeout 10 --extra-index-url $(CPU_INDEX) $(TORCH) 2>/dev/null || \
+		$(BIN)/pip install -q $(TORCH)
+	$(BIN)/pip install -q -e '.[rtl,dev]'
+	@touch $@
+
+clean:
+	rm -rf build dist $(VENV) .tools sim_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
