@@ -1,0 +1,40 @@
+"""The examples of the README run as they stand."""
+
+import re
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from sqhw.cli.main import app
+from sqhw.compress import load_float
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_python_example(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks("python")
+    exec(compile(example, "README.md", "exec"), {})
+    assert load_float("float.safetensors").input_shape == (1, 8, 8)
+
+
+def test_commands_and_options_exist():
+    """Every `sqhw` line names a command, and options that it has."""
+    lines = [
+        line.split("#")[0].split()
+        for block in blocks("sh")
+        for line in block.splitlines()
+        if line.startswith("sqhw ")
+    ]
+    assert len(lines) >= 6
+    for _, command, *arguments in lines:
+        result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+        assert result.exit_code == 0
+        text = re.sub(r"\x1b\[[0-9;]*m", "", result.output)
+        for argument in arguments:
+            if argument.startswith("--"):
+                assert argument in text, (command, argument)
