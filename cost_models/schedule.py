@@ -64,7 +64,9 @@ class Schedule:
         return 1 + sum(layer.cycles for layer in self.layers)
 
 
-def run_cycles(counts: npt.NDArray[np.int64], tiles: int, timing: Timing) -> int:
+def run_cycles(
+    counts: npt.NDArray[np.int64], tiles: int, timing: Timing, serial: bool = True
+) -> int:
     """Return the cycles in which a layer issues its entries.
 
     Parameters
@@ -73,9 +75,12 @@ def run_cycles(counts: npt.NDArray[np.int64], tiles: int, timing: Timing) -> int
         Stream entries of each output channel.
     tiles : int
     timing : Timing
+    serial : bool
+        Whether the layer writes one byte a cycle.
     """
-    slots = np.maximum(counts, timing.min_slot)
-    slots[0] = max(int(counts[0]) + timing.rewind, timing.min_slot)
+    least = timing.min_slot_serial if serial else timing.min_slot
+    slots = np.maximum(counts, least)
+    slots[0] = max(int(counts[0]) + timing.rewind, least)
     return tiles * int(slots.sum())
 
 
@@ -93,8 +98,8 @@ def schedule(network: QuantizedNetwork, engine: EngineConfig) -> Schedule:
         layer = tiling.layer
         channels, height, width = tiling.target.shape
         if isinstance(layer, Conv):
-            counts = entry_counts(layer)
-            work = layer.nonzeros
+            counts = entry_counts(layer) + (layer.residual is not None)
+            work = layer.nonzeros + (channels if layer.residual else 0)
         else:
             counts = pool_counts(channels, layer.kernel)
             work = int(counts.sum())
@@ -103,7 +108,7 @@ def schedule(network: QuantizedNetwork, engine: EngineConfig) -> Schedule:
                 name=layer.name,
                 tiles=tiling.tiles,
                 entries=int(counts.sum()),
-                run=run_cycles(counts, tiling.tiles, timing),
+                run=run_cycles(counts, tiling.tiles, timing, tiling.serial),
                 overhead=timing.prepare + timing.drain + (timing.load if index else 0),
                 bound=work * height * width / engine.lanes,
             )

@@ -9,7 +9,7 @@ from sqhw.engine import EngineConfig
 
 
 class ActivationMemory(wiring.Component):
-    """`lanes` banks of bytes with one vector read and one byte write a cycle.
+    """`lanes` banks of bytes with one vector read and one byte or group written a cycle.
 
     A vector that begins in bank `lane` takes row `row` of that bank and those above it, row
     `row + channels` of those below it, and is rotated so that element 0 comes out in lane 0.
@@ -24,8 +24,13 @@ class ActivationMemory(wiring.Component):
         Vector to read.
     vector : Out(ArrayLayout(8, lanes))
         The vector asked for `READ_CYCLES` before.
-    write_en, write_row, write_lane, write_data : In
-        Byte to write; a read in the same cycle gives the old byte.
+    write_en, write_row, write_lane : In
+        Write to a row of bank `write_lane`; a read in the same cycle gives the old byte.
+    write_data : In(ArrayLayout(8, requantizers))
+        Element 0, or all of them.
+    write_group : In(1)
+        Write all elements to as many neighbouring banks; `write_lane` is a multiple of their
+        number.
     """
 
     READ_CYCLES = 1
@@ -41,7 +46,8 @@ class ActivationMemory(wiring.Component):
                 "write_en": In(1),
                 "write_row": In(engine.row_bits),
                 "write_lane": In(engine.lane_bits),
-                "write_data": In(8),
+                "write_data": In(ArrayLayout(8, engine.requantizers)),
+                "write_group": In(1),
             }
         )
 
@@ -57,15 +63,23 @@ class ActivationMemory(wiring.Component):
             output = Signal(8, name=f"output_{bank}")
             later = self.lane > bank if bank < engine.lanes - 1 else 0
             m.d.comb += address.eq(Mux(later, next_row, self.row))
+            here = self.write_lane == bank
+            byte = self.write_data[0]
+            count = engine.requantizers
+            if count > 1:
+                low = count.bit_length() - 1
+                group = self.write_lane[low:] == bank >> low if count < engine.lanes else 1
+                here = Mux(self.write_group, group, here)
+                byte = Mux(self.write_group, self.write_data[bank % count], byte)
             m.submodules[f"bank_{bank}"] = Instance(
                 "sqhw_ram",
                 p_WIDTH=8,
                 p_DEPTH=engine.bank_depth,
                 p_ADDR=engine.row_bits,
                 i_clk=ClockSignal(),
-                i_write_en=self.write_en & (self.write_lane == bank),
+                i_write_en=self.write_en & here,
                 i_write_addr=self.write_row,
-                i_write_data=self.write_data,
+                i_write_data=byte,
                 i_read_addr=address,
                 o_read_data=output,
             )

@@ -1,6 +1,6 @@
 """The engine: a sparse vector-scalar stream machine that runs any network its ROMs describe."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -43,9 +43,10 @@ class Engine(wiring.Component):
         Pixels.
     out_valid, out_data, out_last, out_ready
         Results.
-    wb_valid, wb_data : Out
+    wb_valid, wb_data, wb_group : Out
         Every activation as it is written back: layer by layer, tile by tile, channel by channel,
-        lane by lane. For verification.
+        lane by lane; one byte, or with `wb_group` as many as there are requantizers. For
+        verification.
     """
 
     def __init__(self, engine: EngineConfig, depths: dict[str, int]) -> None:
@@ -66,7 +67,8 @@ class Engine(wiring.Component):
                 "out_last": Out(1),
                 "out_ready": In(1),
                 "wb_valid": Out(1),
-                "wb_data": Out(8),
+                "wb_data": Out(8 * engine.requantizers),
+                "wb_group": Out(1),
             }
         )
 
@@ -96,6 +98,10 @@ class Engine(wiring.Component):
         m.submodules.requantizer = requantizer = Requantizer(engine)
         m.submodules.places = places = PositionWalker(engine)
         layer, record = parameters.descriptor, parameters.record
+        serial = layer.out_serial if engine.requantizers > 1 else C(1)
+        group_channels = (
+            layer.group_channels if engine.groups else Mux(layer.pool, 1, layer.in_channels)
+        )
 
         m.d.comb += [
             weight_rom.addr.eq(entries.rom_addr),
@@ -112,25 +118,32 @@ class Engine(wiring.Component):
             parameters.restart.eq(seq.restart),
             parameters.fetch.eq(seq.fetch),
             parameters.rewind.eq(seq.fetch_first),
-            seq.count.eq(record.count),
+            seq.count.eq(record.count + layer.skip if engine.residuals else record.count),
+            seq.with_skip.eq(layer.skip if engine.residuals else 0),
+            seq.serial.eq(serial),
+            seq.group_channels.eq(group_channels),
+            seq.group_last.eq(layer.group_last if engine.groups else 0),
             seq.last_layer.eq(layer.last),
             seq.last_tile.eq(layer.last_tile),
             seq.last_channel.eq(layer.last_channel),
         ]
 
+        # Without groups in the engine, pooling alone reads channel by channel.
+        group_offset = seq.offset if engine.groups else Mux(layer.pool, seq.channel, 0)
+
         # Cycle 0: an entry is issued. The last one of a tile sends the reader back.
         m.d.comb += [
             entries.jump.eq(seq.rewind),
             entries.jump_addr.eq(layer.weight_addr),
-            entries.take.eq(seq.issue),
+            entries.take.eq(seq.issue & ~seq.skip),
             entries.width.eq(layer.entry_bits),
             decoder.gap_bits.eq(layer.gap_bits),
             decoder.code_bits.eq(layer.entry_bits - layer.gap_bits),
-            decoder.channels.eq(layer.in_channels),
-            decoder.pool.eq(layer.pool),
+            decoder.channels.eq(group_channels),
             decoder.issue.eq(seq.issue),
-            decoder.first.eq(seq.first),
-            decoder.channel.eq(seq.channel),
+            decoder.first.eq(seq.begin),
+            decoder.offset.eq(Mux(seq.skip, seq.channel, group_offset)),
+            decoder.skip.eq(seq.skip),
             decoder.entry.eq(entries.window),
         ]
 
@@ -144,6 +157,8 @@ class Engine(wiring.Component):
 
         new_tile = after(seq.new_tile, StreamDecoder.LATENCY, "new_tile")
         last = after(seq.last, StreamDecoder.LATENCY, "last")
+        first = after(seq.first, StreamDecoder.LATENCY, "first")
+        residual = decoder.residual if engine.residuals else 0
 
         # Cycle 2: kernel tap, tile, codebook.
         tile_row = Signal(engine.row_bits)
@@ -156,9 +171,15 @@ class Engine(wiring.Component):
             masks.clear.eq(seq.prepare),
             masks.fill.eq(seq.fill),
         ]
+        vector = this_tile
+        if engine.residuals:
+            skip_row, this_skip = Signal(engine.row_bits), Signal(engine.row_bits)
+            m.d.comb += this_skip.eq(skip_row + Mux(new_tile, layer.skip_channels, 0))
+            m.d.sync += skip_row.eq(Mux(seq.prepare, layer.skip_row, this_skip))
+            vector = Mux(residual, this_skip, this_tile)
         m.d.sync += [
             tile_row.eq(Mux(seq.prepare, 0, this_tile)),
-            offset.eq(Mux(seq.output, seq.channel, this_tile + decoder.location)),
+            offset.eq(Mux(seq.output, seq.channel, vector + decoder.location)),
         ]
         read_map = taps.map
         with m.If(seq.output):
@@ -192,7 +213,14 @@ class Engine(wiring.Component):
 
         # Cycle 3: row and masks. Cycle 4: bank addresses.
         row, lane = Signal(engine.row_bits), Signal(engine.lane_bits)
-        m.d.sync += [row.eq(taps.point.row + offset), lane.eq(taps.point.lane)]
+        if engine.residuals:
+            aside = after(residual, 1, "aside")
+            m.d.sync += [
+                row.eq(Mux(aside, 0, taps.point.row) + offset),
+                lane.eq(Mux(aside, 0, taps.point.lane)),
+            ]
+        else:
+            m.d.sync += [row.eq(taps.point.row + offset), lane.eq(taps.point.lane)]
         m.d.comb += [
             masks.last_x.eq(layer.in_last_x),
             masks.last_y.eq(layer.in_last_y),
@@ -208,18 +236,32 @@ class Engine(wiring.Component):
         ]
 
         # Cycle 5: the vector. Cycles 6 and 7: multiply and accumulate; the weight is 1 in
-        # pooling and 0 in a filler.
+        # pooling. Lanes outside of the map take zeros, in a filler all of them.
         weight = Signal(signed(8))
-        carries = after(decoder.weight, 1, "carries")
-        m.d.sync += weight.eq(Mux(layer.pool, 1, Mux(carries, codebook.data, 0)))
+        useful = after(decoder.weight, 1, "useful")
+        chosen = Mux(layer.pool, 1, codebook.data)
+        covered = masks.inside
+        in_signed = layer.in_signed
+        if engine.residuals:
+            has = Signal()
+            m.d.sync += has.eq(
+                (decoder.location >= layer.skip_first) & (decoder.location <= layer.skip_last)
+            )
+            chosen = Mux(aside, layer.skip_weight, chosen)
+            useful = Mux(aside, has, useful)
+            covered = covered | after(aside, 1, "aside").replicate(engine.lanes)
+            in_signed = Mux(after(aside, 2, "aside"), layer.skip_signed, in_signed)
+        inside = Signal(engine.lanes)
+        m.d.sync += inside.eq(Mux(after(useful, 1, "useful"), covered, 0))
+        m.d.sync += weight.eq(chosen)
         m.d.comb += [
             lanes.vector.eq(memory.vector),
-            lanes.inside.eq(after(masks.inside, 1, "inside")),
-            lanes.in_signed.eq(layer.in_signed),
+            lanes.inside.eq(inside),
+            lanes.in_signed.eq(in_signed),
             lanes.pool.eq(layer.pool),
             lanes.weight.eq(after(weight, 2, "weight")),
             lanes.valid.eq(after(decoder.valid, 3, "valid")),
-            lanes.first.eq(after(decoder.start, 3, "first")),
+            lanes.first.eq(after(first, 3, "first")),
         ]
 
         # Cycle 8: the accumulators go to the requantizer, with the constants of their channel.
@@ -237,10 +279,11 @@ class Engine(wiring.Component):
             requantizer.bias.eq(held.bias),
             requantizer.multiplier.eq(held.multiplier),
             requantizer.shift.eq(held.shift),
+            requantizer.serial.eq(serial),
             requantizer.clamp_lo.eq(layer.clamp_lo),
             requantizer.clamp_hi.eq(layer.clamp_hi),
         ]
-        self._write_back(m, seq, layer, memory, requantizer, places, finished)
+        self._write_back(m, seq, layer, memory, requantizer, places, finished, serial)
         self._output(m, seq, layer, memory, taps)
         return m
 
@@ -252,7 +295,7 @@ class Engine(wiring.Component):
             for field in ("channels", "split", "phase_rows", "pitch_rows", "pitch_lane")
         ]
 
-    def _write_back(self, m, seq, layer, memory, requantizer, places, finished) -> None:
+    def _write_back(self, m, seq, layer, memory, requantizer, places, finished, serial) -> None:
         """Write results, and before a run the pixels, to their places."""
         engine = self._engine
         tile_start = Signal.like(places.point)
@@ -265,7 +308,9 @@ class Engine(wiring.Component):
         # `first_element` is high in the cycle before element 0 comes out of the requantizer.
         m.d.comb += [first_element.eq(pipe[-1]), places.start.eq(tile_start)]
         last_element = Signal()
-        m.d.comb += last_element.eq(element == engine.lanes - 1)
+        stride = Mux(serial, 1, engine.requantizers)
+        m.d.comb += last_element.eq(element >= engine.lanes - stride)
+        group_row = Signal(engine.row_bits)
 
         load_pixel = Signal()
         m.d.comb += [
@@ -276,7 +321,7 @@ class Engine(wiring.Component):
             m.d.comb += [
                 self._map_of(places.map, layer, "in"),
                 places.last_x.eq(layer.in_last_x),
-                memory.write_data.eq(self.in_data),
+                memory.write_data[0].eq(self.in_data),
                 memory.write_en.eq(load_pixel),
             ]
             with m.If(load_pixel):
@@ -293,10 +338,14 @@ class Engine(wiring.Component):
             m.d.comb += [
                 self._map_of(places.map, layer, "out"),
                 places.last_x.eq(layer.pitch_last_x),
+                # Beyond the map a group may be written: its rows hold nothing else.
                 inside.eq(
-                    (places.point.x <= layer.out_last_x) & (places.point.y <= layer.out_last_y)
+                    ~serial
+                    | (places.point.x <= layer.out_last_x) & (places.point.y <= layer.out_last_y)
                 ),
                 memory.write_data.eq(requantizer.y),
+                memory.write_group.eq(~serial),
+                self.wb_group.eq(~serial),
                 memory.write_en.eq(active & inside),
                 self.wb_valid.eq(active & inside),
                 self.wb_data.eq(requantizer.y),
@@ -305,13 +354,14 @@ class Engine(wiring.Component):
             with m.If(first_element):
                 m.d.sync += [active.eq(1), element.eq(0)]
             with m.Elif(active):
-                m.d.sync += element.eq(element + 1)
+                m.d.sync += element.eq(element + stride)
                 with m.If(last_element):
                     m.d.sync += active.eq(0)
             with m.If(active & last_element):
                 # The next channel walks over the same tile, the next tile goes on from here.
                 m.d.sync += channel.eq(channel + 1)
                 with m.If(channel == layer.last_channel):
+                    m.d.sync += group_row.eq(group_row + layer.out_channels)
                     m.d.sync += [channel.eq(0), tile_start.eq(places.next)]
                 with m.Else():
                     m.d.comb += places.load.eq(1)
@@ -332,10 +382,12 @@ class Engine(wiring.Component):
                 tile_start.line_row.eq(layer.out_base),
                 channel.eq(0),
                 active.eq(0),
+                group_row.eq(layer.out_base),
             ]
+        grouped = ~serial & ~seq.idle if engine.requantizers > 1 else 0
         m.d.comb += [
-            memory.write_row.eq(places.point.row + channel),
-            memory.write_lane.eq(places.point.lane),
+            memory.write_row.eq(Mux(grouped, group_row, places.point.row) + channel),
+            memory.write_lane.eq(Mux(grouped, element, places.point.lane)),
         ]
 
     def _output(self, m, seq, layer, memory, taps) -> None:

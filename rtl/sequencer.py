@@ -38,6 +38,16 @@ class Sequencer(wiring.Component):
         From the record and the descriptor.
     issue, first, last, new_tile : Out(1)
         An entry; the first or last of its channel; the first of a tile that is not the first.
+    with_skip : In(1)
+        Each channel begins with an entry from the residual; `count` includes it.
+    skip, begin : Out(1)
+        The entry is that one; it is the first of the channel's stream.
+    serial : In(1)
+        The layer writes one byte a cycle.
+    group_channels, group_last : In
+        Input channels of a group and its output channels - 1.
+    offset : Out
+        Input channel at which the group of `channel` begins.
     rewind : Out(1)
         Back to the first entry of the layer.
     channel : Out
@@ -78,6 +88,13 @@ class Sequencer(wiring.Component):
                 "first": Out(1),
                 "last": Out(1),
                 "new_tile": Out(1),
+                "with_skip": In(1),
+                "skip": Out(1),
+                "begin": Out(1),
+                "serial": In(1),
+                "group_channels": In(engine.row_bits),
+                "group_last": In(engine.row_bits),
+                "offset": Out(engine.row_bits),
                 "rewind": Out(1),
                 "channel": Out(engine.row_bits),
                 "output": Out(1),
@@ -95,12 +112,17 @@ class Sequencer(wiring.Component):
         m = Module()
         engine, timing = self._engine, Timing.of(self._engine)
         timer = Signal(range(max(timing.load, timing.prepare, timing.drain) + 1))
-        wait = Signal(range(timing.min_slot + 1))
+        wait = Signal(range(timing.min_slot_serial + 1))
         left = Signal(COUNT_BITS)
         tile = Signal(engine.row_bits)
         next_channel = Signal(engine.row_bits)
         fresh = Signal()
         is_last = Signal()
+        begun = Signal()
+        member, next_member = Signal(engine.row_bits), Signal(engine.row_bits)
+        next_offset = Signal(engine.row_bits)
+        end_of_group = Signal()
+        m.d.comb += end_of_group.eq(member == self.group_last)
         # These follow the channel one cycle late, which no slot is short enough to notice.
         end_of_tile, end_of_layer = Signal(), Signal()
         next_is_end = Signal()
@@ -111,10 +133,16 @@ class Sequencer(wiring.Component):
             end_of_layer.eq((self.channel == self.last_channel) & (tile == self.last_tile)),
             next_channel.eq(Mux(self.channel == self.last_channel, 0, self.channel + 1)),
             next_is_end.eq(next_channel == self.last_channel),
-            wait_first.eq(self._pause(self.count, timing.min_slot, timing.rewind)),
-            wait_other.eq(self._pause(self.count, timing.min_slot, 0)),
+            wait_first.eq(self._pause(timing, timing.rewind)),
+            wait_other.eq(self._pause(timing, 0)),
             single.eq(self.count == 1),
         ]
+        with m.If(self.channel == self.last_channel):
+            m.d.sync += [next_offset.eq(0), next_member.eq(0)]
+        with m.Elif(end_of_group):
+            m.d.sync += [next_offset.eq(self.offset + self.group_channels), next_member.eq(0)]
+        with m.Else():
+            m.d.sync += [next_offset.eq(self.offset), next_member.eq(member + 1)]
         m.d.sync += timer.eq(timer + 1)
 
         def go(state: str) -> None:
@@ -122,11 +150,14 @@ class Sequencer(wiring.Component):
             m.next = state
             m.d.sync += timer.eq(0)
 
-        def open_slot(channel, is_end, first_of_tile) -> None:
+        def open_slot(channel, group, is_end, first_of_tile) -> None:
             """Begin the slot of `channel` in the next cycle, with the record at hand."""
             m.d.comb += [self.take.eq(1), self.fetch.eq(1), self.fetch_first.eq(is_end)]
             m.d.sync += [
                 self.channel.eq(channel),
+                self.offset.eq(group[0]),
+                member.eq(group[1]),
+                begun.eq(0),
                 left.eq(self.count),
                 is_last.eq(single),
                 wait.eq(Mux(first_of_tile, wait_first, wait_other)),
@@ -162,7 +193,7 @@ class Sequencer(wiring.Component):
                 with m.If(begin):
                     m.d.comb += [self.fetch.eq(1), self.fetch_first.eq(1)]
                 with m.If(timer == timing.prepare - 1):
-                    open_slot(0, self.last_channel == 0, 1)
+                    open_slot(0, (0, 0), self.last_channel == 0, 1)
                     go("RUN")
             with m.State("RUN"):
                 with m.If(wait != 0):
@@ -171,15 +202,21 @@ class Sequencer(wiring.Component):
                     m.d.comb += [
                         self.issue.eq(1),
                         self.first.eq(fresh),
+                        self.skip.eq(fresh & self.with_skip),
+                        self.begin.eq(~begun & ~self.skip),
                         self.last.eq(is_last),
                         self.new_tile.eq(fresh & (self.channel == 0) & (tile != 0)),
                     ]
+                    with m.If(~self.skip):
+                        m.d.sync += begun.eq(1)
                     m.d.sync += [left.eq(left - 1), is_last.eq(left == 2), fresh.eq(0)]
                     with m.If(is_last):
                         with m.If(end_of_layer):
                             go("DRAIN")
                         with m.Else():
-                            open_slot(next_channel, next_is_end, end_of_tile)
+                            open_slot(
+                                next_channel, (next_offset, next_member), next_is_end, end_of_tile
+                            )
                             m.d.comb += self.rewind.eq(end_of_tile)
                             m.d.sync += tile.eq(tile + end_of_tile)
             with m.State("DRAIN"):
@@ -210,8 +247,13 @@ class Sequencer(wiring.Component):
                             m.next = "BOOT"
         return m
 
-    @staticmethod
-    def _pause(count, min_slot: int, least: int):
+    def _pause(self, timing: Timing, least: int):
         """Return the cycles that a slot of `count` entries begins with."""
-        pause = Mux(count < min_slot - least, min_slot - count, least)
-        return pause[: min_slot.bit_length()]
+
+        def pause(min_slot: int):
+            short = Mux(self.count < min_slot - least, min_slot - self.count, least)
+            return short[: min_slot.bit_length()]
+
+        if timing.min_slot == timing.min_slot_serial:
+            return pause(timing.min_slot)
+        return Mux(self.serial, pause(timing.min_slot_serial), pause(timing.min_slot))

@@ -5,7 +5,7 @@ from numba import njit, prange
 
 
 @njit(parallel=True, cache=True)
-def conv(x, starts, ys, xs, channels, weights, bias, multiplier, shift, stride, lo, hi, y):  # type: ignore[no-untyped-def]
+def conv(x, starts, ys, xs, channels, weights, preload, multiplier, shift, stride, lo, hi, y):  # type: ignore[no-untyped-def]
     """Run a sparse convolution over a batch, one image a thread.
 
     Parameters
@@ -16,7 +16,9 @@ def conv(x, starts, ys, xs, channels, weights, bias, multiplier, shift, stride, 
         First non-zero of each output channel in the four arrays that follow.
     ys, xs, channels, weights : ndarray of int32, shape (non_zeros,)
         Kernel row, kernel column, input channel and value of each non-zero weight.
-    bias, multiplier, shift : ndarray of int64, shape (out_channels,)
+    preload : ndarray of int32, shape (images, out_channels, out_height or 1, out_width or 1)
+        What the accumulators begin with: the bias, and a residual if there is one.
+    multiplier, shift : ndarray of int64, shape (out_channels,)
     stride, lo, hi : int
     y : ndarray of int32, shape (images, out_channels, out_height, out_width)
         Output, overwritten.
@@ -25,7 +27,7 @@ def conv(x, starts, ys, xs, channels, weights, bias, multiplier, shift, stride, 
     for image in prange(images):
         acc = np.empty((height, width), dtype=np.int32)
         for output in range(outputs):
-            acc[:] = np.int32(bias[output])
+            acc[:] = preload[image % preload.shape[0], output]
             for at in range(starts[output], starts[output + 1]):
                 weight = weights[at]
                 for row in range(height):

@@ -21,13 +21,15 @@ def requantize(acc: int, multiplier: int, shift: int, lo: int, hi: int) -> int:
     return max(lo, min(hi, value))
 
 
-def conv(x: Int64, layer: Conv) -> Int64:
+def conv(x: Int64, layer: Conv, skip: Int64 | None = None) -> Int64:
     """Return the output of a convolution for one image.
 
     Parameters
     ----------
     x : ndarray of int64, shape (in_channels, height, width)
     layer : Conv
+    skip : ndarray of int64, shape (skip_channels, skip_height, skip_width), optional
+        The tensor that its residual adds.
 
     Returns
     -------
@@ -38,13 +40,19 @@ def conv(x: Int64, layer: Conv) -> Int64:
     kh, kw = layer.kernel
     channels, height, width = layer.output_shape((x.shape[0], x.shape[1], x.shape[2]))
     y = np.zeros((channels, height, width), dtype=np.int64)
+    group_inputs = layer.weight.shape[1]
     for channel in range(channels):
         weight = layer.weight[channel].astype(np.int64)
+        begin = channel // (channels // layer.groups) * group_inputs
         for row in range(height):
             for column in range(width):
                 r, c = row * layer.stride, column * layer.stride
-                window = padded[:, r : r + kh, c : c + kw]
+                window = padded[begin : begin + group_inputs, r : r + kh, c : c + kw]
                 acc = int(layer.bias[channel]) + int((weight * window).sum())
+                if layer.residual is not None and skip is not None:
+                    other, step = channel - layer.residual.first, layer.residual.stride
+                    if 0 <= other < skip.shape[0]:
+                        acc += layer.residual.weight * int(skip[other, row * step, column * step])
                 y[channel, row, column] = requantize(
                     acc,
                     int(layer.multiplier[channel]),
@@ -83,5 +91,9 @@ def run(network: QuantizedNetwork, image: npt.NDArray[Any]) -> dict[str, Int64]:
     tensors: dict[str, Int64] = {INPUT: np.asarray(image).astype(np.int64)}
     for layer in network.layers:
         x = tensors[layer.source]
-        tensors[layer.name] = conv(x, layer) if isinstance(layer, Conv) else maxpool(x, layer)
+        if isinstance(layer, MaxPool):
+            tensors[layer.name] = maxpool(x, layer)
+        else:
+            skip = tensors[layer.residual.source] if layer.residual else None
+            tensors[layer.name] = conv(x, layer, skip)
     return tensors

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.errors import SqhwError
-from sqhw.network import INPUT, Conv, MaxPool, QuantizedNetwork
+from sqhw.network import INPUT, Conv, MaxPool, QuantizedNetwork, Shape
 from sqhw.sim import kernels
 from sqhw.stream import channel_order
 
@@ -22,12 +22,10 @@ def check_range(network: QuantizedNetwork) -> None:
     SqhwError
         Naming the layer, its static bound and the limit.
     """
-    formats = network.formats()
-    for layer in network.convs:
-        bound = int(layer.acc_bound(formats[layer.source]).max())
+    for name, bound in network.acc_bounds().items():
         if bound >= 1 << 31:
             raise SqhwError(
-                f"layer {layer.name!r}: its accumulator may reach {bound}, "
+                f"layer {name!r}: its accumulator may reach {bound}, "
                 "more than 32 bits hold; use fewer weights or smaller codebook values"
             )
 
@@ -96,7 +94,7 @@ class Simulator:
                     xs,
                     channels,
                     weights,
-                    layer.bias.astype(np.int64),
+                    _preload(layer, tensors, shapes[layer.name]),
                     layer.multiplier.astype(np.int64),
                     layer.shift.astype(np.int64),
                     layer.stride,
@@ -135,6 +133,18 @@ class Simulator:
         return np.concatenate(parts) if parts else np.empty((0, width), dtype=np.int32)
 
 
+def _preload(layer: Conv, tensors: dict[str, Int32], shape: Shape) -> Int32:
+    """Return what the accumulators begin with: the bias and the residual."""
+    bias = layer.bias.astype(np.int32).reshape(1, -1, 1, 1)
+    if layer.residual is None:
+        return bias
+    skip = tensors[layer.residual.source]
+    step, first = layer.residual.stride, layer.residual.first
+    preload = np.broadcast_to(bias, (len(skip), *shape)).copy()
+    preload[:, first : first + skip.shape[1]] += layer.residual.weight * skip[:, :, ::step, ::step]
+    return preload
+
+
 def _sparse(layer: Conv) -> tuple[npt.NDArray[Any], ...]:
     """Return (starts, kernel rows, kernel columns, channels, weights) of the non-zeros."""
     flat = channel_order(layer.weight)
@@ -142,6 +152,7 @@ def _sparse(layer: Conv) -> tuple[npt.NDArray[Any], ...]:
     starts = np.searchsorted(outputs, np.arange(flat.shape[0] + 1)).astype(np.int64)
     in_channels, (_, kw) = layer.weight.shape[1], layer.kernel
     tap, channel = np.divmod(positions, in_channels)
+    channel = channel + outputs // (flat.shape[0] // layer.groups) * in_channels
     ys, xs = np.divmod(tap, kw)
     return (
         starts,

@@ -30,6 +30,12 @@ class EngineConfig:
         Address widths of the three ROMs; the ROMs themselves are as deep as the images.
     max_gap_bits : int, 1 to 12
         Largest gap field of the weight stream.
+    requantizers : int, power of two, 1 to lanes
+        Accumulators requantized a cycle, in layers whose output lies in memory as it is computed;
+        the others write one byte a cycle.
+    groups, residuals : bool
+        Whether the engine runs grouped convolutions (depthwise and average pooling are such) and
+        adds skip connections. What an engine does not have takes no logic and no descriptor bits.
 
     Raises
     ------
@@ -47,6 +53,9 @@ class EngineConfig:
     param_addr_bits: int = 12
     codebook_addr_bits: int = 9
     max_gap_bits: int = 8
+    requantizers: int = 1
+    groups: bool = False
+    residuals: bool = False
 
     def __post_init__(self) -> None:
         ranges = {
@@ -60,15 +69,19 @@ class EngineConfig:
             "param_addr_bits": (4, 20),
             "codebook_addr_bits": (4, 20),
             "max_gap_bits": (1, 12),
+            "requantizers": (1, self.lanes),
         }
         for name, (lo, hi) in ranges.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not lo <= value <= hi:
                 raise ValueError(f"engine {name} must be {lo} to {hi}, not {value!r}")
-        for name in ("lanes", "bank_depth"):
+        for name in ("lanes", "bank_depth", "requantizers"):
             value = getattr(self, name)
             if value & (value - 1):
                 raise ValueError(f"engine {name} must be a power of two, not {value!r}")
+        for name in ("groups", "residuals"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"engine {name} must be true or false")
         if self.max_gap_bits + 1 > self.word_bits:
             raise ValueError(
                 f"engine max_gap_bits {self.max_gap_bits} leaves no room for a code in a "

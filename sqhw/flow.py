@@ -240,7 +240,7 @@ def verify(
                 f"{folder / f'{image.name}.hex'} is not the ROM image of {source}; "
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
             )
-    bench = RtlBench(folder, work, simulator)
+    bench = RtlBench(folder, work, simulator, program.engine.requantizers)
     report = bench.run(program, data.test.images[:images], folder, seed)
     plan = schedule(program.network, program.engine)
     return asdict(report) | {"cycles_predicted": plan.cycles}

@@ -28,6 +28,19 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
     """
     row, lane, dim = engine.row_bits, engine.lane_bits, engine.dim_bits
     width = engine.word_bits.bit_length()
+    groups = (
+        ("group_channels", row),  # input channels that an output channel reads
+        ("group_last", row),  # output channels of a group - 1
+    )
+    residuals = (
+        ("skip", 1),  # each channel begins with an entry from another map
+        ("skip_signed", 1),
+        ("skip_weight", 8),
+        ("skip_row", row),  # row of output channel 0 in tile 0, modulo the bank depth
+        ("skip_channels", row),
+        ("skip_first", row),  # output channels that get something
+        ("skip_last", row),
+    )
     return (
         ("last", 1),  # the network ends with this layer
         ("pool", 1),  # maximum instead of multiply-accumulate; one input channel a channel
@@ -50,6 +63,8 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("start_dx", dim + 1),  # -padding_left, two's complement
         ("start_dy", dim + 1),  # -padding_top
         ("last_dx", dim + 1),  # kernel width - 1 - padding_left
+        *(groups if engine.groups else ()),
+        *(residuals if engine.residuals else ()),
         # tiles: `lanes` consecutive positions of a map with the input's pitch
         ("pitch_last_x", dim),  # pitch - 1
         ("tile_dx", dim),  # lanes % pitch
@@ -65,6 +80,7 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("out_pitch_lane", lane),
         ("out_last_x", dim),
         ("out_last_y", dim),
+        *((("out_serial", 1),) if engine.requantizers > 1 else ()),  # one byte a cycle
         # weight stream
         ("weight_addr", engine.weight_addr_bits),
         ("gap_bits", 4),

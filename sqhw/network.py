@@ -24,11 +24,40 @@ Padding = tuple[int, int, int, int]
 IntArray = npt.NDArray[Any]
 
 
+@dataclass(frozen=True)
+class Residual:
+    """A skip connection: another tensor, added to the accumulators of a convolution.
+
+    Output channel ``c`` at (y, x) gets ``weight * skip[c - first, stride * y, stride * x]``;
+    channels that the tensor does not have get nothing, which is the parameter-free shortcut
+    (option A of He et al., 2016) where the channels are more than before.
+
+    Parameters
+    ----------
+    source : str
+        Name of the tensor.
+    weight : int, 1 to 127
+        In units of the convolution's accumulator.
+    stride : int, 1 or 2
+        In both directions.
+    first : int
+        Output channel that gets the tensor's channel 0.
+    """
+
+    source: str
+    weight: int
+    stride: int = 1
+    first: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Conv:
-    """A convolution, or a fully connected layer as a convolution over its whole input map.
+    """A convolution, or a layer that is one: fully connected, average pooling, residual block end.
 
-    It computes, on integers, ``acc = bias + sum(weight * x)`` (padding is zero) and
+    A fully connected layer is a convolution over its whole input map, an average pooling a
+    depthwise one whose weights are all 1.
+
+    It computes, on integers, ``acc = bias + sum(weight * x) + residual`` (padding is zero) and
     ``y = clamp((acc * multiplier + 2**(shift - 1)) >> shift, output.lo, output.hi)``; a shift of
     0 has no rounding term. ReLU is an unsigned output format.
 
@@ -38,7 +67,7 @@ class Conv:
         Unique; also the name of the output tensor.
     source : str
         Name of the input tensor.
-    weight : ndarray of int8, shape (out_channels, in_channels, kernel_h, kernel_w)
+    weight : ndarray of int8, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
         Integer weights; every non-zero one is in `codebook`.
     bias : ndarray of int32, shape (out_channels,)
         In units of the accumulator.
@@ -61,7 +90,12 @@ class Conv:
     output_scale : float
         Real value of one output unit. Metadata likewise.
     kind : str
-        ``"conv"`` or ``"linear"``, what the layer was before.
+        ``"conv"``, ``"linear"`` or ``"avgpool"``, what the layer was before.
+    groups : int
+        Output channels are divided into that many groups, each of which reads its own share of
+        the input channels; as many groups as channels is a depthwise convolution.
+    residual : Residual, optional
+        Skip connection.
     """
 
     name: str
@@ -78,6 +112,8 @@ class Conv:
     weight_scale: npt.NDArray[np.float64]
     output_scale: float
     kind: str = "conv"
+    groups: int = 1
+    residual: Residual | None = None
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -100,13 +136,28 @@ class Conv:
             (width + left + right - kw) // self.stride + 1,
         )
 
-    def acc_bound(self, source: ActivationFormat) -> npt.NDArray[np.int64]:
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors that the layer reads."""
+        return (self.source, self.residual.source) if self.residual else (self.source,)
+
+    def acc_bound(
+        self, source: ActivationFormat, skip: ActivationFormat | None = None
+    ) -> npt.NDArray[np.int64]:
         """Return ``sum|weight| * max|x| + |bias|`` per output channel, shape (out_channels,).
 
-        No partial sum, in any order, exceeds it in magnitude.
+        No partial sum, in any order, exceeds it in magnitude. A residual counts as a weight.
+
+        Parameters
+        ----------
+        source, skip : ActivationFormat
+            Format of the input and of the tensor that the residual adds.
         """
         total: npt.NDArray[np.int64] = np.abs(self.weight.astype(np.int64)).sum(axis=(1, 2, 3))
-        return total * source.max_abs + np.abs(self.bias.astype(np.int64))
+        bound = total * source.max_abs + np.abs(self.bias.astype(np.int64))
+        if self.residual and skip:
+            bound += self.residual.weight * skip.max_abs
+        return bound
 
 
 @dataclass(frozen=True)
@@ -130,6 +181,11 @@ class MaxPool:
     kernel: int
     stride: int
     kind: str = field(default="maxpool", init=False)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors that the layer reads."""
+        return (self.source,)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (channels, height, width) of the output for an input of that shape."""
@@ -190,6 +246,19 @@ class QuantizedNetwork:
             formats[layer.name] = layer.output if isinstance(layer, Conv) else formats[layer.source]
         return formats
 
+    def acc_bounds(self) -> dict[str, int]:
+        """Return the static bound of the accumulators of every convolution by name."""
+        formats = self.formats()
+        return {
+            layer.name: int(
+                layer.acc_bound(
+                    formats[layer.source],
+                    formats[layer.residual.source] if layer.residual else None,
+                ).max()
+            )
+            for layer in self.convs
+        }
+
     @property
     def convs(self) -> tuple[Conv, ...]:
         """The layers that have weights."""
@@ -228,6 +297,8 @@ def check(network: QuantizedNetwork) -> None:
         shape = shapes[layer.source]
         if isinstance(layer, Conv):
             _check_conv(layer, shape, where)
+            if layer.residual:
+                _check_residual(layer, layer.residual, shapes, where)
         elif layer.kernel < 1:
             raise SqhwError(f"{where}: kernel must be at least 1, not {layer.kernel}")
         out = layer.output_shape(shape)
@@ -243,9 +314,15 @@ def _check_conv(layer: Conv, shape: Shape, where: str) -> None:
             f"not {layer.weight.shape}"
         )
     out_channels, in_channels = layer.weight.shape[:2]
-    if in_channels != shape[0]:
+    groups = layer.groups
+    if groups < 1 or out_channels % groups:
         raise SqhwError(
-            f"{where}: weight is for {in_channels} input channels, its input has {shape[0]}"
+            f"{where}: groups must divide its {out_channels} output channels, not {groups}"
+        )
+    if in_channels * groups != shape[0]:
+        raise SqhwError(
+            f"{where}: weight is for {in_channels * groups} input channels, "
+            f"its input has {shape[0]}"
         )
     if layer.weight.dtype != np.int8:
         raise SqhwError(f"{where}: weight must be int8, not {layer.weight.dtype}")
@@ -291,4 +368,26 @@ def _check_conv(layer: Conv, shape: Shape, where: str) -> None:
         raise SqhwError(
             f"{where}: a gap of {layer.stream.gap_bits} bits skips up to {limit} positions, "
             f"more than its {in_channels} input channels"
+        )
+
+
+def _check_residual(layer: Conv, skip: Residual, shapes: dict[str, Shape], where: str) -> None:
+    if skip.source not in shapes:
+        raise SqhwError(f"{where}: adds tensor {skip.source!r}, which no earlier layer makes")
+    if not 1 <= skip.weight <= 127:
+        raise SqhwError(f"{where}: residual weight must be 1 to 127, not {skip.weight}")
+    if skip.stride not in (1, 2):
+        raise SqhwError(f"{where}: residual stride must be 1 or 2, not {skip.stride}")
+    out = layer.output_shape(shapes[layer.source])
+    channels, height, width = shapes[skip.source]
+    size = (-(-height // skip.stride), -(-width // skip.stride))
+    if size != out[1:]:
+        raise SqhwError(
+            f"{where}: adds tensor {skip.source!r} of size {size[0]}x{size[1]} to its own of "
+            f"{out[1]}x{out[2]}"
+        )
+    if skip.first < 0 or skip.first + channels > out[0]:
+        raise SqhwError(
+            f"{where}: adds the {channels} channels of {skip.source!r} from channel {skip.first} "
+            f"on, it has {out[0]}"
         )

@@ -7,12 +7,13 @@ each numbered by itself, so that the layer reads vectors of consecutive position
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
+from sqhw.bank_plan import assign_rows
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.network import INPUT, Layer, QuantizedNetwork, Shape
+from sqhw.network import INPUT, Conv, Layer, QuantizedNetwork, Shape
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Tiling:
     layer : Conv or MaxPool
     source, target : Placement
         Input and output map.
+    skip : Placement or None
+        The map that the layer's residual adds.
     tiles : int
         Number of tiles.
     """
@@ -67,7 +70,13 @@ class Tiling:
     layer: Layer
     source: Placement
     target: Placement
+    skip: Placement | None
     tiles: int
+
+    @property
+    def serial(self) -> bool:
+        """True if the output does not lie in memory as it is computed, lane by lane."""
+        return self.target.split != 1 or self.target.pitch != self.source.pitch
 
 
 def chain_maps(
@@ -100,10 +109,48 @@ def rows_needed(shapes: Sequence[Shape], strides: Sequence[int], lanes: int) -> 
     return max(a.rows + b.rows for a, b in pairwise(maps))
 
 
+def network_maps(network: QuantizedNetwork, lanes: int) -> dict[str, Placement]:
+    """Return how every map of a network is stored, by name, all at row 0.
+
+    Raises
+    ------
+    SqhwError
+        If layers of different strides read the same map.
+    """
+    shapes = network.shapes()
+    splits: dict[str, int] = {}
+    pitches = dict.fromkeys(shapes, 1)
+    for layer in network.layers:
+        readings = [(layer.source, layer.stride)]
+        if isinstance(layer, Conv) and layer.residual:
+            readings.append((layer.residual.source, layer.residual.stride))
+        for tensor, stride in readings:
+            if splits.setdefault(tensor, stride) != stride:
+                raise SqhwError(
+                    f"layer {layer.name!r}: reads {tensor!r} with stride {stride}, an earlier "
+                    f"layer with stride {splits[tensor]}; this engine stores a map for one stride"
+                )
+    for tensor, shape in shapes.items():
+        pitches[tensor] = -(-shape[2] // splits.get(tensor, 1))
+    changed = True
+    while changed:  # a residual is read with the pitch of the layer's input
+        before = dict(pitches)
+        for layer in network.layers:
+            pitch = max(pitches[layer.source], shapes[layer.name][2])
+            pitch = max(pitch, *(pitches[tensor] for tensor in layer.sources))
+            for tensor in layer.sources:
+                pitches[tensor] = pitch
+        changed = pitches != before
+    return {
+        tensor: Placement(shape, splits.get(tensor, 1), pitches[tensor], lanes, 0)
+        for tensor, shape in shapes.items()
+    }
+
+
 def place(network: QuantizedNetwork, engine: EngineConfig) -> tuple[Tiling, ...]:
     """Assign feature maps to the activation banks and cut the layers into tiles.
 
-    Maps alternate between the bottom and the top of the banks; the network's input lies at row 0.
+    A map is kept until the last layer that reads it; the network's input lies at row 0.
 
     Returns
     -------
@@ -113,46 +160,37 @@ def place(network: QuantizedNetwork, engine: EngineConfig) -> tuple[Tiling, ...]
     Raises
     ------
     SqhwError
-        If the network is not a chain, or a map is larger than the engine's dimensions or banks;
-        the message names the layer and says how much is missing.
+        If the engine lacks a kind of layer, or a map is larger than the engine's dimensions or
+        banks; the message names the layer and says how much is missing.
     """
-    shapes = network.shapes()
-    previous = INPUT
-    for layer in network.layers:
-        if layer.source != previous:
-            raise SqhwError(
-                f"layer {layer.name!r}: reads {layer.source!r}, but this engine runs chains only "
-                f"and the layer before it makes {previous!r}"
-            )
-        previous = layer.name
     _check_dimensions(network, engine)
-
-    tensors = [INPUT, *(layer.name for layer in network.layers)]
-    maps = chain_maps(
-        [shapes[tensor] for tensor in tensors],
-        [layer.stride for layer in network.layers],
-        engine.lanes,
-    )
-    placements = {
-        tensor: replace(plan, base=0 if index % 2 == 0 else max(0, engine.bank_depth - plan.rows))
-        for index, (tensor, plan) in enumerate(zip(tensors, maps, strict=True))
-    }
-
+    _check_kinds(network, engine)
+    maps = network_maps(network, engine.lanes)
+    placements = assign_rows(network, maps, engine.bank_depth)
     tilings = []
     for layer in network.layers:
         source, target = placements[layer.source], placements[layer.name]
-        missing = source.rows + target.rows - engine.bank_depth
-        if missing > 0:
-            depth = 1 << (source.rows + target.rows - 1).bit_length()
-            raise SqhwError(
-                f"layer {layer.name!r}: its input and output map take {source.rows} + "
-                f"{target.rows} rows of the {engine.lanes} activation banks, {missing} more than "
-                f"the bank depth of {engine.bank_depth}; a depth of {depth} would do"
-            )
+        skip = None
+        if isinstance(layer, Conv) and layer.residual:
+            skip = placements[layer.residual.source]
         _, height, width = target.shape
         positions = (height - 1) * source.pitch + width
-        tilings.append(Tiling(layer, source, target, -(-positions // engine.lanes)))
+        tilings.append(Tiling(layer, source, target, skip, -(-positions // engine.lanes)))
     return tuple(tilings)
+
+
+def _check_kinds(network: QuantizedNetwork, engine: EngineConfig) -> None:
+    for layer in network.convs:
+        if layer.groups > 1 and not engine.groups:
+            raise SqhwError(
+                f"layer {layer.name!r}: has {layer.groups} groups, this engine runs none; "
+                "set groups"
+            )
+        if layer.residual and not engine.residuals:
+            raise SqhwError(
+                f"layer {layer.name!r}: adds {layer.residual.source!r}, this engine adds no "
+                "residuals; set residuals"
+            )
 
 
 def _check_dimensions(network: QuantizedNetwork, engine: EngineConfig) -> None:

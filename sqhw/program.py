@@ -96,6 +96,7 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig) -> Program:
     """
     tilings = place(network, engine)
     formats = network.formats()
+    bounds = network.acc_bounds()
     weights: list[int] = []
     codebook: list[int] = []
     records: list[int] = []
@@ -104,9 +105,11 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig) -> Program:
     for tiling in tilings:
         layer = tiling.layer
         source = formats[layer.source]
-        fields = _geometry(tiling, engine)
+        fields = _geometry(tiling, engine) | _residual(tiling, engine)
         fields["last"] = int(layer is network.layers[-1])
         fields["in_signed"] = int(source.signed)
+        if isinstance(layer, Conv) and layer.residual:
+            fields["skip_signed"] = int(formats[layer.residual.source].signed)
         fields["clamp_lo"] = formats[layer.name].lo
         fields["clamp_hi"] = formats[layer.name].hi
         fields["weight_addr"] = len(weights)
@@ -114,7 +117,7 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig) -> Program:
         fields["param_addr"] = records_at + len(records)
         channels = tiling.target.shape[0]
         if isinstance(layer, Conv):
-            _check_engine(layer, int(layer.acc_bound(source).max()), engine)
+            _check_engine(layer, bounds[layer.name], engine)
             entries = encode(layer.weight, layer.codebook, layer.stream)
             counts = entries.counts.astype(np.int64)
             bias, multiplier, shift = layer.bias, layer.multiplier, layer.shift
@@ -194,9 +197,11 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
     if isinstance(layer, Conv):
         top, _, left, _ = layer.padding
         kernel_w = layer.kernel[1]
+        groups = layer.groups
     else:
         top = left = 0
         kernel_w = layer.kernel
+        groups = channels
     phase_y, phase_x = -top % source.split, -left % source.split
     start = (-top // source.split) * source.pitch + (-left // source.split)
     phase = 2 * phase_y + phase_x
@@ -221,6 +226,9 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
         "tile_dy": lanes // source.pitch,
         "last_tile": tiling.tiles - 1,
         "last_channel": out_channels - 1,
+        "group_channels": channels // groups,
+        "group_last": out_channels // groups - 1,
+        "out_serial": int(tiling.serial),
         "out_base": target.base,
         "out_channels": out_channels,
         "out_split": target.split - 1,
@@ -230,6 +238,24 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
         "out_last_x": out_width - 1,
         "out_last_y": out_height - 1,
     }
+
+
+def _residual(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
+    """Return the descriptor fields of the skip connection."""
+    layer = tiling.layer
+    names = ("skip", "skip_signed", "skip_weight", "skip_row", "skip_channels", "skip_first")
+    fields = dict.fromkeys((*names, "skip_last"), 0)
+    if isinstance(layer, Conv) and layer.residual and tiling.skip:
+        channels, first = tiling.skip.shape[0], layer.residual.first
+        fields |= {
+            "skip": 1,
+            "skip_weight": layer.residual.weight,
+            "skip_row": (tiling.skip.base - first) % engine.bank_depth,
+            "skip_channels": channels,
+            "skip_first": first,
+            "skip_last": first + channels - 1,
+        }
+    return fields
 
 
 def _records(

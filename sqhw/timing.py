@@ -21,10 +21,10 @@ class Timing:
 
     Parameters
     ----------
-    min_slot : int
-        Fewest cycles between the last entries of two channels: the requantizer takes one lane
-        a cycle, the next record must be read, and the constants of a channel are held until
-        its accumulators are handed over.
+    min_slot, min_slot_serial : int
+        Fewest cycles between the last entries of two channels: the requantizers must have taken
+        all lanes (one a cycle in a serial layer), the next record must be read, and the constants
+        of a channel are held until its accumulators are handed over.
     rewind : int
         Cycles without an entry at the beginning of a tile.
     load : int
@@ -36,6 +36,7 @@ class Timing:
     """
 
     min_slot: int
+    min_slot_serial: int
     rewind: int
     load: int
     prepare: int
@@ -45,7 +46,8 @@ class Timing:
     def of(cls, engine: EngineConfig) -> "Timing":
         """Return the timing of an engine."""
         return cls(
-            min_slot=max(engine.lanes, ACCUMULATE_CYCLES, FETCH_CYCLES),
+            min_slot=max(engine.lanes // engine.requantizers, ACCUMULATE_CYCLES, FETCH_CYCLES),
+            min_slot_serial=max(engine.lanes, ACCUMULATE_CYCLES, FETCH_CYCLES),
             rewind=JUMP_CYCLES - 1,
             load=JUMP_CYCLES + descriptor_words(engine),
             prepare=1 + max(engine.lanes, FETCH_CYCLES),

@@ -3,14 +3,23 @@
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from sqhw.network import INPUT, MAX_SHIFT, Conv, Layer, MaxPool, QuantizedNetwork, Shape
+from sqhw.network import (
+    INPUT,
+    MAX_SHIFT,
+    Conv,
+    Layer,
+    MaxPool,
+    QuantizedNetwork,
+    Residual,
+    Shape,
+)
 from sqhw.number import ActivationFormat
 from sqhw.stream import StreamFormat, max_gap_bits
 
@@ -34,6 +43,8 @@ class Limits:
         Of the weight streams.
     branches : bool
         Whether a layer may read another tensor than that of the layer before it.
+    groups, residuals : bool
+        Whether there are grouped and depthwise convolutions, and skip connections.
     """
 
     max_channels: int = 6
@@ -48,6 +59,8 @@ class Limits:
     max_code_bits: int = 8
     max_gap_bits: int = 8
     branches: bool = False
+    groups: bool = True
+    residuals: bool = True
 
 
 @st.composite
@@ -98,6 +111,8 @@ def _network(integer: Integer, limits: Limits) -> QuantizedNetwork:
             formats[name] = formats[source]
         else:
             layer = _conv(integer, limits, name, source, shapes[source], formats[source])
+            if limits.residuals:
+                layer = _with_residual(integer, limits, layer, shapes, formats)
             formats[name] = layer.output
         shapes[name] = layer.output_shape(shapes[source])
         layers.append(layer)
@@ -122,7 +137,13 @@ def _conv(
     form: ActivationFormat,
 ) -> Conv:
     in_channels, height, width = shape
-    out_channels = integer(1, limits.max_channels)
+    groups = 1
+    if limits.groups and integer(0, 2) == 2:
+        groups = integer(1, in_channels)
+        while in_channels % groups:
+            groups -= 1
+    in_channels //= groups
+    out_channels = groups * integer(1, max(1, limits.max_channels // groups))
     linear = integer(0, 5) == 5
     if linear:
         padding, stride, kernel = (0, 0, 0, 0), 1, (height, width)
@@ -180,4 +201,32 @@ def _conv(
         weight_scale=rng.uniform(1e-4, 1.0, out_channels),
         output_scale=float(rng.uniform(1e-4, 1.0)),
         kind="linear" if linear else "conv",
+        groups=groups,
     )
+
+
+def _with_residual(
+    integer: Integer,
+    limits: Limits,
+    layer: Conv,
+    shapes: dict[str, Shape],
+    formats: dict[str, ActivationFormat],
+) -> Conv:
+    """Return the layer with a skip connection from a tensor that suits it, sometimes."""
+    out = layer.output_shape(shapes[layer.source])
+    suitable = [
+        (name, stride)
+        for name, (channels, height, width) in shapes.items()
+        for stride in range(1, limits.max_stride + 1)
+        if channels <= out[0] and (-(-height // stride), -(-width // stride)) == out[1:]
+    ]
+    if not suitable or integer(0, 1) == 0:
+        return layer
+    name, stride = suitable[integer(0, len(suitable) - 1)]
+    limit = (1 << (limits.acc_bits - 1)) - 1
+    room = limit - int(layer.acc_bound(formats[layer.source]).max())
+    largest = min(127, room // formats[name].max_abs)
+    if largest < 1:
+        return layer
+    first = integer(0, out[0] - shapes[name][0])
+    return replace(layer, residual=Residual(name, integer(1, largest), stride, first))

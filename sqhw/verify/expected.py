@@ -8,10 +8,13 @@ import numpy.typing as npt
 
 from sqhw.placement import Tiling
 
+#: A byte beyond the map, which may be anything.
+ANYTHING = -1
+
 
 def writeback(
-    tilings: tuple[Tiling, ...], tensors: Mapping[str, npt.NDArray[Any]]
-) -> npt.NDArray[np.uint8]:
+    tilings: tuple[Tiling, ...], tensors: Mapping[str, npt.NDArray[Any]], groups: bool
+) -> npt.NDArray[np.int16]:
     """Return the bytes of one image: layer by layer, tile by tile, channel by channel.
 
     Parameters
@@ -20,11 +23,13 @@ def writeback(
         The layers of the compiled network.
     tensors : mapping of str to ndarray of int, shape (channels, height, width)
         Every tensor of the image by name.
+    groups : bool
+        Whether layers that are not serial write whole tiles, with the positions beyond the map.
 
     Returns
     -------
-    ndarray of uint8, shape (activations,)
-        Two's complement where a tensor is signed.
+    ndarray of int16, shape (bytes,)
+        0 to 255, two's complement where a tensor is signed, or `ANYTHING`.
     """
     parts = []
     for tiling in tilings:
@@ -32,10 +37,11 @@ def writeback(
         channels, height, width = tensor.shape
         lanes = tiling.target.lanes
         position = np.arange(tiling.tiles * lanes).reshape(tiling.tiles, 1, lanes)
-        y, x = np.divmod(
-            np.broadcast_to(position, (tiling.tiles, channels, lanes)), [tiling.source.pitch]
-        )
-        channel = np.arange(channels).reshape(1, channels, 1) + 0 * x
+        position = np.broadcast_to(position, (tiling.tiles, channels, lanes))
+        y, x = np.divmod(position, tiling.source.pitch)
+        channel = np.broadcast_to(np.arange(channels).reshape(1, channels, 1), position.shape)
         inside = (y < height) & (x < width)
-        parts.append(tensor[channel[inside], y[inside], x[inside]])
-    return np.concatenate(parts).astype(np.int64).astype(np.uint8)
+        values = np.full(position.shape, ANYTHING, dtype=np.int16)
+        values[inside] = tensor[channel[inside], y[inside], x[inside]] & 0xFF
+        parts.append(values[inside] if tiling.serial or not groups else values.reshape(-1))
+    return np.concatenate(parts)

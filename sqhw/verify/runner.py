@@ -65,6 +65,8 @@ class RtlBench:
         Folder for the simulator's files.
     simulator : str
         ``verilator`` or ``icarus``.
+    requantizers : int
+        Of the engine's configuration: the bytes that it writes back a cycle.
 
     Raises
     ------
@@ -73,7 +75,9 @@ class RtlBench:
         names the log.
     """
 
-    def __init__(self, rtl: Path, work: Path, simulator: str = "verilator") -> None:
+    def __init__(
+        self, rtl: Path, work: Path, simulator: str = "verilator", requantizers: int = 1
+    ) -> None:
         if simulator not in SIMULATORS:
             raise unknown_name("simulator", simulator, SIMULATORS)
         if simulator == "icarus" and not has_icarus():
@@ -82,6 +86,7 @@ class RtlBench:
             if not (rtl / name).is_file():
                 raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
         self.simulator = simulator
+        self._parameters = {"WB_BITS": 8 * requantizers}
         self._run = (work / simulator).absolute()
         self._build = self._run / "build"
         self._environment: Mapping[str, str] = {}
@@ -113,6 +118,7 @@ class RtlBench:
                     hdl_toplevel=BENCH_TOP,
                     build_dir=self._build,
                     always=True,
+                    parameters=self._parameters,
                     timescale=("1ns", "1ps"),
                     log_file=log,
                 )
@@ -182,7 +188,11 @@ def _write_job(program: Program, images: npt.NDArray[Any], path: Path, seed: int
     tensors = Simulator(program.network).run(images)
     last = program.network.layers[-1].name
     streams = [
-        writeback(program.tilings, {name: tensor[index] for name, tensor in tensors.items()})
+        writeback(
+            program.tilings,
+            {name: tensor[index] for name, tensor in tensors.items()},
+            program.engine.requantizers > 1,
+        )
         for index in range(len(images))
     ]
     np.savez(

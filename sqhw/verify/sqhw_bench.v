@@ -1,5 +1,7 @@
-// Test bench top: the engine, and a file with every byte that it writes back.
-module sqhw_bench (
+// Test bench top: the engine, and a file with what it writes back, a byte or a group a line.
+module sqhw_bench #(
+    parameter WB_BITS = 8
+) (
     input  wire        clk,
     input  wire        rst,
     input  wire        start,
@@ -16,7 +18,8 @@ module sqhw_bench (
     input  wire        out_ready
 );
   wire wb_valid;
-  wire [7:0] wb_data;
+  wire wb_group;
+  wire [WB_BITS-1:0] wb_data;
 
   sqhw_engine engine (
       .clk(clk),
@@ -34,13 +37,17 @@ module sqhw_bench (
       .out_last(out_last),
       .out_ready(out_ready),
       .wb_valid(wb_valid),
-      .wb_data(wb_data)
+      .wb_data(wb_data),
+      .wb_group(wb_group)
   );
 
   integer file;
   initial file = $fopen("writeback.hex", "w");
   always @(posedge clk) begin
-    if (wb_valid) $fwrite(file, "%h\n", wb_data);
+    if (wb_valid) begin
+      if (wb_group) $fwrite(file, "%h\n", wb_data);
+      else $fwrite(file, "%h\n", wb_data[7:0]);
+    end
     if (done) $fflush(file);
   end
 endmodule

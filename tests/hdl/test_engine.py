@@ -14,17 +14,27 @@ from sqhw.verify.tools import has_icarus
 
 # One build a configuration serves all its networks: the RTL does not depend on them.
 CONFIGS = {
-    "8 lanes": (EngineConfig(param_addr_bits=10, weight_addr_bits=11), {}),
-    "16 lanes, 18-bit words": (
-        EngineConfig(lanes=16, word_bits=18, mult_bits=12, acc_bits=22, param_addr_bits=10),
-        {"mult_bits": 12, "acc_bits": 22, "max_channels": 9},
+    "8 lanes, chains only": (
+        EngineConfig(param_addr_bits=10, weight_addr_bits=11),
+        {"groups": False, "residuals": False},
+    ),
+    "16 lanes, everything": (
+        EngineConfig(
+            lanes=16, word_bits=18, mult_bits=12, acc_bits=22, param_addr_bits=10,
+            requantizers=4, groups=True, residuals=True,
+        ),
+        {"mult_bits": 12, "acc_bits": 22, "max_channels": 9, "branches": True},
     ),
     "2 lanes, narrow": (
         EngineConfig(
             lanes=2, bank_depth=1024, acc_bits=16, mult_bits=5, dim_bits=4, word_bits=12,
-            max_gap_bits=3, param_addr_bits=10,
+            max_gap_bits=3, param_addr_bits=10, requantizers=2, groups=True,
         ),
-        {"mult_bits": 5, "acc_bits": 16, "max_gap_bits": 3, "max_size": 7},
+        {"mult_bits": 5, "acc_bits": 16, "max_gap_bits": 3, "max_size": 7, "residuals": False},
+    ),
+    "4 lanes, residuals": (
+        EngineConfig(lanes=4, bank_depth=1024, param_addr_bits=10, residuals=True),
+        {"groups": False, "max_layers": 5, "branches": True, "max_stride": 1},
     ),
 }  # fmt: skip
 NETWORKS = 25
@@ -46,7 +56,7 @@ def run_networks(engine: EngineConfig, limits, folder, simulator: str, seeds) ->
         "codebook": 1 << engine.codebook_addr_bits,
     }
     write_rtl(engine, depths, folder)
-    bench = RtlBench(folder, folder / "work", simulator)
+    bench = RtlBench(folder, folder / "work", simulator, engine.requantizers)
     for seed in seeds:
         print(f"network seed {seed}")
         network = random_network(seed, **limits)
