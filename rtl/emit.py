@@ -1,6 +1,7 @@
 """Writes the engine as Verilog."""
 
 import os
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 
@@ -10,6 +11,11 @@ from sqhw.rtl.engine import Engine
 TOP = "sqhw_engine"
 #: Hand-written leaf modules that the engine instantiates.
 LEAVES = ("sqhw_rom.v", "sqhw_ram.v")
+#: yosys writes this register into modules with combinational blocks, to have them run once at
+#: time 0. As SystemVerilog (``iverilog -g2012``) a declaration's value is no event, and blocks
+#: whose inputs never change would stay undefined; a change behind time 0 wakes them.
+TRIGGER = re.compile(r"^  reg (\\\S+verilog_backend\S+) += 0;\n", re.MULTILINE)
+ICARUS_TRIGGER = r"\g<0>`ifdef __ICARUS__\n  initial #0 \1 = 1;\n`endif\n"
 
 
 def engine_verilog(engine: EngineConfig, depths: Mapping[str, int]) -> str:
@@ -24,7 +30,8 @@ def engine_verilog(engine: EngineConfig, depths: Mapping[str, int]) -> str:
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # the yosys of the wheel, whatever is on PATH
     from amaranth.back import verilog
 
-    return str(verilog.convert(Engine(engine, dict(depths)), name=TOP, strip_internal_attrs=True))
+    text = verilog.convert(Engine(engine, dict(depths)), name=TOP, strip_internal_attrs=True)
+    return TRIGGER.sub(ICARUS_TRIGGER, text)
 
 
 def leaf_verilog(name: str) -> str:
