@@ -1,7 +1,7 @@
 """The engine's configuration: one frozen object for cost model, compiler, RTL and export."""
 
 from dataclasses import asdict, dataclass
-from typing import Self
+from typing import Any, Self
 
 from sqhw.errors import SqhwError
 
@@ -103,12 +103,12 @@ class EngineConfig:
         """Width of a bank's row address (unit: bit)."""
         return self.bank_depth.bit_length() - 1
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, fields: dict[str, int]) -> Self:
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Return the configuration with these fields.
 
         Raises

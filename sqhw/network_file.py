@@ -20,14 +20,14 @@ from safetensors.numpy import save
 
 from sqhw.atomic import atomic_write_bytes
 from sqhw.errors import SqhwError
-from sqhw.network import Conv, Layer, MaxPool, QuantizedNetwork
+from sqhw.network import Conv, Layer, MaxPool, QuantizedNetwork, Residual
 from sqhw.number import ActivationFormat
 from sqhw.stream import StreamFormat
 
 FORMAT = "sqhw-quantized-network"
 VERSION = 1
 METADATA_KEY = "sqhw"  # one key: safetensors writes several in an order that changes
-CONV_KINDS = ("conv", "linear")
+CONV_KINDS = ("conv", "linear", "avgpool")
 ARRAYS: dict[str, np.dtype[Any]] = {
     "weight": np.dtype(np.int8),
     "bias": np.dtype(np.int32),
@@ -58,7 +58,7 @@ def save_network(network: QuantizedNetwork, path: str | os.PathLike[str]) -> Non
     for layer in network.convs:
         if layer.kind not in CONV_KINDS:
             raise SqhwError(
-                f"layer {layer.name!r}: kind must be conv or linear, not {layer.kind!r}"
+                f"layer {layer.name!r}: kind must be {' or '.join(CONV_KINDS)}, not {layer.kind!r}"
             )
         for name, dtype in ARRAYS.items():
             array = getattr(layer, name)
@@ -160,7 +160,17 @@ def _describe_layer(layer: Layer) -> dict[str, Any]:
     common = {"kind": layer.kind, "name": layer.name, "source": layer.source}
     if isinstance(layer, MaxPool):
         return common | {"kernel": int(layer.kernel), "stride": int(layer.stride)}
+    skip = layer.residual
     return common | {
+        "groups": int(layer.groups),
+        "residual": None
+        if skip is None
+        else {
+            "source": skip.source,
+            "weight": int(skip.weight),
+            "stride": int(skip.stride),
+            "first": int(skip.first),
+        },
         "stride": int(layer.stride),
         "padding": [int(n) for n in layer.padding],
         "codebook": [int(n) for n in layer.codebook],
@@ -223,10 +233,15 @@ def _build_layer(record: Mapping[str, Any], tensors: Tensors) -> Layer:
     if kind not in CONV_KINDS:
         raise SqhwError(f"unknown kind {kind!r}; known: {', '.join((*CONV_KINDS, 'maxpool'))}")
     stream = _field(record, "stream", dict)
+    arrays = {field: _array(tensors, f"{name}.{field}", dtype) for field, dtype in ARRAYS.items()}
     return Conv(
         name=name,
         source=source,
-        **{field: _array(tensors, f"{name}.{field}", dtype) for field, dtype in ARRAYS.items()},
+        weight=arrays["weight"],
+        bias=arrays["bias"],
+        multiplier=arrays["multiplier"],
+        shift=arrays["shift"],
+        weight_scale=arrays["weight_scale"],
         stride=stride,
         padding=_integers(record, "padding", 4),
         codebook=_integers(record, "codebook"),
@@ -234,6 +249,20 @@ def _build_layer(record: Mapping[str, Any], tensors: Tensors) -> Layer:
         output=_build_format(_field(record, "output", dict)),
         output_scale=_field(record, "output_scale", float),
         kind=kind,
+        groups=_field(record, "groups", int),
+        residual=_build_residual(record),
+    )
+
+
+def _build_residual(record: Mapping[str, Any]) -> Residual | None:
+    if "residual" in record and record["residual"] is None:
+        return None
+    skip = _field(record, "residual", dict)
+    return Residual(
+        _field(skip, "source", str),
+        _field(skip, "weight", int),
+        _field(skip, "stride", int),
+        _field(skip, "first", int),
     )
 
 
