@@ -9,6 +9,8 @@ module sqhw_bench #(
     output wire        busy,
     output wire        done,
     output wire [31:0] cycles,
+    output reg  [31:0] counted,
+    output reg  [31:0] violations,
     input  wire        in_valid,
     input  wire [ 7:0] in_data,
     output wire        in_ready,
@@ -40,6 +42,35 @@ module sqhw_bench #(
       .wb_data(wb_data),
       .wb_group(wb_group)
   );
+
+  // The bench counts cycles by itself, from the one of start to the one of done.
+  reg running;
+  always @(posedge clk)
+    if (rst) {running, counted} <= 0;
+    else begin
+      if (start && ready) {running, counted} <= {1'b1, 32'd1};
+      else if (running && !done) counted <= counted + 1;
+      if (done) running <= 0;
+    end
+
+  // Rules of the interface, watched in every cycle.
+  reg was_done, stalled, was_last;
+  reg [7:0] was_data;
+  always @(posedge clk)
+    if (rst) {violations, was_done, stalled, was_last, was_data} <= 0;
+    else begin
+      was_done <= done;
+      stalled <= out_valid && !out_ready;
+      was_last <= out_last;
+      was_data <= out_data;
+      if ((done && was_done)  // done lasts one cycle
+          || (done && !running)
+          || (in_ready && (busy || running || out_valid))  // no pixels while it works
+          || (ready && (busy || running))
+          || (busy !== (running && !done))
+          || (stalled && !(out_valid && out_data === was_data && out_last === was_last)))
+        violations <= violations + 1;
+    end
 
   integer file;
   initial file = $fopen("writeback.hex", "w");
