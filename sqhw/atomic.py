@@ -41,6 +41,22 @@ def atomic_write_bytes(path: str | os.PathLike[str], data: bytes, *, mode: int =
         raise SqhwError(f"cannot write {target}: {error.strerror or error}") from None
 
 
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder and those above it, unless it is there.
+
+    Raises
+    ------
+    SqhwError
+        If it cannot be made, or something else has that name.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SqhwError(f"cannot make folder {folder}: {error.strerror or error}") from None
+    return folder
+
+
 def atomic_write_text(path: str | os.PathLike[str], text: str, *, mode: int = 0o666) -> None:
     """Write UTF-8 text with `atomic_write_bytes`; line ends are written as they are."""
     atomic_write_bytes(path, text.encode(), mode=mode)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqhw.atomic import atomic_write_text
+from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.engine import EngineConfig
 from sqhw.export.readmemh import write_readmemh
 from sqhw.program import Program
@@ -11,7 +11,7 @@ from sqhw.program import Program
 
 def write_rom(program: Program, folder: Path) -> list[Path]:
     """Write the ROM images and return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return [write_readmemh(image, folder) for image in program.images]
 
 
@@ -29,7 +29,7 @@ def write_rtl(engine: EngineConfig, depths: Mapping[str, int], folder: Path) -> 
     """
     from sqhw.rtl.emit import LEAVES, TOP, engine_verilog, leaf_verilog
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     texts = {f"{TOP}.v": engine_verilog(engine, depths)}
     texts |= {name: leaf_verilog(name) for name in LEAVES}
     for name, text in texts.items():

@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sqhw.budget import BASES, Budget
 from sqhw.build import write_rom, write_rtl
-from sqhw.cost_models.device import Device, find_device
+from sqhw.cost_models.device import Device, find_device, load_devices
 from sqhw.cost_models.memory import map_rom
 from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.schedule import schedule
@@ -26,6 +27,9 @@ from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.program import Program, compile_network
 from sqhw.sim.simulator import Simulator
+
+if TYPE_CHECKING:
+    from sqhw.compress import FloatNetwork
 
 Progress = Callable[[str, int, int, str], None]
 Result = dict[str, Any]
@@ -54,6 +58,43 @@ def train(
     }
 
 
+def check_target(data: Dataset, network: str | None, device: str, budget: str | None) -> None:
+    """Check, before anything is trained, that device and budget suit a network of the zoo.
+
+    Raises
+    ------
+    SqhwError
+    """
+    from sqhw.compress import import_module
+    from sqhw.compress.zoo import entry
+
+    form = entry(network or DEFAULT_NETWORKS[data.name])
+    target(import_module(form.make(), form.input_shape), device, budget)
+
+
+def target(
+    network: "FloatNetwork", device_name: str, budget_text: str | None
+) -> tuple[Device, EngineConfig, Budget]:
+    """Return the device, the engine for a network on it, and the budget.
+
+    Raises
+    ------
+    SqhwError
+        If the device is unknown or too small, or the budget exceeds it.
+    """
+    device = find_device(device_name)
+    strides = [layer.stride for layer in network.layers]
+    engine = engine_for(device, network.shapes(), strides)
+    available = weight_blocks(engine, device)
+    budget = Budget.parse(budget_text) if budget_text else Budget("blocks", available)
+    if budget.basis == "blocks" and budget.limit > available:
+        raise SqhwError(
+            f"budget {budget} exceeds the {available} block RAMs of {device.name} that its "
+            f"{activation_blocks(engine, device)} activation banks leave of {device.brams}"
+        )
+    return device, engine, budget
+
+
 def compress(
     source: Path,
     data: Dataset,
@@ -70,17 +111,8 @@ def compress(
     from sqhw.compress import CompressSettings, load_float
     from sqhw.compress import compress as compress_network
 
-    device = find_device(device_name)
     network = load_float(source)
-    strides = [layer.stride for layer in network.layers]
-    engine = engine_for(device, network.shapes(), strides)
-    available = weight_blocks(engine, device)
-    budget = Budget.parse(budget_text) if budget_text else Budget("blocks", available)
-    if budget.basis == "blocks" and budget.limit > available:
-        raise SqhwError(
-            f"budget {budget} exceeds the {available} block RAMs of {device.name} that its "
-            f"{activation_blocks(engine, device)} activation banks leave of {device.brams}"
-        )
+    device, engine, budget = target(network, device_name, budget_text)
     result = compress_network(
         network,
         data,
@@ -102,25 +134,30 @@ def compress(
     )
     compile_network(result, engine)  # refuses what would not run, before anything is written
     save_network(result, out)
-    return {"file": str(out), "budget": str(budget)} | size(result, engine, device)
+    return {
+        "file": str(out),
+        "budget": str(budget),
+        "validation_images": len(data.validation),
+        "validation_accuracy": float(result.metadata["validation_accuracy"]),
+        "float_validation_accuracy": float(result.metadata["float_validation_accuracy"]),
+    } | size(result, engine, device)
 
 
 def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Result:
     """Return the network's size on the four bases, before and after compression.
 
-    Before, every weight and bias is a 32-bit float, and in the blocks a ROM of 32-bit words.
+    Before, there are 32-bit floats, or dense 8-bit weights with 32-bit biases: the weights alone
+    in payload and stream, with the biases in rom and blocks.
     """
     cost = rom_cost(network, engine)
-    before = int(network.metadata.get("float_bits", "0"))
+    values = int(network.metadata.get("float_bits", "0")) // FLOAT_BITS
+    weights = int(network.metadata.get("float_weights", values))
     return {
         "device": device.name,
         "after": {basis: cost.size(basis, device) for basis in BASES},
-        "before": {
-            "payload": before,
-            "stream": before,
-            "rom": before,
-            "blocks": map_rom(before // FLOAT_BITS, FLOAT_BITS, device).blocks if before else 0,
-        },
+        "float32": _dense(weights, values - weights, FLOAT_BITS, device),
+        "int8": _dense(weights, values - weights, 8, device),
+        "weights_before": weights,
         "nonzeros": network.nonzeros,
         "activation_blocks": activation_blocks(engine, device),
         "available_blocks": weight_blocks(engine, device),
@@ -140,6 +177,14 @@ def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Res
             if layer.name == rom.name
         ],
     }
+
+
+def _dense(weights: int, biases: int, bits: int, device: Device) -> Result:
+    """Return the sizes of an uncompressed network, in the blocks as a ROM of 32-bit words."""
+    payload, rom = weights * bits, weights * bits + biases * FLOAT_BITS
+    words = -(-rom // FLOAT_BITS)
+    blocks = map_rom(words, FLOAT_BITS, device).blocks if words else 0
+    return {"payload": payload, "stream": payload, "rom": rom, "blocks": blocks}
 
 
 def engine_of(network: QuantizedNetwork) -> EngineConfig:
@@ -241,9 +286,22 @@ def verify(
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
             )
     bench = RtlBench(folder, work, simulator, program.engine.requantizers)
-    report = bench.run(program, data.test.images[:images], folder, seed)
+    made_up = _made_up_images(program.network, seed)
+    batch = np.concatenate([data.test.images[:images], made_up])
+    report = bench.run(program, batch, folder, seed)
     plan = schedule(program.network, program.engine)
-    return asdict(report) | {"cycles_predicted": plan.cycles}
+    return asdict(report) | {
+        "images": images,
+        "made_up_images": len(made_up),
+        "cycles_predicted": plan.cycles,
+    }
+
+
+def _made_up_images(network: QuantizedNetwork, seed: int) -> npt.NDArray[np.uint8]:
+    """Return an all-white and a noise image: they excite weights that few real images do."""
+    fmt = network.input_format
+    noise = np.random.default_rng(seed).integers(fmt.lo, fmt.hi + 1, network.input_shape)
+    return np.stack([np.full(network.input_shape, fmt.hi), noise]).astype(np.uint8)
 
 
 def _program(source: Path) -> Program:
@@ -261,3 +319,18 @@ def _check_images(network: QuantizedNetwork, data: Dataset) -> None:
 
 def _accuracy(logits: Any, labels: Any) -> float:
     return float((np.argmax(logits, axis=1) == labels).mean())
+
+
+def devices() -> list[Result]:
+    """Return the devices that sqhw knows."""
+    return [
+        {
+            "name": device.name,
+            "family": device.family,
+            "luts": device.luts,
+            "brams": device.brams,
+            "dsps": device.dsps,
+            "boards": list(device.boards),
+        }
+        for device in load_devices().values()
+    ]

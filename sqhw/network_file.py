@@ -6,7 +6,6 @@ of the canonical JSON of ``network`` followed by name, type, shape and bytes of 
 order of name. Nothing in the file is executed when it is read.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sqhw.atomic import atomic_write_bytes
+from sqhw.digest import network_digest
 from sqhw.errors import SqhwError
 from sqhw.network import Conv, Layer, MaxPool, QuantizedNetwork, Residual
 from sqhw.number import ActivationFormat
@@ -68,7 +68,7 @@ def save_network(network: QuantizedNetwork, path: str | os.PathLike[str]) -> Non
             tensors[f"{layer.name}.{name}"] = np.ascontiguousarray(array)
     description = _describe(network)
     try:
-        digest = _digest(description, tensors)
+        digest = network_digest(description, tensors)
     except ValueError as error:  # infinity or not-a-number in a scale
         raise SqhwError(f"network {network.name!r} cannot be saved: {error}") from None
     header = {
@@ -205,7 +205,7 @@ def _build(header: Mapping[str, Any], tensors: Tensors) -> QuantizedNetwork:
     }
     for name in sorted(tensors.keys() - used):
         raise SqhwError(f"tensor {name!r} belongs to no layer")
-    if _digest(description, tensors) != _field(header, "sha256", str):
+    if network_digest(description, tensors) != _field(header, "sha256", str):
         raise SqhwError("damaged: its content does not match its checksum")
     metadata = _field(description, "metadata", dict)
     if not all(isinstance(value, str) for value in metadata.values()):
@@ -294,12 +294,3 @@ def _integers(record: Mapping[str, Any], name: str, length: int | None = None) -
         count = "" if length is None else f"{length} "
         raise SqhwError(f"field {name!r} must be a list of {count}whole numbers, not {values!r}")
     return tuple(values)
-
-
-def _digest(description: Mapping[str, Any], tensors: Tensors) -> str:
-    digest = hashlib.sha256(json.dumps(description, sort_keys=True, allow_nan=False).encode())
-    for name in sorted(tensors):
-        array = tensors[name]
-        digest.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

@@ -93,6 +93,16 @@ def random_images(network: QuantizedNetwork, seed: int, count: int) -> npt.NDArr
     return images
 
 
+def reads_with_one_stride(network: QuantizedNetwork) -> bool:
+    """Return whether all readers of a map have the same stride, as the engine wants it."""
+    strides: dict[str, set[int]] = {}
+    for layer in network.layers:
+        strides.setdefault(layer.source, set()).add(layer.stride)
+        if isinstance(layer, Conv) and layer.residual:
+            strides.setdefault(layer.residual.source, set()).add(layer.residual.stride)
+    return all(len(found) == 1 for found in strides.values())
+
+
 def _network(integer: Integer, limits: Limits) -> QuantizedNetwork:
     shape = (
         integer(1, limits.max_channels),

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 Report = Callable[[str, int, int, str], None]
 
 status = Console(stderr=True)
+#: Seconds between lines of progress where there is no terminal.
+QUIET = 20.0
 
 
 @contextmanager
@@ -26,10 +29,14 @@ def progress() -> Iterator[Report]:
     )
     with Progress(*columns, console=status, disable=not status.is_terminal) as bars:
         tasks: dict[str, Any] = {}
+        said = [time.monotonic()]
 
         def report(stage: str, done: int, total: int, detail: str) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total, detail=detail)
+            if not status.is_terminal and (done >= total or time.monotonic() > said[0] + QUIET):
+                said[0] = time.monotonic()
+                status.print(f"{stage} {done}/{total} {detail}", highlight=False)
             bars.update(tasks[stage], completed=done, total=total, detail=detail)
 
         yield report

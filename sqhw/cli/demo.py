@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 from sqhw import flow
-from sqhw.atomic import atomic_write_text
+from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.cli.console import progress, status
 from sqhw.data import load_dataset
-from sqhw.errors import SqhwError
 from sqhw.verify.tools import has_icarus
 
 ICARUS_IMAGES = 2
@@ -18,10 +17,8 @@ def run_demo(
 ) -> flow.Result:
     """Train, compress, simulate, export, generate and verify; return all results."""
     data = load_dataset(spec)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SqhwError(f"cannot make folder {out}: {error.strerror}") from None
+    flow.check_target(data, None, device, budget)
+    make_folder(out)
     trained, network, rtl = out / "float.safetensors", out / "network.safetensors", out / "rtl"
     with progress() as report:
         result: flow.Result = {"data": spec, "seed": seed}

@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from sqhw import __version__, flow
+from sqhw.atomic import make_folder
 from sqhw.cli.console import emit, progress, status
 from sqhw.cli.demo import run_demo
 from sqhw.cli.tables import (
     compress_lines,
     demo_lines,
+    device_lines,
     rom_lines,
     simulate_lines,
     verify_lines,
@@ -30,6 +32,15 @@ app = typer.Typer(
 Data = Annotated[str, typer.Option(help="Data set: digits, or mnist:DIR with the four IDX files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)]
+PauseSeed = Annotated[int, typer.Option("--seed", help="Of pauses and noise.", min=0)]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        help="basis=limit: blocks, or payload, stream or rom in bits. "
+        "By default all block RAMs that the feature maps leave."
+    ),
+]
+Device = Annotated[str, typer.Option(help="Device or board, see `sqhw devices`.")]
 Network = Annotated[Path, typer.Argument(help="Quantized network, from `sqhw compress`.")]
 
 
@@ -54,12 +65,13 @@ def train(
     network: Annotated[
         str | None, typer.Option(help="digits-cnn or lenet5-caffe; by default what suits the data.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("float.safetensors"),
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/float.safetensors"),
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.", min=1)] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Train a float network."""
+    make_folder(out.parent)
     with progress() as report:
         result = flow.train(load_dataset(data), network, out, epochs, seed, report)
     emit(
@@ -78,19 +90,14 @@ def train(
 def compress(
     source: Annotated[Path, typer.Argument(help="Float network, from `sqhw train`.")],
     data: Data = "digits",
-    device: Annotated[str, typer.Option(help="Device or board.")] = "iCEBreaker",
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="basis=limit: blocks, or payload, stream or rom in bits. "
-            "By default all block RAMs that the feature maps leave."
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("network.safetensors"),
+    device: Device = "iCEBreaker",
+    budget: Budget = None,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/network.safetensors"),
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Choose sparsity and bit widths together under a budget, and quantize to integers."""
+    """Choose sparsity and bit widths together under a budget, quantize, retrain on the data."""
+    make_folder(out.parent)
     with progress() as report:
         result = flow.compress(source, load_dataset(data), device, budget, out, seed, report)
     emit(result, json, compress_lines(result))
@@ -115,14 +122,14 @@ Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 
 
 @app.command()
-def rom(network: Network, out: Folder = Path("rtl"), json: Json = False) -> None:
+def rom(network: Network, out: Folder = Path("build/rtl"), json: Json = False) -> None:
     """Write the ROM images for $readmemh."""
     result = flow.rom(network, out)
     emit(result, json, rom_lines(result))
 
 
 @app.command()
-def rtl(network: Network, out: Folder = Path("rtl"), json: Json = False) -> None:
+def rtl(network: Network, out: Folder = Path("build/rtl"), json: Json = False) -> None:
     """Write the Verilog of the engine."""
     result = flow.rtl(network, out)
     emit(result, json, [f"wrote {path}" for path in result["files"]])
@@ -134,13 +141,13 @@ def verify(
     data: Data = "digits",
     folder: Annotated[
         Path, typer.Option("--rtl", help="Folder with Verilog and ROM images.")
-    ] = Path("rtl"),
+    ] = Path("build/rtl"),
     work: Annotated[Path, typer.Option(help="Folder for the simulator's files.")] = Path(
-        "sim_build"
+        "build/sim"
     ),
     simulator: Annotated[str, typer.Option(help="verilator or icarus.")] = "verilator",
     images: Annotated[int, typer.Option(help="Test images to run.")] = 20,
-    seed: Seed = 0,
+    seed: PauseSeed = 0,
     json: Json = False,
 ) -> None:
     """Run test images through the RTL and compare every activation and the cycle count."""
@@ -150,11 +157,18 @@ def verify(
 
 
 @app.command()
+def devices(json: Json = False) -> None:
+    """List the devices and their boards."""
+    found = flow.devices()
+    emit({"devices": found}, json, device_lines(found))
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("build/demo"),
     data: Data = "digits",
-    device: Annotated[str, typer.Option(help="Device or board.")] = "iCEBreaker",
-    budget: Annotated[str | None, typer.Option(help="basis=limit.")] = None,
+    device: Device = "iCEBreaker",
+    budget: Budget = None,
     images: Annotated[int, typer.Option(help="Test images for Verilator.")] = 20,
     seed: Seed = 0,
     json: Json = False,
@@ -171,3 +185,6 @@ def main() -> None:
     except SqhwError as error:
         sys.stderr.write(f"sqhw: {error}\n")
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("sqhw: interrupted\n")
+        sys.exit(130)

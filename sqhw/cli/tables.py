@@ -23,18 +23,23 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def size_lines(result: Result) -> list[str]:
     """Return the four size bases before and after."""
-    before, after = result["before"], result["after"]
-    rows = [("size", "float32", "compressed", "ratio")]
+    after = result["after"]
+    rows: list[tuple[str, ...]] = [
+        ("size", "float32", "dense int8", "compressed", "to float32", "to int8")
+    ]
     for basis in BASES:
         unit = "" if basis == "blocks" else " bit"
-        ratio = f"{before[basis] / after[basis]:.1f}x" if after[basis] and before[basis] else "-"
-        rows.append((basis, f"{before[basis]:,}{unit}", f"{after[basis]:,}{unit}", ratio))
+        dense = [result[name][basis] for name in ("float32", "int8")]
+        # Cut, not rounded: a ratio is never better than it says.
+        ratios = [f"{int(10 * b / after[basis]) / 10}x" if after[basis] else "-" for b in dense]
+        sizes = [f"{value:,}{unit}" for value in (*dense, after[basis])]
+        rows.append((basis, *sizes, *ratios))
     return _columns(rows)
 
 
 def compress_lines(result: Result) -> list[str]:
     """Return what `sqhw compress` prints."""
-    rows = [("layer", "weights", "non-zero", "stream", "rom")]
+    rows = [("layer", "weights left", "non-zero", "stream", "rom")]
     rows += [
         (
             layer["name"],
@@ -51,6 +56,11 @@ def compress_lines(result: Result) -> list[str]:
         *size_lines(result),
         "",
         block_line(result),
+        (
+            f"validation accuracy {result['validation_accuracy']:.2%}, float "
+            f"{result['float_validation_accuracy']:.2%} "
+            f"({result['validation_images']} images; the test images are not looked at)"
+        ),
         f"wrote {result['file']}",
     ]
 
@@ -68,9 +78,9 @@ def simulate_lines(result: Result) -> list[str]:
     """Return what `sqhw simulate` prints."""
     rows = [("accuracy", f"{result['images']} test images")]
     if "float_accuracy" in result:
-        rows.append(("float", f"{result['float_accuracy']:.2%}"))
-    rows.append(("quantized PyTorch", f"{result['torch_accuracy']:.2%}"))
-    rows.append(("simulator", f"{result['simulator_accuracy']:.2%}"))
+        rows.append(("float", _accuracy(result, "float_accuracy")))
+    rows.append(("quantized PyTorch", _accuracy(result, "torch_accuracy")))
+    rows.append(("simulator", _accuracy(result, "simulator_accuracy")))
     equal = result["images"] - result["images_that_differ"]
     return [
         *_columns(rows),
@@ -79,6 +89,12 @@ def simulate_lines(result: Result) -> list[str]:
             f"({result['logits_compared']:,} logits)"
         ),
     ]
+
+
+def _accuracy(result: Result, name: str) -> str:
+    """Return an accuracy with the count that it comes from."""
+    correct = round(result[name] * result["images"])
+    return f"{result[name]:.2%}  {correct}/{result['images']}"
 
 
 def rom_lines(result: Result) -> list[str]:
@@ -99,8 +115,8 @@ def verify_lines(result: Result) -> list[str]:
     """Return what `sqhw verify` prints."""
     return [
         (
-            f"{result['simulator']}: RTL == simulator on {result['images']} images "
-            f"({result['activations']:,} activations, all layers)"
+            f"{result['simulator']}: RTL == simulator on {result['images']} test and "
+            f"{result['made_up_images']} made-up images ({result['activations']:,} activations)"
         ),
         (
             f"  cycles per image: {result['cycles']:,} measured, "
@@ -143,3 +159,13 @@ def demo_lines(result: Result) -> list[str]:
         f"Verilog and ROMs   {folder}/rtl",
         f"all figures        {folder}/result.json",
     ]
+
+
+def device_lines(devices: list[Result]) -> list[str]:
+    """Return what `sqhw devices` prints."""
+    rows = [("device", "LUTs", "block RAMs", "DSPs", "boards")]
+    rows += [
+        (d["name"], f"{d['luts']:,}", str(d["brams"]), str(d["dsps"]), ", ".join(d["boards"]))
+        for d in devices
+    ]
+    return _columns(rows)

@@ -116,7 +116,7 @@ class _Run:
         if not target.admits(self.smallest.size):
             raise SqhwError(
                 f"budget {target.budget} is too small for network {network.name!r}; "
-                f"the smallest that would do is {target.budget.basis}={self.smallest.size}"
+                f"the smallest that is sure to do is {target.budget.basis}={self.smallest.size}"
             )
         self.first_bits = min(
             projector.most_bits, 2 * self._fit(projector).bits + projector.most_bits // 8

@@ -8,7 +8,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from sqhw.atomic import atomic_write_bytes
 from sqhw.compress.float_network import FloatConv, FloatLayer, FloatMaxPool, FloatNetwork
+from sqhw.digest import network_digest
 from sqhw.errors import SqhwError
 
 VERSION = 1
@@ -39,12 +41,8 @@ def save_float(network: FloatNetwork, path: str | Path) -> None:
         "layers": [_describe(layer) for layer in network.layers],
         "metadata": network.metadata,
     }
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(save(tensors, {KEY: json.dumps(topology, sort_keys=True)}))
-        partial.replace(path)
-    except OSError as error:
-        raise SqhwError(f"cannot write {path}: {error.strerror}") from None
+    header = {"sha256": network_digest(topology, tensors), "network": topology}
+    atomic_write_bytes(path, save(tensors, {KEY: json.dumps(header, sort_keys=True)}))
 
 
 def load_float(path: str | Path) -> FloatNetwork:
@@ -68,11 +66,12 @@ def load_float(path: str | Path) -> FloatNetwork:
     if header is None:
         raise SqhwError(f"{path} is a safetensors file, but not of an sqhw float network")
     try:
-        topology = json.loads(header)
+        header = json.loads(header)
+        topology = header["network"]
         version = topology["version"]
         if version != VERSION:
             raise SqhwError(f"{path} has format version {version}, this sqhw reads {VERSION}")
-        return FloatNetwork(
+        network = FloatNetwork(
             name=str(topology["name"]),
             input_shape=_triple(topology["input_shape"]),
             input_max=int(topology["input_max"]),
@@ -81,10 +80,14 @@ def load_float(path: str | Path) -> FloatNetwork:
             layers=tuple(_layer(fields, tensors, path) for fields in topology["layers"]),
             metadata={str(k): str(v) for k, v in topology["metadata"].items()},
         )
+        damaged = network_digest(topology, tensors) != header["sha256"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SqhwError(
             f"{path} is damaged: its topology does not read ({type(error).__name__}: {error})"
         ) from None
+    if damaged:
+        raise SqhwError(f"{path} is damaged: its content does not match its checksum")
+    return network
 
 
 def _describe(layer: FloatLayer) -> dict[str, Any]:

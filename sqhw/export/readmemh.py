@@ -35,8 +35,10 @@ def read_readmemh(path: Path, name: str, width: int) -> RomImage:
     digits = -(-width // 4)
     try:
         lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        raise SqhwError(f"{path} is missing; write it with `sqhw rom`") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SqhwError(f"cannot read ROM image {path}: {error}") from None
+        raise SqhwError(f"cannot read ROM image: {error}") from None
     words = []
     for number, line in enumerate(lines, 1):
         try:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.atomic import make_folder
 from sqhw.cost_models.schedule import schedule
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.network import INPUT
@@ -91,22 +92,21 @@ class RtlBench:
         self._build = self._run / "build"
         self._environment: Mapping[str, str] = {}
         shutil.rmtree(self._run, ignore_errors=True)
-        try:
-            self._build.mkdir(parents=True)
-        except OSError as error:
-            raise SqhwError(f"cannot make folder {self._build}: {error.strerror}") from None
+        make_folder(self._build)
         verilog = [(rtl / name).absolute() for name in SOURCES]
         bench = self._run / "sqhw_bench.v"
         bench.write_text(files("sqhw.verify").joinpath("sqhw_bench.v").read_text())
         verilog.append(bench)
+        arguments: list[str] = []
         if simulator == "verilator":
             self._environment = verilator_environment(work / "tools")
             waivers = self._run / "waivers.vlt"
             waivers.write_text(WAIVERS)
             verilog.insert(0, waivers)
-        self._build_verilog(verilog)
+            arguments = ["--x-initial", "unique"]  # what is not reset or written is random
+        self._build_verilog(verilog, arguments)
 
-    def _build_verilog(self, verilog: list[Path]) -> None:
+    def _build_verilog(self, verilog: list[Path], arguments: list[str]) -> None:
         from cocotb_tools.runner import get_runner
 
         log = self._run / "build.log"
@@ -120,6 +120,7 @@ class RtlBench:
                     always=True,
                     parameters=self._parameters,
                     timescale=("1ns", "1ps"),
+                    build_args=arguments,
                     log_file=log,
                 )
             except (SystemExit, RuntimeError, OSError) as error:
@@ -159,14 +160,20 @@ class RtlBench:
         log, report = self._run / "simulation.log", self._run / "report.json"
         report.unlink(missing_ok=True)
         log.unlink(missing_ok=True)
-        if not self._simulate(log) or not report.is_file():
+        if not self._simulate(log, seed) or not report.is_file():
             raise SqhwError(
                 f"the RTL differs from the simulator under {self.simulator}; {_reason(log)}"
             )
         found = json.loads(report.read_text())
         return RtlReport(self.simulator, found["images"], found["activations"], found["cycles"])
 
-    def _simulate(self, log: Path) -> bool:
+    def _random(self, seed: int) -> list[str]:
+        """Return the arguments that give undefined bits a random value."""
+        if self.simulator != "verilator":
+            return []
+        return ["+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 + 1}"]
+
+    def _simulate(self, log: Path, seed: int) -> bool:
         """Run the bench; return whether it ran and passed."""
         from cocotb_tools.check_results import get_results
 
@@ -177,6 +184,7 @@ class RtlBench:
                     test_module="sqhw.verify.bench",
                     build_dir=self._build,
                     test_dir=self._run,
+                    plusargs=self._random(seed),
                     log_file=log,
                 )
                 return get_results(results) == (1, 0)

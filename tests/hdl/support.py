@@ -2,20 +2,30 @@
 
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout, Const, StructLayout
 from amaranth.sim import Simulator, SimulatorContext
+from strategies import random_network, reads_with_one_stride
 
 from sqhw.engine import EngineConfig
 from sqhw.layout import descriptor_fields, descriptor_words
-from sqhw.program import Program
+from sqhw.program import Program, compile_network
 
 #: Inputs that change at the beginning of a cycle, by name; all others keep their values.
 Inputs = Mapping[str, Any]
 #: What is seen at the end of a cycle, by name.
 Outputs = dict[str, Any]
+
+#: What an engine may have and what the random networks for it have.
+FEATURES = {
+    "chains": {"groups": False, "residuals": False},
+    "groups": {"groups": True, "residuals": False},
+    "residuals": {"groups": False, "residuals": True},
+    "both": {"groups": True, "residuals": True},
+}
 
 SIGNED = {"start_dx", "start_dy", "last_dx", "clamp_lo"}
 
@@ -84,6 +94,12 @@ def clocked(
 
     simulate(component, bench, rom)
     return seen
+
+
+def random_program(seed: int, engine: EngineConfig, **limits: Any) -> Program:
+    """Compile a random network, the first from a seed on whose maps have one stride each."""
+    candidates = (random_network(1000 * seed + index, **limits) for index in count())
+    return compile_network(next(filter(reads_with_one_stride, candidates)), engine)
 
 
 def descriptors(program: Program) -> list[dict[str, int]]:

@@ -49,8 +49,14 @@ def vector(banks, row, lane, channels):
     return [banks[bank][(row + carry * channels) % depth] for carry, bank in places]
 
 
-@pytest.mark.parametrize(("lanes", "depth"), [(2, 64), (4, 128), (8, 64), (16, 64), (32, 64)])
-def test_random_reads_and_writes(lanes, depth):
+@pytest.mark.parametrize(
+    ("lanes", "depth", "requantizers"),
+    [
+        (2, 64, 1), (2, 64, 2), (4, 128, 1), (4, 64, 4), (8, 64, 1), (8, 64, 2), (8, 64, 4),
+        (16, 64, 4), (16, 64, 8), (32, 64, 2),
+    ],
+)  # fmt: skip
+def test_random_reads_and_writes(lanes, depth, requantizers):
     rng = random.Random(lanes)
     banks = [[0] * depth for _ in range(lanes)]
     stimulus, expected = [], []
@@ -61,24 +67,29 @@ def test_random_reads_and_writes(lanes, depth):
             "lane": rng.randrange(lanes),
             "channels": (rng.choice(rows) - rng.choice(rows)) % depth,
         }
+        group, row = rng.randint(0, 1), rng.choice(rows)
+        lane = rng.randrange(0, lanes, requantizers if group else 1)
+        data = [rng.getrandbits(8) for _ in range(requantizers)]
         writing = {
             "write_en": rng.randint(0, 1),
-            "write_row": rng.choice(rows),
-            "write_lane": rng.randrange(lanes),
-            "write_data": rng.getrandbits(8),
+            "write_row": row,
+            "write_lane": lane,
+            "write_data": data,
+            "write_group": group,
         }
         stimulus.append(reading | writing)
         expected.append(vector(banks, **reading))  # the bytes before the write
         if writing["write_en"]:
-            banks[writing["write_lane"]][writing["write_row"]] = writing["write_data"]
+            for index, byte in enumerate(data if group else data[:1]):
+                banks[lane + index][row] = byte
     stimulus += [{"write_en": 0}] * ActivationMemory.READ_CYCLES
-    memory = ActivationMemory(EngineConfig(lanes=lanes, bank_depth=depth))
-    seen = [out["vector"] for out in clocked(memory, stimulus, ["vector"])]
+    engine = EngineConfig(lanes=lanes, bank_depth=depth, requantizers=requantizers)
+    seen = [out["vector"] for out in clocked(ActivationMemory(engine), stimulus, ["vector"])]
     assert seen[ActivationMemory.READ_CYCLES :] == expected
 
 
-@pytest.mark.parametrize("lanes", [2, 8])
-def test_consecutive_positions_from_any_position(lanes):
+@pytest.mark.parametrize(("lanes", "at_once"), [(2, 1), (8, 1), (2, 2), (8, 2), (8, 4)])
+def test_consecutive_positions_from_any_position(lanes, at_once):
     """Element (position p, channel c) lies in bank p % lanes, row (p // lanes) * channels + c."""
     channels, positions = 3, 4 * lanes
     elements = [(p, c) for p in range(positions) for c in range(channels)]
@@ -87,17 +98,20 @@ def test_consecutive_positions_from_any_position(lanes):
             "write_en": 1,
             "write_row": p // lanes * channels + c,
             "write_lane": p % lanes,
-            "write_data": 10 + p * channels + c,
+            "write_data": [10 + (p + index) * channels + c for index in range(at_once)],
+            "write_group": int(at_once > 1),
         }
         for p, c in elements
+        if p % at_once == 0
     ]
+    writes = len(stimulus)
     starts = [(p, c) for p, c in elements if p <= positions - lanes]
     stimulus += [
         {"write_en": 0, "row": p // lanes * channels + c, "lane": p % lanes, "channels": channels}
         for p, c in starts
     ]
     stimulus += [{}] * ActivationMemory.READ_CYCLES
-    memory = ActivationMemory(EngineConfig(lanes=lanes, bank_depth=64))
+    memory = ActivationMemory(EngineConfig(lanes=lanes, bank_depth=64, requantizers=at_once))
     seen = [out["vector"] for out in clocked(memory, stimulus, ["vector"])]
     expected = [[10 + (p + i) * channels + c for i in range(lanes)] for p, c in starts]
-    assert seen[len(elements) + ActivationMemory.READ_CYCLES :] == expected
+    assert seen[writes + ActivationMemory.READ_CYCLES :] == expected

@@ -1,12 +1,10 @@
 import random
 
 import pytest
-from hdl.support import clocked, descriptors
-from strategies import random_network
+from hdl.support import FEATURES, clocked, descriptors, random_program
 
 from sqhw.engine import EngineConfig
 from sqhw.network import Conv
-from sqhw.program import compile_network
 from sqhw.rtl.lane_masks import LaneMasks
 
 
@@ -56,11 +54,13 @@ class Layers:
         return different
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_layers_of_random_networks(seed):
-    lanes = [2, 4, 8, 16, 32][seed % 5]
-    engine = EngineConfig(lanes=lanes, bank_depth=1024)
-    program = compile_network(random_network(seed, max_channels=3, max_padding=3), engine)
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("features", FEATURES)
+def test_layers_of_random_networks(features, seed):
+    lanes = [2, 4, 8, 16, 32][seed]
+    engine = EngineConfig(lanes=lanes, bank_depth=1024, **FEATURES[features])
+    limits = {"max_channels": 3, "max_padding": 3, **FEATURES[features]}
+    program = random_program(seed, engine, **limits)
     layers = Layers(random.Random(seed), engine)
     for tiling, table in zip(program.tilings, descriptors(program), strict=True):
         layer, source = tiling.layer, tiling.source

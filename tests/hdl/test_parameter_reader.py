@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hdl.support import SIGNED, descriptors, drive, observe, simulate
+from hdl.support import FEATURES, SIGNED, descriptors, drive, observe, random_program, simulate
 from strategies import random_network
 
 from sqhw.engine import EngineConfig
@@ -90,10 +90,11 @@ def rows(*columns):
     return [dict(zip(RECORD, row, strict=True)) for row in table]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_random_programs(seed):
-    engine = EngineConfig()
-    program = compile_network(random_network(seed), engine)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("features", FEATURES)
+def test_random_programs(features, seed):
+    engine = EngineConfig(requantizers=1 << seed, **FEATURES[features])
+    program = random_program(seed, engine, **FEATURES[features])
     layers = program_layers(program)
     assert check(engine, program.image("params").words, layers, random.Random(seed))
     assert [descriptor["last"] for descriptor, _ in layers] == [0] * (len(layers) - 1) + [1]
@@ -156,7 +157,9 @@ ENGINES = {
     "13-bit words": EngineConfig(acc_bits=26, mult_bits=13, word_bits=13),
     "18-bit words": EngineConfig(acc_bits=32, mult_bits=9, word_bits=18, lanes=16),
     "32-bit words": EngineConfig(acc_bits=32, word_bits=32),
-    "64-bit words": EngineConfig(acc_bits=30, word_bits=64, mult_bits=1),
+    "64-bit words": EngineConfig(
+        acc_bits=30, word_bits=64, mult_bits=1, groups=True, residuals=True, requantizers=2
+    ),
 }
 
 
@@ -215,7 +218,8 @@ def test_compiled_biases_wider_than_a_word(bias):
     engine = EngineConfig(acc_bits=32)
     network = next(
         network
-        for network in map(random_network, range(1000))
+        for seed in range(1000)
+        for network in [random_network(seed, **FEATURES["chains"])]
         if isinstance(network.layers[0], Conv) and network.layers[0].weight.shape[0] == len(bias)
     )
     layer = replace(network.layers[0], bias=np.array(bias, np.int32))

@@ -2,24 +2,22 @@ import random
 from itertools import product
 
 import pytest
-from hdl.support import clocked, descriptors, drive, observe, simulate
-from strategies import random_network
+from hdl.support import FEATURES, clocked, descriptors, drive, observe, random_program, simulate
 
 from sqhw.engine import EngineConfig
 from sqhw.network import Conv
 from sqhw.placement import Placement
-from sqhw.program import compile_network
 from sqhw.rtl.position_walker import PositionWalker
 
 DEPTH = 1024
 
 
-def place_of(plane, x, y, depth=DEPTH):
+def place_of(plane, x, y):
     """Return row and bank of a position's channel 0, on and around the map."""
     phase = 2 * (y % plane.split) + x % plane.split
     position = (y // plane.split) * plane.pitch + x // plane.split
     row = plane.base + phase * plane.phase_rows + position // plane.lanes * plane.shape[0]
-    return row % depth, position % plane.lanes
+    return row % DEPTH, position % plane.lanes
 
 
 def map_inputs(plane):
@@ -70,7 +68,7 @@ class Route:
         self.stimulus = []
         self.expected = []  # (plane, x, y) by cycle
 
-    def rectangle(self, plane, inputs, xs, ys, depth=DEPTH):
+    def rectangle(self, plane, inputs, xs, ys):
         """Add a walk that begins at the first of `xs` and `ys` and covers them all."""
         start = inputs.pop("start")
         loading = {**inputs, "start": start, "load": 1, "step": self.rng.randint(0, 1)}
@@ -82,17 +80,17 @@ class Route:
             following = None if last else (points[index + 1][1], points[index + 1][0])
             for step in [0] * (self.rng.random() < 0.2) + [int(not last)]:
                 self.stimulus.append({"load": 0, "step": step, "start": {}})
-                self.expected.append((plane, (x, y), following, depth))
+                self.expected.append((plane, (x, y), following))
 
     def check(self, engine):
         seen = clocked(PositionWalker(engine), self.stimulus, ["point", "next"])
         for cycle, (expected, out) in enumerate(zip(self.expected, seen, strict=True)):
             if expected is None:
                 continue
-            plane, here, there, depth = expected
-            assert found(out["point"]) == (here, place_of(plane, *here, depth)), cycle
+            plane, here, there = expected
+            assert found(out["point"]) == (here, place_of(plane, *here)), cycle
             if there:
-                assert found(out["next"]) == (there, place_of(plane, *there, depth)), cycle
+                assert found(out["next"]) == (there, place_of(plane, *there)), cycle
 
 
 def found(point):
@@ -140,12 +138,14 @@ def test_walk_over_a_kernel_that_begins_in_the_padding(lanes, split):
     route.check(EngineConfig(lanes=lanes, bank_depth=DEPTH))
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_walks_of_random_networks(seed):
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("features", FEATURES)
+def test_walks_of_random_networks(features, seed):
     """The kernel and the output map of every layer, from the descriptors in the ROM."""
-    lanes = [2, 4, 8, 16, 32][seed % 5]
-    engine = EngineConfig(lanes=lanes, bank_depth=512)
-    program = compile_network(random_network(seed, max_padding=4, max_kernel=5), engine)
+    lanes = [2, 4, 8, 16, 32][seed]
+    engine = EngineConfig(lanes=lanes, bank_depth=DEPTH, **FEATURES[features])
+    limits = {"max_padding": 4, "max_kernel": 5, **FEATURES[features]}
+    program = random_program(seed, engine, **limits)
     route = Route(random.Random(seed))
     for tiling, fields in zip(program.tilings, descriptors(program), strict=True):
         layer, source, target = tiling.layer, tiling.source, tiling.target
@@ -170,9 +170,7 @@ def test_walks_of_random_networks(seed):
             },
         }
         source, target = tiling.source, tiling.target
-        route.rectangle(
-            source, taps, range(-left, kernel_w - left), range(-top, kernel_h - top), 512
-        )
+        route.rectangle(source, taps, range(-left, kernel_w - left), range(-top, kernel_h - top))
         results = {
             "map": descriptor_map(fields, "out"),
             "first_x": 0,
@@ -180,8 +178,35 @@ def test_walks_of_random_networks(seed):
             "first_phase_x": 0,
             "start": {"row": fields["out_base"], "line_row": fields["out_base"]},
         }
-        route.rectangle(target, results, *map(range, target.shape[:0:-1]), engine.bank_depth)
+        route.rectangle(target, results, *map(range, target.shape[:0:-1]))
     route.check(engine)
+
+
+def test_rows_of_residuals_and_of_groups_that_are_written_at_once():
+    """They take no walker: lane by lane, in the order of the tiles, from the first row on."""
+    residuals, at_once = 0, 0
+    for seed in range(60):
+        engine = EngineConfig(
+            lanes=4, bank_depth=DEPTH, requantizers=2, groups=True, residuals=True
+        )
+        program = random_program(seed, engine)
+        for tiling, fields in zip(program.tilings, descriptors(program), strict=True):
+            layer, target, pitch = tiling.layer, tiling.target, tiling.source.pitch
+            skip = layer.residual if isinstance(layer, Conv) else None
+            assert fields.get("skip", 0) == int(skip is not None)
+            residuals, at_once = residuals + (skip is not None), at_once + (not tiling.serial)
+            for y, x in product(range(target.shape[1]), range(target.shape[2])):
+                tile, lane = divmod(y * pitch + x, engine.lanes)
+                assert tile <= fields["last_tile"]
+                if not fields["out_serial"]:
+                    row = fields["out_base"] + tile * fields["out_channels"]
+                    assert (row, lane) == place_of(target, x, y)
+                if skip:
+                    row = fields["skip_row"] + tile * fields["skip_channels"] + skip.first
+                    assert (row % DEPTH, lane) == place_of(
+                        tiling.skip, skip.stride * x, skip.stride * y
+                    )
+    assert min(residuals, at_once) >= 20
 
 
 @pytest.mark.parametrize("split", [1, 2])

@@ -10,9 +10,9 @@ from sqhw.sim.reference import requantize
 
 CONFIGS = {
     "default": EngineConfig(),
-    "narrow": EngineConfig(lanes=2, acc_bits=16, mult_bits=1),
-    "wide": EngineConfig(lanes=4, acc_bits=32, mult_bits=16),
-    "odd": EngineConfig(lanes=16, acc_bits=23, mult_bits=5),
+    "narrow": EngineConfig(lanes=2, acc_bits=16, mult_bits=1, requantizers=2),
+    "wide": EngineConfig(lanes=4, acc_bits=32, mult_bits=16, requantizers=2),
+    "odd": EngineConfig(lanes=16, acc_bits=23, mult_bits=5, requantizers=4),
 }
 #: Output formats, (lo, hi): signed and unsigned, 2 to 8 bits.
 CLAMPS = [(-128, 127), (0, 255), (-2, 1), (0, 3), (-16, 15), (0, 127)]
@@ -50,21 +50,28 @@ def reference_bytes(load, lo, hi):
 
 
 def check(rng, engine, loads, clamps, pause=0):
-    """Load vector after vector with up to `pause` cycles between, and compare every byte."""
+    """Load vector after vector with up to `pause` cycles between, and compare every byte.
+
+    The first clamp is that of a layer with one byte a cycle, the next one that of a layer with
+    as many as there are requantizers, and so on.
+    """
     stimulus, expected = [], {}
-    for lo, hi in clamps:
-        stimulus.append({"clamp_lo": lo, "clamp_hi": hi, "load": 0})
+    for index, (lo, hi) in enumerate(clamps):
+        serial = 1 - index % 2
+        at_once = 1 if serial else engine.requantizers
+        stimulus.append({"clamp_lo": lo, "clamp_hi": hi, "serial": serial, "load": 0})
         for load in loads:
             start = len(stimulus) + Requantizer.LATENCY
             for lane, byte in enumerate(reference_bytes(load, lo, hi)):
-                expected[start + lane] = byte, f"lane {lane} of {load}, clamped to {lo} to {hi}"
+                what = f"lane {lane} of {load}, clamped to {lo} to {hi}, serial {serial}"
+                expected[start + lane // at_once, lane % at_once] = byte, what
             stimulus.append({**load, "load": 1})
-            rest = engine.lanes - 1 + rng.randint(0, pause)
+            rest = engine.lanes // at_once - 1 + rng.randint(0, pause)
             stimulus += [{**noise(rng, engine), "load": 0}] * rest
         stimulus += [{"load": 0}] * Requantizer.LATENCY
     seen = clocked(Requantizer(engine), stimulus, ["y"])
-    for cycle, (byte, what) in expected.items():
-        assert seen[cycle]["y"] == byte, what
+    for (cycle, index), (byte, what) in expected.items():
+        assert seen[cycle]["y"][index] == byte, what
 
 
 def nasty_totals(engine, multiplier, shift):
@@ -116,34 +123,37 @@ def test_extremes_of_the_accumulator_in_every_lane(name):
         for multiplier in (1, top)
         for shift in (0, 1, engine.acc_bits - 8, 31)
     ]
-    check(rng, engine, loads, [(-128, 127), (0, 255)])
+    check(rng, engine, loads, [(-128, 127), (0, 255), (-128, 127)])
 
 
 @pytest.mark.parametrize("clamp", [(-128, 127), (0, 255)])
 @pytest.mark.parametrize("shift", [0, 1, 2])
 def test_every_total_around_a_byte(shift, clamp):
-    engine = EngineConfig(lanes=8, acc_bits=16)
     rng = random.Random(shift)
+    engine = EngineConfig(lanes=8, acc_bits=16, requantizers=rng.choice([2, 4, 8]))
     reach = 520 << min(shift, 1)
     loads = list(vectors(rng, engine, list(range(-reach, reach + 1)), 1, shift))
-    check(rng, engine, loads, [clamp])
+    check(rng, engine, loads, [clamp, clamp])
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_random_values_with_pauses(seed):
-    rng = random.Random(seed)
+@pytest.mark.parametrize(
+    ("lanes", "requantizers"), [(2, 1), (16, 1), (8, 2), (16, 2), (4, 4), (16, 4), (8, 8)]
+)
+def test_random_values_with_pauses(lanes, requantizers):
+    rng = random.Random(lanes + requantizers)
     engine = EngineConfig(
-        lanes=rng.choice([2, 4, 8, 16]),
+        lanes=lanes,
         acc_bits=rng.randint(16, 32),
         mult_bits=rng.randint(1, 16),
+        requantizers=requantizers,
     )
     loads = []
-    for _ in range(80):
+    for _ in range(50):
         multiplier, shift = rng.randint(1, (1 << engine.mult_bits) - 1), rng.randint(0, 31)
         reach = min((1 << engine.acc_bits) // 2 - 1, (300 << shift) // multiplier)
         totals = [rng.randint(-reach - 1, reach) for _ in range(engine.lanes)]
         loads += vectors(rng, engine, totals, multiplier, shift)
-    check(rng, engine, loads, rng.sample(CLAMPS, 2), pause=5)
+    check(rng, engine, loads, rng.sample(CLAMPS, 3), pause=5)
 
 
 @pytest.mark.parametrize(
@@ -167,4 +177,16 @@ def test_random_values_with_pauses(seed):
 def test_by_hand(acc, bias, multiplier, shift, clamp, y):
     assert requantize(acc + bias, multiplier, shift, *clamp) == y
     load = {"acc": [acc] * 2, "bias": bias, "multiplier": multiplier, "shift": shift}
-    check(random.Random(0), EngineConfig(lanes=2), [load], [clamp])
+    for requantizers in (1, 2):
+        engine = EngineConfig(lanes=2, requantizers=requantizers)
+        check(random.Random(0), engine, [load], [clamp, clamp])
+
+
+def test_order_and_cycles_by_hand():
+    engine = EngineConfig(lanes=4, requantizers=2)
+    load = {"acc": [10, 11, 12, 13], "bias": 5, "multiplier": 2, "shift": 1, "clamp_hi": 255}
+    for serial, elements in [(1, {0: [15, 16, 17, 18]}), (0, {0: [15, 17], 1: [16, 18]})]:
+        stimulus = [{**load, "load": 1, "serial": serial}, *[{"load": 0}] * 11]
+        seen = clocked(Requantizer(engine), stimulus, ["y"])[Requantizer.LATENCY :]
+        for index, expected in elements.items():
+            assert [out["y"][index] for out in seen[: len(expected)]] == expected

@@ -10,7 +10,7 @@ from sqhw.network import Conv
 from sqhw.rtl.stream_decoder import StreamDecoder
 from sqhw.stream import StreamFormat, encode, max_gap_bits
 
-OUTPUTS = ["valid", "start", "step", "weight", "code", "location"]
+OUTPUTS = ["valid", "start", "step", "residual", "weight", "code", "location"]
 
 
 def random_layer(rng, gap_bits, code_bits, in_channels, kernel, out_channels=3):
@@ -29,18 +29,24 @@ def random_layer(rng, gap_bits, code_bits, in_channels, kernel, out_channels=3):
     return weight.astype(np.int8), tuple(sorted(book.tolist())), stream
 
 
-def expected_weights(weight, codebook, stream):
+def offsets(weight, groups):
+    """Return for every output channel the input channel at which its group begins."""
+    out_channels, in_channels = weight.shape[:2]
+    return [number // (out_channels // groups) * in_channels for number in range(out_channels)]
+
+
+def expected_weights(weight, codebook, stream, groups=1):
     """Return for every output channel its weights: (kernel tap, input channel, code)."""
     _, in_channels, kernel_h, kernel_w = weight.shape
     return [
         [
-            (ky * kernel_w + kx, channel, codebook.index(int(kernel[channel, ky, kx])))
+            (ky * kernel_w + kx, offset + channel, codebook.index(int(kernel[channel, ky, kx])))
             for ky in range(kernel_h)
             for kx in range(kernel_w)
             for channel in range(in_channels)
             if stream.dense or kernel[channel, ky, kx]
         ]
-        for kernel in weight
+        for kernel, offset in zip(weight, offsets(weight, groups), strict=True)
     ]
 
 
@@ -51,41 +57,73 @@ class Issue:
         self.rng = rng
         self.engine = engine
         self.stimulus = []
-        self.issued = []  # (issue, first) of every cycle
+        self.issued = []  # (issue, first, skip, offset) of every cycle
 
-    def cycle(self, issue, first, entry=0, bits=0, **inputs):
+    def cycle(self, issue, first, entry=0, bits=0, offset=0, skip=0, **inputs):
         """Add a cycle; the bits of the window above the entry are those of the next."""
         above = self.rng.getrandbits(self.engine.word_bits) >> bits << bits
-        self.stimulus.append({**inputs, "issue": issue, "first": first, "entry": entry | above})
-        self.issued.append((issue, first))
+        self.stimulus.append(
+            {
+                **inputs,
+                "issue": issue,
+                "first": first,
+                "entry": entry | above,
+                "offset": offset,
+                "skip": skip,
+            }
+        )
+        self.issued.append((issue, first, skip, offset))
 
     def pause(self, cycles, **inputs):
         for _ in range(cycles):
-            # `first` and `entry` mean nothing without `issue`.
-            self.cycle(0, self.rng.randint(0, 1), **inputs)
+            # All but the format of the layer means nothing without `issue`.
+            first, skip = self.rng.randint(0, 1), self.rng.randint(0, 1)
+            self.cycle(0, first, offset=self.any_row(), skip=skip, **inputs)
 
-    def layer(self, gap_bits, code_bits, channels, pool):
+    def any_row(self):
+        return self.rng.getrandbits(self.engine.row_bits)
+
+    def layer(self, gap_bits, code_bits, channels):
         """Begin a layer when the one before it has come out."""
         self.pause(StreamDecoder.LATENCY)
-        self.pause(
-            1, gap_bits=gap_bits, code_bits=code_bits, channels=channels, pool=int(pool), channel=0
-        )
+        self.pause(1, gap_bits=gap_bits, code_bits=code_bits, channels=channels)
 
-    def channel(self, number, entries, bits, pause_chance):
+    def channel(self, entries, bits, pause_chance, offset=0, skip=None):
+        """Issue the entries of a channel, behind one of the residual's channel `skip` if any.
+
+        The engine adds none between the weights, but there too they would change nothing.
+        """
+        if skip is not None:
+            self.residual(skip)
         for index, entry in enumerate(entries):
             while self.rng.random() < pause_chance:
-                self.pause(1)
-            self.cycle(1, int(index == 0), entry, bits, channel=number)
+                if skip is not None and self.rng.random() < 0.3:
+                    self.residual(self.any_row())
+                else:
+                    self.pause(1)
+            self.cycle(1, int(index == 0), entry, bits, offset)
+
+    def residual(self, channel):
+        """Issue a channel of the residual; the window shows an entry that is not taken."""
+        self.cycle(1, 0, offset=channel, skip=1)
 
     def weights(self):
-        """Return the weights of every output channel and check what has a fixed latency."""
+        """Return the weights of every output channel and check what has a fixed latency.
+
+        A channel of the residual is checked where it comes out and is not among the weights.
+        """
         self.pause(StreamDecoder.LATENCY)
         seen = clocked(StreamDecoder(self.engine), self.stimulus, OUTPUTS)
         channels = []
         late = self.issued[: -StreamDecoder.LATENCY]
-        for (issue, first), out in zip(late, seen[StreamDecoder.LATENCY :], strict=True):
+        for entry, out in zip(late, seen[StreamDecoder.LATENCY :], strict=True):
+            issue, first, skip, offset = entry
             assert out["valid"] == issue
             if not issue:
+                continue
+            assert out["residual"] == skip
+            if skip:
+                assert (out["start"], out["step"], out["location"]) == (0, 0, offset)
                 continue
             assert out["start"] == first
             if first:
@@ -99,20 +137,23 @@ class Issue:
         return channels
 
 
-def add_conv(issue, weight, codebook, stream, pause_chance=0.2):
+def add_conv(issue, weight, codebook, stream, pause_chance=0.2, groups=1, residual=False):
     entries = encode(weight, codebook, stream)
-    issue.layer(stream.gap_bits, stream.code_bits, weight.shape[1], pool=False)
+    issue.layer(stream.gap_bits, stream.code_bits, weight.shape[1])
     words = (entries.gaps | entries.codes << stream.gap_bits).tolist()
+    starts = offsets(weight, groups)
     for number, count in enumerate(entries.counts.tolist()):
-        issue.channel(number, words[:count], stream.entry_bits, pause_chance)
+        skip = number if residual else None
+        issue.channel(words[:count], stream.entry_bits, pause_chance, starts[number], skip)
         words = words[count:]
-    return expected_weights(weight, codebook, stream)
+    return expected_weights(weight, codebook, stream, groups)
 
 
 def add_pool(issue, channels, kernel, pause_chance=0.2):
-    issue.layer(0, 0, channels, pool=True)
+    """Add a pooling layer: groups of one channel, entries of no bits."""
+    issue.layer(0, 0, 1)
     for number in range(channels):
-        issue.channel(number, [0] * kernel**2, 0, pause_chance)
+        issue.channel([0] * kernel**2, 0, pause_chance, offset=number)
     return [[(tap, number, 0) for tap in range(kernel**2)] for number in range(channels)]
 
 
@@ -167,6 +208,19 @@ def test_pooling_visits_every_tap_of_its_channel(kernel):
     assert issue.weights() == expected
 
 
+@pytest.mark.parametrize("groups", [1, 2, 5])
+@pytest.mark.parametrize("gap_bits", [0, 1, 2])
+def test_every_group_begins_at_its_offset(gap_bits, groups):
+    rng = np.random.default_rng(groups)
+    issue = Issue(random.Random(gap_bits), EngineConfig())
+    expected = []
+    for in_channels in (3, 4):
+        parts = random_layer(rng, gap_bits, 3, in_channels, (2, 3), out_channels=3 * groups)
+        for residual in (False, True):
+            expected += add_conv(issue, *parts, groups=groups, residual=residual)
+    assert issue.weights() == expected
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_layers_of_random_networks(seed):
     issue = Issue(random.Random(seed), EngineConfig())
@@ -175,7 +229,9 @@ def test_layers_of_random_networks(seed):
     expected = []
     for layer in network.layers:
         if isinstance(layer, Conv):
-            expected += add_conv(issue, layer.weight, layer.codebook, layer.stream)
+            parts = layer.weight, layer.codebook, layer.stream
+            skips = layer.residual is not None
+            expected += add_conv(issue, *parts, groups=layer.groups, residual=skips)
         else:
             expected += add_pool(issue, shapes[layer.source][0], layer.kernel)
     assert issue.weights() == expected

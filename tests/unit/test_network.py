@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sqhw.errors import SqhwError
-from sqhw.network import Conv, MaxPool, QuantizedNetwork
+from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
 from sqhw.number import ActivationFormat
 from sqhw.stream import StreamFormat
 
@@ -225,4 +225,70 @@ def test_weight_outside_the_codebook():
 def test_gap_longer_than_the_channels():
     assert message(conv(stream=StreamFormat(2, 1))) == (
         "layer 'c1': a gap of 2 bits skips up to 3 positions, more than its 2 input channels"
+    )
+
+
+def depthwise(**changes):
+    """Return a valid layer of 4 outputs in 2 groups of one input channel."""
+    four = conv(name="d1", weight=np.full((4, 1, 1, 1), 4, np.int8), padding=(0, 0, 0, 0), groups=2)
+    vectors = {name: np.ones(4, np.int32) for name in ("bias", "multiplier", "shift")}
+    return replace(four, **vectors, weight_scale=np.ones(4), **changes)
+
+
+def test_groups():
+    net = network(depthwise())
+    assert net.shapes()["d1"] == (4, 8, 6)
+    assert net.acc_bounds() == {"d1": 4 * 255 + 1}
+
+
+@pytest.mark.parametrize("groups", [0, 3, -2])
+def test_groups_divide_the_outputs(groups):
+    assert message(depthwise(groups=groups)) == (
+        f"layer 'd1': groups must divide its 4 output channels, not {groups}"
+    )
+
+
+def test_groups_times_inputs():
+    assert message(depthwise(groups=4)) == (
+        "layer 'd1': weight is for 4 input channels, its input has 2"
+    )
+
+
+def test_residual():
+    net = network(conv(residual=Residual("input", weight=7, first=1)))
+    assert net.acc_bounds() == {"c1": 4 * 255 + 10 + 7 * 255}
+    assert net.layers[0].sources == ("input", "input")
+
+
+def test_residual_with_stride_rounds_its_size_up():
+    small = conv(stride=2, padding=(1, 1, 1, 1), residual=Residual("input", 1, stride=2))
+    assert network(small, input_shape=(2, 7, 5)).shapes()["c1"] == (3, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("residual", "text"),
+    [
+        (Residual("c1", 1), "adds tensor 'c1', which no earlier layer makes"),
+        (Residual("input", 0), "residual weight must be 1 to 127, not 0"),
+        (Residual("input", 128), "residual weight must be 1 to 127, not 128"),
+        (Residual("input", 1, stride=3), "residual stride must be 1 or 2, not 3"),
+        (Residual("input", 1, stride=2), "adds tensor 'input' of size 4x3 to its own of 8x6"),
+        (
+            Residual("input", 1, first=2),
+            "adds the 2 channels of 'input' from channel 2 on, it has 3",
+        ),
+        (
+            Residual("input", 1, first=-1),
+            "adds the 2 channels of 'input' from channel -1 on, it has 3",
+        ),
+    ],
+)
+def test_residual_rules(residual, text):
+    assert message(conv(residual=residual)) == f"layer 'c1': {text}"
+
+
+def test_window_larger_than_the_map_comes_before_its_residual():
+    layer = conv(padding=(0, 0, 0, 0), residual=Residual("input", 1))
+    assert message(layer, input_shape=(2, 2, 3)) == (
+        "layer 'c1': its window is larger than its input map (2, 3)"
     )

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import pickle
 from contextlib import suppress
@@ -13,7 +14,7 @@ from strategies import networks, random_network
 
 from sqhw import network_file
 from sqhw.errors import SqhwError
-from sqhw.network import Conv, MaxPool, QuantizedNetwork
+from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
 from sqhw.network_file import load_network, save_network
 from sqhw.number import ActivationFormat
 from sqhw.stream import StreamFormat
@@ -29,13 +30,14 @@ def example(**changes):
         multiplier=np.array([1, 3], np.int32),
         shift=np.array([0, 2], np.int32),
         stride=1,
-        padding=(1, 0, 2, 0),
+        padding=(0, 0, 0, 0),
         codebook=(-3, 4),
         stream=StreamFormat(gap_bits=1, code_bits=1),
         output=ActivationFormat(4, signed=True),
         weight_scale=np.array([0.1, 1 / 3]),
         output_scale=0.1,
         kind="linear",
+        residual=Residual("input", weight=3, stride=1, first=0),
     )
     layers = (conv, MaxPool("p1", "c1", kernel=2, stride=2))
     network = QuantizedNetwork(
@@ -160,6 +162,14 @@ def test_tensor_type_that_numpy_lacks(tmp_path, dtype):
     assert message(path) == "holds a tensor of a type that sqhw does not use"
 
 
+def checksum(description, tensors):
+    """Return the checksum as the module's documentation says it, written independently."""
+    content = json.dumps(description, sort_keys=True).encode()
+    for name, array in sorted(tensors.items()):
+        content += f"\n{name} {array.dtype} {array.shape}\n".encode() + array.tobytes()
+    return hashlib.sha256(content).hexdigest()
+
+
 def forge(tmp_path, edit, *, sign=True):
     """Write the example with header and tensors edited, with the right checksum if `sign`."""
     path = tmp_path / "net"
@@ -169,7 +179,7 @@ def forge(tmp_path, edit, *, sign=True):
         tensors = {name: file.get_tensor(name) for name in file.keys()}
     edit(header, tensors)
     if sign:
-        header["sha256"] = network_file._digest(header["network"], tensors)
+        header["sha256"] = checksum(header["network"], tensors)
     path.write_bytes(save(tensors, {"sqhw": json.dumps(header)}))
     return message(path)
 
@@ -222,7 +232,7 @@ def layer_field(name, value):
         (network_field("metadata", {"a": 1}), "'metadata' must hold texts only"),
         (
             layer_field("kind", "deconv"),
-            "layer 'c1': unknown kind 'deconv'; known: conv, linear, maxpool",
+            "layer 'c1': unknown kind 'deconv'; known: conv, linear, avgpool, maxpool",
         ),
         (
             layer_field("codebook", [-3, 4.0]),
@@ -233,6 +243,9 @@ def layer_field(name, value):
             "layer 'c1': gap_bits must be 0 to 12, not 13",
         ),
         (layer_field("output_scale", 1), "layer 'c1': field 'output_scale' must be float, not 1"),
+        (layer_field("groups", None), "layer 'c1': field 'groups' must be int, not None"),
+        (layer_field("residual", 3), "layer 'c1': field 'residual' must be dict, not 3"),
+        (layer_field("residual", {"source": "input"}), "layer 'c1': field 'weight' is missing"),
         # rules of sqhw.network
         (layer_field("stride", 3), "layer 'c1': stride must be 1 or 2, not 3"),
         (layer_field("codebook", [-3, 5]), "layer 'c1': weight 4 is not in its codebook"),
@@ -278,7 +291,7 @@ def test_missing_directory(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"kind": "deconv"}, "layer 'c1': kind must be conv or linear, not 'deconv'"),
+        ({"kind": "deconv"}, "layer 'c1': kind must be conv or linear or avgpool, not 'deconv'"),
         (
             {"weight_scale": np.ones(2, np.float32)},
             "layer 'c1': weight_scale must be float64, not float32",

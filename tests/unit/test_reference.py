@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import networks_with_images
 
-from sqhw.network import Conv, MaxPool
+from sqhw.network import Conv, MaxPool, Residual
 from sqhw.number import ActivationFormat
 from sqhw.sim import reference
 from sqhw.stream import StreamFormat
@@ -125,6 +125,30 @@ def test_conv_adds_channels_and_bias_and_requantizes_each_output():
     )
     # (30 - 20 + 5) * 3 / 2 = 22.5 and (-20 + 60 - 1) / 4 = 9.75
     np.testing.assert_array_equal(y, [[[23]], [[10]]])
+
+
+def test_groups_read_their_own_share_of_the_input():
+    x = np.array([[[1]], [[10]], [[2]], [[20]]])  # channels 0, 1 of group 0 and 2, 3 of group 1
+    weight = [[[[1]], [[0]]], [[[0]], [[1]]], [[[1]], [[1]]], [[[-1]], [[1]]]]
+    y = reference.conv(x, layer(weight, groups=2))
+    np.testing.assert_array_equal(y[:, 0, 0], [1, 10, 22, 18])
+
+
+def test_a_residual_is_added_before_requantization():
+    x = np.array([[[1, 2], [3, 4]]])
+    skip = np.array([[[10, 20, 30, 40], [0] * 4, [50, 60, 70, 80], [0] * 4]])
+    y = reference.conv(
+        x,
+        layer(
+            [[[[1]]], [[[2]]]],
+            shift=np.array([0, 1], np.int32),
+            residual=Residual("skip", weight=3, stride=2, first=1),
+        ),
+        skip,
+    )
+    np.testing.assert_array_equal(y[0], x[0])  # channel 0 of the skip goes to output 1
+    # (2 * x + 3 * skip) / 2, clamped to 127
+    np.testing.assert_array_equal(y[1], [[16, 47], [78, 109]])
 
 
 def test_maxpool_drops_windows_that_leave_the_map():

@@ -46,7 +46,7 @@ def largest_bound(network):
 def first_conv_network():
     return next(
         network
-        for network in map(random_network, range(100))
+        for network in (random_network(seed, residuals=False) for seed in range(100))
         if network.layers[0].kind == "conv" and network.layers[0].nonzeros
     )
 

@@ -193,3 +193,8 @@ def test_random_networks_cover_the_formats():
     assert any(len(set(c.padding)) == 4 or c.padding[0] != c.padding[1] for c in convs)
     assert min(c.bias.min() for c in convs) < 0 < max(c.bias.max() for c in convs)
     assert max(c.multiplier.max() for c in convs) > 127
+    assert any(1 < c.groups < len(c.weight) for c in convs)
+    assert any(1 < c.groups == len(c.weight) for c in convs)
+    residuals = [c.residual for c in convs if c.residual]
+    assert {r.stride for r in residuals} == {1, 2}
+    assert any(r.first for r in residuals)
