@@ -28,10 +28,11 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "sqhw needs Python 3.11 or later; run: make PYTHON=python3.11" >&2; exit 1; }
-	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || \
-		{ rm -rf $(VENV); echo "no virtual environment could be made; run: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make virtual environments; run: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	@echo "installing into $(VENV) (minutes, the first time)"
-	@$(BIN)/python -c 'import torch' 2>/dev/null || \
+	@$(BIN)/python -c 'from importlib import metadata as m; assert "torch==" + m.version("torch").split("+")[0] == "$(TORCH)"' 2>/dev/null || \
 		$(BIN)/pip install -q --retries 0 --timeout 10 --extra-index-url $(CPU_INDEX) $(TORCH) 2>/dev/null || \
 		$(BIN)/pip install -q $(TORCH)
 	$(BIN)/pip install -q -e '.[rtl,dev]'
@@ -39,3 +40,4 @@ $(STAMP): pyproject.toml
 
 clean:
 	rm -rf build dist $(VENV) .tools sim_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -46,20 +46,25 @@ def assign_rows(network: QuantizedNetwork, maps: Mapping[str, Map], depth: int) 
     Raises
     ------
     SqhwError
-        If the maps do not fit; the message names the layer and how many rows are missing.
+        If the maps do not fit; the message names the layer that needs most and how many rows are
+        missing.
     """
     lives = _lives(network)
-    for index, layer in enumerate(network.layers):
-        alive = [name for name, (born, dies) in lives.items() if born <= index <= dies]
-        missing = sum(maps[name].rows for name in alive) - depth
-        if missing > 0:
-            enough = 1 << (depth + missing - 1).bit_length()
-            listed = " + ".join(str(maps[name].rows) for name in alive)
-            raise SqhwError(
-                f"layer {layer.name!r}: the {len(alive)} maps in memory ({', '.join(alive)}) take "
-                f"{listed} rows of the activation banks, {missing} more than the bank depth of "
-                f"{depth}; a depth of {enough} would do"
-            )
+    alive = [
+        [name for name, (born, dies) in lives.items() if born <= index <= dies]
+        for index in range(len(network.layers))
+    ]
+    needs = [sum(maps[name].rows for name in names) for names in alive]
+    most = max(needs)
+    if most > depth:
+        worst = needs.index(most)
+        names = alive[worst]
+        listed = " + ".join(str(maps[name].rows) for name in names)
+        raise SqhwError(
+            f"layer {network.layers[worst].name!r}: the {len(names)} maps in memory "
+            f"({', '.join(names)}) take {listed} rows of the activation banks, {most - depth} more "
+            f"than the bank depth of {depth}; a depth of {1 << (most - 1).bit_length()} would do"
+        )
     for ends in _ways(len(maps)):
         bases = _assign(maps, lives, depth, ends)
         if bases is not None:

@@ -297,13 +297,13 @@ def check(network: QuantizedNetwork) -> None:
         shape = shapes[layer.source]
         if isinstance(layer, Conv):
             _check_conv(layer, shape, where)
-            if layer.residual:
-                _check_residual(layer, layer.residual, shapes, where)
         elif layer.kernel < 1:
             raise SqhwError(f"{where}: kernel must be at least 1, not {layer.kernel}")
         out = layer.output_shape(shape)
         if min(out) < 1:
             raise SqhwError(f"{where}: its window is larger than its input map {shape[1:]}")
+        if isinstance(layer, Conv) and layer.residual:
+            _check_residual(layer, layer.residual, shapes, where)
         shapes[layer.name] = out
 
 

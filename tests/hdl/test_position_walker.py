@@ -185,11 +185,11 @@ def test_walks_of_random_networks(features, seed):
 def test_rows_of_residuals_and_of_groups_that_are_written_at_once():
     """They take no walker: lane by lane, in the order of the tiles, from the first row on."""
     residuals, at_once = 0, 0
-    for seed in range(60):
+    for seed in range(80):
         engine = EngineConfig(
             lanes=4, bank_depth=DEPTH, requantizers=2, groups=True, residuals=True
         )
-        program = random_program(seed, engine)
+        program = random_program(seed, engine, max_padding=1)
         for tiling, fields in zip(program.tilings, descriptors(program), strict=True):
             layer, target, pitch = tiling.layer, tiling.target, tiling.source.pitch
             skip = layer.residual if isinstance(layer, Conv) else None
@@ -206,7 +206,7 @@ def test_rows_of_residuals_and_of_groups_that_are_written_at_once():
                     assert (row % DEPTH, lane) == place_of(
                         tiling.skip, skip.stride * x, skip.stride * y
                     )
-    assert min(residuals, at_once) >= 20
+    assert min(residuals, at_once) > 10
 
 
 @pytest.mark.parametrize("split", [1, 2])
