@@ -189,7 +189,8 @@ def test_budget_too_small_names_the_smallest(monkeypatch, capsys, trained, tmp_p
     message = refuse(monkeypatch, capsys, "compress", trained, "--budget", "rom=500", "--out", out)
     assert "rom=500" in message
     assert "digits-cnn" in message
-    smallest = int(message.split("rom=")[-1].split()[0].rstrip(".;,"))
+    assert "the smallest that is sure to do is" in message
+    smallest = int(message.split("rom=")[-1])
     assert 500 < smallest < 100_000
     assert not list(tmp_path.iterdir())
 
@@ -228,6 +229,31 @@ def test_overflowing_layer(monkeypatch, capsys, saved, tmp_path):
     message = refuse(monkeypatch, capsys, "rtl", saved, "--out", tmp_path / "rtl")
     assert message.startswith("layer 'fc': its accumulator may reach ")
     assert not (tmp_path / "rtl").exists()
+
+
+def test_a_folder_that_cannot_be_made(monkeypatch, capsys, saved, tmp_path):
+    (tmp_path / "file").write_text("")
+    for command in ("rom", "rtl"):
+        message = refuse(monkeypatch, capsys, command, saved, "--out", tmp_path / "file")
+        assert message == f"cannot make folder {tmp_path / 'file'}: File exists"
+
+
+def test_demo_refuses_before_it_trains(monkeypatch, capsys, tmp_path):
+    message = refuse(monkeypatch, capsys, "demo", "--device", "ice40up5q", "--out", tmp_path / "x")
+    assert message == "unknown device 'ice40up5q'; did you mean 'iCE40UP5K'?"
+    assert not (tmp_path / "x").exists()
+
+
+def test_missing_images(monkeypatch, capsys, saved, tmp_path):
+    message = refuse(monkeypatch, capsys, "verify", saved, "--rtl", tmp_path)
+    assert message == f"{tmp_path / 'weights.hex'} is missing; write it with `sqhw rom`"
+
+
+def test_devices(monkeypatch, capsys):
+    code, out, _ = run(monkeypatch, capsys, "devices", "--json")
+    names = {device["name"] for device in json.loads(out)["devices"]}
+    assert code == 0
+    assert {"iCE40UP5K", "LFE5U-85F"} <= names
 
 
 def test_images_of_another_network(monkeypatch, capsys, saved, tmp_path):

@@ -94,9 +94,9 @@ def change(path, edit):
 
     with safe_open(path, framework="numpy") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
-        topology = json.loads(file.metadata()["sqhw_float_network"])
-    edit(topology, tensors)
-    path.write_bytes(save(tensors, {"sqhw_float_network": json.dumps(topology)}))
+        header = json.loads(file.metadata()["sqhw_float_network"])
+    edit(header["network"], tensors)
+    path.write_bytes(save(tensors, {"sqhw_float_network": json.dumps(header)}))
 
 
 def test_an_unknown_layer_kind_names_layer_kind_and_what_is_supported(network, tmp_path):
@@ -130,6 +130,16 @@ def test_a_missing_tensor_or_field_is_damage(network, tmp_path):
         change(path, edit)
         with pytest.raises(SqhwError, match="is damaged: its topology does not read"):
             load_float(path)
+
+
+def test_one_changed_bit_is_damage(network, tmp_path):
+    path = tmp_path / "net"
+    save_float(network, path)
+    data = bytearray(path.read_bytes())
+    data[-7] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(SqhwError, match=r"is damaged: its content does not match its checksum$"):
+        load_float(path)
 
 
 def test_layers_that_do_not_fit_are_refused(network):
