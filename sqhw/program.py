@@ -135,9 +135,10 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig) -> Program:
             bias = shift = np.zeros(channels, dtype=np.int64)
             multiplier = np.ones(channels, dtype=np.int64)
             fields["gap_bits"] = fields["entry_bits"] = 0
-        if counts.max() >= 1 << COUNT_BITS:
+        most = int(counts.max()) + fields["skip"]  # the sequencer counts the residual's entry too
+        if most >= 1 << COUNT_BITS:
             raise SqhwError(
-                f"layer {layer.name!r}: a channel has {counts.max()} stream entries, "
+                f"layer {layer.name!r}: a channel has {most} stream entries, "
                 f"at most {(1 << COUNT_BITS) - 1} fit a record"
             )
         records += _records(layer.name, fields, counts, bias, multiplier, shift, engine)

@@ -105,7 +105,7 @@ class Issue:
 
     def residual(self, channel):
         """Issue a channel of the residual; the window shows an entry that is not taken."""
-        self.cycle(1, 0, offset=channel, skip=1)
+        self.cycle(1, self.rng.randint(0, 1), offset=channel, skip=1)
 
     def weights(self):
         """Return the weights of every output channel and check what has a fixed latency.

@@ -225,23 +225,16 @@ def test_residual_blocks_are_planned_at_their_peak(widths, blocks, lanes):
         assign_rows(network, maps, depth - 1)
 
 
-def test_a_residual_is_read_with_the_pitch_of_the_input():
-    # The 1 x 1 layer pads its input to 7 columns; its residual has 7, and 5 are stored as 7 too.
-    network = QuantizedNetwork(
-        "net",
-        (2, 5, 5),
-        U8,
-        (
-            conv("a", INPUT, 2, 2, size=1, padding=(1, 1, 1, 1)),
-            conv("b", "a", 2, 2, size=1),
-            conv("c", INPUT, 2, 2, size=1, padding=(1, 1, 1, 1), residual=Residual("b", 1)),
-        ),
+@pytest.mark.parametrize(("wider", "pitch"), [(0, 7), (6, 11)])
+def test_a_residual_is_read_with_the_pitch_of_the_input(wider, pitch):
+    # a and b leave 5 of the input's 7 columns; b reads a as it reads the input, c reads a too.
+    valid = {"padding": (0, 0, 0, 0)}
+    layers = (
+        conv("a", INPUT, 2, 2, **valid),
+        conv("b", INPUT, 2, 2, **valid, residual=Residual("a", 1)),
+        conv("c", "a", 2, 2, size=1, padding=(0, 0, wider, 0)),
     )
-    maps = network_maps(network, 4)
-    assert {name: found.pitch for name, found in maps.items()} == {
-        "input": 7,
-        "a": 7,
-        "b": 7,
-        "c": 7,
-    }
-    assert maps["input"].rows == 2 * 9  # 4 * 7 + 5 positions of 4 banks
+    maps = network_maps(QuantizedNetwork("net", (2, 7, 7), U8, layers), 4)
+    pitches = {name: found.pitch for name, found in maps.items()}
+    assert pitches == {"input": pitch, "a": pitch, "b": 5, "c": 5 + wider}
+    assert maps["a"].rows == 2 * -(-(4 * pitch + 5) // 4)  # two channels of positions in 4 banks

@@ -260,6 +260,23 @@ def test_residual():
     assert net.layers[0].sources == ("input", "input")
 
 
+def test_residual_counts_in_the_format_of_its_tensor():
+    net = network(
+        conv(),
+        conv(name="c2", padding=(1, 1, 1, 1), residual=Residual("c1", weight=7)),
+    )
+    assert net.acc_bounds() == {"c1": 4 * 255 + 10, "c2": 4 * 255 + 10 + 7 * 8}
+    assert net.layers[1].sources == ("input", "c1")
+    # Without the format of that tensor the bound is that of the rest.
+    assert net.layers[1].acc_bound(PIXELS).tolist() == conv().acc_bound(PIXELS).tolist()
+
+
+def test_a_gap_skips_no_more_than_the_channels_of_a_group():
+    assert message(depthwise(stream=StreamFormat(2, 1))) == (
+        "layer 'd1': a gap of 2 bits skips up to 3 positions, more than its 1 input channels"
+    )
+
+
 def test_residual_with_stride_rounds_its_size_up():
     small = conv(stride=2, padding=(1, 1, 1, 1), residual=Residual("input", 1, stride=2))
     assert network(small, input_shape=(2, 7, 5)).shapes()["c1"] == (3, 4, 3)

@@ -39,7 +39,17 @@ def example(**changes):
         kind="linear",
         residual=Residual("input", weight=3, stride=1, first=0),
     )
-    layers = (conv, MaxPool("p1", "c1", kernel=2, stride=2))
+    mean = replace(
+        conv,
+        name="a1",
+        source="p1",
+        weight=np.ones((2, 1, 2, 2), np.int8),
+        codebook=(1,),
+        kind="avgpool",
+        groups=2,
+        residual=None,
+    )
+    layers = (conv, MaxPool("p1", "c1", kernel=2, stride=2), mean)
     network = QuantizedNetwork(
         "example", (2, 4, 5), ActivationFormat(8, signed=False), layers, {"note": "größer"}
     )
@@ -86,10 +96,10 @@ def test_saved_twice_gives_the_same_bytes(tmp_path):
 
 def test_views_are_saved_by_value(tmp_path):
     # safetensors copies memory, so it would save the elements of these in another order.
-    conv, pool = example().layers
+    conv, *others = example().layers
     transposed = np.ascontiguousarray(conv.weight.transpose(3, 2, 1, 0)).transpose(3, 2, 1, 0)
     strided = np.repeat(conv.bias, 2)[::2]
-    network = example(layers=(replace(conv, weight=transposed, bias=strided), pool))
+    network = example(layers=(replace(conv, weight=transposed, bias=strided), *others))
     save_network(network, tmp_path / "net")
     assert_same(load_network(tmp_path / "net"), example())
 
@@ -243,6 +253,8 @@ def layer_field(name, value):
             "layer 'c1': gap_bits must be 0 to 12, not 13",
         ),
         (layer_field("output_scale", 1), "layer 'c1': field 'output_scale' must be float, not 1"),
+        (layer_field("groups", 3), "layer 'c1': groups must divide its 2 output channels, not 3"),
+        (layer_field("groups", True), "layer 'c1': field 'groups' must be int, not True"),
         (layer_field("groups", None), "layer 'c1': field 'groups' must be int, not None"),
         (layer_field("residual", 3), "layer 'c1': field 'residual' must be dict, not 3"),
         (layer_field("residual", {"source": "input"}), "layer 'c1': field 'weight' is missing"),
@@ -283,6 +295,67 @@ def test_changed_weight_that_breaks_no_rule(tmp_path):
     assert found == "damaged: its content does not match its checksum"
 
 
+def without(*path):
+    """Return an edit that takes a field of layer c1 away."""
+
+    def edit(header, tensors):
+        record = header["network"]["layers"][0]
+        for name in path[:-1]:
+            record = record[name]
+        del record[path[-1]]
+
+    return edit
+
+
+@pytest.mark.parametrize("name", ["groups", "residual"])
+def test_missing_field(tmp_path, name):
+    assert forge(tmp_path, without(name)) == f"layer 'c1': field {name!r} is missing"
+
+
+@pytest.mark.parametrize("name", ["source", "weight", "stride", "first"])
+def test_missing_residual_field(tmp_path, name):
+    found = forge(tmp_path, without("residual", name))
+    assert found == f"layer 'c1': field {name!r} is missing"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("source", 1, "field 'source' must be str, not 1"),
+        ("weight", 3.0, "field 'weight' must be int, not 3.0"),
+        ("stride", True, "field 'stride' must be int, not True"),
+        ("first", None, "field 'first' must be int, not None"),
+        # rules of sqhw.network
+        ("source", "a1", "adds tensor 'a1', which no earlier layer makes"),
+        ("weight", 128, "residual weight must be 1 to 127, not 128"),
+        ("first", 1, "adds the 2 channels of 'input' from channel 1 on, it has 2"),
+    ],
+)
+def test_wrong_residual_field(tmp_path, name, value, text):
+    def edit(header, tensors):
+        header["network"]["layers"][0]["residual"][name] = value
+
+    assert forge(tmp_path, edit) == f"layer 'c1': {text}"
+
+
+@pytest.mark.parametrize("kind", ["conv", "linear", "avgpool"])
+def test_every_kind_loads_back(tmp_path, kind):
+    conv, *others = example().layers
+    network = example(layers=(replace(conv, kind=kind), *others))
+    save_network(network, tmp_path / "net")
+    assert_same(load_network(tmp_path / "net"), network)
+
+
+def test_numpy_integers_are_saved_as_numbers(tmp_path):
+    conv, *others = example().layers
+    skip = Residual("input", np.int64(3), np.int32(1), np.int8(0))
+    network = example(layers=(replace(conv, residual=skip), *others[:1]))
+    save_network(network, tmp_path / "net")
+    loaded = load_network(tmp_path / "net").layers[0]
+    assert loaded.residual == Residual("input", 3, 1, 0)
+    assert type(loaded.residual.weight) is int
+
+
 def test_missing_directory(tmp_path):
     with pytest.raises(SqhwError, match=r"^cannot write .*: directory .* does not exist$"):
         save_network(example(), tmp_path / "no" / "net")
@@ -303,8 +376,8 @@ def test_missing_directory(tmp_path):
     ],
 )
 def test_what_could_not_be_read_back_is_not_saved(tmp_path, changes, text):
-    conv, pool = example().layers
-    network = example(layers=(replace(conv, **changes), pool))
+    conv, *others = example().layers
+    network = example(layers=(replace(conv, **changes), *others))
     with pytest.raises(SqhwError) as error:
         save_network(network, tmp_path / "net")
     assert str(error.value).removesuffix(": nan") == text

@@ -182,8 +182,7 @@ def test_schedule_of_a_residual_and_of_several_requantizers():
     assert (timing.min_slot, timing.min_slot_serial) == (8, 32)
     plan = schedule(net, engine)
     tilings = place(net, engine)
-    # The map that `half` reads is stored in four phases, so `full` writes byte by byte; the last
-    # layer too, its map is narrower than its input.
+    # The map that `half` reads is stored in four phases, so `full` writes byte by byte.
     assert [tiling.serial for tiling in tilings] == [False, False, False, True, False]
     assert [layer.tiles for layer in plan.layers] == [8, 8, 8, 8, 2]
     assert [layer.entries for layer in plan.layers] == [36, 2, 4, 38, 16]
@@ -275,7 +274,7 @@ def test_branches_need_one_stride_a_map(net):
     if reads_with_one_stride(net):
         compile_network(net, engine)
         return
-    with pytest.raises(SqhwError, match="; this engine stores a map for one stride$"):
+    with pytest.raises(SqhwError, match=r"; this engine stores a map for one stride$"):
         compile_network(net, engine)
 
 
@@ -295,27 +294,41 @@ def test_layers_of_different_strides_on_one_map_are_refused(second):
     )
 
 
-@pytest.mark.parametrize("entries", [(1 << 16) - 1, 1 << 16])
-def test_entries_beyond_the_counter_are_refused(entries):
-    channels = entries // 5 + 1
-    weight = np.zeros((1, channels, 1, 5), dtype=np.int8)
-    weight.reshape(-1)[:entries] = 1
-    layer = conv(
-        shape=(1, channels, 1, 5),
-        weight=np.ascontiguousarray(np.moveaxis(weight.reshape(1, 1, 5, channels), 3, 1)),
-        padding=(0, 0, 0, 0),
-        codebook=(1,),
+@pytest.mark.parametrize(
+    ("entries", "residual", "found"),
+    [
+        (65535, None, None),
+        (65536, None, 65536),
+        (65534, Residual("input", 1), None),
+        (65535, Residual("input", 1), 65536),
+    ],
+)
+def test_entries_beyond_the_counter_are_refused(entries, residual, found):
+    channels = 13108
+    flat = np.zeros(5 * channels, dtype=np.int8)
+    flat[:entries] = 1  # in stream order: column by column, the channels innermost
+    weight = flat.reshape(1, 1, 5, channels).transpose(0, 3, 1, 2)
+    net = network(
+        conv("wide", shape=(channels, 1, 1, 1), padding=(0, 0, 0, 0)),
+        conv(
+            source="wide",
+            shape=weight.shape,
+            weight=weight,
+            codebook=(1,),
+            padding=(0, 0, 2, 2),
+            residual=residual,
+        ),
+        shape=(1, 1, 5),
     )
-    net = network(layer, shape=(channels, 1, 8))
-    engine = EngineConfig(acc_bits=32, bank_depth=32768, weight_addr_bits=16, residuals=True)
-    if entries < 1 << 16:
+    engine = EngineConfig(bank_depth=32768, acc_bits=26, weight_addr_bits=16, residuals=True)
+    if found is None:
         compile_network(net, engine)
-    else:
-        with pytest.raises(SqhwError) as error:
-            compile_network(net, engine)
-        assert str(error.value) == (
-            "layer 'conv': a channel has 65536 stream entries, at most 65535 fit a record"
-        )
+        return
+    with pytest.raises(SqhwError) as error:
+        compile_network(net, engine)
+    assert str(error.value) == (
+        f"layer 'conv': a channel has {found} stream entries, at most 65535 fit a record"
+    )
 
 
 def test_large_maps_are_refused():

@@ -5,11 +5,12 @@ from math import floor
 
 import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import networks_with_images
 
-from sqhw.network import Conv, MaxPool, Residual
+from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
 from sqhw.number import ActivationFormat
 from sqhw.sim import reference
 from sqhw.stream import StreamFormat
@@ -127,6 +128,62 @@ def test_conv_adds_channels_and_bias_and_requantizes_each_output():
     np.testing.assert_array_equal(y, [[[23]], [[10]]])
 
 
+@settings(max_examples=50)
+@given(
+    st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2),
+    st.tuples(*[st.integers(0, 2)] * 4), st.integers(0, 1 << 32),
+)  # fmt: skip
+def test_groups_are_those_of_torch(groups, inputs, outputs, stride, padding, seed):
+    rng = np.random.default_rng(seed)
+    kernel = rng.integers(1, 4, 2)
+    weight = rng.integers(-128, 128, (groups * outputs, inputs, *kernel))
+    x = rng.integers(-128, 256, (groups * inputs, *(kernel + rng.integers(0, 4, 2))))
+    bias, shift = rng.integers(-999, 1000, (2, groups * outputs)), rng.integers(0, 16)
+    conv = layer(
+        weight,
+        bias=bias[0].astype(np.int32),
+        shift=np.full(groups * outputs, shift, np.int32),
+        stride=stride,
+        padding=padding,
+        groups=groups,
+    )
+    top, bottom, left, right = padding
+    # Doubles hold these integers exactly.
+    padded = torch.nn.functional.pad(torch.tensor(x).double(), (left, right, top, bottom))
+    acc = torch.nn.functional.conv2d(
+        padded[None],
+        torch.tensor(weight).double(),
+        torch.tensor(bias[0]).double(),
+        stride=stride,
+        groups=groups,
+    )
+    expected = np.floor(acc[0].numpy() / 2.0**shift + 0.5).clip(-128, 127)
+    np.testing.assert_array_equal(reference.conv(x, conv), expected)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (2, 1), (4, 2)])
+def test_average_pooling_is_a_depthwise_convolution_of_ones(kernel, stride):
+    rng = np.random.default_rng(kernel + stride)
+    x = rng.integers(-128, 128, (3, 6, 5))
+    pool = layer(
+        np.ones((3, 1, kernel, kernel)),
+        stride=stride,
+        shift=np.full(3, kernel, np.int32),  # 2**2 and 2**4 elements
+        groups=3,
+        kind="avgpool",
+    )
+    means = torch.nn.functional.avg_pool2d(torch.tensor(x).double(), kernel, stride)
+    np.testing.assert_array_equal(reference.conv(x, pool), np.floor(means.numpy() + 0.5))
+
+
+def test_average_of_nine_by_hand():
+    # 57 / 512 is the dyadic number nearest to 1/9 with 9 bits: 45 * 57 / 512 = 5.01
+    x = np.stack([np.arange(1, 10).reshape(3, 3), np.full((3, 3), -128)])
+    nine = {"multiplier": np.full(2, 57, np.int32), "shift": np.full(2, 9, np.int32)}
+    pool = layer(np.ones((2, 1, 3, 3)), groups=2, kind="avgpool", **nine)
+    np.testing.assert_array_equal(reference.conv(x, pool), [[[5]], [[-128]]])
+
+
 def test_groups_read_their_own_share_of_the_input():
     x = np.array([[[1]], [[10]], [[2]], [[20]]])  # channels 0, 1 of group 0 and 2, 3 of group 1
     weight = [[[[1]], [[0]]], [[[0]], [[1]]], [[[1]], [[1]]], [[[-1]], [[1]]]]
@@ -149,6 +206,34 @@ def test_a_residual_is_added_before_requantization():
     np.testing.assert_array_equal(y[0], x[0])  # channel 0 of the skip goes to output 1
     # (2 * x + 3 * skip) / 2, clamped to 127
     np.testing.assert_array_equal(y[1], [[16, 47], [78, 109]])
+
+
+def test_a_residual_with_stride_reaches_only_its_channels_and_the_last_odd_line():
+    skip = np.arange(2 * 3 * 5).reshape(2, 3, 5)  # stride 2 takes lines 0 and 2, columns 0, 2, 4
+    ones = [[[[1]]]] * 4
+    x = np.array([[[1, 2, 3], [4, 5, 6]]])
+    y = reference.conv(x, layer(ones, residual=Residual("skip", weight=2, stride=2, first=1)), skip)
+    np.testing.assert_array_equal(y[0], x[0])
+    np.testing.assert_array_equal(y[1], [[1 + 0, 2 + 4, 3 + 8], [4 + 20, 5 + 24, 6 + 28]])
+    np.testing.assert_array_equal(y[2], [[1 + 30, 2 + 34, 3 + 38], [4 + 50, 5 + 54, 6 + 58]])
+    np.testing.assert_array_equal(y[3], x[0])
+
+
+def test_a_network_adds_the_tensor_that_a_residual_names():
+    same = {"multiplier": np.full(1, 1, np.int32), "bias": np.zeros(1, np.int32)}
+    layers = (
+        layer([[[[2]]]], name="a", **same),
+        layer([[[[-1]]]], name="b", source="a", residual=Residual("input", 3), **same),
+        layer([[[[1]]]], name="c", source="b", residual=Residual("a", 5), **same),
+    )
+    network = QuantizedNetwork("net", (1, 1, 2), ActivationFormat(8, True), layers)
+    tensors = reference.run(network, np.array([[[10, -3]]]))
+    assert {name: tensor.tolist() for name, tensor in tensors.items()} == {
+        "input": [[[10, -3]]],
+        "a": [[[20, -6]]],
+        "b": [[[10, -3]]],  # 3 * 10 - 20
+        "c": [[[110, -33]]],
+    }
 
 
 def test_maxpool_drops_windows_that_leave_the_map():
