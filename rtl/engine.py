@@ -317,10 +317,18 @@ class Engine(wiring.Component):
             self.in_ready.eq(seq.idle & ~self.start),
             load_pixel.eq(self.in_valid & self.in_ready),
         ]
-        with m.If(seq.idle):
+        with m.If(seq.busy):
+            m.d.comb += [
+                self._map_of(places.map, layer, "out"),
+                places.last_x.eq(layer.pitch_last_x),
+            ]
+        with m.Else():
             m.d.comb += [
                 self._map_of(places.map, layer, "in"),
                 places.last_x.eq(layer.in_last_x),
+            ]
+        with m.If(seq.idle):
+            m.d.comb += [
                 memory.write_data[0].eq(self.in_data),
                 memory.write_en.eq(load_pixel),
             ]
@@ -336,8 +344,6 @@ class Engine(wiring.Component):
         with m.Else():
             inside = Signal()
             m.d.comb += [
-                self._map_of(places.map, layer, "out"),
-                places.last_x.eq(layer.pitch_last_x),
                 # Beyond the map a group may be written: its rows hold nothing else.
                 inside.eq(
                     ~serial

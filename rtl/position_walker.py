@@ -48,7 +48,8 @@ def point_layout(engine: EngineConfig) -> data.StructLayout:
 class PositionWalker(wiring.Component):
     """Steps along a line of positions and on to the next line.
 
-    Rows are modulo the bank depth, so a walk may begin above or left of the map.
+    Rows are modulo the bank depth, so a walk may begin above or left of the map. The map and the
+    ends of its lines must be stable for `SETTLE_CYCLES` before the first step.
 
     Parameters
     ----------
@@ -73,6 +74,8 @@ class PositionWalker(wiring.Component):
         Where a step would lead.
     """
 
+    SETTLE_CYCLES = 2
+
     def __init__(self, engine: EngineConfig) -> None:
         point = point_layout(engine)
         super().__init__(
@@ -92,43 +95,63 @@ class PositionWalker(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the walker."""
         m = Module()
-        here, there, plane = self.point, self.next, self.map
+        here, there = self.point, self.next
+        plane = Signal(self.map.shape())
+        first_x, last_x = Signal.like(self.first_x), Signal.like(self.last_x)
+        first_phase_x = Signal()
+        m.d.sync += [
+            plane.eq(self.map),
+            first_x.eq(self.first_x),
+            last_x.eq(self.last_x),
+            first_phase_x.eq(self.first_phase_x),
+        ]
 
-        def advance(row, lane, rows, lanes, extra):
-            """Move a place by `lanes` positions plus `rows` and `extra` rows."""
+        # In a split map a step along the line goes to the odd phase and back to the next position
+        # of the even one; a step to the next line does the same two phases apart. What a step
+        # adds to the row is one of three constants of the map: to the odd phase, on, and on with
+        # a carry out of the lanes.
+        rows = len(here.row)
+        apart_x, on_x, carry_x = (
+            Signal(rows, name=f"{name}_x") for name in ("apart", "on", "carry")
+        )
+        apart_y, on_y, carry_y = (
+            Signal(rows, name=f"{name}_y") for name in ("apart", "on", "carry")
+        )
+        back_x = Mux(plane.split, -plane.phase_rows, 0)
+        back_y = plane.pitch_rows + (back_x << 1)
+        m.d.sync += [
+            apart_x.eq(plane.phase_rows),
+            on_x.eq(back_x),
+            carry_x.eq(back_x + plane.channels),
+            apart_y.eq(plane.phase_rows << 1),
+            on_y.eq(back_y),
+            carry_y.eq(back_y + plane.channels),
+        ]
+
+        def advance(row, lane, apart, lanes, constants):
+            """Return where a step leads: to the odd phase or by `lanes` positions."""
+            to_odd, on, carry = constants
             wide = Signal(len(lane) + 1)
             m.d.comb += wide.eq(lane + lanes)
-            carry = wide[-1]
-            return (row + rows + extra + Mux(carry, plane.channels, 0))[: len(row)], wide[:-1]
+            add = Mux(apart, to_odd, Mux(wide[-1], carry, on))
+            return (row + add)[:rows], Mux(apart, lane, wide[:-1])
 
-        # In a split map a step along the line goes to the odd phase and back to the next
-        # position of the even one; a step to the next line does the same two phases apart.
-        split_x = Signal(signed(len(here.row) + 1))
-        split_y = Signal(signed(len(here.row) + 2))
-        forward_x, forward_y = Signal(), Signal()
-        m.d.comb += [
-            forward_x.eq(~plane.split | here.phase_x),
-            forward_y.eq(~plane.split | here.phase_y),
-        ]
-        with m.If(plane.split):
-            m.d.comb += [
-                split_x.eq(Mux(here.phase_x, -plane.phase_rows, plane.phase_rows)),
-                split_y.eq(Mux(here.phase_y, -plane.phase_rows, plane.phase_rows) << 1),
-            ]
-        along_row, along_lane = advance(here.row, here.lane, 0, forward_x, split_x)
+        along_row, along_lane = advance(
+            here.row, here.lane, plane.split & ~here.phase_x, 1, (apart_x, on_x, carry_x)
+        )
         line_row, line_lane = advance(
             here.line_row,
             here.line_lane,
-            Mux(forward_y, plane.pitch_rows, 0),
-            Mux(forward_y, plane.pitch_lane, 0),
-            split_y,
+            plane.split & ~here.phase_y,
+            plane.pitch_lane,
+            (apart_y, on_y, carry_y),
         )
         m.d.comb += there.eq(here)
-        with m.If(here.x == self.last_x):
+        with m.If(here.x == last_x):
             m.d.comb += [
-                there.x.eq(self.first_x),
+                there.x.eq(first_x),
                 there.y.eq(here.y + 1),
-                there.phase_x.eq(self.first_phase_x),
+                there.phase_x.eq(first_phase_x),
                 there.phase_y.eq(here.phase_y ^ plane.split),
                 there.row.eq(line_row),
                 there.lane.eq(line_lane),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
 from sqhw.layout import COUNT_BITS
+from sqhw.rtl.position_walker import PositionWalker
 from sqhw.timing import Timing
 
 
@@ -111,7 +112,8 @@ class Sequencer(wiring.Component):
         """Build the state machine."""
         m = Module()
         engine, timing = self._engine, Timing.of(self._engine)
-        timer = Signal(range(max(timing.load, timing.prepare, timing.drain) + 1))
+        settled = timing.load + PositionWalker.SETTLE_CYCLES
+        timer = Signal(range(max(settled, timing.prepare, timing.drain) + 1))
         wait = Signal(range(timing.min_slot_serial + 1))
         left = Signal(COUNT_BITS)
         tile = Signal(engine.row_bits)
@@ -170,7 +172,7 @@ class Sequencer(wiring.Component):
                 go("LOAD-FIRST")
             with m.State("LOAD-FIRST"):
                 m.d.comb += [self.load.eq(timer == 0), self.restart.eq(1)]
-                with m.If(timer == timing.load - 1):
+                with m.If(timer == settled - 1):
                     m.d.comb += self.frame.eq(1)
                     m.next = "IDLE"
             with m.State("IDLE"):

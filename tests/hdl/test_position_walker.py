@@ -71,6 +71,9 @@ class Route:
     def rectangle(self, plane, inputs, xs, ys):
         """Add a walk that begins at the first of `xs` and `ys` and covers them all."""
         start = inputs.pop("start")
+        for _ in range(PositionWalker.SETTLE_CYCLES):
+            self.stimulus.append({**inputs, "start": start, "load": 0, "step": 0})
+            self.expected.append(None)
         loading = {**inputs, "start": start, "load": 1, "step": self.rng.randint(0, 1)}
         self.stimulus.append(loading)
         self.expected.append(None)
@@ -223,6 +226,7 @@ def test_tiles_walked_once_a_channel_as_they_are_written_back(lanes, split):
 
     async def bench(ctx):
         drive(ctx, walker, {"map": map_inputs(plane), "first_x": 0, "last_x": pitch - 1})
+        await ctx.tick().repeat(PositionWalker.SETTLE_CYCLES)
         start = {"row": plane.base, "line_row": plane.base}
         for tile, channel in product(range(tiles), range(2)):
             drive(ctx, walker, {"start": start, "load": 1, "step": 1})

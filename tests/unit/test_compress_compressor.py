@@ -128,7 +128,7 @@ def test_too_small_a_budget_names_the_smallest_and_that_one_does(network, data, 
     with pytest.raises(
         SqhwError,
         match=rf"^budget {basis}=3 is too small for network 'stripes'; "
-        rf"the smallest that would do is {basis}=\d+$",
+        rf"the smallest that is sure to do is {basis}=\d+$",
     ) as caught:
         run(network, data, f"{basis}=3")
     least = int(str(caught.value).rpartition("=")[2])
