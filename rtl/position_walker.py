@@ -74,7 +74,7 @@ class PositionWalker(wiring.Component):
         Where a step would lead.
     """
 
-    SETTLE_CYCLES = 2
+    SETTLE_CYCLES = 1
 
     def __init__(self, engine: EngineConfig) -> None:
         point = point_layout(engine)
@@ -95,35 +95,23 @@ class PositionWalker(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the walker."""
         m = Module()
-        here, there = self.point, self.next
-        plane = Signal(self.map.shape())
-        first_x, last_x = Signal.like(self.first_x), Signal.like(self.last_x)
-        first_phase_x = Signal()
-        m.d.sync += [
-            plane.eq(self.map),
-            first_x.eq(self.first_x),
-            last_x.eq(self.last_x),
-            first_phase_x.eq(self.first_phase_x),
-        ]
+        here, there, plane = self.point, self.next, self.map
+        last_x = Signal.like(self.last_x)
+        m.d.sync += last_x.eq(self.last_x)
 
         # In a split map a step along the line goes to the odd phase and back to the next position
         # of the even one; a step to the next line does the same two phases apart. What a step
         # adds to the row is one of three constants of the map: to the odd phase, on, and on with
         # a carry out of the lanes.
         rows = len(here.row)
-        apart_x, on_x, carry_x = (
-            Signal(rows, name=f"{name}_x") for name in ("apart", "on", "carry")
-        )
-        apart_y, on_y, carry_y = (
-            Signal(rows, name=f"{name}_y") for name in ("apart", "on", "carry")
-        )
-        back_x = Mux(plane.split, -plane.phase_rows, 0)
-        back_y = plane.pitch_rows + (back_x << 1)
+        apart, on_x, carry_x = (Signal(rows, name=name) for name in ("apart", "on_x", "carry_x"))
+        on_y, carry_y = (Signal(rows, name=name) for name in ("on_y", "carry_y"))
+        back = Mux(plane.split, -plane.phase_rows, 0)
+        back_y = plane.pitch_rows + (back << 1)
         m.d.sync += [
-            apart_x.eq(plane.phase_rows),
-            on_x.eq(back_x),
-            carry_x.eq(back_x + plane.channels),
-            apart_y.eq(plane.phase_rows << 1),
+            apart.eq(plane.phase_rows),
+            on_x.eq(back),
+            carry_x.eq(back + plane.channels),
             on_y.eq(back_y),
             carry_y.eq(back_y + plane.channels),
         ]
@@ -137,21 +125,21 @@ class PositionWalker(wiring.Component):
             return (row + add)[:rows], Mux(apart, lane, wide[:-1])
 
         along_row, along_lane = advance(
-            here.row, here.lane, plane.split & ~here.phase_x, 1, (apart_x, on_x, carry_x)
+            here.row, here.lane, plane.split & ~here.phase_x, 1, (apart, on_x, carry_x)
         )
         line_row, line_lane = advance(
             here.line_row,
             here.line_lane,
             plane.split & ~here.phase_y,
             plane.pitch_lane,
-            (apart_y, on_y, carry_y),
+            (apart << 1, on_y, carry_y),
         )
         m.d.comb += there.eq(here)
         with m.If(here.x == last_x):
             m.d.comb += [
-                there.x.eq(first_x),
+                there.x.eq(self.first_x),
                 there.y.eq(here.y + 1),
-                there.phase_x.eq(first_phase_x),
+                there.phase_x.eq(self.first_phase_x),
                 there.phase_y.eq(here.phase_y ^ plane.split),
                 there.row.eq(line_row),
                 there.lane.eq(line_lane),
