@@ -62,7 +62,13 @@ def import_module(
             f"network {name!r}: torch.fx cannot trace it ({error}); "
             f"supported is a plain chain of {SUPPORTED}"
         ) from None
-    chain = _Chain(tuple(input_shape))  # type: ignore[arg-type]
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        raise SqhwError(
+            f"network {name!r}: input shape must be (channels, height, width), "
+            f"not {tuple(input_shape)}"
+        )
+    channels, height, width = input_shape
+    chain = _Chain((channels, height, width))
     modules = dict(module.named_modules())
     previous: fx.Node | None = None
     for node in graph.nodes:
@@ -182,6 +188,13 @@ def _conv(layer: nn.Conv2d, title: str, chain: _Chain) -> FloatConv:
         raise _unsupported(title, f"Conv2d with dilation {tuple(layer.dilation)}")
     if layer.padding_mode != "zeros":
         raise _unsupported(title, f"Conv2d with padding mode {layer.padding_mode!r}")
+    if isinstance(layer, nn.LazyConv2d):
+        raise _unsupported(title, "LazyConv2d that has seen no input")
+    if layer.in_channels != chain.shape[0]:
+        raise SqhwError(
+            f"layer {title!r}: Conv2d takes {layer.in_channels} channels, "
+            f"its input {chain.shape} has {chain.shape[0]}"
+        )
     return FloatConv(
         name=_name(title),
         weight=_array(layer.weight),

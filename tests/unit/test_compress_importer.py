@@ -89,7 +89,7 @@ def test_functional_relu_and_flatten():
 class Residual(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+        self.conv = nn.Conv2d(2, 2, 3, padding=1)
 
     def forward(self, x):
         return x + self.conv(x)
@@ -122,3 +122,15 @@ def test_a_module_that_does_not_trace_is_refused():
 
     with pytest.raises(SqhwError, match=r"^network 'network': torch.fx cannot trace it"):
         import_module(Branch(), (1, 4, 4))
+
+
+def test_channels_that_do_not_match_are_named():
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+    with pytest.raises(SqhwError) as error:
+        import_module(module, (1, 8, 8))
+    assert str(error.value) == "layer '0': Conv2d takes 3 channels, its input (1, 8, 8) has 1"
+
+
+def test_an_input_that_is_no_image_is_refused():
+    with pytest.raises(SqhwError, match=r"input shape must be \(channels, height, width\), not "):
+        import_module(nn.Sequential(nn.Linear(64, 10)), (64,))
