@@ -24,7 +24,7 @@ CONFIGS = {
             lanes=16, word_bits=18, mult_bits=12, acc_bits=22, param_addr_bits=10,
             requantizers=4, groups=True, residuals=True,
         ),
-        {"mult_bits": 12, "acc_bits": 22, "max_channels": 9, "branches": True},
+        {"mult_bits": 12, "acc_bits": 22, "max_channels": 9, "branches": True, "min_code_bits": 0},
     ),
     "2 lanes, narrow": (
         EngineConfig(
