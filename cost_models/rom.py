@@ -8,11 +8,9 @@ import numpy.typing as npt
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.memory import map_rom
 from sqhw.engine import EngineConfig
-from sqhw.layout import descriptor_words, record_format
+from sqhw.layout import CODEBOOK_WIDTH, descriptor_words, record_format
 from sqhw.network import Conv, QuantizedNetwork
 from sqhw.stream import channel_order, count_entries
-
-CODEBOOK_WIDTH = 8
 
 
 @dataclass(frozen=True)

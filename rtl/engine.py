@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
+from sqhw.layout import CODEBOOK_WIDTH
 from sqhw.rtl.activation_memory import ActivationMemory
 from sqhw.rtl.field_reader import FieldReader
 from sqhw.rtl.lane_masks import LaneMasks
@@ -81,7 +82,7 @@ class Engine(wiring.Component):
             for name, width, bits in (
                 ("weights", engine.word_bits, engine.weight_addr_bits),
                 ("params", engine.word_bits, engine.param_addr_bits),
-                ("codebook", 8, engine.codebook_addr_bits),
+                ("codebook", CODEBOOK_WIDTH, engine.codebook_addr_bits),
             )
         }
         m.submodules.weights = weight_rom = roms["weights"]
@@ -266,12 +267,9 @@ class Engine(wiring.Component):
 
         # Cycle 8: the accumulators go to the requantizer, with the constants of their channel.
         # They were set aside when the next channel took the record.
-        constants = Signal.like(record)
+        constants, held = Signal.like(record), Signal.like(record)
         with m.If(seq.take):
-            m.d.sync += constants.eq(record)
-        held = Signal.like(record)
-        with m.If(seq.take):
-            m.d.sync += held.eq(constants)
+            m.d.sync += [constants.eq(record), held.eq(constants)]
         finished = after(last, ACCUMULATE_CYCLES - StreamDecoder.LATENCY, "finished")
         m.d.comb += [
             requantizer.load.eq(finished),

@@ -18,6 +18,7 @@ from sqhw.number import signed_width, unsigned_width
 
 RECORD_FIELDS = ("count", "bias_lo", "bias_hi", "multiplier", "shift")
 COUNT_BITS = 16
+CODEBOOK_WIDTH = 8  # bits of a codebook entry: a signed weight
 SHIFT_BITS = 5
 
 

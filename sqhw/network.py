@@ -152,10 +152,17 @@ class Conv:
         ----------
         source, skip : ActivationFormat
             Format of the input and of the tensor that the residual adds.
+
+        Raises
+        ------
+        ValueError
+            If the layer has a residual and `skip` is missing.
         """
         total: npt.NDArray[np.int64] = np.abs(self.weight.astype(np.int64)).sum(axis=(1, 2, 3))
         bound = total * source.max_abs + np.abs(self.bias.astype(np.int64))
-        if self.residual and skip:
+        if self.residual:
+            if skip is None:
+                raise ValueError(f"layer {self.name!r} adds a residual: its format is needed")
             bound += self.residual.weight * skip.max_abs
         return bound
 

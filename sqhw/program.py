@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.layout import (
+    CODEBOOK_WIDTH,
     COUNT_BITS,
     descriptor_words,
     pack,
@@ -19,8 +20,6 @@ from sqhw.layout import (
 from sqhw.network import Conv, QuantizedNetwork
 from sqhw.placement import Tiling, place
 from sqhw.stream import encode
-
-CODEBOOK_WIDTH = 8
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ Mask = npt.NDArray[np.bool_]
 def simplify(network: QuantizedNetwork) -> QuantizedNetwork:
     """Remove channels that are zero for every input or that no layer reads.
 
-    The network's input and output keep all their channels, every layer at least one. Where a
+    The network's input and output keep all their channels, and so do the maps of grouped layers and
+    of skip connections, whose channels belong together; every layer keeps at least one. Where a
     layer loses so many input channels that its gap field no longer suits them, the gap field
     shrinks.
 
@@ -43,10 +44,12 @@ def _live_channels(network: QuantizedNetwork) -> dict[str, Mask]:
     used = {name: np.zeros(shape[0], dtype=bool) for name, shape in shapes.items()}
     used[network.layers[-1].name][:] = True
     for layer in reversed(network.layers):
-        if isinstance(layer, Conv):
+        if not isinstance(layer, Conv):
+            read = used[layer.name]
+        elif layer.groups == 1:
             read = (layer.weight != 0).any(axis=(0, 2, 3))
         else:
-            read = used[layer.name]
+            continue  # pinned
         used[layer.source] = used[layer.source] | read
     keep = {}
     pinned = _pinned(network)
@@ -68,8 +71,11 @@ def _live_channels(network: QuantizedNetwork) -> dict[str, Mask]:
 
 
 def _pinned(network: QuantizedNetwork) -> set[str]:
-    """Return the tensors that keep all channels: input, output, and what they are pooled from."""
+    """Return the tensors that keep all channels, and what they are pooled from or to."""
     pinned = {INPUT, network.layers[-1].name}
+    for conv in network.convs:
+        if conv.groups > 1 or conv.residual:
+            pinned |= {conv.name, *conv.sources[1 if conv.groups == 1 else 0 :]}
     for layer in reversed(network.layers):
         if isinstance(layer, MaxPool) and layer.name in pinned:
             pinned.add(layer.source)
@@ -92,7 +98,7 @@ def _always_zero(layer: Conv) -> Mask:
 def _without(network: QuantizedNetwork, keep: dict[str, Mask]) -> QuantizedNetwork:
     layers = []
     for layer in network.layers:
-        if isinstance(layer, Conv):
+        if isinstance(layer, Conv) and layer.groups == 1:
             rows, columns = keep[layer.name], keep[layer.source]
             layer = replace(
                 layer,

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from sqhw.compress.codebook import SortedWeights, kmeans
 from sqhw.compress.knapsack import Option, hull
-from sqhw.compress.streams import CODEBOOK_WIDTH, code_bits
+from sqhw.compress.streams import code_bits
 from sqhw.engine import EngineConfig
+from sqhw.layout import CODEBOOK_WIDTH
 from sqhw.stream import channel_order, count_entries, max_gap_bits
 
 LLOYD_STEPS = 6  # enough to compare options; the codebooks themselves take more

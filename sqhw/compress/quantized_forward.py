@@ -11,7 +11,6 @@ from torch.nn import functional
 from sqhw.compress.requantize import scaled
 from sqhw.compress.threads import torch_threads
 from sqhw.network import INPUT, Conv, QuantizedNetwork
-from sqhw.number import ActivationFormat
 
 FLOAT32_EXACT = 1 << 24  # integers below it are exact in float32
 
@@ -31,7 +30,7 @@ def torch_logits(
     threads : int
         Cores to use; small networks wait for each other on more than one.
     """
-    formats = network.formats()
+    bounds = network.acc_bounds()
     parts = []
     with torch_threads(threads), torch.no_grad():
         for start in range(0, len(images), batch):
@@ -40,7 +39,8 @@ def torch_logits(
             for layer in network.layers:
                 x = tensors[layer.source]
                 if isinstance(layer, Conv):
-                    y = _conv(x, layer, formats[layer.source])
+                    skip = tensors[layer.residual.source] if layer.residual else None
+                    y = _conv(x, layer, bounds[layer.name] < FLOAT32_EXACT, skip)
                 else:
                     y = functional.max_pool2d(x, layer.kernel, layer.stride)
                 tensors[layer.name] = y
@@ -49,14 +49,19 @@ def torch_logits(
     return np.concatenate(parts) if parts else np.empty((0, width), dtype=np.int64)
 
 
-def _conv(x: Tensor, layer: Conv, source: ActivationFormat) -> Tensor:
-    exact = int(layer.acc_bound(source).max()) < FLOAT32_EXACT
-    kind = torch.float32 if exact else torch.float64
+def _conv(x: Tensor, layer: Conv, small: bool, skip: Tensor | None) -> Tensor:
+    """Return a layer's output; `small` says that float32 holds its sums exactly."""
+    kind = torch.float32 if small else torch.float64
     weight = torch.from_numpy(layer.weight.astype(np.float32)).to(kind)
     bias = torch.from_numpy(layer.bias.astype(np.float64)).to(kind)
     top, bottom, left, right = layer.padding
     x = functional.pad(x.to(kind), (left, right, top, bottom))
-    acc = functional.conv2d(x, weight, None, layer.stride) + bias.view(1, -1, 1, 1)
+    acc = functional.conv2d(x, weight, None, layer.stride, groups=layer.groups)
+    acc += bias.view(1, -1, 1, 1)
+    if layer.residual is not None and skip is not None:
+        first, step = layer.residual.first, layer.residual.stride
+        part = acc[:, first : first + skip.shape[1]]
+        part += layer.residual.weight * skip[:, :, ::step, ::step].to(kind)
     multiplier = torch.from_numpy(layer.multiplier.astype(np.int64)).view(1, -1, 1, 1)
     shift = torch.from_numpy(layer.shift.astype(np.int64)).view(1, -1, 1, 1)
     value = scaled(acc, multiplier, shift)

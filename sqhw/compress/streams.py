@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from sqhw.engine import EngineConfig
+from sqhw.layout import CODEBOOK_WIDTH
 from sqhw.network import Conv, QuantizedNetwork
 from sqhw.stream import StreamFormat, channel_order, count_entries, max_gap_bits
-
-CODEBOOK_WIDTH = 8  # bits of ROM an entry
 
 
 def code_bits(levels: int) -> int:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import networks_with_images
 
 from sqhw.compress import torch_logits
 from sqhw.network import Conv, MaxPool, QuantizedNetwork
@@ -79,3 +80,12 @@ def test_the_batch_size_does_not_matter(batch):
     network = QuantizedNetwork("batch", (2, 6, 6), ActivationFormat(8, False), (layer,))
     images = rng.integers(0, 256, (20, 2, 6, 6))
     assert np.array_equal(torch_logits(network, images, batch), torch_logits(network, images))
+
+
+@settings(deadline=None, max_examples=60)
+@given(networks_with_images(branches=True, min_code_bits=0))
+def test_groups_and_residuals_equal_the_reference(case):
+    network, images = case
+    last = network.layers[-1].name
+    expected = [reference.run(network, image)[last].reshape(-1) for image in images]
+    assert np.array_equal(torch_logits(network, images), expected)

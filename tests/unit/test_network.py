@@ -267,8 +267,8 @@ def test_residual_counts_in_the_format_of_its_tensor():
     )
     assert net.acc_bounds() == {"c1": 4 * 255 + 10, "c2": 4 * 255 + 10 + 7 * 8}
     assert net.layers[1].sources == ("input", "c1")
-    # Without the format of that tensor the bound is that of the rest.
-    assert net.layers[1].acc_bound(PIXELS).tolist() == conv().acc_bound(PIXELS).tolist()
+    with pytest.raises(ValueError, match=r"^layer 'c2' adds a residual: its format is needed$"):
+        net.layers[1].acc_bound(PIXELS)
 
 
 def test_a_gap_skips_no_more_than_the_channels_of_a_group():

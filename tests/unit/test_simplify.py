@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import networks_with_images
 
 from sqhw.network import Conv, MaxPool, QuantizedNetwork
 from sqhw.number import ActivationFormat
@@ -116,3 +117,14 @@ def test_outputs_of_the_network_stay_even_if_dead():
     first = (np.ones((1, 1, 1, 1)), [0])
     second = (np.array([1, 0]).reshape(2, 1, 1, 1), [0, 0])
     assert simplify(chain(first, second)).convs[1].weight.shape[0] == 2
+
+
+@settings(deadline=None, max_examples=100)
+@given(networks_with_images(branches=True, min_code_bits=0))
+def test_groups_residuals_and_branches_stay_exact(case):
+    network, images = case
+    smaller = simplify(network)
+    last = network.layers[-1].name
+    for image in images:
+        expected = reference.run(network, image)[last]
+        np.testing.assert_array_equal(reference.run(smaller, image)[last], expected)
