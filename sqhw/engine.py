@@ -26,13 +26,20 @@ class EngineConfig:
     word_bits : int, 8 to 64
         Word width of the weight and parameter ROMs (unit: bit). A stream entry (gap and code)
         and every parameter field fit one word.
-    weight_addr_bits, param_addr_bits, codebook_addr_bits : int, 4 to 20
+    weight_addr_bits : int, 4 to 24
+    param_addr_bits, codebook_addr_bits : int, 4 to 20
         Address widths of the three ROMs; the ROMs themselves are as deep as the images.
     max_gap_bits : int, 1 to 12
         Largest gap field of the weight stream.
     requantizers : int, power of two, 1 to lanes
         Accumulators requantized a cycle, in layers whose output lies in memory as it is computed;
         the others write one byte a cycle.
+    images : int, 1 to 32
+        Images that one run computes at most; they share tiles, so that small maps fill the lanes.
+    lut_lanes : int, 0 to lanes
+        Lanes whose multiplier is made of LUTs; the others leave it to the DSP blocks.
+    writable : bool
+        Whether the three ROMs are RAM that can be written at run time.
     groups, residuals : bool
         Whether the engine runs grouped convolutions (depthwise and average pooling are such) and
         adds skip connections. What an engine does not have takes no logic and no descriptor bits.
@@ -54,6 +61,9 @@ class EngineConfig:
     codebook_addr_bits: int = 9
     max_gap_bits: int = 8
     requantizers: int = 1
+    images: int = 1
+    lut_lanes: int = 0
+    writable: bool = False
     groups: bool = False
     residuals: bool = False
 
@@ -65,11 +75,13 @@ class EngineConfig:
             "mult_bits": (1, 16),
             "dim_bits": (4, 10),
             "word_bits": (8, 64),
-            "weight_addr_bits": (4, 20),
+            "weight_addr_bits": (4, 24),
             "param_addr_bits": (4, 20),
             "codebook_addr_bits": (4, 20),
             "max_gap_bits": (1, 12),
             "requantizers": (1, self.lanes),
+            "images": (1, 32),
+            "lut_lanes": (0, self.lanes),
         }
         for name, (lo, hi) in ranges.items():
             value = getattr(self, name)
@@ -79,7 +91,7 @@ class EngineConfig:
             value = getattr(self, name)
             if value & (value - 1):
                 raise ValueError(f"engine {name} must be a power of two, not {value!r}")
-        for name in ("groups", "residuals"):
+        for name in ("writable", "groups", "residuals"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"engine {name} must be true or false")
         if self.max_gap_bits + 1 > self.word_bits:

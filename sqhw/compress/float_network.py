@@ -12,20 +12,47 @@ from torch.nn import functional
 
 from sqhw.compress.threads import torch_threads
 from sqhw.errors import SqhwError
-from sqhw.network import Padding, Shape
+from sqhw.network import INPUT, Padding, Shape
 
 FloatArray = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class FloatResidual:
+    """A skip connection: another tensor, added to a convolution before its ReLU.
+
+    Output channel ``c`` at (y, x) gets ``skip[c - first, stride * y, stride * x]``; channels that
+    the tensor does not have get nothing.
+
+    Parameters
+    ----------
+    source : str
+        Name of the tensor.
+    stride : int, 1 or 2
+        In both directions.
+    first : int
+        Output channel that gets the tensor's channel 0.
+    """
+
+    source: str
+    stride: int = 1
+    first: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class FloatConv:
-    """A convolution, or a fully connected layer as a convolution over its whole input map.
+    """A convolution, or a layer that is one: fully connected, average pooling, residual block end.
+
+    A fully connected layer is a convolution over its whole input map, an average pooling a
+    depthwise one whose weights are all ``1 / (kernel_h * kernel_w)`` and are not trained.
 
     Parameters
     ----------
     name : str
-        Unique.
-    weight : ndarray of float32, shape (out_channels, in_channels, kernel_h, kernel_w)
+        Unique; also the name of the output tensor.
+    source : str
+        Name of the input tensor; the network's input is called ``input``.
+    weight : ndarray of float32, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
     bias : ndarray of float32, shape (out_channels,)
     stride : int, 1 or 2
         In both directions.
@@ -33,17 +60,37 @@ class FloatConv:
         Zeros added around the input.
     relu : bool
         Whether a ReLU follows.
+    ceiling : float, optional
+        Upper limit of the ReLU: 6 for ReLU6.
     kind : str
-        ``"conv"`` or ``"linear"``, what the layer was before.
+        ``"conv"``, ``"linear"`` or ``"avgpool"``, what the layer was before.
+    groups : int
+        As in `torch.nn.Conv2d`.
+    residual : FloatResidual, optional
+        Skip connection, added before the ReLU.
     """
 
     name: str
+    source: str
     weight: FloatArray
     bias: FloatArray
     stride: int = 1
     padding: Padding = (0, 0, 0, 0)
     relu: bool = False
+    ceiling: float | None = None
     kind: str = "conv"
+    groups: int = 1
+    residual: FloatResidual | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors that the layer reads."""
+        return (self.source, self.residual.source) if self.residual else (self.source,)
+
+    @property
+    def trained(self) -> bool:
+        """Whether the weights are parameters; those of an average pooling are not."""
+        return self.kind != "avgpool"
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (channels, height, width) of the output for an input of that shape."""
@@ -63,16 +110,24 @@ class FloatMaxPool:
     Parameters
     ----------
     name : str
-        Unique.
+        Unique; also the name of the output tensor.
+    source : str
+        Name of the input tensor.
     kernel : int
         Height and width of the window.
     stride : int, 1 or 2
     """
 
     name: str
+    source: str
     kernel: int
     stride: int
     kind: str = field(default="maxpool", init=False)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors that the layer reads."""
+        return (self.source,)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (channels, height, width) of the output for an input of that shape."""
@@ -88,7 +143,7 @@ FloatLayer = FloatConv | FloatMaxPool
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
-    """A trained chain of layers on raw pixels, checked when it is made.
+    """A trained graph of layers on raw pixels, checked when it is made.
 
     Parameters
     ----------
@@ -99,7 +154,7 @@ class FloatNetwork:
     mean, std : tuple of float
         Normalisation ``(pixel / input_max - mean) / std``: one value, or one a channel.
     layers : tuple of FloatConv or FloatMaxPool
-        In execution order, each reading the one before.
+        In execution order; each reads tensors made before it. The last one makes the output.
     metadata : dict of str to str
         Free text that travels with the file.
 
@@ -120,11 +175,11 @@ class FloatNetwork:
     def __post_init__(self) -> None:
         _check(self)
 
-    def shapes(self) -> list[Shape]:
-        """Return (channels, height, width) of the input and of every layer's output."""
-        shapes = [self.input_shape]
+    def shapes(self) -> dict[str, Shape]:
+        """Return (channels, height, width) of every tensor by name, the input included."""
+        shapes = {INPUT: self.input_shape}
         for layer in self.layers:
-            shapes.append(layer.output_shape(shapes[-1]))
+            shapes[layer.name] = layer.output_shape(shapes[layer.source])
         return shapes
 
     @property
@@ -134,13 +189,15 @@ class FloatNetwork:
 
     @property
     def weights(self) -> int:
-        """Number of weights, without biases."""
-        return sum(layer.weight.size for layer in self.convs)
+        """Number of trained weights, without biases."""
+        return sum(layer.weight.size for layer in self.convs if layer.trained)
 
     @property
     def float_bits(self) -> int:
         """Size of all weights and biases as 32-bit floats (unit: bit)."""
-        return 32 * sum(layer.weight.size + layer.bias.size for layer in self.convs)
+        return 32 * sum(
+            layer.weight.size + layer.bias.size for layer in self.convs if layer.trained
+        )
 
     def to_module(self) -> nn.Module:
         """Return a module that maps raw pixels (n, c, h, w) to logits (n, outputs)."""
@@ -157,10 +214,28 @@ def normalise(images: Tensor, network: FloatNetwork) -> Tensor:
 def padded_conv(x: Tensor, weight: Tensor, bias: Tensor | None, layer: FloatConv) -> Tensor:
     """Return the convolution of `x` with the layer's stride and padding."""
     top, bottom, left, right = layer.padding
-    if top == bottom and left == right:
-        return functional.conv2d(x, weight, bias, layer.stride, (top, left))
-    x = functional.pad(x, (left, right, top, bottom))
-    return functional.conv2d(x, weight, bias, layer.stride)
+    pads = (top, left)
+    if top != bottom or left != right:
+        x, pads = functional.pad(x, (left, right, top, bottom)), (0, 0)
+    return functional.conv2d(x, weight, bias, layer.stride, pads, groups=layer.groups)
+
+
+def with_residual(
+    acc: Tensor, residual: FloatResidual | None, tensors: dict[str, Tensor]
+) -> Tensor:
+    """Return `acc` with the tensor of a skip connection added."""
+    if residual is None:
+        return acc
+    skip = tensors[residual.source][:, :, :: residual.stride, :: residual.stride]
+    behind = acc.shape[1] - residual.first - skip.shape[1]
+    return acc + functional.pad(skip, (0, 0, 0, 0, residual.first, behind))
+
+
+def activated(x: Tensor, layer: FloatConv) -> Tensor:
+    """Return `x` behind the layer's activation function."""
+    if not layer.relu:
+        return x
+    return functional.relu(x) if layer.ceiling is None else x.clamp(0.0, layer.ceiling)
 
 
 class FloatModule(nn.Module):
@@ -178,16 +253,17 @@ class FloatModule(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, shape (images, outputs)."""
-        x = normalise(images, self.network)
-        at = 0
+        tensors = {INPUT: normalise(images, self.network)}
+        parameters = iter(zip(self.weights, self.biases, strict=True))
         for layer in self.network.layers:
+            x = tensors[layer.source]
             if isinstance(layer, FloatConv):
-                x = padded_conv(x, self.weights[at], self.biases[at], layer)
-                x = functional.relu(x) if layer.relu else x
-                at += 1
+                weight, bias = next(parameters)
+                x = with_residual(padded_conv(x, weight, bias, layer), layer.residual, tensors)
+                tensors[layer.name] = activated(x, layer)
             else:
-                x = functional.max_pool2d(x, layer.kernel, layer.stride)
-        return x.flatten(1)
+                tensors[layer.name] = functional.max_pool2d(x, layer.kernel, layer.stride)
+        return tensors[self.network.layers[-1].name].flatten(1)
 
 
 def predict(
@@ -221,28 +297,60 @@ def _check(network: FloatNetwork) -> None:
             )
     if min(network.std) <= 0:
         raise SqhwError(f"network {network.name!r}: std must be positive, not {network.std}")
-    shape = network.input_shape
-    names: set[str] = set()
+    shapes: dict[str, Shape] = {INPUT: network.input_shape}
     for layer in network.layers:
         where = f"layer {layer.name!r}"
-        if layer.name in names or layer.name == "input":
+        if layer.name in shapes:
             raise SqhwError(f"{where}: the name is used twice")
-        names.add(layer.name)
+        for tensor in layer.sources:
+            if tensor not in shapes:
+                raise SqhwError(f"{where}: reads tensor {tensor!r}, which no earlier layer makes")
         if layer.stride not in (1, 2):
             raise SqhwError(f"{where}: stride must be 1 or 2, not {layer.stride}")
+        shape = shapes[layer.source]
         if isinstance(layer, FloatConv):
-            if layer.weight.ndim != 4 or layer.weight.shape[1] != shape[0]:
-                raise SqhwError(
-                    f"{where}: weight has shape {layer.weight.shape}, "
-                    f"its input has {shape[0]} channels"
-                )
-            if layer.bias.shape != layer.weight.shape[:1]:
-                raise SqhwError(
-                    f"{where}: bias must have shape {layer.weight.shape[:1]}, "
-                    f"not {layer.bias.shape}"
-                )
-            if not (np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()):
-                raise SqhwError(f"{where}: a weight or bias is not finite")
-        shape = layer.output_shape(shape)
-        if min(shape) < 1:
-            raise SqhwError(f"{where}: its window is larger than its input map")
+            _check_conv(layer, shape, where)
+        out = layer.output_shape(shape)
+        if min(out) < 1:
+            raise SqhwError(f"{where}: its window is larger than its input map {shape[1:]}")
+        if isinstance(layer, FloatConv) and layer.residual:
+            _check_residual(layer.residual, shapes[layer.residual.source], out, where)
+        shapes[layer.name] = out
+
+
+def _check_conv(layer: FloatConv, shape: Shape, where: str) -> None:
+    channels = shape[0]
+    outputs = layer.weight.shape[0]
+    if layer.groups < 1 or channels % layer.groups or outputs % layer.groups:
+        raise SqhwError(
+            f"{where}: groups must divide its {channels} input and {outputs} output channels, "
+            f"not {layer.groups}"
+        )
+    if layer.weight.ndim != 4 or layer.weight.shape[1] * layer.groups != channels:
+        raise SqhwError(
+            f"{where}: weight has shape {layer.weight.shape} in {layer.groups} groups, "
+            f"its input has {channels} channels"
+        )
+    if layer.bias.shape != layer.weight.shape[:1]:
+        raise SqhwError(
+            f"{where}: bias must have shape {layer.weight.shape[:1]}, not {layer.bias.shape}"
+        )
+    if not (np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()):
+        raise SqhwError(f"{where}: a weight or bias is not finite")
+    if layer.ceiling is not None and not (layer.relu and layer.ceiling > 0):
+        raise SqhwError(f"{where}: a ceiling needs a ReLU and must be positive: {layer.ceiling}")
+
+
+def _check_residual(skip: FloatResidual, shape: Shape, out: Shape, where: str) -> None:
+    channels, height, width = shape
+    size = (-(-height // skip.stride), -(-width // skip.stride))
+    if skip.stride not in (1, 2) or size != out[1:]:
+        raise SqhwError(
+            f"{where}: adds tensor {skip.source!r} of size {size[0]}x{size[1]} (stride "
+            f"{skip.stride}) to its own of {out[1]}x{out[2]}"
+        )
+    if skip.first < 0 or skip.first + channels > out[0]:
+        raise SqhwError(
+            f"{where}: adds the {channels} channels of {skip.source!r} from channel {skip.first} "
+            f"on, it has {out[0]}"
+        )
