@@ -60,6 +60,12 @@ def shifted(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
     return windows[torch.arange(count), :, moves[0], moves[1]]
 
 
+def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the images, each mirrored left to right with probability one half."""
+    mirror = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(mirror.view(-1, 1, 1, 1), images.flip(3), images)
+
+
 def batches(count: int, size: int, generator: torch.Generator) -> list[Tensor]:
     """Return the indices of one epoch's batches in random order."""
     return list(torch.split(torch.randperm(count, generator=generator), size))
