@@ -22,6 +22,7 @@ from sqhw.compress.samples import (
     SMALL_SET,
     Progress,
     batches,
+    channels_last,
     check_shape,
     flipped,
     shifted,
@@ -238,7 +239,7 @@ class _Run:
                 pixels = shifted(self.images[chosen], self.settings.shift, self.generator)
                 if self.settings.flip:
                     pixels = flipped(pixels, self.generator)
-                loss = self._loss(pixels, self.labels[chosen])
+                loss = self._loss(channels_last(pixels), self.labels[chosen])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()

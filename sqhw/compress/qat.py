@@ -16,6 +16,7 @@ from sqhw.compress.input_stage import (
     with_input_stage,
 )
 from sqhw.compress.qat_layers import QatAverage, QatConv, QatLayer
+from sqhw.compress.samples import channels_last
 from sqhw.compress.topology import topology
 from sqhw.errors import SqhwError
 from sqhw.network import INPUT
@@ -89,6 +90,7 @@ class QatNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return real logits, shape (images, outputs)."""
+        pixels = channels_last(pixels)
         whole = self.layers()[0].plan is not None
         tensors = {INPUT: pixels if whole else pixels * self.in_scale}
         for layer in self.network.layers:

@@ -26,6 +26,16 @@ def tensors(split: Split) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(images), torch.from_numpy(labels)
 
 
+def channels_last(images: Tensor) -> Tensor:
+    """Return images of several channels with the channel innermost in memory.
+
+    Convolutions on CPUs take less than half the time so. The values are the same.
+    """
+    if images.shape[1] == 1:
+        return images
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 def check_shape(network: str, expected: Shape, classes: int, data: Dataset) -> None:
     """Check that a data set's images and classes suit a network.
 
