@@ -17,8 +17,8 @@ OBJECTIVES = ("rom", "cycles")
 
 
 def code_bits(levels: int) -> int:
-    """Return the bits of a code that names one of `levels` values; none for one value."""
-    return (levels - 1).bit_length()
+    """Return the bits of a code that names one of `levels` values, at least 1."""
+    return max(1, (levels - 1).bit_length())
 
 
 def cheapest_streams(
@@ -51,7 +51,9 @@ def cheapest_streams(
     if objective == "cycles":
         tilings = {tiling.layer.name: tiling for tiling in place(network, engine)}
     layers = tuple(
-        cheapest_stream(layer, engine, tilings.get(layer.name)) if isinstance(layer, Conv) else layer
+        cheapest_stream(layer, engine, tilings.get(layer.name))
+        if isinstance(layer, Conv)
+        else layer
         for layer in network.layers
     )
     return replace(network, layers=layers)
@@ -60,6 +62,8 @@ def cheapest_streams(
 def cheapest_stream(layer: Conv, engine: EngineConfig, tiling: Tiling | None = None) -> Conv:
     """Return the layer in the format of fewest stream and codebook bits.
 
+    A layer of constants (entries of no bits, as average pooling has) is returned as it is.
+
     Parameters
     ----------
     layer : Conv
@@ -67,6 +71,8 @@ def cheapest_stream(layer: Conv, engine: EngineConfig, tiling: Tiling | None = N
     tiling : Tiling, optional
         If given, cycles come first.
     """
+    if layer.stream.entry_bits == 0:
+        return layer
     values = tuple(int(value) for value in np.unique(layer.weight))
     nonzero = tuple(value for value in values if value != 0) or (1,)
     mask = channel_order(layer.weight) != 0

@@ -67,7 +67,7 @@ def _conv(layer: FloatConv, values: LayerIntegers) -> Conv:
         stride=layer.stride,
         padding=layer.padding,
         codebook=book,
-        stream=StreamFormat(0, code_bits(len(book))),
+        stream=StreamFormat(0, code_bits(len(book)) if layer.trained else 0),
         output=values.output,
         weight_scale=np.broadcast_to(values.weight_scale, outputs).astype(np.float64),
         output_scale=values.output_scale,

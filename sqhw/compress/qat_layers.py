@@ -257,10 +257,15 @@ class QatConv(QatLayer):
 
     def real_bias(self, weight: Tensor) -> Tensor:
         """Return the bias in real units, the mean of the input taken off; 0 for dead channels."""
+        bias = self.full_bias(weight)
+        return bias * self.alive() if self.quantized else bias
+
+    def full_bias(self, weight: Tensor) -> Tensor:
+        """Return the bias in real units, the mean of the input taken off."""
         bias: Tensor = self.bias
         if self.mean is not None:
             bias = bias - (weight.sum(dim=(2, 3)) * self.mean).sum(1)
-        return bias * self.alive() if self.quantized else bias
+        return bias
 
 
 def _whole(values: Tensor, top: int) -> Tensor:
