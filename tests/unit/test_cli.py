@@ -258,12 +258,12 @@ def test_devices(monkeypatch, capsys):
 
 def test_quantize_without_training(monkeypatch, capsys, trained, tmp_path):
     out = tmp_path / "network.safetensors"
-    command = ["quantize", trained, "--out", out, "--bits", 4, "--density", 0.12]
+    command = ["quantize", trained, "--out", out, "--bits", 4, "--density", 0.06]
     code, text, _ = run(monkeypatch, capsys, *command, "--objective", "cycles", "--json")
     result = json.loads(text)
     assert code == 0
     assert result["nonzeros"] == sum(layer["nonzeros"] for layer in result["layers"])
-    assert result["nonzeros"] < 0.13 * result["weights_before"]
+    assert result["nonzeros"] < 0.07 * result["weights_before"]
     assert result["after"]["blocks"] <= result["available_blocks"]
     assert run(monkeypatch, capsys, "simulate", out)[0] == 0
     message = refuse(monkeypatch, capsys, *command[:-1], 1.5)
