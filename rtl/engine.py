@@ -100,6 +100,16 @@ class Engine(wiring.Component):
         m.submodules.places = places = PositionWalker(engine)
         layer, record = parameters.descriptor, parameters.record
         serial = layer.out_serial if engine.requantizers > 1 else C(1)
+        out_image: Signal | int = 0
+        if engine.max_batch > 1:
+            out_image = seq.image
+            batch = Signal(engine.lane_bits + 1)
+            m.d.sync += batch.eq(1 << layer.batch_shift)
+            m.d.comb += [walker.batch.eq(batch) for walker in (taps, places)]
+            m.d.comb += [
+                seq.last_image.eq(batch - 1),
+                masks.batch_shift.eq(layer.batch_shift),
+            ]
         group_channels = (
             layer.group_channels if engine.groups else Mux(layer.pool, 1, layer.in_channels)
         )
@@ -168,7 +178,7 @@ class Engine(wiring.Component):
         m.d.comb += [
             this_tile.eq(tile_row + Mux(new_tile, layer.in_channels, 0)),
             codebook.addr.eq(layer.codebook_addr + decoder.code),
-            masks.advance.eq(new_tile),
+            masks.advance.eq(after(new_tile, 1, "new_tile_taps")),
             masks.clear.eq(seq.prepare),
             masks.fill.eq(seq.fill),
         ]
@@ -218,17 +228,18 @@ class Engine(wiring.Component):
             aside = after(residual, 1, "aside")
             m.d.sync += [
                 row.eq(Mux(aside, 0, taps.point.row) + offset),
-                lane.eq(Mux(aside, 0, taps.point.lane)),
+                lane.eq(Mux(aside, 0, taps.point.lane | out_image)),
             ]
         else:
-            m.d.sync += [row.eq(taps.point.row + offset), lane.eq(taps.point.lane)]
+            m.d.sync += [
+                row.eq(taps.point.row + offset),
+                lane.eq(taps.point.lane | out_image),
+            ]
         m.d.comb += [
             masks.last_x.eq(layer.in_last_x),
             masks.last_y.eq(layer.in_last_y),
             masks.split.eq(layer.in_split),
             masks.pitch_last_x.eq(layer.pitch_last_x),
-            masks.tile_dx.eq(layer.tile_dx),
-            masks.tile_dy.eq(layer.tile_dy),
             masks.dx.eq(taps.point.x),
             masks.dy.eq(taps.point.y),
             memory.row.eq(row),
@@ -298,6 +309,9 @@ class Engine(wiring.Component):
         engine = self._engine
         tile_start = Signal.like(places.point)
         channel = Signal(engine.row_bits)
+        # The images of a run lie side by side, so the number of an image is the low part of a lane.
+        image = Signal(max(1, engine.batch_bits))
+        last_image = image == seq.last_image if engine.max_batch > 1 else C(1)
         element = Signal(range(engine.lanes))
         active = Signal()
         first_element = Signal()
@@ -339,6 +353,7 @@ class Engine(wiring.Component):
                         (places.point.x == layer.in_last_x) & (places.point.y == layer.in_last_y)
                     ):
                         m.d.comb += places.load.eq(1)
+                        m.d.sync += image.eq(Mux(last_image, 0, image + 1))
         with m.Else():
             inside = Signal()
             m.d.comb += [
@@ -353,8 +368,10 @@ class Engine(wiring.Component):
                 memory.write_en.eq(active & inside),
                 self.wb_valid.eq(active & inside),
                 self.wb_data.eq(requantizer.y),
-                places.step.eq(active),
+                places.step.eq(active & last_image),
             ]
+            with m.If(active):
+                m.d.sync += image.eq(Mux(last_image, 0, image + 1))
             with m.If(first_element):
                 m.d.sync += [active.eq(1), element.eq(0)]
             with m.Elif(active):
@@ -372,7 +389,7 @@ class Engine(wiring.Component):
         # The walker and its first place begin anew for each frame and each layer.
         with m.If(seq.frame):
             m.d.comb += [places.start.eq(0), places.load.eq(1)]
-            m.d.sync += [tile_start.eq(0), channel.eq(0)]
+            m.d.sync += [tile_start.eq(0), channel.eq(0), image.eq(0)]
         with m.If(seq.prepare):
             m.d.comb += [
                 places.start.eq(0),
@@ -385,13 +402,14 @@ class Engine(wiring.Component):
                 tile_start.row.eq(layer.out_base),
                 tile_start.line_row.eq(layer.out_base),
                 channel.eq(0),
+                image.eq(0),
                 active.eq(0),
                 group_row.eq(layer.out_base),
             ]
         grouped = ~serial & ~seq.idle if engine.requantizers > 1 else 0
         m.d.comb += [
             memory.write_row.eq(Mux(grouped, group_row, places.point.row) + channel),
-            memory.write_lane.eq(Mux(grouped, element, places.point.lane)),
+            memory.write_lane.eq(Mux(grouped, element, places.point.lane | image)),
         ]
 
     def _output(self, m, seq, layer, memory, taps) -> None:

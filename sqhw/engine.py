@@ -34,7 +34,7 @@ class EngineConfig:
     requantizers : int, power of two, 1 to lanes
         Accumulators requantized a cycle, in layers whose output lies in memory as it is computed;
         the others write one byte a cycle.
-    images : int, 1 to 32
+    max_batch : int, power of two, 1 to the smaller of lanes and 32
         Images that one run computes at most; they share tiles, so that small maps fill the lanes.
     lut_lanes : int, 0 to lanes
         Lanes whose multiplier is made of LUTs; the others leave it to the DSP blocks.
@@ -61,7 +61,7 @@ class EngineConfig:
     codebook_addr_bits: int = 9
     max_gap_bits: int = 8
     requantizers: int = 1
-    images: int = 1
+    max_batch: int = 1
     lut_lanes: int = 0
     writable: bool = False
     groups: bool = False
@@ -80,14 +80,14 @@ class EngineConfig:
             "codebook_addr_bits": (4, 20),
             "max_gap_bits": (1, 12),
             "requantizers": (1, self.lanes),
-            "images": (1, 32),
+            "max_batch": (1, min(self.lanes, 32)),
             "lut_lanes": (0, self.lanes),
         }
         for name, (lo, hi) in ranges.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not lo <= value <= hi:
                 raise ValueError(f"engine {name} must be {lo} to {hi}, not {value!r}")
-        for name in ("lanes", "bank_depth", "requantizers"):
+        for name in ("lanes", "bank_depth", "requantizers", "max_batch"):
             value = getattr(self, name)
             if value & (value - 1):
                 raise ValueError(f"engine {name} must be a power of two, not {value!r}")
@@ -109,6 +109,11 @@ class EngineConfig:
     def lane_bits(self) -> int:
         """Width of a lane or bank number (unit: bit)."""
         return self.lanes.bit_length() - 1
+
+    @property
+    def batch_bits(self) -> int:
+        """Width of the number of an image in its batch (unit: bit)."""
+        return self.max_batch.bit_length() - 1
 
     @property
     def row_bits(self) -> int:

@@ -42,6 +42,7 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("skip_first", row),  # output channels that get something
         ("skip_last", row),
     )
+    batch = (("batch_shift", engine.batch_bits.bit_length()),)  # log2 of the images of a run
     return (
         ("last", 1),  # the network ends with this layer
         ("pool", 1),  # maximum instead of multiply-accumulate; one input channel a channel
@@ -64,12 +65,11 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("start_dx", dim + 1),  # -padding_left, two's complement
         ("start_dy", dim + 1),  # -padding_top
         ("last_dx", dim + 1),  # kernel width - 1 - padding_left
+        *(batch if engine.max_batch > 1 else ()),
         *(groups if engine.groups else ()),
         *(residuals if engine.residuals else ()),
-        # tiles: `lanes` consecutive positions of a map with the input's pitch
+        # tiles: `lanes` consecutive elements of a map with the input's pitch
         ("pitch_last_x", dim),  # pitch - 1
-        ("tile_dx", dim),  # lanes % pitch
-        ("tile_dy", lane + 1),  # lanes // pitch
         ("last_tile", row),  # tiles - 1
         ("last_channel", row),  # output channels - 1
         # output tensor
