@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
-from sqhw.layout import CODEBOOK_WIDTH
+from sqhw.layout import CODEBOOK_WIDTH, writes_batches
 from sqhw.rtl.activation_memory import ActivationMemory
 from sqhw.rtl.field_reader import FieldReader
 from sqhw.rtl.lane_masks import LaneMasks
@@ -99,7 +99,8 @@ class Engine(wiring.Component):
         m.submodules.requantizer = requantizer = Requantizer(engine)
         m.submodules.places = places = PositionWalker(engine)
         layer, record = parameters.descriptor, parameters.record
-        serial = layer.out_serial if engine.requantizers > 1 else C(1)
+        walks = layer.out_walk if engine.requantizers > 1 else C(1)
+        serial = layer.out_serial if writes_batches(engine) else walks
         out_image: Signal | int = 0
         if engine.max_batch > 1:
             out_image = seq.image
@@ -292,7 +293,7 @@ class Engine(wiring.Component):
             requantizer.clamp_lo.eq(layer.clamp_lo),
             requantizer.clamp_hi.eq(layer.clamp_hi),
         ]
-        self._write_back(m, seq, layer, memory, requantizer, places, finished, serial)
+        self._write_back(m, seq, layer, memory, requantizer, places, finished, walks, serial)
         self._output(m, seq, layer, memory, taps)
         return m
 
@@ -304,14 +305,21 @@ class Engine(wiring.Component):
             for field in ("channels", "split", "phase_rows", "pitch_rows", "pitch_lane")
         ]
 
-    def _write_back(self, m, seq, layer, memory, requantizer, places, finished, serial) -> None:
+    def _write_back(
+        self, m, seq, layer, memory, requantizer, places, finished, walks, serial
+    ) -> None:
         """Write results, and before a run the pixels, to their places."""
         engine = self._engine
         tile_start = Signal.like(places.point)
         channel = Signal(engine.row_bits)
         # The images of a run lie side by side, so the number of an image is the low part of a lane.
         image = Signal(max(1, engine.batch_bits))
-        last_image = image == seq.last_image if engine.max_batch > 1 else C(1)
+        last_image, next_image = C(1), C(0)
+        stride = Mux(serial, 1, engine.requantizers)
+        if engine.max_batch > 1:
+            step = Mux(seq.busy, stride, 1)
+            last_image = image + step > seq.last_image
+            next_image = Mux(last_image, 0, image + step)
         element = Signal(range(engine.lanes))
         active = Signal()
         first_element = Signal()
@@ -320,7 +328,6 @@ class Engine(wiring.Component):
         # `first_element` is high in the cycle before element 0 comes out of the requantizer.
         m.d.comb += [first_element.eq(pipe[-1]), places.start.eq(tile_start)]
         last_element = Signal()
-        stride = Mux(serial, 1, engine.requantizers)
         m.d.comb += last_element.eq(element >= engine.lanes - stride)
         group_row = Signal(engine.row_bits)
 
@@ -353,13 +360,13 @@ class Engine(wiring.Component):
                         (places.point.x == layer.in_last_x) & (places.point.y == layer.in_last_y)
                     ):
                         m.d.comb += places.load.eq(1)
-                        m.d.sync += image.eq(Mux(last_image, 0, image + 1))
+                        m.d.sync += image.eq(next_image)
         with m.Else():
             inside = Signal()
             m.d.comb += [
                 # Beyond the map a group may be written: its rows hold nothing else.
                 inside.eq(
-                    ~serial
+                    ~walks
                     | (places.point.x <= layer.out_last_x) & (places.point.y <= layer.out_last_y)
                 ),
                 memory.write_data.eq(requantizer.y),
@@ -371,7 +378,7 @@ class Engine(wiring.Component):
                 places.step.eq(active & last_image),
             ]
             with m.If(active):
-                m.d.sync += image.eq(Mux(last_image, 0, image + 1))
+                m.d.sync += image.eq(next_image)
             with m.If(first_element):
                 m.d.sync += [active.eq(1), element.eq(0)]
             with m.Elif(active):
@@ -406,7 +413,7 @@ class Engine(wiring.Component):
                 active.eq(0),
                 group_row.eq(layer.out_base),
             ]
-        grouped = ~serial & ~seq.idle if engine.requantizers > 1 else 0
+        grouped = ~walks & ~seq.idle if engine.requantizers > 1 else 0
         m.d.comb += [
             memory.write_row.eq(Mux(grouped, group_row, places.point.row) + channel),
             memory.write_lane.eq(Mux(grouped, element, places.point.lane | image)),

@@ -42,6 +42,8 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("skip_first", row),  # output channels that get something
         ("skip_last", row),
     )
+    walk = (("out_walk", 1),)  # does not lie in memory as it is computed; one byte a cycle
+    serial = (("out_serial", 1),)  # one byte a cycle; the others write `requantizers`
     batch = (("batch_shift", engine.batch_bits.bit_length()),)  # log2 of the images of a run
     return (
         ("last", 1),  # the network ends with this layer
@@ -81,7 +83,8 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("out_pitch_lane", lane),
         ("out_last_x", dim),
         ("out_last_y", dim),
-        *((("out_serial", 1),) if engine.requantizers > 1 else ()),  # one byte a cycle
+        *(walk if engine.requantizers > 1 else ()),
+        *(serial if writes_batches(engine) else ()),
         # weight stream
         ("weight_addr", engine.weight_addr_bits),
         ("gap_bits", 4),
@@ -99,6 +102,11 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("shift_base", SHIFT_BITS),
         ("shift_width", 3),
     )
+
+
+def writes_batches(engine: EngineConfig) -> bool:
+    """Return whether the images of a run may fill all requantizers, wherever a position lies."""
+    return 1 < engine.requantizers <= engine.max_batch
 
 
 def descriptor_bits(engine: EngineConfig) -> int:

@@ -74,6 +74,8 @@ class Tiling:
         The map that the layer's residual adds.
     tiles : int
         Number of tiles.
+    requantizers : int
+        Bytes that the engine can write back a cycle.
     """
 
     layer: Layer
@@ -81,11 +83,21 @@ class Tiling:
     target: Placement
     skip: Placement | None
     tiles: int
+    requantizers: int
+
+    @property
+    def walks(self) -> bool:
+        """True if the output does not lie in memory as it is computed, lane by lane."""
+        return self.target.split != 1 or self.target.pitch != self.source.pitch
 
     @property
     def serial(self) -> bool:
-        """True if the output does not lie in memory as it is computed, lane by lane."""
-        return self.target.split != 1 or self.target.pitch != self.source.pitch
+        """True if the output is written one byte a cycle.
+
+        Where it does not lie in memory as it is computed, only the images of a position lie
+        together.
+        """
+        return self.walks and self.target.batch < self.requantizers
 
 
 def chain_maps(
@@ -204,7 +216,8 @@ def place(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> tu
             skip = placements[layer.residual.source]
         _, height, width = target.shape
         elements = ((height - 1) * source.pitch + width) * batch
-        tilings.append(Tiling(layer, source, target, skip, -(-elements // engine.lanes)))
+        tiles = -(-elements // engine.lanes)
+        tilings.append(Tiling(layer, source, target, skip, tiles, engine.requantizers))
     return tuple(tilings)
 
 

@@ -237,6 +237,7 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
         "last_channel": out_channels - 1,
         "group_channels": channels // groups,
         "group_last": out_channels // groups - 1,
+        "out_walk": int(tiling.walks),
         "out_serial": int(tiling.serial),
         "out_base": target.base,
         "out_channels": out_channels,

@@ -24,7 +24,8 @@ def writeback(
     tensors : mapping of str to ndarray of int, shape (batch, channels, height, width)
         Every tensor of the run's images by name.
     groups : bool
-        Whether layers that are not serial write whole tiles, with the positions beyond the map.
+        Whether layers whose output lies as it is computed write whole tiles, with what is beyond
+        the map.
 
     Returns
     -------
@@ -44,5 +45,5 @@ def writeback(
         inside = (y < height) & (x < width)
         values = np.full(element.shape, ANYTHING, dtype=np.int16)
         values[inside] = tensor[image[inside], channel[inside], y[inside], x[inside]] & 0xFF
-        parts.append(values[inside] if tiling.serial or not groups else values.reshape(-1))
+        parts.append(values[inside] if tiling.walks or not groups else values.reshape(-1))
     return np.concatenate(parts)

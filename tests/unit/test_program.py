@@ -114,7 +114,9 @@ def test_descriptor_fills_whole_words():
                 "skip_last",
             ],
         ),
-        ({"requantizers": 2}, ["out_serial"]),
+        ({"requantizers": 2}, ["out_walk"]),
+        ({"max_batch": 4}, ["batch_shift"]),
+        ({"requantizers": 2, "max_batch": 4}, ["batch_shift", "out_walk", "out_serial"]),
     ],
 )
 def test_descriptor_has_only_what_the_engine_has(changes, more):
