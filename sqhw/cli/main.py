@@ -29,7 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Data = Annotated[str, typer.Option(help="Data set: digits, or mnist:DIR with the four IDX files.")]
+Data = Annotated[
+    str, typer.Option(help="Data set: digits, mnist:DIR (IDX files) or cifar10:DIR (binary files).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)]
 PauseSeed = Annotated[int, typer.Option("--seed", help="Of pauses and noise.", min=0)]
