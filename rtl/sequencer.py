@@ -24,6 +24,8 @@ class Sequencer(wiring.Component):
     Members
     -------
     start : In(1)
+    reload : In(1)
+        Read the first descriptor anew, when idle. Only if the engine is writable.
     idle, busy, done : Out(1)
     cycles : Out(32)
         Cycles from `start` to `done`.
@@ -67,7 +69,8 @@ class Sequencer(wiring.Component):
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
         super().__init__(
-            {
+            ({"reload": In(1)} if engine.writable else {})
+            | {
                 "start": In(1),
                 "idle": Out(1),
                 "busy": Out(1),
@@ -180,6 +183,9 @@ class Sequencer(wiring.Component):
                 with m.If(self.start):
                     m.d.sync += [self.busy.eq(1), self.cycles.eq(1)]
                     go("PREPARE")
+                if self._engine.writable:
+                    with m.Elif(self.reload):
+                        m.next = "BOOT"
             with m.State("LOAD"):
                 m.d.comb += self.load.eq(timer == 0)
                 with m.If(timer == timing.load - 1):
