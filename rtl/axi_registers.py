@@ -1,6 +1,6 @@
 """The registers of the AXI engine, as `sqhw.registers` has them."""
 
-from amaranth.hdl import C, Cat, Module, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -106,16 +106,19 @@ class AxiRegisters(wiring.Component):
             ]
         with m.If(self.done):
             m.d.sync += frames.eq(frames + 1)
-        with m.If(written("IRQ_ENABLE")):
-            m.d.sync += [signal.eq(new("IRQ_ENABLE", name)) for name, signal in enable.items()]
         # What happens in the cycle in which it is cleared is not lost.
         for name, signal in errors.items():
             clear = written("ERROR") & new("ERROR", name)
             m.d.sync += signal.eq((signal & ~clear) | getattr(self, name))
+        # `irq` changes with the bits, so it is low when the write that clears it is answered.
+        interrupts = []
         for name, event in (("done", self.done), ("error", error_event)):
             clear = written("IRQ_STATUS") & new("IRQ_STATUS", name)
-            m.d.sync += pending[name].eq((pending[name] & ~clear) | event)
-        m.d.sync += self.irq.eq((Cat(enable.values()) & Cat(pending.values())).any())
+            wanted = Mux(written("IRQ_ENABLE"), new("IRQ_ENABLE", name), enable[name])
+            happened = (pending[name] & ~clear) | event
+            m.d.sync += [enable[name].eq(wanted), pending[name].eq(happened)]
+            interrupts.append(wanted & happened)
+        m.d.sync += self.irq.eq(Cat(interrupts).any())
 
         refused = {}
         if engine.writable:

@@ -176,7 +176,10 @@ def find_register(name: str) -> Register:
 
 def register_table() -> str:
     """Return the map as a Markdown table, one field a row."""
-    rows = ["| offset | register | access | bits | field | reset | |", "|---|---|---|---|---|---|---|"]
+    rows = [
+        "| offset | register | access | bits | field | reset | |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for register in REGISTERS:
         head = (f"`{register.offset:#04x}`", f"`{register.name}`", register.access)
         for field in register.fields:
