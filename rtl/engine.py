@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
-from sqhw.layout import CODEBOOK_WIDTH, writes_batches
+from sqhw.layout import CODEBOOK_WIDTH, ROMS, writes_batches
 from sqhw.rtl.activation_memory import ActivationMemory
 from sqhw.rtl.field_reader import FieldReader
 from sqhw.rtl.lane_masks import LaneMasks
@@ -42,19 +42,35 @@ class Engine(wiring.Component):
         Cycles from the one of `start` to the one of `done` of the last run.
     in_valid, in_data, in_ready
         Pixels.
+    in_last : Out(1)
+        The next pixel is the last one of a frame.
     out_valid, out_data, out_last, out_ready
         Results.
     wb_valid, wb_data, wb_group : Out
         Every activation as it is written back: layer by layer, tile by tile, channel by channel,
         lane by lane; one byte, or with `wb_group` as many as there are requantizers. For
         verification.
+    rom_write_en, rom_write_select, rom_write_addr, rom_write_data : In
+        Write a word of the ROM whose place in `sqhw.layout.ROMS` is `rom_write_select`; only if
+        the engine is writable, and only while `ready` is high.
+    reload : In(1)
+        Begin anew as after reset, with what is in the ROMs now; pixels that came are forgotten.
+        Wanted after a write. Only if the engine is writable, and ignored while `ready` is low.
     """
 
     def __init__(self, engine: EngineConfig, depths: dict[str, int]) -> None:
         self._engine = engine
         self._depths = depths
+        write_port = {
+            "rom_write_en": In(1),
+            "rom_write_select": In(2),
+            "rom_write_addr": In(engine.rom_addr_bits),
+            "rom_write_data": In(engine.word_bits),
+            "reload": In(1),
+        }
         super().__init__(
-            {
+            (write_port if engine.writable else {})
+            | {
                 "start": In(1),
                 "ready": Out(1),
                 "busy": Out(1),
@@ -63,6 +79,7 @@ class Engine(wiring.Component):
                 "in_valid": In(1),
                 "in_data": In(8),
                 "in_ready": Out(1),
+                "in_last": Out(1),
                 "out_valid": Out(1),
                 "out_data": Out(8),
                 "out_last": Out(1),
@@ -78,7 +95,7 @@ class Engine(wiring.Component):
         m = Module()
         engine = self._engine
         roms = {
-            name: Rom(width, self._depths[name], bits, f"{name}.hex")
+            name: Rom(width, self._depths[name], bits, f"{name}.hex", writable=engine.writable)
             for name, width, bits in (
                 ("weights", engine.word_bits, engine.weight_addr_bits),
                 ("params", engine.word_bits, engine.param_addr_bits),
@@ -139,6 +156,16 @@ class Engine(wiring.Component):
             seq.last_tile.eq(layer.last_tile),
             seq.last_channel.eq(layer.last_channel),
         ]
+        if engine.writable:
+            m.d.comb += seq.reload.eq(self.reload)
+            for name, rom in roms.items():
+                m.d.comb += [
+                    rom.write_en.eq(
+                        self.rom_write_en & (self.rom_write_select == ROMS.index(name))
+                    ),
+                    rom.write_addr.eq(self.rom_write_addr),
+                    rom.write_data.eq(self.rom_write_data),
+                ]
 
         # Without groups in the engine, pooling alone reads channel by channel.
         group_offset = seq.offset if engine.groups else Mux(layer.pool, seq.channel, 0)
@@ -331,10 +358,17 @@ class Engine(wiring.Component):
         m.d.comb += last_element.eq(element >= engine.lanes - stride)
         group_row = Signal(engine.row_bits)
 
-        load_pixel = Signal()
+        load_pixel, whole_pixel, whole_image = Signal(), Signal(), Signal()
         m.d.comb += [
             self.in_ready.eq(seq.idle & ~self.start),
             load_pixel.eq(self.in_valid & self.in_ready),
+            whole_pixel.eq(channel + 1 == layer.in_channels),
+            whole_image.eq(
+                whole_pixel
+                & (places.point.x == layer.in_last_x)
+                & (places.point.y == layer.in_last_y)
+            ),
+            self.in_last.eq(whole_image & last_image),
         ]
         with m.If(seq.busy):
             m.d.comb += [
@@ -353,14 +387,12 @@ class Engine(wiring.Component):
             ]
             with m.If(load_pixel):
                 m.d.sync += channel.eq(channel + 1)
-                with m.If(channel + 1 == layer.in_channels):
+                with m.If(whole_pixel):
                     m.d.comb += places.step.eq(1)
                     m.d.sync += channel.eq(0)
-                    with m.If(
-                        (places.point.x == layer.in_last_x) & (places.point.y == layer.in_last_y)
-                    ):
-                        m.d.comb += places.load.eq(1)
-                        m.d.sync += image.eq(next_image)
+                with m.If(whole_image):
+                    m.d.comb += places.load.eq(1)
+                    m.d.sync += image.eq(next_image)
         with m.Else():
             inside = Signal()
             m.d.comb += [

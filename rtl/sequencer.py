@@ -24,6 +24,8 @@ class Sequencer(wiring.Component):
     Members
     -------
     start : In(1)
+    reload : In(1)
+        Read the first descriptor anew, when idle. Only if the engine is writable.
     idle, busy, done : Out(1)
     cycles : Out(32)
         Cycles from `start` to `done`.
@@ -73,7 +75,8 @@ class Sequencer(wiring.Component):
         self._batched = engine.max_batch > 1
         batch = {"last_image": In(engine.batch_bits), "image": Out(engine.batch_bits)}
         super().__init__(
-            {
+            ({"reload": In(1)} if engine.writable else {})
+            | {
                 "start": In(1),
                 "idle": Out(1),
                 "busy": Out(1),
@@ -188,6 +191,9 @@ class Sequencer(wiring.Component):
                 with m.If(self.start):
                     m.d.sync += [self.busy.eq(1), self.cycles.eq(1)]
                     go("PREPARE")
+                if self._engine.writable:
+                    with m.Elif(self.reload):
+                        m.next = "BOOT"
             with m.State("LOAD"):
                 m.d.comb += self.load.eq(timer == 0)
                 with m.If(timer == timing.load - 1):

@@ -15,7 +15,9 @@ def write_rom(program: Program, folder: Path) -> list[Path]:
     return [write_readmemh(image, folder) for image in program.images]
 
 
-def write_rtl(engine: EngineConfig, depths: Mapping[str, int], folder: Path) -> list[Path]:
+def write_rtl(
+    engine: EngineConfig, depths: Mapping[str, int], folder: Path, interface: str = "plain"
+) -> list[Path]:
     """Write the Verilog of the engine and return the paths.
 
     Parameters
@@ -26,11 +28,19 @@ def write_rtl(engine: EngineConfig, depths: Mapping[str, int], folder: Path) -> 
         later network, whose images then need no new Verilog.
     folder : path
         Made if missing.
-    """
-    from sqhw.rtl.emit import LEAVES, TOP, engine_verilog, leaf_verilog
+    interface : str
+        ``plain`` (top module ``sqhw_engine``) or ``axi`` (``sqhw_axi``).
 
+    Raises
+    ------
+    SqhwError
+        If there is no such interface or the folder cannot be written.
+    """
+    from sqhw.rtl.emit import LEAVES, TOPS, engine_verilog, leaf_verilog
+
+    text = engine_verilog(engine, depths, interface)
     make_folder(folder)
-    texts = {f"{TOP}.v": engine_verilog(engine, depths)}
+    texts = {f"{TOPS[interface]}.v": text}
     texts |= {name: leaf_verilog(name) for name in LEAVES}
     for name, text in texts.items():
         atomic_write_text(folder / name, text)

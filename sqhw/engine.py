@@ -28,7 +28,8 @@ class EngineConfig:
         and every parameter field fit one word.
     weight_addr_bits : int, 4 to 24
     param_addr_bits, codebook_addr_bits : int, 4 to 20
-        Address widths of the three ROMs; the ROMs themselves are as deep as the images.
+        Address widths of the three ROMs; the ROMs themselves are as deep as the images, or as the
+        depths that the Verilog is written with.
     max_gap_bits : int, 1 to 12
         Largest gap field of the weight stream.
     requantizers : int, power of two, 1 to lanes
@@ -119,6 +120,11 @@ class EngineConfig:
     def row_bits(self) -> int:
         """Width of a bank's row address (unit: bit)."""
         return self.bank_depth.bit_length() - 1
+
+    @property
+    def rom_addr_bits(self) -> int:
+        """Width of an address of any of the three ROMs (unit: bit)."""
+        return max(self.weight_addr_bits, self.param_addr_bits, self.codebook_addr_bits)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary."""

@@ -245,10 +245,10 @@ def rom(source: Path, folder: Path) -> Result:
     }
 
 
-def rtl(source: Path, folder: Path) -> Result:
+def rtl(source: Path, folder: Path, interface: str = "plain") -> Result:
     """Write the Verilog of the engine."""
     program = _program(source)
-    paths = write_rtl(program.engine, program.depths, folder)
+    paths = write_rtl(program.engine, program.depths, folder, interface)
     return {"files": [str(path) for path in paths], "engine": program.engine.to_dict()}
 
 

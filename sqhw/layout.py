@@ -16,6 +16,8 @@ import numpy.typing as npt
 from sqhw.engine import EngineConfig
 from sqhw.number import signed_width, unsigned_width
 
+#: The ROMs, in the order in which an engine that can write them counts them.
+ROMS = ("weights", "params", "codebook")
 RECORD_FIELDS = ("count", "bias_lo", "bias_hi", "multiplier", "shift")
 COUNT_BITS = 16
 CODEBOOK_WIDTH = 8  # bits of a codebook entry: a signed weight
