@@ -23,6 +23,7 @@ from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh
+from sqhw.manifest import check_manifest
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.program import Program, compile_network
@@ -278,6 +279,8 @@ def verify(
     _check_images(program.network, data)
     if not 1 <= images <= len(data.test):
         raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
+    check_manifest(folder, "rom", program.engine)
+    check_manifest(folder, "rtl", program.engine)
     for image in program.images:
         found = read_readmemh(folder / f"{image.name}.hex", image.name, image.width)
         if found != image:

@@ -152,16 +152,17 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
             )
         records += _records(layer.name, fields, counts, bias, multiplier, shift, engine)
         tables.append(fields)
-    for field, words in (
-        ("weight_addr_bits", len(weights)),
-        ("param_addr_bits", records_at + len(records)),
-        ("codebook_addr_bits", len(codebook)),
+    for rom, field, words in (
+        ("weight", "weight_addr_bits", len(weights)),
+        ("parameter", "param_addr_bits", records_at + len(records)),
+        ("codebook", "codebook_addr_bits", len(codebook)),
     ):
         limit = 1 << getattr(engine, field)
         if words > limit:
             raise SqhwError(
-                f"network {network.name!r}: a ROM needs {words} words, the engine addresses "
-                f"{limit}; raise {field} to {(words - 1).bit_length()}"
+                f"network {network.name!r}: the {rom} ROM needs {words} words, {words - limit} "
+                f"more than the {limit} that the engine addresses; raise {field} to "
+                f"{(words - 1).bit_length()}"
             )
     descriptors = [word for fields in tables for word in pack_descriptor(fields, engine)]
     images = (

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sqhw.atomic import make_folder
 from sqhw.cost_models.schedule import schedule
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.manifest import check_manifest
 from sqhw.network import INPUT
 from sqhw.program import Program
 from sqhw.sim.simulator import Simulator
@@ -87,6 +88,7 @@ class RtlBench:
             if not (rtl / name).is_file():
                 raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
         self.simulator = simulator
+        self._rtl = rtl
         self._parameters = {"WB_BITS": 8 * requantizers}
         self._run = (work / simulator).absolute()
         self._build = self._run / "build"
@@ -147,8 +149,8 @@ class RtlBench:
         Raises
         ------
         SqhwError
-            If a ROM image is missing, or the RTL differs; the message says where and names the
-            log.
+            If a ROM image is missing, ROM images or Verilog were written for another engine
+            configuration, or the RTL differs; the message says where and names the log.
         """
         if len(images) == 0:
             raise SqhwError("there is no image to run; give at least one")
@@ -156,6 +158,8 @@ class RtlBench:
             raise SqhwError(
                 f"the program runs {program.batch} images at a time; {len(images)} is no multiple"
             )
+        check_manifest(self._rtl, "rtl", program.engine)
+        check_manifest(roms, "rom", program.engine)
         for image in program.images:
             name = f"{image.name}.hex"
             if not (roms / name).is_file():
