@@ -130,7 +130,9 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output."""
-        out = functional.relu6(self.bn1(self.conv1(x))) if self.widens else x
+        out: Tensor = functional.relu6(self.bn1(self.conv1(x))) if self.widens else x
         out = functional.relu6(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
-        return out + x if self.skips else out
+        if self.skips:
+            out = out + x
+        return out
