@@ -239,8 +239,8 @@ def rom(source: Path, folder: Path) -> Result:
             for image in program.images
         ],
         "rom_bits_exported": sum(
-            read_readmemh(path, image.name, image.width).bits
-            for path, image in zip(paths, program.images, strict=True)
+            read_readmemh(folder / f"{image.name}.hex", image.name, image.width).bits
+            for image in program.images
         ),
         "rom_bits_predicted": predicted,
     }
