@@ -79,6 +79,24 @@ def assign_rows(network: QuantizedNetwork, maps: Mapping[str, Map], depth: int) 
     )
 
 
+def peak_rows(network: QuantizedNetwork, maps: Mapping[str, Map]) -> int:
+    """Return the most rows that the maps in memory during one layer take together.
+
+    No plan needs fewer; one that has holes needs more.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    maps : mapping of str to Placement
+        Every tensor by name; the bases are ignored.
+    """
+    lives = _lives(network)
+    return max(
+        sum(maps[name].rows for name, (born, dies) in lives.items() if born <= index <= dies)
+        for index in range(len(network.layers))
+    )
+
+
 def _lives(network: QuantizedNetwork) -> dict[str, tuple[int, int]]:
     """Return the first and the last layer during which each tensor is in memory."""
     lives = {INPUT: (0, 0)}

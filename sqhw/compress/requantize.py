@@ -80,9 +80,11 @@ class Requantize(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, acc: Tensor, multiplier: int, shift: int, lo: int, hi: int) -> Tensor:
+    def forward(
+        ctx: Any, acc: Tensor, multiplier: int | Tensor, shift: int | Tensor, lo: int, hi: int
+    ) -> Tensor:
         """Return the integers as float32."""
-        value = scaled(acc, torch.tensor(multiplier), torch.tensor(shift))
+        value = scaled(acc, torch.as_tensor(multiplier), torch.as_tensor(shift))
         ctx.save_for_backward((value >= lo) & (value <= hi))
         ctx.ratio = multiplier / 2**shift
         return value.clamp(lo, hi).float()
@@ -94,7 +96,9 @@ class Requantize(torch.autograd.Function):
         return grads[0] * inside * ctx.ratio, None, None, None, None
 
 
-def requantize(acc: Tensor, multiplier: int, shift: int, lo: int, hi: int) -> Tensor:
+def requantize(
+    acc: Tensor, multiplier: int | Tensor, shift: int | Tensor, lo: int, hi: int
+) -> Tensor:
     """Return ``clamp((acc * multiplier + 2**(shift - 1)) >> shift, lo, hi)`` as float32."""
     result: Tensor = Requantize.apply(acc, multiplier, shift, lo, hi)  # type: ignore[no-untyped-call]
     return result
