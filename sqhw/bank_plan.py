@@ -91,25 +91,6 @@ def peak_rows(network: QuantizedNetwork, maps: Mapping[str, Map]) -> int:
         Every tensor by name; the bases are ignored.
     """
     lives = _lives(network)
-    return max(
-        sum(maps[name].rows for name, (born, dies) in lives.items() if born <= index <= dies)
-        for index in range(len(network.layers))
-    )
-
-
-def _lives(network: QuantizedNetwork) -> dict[str, tuple[int, int]]:
-    """Return the first and the last layer during which each tensor is in memory."""
-    lives = {INPUT: (0, 0)}
-    for index, layer in enumerate(network.layers):
-        for tensor in layer.sources:
-            lives[tensor] = (lives[tensor][0], index)
-        lives[layer.name] = (index, index)
-    return lives
-
-
-def peak_rows(network: QuantizedNetwork, maps: Mapping[str, Map]) -> int:
-    """Return the rows of the maps that are in memory together at the worst moment."""
-    lives = _lives(network)
     alive = _alive(network, lives, _heirs(network, maps, lives))
     return max(sum(maps[name].rows for name in names) for names in alive)
 
