@@ -95,6 +95,16 @@ def peak_rows(network: QuantizedNetwork, maps: Mapping[str, Map]) -> int:
     return max(sum(maps[name].rows for name in names) for names in alive)
 
 
+def _lives(network: QuantizedNetwork) -> dict[str, tuple[int, int]]:
+    """Return the first and the last layer during which each tensor is in memory."""
+    lives = {INPUT: (0, 0)}
+    for index, layer in enumerate(network.layers):
+        for tensor in layer.sources:
+            lives[tensor] = (lives[tensor][0], index)
+        lives[layer.name] = (index, index)
+    return lives
+
+
 def _heirs(
     network: QuantizedNetwork, maps: Mapping[str, Map], lives: Mapping[str, tuple[int, int]]
 ) -> dict[str, str]:
