@@ -73,7 +73,9 @@ def _conv(layer: FloatConv, values: LayerIntegers) -> Conv:
         output_scale=values.output_scale,
         kind=layer.kind,
         groups=layer.groups,
-        residual=skip and Residual(skip.source, values.residual_weight, skip.stride, skip.first),
+        residual=None
+        if skip is None
+        else Residual(skip.source, values.residual_weight, skip.stride, skip.first),
     )
 
 
@@ -97,12 +99,12 @@ def skeleton(
             continue
         assert isinstance(layer, QatLayer)
         outputs = layer.layer.weight.shape[0]
-        alive = np.zeros(outputs, dtype=bool)
+        alive: npt.NDArray[np.bool_] = np.zeros(outputs, dtype=bool)
         if isinstance(layer, QatConv):
             mask, count = next(chosen)
             weight = np.zeros(mask.shape, dtype=np.int8)
             weight[mask] = 1 + np.arange(int(mask.sum())) % count
-            alive = mask.any(axis=(1, 2, 3)) | layer.pinned
+            alive = np.logical_or(mask.any(axis=(1, 2, 3)), layer.pinned)
         else:
             weight = np.ones(layer.layer.weight.shape, dtype=np.int8)
         bias = np.where(alive, (1 << (bias_bits - 1)) - 1, 0).astype(np.int32)

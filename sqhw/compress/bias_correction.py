@@ -48,7 +48,7 @@ def correct_biases(model: QatNetwork, pixels: Tensor) -> None:
                 if isinstance(step, QatConv):
                     error = (real[layer.name] - ours[layer.name]).mean(dim=(0, 2, 3))
                     error = error * step.alive()
-                    step.bias += error
+                    step.bias.add_(error)
                     ours[layer.name] = ours[layer.name] + error.view(1, -1, 1, 1)
                 for tensors in (real, ours):
                     tensors[layer.name] = activated(tensors[layer.name], layer)

@@ -165,9 +165,9 @@ def largest(score: npt.NDArray[np.floating[Any]], density: float) -> Mask:
     count = max(1, round(density * score.size))
     flat = score.reshape(-1)
     least = np.partition(flat, flat.size - count)[flat.size - count]
-    mask = flat > least
+    mask: Mask = flat > least
     mask[np.flatnonzero(flat == least)[: count - int(mask.sum())]] = True
-    return mask.reshape(score.shape)
+    return np.reshape(mask, score.shape)
 
 
 def _each(value: Any, names: list[str], default: Any, what: str) -> dict[str, Any]:

@@ -256,6 +256,36 @@ def test_devices(monkeypatch, capsys):
     assert {"iCE40UP5K", "LFE5U-85F"} <= names
 
 
+def test_quantize_without_training(monkeypatch, capsys, trained, tmp_path):
+    out = tmp_path / "network.safetensors"
+    command = ["quantize", trained, "--out", out, "--bits", 4, "--density", 0.12]
+    code, text, _ = run(monkeypatch, capsys, *command, "--objective", "cycles", "--json")
+    result = json.loads(text)
+    assert code == 0
+    assert result["nonzeros"] == sum(layer["nonzeros"] for layer in result["layers"])
+    assert result["nonzeros"] < 0.13 * result["weights_before"]
+    assert result["after"]["blocks"] <= result["available_blocks"]
+    assert run(monkeypatch, capsys, "simulate", out)[0] == 0
+    message = refuse(monkeypatch, capsys, *command[:-1], 1.5)
+    assert message == "layer 'conv1': density must be above 0 and at most 1, not 1.5"
+    message = refuse(monkeypatch, capsys, *command[:-1], 1.0)
+    assert message.startswith("network 'digits-cnn' at density 1.0 with 4 bits needs ")
+
+
+def test_import_of_a_checkpoint(monkeypatch, capsys, tmp_path):
+    from sqhw.compress import build, load_float
+
+    state = {name: value.numpy() for name, value in build("digits-cnn").state_dict().items()}
+    checkpoint, out = tmp_path / "weights.safetensors", tmp_path / "float.safetensors"
+    save_file(state, checkpoint)
+    command = ["import", "digits-cnn", "--checkpoint", checkpoint, "--out", out]
+    assert run(monkeypatch, capsys, *command)[0] == 0
+    weight = load_float(out).convs[0].weight
+    assert np.array_equal(weight, state["conv1.weight"])
+    message = refuse(monkeypatch, capsys, *command[:1], "resnet8", *command[2:])
+    assert str(checkpoint) in message
+
+
 def test_images_of_another_network(monkeypatch, capsys, saved, tmp_path):
     folder = tmp_path / "rtl"
     run(monkeypatch, capsys, "rom", saved, "--out", folder)
