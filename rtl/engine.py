@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
-from sqhw.layout import CODEBOOK_WIDTH
+from sqhw.layout import CODEBOOK_WIDTH, ROMS, writes_batches
 from sqhw.rtl.activation_memory import ActivationMemory
 from sqhw.rtl.field_reader import FieldReader
 from sqhw.rtl.lane_masks import LaneMasks
@@ -42,19 +42,35 @@ class Engine(wiring.Component):
         Cycles from the one of `start` to the one of `done` of the last run.
     in_valid, in_data, in_ready
         Pixels.
+    in_last : Out(1)
+        The next pixel is the last one of a frame.
     out_valid, out_data, out_last, out_ready
         Results.
     wb_valid, wb_data, wb_group : Out
         Every activation as it is written back: layer by layer, tile by tile, channel by channel,
         lane by lane; one byte, or with `wb_group` as many as there are requantizers. For
         verification.
+    rom_write_en, rom_write_select, rom_write_addr, rom_write_data : In
+        Write a word of the ROM whose place in `sqhw.layout.ROMS` is `rom_write_select`; only if
+        the engine is writable, and only while `ready` is high.
+    reload : In(1)
+        Begin anew as after reset, with what is in the ROMs now; pixels that came are forgotten.
+        Wanted after a write. Only if the engine is writable, and ignored while `ready` is low.
     """
 
     def __init__(self, engine: EngineConfig, depths: dict[str, int]) -> None:
         self._engine = engine
         self._depths = depths
+        write_port = {
+            "rom_write_en": In(1),
+            "rom_write_select": In(2),
+            "rom_write_addr": In(engine.rom_addr_bits),
+            "rom_write_data": In(engine.word_bits),
+            "reload": In(1),
+        }
         super().__init__(
-            {
+            (write_port if engine.writable else {})
+            | {
                 "start": In(1),
                 "ready": Out(1),
                 "busy": Out(1),
@@ -63,6 +79,7 @@ class Engine(wiring.Component):
                 "in_valid": In(1),
                 "in_data": In(8),
                 "in_ready": Out(1),
+                "in_last": Out(1),
                 "out_valid": Out(1),
                 "out_data": Out(8),
                 "out_last": Out(1),
@@ -78,7 +95,7 @@ class Engine(wiring.Component):
         m = Module()
         engine = self._engine
         roms = {
-            name: Rom(width, self._depths[name], bits, f"{name}.hex")
+            name: Rom(width, self._depths[name], bits, f"{name}.hex", writable=engine.writable)
             for name, width, bits in (
                 ("weights", engine.word_bits, engine.weight_addr_bits),
                 ("params", engine.word_bits, engine.param_addr_bits),
@@ -99,7 +116,18 @@ class Engine(wiring.Component):
         m.submodules.requantizer = requantizer = Requantizer(engine)
         m.submodules.places = places = PositionWalker(engine)
         layer, record = parameters.descriptor, parameters.record
-        serial = layer.out_serial if engine.requantizers > 1 else C(1)
+        walks = layer.out_walk if engine.requantizers > 1 else C(1)
+        serial = layer.out_serial if writes_batches(engine) else walks
+        out_image: Signal | int = 0
+        if engine.max_batch > 1:
+            out_image = seq.image
+            batch = Signal(engine.lane_bits + 1)
+            m.d.sync += batch.eq(1 << layer.batch_shift)
+            m.d.comb += [walker.batch.eq(batch) for walker in (taps, places)]
+            m.d.comb += [
+                seq.last_image.eq(batch - 1),
+                masks.batch_shift.eq(layer.batch_shift),
+            ]
         group_channels = (
             layer.group_channels if engine.groups else Mux(layer.pool, 1, layer.in_channels)
         )
@@ -128,6 +156,16 @@ class Engine(wiring.Component):
             seq.last_tile.eq(layer.last_tile),
             seq.last_channel.eq(layer.last_channel),
         ]
+        if engine.writable:
+            m.d.comb += seq.reload.eq(self.reload)
+            for name, rom in roms.items():
+                m.d.comb += [
+                    rom.write_en.eq(
+                        self.rom_write_en & (self.rom_write_select == ROMS.index(name))
+                    ),
+                    rom.write_addr.eq(self.rom_write_addr),
+                    rom.write_data.eq(self.rom_write_data),
+                ]
 
         # Without groups in the engine, pooling alone reads channel by channel.
         group_offset = seq.offset if engine.groups else Mux(layer.pool, seq.channel, 0)
@@ -168,7 +206,7 @@ class Engine(wiring.Component):
         m.d.comb += [
             this_tile.eq(tile_row + Mux(new_tile, layer.in_channels, 0)),
             codebook.addr.eq(layer.codebook_addr + decoder.code),
-            masks.advance.eq(new_tile),
+            masks.advance.eq(after(new_tile, 1, "new_tile_taps")),
             masks.clear.eq(seq.prepare),
             masks.fill.eq(seq.fill),
         ]
@@ -218,17 +256,18 @@ class Engine(wiring.Component):
             aside = after(residual, 1, "aside")
             m.d.sync += [
                 row.eq(Mux(aside, 0, taps.point.row) + offset),
-                lane.eq(Mux(aside, 0, taps.point.lane)),
+                lane.eq(Mux(aside, 0, taps.point.lane | out_image)),
             ]
         else:
-            m.d.sync += [row.eq(taps.point.row + offset), lane.eq(taps.point.lane)]
+            m.d.sync += [
+                row.eq(taps.point.row + offset),
+                lane.eq(taps.point.lane | out_image),
+            ]
         m.d.comb += [
             masks.last_x.eq(layer.in_last_x),
             masks.last_y.eq(layer.in_last_y),
             masks.split.eq(layer.in_split),
             masks.pitch_last_x.eq(layer.pitch_last_x),
-            masks.tile_dx.eq(layer.tile_dx),
-            masks.tile_dy.eq(layer.tile_dy),
             masks.dx.eq(taps.point.x),
             masks.dy.eq(taps.point.y),
             memory.row.eq(row),
@@ -281,7 +320,7 @@ class Engine(wiring.Component):
             requantizer.clamp_lo.eq(layer.clamp_lo),
             requantizer.clamp_hi.eq(layer.clamp_hi),
         ]
-        self._write_back(m, seq, layer, memory, requantizer, places, finished, serial)
+        self._write_back(m, seq, layer, memory, requantizer, places, finished, walks, serial)
         self._output(m, seq, layer, memory, taps)
         return m
 
@@ -293,11 +332,21 @@ class Engine(wiring.Component):
             for field in ("channels", "split", "phase_rows", "pitch_rows", "pitch_lane")
         ]
 
-    def _write_back(self, m, seq, layer, memory, requantizer, places, finished, serial) -> None:
+    def _write_back(
+        self, m, seq, layer, memory, requantizer, places, finished, walks, serial
+    ) -> None:
         """Write results, and before a run the pixels, to their places."""
         engine = self._engine
         tile_start = Signal.like(places.point)
         channel = Signal(engine.row_bits)
+        # The images of a run lie side by side, so the number of an image is the low part of a lane.
+        image = Signal(max(1, engine.batch_bits))
+        last_image, next_image = C(1), C(0)
+        stride = Mux(serial, 1, engine.requantizers)
+        if engine.max_batch > 1:
+            step = Mux(seq.busy, stride, 1)
+            last_image = image + step > seq.last_image
+            next_image = Mux(last_image, 0, image + step)
         element = Signal(range(engine.lanes))
         active = Signal()
         first_element = Signal()
@@ -306,14 +355,20 @@ class Engine(wiring.Component):
         # `first_element` is high in the cycle before element 0 comes out of the requantizer.
         m.d.comb += [first_element.eq(pipe[-1]), places.start.eq(tile_start)]
         last_element = Signal()
-        stride = Mux(serial, 1, engine.requantizers)
         m.d.comb += last_element.eq(element >= engine.lanes - stride)
         group_row = Signal(engine.row_bits)
 
-        load_pixel = Signal()
+        load_pixel, whole_pixel, whole_image = Signal(), Signal(), Signal()
         m.d.comb += [
             self.in_ready.eq(seq.idle & ~self.start),
             load_pixel.eq(self.in_valid & self.in_ready),
+            whole_pixel.eq(channel + 1 == layer.in_channels),
+            whole_image.eq(
+                whole_pixel
+                & (places.point.x == layer.in_last_x)
+                & (places.point.y == layer.in_last_y)
+            ),
+            self.in_last.eq(whole_image & last_image),
         ]
         with m.If(seq.busy):
             m.d.comb += [
@@ -332,19 +387,18 @@ class Engine(wiring.Component):
             ]
             with m.If(load_pixel):
                 m.d.sync += channel.eq(channel + 1)
-                with m.If(channel + 1 == layer.in_channels):
+                with m.If(whole_pixel):
                     m.d.comb += places.step.eq(1)
                     m.d.sync += channel.eq(0)
-                    with m.If(
-                        (places.point.x == layer.in_last_x) & (places.point.y == layer.in_last_y)
-                    ):
-                        m.d.comb += places.load.eq(1)
+                with m.If(whole_image):
+                    m.d.comb += places.load.eq(1)
+                    m.d.sync += image.eq(next_image)
         with m.Else():
             inside = Signal()
             m.d.comb += [
                 # Beyond the map a group may be written: its rows hold nothing else.
                 inside.eq(
-                    ~serial
+                    ~walks
                     | (places.point.x <= layer.out_last_x) & (places.point.y <= layer.out_last_y)
                 ),
                 memory.write_data.eq(requantizer.y),
@@ -353,8 +407,10 @@ class Engine(wiring.Component):
                 memory.write_en.eq(active & inside),
                 self.wb_valid.eq(active & inside),
                 self.wb_data.eq(requantizer.y),
-                places.step.eq(active),
+                places.step.eq(active & last_image),
             ]
+            with m.If(active):
+                m.d.sync += image.eq(next_image)
             with m.If(first_element):
                 m.d.sync += [active.eq(1), element.eq(0)]
             with m.Elif(active):
@@ -372,7 +428,7 @@ class Engine(wiring.Component):
         # The walker and its first place begin anew for each frame and each layer.
         with m.If(seq.frame):
             m.d.comb += [places.start.eq(0), places.load.eq(1)]
-            m.d.sync += [tile_start.eq(0), channel.eq(0)]
+            m.d.sync += [tile_start.eq(0), channel.eq(0), image.eq(0)]
         with m.If(seq.prepare):
             m.d.comb += [
                 places.start.eq(0),
@@ -385,13 +441,14 @@ class Engine(wiring.Component):
                 tile_start.row.eq(layer.out_base),
                 tile_start.line_row.eq(layer.out_base),
                 channel.eq(0),
+                image.eq(0),
                 active.eq(0),
                 group_row.eq(layer.out_base),
             ]
-        grouped = ~serial & ~seq.idle if engine.requantizers > 1 else 0
+        grouped = ~walks & ~seq.idle if engine.requantizers > 1 else 0
         m.d.comb += [
             memory.write_row.eq(Mux(grouped, group_row, places.point.row) + channel),
-            memory.write_lane.eq(Mux(grouped, element, places.point.lane)),
+            memory.write_lane.eq(Mux(grouped, element, places.point.lane | image)),
         ]
 
     def _output(self, m, seq, layer, memory, taps) -> None:

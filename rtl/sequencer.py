@@ -1,6 +1,6 @@
 """The control of the engine: frames, layers, tiles, channels and entries."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,6 +24,8 @@ class Sequencer(wiring.Component):
     Members
     -------
     start : In(1)
+    reload : In(1)
+        Read the first descriptor anew, when idle. Only if the engine is writable.
     idle, busy, done : Out(1)
     cycles : Out(32)
         Cycles from `start` to `done`.
@@ -32,7 +34,7 @@ class Sequencer(wiring.Component):
     load, restart : Out(1)
         Read the descriptor of the next layer or of the first one.
     prepare, fill : Out(1)
-        The first cycle of a layer; then `lanes` cycles.
+        The first cycle of a layer; then as many as the lane masks need.
     fetch, fetch_first, take : Out(1)
         Read the next record or the first one; the record at hand is that of the next slot.
     count, last_layer, last_tile, last_channel : In
@@ -57,6 +59,10 @@ class Sequencer(wiring.Component):
         Results go out; go to the first position; go to the next position.
     end_of_map : In(1)
         The position is the last.
+    last_image : In(batch_bits)
+        Images of the run - 1; missing in an engine that runs single images, like the next.
+    image : Out(batch_bits)
+        Image whose results go out; otherwise 0.
     out_valid, out_last, out_ready
         Handshake of the results.
     """
@@ -66,8 +72,11 @@ class Sequencer(wiring.Component):
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
+        self._batched = engine.max_batch > 1
+        batch = {"last_image": In(engine.batch_bits), "image": Out(engine.batch_bits)}
         super().__init__(
-            {
+            ({"reload": In(1)} if engine.writable else {})
+            | {
                 "start": In(1),
                 "idle": Out(1),
                 "busy": Out(1),
@@ -102,6 +111,7 @@ class Sequencer(wiring.Component):
                 "output_first": Out(1),
                 "output_step": Out(1),
                 "end_of_map": In(1),
+                **(batch if self._batched else {}),
                 "out_valid": Out(1),
                 "out_last": Out(1),
                 "out_ready": In(1),
@@ -113,7 +123,7 @@ class Sequencer(wiring.Component):
         m = Module()
         engine, timing = self._engine, Timing.of(self._engine)
         settled = timing.load + PositionWalker.SETTLE_CYCLES
-        timer = Signal(range(max(settled, timing.prepare, timing.drain) + 1))
+        timer = Signal(range(max(settled, timing.prepare, timing.drain_serial) + 1))
         wait = Signal(range(timing.min_slot_serial + 1))
         left = Signal(COUNT_BITS)
         tile = Signal(engine.row_bits)
@@ -123,8 +133,9 @@ class Sequencer(wiring.Component):
         begun = Signal()
         member, next_member = Signal(engine.row_bits), Signal(engine.row_bits)
         next_offset = Signal(engine.row_bits)
-        end_of_group = Signal()
+        end_of_group, end_of_image = Signal(), Signal()
         m.d.comb += end_of_group.eq(member == self.group_last)
+        is_last_image = self.image == self.last_image if self._batched else C(1)
         # These follow the channel one cycle late, which no slot is short enough to notice.
         end_of_tile, end_of_layer = Signal(), Signal()
         next_is_end = Signal()
@@ -180,6 +191,9 @@ class Sequencer(wiring.Component):
                 with m.If(self.start):
                     m.d.sync += [self.busy.eq(1), self.cycles.eq(1)]
                     go("PREPARE")
+                if self._engine.writable:
+                    with m.Elif(self.reload):
+                        m.next = "BOOT"
             with m.State("LOAD"):
                 m.d.comb += self.load.eq(timer == 0)
                 with m.If(timer == timing.load - 1):
@@ -189,7 +203,7 @@ class Sequencer(wiring.Component):
                 m.d.comb += [
                     self.prepare.eq(begin),
                     self.rewind.eq(begin),
-                    self.fill.eq((timer >= 1) & (timer <= engine.lanes)),
+                    self.fill.eq((timer >= 1) & (timer <= engine.lane_bits)),
                 ]
                 m.d.sync += tile.eq(0)
                 with m.If(begin):
@@ -224,7 +238,7 @@ class Sequencer(wiring.Component):
             with m.State("DRAIN"):
                 # The constants of the last channel move on as if a slot followed.
                 m.d.comb += self.take.eq(timer == 0)
-                with m.If(timer == timing.drain - 1):
+                with m.If(timer == Mux(self.serial, timing.drain_serial, timing.drain) - 1):
                     with m.If(self.last_layer):
                         m.d.sync += self.busy.eq(0)
                         go("DONE")
@@ -238,13 +252,20 @@ class Sequencer(wiring.Component):
                 m.d.comb += [
                     self.output.eq(1),
                     self.out_valid.eq(timer >= self.OUTPUT_CYCLES),
-                    self.out_last.eq(end_of_tile & self.end_of_map),
+                    end_of_image.eq(end_of_tile & self.end_of_map),
+                    self.out_last.eq(end_of_image & is_last_image),
                 ]
                 with m.If(timer == self.OUTPUT_CYCLES):
                     m.d.sync += timer.eq(timer)
                     with m.If(self.out_ready):
                         m.d.sync += [timer.eq(0), self.channel.eq(next_channel)]
-                        m.d.comb += self.output_step.eq(end_of_tile)
+                        m.d.comb += [
+                            self.output_step.eq(end_of_tile),
+                            self.output_first.eq(end_of_image),
+                        ]
+                        if self._batched:
+                            next_image = Mux(is_last_image, 0, self.image + 1)
+                            m.d.sync += self.image.eq(Mux(end_of_image, next_image, self.image))
                         with m.If(self.out_last):
                             m.next = "BOOT"
         return m

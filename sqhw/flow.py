@@ -23,6 +23,7 @@ from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh
+from sqhw.manifest import check_manifest
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.program import Program, compile_network
@@ -319,17 +320,17 @@ def rom(source: Path, folder: Path) -> Result:
             for image in program.images
         ],
         "rom_bits_exported": sum(
-            read_readmemh(path, image.name, image.width).bits
-            for path, image in zip(paths, program.images, strict=True)
+            read_readmemh(folder / f"{image.name}.hex", image.name, image.width).bits
+            for image in program.images
         ),
         "rom_bits_predicted": predicted,
     }
 
 
-def rtl(source: Path, folder: Path) -> Result:
+def rtl(source: Path, folder: Path, interface: str = "plain") -> Result:
     """Write the Verilog of the engine."""
     program = _program(source)
-    paths = write_rtl(program.engine, program.depths, folder)
+    paths = write_rtl(program.engine, program.depths, folder, interface)
     return {"files": [str(path) for path in paths], "engine": program.engine.to_dict()}
 
 
@@ -359,6 +360,8 @@ def verify(
     _check_images(program.network, data)
     if not 1 <= images <= len(data.test):
         raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
+    check_manifest(folder, "rom", program.engine)
+    check_manifest(folder, "rtl", program.engine)
     for image in program.images:
         found = read_readmemh(folder / f"{image.name}.hex", image.name, image.width)
         if found != image:

@@ -31,8 +31,8 @@ class Timing:
         Cycles to read a layer descriptor.
     prepare : int
         Cycles from there to the first slot.
-    drain : int
-        Cycles from the last entry of a layer to its last byte in memory.
+    drain, drain_serial : int
+        Cycles from the last entry of a layer (a serial one) to its last byte in memory.
     """
 
     min_slot: int
@@ -41,15 +41,18 @@ class Timing:
     load: int
     prepare: int
     drain: int
+    drain_serial: int
 
     @classmethod
     def of(cls, engine: EngineConfig) -> "Timing":
         """Return the timing of an engine."""
+        latency = ACCUMULATE_CYCLES + REQUANTIZE_CYCLES
         return cls(
             min_slot=max(engine.lanes // engine.requantizers, ACCUMULATE_CYCLES, FETCH_CYCLES),
             min_slot_serial=max(engine.lanes, ACCUMULATE_CYCLES, FETCH_CYCLES),
             rewind=JUMP_CYCLES - 1,
             load=JUMP_CYCLES + descriptor_words(engine),
-            prepare=1 + max(engine.lanes, FETCH_CYCLES),
-            drain=ACCUMULATE_CYCLES + REQUANTIZE_CYCLES + engine.lanes,
+            prepare=1 + max(engine.lane_bits + 1, FETCH_CYCLES),
+            drain=latency + engine.lanes // engine.requantizers,
+            drain_serial=latency + engine.lanes,
         )

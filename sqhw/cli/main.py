@@ -191,9 +191,16 @@ def rom(network: Network, out: Folder = Path("build/rtl"), json: Json = False) -
 
 
 @app.command()
-def rtl(network: Network, out: Folder = Path("build/rtl"), json: Json = False) -> None:
+def rtl(
+    network: Network,
+    out: Folder = Path("build/rtl"),
+    interface: Annotated[
+        str, typer.Option(help="plain, or axi: AXI4-Stream and AXI4-Lite around the engine.")
+    ] = "plain",
+    json: Json = False,
+) -> None:
     """Write the Verilog of the engine."""
-    result = flow.rtl(network, out)
+    result = flow.rtl(network, out, interface)
     emit(result, json, [f"wrote {path}" for path in result["files"]])
 
 

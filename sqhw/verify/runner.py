@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sqhw.atomic import make_folder
 from sqhw.cost_models.schedule import schedule
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.manifest import check_manifest
 from sqhw.network import INPUT
 from sqhw.program import Program
 from sqhw.sim.simulator import Simulator
@@ -46,7 +47,7 @@ class RtlReport:
     activations : int
         Activations compared, all layers; all equal.
     cycles : int
-        Cycles measured for each image, equal to the prediction.
+        Cycles measured for each run, of one image or of a batch, equal to the prediction.
     """
 
     simulator: str
@@ -87,6 +88,7 @@ class RtlBench:
             if not (rtl / name).is_file():
                 raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
         self.simulator = simulator
+        self._rtl = rtl
         self._parameters = {"WB_BITS": 8 * requantizers}
         self._run = (work / simulator).absolute()
         self._build = self._run / "build"
@@ -138,6 +140,7 @@ class RtlBench:
         program : Program
             What the ROM images were made from.
         images : ndarray of int, shape (images, channels, height, width)
+            A multiple of the program's batch.
         roms : path
             Folder with the ROM images.
         seed : int
@@ -146,11 +149,17 @@ class RtlBench:
         Raises
         ------
         SqhwError
-            If a ROM image is missing, or the RTL differs; the message says where and names the
-            log.
+            If a ROM image is missing, ROM images or Verilog were written for another engine
+            configuration, or the RTL differs; the message says where and names the log.
         """
         if len(images) == 0:
             raise SqhwError("there is no image to run; give at least one")
+        if len(images) % program.batch:
+            raise SqhwError(
+                f"the program runs {program.batch} images at a time; {len(images)} is no multiple"
+            )
+        check_manifest(self._rtl, "rtl", program.engine)
+        check_manifest(roms, "rom", program.engine)
         for image in program.images:
             name = f"{image.name}.hex"
             if not (roms / name).is_file():
@@ -195,27 +204,30 @@ class RtlBench:
 def _write_job(program: Program, images: npt.NDArray[Any], path: Path, seed: int) -> None:
     tensors = Simulator(program.network).run(images)
     last = program.network.layers[-1].name
+    batch = program.batch
     streams = [
         writeback(
             program.tilings,
-            {name: tensor[index] for name, tensor in tensors.items()},
+            {name: tensor[start : start + batch] for name, tensor in tensors.items()},
             program.engine.requantizers > 1,
         )
-        for index in range(len(images))
+        for start in range(0, len(images), batch)
     ]
     np.savez(
         path,
         seed=seed,
-        pixels=_in_stream_order(tensors[INPUT]),
+        pixels=_in_stream_order(tensors[INPUT], batch),
         writeback=np.stack(streams),
-        results=_in_stream_order(tensors[last]),
-        cycles=schedule(program.network, program.engine).cycles,
+        results=_in_stream_order(tensors[last], batch),
+        cycles=schedule(program.network, program.engine, batch).cycles,
+        batch=batch,
     )
 
 
-def _in_stream_order(maps: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Return maps (n, c, h, w) as bytes (n, h * w * c), pixel by pixel, two's complement."""
-    return maps.transpose(0, 2, 3, 1).reshape(len(maps), -1).astype(np.int64).astype(np.uint8)
+def _in_stream_order(maps: npt.NDArray[Any], batch: int) -> npt.NDArray[np.uint8]:
+    """Return maps (n, c, h, w) as bytes (n / batch, batch * h * w * c), pixel by pixel."""
+    runs = maps.transpose(0, 2, 3, 1).reshape(len(maps) // batch, -1)
+    return runs.astype(np.int64).astype(np.uint8)  # two's complement
 
 
 def _reason(log: Path) -> str:

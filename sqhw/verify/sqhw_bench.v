@@ -34,6 +34,7 @@ module sqhw_bench #(
       .in_valid(in_valid),
       .in_data(in_data),
       .in_ready(in_ready),
+      .in_last(),
       .out_valid(out_valid),
       .out_data(out_data),
       .out_last(out_last),

@@ -114,7 +114,9 @@ def test_descriptor_fills_whole_words():
                 "skip_last",
             ],
         ),
-        ({"requantizers": 2}, ["out_serial"]),
+        ({"requantizers": 2}, ["out_walk"]),
+        ({"max_batch": 4}, ["batch_shift"]),
+        ({"requantizers": 2, "max_batch": 4}, ["batch_shift", "out_walk", "out_serial"]),
     ],
 )
 def test_descriptor_has_only_what_the_engine_has(changes, more):
@@ -222,8 +224,8 @@ def test_rom_beyond_the_address_is_refused():
     with pytest.raises(SqhwError) as error:
         compile_network(net, replace(ENGINE, weight_addr_bits=8))
     assert str(error.value) == (
-        "network 'net': a ROM needs 450 words, the engine addresses 256; "
-        "raise weight_addr_bits to 9"
+        "network 'net': the weight ROM needs 450 words, 194 more than the 256 that the "
+        "engine addresses; raise weight_addr_bits to 9"
     )
 
 
