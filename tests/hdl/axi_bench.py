@@ -11,6 +11,7 @@ import random
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
+from cocotb.simtime import get_sim_time
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer, with_timeout
 from cocotbext.axi import (
     AxiLiteBus,
@@ -41,6 +42,8 @@ CHANNELS = {
     ("s_axi_bvalid", "s_axi_bready"): ("s_axi_bresp",),
     ("s_axi_rvalid", "s_axi_rready"): ("s_axi_rdata", "s_axi_rresp"),
 }
+#: From the last pixel to the first result, besides the cycles of the network.
+LATENCY = 8
 PRESENT = [r for r in REGISTERS if ENGINE.writable or not r.writable_only]
 
 
@@ -273,6 +276,30 @@ async def start_by_hand(dut):
     assert await bench.receive() == results[1].tolist()
     assert (await bench.read("CYCLES"))["cycles"] == JOB["cycles_a"]
     assert (await bench.read("FRAMES"))["frames"] == 2
+
+
+@cocotb.test()
+async def latency(dut):
+    bench = Bench(dut, pauses=False)
+    await bench.reset()
+    await bench.until("STATUS", idle=1)
+    seen = {}
+
+    async def when(event, valid, ready, last):
+        """Note the time of the first cycle with a handshake, the last of its frame or any."""
+        while event not in seen:
+            await FallingEdge(dut.aclk)
+            if valid.value and ready.value and (last is None or last.value):
+                seen[event] = get_sim_time("ns")
+
+    first_pixel = when("first", dut.s_axis_tvalid, dut.s_axis_tready, None)
+    last_pixel = when("sent", dut.s_axis_tvalid, dut.s_axis_tready, dut.s_axis_tlast)
+    result = when("came", dut.m_axis_tvalid, dut.m_axis_tready, None)
+    for event in (first_pixel, last_pixel, result):
+        cocotb.start_soon(event)
+    await bench.run("a")
+    assert seen["sent"] - seen["first"] == 10 * (JOB["pixels_a"].shape[1] - 1)
+    assert seen["came"] - seen["sent"] == 10 * (JOB["cycles_a"] + LATENCY)
 
 
 @cocotb.test()
