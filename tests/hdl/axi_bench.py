@@ -126,7 +126,7 @@ class Bench:
 
     async def until(self, name: str, **fields: int) -> None:
         """Read a register until its fields are these."""
-        for _ in range(10_000):
+        for _ in range(2_000):
             found = await self.read(name)
             if fields.items() <= found.items():
                 return
