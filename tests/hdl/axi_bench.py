@@ -221,6 +221,23 @@ async def accesses_without_a_register_are_refused(dut):
 
 
 @cocotb.test()
+async def accesses_wait_for_answers(dut):
+    """Many transactions at once: the master sends the next before it takes an answer."""
+    bench = Bench(dut)
+    await bench.reset()
+    words = {name: find_register(name).offset for name in ("ID", "VERSION", "IRQ_STATUS")}
+    nothing = (1 << ADDRESS_BITS) - 4
+    offsets = [bench.rng.choice([*words.values(), nothing]) for _ in range(150)]
+    alone = {offset: await bench.master.read(offset, 4) for offset in set(offsets)}
+    reads = [cocotb.start_soon(bench.master.read(offset, 4)) for offset in offsets]
+    writes = [cocotb.start_soon(bench.master.write(offset, bytes(4))) for offset in offsets]
+    for offset, read, write in zip(offsets, reads, writes, strict=True):
+        assert await with_timeout(read, 1, "ms") == alone[offset]
+        expected = AxiResp.OKAY if offset == words["IRQ_STATUS"] else AxiResp.SLVERR
+        assert (await with_timeout(write, 1, "ms")).resp == expected
+
+
+@cocotb.test()
 async def short_and_long_frames_are_dropped(dut):
     bench = Bench(dut)
     await bench.reset()
