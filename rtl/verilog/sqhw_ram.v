@@ -1,11 +1,9 @@
 // Synchronous RAM, one write and one read port; a read in the cycle of a write gives the old word.
-// Its first content may come from a file.
 `default_nettype none
 module sqhw_ram #(
     parameter WIDTH = 8,
     parameter DEPTH = 512,
-    parameter ADDR = 9,
-    parameter FILE = ""
+    parameter ADDR = 9
 ) (
     input  wire             clk,
     input  wire             write_en,
@@ -15,11 +13,6 @@ module sqhw_ram #(
     output reg  [WIDTH-1:0] read_data
 );
   reg [WIDTH-1:0] mem[0:DEPTH-1];
-  generate
-    if (FILE != "") begin : content
-      initial $readmemh(FILE, mem);
-    end
-  endgenerate
   always @(posedge clk) begin
     if (write_en) mem[write_addr] <= write_data;
     read_data <= mem[read_addr];

@@ -90,6 +90,8 @@ class RtlBench:
         self.simulator = simulator
         self._rtl = rtl
         self._parameters = {"WB_BITS": 8 * requantizers}
+        writable = "rom_write_en" in (rtl / SOURCES[0]).read_text()
+        self._defines = {"WRITABLE": 1} if writable else {}
         self._run = (work / simulator).absolute()
         self._build = self._run / "build"
         self._environment: Mapping[str, str] = {}
@@ -121,6 +123,7 @@ class RtlBench:
                     build_dir=self._build,
                     always=True,
                     parameters=self._parameters,
+                    defines=self._defines,
                     timescale=("1ns", "1ps"),
                     build_args=arguments,
                     log_file=log,

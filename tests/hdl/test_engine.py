@@ -36,7 +36,7 @@ CONFIGS = {
     "4 lanes, widest numbers": (
         EngineConfig(
             lanes=4, bank_depth=1024, acc_bits=32, mult_bits=16, word_bits=24,
-            param_addr_bits=10, residuals=True,
+            param_addr_bits=10, residuals=True, writable=True,
         ),
         {"acc_bits": 32, "mult_bits": 16, "groups": False, "branches": True, "max_stride": 1},
     ),

@@ -125,6 +125,15 @@ def test_rom_and_rtl(monkeypatch, capsys, saved, tmp_path):
     assert not re.search(r"mem\w*\[", (folder / "sqhw_engine.v").read_text())
 
 
+def test_rtl_on_axi(monkeypatch, capsys, saved, tmp_path):
+    folder = tmp_path / "rtl"
+    code, _, _ = run(monkeypatch, capsys, "rtl", saved, "--out", folder, "--interface", "axi")
+    assert code == 0
+    assert {path.name for path in folder.iterdir()} == {"sqhw_axi.v", "sqhw_rom.v", "sqhw_ram.v"}
+    message = refuse(monkeypatch, capsys, "rtl", saved, "--out", folder, "--interface", "apb")
+    assert message == "unknown interface 'apb'; known: axi, plain"
+
+
 def test_the_same_command_gives_the_same_bytes(monkeypatch, capsys, saved, tmp_path):
     for name in ("a", "b"):
         run(monkeypatch, capsys, "rtl", saved, "--out", tmp_path / name)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from strategies import networks, reads_with_one_stride
 
+from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.schedule import run_cycles, schedule
 from sqhw.engine import EngineConfig
@@ -64,6 +65,16 @@ def test_cost_model_counts_the_bits_of_the_images(net):
 @given(ANY)
 def test_cost_model_counts_the_bits_of_the_images_of_any_network(net):
     assert_cost(net, EVERYTHING)
+
+
+def test_writable_roms_are_counted_as_ram():
+    """yosys 0.70 puts a small ROM into LUTs on iCE40, a RAM of that size into a block."""
+    net, device = network(conv()), find_device("iCE40UP5K")
+    cost = rom_cost(net, ENGINE)
+    writable = rom_cost(net, replace(ENGINE, writable=True))
+    assert writable.memories == cost.memories
+    assert cost.memories == (("weights", 5, 16), ("params", 18, 16), ("codebook", 1, 8))
+    assert (cost.blocks(device), writable.blocks(device)) == (0, 2)
 
 
 @given(ANY)
