@@ -270,8 +270,13 @@ def verify(
     simulator: str,
     images: int,
     seed: int,
+    jobs: int = 1,
 ) -> Result:
-    """Run test images through the RTL in `folder` and compare everything with the simulator."""
+    """Run test images through the RTL in `folder` and compare everything with the simulator.
+
+    `jobs` are the processes of ``cxxrtl``; the other simulators have one.
+    """
+    from sqhw.verify.cxxrtl import VolumeBench
     from sqhw.verify.runner import RtlBench
 
     program = _program(source)
@@ -279,18 +284,21 @@ def verify(
     if not 1 <= images <= len(data.test):
         raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
     for image in program.images:
-        found = read_readmemh(folder / f"{image.name}.hex", image.name, image.width)
-        if found != image:
+        if read_readmemh(folder / f"{image.name}.hex", image.name, image.width) != image:
             raise SqhwError(
                 f"{folder / f'{image.name}.hex'} is not the ROM image of {source}; "
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
             )
-    bench = RtlBench(folder, work, simulator, program.engine.requantizers)
     made_up = _made_up_images(program.network, seed)
     batch = np.concatenate([data.test.images[:images], made_up])
-    report = bench.run(program, batch, folder, seed)
+    found: Result
+    if simulator == "cxxrtl":
+        found = asdict(VolumeBench(folder, work).run(program, batch, folder, seed, jobs=jobs))
+    else:
+        bench = RtlBench(folder, work, simulator, program.engine.requantizers)
+        found = asdict(bench.run(program, batch, folder, seed))
     plan = schedule(program.network, program.engine)
-    return asdict(report) | {
+    return found | {
         "images": images,
         "made_up_images": len(made_up),
         "cycles_predicted": plan.cycles,

@@ -80,7 +80,7 @@ class RtlBench:
         self, rtl: Path, work: Path, simulator: str = "verilator", requantizers: int = 1
     ) -> None:
         if simulator not in SIMULATORS:
-            raise unknown_name("simulator", simulator, SIMULATORS)
+            raise unknown_name("simulator", simulator, (*SIMULATORS, "cxxrtl"))
         if simulator == "icarus" and not has_icarus():
             raise SqhwError("Icarus Verilog is not installed; run: apt-get install iverilog")
         for name in SOURCES:
@@ -156,7 +156,7 @@ class RtlBench:
             if not (roms / name).is_file():
                 raise SqhwError(f"{roms / name} is missing; write it with `sqhw rom`")
             shutil.copy(roms / name, self._run / name)
-        _write_job(program, images, self._run / "job.npz", seed)
+        np.savez(self._run / "job.npz", seed=seed, **expectations(program, images))
         log, report = self._run / "simulation.log", self._run / "report.json"
         report.unlink(missing_ok=True)
         log.unlink(missing_ok=True)
@@ -192,7 +192,20 @@ class RtlBench:
                 return False
 
 
-def _write_job(program: Program, images: npt.NDArray[Any], path: Path, seed: int) -> None:
+def expectations(program: Program, images: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return what goes into the engine and what must come out.
+
+    Parameters
+    ----------
+    program : Program
+    images : ndarray of int, shape (images, channels, height, width)
+
+    Returns
+    -------
+    dict
+        ``pixels`` and ``results``, ndarrays of uint8 of shape (runs, bytes); ``writeback``,
+        int16 of shape (runs, bytes), see `sqhw.verify.expected`; ``cycles`` of a run.
+    """
     tensors = Simulator(program.network).run(images)
     last = program.network.layers[-1].name
     streams = [
@@ -203,14 +216,12 @@ def _write_job(program: Program, images: npt.NDArray[Any], path: Path, seed: int
         )
         for index in range(len(images))
     ]
-    np.savez(
-        path,
-        seed=seed,
-        pixels=_in_stream_order(tensors[INPUT]),
-        writeback=np.stack(streams),
-        results=_in_stream_order(tensors[last]),
-        cycles=schedule(program.network, program.engine).cycles,
-    )
+    return {
+        "pixels": _in_stream_order(tensors[INPUT]),
+        "writeback": np.stack(streams),
+        "results": _in_stream_order(tensors[last]),
+        "cycles": schedule(program.network, program.engine).cycles,
+    }
 
 
 def _in_stream_order(maps: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
