@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
+from sqhw.timing import mask_cycles
 
 
 class LaneMasks(wiring.Component):
@@ -31,13 +32,12 @@ class LaneMasks(wiring.Component):
     dx, dy : In(signed)
         Offset of the kernel tap.
     inside : Out(lanes)
-        One bit a lane, one cycle after `dx` and `dy`.
+        One bit a lane, `mask_cycles` of `sqhw.timing` after `dx` and `dy`.
     """
-
-    LATENCY = 1
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
+        self.latency = mask_cycles(engine)
         dim = engine.dim_bits
         super().__init__(
             {
@@ -73,6 +73,10 @@ class LaneMasks(wiring.Component):
             with m.Else():
                 m.d.sync += fill_x.eq(fill_x + 1)
 
+        advance = self.advance
+        if self.latency > 1:  # the bounds of the last tap are still on their way
+            advance = Signal()
+            m.d.sync += advance.eq(self.advance)
         low_x, high_x, some_x = self._bounds(m, self.dx, self.last_x, "x")
         low_y, high_y, some_y = self._bounds(m, self.dy, self.last_y, "y")
         inside = []
@@ -89,7 +93,7 @@ class LaneMasks(wiring.Component):
                     x.eq(fill_x if last else xs[lane + 1]),
                     y.eq(fill_y if last else ys[lane + 1]),
                 ]
-            with m.Elif(self.advance):
+            with m.Elif(advance):
                 m.d.sync += [
                     x.eq(Mux(over, far - self.pitch_last_x - 1, far)),
                     y.eq(y + self.tile_dy + over),
@@ -114,4 +118,12 @@ class LaneMasks(wiring.Component):
             low.eq(Mux(minus > 0, Mux(self.split, (minus + 1) >> 1, minus), 0)),
             high.eq(Mux(self.split, room >> 1, room)),
         ]
-        return low[:-1], high[:-1], room >= 0
+        bounds = low[:-1], high[:-1], room >= 0
+        if self.latency == 1:
+            return bounds
+        late = [
+            Signal(len(bound), name=f"late_{axis}_{index}", reset_less=True)
+            for index, bound in enumerate(bounds)
+        ]
+        m.d.sync += Cat(late).eq(Cat(bounds))
+        return late

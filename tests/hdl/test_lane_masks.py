@@ -6,6 +6,7 @@ from hdl.support import FEATURES, clocked, descriptors, random_program
 from sqhw.engine import EngineConfig
 from sqhw.network import Conv
 from sqhw.rtl.lane_masks import LaneMasks
+from sqhw.timing import mask_cycles
 
 
 def inside(lane_position, pitch, stride, dx, dy, width, height):
@@ -40,13 +41,13 @@ class Layers:
                 compared = [p // pitch < 1 << engine.dim_bits for p in positions]
                 self.expected[len(self.stimulus) - 1] = (masks, compared)
                 self.stimulus += [{}] * rng.choice([0, 0, 0, 1, 3])
-        self.stimulus.append({})
+        self.stimulus += [{}] * 2
 
     def check(self):
         seen = clocked(LaneMasks(self.engine), self.stimulus, ["inside"])
         different = set()
         for cycle, (masks, compared) in self.expected.items():
-            got = seen[cycle + LaneMasks.LATENCY]["inside"]
+            got = seen[cycle + mask_cycles(self.engine)]["inside"]
             bits = [bool(got >> lane & 1) for lane in range(self.engine.lanes)]
             for lane, (bit, expected) in enumerate(zip(bits, masks, strict=True)):
                 assert bit == expected or not compared[lane], (cycle, lane)
