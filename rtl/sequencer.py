@@ -67,9 +67,6 @@ class Sequencer(wiring.Component):
         Handshake of the results.
     """
 
-    #: From a new position or channel to the byte: offset, row, bank.
-    OUTPUT_CYCLES = 4
-
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
         self._batched = engine.max_batch > 1
@@ -123,7 +120,7 @@ class Sequencer(wiring.Component):
         m = Module()
         engine, timing = self._engine, Timing.of(self._engine)
         settled = timing.load + PositionWalker.SETTLE_CYCLES
-        timer = Signal(range(max(settled, timing.prepare, timing.drain_serial) + 1))
+        timer = Signal(range(max(settled, timing.prepare, timing.drain_serial, timing.output) + 1))
         wait = Signal(range(timing.min_slot_serial + 1))
         left = Signal(COUNT_BITS)
         tile = Signal(engine.row_bits)
@@ -251,11 +248,11 @@ class Sequencer(wiring.Component):
             with m.State("OUTPUT"):
                 m.d.comb += [
                     self.output.eq(1),
-                    self.out_valid.eq(timer >= self.OUTPUT_CYCLES),
+                    self.out_valid.eq(timer >= timing.output),
                     end_of_image.eq(end_of_tile & self.end_of_map),
                     self.out_last.eq(end_of_image & is_last_image),
                 ]
-                with m.If(timer == self.OUTPUT_CYCLES):
+                with m.If(timer == timing.output):
                     m.d.sync += timer.eq(timer)
                     with m.If(self.out_ready):
                         m.d.sync += [timer.eq(0), self.channel.eq(next_channel)]
