@@ -71,7 +71,7 @@ class ActivationMemory(wiring.Component):
         later = Signal(engine.lanes)
         m.d.comb += [
             next_row.eq(self.row + self.channels),
-            later.eq(Cat(self.lane > bank for bank in range(engine.lanes))),
+            later.eq(Cat(self.lane > bank for bank in range(engine.lanes - 1))),
         ]
         row, next_row = register(self.row, "row_1", deep), register(next_row, "next_row_1", deep)
         later, lane = register(later, "later_1", deep), register(self.lane, "lane_1", deep)
