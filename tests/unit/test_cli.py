@@ -129,7 +129,8 @@ def test_rtl_on_axi(monkeypatch, capsys, saved, tmp_path):
     folder = tmp_path / "rtl"
     code, _, _ = run(monkeypatch, capsys, "rtl", saved, "--out", folder, "--interface", "axi")
     assert code == 0
-    assert {path.name for path in folder.iterdir()} == {"sqhw_axi.v", "sqhw_rom.v", "sqhw_ram.v"}
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"sqhw_axi.v", "sqhw_rom.v", "sqhw_ram.v", "rtl.json"}
     message = refuse(monkeypatch, capsys, "rtl", saved, "--out", folder, "--interface", "apb")
     assert message == "unknown interface 'apb'; known: axi, plain"
 
