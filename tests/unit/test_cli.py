@@ -119,7 +119,7 @@ def test_rom_and_rtl(monkeypatch, capsys, saved, tmp_path):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "weights.hex", "params.hex", "codebook.hex",
-        "sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v",
+        "sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v", "rom.json", "rtl.json",
     }  # fmt: skip
     # Weights stay out of the Verilog: it is the same for every network of these ROM sizes.
     assert not re.search(r"mem\w*\[", (folder / "sqhw_engine.v").read_text())
