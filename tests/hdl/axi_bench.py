@@ -179,7 +179,7 @@ async def the_registers_are_those_of_the_table(dut):
     await bench.reset()
     assert await bench.read("ID") == {"id": ID}
     assert await bench.read("VERSION") == {"version": VERSION}
-    configuration = ENGINE.to_dict() | {"images": ENGINE.images - 1}
+    configuration = ENGINE.to_dict() | {"max_batch": ENGINE.max_batch - 1}
     for name, value in (await bench.read("CONFIG")).items():
         assert value == configuration[name], name
     await bench.until("STATUS", idle=1)

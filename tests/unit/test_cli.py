@@ -119,7 +119,7 @@ def test_rom_and_rtl(monkeypatch, capsys, saved, tmp_path):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "weights.hex", "params.hex", "codebook.hex",
-        "sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v",
+        "sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v", "rom.json", "rtl.json",
     }  # fmt: skip
     # Weights stay out of the Verilog: it is the same for every network of these ROM sizes.
     assert not re.search(r"mem\w*\[", (folder / "sqhw_engine.v").read_text())
@@ -129,7 +129,8 @@ def test_rtl_on_axi(monkeypatch, capsys, saved, tmp_path):
     folder = tmp_path / "rtl"
     code, _, _ = run(monkeypatch, capsys, "rtl", saved, "--out", folder, "--interface", "axi")
     assert code == 0
-    assert {path.name for path in folder.iterdir()} == {"sqhw_axi.v", "sqhw_rom.v", "sqhw_ram.v"}
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"sqhw_axi.v", "sqhw_rom.v", "sqhw_ram.v", "rtl.json"}
     message = refuse(monkeypatch, capsys, "rtl", saved, "--out", folder, "--interface", "apb")
     assert message == "unknown interface 'apb'; known: axi, plain"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqhw.engine import EngineConfig
 from sqhw.registers import ADDRESS_BITS, ID, REGISTERS, find_register, register_table
-from sqhw.rtl.axi_engine import AxiEngine
+from sqhw.rtl.emit import engine_verilog
 
 DOC = (Path(__file__).parents[2] / "docs" / "axi.md").read_text()
 
@@ -34,7 +34,7 @@ def test_the_identifier_is_the_name():
 
 def test_every_configuration_fits_its_register():
     """The largest value of each field of CONFIG, by the limits of the engine."""
-    largest = {"lanes": 128, "requantizers": 128, "word_bits": 64, "images": 31}
+    largest = {"lanes": 128, "requantizers": 128, "word_bits": 64, "max_batch": 31}
     for field in find_register("CONFIG").fields:
         assert largest.get(field.name, 1) < 1 << field.width, field.name
         assert hasattr(EngineConfig(), field.name)
@@ -43,5 +43,6 @@ def test_every_configuration_fits_its_register():
 def test_the_instance_has_every_port():
     (instance,) = re.findall(r"```verilog\n(.*?)```", DOC, re.DOTALL)
     depths = {"weights": 16, "params": 64, "codebook": 16}
-    ports = AxiEngine(EngineConfig(), depths).signature.members
-    assert sorted(re.findall(r"\.(\w+)\(", instance)) == sorted(name for name, _ in ports.items())
+    verilog = engine_verilog(EngineConfig(), depths, "axi")
+    (ports,) = re.findall(r"^module sqhw_axi\((.*?)\);", verilog, re.MULTILINE | re.DOTALL)
+    assert sorted(re.findall(r"\.(\w+)\(", instance)) == sorted(re.findall(r"\w+", ports))
