@@ -235,15 +235,18 @@ class Engine(wiring.Component):
         ]
 
         # Cycle `decoded`: kernel tap, row, codebook.
+        output = after(seq.output, ISSUE_CYCLES, "output", reset_less=False)
+        output_first = after(seq.output_first, ISSUE_CYCLES, "output_first")
+        output_step = after(seq.output_step, ISSUE_CYCLES, "output_step")
         offset = Signal(engine.row_bits, reset_less=True)
         residual = decoder.residual if engine.residuals else 0
         code_addr = Signal(engine.codebook_addr_bits)
         m.d.comb += code_addr.eq(layer.codebook_addr + decoder.code)
-        m.d.sync += offset.eq(Mux(seq.output, seq.channel, base + decoder.location))
+        m.d.sync += offset.eq(Mux(output, seq.channel, base + decoder.location))
         wait = int(is_deep(engine))  # there the codebook's address is registered
         m.d.comb += codebook.addr.eq(after(code_addr, wait, "code_addr"))
         read_map = taps.map
-        with m.If(seq.output):
+        with m.If(output):
             m.d.comb += [
                 self._map_of(read_map, layer, "out"),
                 taps.last_x.eq(layer.out_last_x),
@@ -251,8 +254,8 @@ class Engine(wiring.Component):
                 taps.first_phase_x.eq(0),
                 taps.start.row.eq(layer.out_base),
                 taps.start.line_row.eq(layer.out_base),
-                taps.load.eq(seq.output_first),
-                taps.step.eq(seq.output_step),
+                taps.load.eq(output_first),
+                taps.step.eq(output_step),
             ]
         with m.Else():
             m.d.comb += [
@@ -299,7 +302,7 @@ class Engine(wiring.Component):
             masks.dy.eq(after(taps.point.y[: len(masks.dy)], spare, "dy")),
             memory.row.eq(row),
             memory.lane.eq(lane),
-            memory.channels.eq(Mux(seq.output, layer.out_channels, layer.in_channels)),
+            memory.channels.eq(Mux(output, layer.out_channels, layer.in_channels)),
         ]
 
         # Cycle `decoded + 2 + read`: the vector; then multiply and accumulate. The weight is 1

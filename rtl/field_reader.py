@@ -82,7 +82,7 @@ class FieldReader(wiring.Component):
             self.rom_addr.eq(Mux(self.jump, self.jump_addr, onward)),
             end.eq(begin + self.next_width),
         ]
-        with m.If(~(self.jump | loading)):
+        with m.If(~loading):
             m.d.comb += begin.eq(Mux(self.take, behind, offset))
         m.d.sync += [
             addr.eq(self.rom_addr),

@@ -13,7 +13,7 @@ from sqhw.layout import (
     descriptor_words,
 )
 from sqhw.rtl.field_reader import FieldReader
-from sqhw.timing import window_cycles
+from sqhw.timing import is_deep, window_cycles
 
 
 def descriptor_layout(engine: EngineConfig) -> data.StructLayout:
@@ -53,8 +53,8 @@ class ParameterReader(wiring.Component):
         whole ``Timing.load`` later.
     fetch, rewind : In(1)
         Read the next record, or with `rewind` the layer's first; `record` is there
-        `sqhw.timing.fetch_cycles` later; its `bias`, `multiplier` and `shift` stay for 6 cycles of
-        the next `fetch`.
+        `sqhw.timing.fetch_cycles` later; its `bias`, `multiplier` and `shift` stay for 6 cycles
+        of the next `fetch`.
     descriptor, record : Out
     rom_addr, rom_data
         To the parameter ROM.
@@ -94,38 +94,43 @@ class ParameterReader(wiring.Component):
         steps = len(RECORD_FIELDS)
         step = Signal(range(max(words, steps + 1)))
         widths = [getattr(layer, f"{name}_width") for name in RECORD_FIELDS]
+        fetch, rewind = self.fetch, self.rewind
+        if is_deep(engine):
+            fetch, rewind = Signal(), Signal()
+            m.d.sync += [fetch.eq(self.fetch), rewind.eq(self.rewind)]
         loading, fetching = Signal(), Signal()
+        upcoming = Signal.like(reader.next_width, reset_less=True)
+        m.d.comb += reader.next_width.eq(upcoming)
         with m.FSM():
             with m.State("READY"):
-                m.d.sync += step.eq(0)
+                m.d.sync += [step.eq(0), upcoming.eq(Mux(self.load, word, widths[0]))]
                 with m.If(self.load):
                     m.d.comb += [reader.jump.eq(1), reader.jump_addr.eq(here)]
                     m.d.sync += at.eq(here + words)
                     m.next = "LOAD-JUMP"
-                with m.Elif(self.fetch):
+                with m.Elif(fetch):
                     m.d.comb += [
-                        reader.jump.eq(self.rewind),
+                        reader.jump.eq(rewind),
                         reader.jump_addr.eq(layer.param_addr),
                     ]
                     m.next = "FETCH-JUMP"
             with m.State("LOAD-JUMP"):
-                m.d.comb += reader.next_width.eq(word)
                 m.next = "LOAD"
             with m.State("LOAD"):
-                m.d.comb += [reader.take.eq(1), reader.next_width.eq(word), loading.eq(1)]
+                m.d.comb += [reader.take.eq(1), loading.eq(1)]
                 m.d.sync += step.eq(step + 1)
                 with m.If(step == words - 1):
                     m.next = "READY"
             with m.State("FETCH-JUMP"):
-                m.d.comb += reader.next_width.eq(widths[0])
+                m.d.sync += upcoming.eq(widths[1])
                 m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.comb += [reader.take.eq(1), fetching.eq(1)]
                 m.d.sync += step.eq(step + 1)
                 with m.Switch(step):
-                    for index in range(steps - 1):
+                    for index in range(steps - 2):
                         with m.Case(index):
-                            m.d.comb += reader.next_width.eq(widths[index + 1])
+                            m.d.sync += upcoming.eq(widths[index + 2])
                 with m.If(step == steps - 1):
                     m.next = "READY"
 

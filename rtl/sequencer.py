@@ -138,13 +138,19 @@ class Sequencer(wiring.Component):
         next_is_end = Signal()
         wait_first, wait_other = Signal.like(wait), Signal.like(wait)
         single = Signal()
+        # `wait` is not 0; neither are the pauses that it may begin with; `timer` is at the end.
+        waiting, waits_first, waits_other, prepared = Signal(), Signal(), Signal(), Signal()
+        pause_first, pause_other = self._pause(timing, timing.rewind), self._pause(timing, 0)
         m.d.sync += [
             end_of_tile.eq(self.channel == self.last_channel),
             end_of_layer.eq((self.channel == self.last_channel) & (tile == self.last_tile)),
             next_channel.eq(Mux(self.channel == self.last_channel, 0, self.channel + 1)),
             next_is_end.eq(next_channel == self.last_channel),
-            wait_first.eq(self._pause(timing, timing.rewind)),
-            wait_other.eq(self._pause(timing, 0)),
+            wait_first.eq(pause_first),
+            wait_other.eq(pause_other),
+            waits_first.eq(pause_first != 0),
+            waits_other.eq(pause_other != 0),
+            prepared.eq(timer == timing.prepare - 2),
             single.eq(self.count == 1),
         ]
         with m.If(self.channel == self.last_channel):
@@ -158,7 +164,7 @@ class Sequencer(wiring.Component):
         def go(state: str) -> None:
             """Go to a state and count its cycles from 0."""
             m.next = state
-            m.d.sync += timer.eq(0)
+            m.d.sync += [timer.eq(0), prepared.eq(0)]
 
         def open_slot(channel, group, is_end, first_of_tile) -> None:
             """Begin the slot of `channel` in the next cycle, with the record at hand."""
@@ -171,6 +177,7 @@ class Sequencer(wiring.Component):
                 left.eq(self.count),
                 is_last.eq(single),
                 wait.eq(Mux(first_of_tile, wait_first, wait_other)),
+                waiting.eq(Mux(first_of_tile, waits_first, waits_other)),
                 fresh.eq(1),
             ]
 
@@ -205,12 +212,12 @@ class Sequencer(wiring.Component):
                 m.d.sync += tile.eq(0)
                 with m.If(begin):
                     m.d.comb += [self.fetch.eq(1), self.fetch_first.eq(1)]
-                with m.If(timer == timing.prepare - 1):
+                with m.If(prepared):
                     open_slot(0, (0, 0), self.last_channel == 0, 1)
                     go("RUN")
             with m.State("RUN"):
-                with m.If(wait != 0):
-                    m.d.sync += wait.eq(wait - 1)
+                with m.If(waiting):
+                    m.d.sync += [wait.eq(wait - 1), waiting.eq(wait != 1)]
                 with m.Else():
                     m.d.comb += [
                         self.issue.eq(1),

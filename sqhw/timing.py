@@ -59,9 +59,10 @@ def accumulate_cycles(engine: EngineConfig) -> int:
 def fetch_cycles(engine: EngineConfig) -> int:
     """Return the cycles to read a channel record after a jump.
 
-    They are the jump, one for each field, and two registers behind the reader.
+    They are the jump, one for each field, and two registers behind the reader; a deep engine
+    registers the command too.
     """
-    return JUMP_CYCLES + window_cycles(engine) + len(RECORD_FIELDS) + 1
+    return is_deep(engine) + JUMP_CYCLES + window_cycles(engine) + len(RECORD_FIELDS) + 1
 
 
 def requantize_digits(engine: EngineConfig) -> int:
@@ -127,5 +128,5 @@ class Timing:
             drain=drain + writes,
             drain_serial=drain + engine.lanes,
             hold=max(0, accumulate - min_slot),
-            output=3 + read_cycles(engine),
+            output=3 + ISSUE_CYCLES + read_cycles(engine),
         )

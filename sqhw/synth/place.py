@@ -68,10 +68,12 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
             raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
     make_folder(work)
     ports = engine_ports((rtl / SOURCES[0]).read_text(encoding="utf-8"))
+    # The tools from wheels have a /tmp of their own, so all files lie where they run.
+    for path in [*(rtl / name for name in SOURCES), *sorted(rtl.glob("*.hex"))]:
+        atomic_write_text(work / path.name, path.read_text(encoding="utf-8"))
     atomic_write_text(work / f"{TOP}.v", top_verilog(ports))
-    atomic_write_text(work / "synth.ys", synthesis_script(flow, rtl.absolute(), work.absolute()))
-    # yosys runs where the ROM images lie, which is how the Verilog names them.
-    run_tool(("yosys", "-s", str(work.absolute() / "synth.ys")), rtl, work / "yosys.log")
+    atomic_write_text(work / "synth.ys", synthesis_script(flow))
+    run_tool(("yosys", "-s", "synth.ys"), work, work / "yosys.log")
     log = work / f"{flow.tool}.log"
     run_tool(place_command(flow, seed), work, log)
     statistics = json.loads((work / "stat.json").read_text(encoding="utf-8"))
@@ -80,21 +82,13 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
     )
 
 
-def synthesis_script(flow: Flow, rtl: Path, work: Path) -> str:
+def synthesis_script(flow: Flow) -> str:
     """Return the yosys script that writes ``netlist.json`` and ``stat.json``."""
-    reads = [f'read_verilog "{folder / name}"' for folder, name in _sources(rtl, work)]
-    return "\n".join(
-        [
-            *reads,
-            f'{flow.synth} -top {TOP} -json "{work / "netlist.json"}"',
-            f'tee -q -o "{work / "stat.json"}" stat -json',
-            "",
-        ]
+    return (
+        f"read_verilog {' '.join(SOURCES)} {TOP}.v\n"
+        f"{flow.synth} -top {TOP} -json netlist.json\n"
+        "tee -q -o stat.json stat -json\n"
     )
-
-
-def _sources(rtl: Path, work: Path) -> list[tuple[Path, str]]:
-    return [*((rtl, name) for name in SOURCES), (work, f"{TOP}.v")]
 
 
 def place_command(flow: Flow, seed: int) -> tuple[str, ...]:

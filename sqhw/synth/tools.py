@@ -1,4 +1,4 @@
-"""The open synthesis tools, from their wheels: which ones a device needs and how they are called."""
+"""The open synthesis tools, from their wheels: what a device needs and how they are called."""
 
 import shutil
 import subprocess

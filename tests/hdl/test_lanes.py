@@ -148,7 +148,7 @@ def test_maximum_of_every_pair_of_nasty_bytes(in_signed):
 @pytest.mark.parametrize("in_signed", [0, 1])
 def test_multipliers_of_luts_know_every_weight(in_signed):
     engine = EngineConfig(lanes=8, lut_lanes=8)
-    vectors = [(BYTES + [64], 0xFF, weight) for weight in range(-128, 128)]
+    vectors = [([*BYTES, 64], 0xFF, weight) for weight in range(-128, 128)]
     run(engine, vectors, in_signed, 0, random.Random(0), first_chance=1, pause_chance=0)
 
 

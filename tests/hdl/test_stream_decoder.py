@@ -8,8 +8,8 @@ from strategies import random_network
 from sqhw.engine import EngineConfig
 from sqhw.network import Conv
 from sqhw.rtl.stream_decoder import StreamDecoder
-from sqhw.timing import decode_cycles
 from sqhw.stream import StreamFormat, encode, max_gap_bits
+from sqhw.timing import decode_cycles
 
 OUTPUTS = ["valid", "start", "step", "residual", "weight", "code", "location"]
 
