@@ -1,5 +1,7 @@
 """The multiply-accumulate lanes: all take the same weight, each its own activation."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
@@ -63,7 +65,7 @@ class Lanes(wiring.Component):
             Cat(first).eq(Cat(self.first, first)),
             weight.eq(self.weight),
         ]
-        digits = self._digits(m) if self._engine.lut_lanes else None
+        digits: Any = self._digits(m) if self._engine.lut_lanes else ()
         for lane in range(self._engine.lanes):
             x = Signal(signed(9), name=f"x_{lane}", reset_less=True)
             product = Signal(signed(17), name=f"product_{lane}", reset_less=True)

@@ -1,5 +1,7 @@
 """The requantizers: from the lanes' accumulators to bytes, one or several lanes a cycle."""
 
+from typing import Any
+
 from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
@@ -91,8 +93,9 @@ class Requantizer(wiring.Component):
             late = Signal(SHIFT_BITS, name=f"shift_{cycle + 1}", reset_less=True)
             m.d.sync += late.eq(shifts[-1])
             shifts.append(late)
+        coarse, fine = shifts[-2], shifts[-1]
         for index in range(count):
-            self._pipeline(m, queue[index], bias, spread, *shifts[-2:], self.y[index], index)
+            self._pipeline(m, queue[index], bias, spread, coarse, fine, self.y[index], index)
         return m
 
     def _pipeline(self, m, head, bias, spread, coarse, fine, y, index: int) -> None:
@@ -119,7 +122,7 @@ class Requantizer(wiring.Component):
         # the bits below the sum that is added to it have room for that.
         level = 0
         while len(terms) > 1:
-            sums = []
+            sums: list[tuple[Any, int, Any]] = []
             for left, right in zip(terms[::2], [*terms[1::2], None], strict=False):
                 value, digits, lacks = left
                 if right is not None:

@@ -139,7 +139,8 @@ class Sequencer(wiring.Component):
         wait_first, wait_other = Signal.like(wait), Signal.like(wait)
         single = Signal()
         # `wait` is not 0; neither are the pauses that it may begin with; `timer` is at the end.
-        waiting, waits_first, waits_other, prepared = Signal(), Signal(), Signal(), Signal()
+        waiting, waits_first, waits_other = Signal(), Signal(), Signal()
+        prepared, drained = Signal(), Signal()
         pause_first, pause_other = self._pause(timing, timing.rewind), self._pause(timing, 0)
         m.d.sync += [
             end_of_tile.eq(self.channel == self.last_channel),
@@ -151,6 +152,7 @@ class Sequencer(wiring.Component):
             waits_first.eq(pause_first != 0),
             waits_other.eq(pause_other != 0),
             prepared.eq(timer == timing.prepare - 2),
+            drained.eq(timer == Mux(self.serial, timing.drain_serial, timing.drain) - 2),
             single.eq(self.count == 1),
         ]
         with m.If(self.channel == self.last_channel):
@@ -164,7 +166,7 @@ class Sequencer(wiring.Component):
         def go(state: str) -> None:
             """Go to a state and count its cycles from 0."""
             m.next = state
-            m.d.sync += [timer.eq(0), prepared.eq(0)]
+            m.d.sync += [timer.eq(0), prepared.eq(0), drained.eq(0)]
 
         def open_slot(channel, group, is_end, first_of_tile) -> None:
             """Begin the slot of `channel` in the next cycle, with the record at hand."""
@@ -242,7 +244,7 @@ class Sequencer(wiring.Component):
             with m.State("DRAIN"):
                 # The constants of the last channel move on as if a slot followed.
                 m.d.comb += self.take.eq(timer == 0)
-                with m.If(timer == Mux(self.serial, timing.drain_serial, timing.drain) - 1):
+                with m.If(drained):
                     with m.If(self.last_layer):
                         m.d.sync += self.busy.eq(0)
                         go("DONE")
