@@ -131,6 +131,8 @@ class Engine(wiring.Component):
         m.submodules.requantizer = requantizer = Requantizer(engine)
         m.submodules.places = places = PositionWalker(engine)
         layer, record = parameters.descriptor, parameters.record
+        pool = layer.pool if engine.maxpool else C(0)
+        gap_bits = layer.gap_bits if engine.max_gap_bits else C(0)
         walks = layer.out_walk if engine.requantizers > 1 else C(1)
         serial = layer.out_serial if writes_batches(engine) else walks
         out_image: Signal | int = 0
@@ -144,7 +146,7 @@ class Engine(wiring.Component):
                 masks.batch_shift.eq(layer.batch_shift),
             ]
         group_channels = (
-            layer.group_channels if engine.groups else Mux(layer.pool, 1, layer.in_channels)
+            layer.group_channels if engine.groups else Mux(pool, 1, layer.in_channels)
         )
 
         m.d.comb += [
@@ -183,7 +185,7 @@ class Engine(wiring.Component):
                 ]
 
         # Without groups in the engine, pooling alone reads channel by channel.
-        group_offset = seq.offset if engine.groups else Mux(layer.pool, seq.channel, 0)
+        group_offset = seq.offset if engine.groups else Mux(pool, seq.channel, 0)
         decoded, read = decoded_cycles(engine), read_cycles(engine)
 
         def after(signal, cycles, name, reset_less=True):
@@ -207,8 +209,8 @@ class Engine(wiring.Component):
         # Where it is in its word: one cycle later in a deep engine.
         window = window_cycles(engine)
         m.d.comb += [
-            decoder.gap_bits.eq(layer.gap_bits),
-            decoder.code_bits.eq(layer.entry_bits - layer.gap_bits),
+            decoder.gap_bits.eq(gap_bits),
+            decoder.code_bits.eq(layer.entry_bits - gap_bits),
             decoder.channels.eq(group_channels),
             decoder.issue.eq(after(issue, window, "window_issue", reset_less=False)),
             decoder.first.eq(after(seq.begin, ISSUE_CYCLES + window, "begin")),
@@ -309,7 +311,7 @@ class Engine(wiring.Component):
         # in pooling. Lanes outside of the map take zeros, in a filler all of them.
         weight = Signal(signed(8), reset_less=True)
         useful = after(decoder.weight, 1, "useful")
-        chosen = Mux(layer.pool, 1, codebook.data)
+        chosen = Mux(pool, 1, codebook.data)
         covered = masks.inside
         in_signed = layer.in_signed
         if engine.residuals:
@@ -329,7 +331,7 @@ class Engine(wiring.Component):
             lanes.vector.eq(memory.vector),
             lanes.inside.eq(inside),
             lanes.in_signed.eq(in_signed),
-            lanes.pool.eq(layer.pool),
+            lanes.pool.eq(pool),
             lanes.weight.eq(after(weight, read - wait, "weight")),
             lanes.valid.eq(after(decoder.valid, 2 + read, "valid", reset_less=False)),
             lanes.first.eq(after(seq.first, decoded + 2 + read, "first")),

@@ -76,6 +76,10 @@ class Lanes(wiring.Component):
                 x.eq(Mux(self.inside[lane], Cat(byte, byte[7] & self.in_signed).as_signed(), 0)),
                 product.eq(_times(x, *digits) if lane < self._engine.lut_lanes else x * weight),
             ]
+            if not self._engine.maxpool:
+                with m.If(valid[1]):
+                    m.d.sync += acc.eq(Mux(first[1], product, acc + product))
+                continue
             # A pooling accumulator is a 9-bit number, sign-extended.
             larger = Signal(name=f"larger_{lane}")
             m.d.comb += larger.eq(product[:9].as_signed() > acc[:9].as_signed())

@@ -69,7 +69,7 @@ class StreamDecoder(wiring.Component):
         m = Module()
         engine = self._engine
         wide = engine.row_bits + 2
-        gap_mask = Signal(engine.max_gap_bits, reset_less=True)
+        gap_mask = Signal(max(1, engine.max_gap_bits), reset_less=True)
         code_mask = Signal(MAX_CODE_BITS, reset_less=True)
         issue = Signal()
         first, skip = Signal(reset_less=True), Signal(reset_less=True)
@@ -84,7 +84,7 @@ class StreamDecoder(wiring.Component):
         ]
 
         # Gap, and gap less the channels: what is added to the position without and with a wrap.
-        gap = Signal(engine.max_gap_bits)
+        gap = Signal(max(1, engine.max_gap_bits))
         beyond = Signal(wide)
         carries, code = Signal(), Signal(MAX_CODE_BITS)
         m.d.comb += [

@@ -222,7 +222,13 @@ def place(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> tu
 
 
 def _check_kinds(network: QuantizedNetwork, engine: EngineConfig) -> None:
-    for layer in network.convs:
+    for layer in network.layers:
+        if not isinstance(layer, Conv):
+            if not engine.maxpool:
+                raise SqhwError(
+                    f"layer {layer.name!r}: is a max pooling, this engine has none; set maxpool"
+                )
+            continue
         if layer.groups > 1 and not engine.groups:
             raise SqhwError(
                 f"layer {layer.name!r}: has {layer.groups} groups, this engine runs none; "

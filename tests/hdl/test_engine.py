@@ -40,6 +40,13 @@ CONFIGS = {
         ),
         {"acc_bits": 32, "mult_bits": 16, "groups": False, "branches": True, "max_stride": 1},
     ),
+    "8 lanes, dense streams, no pooling, LUT multipliers": (
+        EngineConfig(
+            max_gap_bits=0, maxpool=False, lut_lanes=5, param_addr_bits=10, weight_addr_bits=11,
+            codebook_addr_bits=11,
+        ),
+        {"max_gap_bits": 0, "maxpool": False, "groups": False, "residuals": False},
+    ),
     "32 lanes, several images": (
         EngineConfig(
             lanes=32, bank_depth=2048, word_bits=18, mult_bits=12, param_addr_bits=10,

@@ -127,11 +127,14 @@ def test_descriptor_fills_whole_words():
         ),
         ({"requantizers": 2}, ["out_walk"]),
         ({"max_batch": 4}, ["batch_shift"]),
+        ({"maxpool": True}, ["pool"]),
+        ({"max_gap_bits": 3}, ["gap_bits"]),
         ({"requantizers": 2, "max_batch": 4}, ["batch_shift", "out_walk", "out_serial"]),
     ],
 )
 def test_descriptor_has_only_what_the_engine_has(changes, more):
-    plain, engine = descriptor_fields(ENGINE), descriptor_fields(replace(ENGINE, **changes))
+    least = replace(ENGINE, maxpool=False, max_gap_bits=0)
+    plain, engine = descriptor_fields(least), descriptor_fields(replace(least, **changes))
     assert [field[0] for field in engine if field not in plain] == more
     assert [field for field in engine if field[0] not in more] == list(plain)
 
@@ -261,6 +264,13 @@ def test_maps_of_branches_beyond_the_banks_are_refused():
         "banks, 16 more than the bank depth of 64; a depth of 128 would do"
     )
     place(net, replace(ENGINE, bank_depth=128, residuals=True))
+
+
+def test_max_pooling_needs_an_engine_that_takes_maxima():
+    net = network(MaxPool("pool", "input", 2, 2))
+    with pytest.raises(SqhwError) as error:
+        compile_network(net, replace(ENGINE, maxpool=False))
+    assert str(error.value) == ("layer 'pool': is a max pooling, this engine has none; set maxpool")
 
 
 def test_groups_need_an_engine_that_runs_them():
