@@ -26,6 +26,7 @@ from cocotbext.axi import (
 from sqhw.engine import EngineConfig
 from sqhw.layout import ROMS
 from sqhw.registers import ADDRESS_BITS, ID, REGISTERS, VERSION, find_register
+from sqhw.timing import Timing
 
 JOB = np.load("job.npz")
 SEED = int(JOB["seed"])
@@ -43,7 +44,7 @@ CHANNELS = {
     ("s_axi_rvalid", "s_axi_rready"): ("s_axi_rdata", "s_axi_rresp"),
 }
 #: From the last pixel to the first result, besides the cycles of the network.
-LATENCY = 8
+LATENCY = 4 + Timing.of(ENGINE).output
 PRESENT = [r for r in REGISTERS if ENGINE.writable or not r.writable_only]
 
 

@@ -25,7 +25,7 @@ ENGINE = EngineConfig(
 )  # fmt: skip
 CONFIGS = {
     "writable": ENGINE,
-    "writable, wide words": replace(ENGINE, word_bits=40, groups=False, residuals=False),
+    "writable, wide words": replace(ENGINE, lanes=16, word_bits=40, groups=False, residuals=False),
     "ROM": replace(ENGINE, writable=False, max_batch=1),
 }
 SPARE_WORDS = 3
