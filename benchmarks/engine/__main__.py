@@ -1,7 +1,6 @@
 """`python -m benchmarks.engine`: the table of the engine, measured."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from benchmarks.engine.area import AreaRow, area_row
 from benchmarks.engine.cycles import CycleRow, cycle_rows, engine_of
 from benchmarks.engine.networks import NETWORKS, cases, test_images
+from benchmarks.engine.progress import note
 from benchmarks.engine.table import markdown
 from sqhw.flow import engine_of as engine_of_network
 from sqhw.network_file import load_network
@@ -61,11 +61,6 @@ def main(
     plain = {"cycles": [r.to_dict() for r in rows], "area": [r.to_dict() for r in areas]}
     (out / "results.json").write_text(json.dumps(plain, indent=1) + "\n")
     print(report)
-
-
-def note(text: str) -> None:
-    """Tell what is going on."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def report_text(rows: list[CycleRow], areas: list[AreaRow]) -> str:
