@@ -119,7 +119,7 @@ def test_rom_and_rtl(monkeypatch, capsys, saved, tmp_path):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "weights.hex", "params.hex", "codebook.hex",
-        "sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v",
+        "sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v", "rom.json", "rtl.json",
     }  # fmt: skip
     # Weights stay out of the Verilog: it is the same for every network of these ROM sizes.
     assert not re.search(r"mem\w*\[", (folder / "sqhw_engine.v").read_text())
@@ -255,7 +255,10 @@ def test_demo_refuses_before_it_trains(monkeypatch, capsys, tmp_path):
 
 def test_missing_images(monkeypatch, capsys, saved, tmp_path):
     message = refuse(monkeypatch, capsys, "verify", saved, "--rtl", tmp_path)
-    assert message == f"{tmp_path / 'weights.hex'} is missing; write it with `sqhw rom`"
+    assert message == (
+        f"{tmp_path / 'rom.json'} is missing beside the ROM images; "
+        "write them anew with `sqhw rom`"
+    )
 
 
 def test_devices(monkeypatch, capsys):
