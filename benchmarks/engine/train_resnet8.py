@@ -95,9 +95,9 @@ def main(
             with torch.no_grad():
                 for name, layer in layers.items():
                     layer.weight *= masks[name]
-            loss = functional.cross_entropy(
-                module(augmented(images[chosen], generator)), labels[chosen]
-            )
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = module(augmented(images[chosen], generator))
+            loss = functional.cross_entropy(logits.float(), labels[chosen])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -113,13 +113,14 @@ def rom_lines(result: Result) -> list[str]:
 
 def verify_lines(result: Result) -> list[str]:
     """Return what `sqhw verify` prints."""
+    run = "image" if result["batch"] == 1 else f"run of {result['batch']} images"
     lines = [
         (
             f"{result['simulator']}: RTL == simulator on {result['images']} test and "
             f"{result['made_up_images']} made-up images ({result['activations']:,} activations)"
         ),
         (
-            f"  cycles per image: {result['cycles']:,} measured, "
+            f"  cycles per {run}: {result['cycles']:,} measured, "
             f"{result['cycles_predicted']:,} predicted"
         ),
     ]
