@@ -366,8 +366,8 @@ def verify(
     from sqhw.verify.runner import RtlBench
 
     engine = engine_of(load_network(source))
-    check_manifest(folder, "rtl", engine)
     program = _program(source, int(check_manifest(folder, "rom", engine).get("batch", 1)))
+    check_manifest(folder, "rtl", engine)
     _check_images(program.network, data)
     if not 1 <= images <= len(data.test):
         raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
