@@ -62,7 +62,7 @@ MUTANTS = [
         ("requantizer", "rounded < self.clamp_lo", "rounded <= self.clamp_lo + 1"),
         ("requantizer", "y.eq(self.clamp_hi)", "y.eq(self.clamp_hi - 1)"),
         ("requantizer", "Mux(self.serial, one, more)", "Mux(self.serial, more, one)"),
-        ("parameter_reader", "(stored ^ sign) - sign", "stored"),
+        ("parameter_reader", "extended.eq((stored ^ sign) - sign)", "extended.eq(stored)"),
         ("parameter_reader", "extended << layer.bias_shift", "extended"),
         # addresses and masks
         ("lane_masks", "(x <= high_x)", "(x < high_x)"),
