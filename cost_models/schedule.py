@@ -21,7 +21,7 @@ class LayerCycles:
     name : str
         The layer.
     tiles : int
-        Tiles of `lanes` positions.
+        Tiles of `lanes` elements.
     entries : int
         Stream entries of one tile, all channels.
     run : int
@@ -29,8 +29,8 @@ class LayerCycles:
     overhead : int
         Cycles of descriptor, preparation and drain.
     bound : float
-        Non-zeros (or pooling taps) times output positions over lanes: what no schedule with one
-        weight a cycle can beat.
+        Non-zeros (or pooling taps) times output positions over lanes, for all images of the run:
+        what no schedule with one weight a cycle can beat.
     """
 
     name: str
@@ -54,14 +54,22 @@ class Schedule:
     ----------
     layers : tuple of LayerCycles
         In execution order.
+    batch : int
+        Images of the run.
     """
 
     layers: tuple[LayerCycles, ...]
+    batch: int = 1
 
     @property
     def cycles(self) -> int:
         """Cycles from `start` to `done`."""
         return 1 + sum(layer.cycles for layer in self.layers)
+
+    @property
+    def bound(self) -> float:
+        """Cycles that no schedule with one weight a cycle can beat."""
+        return sum(layer.bound for layer in self.layers)
 
 
 def run_cycles(
@@ -84,8 +92,15 @@ def run_cycles(
     return tiles * int(slots.sum())
 
 
-def schedule(network: QuantizedNetwork, engine: EngineConfig) -> Schedule:
+def schedule(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> Schedule:
     """Return the cycles of every layer of a network.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    engine : EngineConfig
+    batch : int, power of two, 1 to engine.max_batch
+        Images of a run.
 
     Raises
     ------
@@ -94,7 +109,7 @@ def schedule(network: QuantizedNetwork, engine: EngineConfig) -> Schedule:
     """
     timing = Timing.of(engine)
     layers = []
-    for index, tiling in enumerate(place(network, engine)):
+    for index, tiling in enumerate(place(network, engine, batch)):
         layer = tiling.layer
         channels, height, width = tiling.target.shape
         if isinstance(layer, Conv):
@@ -109,8 +124,10 @@ def schedule(network: QuantizedNetwork, engine: EngineConfig) -> Schedule:
                 tiles=tiling.tiles,
                 entries=int(counts.sum()),
                 run=run_cycles(counts, tiling.tiles, timing, tiling.serial),
-                overhead=timing.prepare + timing.drain + (timing.load if index else 0),
-                bound=work * height * width / engine.lanes,
+                overhead=timing.prepare
+                + (timing.drain_serial if tiling.serial else timing.drain)
+                + (timing.load if index else 0),
+                bound=work * height * width * batch / engine.lanes,
             )
         )
-    return Schedule(tuple(layers))
+    return Schedule(tuple(layers), batch)

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from sqhw.engine import EngineConfig
+from sqhw.errors import unknown_name
+from sqhw.rtl.axi_engine import AxiEngine
 from sqhw.rtl.engine import Engine
 
-TOP = "sqhw_engine"
+#: Top module of each interface.
+TOPS = {"plain": "sqhw_engine", "axi": "sqhw_axi"}
 #: Hand-written leaf modules that the engine instantiates.
 LEAVES = ("sqhw_rom.v", "sqhw_ram.v")
 #: yosys writes this register into modules with combinational blocks, to have them run once at
@@ -18,7 +21,9 @@ TRIGGER = re.compile(r"^  reg (\\\S+verilog_backend\S+) += 0;\n", re.MULTILINE)
 ICARUS_TRIGGER = r"\g<0>`ifdef __ICARUS__\n  initial #0 \1 = 1;\n`endif\n"
 
 
-def engine_verilog(engine: EngineConfig, depths: Mapping[str, int]) -> str:
+def engine_verilog(
+    engine: EngineConfig, depths: Mapping[str, int], interface: str = "plain"
+) -> str:
     """Return the Verilog of an engine, without the leaf modules.
 
     Parameters
@@ -26,11 +31,23 @@ def engine_verilog(engine: EngineConfig, depths: Mapping[str, int]) -> str:
     engine : EngineConfig
     depths : mapping of str to int
         Words of each ROM: ``weights``, ``params``, ``codebook``.
+    interface : str
+        ``plain`` or ``axi``: a key of `TOPS`.
+
+    Raises
+    ------
+    SqhwError
+        If there is no such interface.
     """
+    if interface not in TOPS:
+        raise unknown_name("interface", interface, TOPS)
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # the yosys of the wheel, whatever is on PATH
     from amaranth.back import verilog
 
-    text = verilog.convert(Engine(engine, dict(depths)), name=TOP, strip_internal_attrs=True)
+    component = Engine if interface == "plain" else AxiEngine
+    text = verilog.convert(
+        component(engine, dict(depths)), name=TOPS[interface], strip_internal_attrs=True
+    )
     return TRIGGER.sub(ICARUS_TRIGGER, text)
 
 

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
-from sqhw.layout import CODEBOOK_WIDTH
+from sqhw.layout import CODEBOOK_WIDTH, ROMS, writes_batches
 from sqhw.rtl.activation_memory import ActivationMemory
 from sqhw.rtl.field_reader import FieldReader
 from sqhw.rtl.lane_masks import LaneMasks
@@ -16,7 +16,17 @@ from sqhw.rtl.requantizer import Requantizer
 from sqhw.rtl.rom import Rom
 from sqhw.rtl.sequencer import Sequencer
 from sqhw.rtl.stream_decoder import StreamDecoder
-from sqhw.timing import ACCUMULATE_CYCLES, REQUANTIZE_CYCLES
+from sqhw.timing import (
+    ISSUE_CYCLES,
+    Timing,
+    accumulate_cycles,
+    decoded_cycles,
+    is_deep,
+    mask_cycles,
+    read_cycles,
+    requantize_cycles,
+    window_cycles,
+)
 
 
 class Engine(wiring.Component):
@@ -42,19 +52,35 @@ class Engine(wiring.Component):
         Cycles from the one of `start` to the one of `done` of the last run.
     in_valid, in_data, in_ready
         Pixels.
+    in_last : Out(1)
+        The next pixel is the last one of a frame.
     out_valid, out_data, out_last, out_ready
         Results.
     wb_valid, wb_data, wb_group : Out
         Every activation as it is written back: layer by layer, tile by tile, channel by channel,
         lane by lane; one byte, or with `wb_group` as many as there are requantizers. For
         verification.
+    rom_write_en, rom_write_select, rom_write_addr, rom_write_data : In
+        Write a word of the ROM whose place in `sqhw.layout.ROMS` is `rom_write_select`; only if
+        the engine is writable, and only while `ready` is high.
+    reload : In(1)
+        Begin anew as after reset, with what is in the ROMs now; pixels that came are forgotten.
+        Wanted after a write. Only if the engine is writable, and ignored while `ready` is low.
     """
 
     def __init__(self, engine: EngineConfig, depths: dict[str, int]) -> None:
         self._engine = engine
         self._depths = depths
+        write_port = {
+            "rom_write_en": In(1),
+            "rom_write_select": In(2),
+            "rom_write_addr": In(engine.rom_addr_bits),
+            "rom_write_data": In(engine.word_bits),
+            "reload": In(1),
+        }
         super().__init__(
-            {
+            (write_port if engine.writable else {})
+            | {
                 "start": In(1),
                 "ready": Out(1),
                 "busy": Out(1),
@@ -63,6 +89,7 @@ class Engine(wiring.Component):
                 "in_valid": In(1),
                 "in_data": In(8),
                 "in_ready": Out(1),
+                "in_last": Out(1),
                 "out_valid": Out(1),
                 "out_data": Out(8),
                 "out_last": Out(1),
@@ -74,11 +101,14 @@ class Engine(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Connect the stages; the cycle numbers count from the issue of an entry."""
+        """Connect the stages.
+
+        Cycle 0 is the issue of an entry, cycle `decoded` that in which its meaning is known.
+        """
         m = Module()
         engine = self._engine
         roms = {
-            name: Rom(width, self._depths[name], bits, f"{name}.hex")
+            name: Rom(width, self._depths[name], bits, f"{name}.hex", writable=engine.writable)
             for name, width, bits in (
                 ("weights", engine.word_bits, engine.weight_addr_bits),
                 ("params", engine.word_bits, engine.param_addr_bits),
@@ -90,7 +120,9 @@ class Engine(wiring.Component):
         m.submodules.codebook = codebook = roms["codebook"]
         m.submodules.parameters = parameters = ParameterReader(engine)
         m.submodules.sequencer = seq = Sequencer(engine)
-        m.submodules.entries = entries = FieldReader(engine.word_bits, engine.weight_addr_bits)
+        m.submodules.entries = entries = FieldReader(
+            engine.word_bits, engine.weight_addr_bits, window_cycles(engine)
+        )
         m.submodules.decoder = decoder = StreamDecoder(engine)
         m.submodules.taps = taps = PositionWalker(engine)
         m.submodules.masks = masks = LaneMasks(engine)
@@ -99,9 +131,22 @@ class Engine(wiring.Component):
         m.submodules.requantizer = requantizer = Requantizer(engine)
         m.submodules.places = places = PositionWalker(engine)
         layer, record = parameters.descriptor, parameters.record
-        serial = layer.out_serial if engine.requantizers > 1 else C(1)
+        pool = layer.pool if engine.maxpool else C(0)
+        gap_bits = layer.gap_bits if engine.max_gap_bits else C(0)
+        walks = layer.out_walk if engine.requantizers > 1 else C(1)
+        serial = layer.out_serial if writes_batches(engine) else walks
+        out_image: Signal | int = 0
+        if engine.max_batch > 1:
+            out_image = seq.image
+            batch = Signal(engine.lane_bits + 1)
+            m.d.sync += batch.eq(1 << layer.batch_shift)
+            m.d.comb += [walker.batch.eq(batch) for walker in (taps, places)]
+            m.d.comb += [
+                seq.last_image.eq(batch - 1),
+                masks.batch_shift.eq(layer.batch_shift),
+            ]
         group_channels = (
-            layer.group_channels if engine.groups else Mux(layer.pool, 1, layer.in_channels)
+            layer.group_channels if engine.groups else Mux(pool, 1, layer.in_channels)
         )
 
         m.d.comb += [
@@ -128,62 +173,82 @@ class Engine(wiring.Component):
             seq.last_tile.eq(layer.last_tile),
             seq.last_channel.eq(layer.last_channel),
         ]
+        if engine.writable:
+            m.d.comb += seq.reload.eq(self.reload)
+            for name, rom in roms.items():
+                m.d.comb += [
+                    rom.write_en.eq(
+                        self.rom_write_en & (self.rom_write_select == ROMS.index(name))
+                    ),
+                    rom.write_addr.eq(self.rom_write_addr),
+                    rom.write_data.eq(self.rom_write_data),
+                ]
 
         # Without groups in the engine, pooling alone reads channel by channel.
-        group_offset = seq.offset if engine.groups else Mux(layer.pool, seq.channel, 0)
+        group_offset = seq.offset if engine.groups else Mux(pool, seq.channel, 0)
+        decoded, read = decoded_cycles(engine), read_cycles(engine)
 
-        # Cycle 0: an entry is issued. The last one of a tile sends the reader back.
-        m.d.comb += [
-            entries.jump.eq(seq.rewind),
-            entries.jump_addr.eq(layer.weight_addr),
-            entries.take.eq(seq.issue & ~seq.skip),
-            entries.width.eq(layer.entry_bits),
-            decoder.gap_bits.eq(layer.gap_bits),
-            decoder.code_bits.eq(layer.entry_bits - layer.gap_bits),
-            decoder.channels.eq(group_channels),
-            decoder.issue.eq(seq.issue),
-            decoder.first.eq(seq.begin),
-            decoder.offset.eq(Mux(seq.skip, seq.channel, group_offset)),
-            decoder.skip.eq(seq.skip),
-            decoder.entry.eq(entries.window),
-        ]
-
-        def after(signal, cycles, name):
+        def after(signal, cycles, name, reset_less=True):
             """Return `signal` delayed by so many cycles."""
             for cycle in range(cycles):
-                late = Signal.like(signal, name=f"{name}_{cycle + 1}")
+                late = Signal.like(signal, name=f"{name}_{cycle + 1}", reset_less=reset_less)
                 m.d.sync += late.eq(signal)
                 signal = late
             return signal
 
-        new_tile = after(seq.new_tile, StreamDecoder.LATENCY, "new_tile")
-        last = after(seq.last, StreamDecoder.LATENCY, "last")
-        first = after(seq.first, StreamDecoder.LATENCY, "first")
-        residual = decoder.residual if engine.residuals else 0
-
-        # Cycle 2: kernel tap, tile, codebook.
-        tile_row = Signal(engine.row_bits)
-        offset = Signal(engine.row_bits)
-        this_tile = Signal(engine.row_bits)
+        # Cycle 1: the entry is taken. The last one of a tile sends the reader back.
+        issue = after(seq.issue, ISSUE_CYCLES, "issue", reset_less=False)
+        skip = after(seq.skip, ISSUE_CYCLES, "skip")
         m.d.comb += [
-            this_tile.eq(tile_row + Mux(new_tile, layer.in_channels, 0)),
-            codebook.addr.eq(layer.codebook_addr + decoder.code),
-            masks.advance.eq(new_tile),
-            masks.clear.eq(seq.prepare),
-            masks.fill.eq(seq.fill),
+            entries.jump.eq(after(seq.rewind, ISSUE_CYCLES, "rewind", reset_less=False)),
+            entries.jump_addr.eq(layer.weight_addr),
+            entries.take.eq(issue & ~skip),
+            entries.next_width.eq(layer.entry_bits),
         ]
+
+        # Where it is in its word: one cycle later in a deep engine.
+        window = window_cycles(engine)
+        m.d.comb += [
+            decoder.gap_bits.eq(gap_bits),
+            decoder.code_bits.eq(layer.entry_bits - gap_bits),
+            decoder.channels.eq(group_channels),
+            decoder.issue.eq(after(issue, window, "window_issue", reset_less=False)),
+            decoder.first.eq(after(seq.begin, ISSUE_CYCLES + window, "begin")),
+            decoder.skip.eq(after(skip, window, "window_skip")),
+            decoder.entry.eq(entries.window),
+        ]
+
+        # Meanwhile: the row at which its tile and group begin.
+        tile_row = Signal(engine.row_bits)
+        this_tile = Signal(engine.row_bits)
+        new_tile = after(seq.new_tile, decoded - 1, "new_tile", reset_less=False)
+        base = Signal(engine.row_bits, reset_less=True)
+        group = after(Mux(seq.skip, seq.channel, group_offset), decoded - 1, "group")
         vector = this_tile
+        m.d.comb += this_tile.eq(tile_row + Mux(new_tile, layer.in_channels, 0))
         if engine.residuals:
             skip_row, this_skip = Signal(engine.row_bits), Signal(engine.row_bits)
             m.d.comb += this_skip.eq(skip_row + Mux(new_tile, layer.skip_channels, 0))
             m.d.sync += skip_row.eq(Mux(seq.prepare, layer.skip_row, this_skip))
-            vector = Mux(residual, this_skip, this_tile)
+            vector = Mux(after(seq.skip, decoded - 1, "apart"), this_skip, this_tile)
         m.d.sync += [
             tile_row.eq(Mux(seq.prepare, 0, this_tile)),
-            offset.eq(Mux(seq.output, seq.channel, vector + decoder.location)),
+            base.eq(vector + group),
         ]
+
+        # Cycle `decoded`: kernel tap, row, codebook.
+        output = after(seq.output, ISSUE_CYCLES, "output", reset_less=False)
+        output_first = after(seq.output_first, ISSUE_CYCLES, "output_first")
+        output_step = after(seq.output_step, ISSUE_CYCLES, "output_step")
+        offset = Signal(engine.row_bits, reset_less=True)
+        residual = decoder.residual if engine.residuals else 0
+        code_addr = Signal(engine.codebook_addr_bits)
+        m.d.comb += code_addr.eq(layer.codebook_addr + decoder.code)
+        m.d.sync += offset.eq(Mux(output, seq.channel, base + decoder.location))
+        wait = int(is_deep(engine))  # there the codebook's address is registered
+        m.d.comb += codebook.addr.eq(after(code_addr, wait, "code_addr"))
         read_map = taps.map
-        with m.If(seq.output):
+        with m.If(output):
             m.d.comb += [
                 self._map_of(read_map, layer, "out"),
                 taps.last_x.eq(layer.out_last_x),
@@ -191,8 +256,8 @@ class Engine(wiring.Component):
                 taps.first_phase_x.eq(0),
                 taps.start.row.eq(layer.out_base),
                 taps.start.line_row.eq(layer.out_base),
-                taps.load.eq(seq.output_first),
-                taps.step.eq(seq.output_step),
+                taps.load.eq(output_first),
+                taps.step.eq(output_step),
             ]
         with m.Else():
             m.d.comb += [
@@ -212,65 +277,73 @@ class Engine(wiring.Component):
                 taps.step.eq(decoder.valid & decoder.step),
             ]
 
-        # Cycle 3: row and masks. Cycle 4: bank addresses.
-        row, lane = Signal(engine.row_bits), Signal(engine.lane_bits)
+        # One cycle later: the place of the vector. It is read `read` cycles after that.
+        row = Signal(engine.row_bits, reset_less=True)
+        lane = Signal(engine.lane_bits, reset_less=True)
         if engine.residuals:
             aside = after(residual, 1, "aside")
             m.d.sync += [
                 row.eq(Mux(aside, 0, taps.point.row) + offset),
-                lane.eq(Mux(aside, 0, taps.point.lane)),
+                lane.eq(Mux(aside, 0, taps.point.lane | out_image)),
             ]
         else:
-            m.d.sync += [row.eq(taps.point.row + offset), lane.eq(taps.point.lane)]
+            m.d.sync += [
+                row.eq(taps.point.row + offset),
+                lane.eq(taps.point.lane | out_image),
+            ]
+        spare = read - mask_cycles(engine)  # the masks are ready in the cycle before the vector
         m.d.comb += [
             masks.last_x.eq(layer.in_last_x),
             masks.last_y.eq(layer.in_last_y),
             masks.split.eq(layer.in_split),
             masks.pitch_last_x.eq(layer.pitch_last_x),
-            masks.tile_dx.eq(layer.tile_dx),
-            masks.tile_dy.eq(layer.tile_dy),
-            masks.dx.eq(taps.point.x),
-            masks.dy.eq(taps.point.y),
+            masks.clear.eq(seq.prepare),
+            masks.fill.eq(seq.fill),
+            masks.advance.eq(after(new_tile, 2 + spare, "advance", reset_less=False)),
+            masks.dx.eq(after(taps.point.x, spare, "dx")),
+            masks.dy.eq(after(taps.point.y[: len(masks.dy)], spare, "dy")),
             memory.row.eq(row),
             memory.lane.eq(lane),
-            memory.channels.eq(Mux(seq.output, layer.out_channels, layer.in_channels)),
+            memory.channels.eq(Mux(output, layer.out_channels, layer.in_channels)),
         ]
 
-        # Cycle 5: the vector. Cycles 6 and 7: multiply and accumulate; the weight is 1 in
-        # pooling. Lanes outside of the map take zeros, in a filler all of them.
-        weight = Signal(signed(8))
+        # Cycle `decoded + 2 + read`: the vector; then multiply and accumulate. The weight is 1
+        # in pooling. Lanes outside of the map take zeros, in a filler all of them.
+        weight = Signal(signed(8), reset_less=True)
         useful = after(decoder.weight, 1, "useful")
-        chosen = Mux(layer.pool, 1, codebook.data)
+        chosen = Mux(pool, 1, codebook.data)
         covered = masks.inside
         in_signed = layer.in_signed
         if engine.residuals:
             has = Signal()
-            m.d.sync += has.eq(
-                (decoder.location >= layer.skip_first) & (decoder.location <= layer.skip_last)
-            )
-            chosen = Mux(aside, layer.skip_weight, chosen)
+            channel = after(group, 1, "its_channel")
+            m.d.sync += has.eq((channel >= layer.skip_first) & (channel <= layer.skip_last))
+            chosen = Mux(after(aside, wait, "skip_weight"), layer.skip_weight, chosen)
             useful = Mux(aside, has, useful)
-            covered = covered | after(aside, 1, "aside").replicate(engine.lanes)
-            in_signed = Mux(after(aside, 2, "aside"), layer.skip_signed, in_signed)
-        inside = Signal(engine.lanes)
-        m.d.sync += inside.eq(Mux(after(useful, 1, "useful"), covered, 0))
-        m.d.sync += weight.eq(chosen)
+            covered = covered | after(aside, read, "covered").replicate(engine.lanes)
+            in_signed = Mux(after(aside, 1 + read, "skip_signed"), layer.skip_signed, in_signed)
+        inside = Signal(engine.lanes, reset_less=True)
+        m.d.sync += [
+            inside.eq(Mux(after(useful, read, "useful_late"), covered, 0)),
+            weight.eq(chosen),
+        ]
         m.d.comb += [
             lanes.vector.eq(memory.vector),
             lanes.inside.eq(inside),
             lanes.in_signed.eq(in_signed),
-            lanes.pool.eq(layer.pool),
-            lanes.weight.eq(after(weight, 2, "weight")),
-            lanes.valid.eq(after(decoder.valid, 3, "valid")),
-            lanes.first.eq(after(first, 3, "first")),
+            lanes.pool.eq(pool),
+            lanes.weight.eq(after(weight, read - wait, "weight")),
+            lanes.valid.eq(after(decoder.valid, 2 + read, "valid", reset_less=False)),
+            lanes.first.eq(after(seq.first, decoded + 2 + read, "first")),
         ]
 
-        # Cycle 8: the accumulators go to the requantizer, with the constants of their channel.
-        # They were set aside when the next channel took the record.
-        constants, held = Signal.like(record), Signal.like(record)
-        with m.If(seq.take):
+        # The accumulators go to the requantizer, with the constants of their channel. They were
+        # set aside when the next channel had taken the record, as late as the record stays.
+        constants = Signal.like(record, reset_less=True)
+        held = Signal.like(record, reset_less=True)
+        with m.If(after(seq.take, Timing.of(engine).hold, "take", reset_less=False)):
             m.d.sync += [constants.eq(record), held.eq(constants)]
-        finished = after(last, ACCUMULATE_CYCLES - StreamDecoder.LATENCY, "finished")
+        finished = after(seq.last, accumulate_cycles(engine), "last", reset_less=False)
         m.d.comb += [
             requantizer.load.eq(finished),
             requantizer.acc.eq(lanes.acc),
@@ -281,7 +354,7 @@ class Engine(wiring.Component):
             requantizer.clamp_lo.eq(layer.clamp_lo),
             requantizer.clamp_hi.eq(layer.clamp_hi),
         ]
-        self._write_back(m, seq, layer, memory, requantizer, places, finished, serial)
+        self._write_back(m, seq, layer, memory, requantizer, places, finished, walks, serial)
         self._output(m, seq, layer, memory, taps)
         return m
 
@@ -293,27 +366,43 @@ class Engine(wiring.Component):
             for field in ("channels", "split", "phase_rows", "pitch_rows", "pitch_lane")
         ]
 
-    def _write_back(self, m, seq, layer, memory, requantizer, places, finished, serial) -> None:
+    def _write_back(
+        self, m, seq, layer, memory, requantizer, places, finished, walks, serial
+    ) -> None:
         """Write results, and before a run the pixels, to their places."""
         engine = self._engine
         tile_start = Signal.like(places.point)
         channel = Signal(engine.row_bits)
+        # The images of a run lie side by side, so the number of an image is the low part of a lane.
+        image = Signal(max(1, engine.batch_bits))
+        last_image, next_image = C(1), C(0)
+        stride = Mux(serial, 1, engine.requantizers)
+        if engine.max_batch > 1:
+            step = Mux(seq.busy, stride, 1)
+            last_image = image + step > seq.last_image
+            next_image = Mux(last_image, 0, image + step)
         element = Signal(range(engine.lanes))
         active = Signal()
         first_element = Signal()
-        pipe = Signal(REQUANTIZE_CYCLES - 1)
+        pipe = Signal(requantize_cycles(engine) - 1)
         m.d.sync += pipe.eq(Cat(finished, pipe))
         # `first_element` is high in the cycle before element 0 comes out of the requantizer.
         m.d.comb += [first_element.eq(pipe[-1]), places.start.eq(tile_start)]
         last_element = Signal()
-        stride = Mux(serial, 1, engine.requantizers)
         m.d.comb += last_element.eq(element >= engine.lanes - stride)
         group_row = Signal(engine.row_bits)
 
-        load_pixel = Signal()
+        load_pixel, whole_pixel, whole_image = Signal(), Signal(), Signal()
         m.d.comb += [
             self.in_ready.eq(seq.idle & ~self.start),
             load_pixel.eq(self.in_valid & self.in_ready),
+            whole_pixel.eq(channel + 1 == layer.in_channels),
+            whole_image.eq(
+                whole_pixel
+                & (places.point.x == layer.in_last_x)
+                & (places.point.y == layer.in_last_y)
+            ),
+            self.in_last.eq(whole_image & last_image),
         ]
         with m.If(seq.busy):
             m.d.comb += [
@@ -332,19 +421,18 @@ class Engine(wiring.Component):
             ]
             with m.If(load_pixel):
                 m.d.sync += channel.eq(channel + 1)
-                with m.If(channel + 1 == layer.in_channels):
+                with m.If(whole_pixel):
                     m.d.comb += places.step.eq(1)
                     m.d.sync += channel.eq(0)
-                    with m.If(
-                        (places.point.x == layer.in_last_x) & (places.point.y == layer.in_last_y)
-                    ):
-                        m.d.comb += places.load.eq(1)
+                with m.If(whole_image):
+                    m.d.comb += places.load.eq(1)
+                    m.d.sync += image.eq(next_image)
         with m.Else():
             inside = Signal()
             m.d.comb += [
                 # Beyond the map a group may be written: its rows hold nothing else.
                 inside.eq(
-                    ~serial
+                    ~walks
                     | (places.point.x <= layer.out_last_x) & (places.point.y <= layer.out_last_y)
                 ),
                 memory.write_data.eq(requantizer.y),
@@ -353,8 +441,10 @@ class Engine(wiring.Component):
                 memory.write_en.eq(active & inside),
                 self.wb_valid.eq(active & inside),
                 self.wb_data.eq(requantizer.y),
-                places.step.eq(active),
+                places.step.eq(active & last_image),
             ]
+            with m.If(active):
+                m.d.sync += image.eq(next_image)
             with m.If(first_element):
                 m.d.sync += [active.eq(1), element.eq(0)]
             with m.Elif(active):
@@ -372,7 +462,7 @@ class Engine(wiring.Component):
         # The walker and its first place begin anew for each frame and each layer.
         with m.If(seq.frame):
             m.d.comb += [places.start.eq(0), places.load.eq(1)]
-            m.d.sync += [tile_start.eq(0), channel.eq(0)]
+            m.d.sync += [tile_start.eq(0), channel.eq(0), image.eq(0)]
         with m.If(seq.prepare):
             m.d.comb += [
                 places.start.eq(0),
@@ -385,13 +475,14 @@ class Engine(wiring.Component):
                 tile_start.row.eq(layer.out_base),
                 tile_start.line_row.eq(layer.out_base),
                 channel.eq(0),
+                image.eq(0),
                 active.eq(0),
                 group_row.eq(layer.out_base),
             ]
-        grouped = ~serial & ~seq.idle if engine.requantizers > 1 else 0
+        grouped = ~walks & ~seq.idle if engine.requantizers > 1 else 0
         m.d.comb += [
             memory.write_row.eq(Mux(grouped, group_row, places.point.row) + channel),
-            memory.write_lane.eq(Mux(grouped, element, places.point.lane)),
+            memory.write_lane.eq(Mux(grouped, element, places.point.lane | image)),
         ]
 
     def _output(self, m, seq, layer, memory, taps) -> None:

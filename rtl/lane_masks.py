@@ -5,13 +5,14 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
+from sqhw.timing import mask_cycles
 
 
 class LaneMasks(wiring.Component):
     """Keeps the output coordinates of every lane and compares the input coordinates.
 
-    Lane `i` computes output position ``(x_i, y_i)`` and reads input position
-    ``(stride * x_i + dx, stride * y_i + dy)``; outside of the map the input is padding.
+    Lane `i` computes output position ``(x_i, y_i)`` of one image of the run and reads input
+    position ``(stride * x_i + dx, stride * y_i + dy)``; outside of the map the input is padding.
 
     Parameters
     ----------
@@ -21,32 +22,31 @@ class LaneMasks(wiring.Component):
     -------
     last_x, last_y, split : In
         Input map: largest coordinates; split into phases, which means stride 2.
-    pitch_last_x, tile_dx, tile_dy : In
-        Pitch of the positions - 1, and what a tile advances: ``lanes % pitch``,
-        ``lanes // pitch``.
+    pitch_last_x : In
+        Pitch of the positions - 1.
+    batch_shift : In
+        Logarithm of the images of a run; missing in an engine that runs single images.
     clear, fill : In(1)
-        Begin a layer: `clear` for one cycle, then `fill` for `lanes` cycles.
+        Begin a layer: `clear` for one cycle, then `fill` for `lane_bits` cycles.
     advance : In(1)
-        Go to the next tile.
+        Go to the next tile, whose first tap this is.
     dx, dy : In(signed)
         Offset of the kernel tap.
     inside : Out(lanes)
-        One bit a lane, one cycle after `dx` and `dy`.
+        One bit a lane, `mask_cycles` of `sqhw.timing` after `dx` and `dy`.
     """
-
-    LATENCY = 1
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
         dim = engine.dim_bits
+        batch = {"batch_shift": In(engine.batch_bits.bit_length())} if engine.max_batch > 1 else {}
         super().__init__(
             {
                 "last_x": In(dim),
                 "last_y": In(dim),
                 "split": In(1),
                 "pitch_last_x": In(dim),
-                "tile_dx": In(dim),
-                "tile_dy": In(engine.lane_bits + 1),
+                **batch,
                 "clear": In(1),
                 "fill": In(1),
                 "advance": In(1),
@@ -57,61 +57,87 @@ class LaneMasks(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Build coordinates and comparators."""
+        """Build coordinates and comparators.
+
+        The coordinate `x` counts elements of a row: ``x * batch + image``.
+        """
         m = Module()
-        dim, lanes = self._engine.dim_bits, self._engine.lanes
-        xs = [Signal(dim, name=f"x_{lane}") for lane in range(lanes)]
-        ys = [Signal(dim, name=f"y_{lane}") for lane in range(lanes)]
+        engine = self._engine
+        dim, lanes = engine.dim_bits, engine.lanes
+        wide = dim + engine.batch_bits
+        last = Signal(wide)
+        m.d.comb += last.eq(self._elements(self.pitch_last_x, ones=True))
 
-        # At the start of a layer the coordinates of positions 0, 1, 2... are shifted in.
-        fill_x, fill_y = Signal(dim), Signal(dim)
+        # What an advance adds. While a layer begins it doubles from one element to `lanes`, and
+        # with each doubling as many lanes get their coordinates from those that have them.
+        step_x, step_y = Signal(wide), Signal(dim)
+        turn = Signal(range(engine.lane_bits + 1))
+        next_x, next_y = self._sum(m, step_x, step_y, step_x, step_y, last, "step")
         with m.If(self.clear):
-            m.d.sync += [fill_x.eq(0), fill_y.eq(0)]
+            m.d.sync += [step_x.eq(last != 0), step_y.eq(last == 0), turn.eq(0)]
         with m.Elif(self.fill):
-            with m.If(fill_x == self.pitch_last_x):
-                m.d.sync += [fill_x.eq(0), fill_y.eq(fill_y + 1)]
-            with m.Else():
-                m.d.sync += fill_x.eq(fill_x + 1)
+            m.d.sync += [step_x.eq(next_x), step_y.eq(next_y), turn.eq(turn + 1)]
 
-        low_x, high_x, some_x = self._bounds(m, self.dx, self.last_x, "x")
-        low_y, high_y, some_y = self._bounds(m, self.dy, self.last_y, "y")
+        low_x, high_x = self._bounds(m, self.dx, self.last_x, "x")
+        low_y, high_y = self._bounds(m, self.dy, self.last_y, "y")
+        xs = [Signal(wide, name=f"x_{lane}") for lane in range(lanes)]
+        ys = [Signal(dim, name=f"y_{lane}") for lane in range(lanes)]
+        ahead = [
+            self._sum(m, x, y, step_x, step_y, last, str(lane))
+            for lane, (x, y) in enumerate(zip(xs, ys, strict=True))
+        ]
         inside = []
         for lane, (x, y) in enumerate(zip(xs, ys, strict=True)):
-            far = Signal(dim + 1, name=f"far_{lane}")
-            over = Signal(name=f"over_{lane}")
-            m.d.comb += [
-                far.eq(x + self.tile_dx),
-                over.eq(far > self.pitch_last_x),
-            ]
-            with m.If(self.fill):
-                last = lane == lanes - 1
-                m.d.sync += [
-                    x.eq(fill_x if last else xs[lane + 1]),
-                    y.eq(fill_y if last else ys[lane + 1]),
-                ]
-            with m.Elif(self.advance):
-                m.d.sync += [
-                    x.eq(Mux(over, far - self.pitch_last_x - 1, far)),
-                    y.eq(y + self.tile_dy + over),
-                ]
+            half = lane.bit_length() - 1
+            with m.If(self.advance):
+                m.d.sync += [x.eq(ahead[lane][0]), y.eq(ahead[lane][1])]
+            if lane == 0:
+                with m.If(self.clear):
+                    m.d.sync += [x.eq(0), y.eq(0)]
+            else:
+                with m.If(self.fill & (turn == half)):
+                    before = ahead[lane - (1 << half)]
+                    m.d.sync += [x.eq(before[0]), y.eq(before[1])]
             inside.append((x >= low_x) & (x <= high_x) & (y >= low_y) & (y <= high_y))
-        m.d.sync += self.inside.eq(Mux(some_x & some_y, Cat(inside), 0))
+        domain = m.d.sync if mask_cycles(engine) > 1 else m.d.comb
+        domain += self.inside.eq(Cat(inside))
         return m
 
-    def _bounds(self, m, d, last, axis: str):
-        """Return the output coordinates for which ``0 <= stride * coordinate + d <= last``.
+    def _elements(self, position, ones: bool):
+        """Return the first or (`ones`) the last element of a position of a row."""
+        if self._engine.max_batch == 1:
+            return position
+        rest = (1 << self.batch_shift) - 1 if ones else 0
+        return (position << self.batch_shift) | rest
 
-        The result is (least, greatest, whether there are any), the same for all lanes.
+    def _sum(self, m, x, y, step_x, step_y, last, name: str):
+        """Return coordinates advanced by a step; rows end behind element `last`."""
+        far, over = Signal(len(x) + 1, name=f"far_{name}"), Signal(name=f"over_{name}")
+        m.d.comb += [far.eq(x + step_x), over.eq(far > last)]
+        return Mux(over, far - last - 1, far), y + step_y + over
+
+    def _bounds(self, m, d, last, axis: str):
+        """Return the least and the greatest coordinate with ``0 <= stride * it + d <= last``.
+
+        They are registered, the same for all lanes, and the wrong way round if there is none.
         """
-        wide = self._engine.dim_bits + 2
+        dim = self._engine.dim_bits
+        wide = dim + 2
         minus = Signal(signed(wide), name=f"minus_{axis}")
         room = Signal(signed(wide), name=f"room_{axis}")
-        low = Signal(wide, name=f"low_{axis}")
-        high = Signal(wide, name=f"high_{axis}")
+        least = Signal(wide, name=f"least_{axis}")
+        greatest = Signal(wide, name=f"greatest_{axis}")
         m.d.comb += [
             minus.eq(-d),
             room.eq(last - d),
-            low.eq(Mux(minus > 0, Mux(self.split, (minus + 1) >> 1, minus), 0)),
-            high.eq(Mux(self.split, room >> 1, room)),
+            least.eq(Mux(minus > 0, Mux(self.split, (minus + 1) >> 1, minus), 0)),
+            greatest.eq(Mux(self.split, room >> 1, room)),
         ]
-        return low[:-1], high[:-1], room >= 0
+        bits = dim + 1 + (self._engine.batch_bits if axis == "x" else 0)
+        low, high = Signal(bits, name=f"low_{axis}"), Signal(bits, name=f"high_{axis}")
+        least, greatest = least[: dim + 1], greatest[: dim + 1]
+        if axis == "x":
+            least, greatest = self._elements(least, False), self._elements(greatest, True)
+        none = room < 0
+        m.d.sync += [low.eq(Mux(none, -1, least)), high.eq(greatest)]
+        return low, high

@@ -1,4 +1,7 @@
-"""Walks over the positions of a feature map and gives the bank row and bank of each."""
+"""Walks over the positions of a feature map and gives the bank row and bank of each.
+
+The images of a run lie side by side: a position has as many elements, of which the first is meant.
+"""
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
@@ -11,7 +14,7 @@ def map_layout(engine: EngineConfig) -> data.StructLayout:
     """Return how a map lies in the banks, as the walker needs it.
 
     ``channels``: rows of one vector of positions; ``split``: stored as four phases;
-    ``phase_rows``: rows of a phase; ``pitch_rows``, ``pitch_lane``: the pitch as
+    ``phase_rows``: rows of a phase; ``pitch_rows``, ``pitch_lane``: the pitch in elements as
     ``(pitch // lanes) * channels`` and ``pitch % lanes``.
     """
     return data.StructLayout(
@@ -59,6 +62,8 @@ class PositionWalker(wiring.Component):
     -------
     map : In(map_layout)
         The map that is walked over.
+    batch : In(lane_bits + 1)
+        Images of the run; missing in an engine that runs single images.
     first_x, last_x : In(signed)
         The `x` at which a line begins and the one after which the next begins.
     first_phase_x : In(1)
@@ -78,9 +83,12 @@ class PositionWalker(wiring.Component):
 
     def __init__(self, engine: EngineConfig) -> None:
         point = point_layout(engine)
+        self._batched = engine.max_batch > 1
+        batch = {"batch": In(engine.lane_bits + 1)} if self._batched else {}
         super().__init__(
             {
                 "map": In(map_layout(engine)),
+                **batch,
                 "first_x": In(signed(engine.dim_bits + 1)),
                 "last_x": In(signed(engine.dim_bits + 1)),
                 "first_phase_x": In(1),
@@ -97,7 +105,12 @@ class PositionWalker(wiring.Component):
         m = Module()
         here, there, plane = self.point, self.next, self.map
         last_x = Signal.like(self.last_x)
-        m.d.sync += last_x.eq(self.last_x)
+        split, pitch_lane = Signal(), Signal(len(here.lane))
+        m.d.sync += [
+            last_x.eq(self.last_x),
+            split.eq(plane.split),
+            pitch_lane.eq(plane.pitch_lane),
+        ]
 
         # In a split map a step along the line goes to the odd phase and back to the next position
         # of the even one; a step to the next line does the same two phases apart. What a step
@@ -125,13 +138,17 @@ class PositionWalker(wiring.Component):
             return (row + add)[:rows], Mux(apart, lane, wide[:-1])
 
         along_row, along_lane = advance(
-            here.row, here.lane, plane.split & ~here.phase_x, 1, (apart, on_x, carry_x)
+            here.row,
+            here.lane,
+            split & ~here.phase_x,
+            self.batch if self._batched else 1,
+            (apart, on_x, carry_x),
         )
         line_row, line_lane = advance(
             here.line_row,
             here.line_lane,
-            plane.split & ~here.phase_y,
-            plane.pitch_lane,
+            split & ~here.phase_y,
+            pitch_lane,
             (apart << 1, on_y, carry_y),
         )
         m.d.comb += there.eq(here)
@@ -140,7 +157,7 @@ class PositionWalker(wiring.Component):
                 there.x.eq(self.first_x),
                 there.y.eq(here.y + 1),
                 there.phase_x.eq(self.first_phase_x),
-                there.phase_y.eq(here.phase_y ^ plane.split),
+                there.phase_y.eq(here.phase_y ^ split),
                 there.row.eq(line_row),
                 there.lane.eq(line_lane),
                 there.line_row.eq(line_row),
@@ -149,7 +166,7 @@ class PositionWalker(wiring.Component):
         with m.Else():
             m.d.comb += [
                 there.x.eq(here.x + 1),
-                there.phase_x.eq(here.phase_x ^ plane.split),
+                there.phase_x.eq(here.phase_x ^ split),
                 there.row.eq(along_row),
                 there.lane.eq(along_lane),
             ]

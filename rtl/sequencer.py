@@ -1,6 +1,6 @@
 """The control of the engine: frames, layers, tiles, channels and entries."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,6 +24,8 @@ class Sequencer(wiring.Component):
     Members
     -------
     start : In(1)
+    reload : In(1)
+        Read the first descriptor anew, when idle. Only if the engine is writable.
     idle, busy, done : Out(1)
     cycles : Out(32)
         Cycles from `start` to `done`.
@@ -32,7 +34,7 @@ class Sequencer(wiring.Component):
     load, restart : Out(1)
         Read the descriptor of the next layer or of the first one.
     prepare, fill : Out(1)
-        The first cycle of a layer; then `lanes` cycles.
+        The first cycle of a layer; then as many as the lane masks need.
     fetch, fetch_first, take : Out(1)
         Read the next record or the first one; the record at hand is that of the next slot.
     count, last_layer, last_tile, last_channel : In
@@ -57,17 +59,21 @@ class Sequencer(wiring.Component):
         Results go out; go to the first position; go to the next position.
     end_of_map : In(1)
         The position is the last.
+    last_image : In(batch_bits)
+        Images of the run - 1; missing in an engine that runs single images, like the next.
+    image : Out(batch_bits)
+        Image whose results go out; otherwise 0.
     out_valid, out_last, out_ready
         Handshake of the results.
     """
 
-    #: From a new position or channel to the byte: offset, row, bank.
-    OUTPUT_CYCLES = 4
-
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
+        self._batched = engine.max_batch > 1
+        batch = {"last_image": In(engine.batch_bits), "image": Out(engine.batch_bits)}
         super().__init__(
-            {
+            ({"reload": In(1)} if engine.writable else {})
+            | {
                 "start": In(1),
                 "idle": Out(1),
                 "busy": Out(1),
@@ -102,6 +108,7 @@ class Sequencer(wiring.Component):
                 "output_first": Out(1),
                 "output_step": Out(1),
                 "end_of_map": In(1),
+                **(batch if self._batched else {}),
                 "out_valid": Out(1),
                 "out_last": Out(1),
                 "out_ready": In(1),
@@ -113,7 +120,7 @@ class Sequencer(wiring.Component):
         m = Module()
         engine, timing = self._engine, Timing.of(self._engine)
         settled = timing.load + PositionWalker.SETTLE_CYCLES
-        timer = Signal(range(max(settled, timing.prepare, timing.drain) + 1))
+        timer = Signal(range(max(settled, timing.prepare, timing.drain_serial, timing.output) + 1))
         wait = Signal(range(timing.min_slot_serial + 1))
         left = Signal(COUNT_BITS)
         tile = Signal(engine.row_bits)
@@ -123,20 +130,29 @@ class Sequencer(wiring.Component):
         begun = Signal()
         member, next_member = Signal(engine.row_bits), Signal(engine.row_bits)
         next_offset = Signal(engine.row_bits)
-        end_of_group = Signal()
+        end_of_group, end_of_image = Signal(), Signal()
         m.d.comb += end_of_group.eq(member == self.group_last)
+        is_last_image = self.image == self.last_image if self._batched else C(1)
         # These follow the channel one cycle late, which no slot is short enough to notice.
         end_of_tile, end_of_layer = Signal(), Signal()
         next_is_end = Signal()
         wait_first, wait_other = Signal.like(wait), Signal.like(wait)
         single = Signal()
+        # `wait` is not 0; neither are the pauses that it may begin with; `timer` is at the end.
+        waiting, waits_first, waits_other = Signal(), Signal(), Signal()
+        prepared, drained = Signal(), Signal()
+        pause_first, pause_other = self._pause(timing, timing.rewind), self._pause(timing, 0)
         m.d.sync += [
             end_of_tile.eq(self.channel == self.last_channel),
             end_of_layer.eq((self.channel == self.last_channel) & (tile == self.last_tile)),
             next_channel.eq(Mux(self.channel == self.last_channel, 0, self.channel + 1)),
             next_is_end.eq(next_channel == self.last_channel),
-            wait_first.eq(self._pause(timing, timing.rewind)),
-            wait_other.eq(self._pause(timing, 0)),
+            wait_first.eq(pause_first),
+            wait_other.eq(pause_other),
+            waits_first.eq(pause_first != 0),
+            waits_other.eq(pause_other != 0),
+            prepared.eq(timer == timing.prepare - 2),
+            drained.eq(timer == Mux(self.serial, timing.drain_serial, timing.drain) - 2),
             single.eq(self.count == 1),
         ]
         with m.If(self.channel == self.last_channel):
@@ -150,7 +166,7 @@ class Sequencer(wiring.Component):
         def go(state: str) -> None:
             """Go to a state and count its cycles from 0."""
             m.next = state
-            m.d.sync += timer.eq(0)
+            m.d.sync += [timer.eq(0), prepared.eq(0), drained.eq(0)]
 
         def open_slot(channel, group, is_end, first_of_tile) -> None:
             """Begin the slot of `channel` in the next cycle, with the record at hand."""
@@ -163,6 +179,7 @@ class Sequencer(wiring.Component):
                 left.eq(self.count),
                 is_last.eq(single),
                 wait.eq(Mux(first_of_tile, wait_first, wait_other)),
+                waiting.eq(Mux(first_of_tile, waits_first, waits_other)),
                 fresh.eq(1),
             ]
 
@@ -180,6 +197,9 @@ class Sequencer(wiring.Component):
                 with m.If(self.start):
                     m.d.sync += [self.busy.eq(1), self.cycles.eq(1)]
                     go("PREPARE")
+                if self._engine.writable:
+                    with m.Elif(self.reload):
+                        m.next = "BOOT"
             with m.State("LOAD"):
                 m.d.comb += self.load.eq(timer == 0)
                 with m.If(timer == timing.load - 1):
@@ -189,17 +209,17 @@ class Sequencer(wiring.Component):
                 m.d.comb += [
                     self.prepare.eq(begin),
                     self.rewind.eq(begin),
-                    self.fill.eq((timer >= 1) & (timer <= engine.lanes)),
+                    self.fill.eq((timer >= 1) & (timer <= engine.lane_bits)),
                 ]
                 m.d.sync += tile.eq(0)
                 with m.If(begin):
                     m.d.comb += [self.fetch.eq(1), self.fetch_first.eq(1)]
-                with m.If(timer == timing.prepare - 1):
+                with m.If(prepared):
                     open_slot(0, (0, 0), self.last_channel == 0, 1)
                     go("RUN")
             with m.State("RUN"):
-                with m.If(wait != 0):
-                    m.d.sync += wait.eq(wait - 1)
+                with m.If(waiting):
+                    m.d.sync += [wait.eq(wait - 1), waiting.eq(wait != 1)]
                 with m.Else():
                     m.d.comb += [
                         self.issue.eq(1),
@@ -224,7 +244,7 @@ class Sequencer(wiring.Component):
             with m.State("DRAIN"):
                 # The constants of the last channel move on as if a slot followed.
                 m.d.comb += self.take.eq(timer == 0)
-                with m.If(timer == timing.drain - 1):
+                with m.If(drained):
                     with m.If(self.last_layer):
                         m.d.sync += self.busy.eq(0)
                         go("DONE")
@@ -237,14 +257,21 @@ class Sequencer(wiring.Component):
             with m.State("OUTPUT"):
                 m.d.comb += [
                     self.output.eq(1),
-                    self.out_valid.eq(timer >= self.OUTPUT_CYCLES),
-                    self.out_last.eq(end_of_tile & self.end_of_map),
+                    self.out_valid.eq(timer >= timing.output),
+                    end_of_image.eq(end_of_tile & self.end_of_map),
+                    self.out_last.eq(end_of_image & is_last_image),
                 ]
-                with m.If(timer == self.OUTPUT_CYCLES):
+                with m.If(timer == timing.output):
                     m.d.sync += timer.eq(timer)
                     with m.If(self.out_ready):
                         m.d.sync += [timer.eq(0), self.channel.eq(next_channel)]
-                        m.d.comb += self.output_step.eq(end_of_tile)
+                        m.d.comb += [
+                            self.output_step.eq(end_of_tile),
+                            self.output_first.eq(end_of_image),
+                        ]
+                        if self._batched:
+                            next_image = Mux(is_last_image, 0, self.image + 1)
+                            m.d.sync += self.image.eq(Mux(end_of_image, next_image, self.image))
                         with m.If(self.out_last):
                             m.next = "BOOT"
         return m

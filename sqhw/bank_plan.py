@@ -3,10 +3,10 @@
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqhw.errors import SqhwError
-from sqhw.network import INPUT, QuantizedNetwork
+from sqhw.network import INPUT, Conv, QuantizedNetwork
 
 #: Ends tried at random when the orderly ways fail; seeded, so that a plan is always the same.
 TRIES = 300
@@ -23,12 +23,18 @@ class Rows(Protocol):
     def rows(self) -> int:
         """Number of rows."""
 
+    def alike(self, other: Any) -> bool:
+        """Whether the elements of both lie in the same places from their bases on."""
+
 
 Map = TypeVar("Map", bound=Rows)
 
 
 def assign_rows(network: QuantizedNetwork, maps: Mapping[str, Map], depth: int) -> dict[str, Map]:
     """Give every map its rows; a map keeps them until the last layer that reads it has run.
+
+    A layer that adds a skip connection writes over it, where that is the last use of the map and
+    both lie in memory alike: each element is read before it is written.
 
     Parameters
     ----------
@@ -50,10 +56,8 @@ def assign_rows(network: QuantizedNetwork, maps: Mapping[str, Map], depth: int) 
         missing.
     """
     lives = _lives(network)
-    alive = [
-        [name for name, (born, dies) in lives.items() if born <= index <= dies]
-        for index in range(len(network.layers))
-    ]
+    heirs = _heirs(network, maps, lives)
+    alive = _alive(network, lives, heirs)
     needs = [sum(maps[name].rows for name in names) for names in alive]
     most = max(needs)
     if most > depth:
@@ -66,13 +70,29 @@ def assign_rows(network: QuantizedNetwork, maps: Mapping[str, Map], depth: int) 
             f"than the bank depth of {depth}; a depth of {1 << (most - 1).bit_length()} would do"
         )
     for ends in _ways(len(maps)):
-        bases = _assign(maps, lives, depth, ends)
+        bases = _assign(maps, lives, heirs, depth, ends)
         if bases is not None:
             return {name: replace(plan, base=bases[name]) for name, plan in maps.items()}  # type: ignore[type-var]
     raise SqhwError(
         f"network {network.name!r}: its maps fit {depth} bank rows only in pieces; "
         f"a depth of {2 * depth} would do"
     )
+
+
+def peak_rows(network: QuantizedNetwork, maps: Mapping[str, Map]) -> int:
+    """Return the most rows that the maps in memory during one layer take together.
+
+    No plan needs fewer; one that has holes needs more.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    maps : mapping of str to Placement
+        Every tensor by name; the bases are ignored.
+    """
+    lives = _lives(network)
+    alive = _alive(network, lives, _heirs(network, maps, lives))
+    return max(sum(maps[name].rows for name in names) for names in alive)
 
 
 def _lives(network: QuantizedNetwork) -> dict[str, tuple[int, int]]:
@@ -83,6 +103,37 @@ def _lives(network: QuantizedNetwork) -> dict[str, tuple[int, int]]:
             lives[tensor] = (lives[tensor][0], index)
         lives[layer.name] = (index, index)
     return lives
+
+
+def _heirs(
+    network: QuantizedNetwork, maps: Mapping[str, Map], lives: Mapping[str, tuple[int, int]]
+) -> dict[str, str]:
+    """Return the maps that take over the rows of the skip connection that they add."""
+    heirs = {}
+    for index, layer in enumerate(network.layers):
+        if not isinstance(layer, Conv) or layer.residual is None:
+            continue
+        skip = layer.residual.source
+        free = lives[skip][1] == index and skip != layer.source
+        if free and maps[layer.name].alike(maps[skip]):
+            heirs[layer.name] = skip
+    return heirs
+
+
+def _alive(
+    network: QuantizedNetwork,
+    lives: Mapping[str, tuple[int, int]],
+    heirs: Mapping[str, str],
+) -> list[list[str]]:
+    """Return the maps that take rows of their own during each layer."""
+    return [
+        [
+            name
+            for name, (born, dies) in lives.items()
+            if born <= index <= dies and name != heirs.get(layer.name)
+        ]
+        for index, layer in enumerate(network.layers)
+    ]
 
 
 def _ways(count: int) -> Iterator[list[bool]]:
@@ -97,12 +148,16 @@ def _ways(count: int) -> Iterator[list[bool]]:
 def _assign(
     maps: Mapping[str, Map],
     lives: Mapping[str, tuple[int, int]],
+    heirs: Mapping[str, str],
     depth: int,
     top: list[bool],
 ) -> dict[str, int] | None:
     bases = {INPUT: 0}
     for (name, (born, dies)), high in zip(lives.items(), top, strict=True):
         if name == INPUT:
+            continue
+        if name in heirs:
+            bases[name] = bases[heirs[name]]
             continue
         taken = [
             (bases[other], bases[other] + maps[other].rows)

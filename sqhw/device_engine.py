@@ -1,34 +1,42 @@
-"""The engine that suits a device and a chain of feature maps, and what it leaves for weights."""
+"""The engine that suits a device and a network's feature maps, and what it leaves for weights."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 
+from sqhw.bank_plan import assign_rows, peak_rows
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.memory import map_ram
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.network import Shape
-from sqhw.placement import rows_needed
+from sqhw.layout import descriptor_words
+from sqhw.network import QuantizedNetwork
+from sqhw.placement import network_maps
 
 #: Without DSP blocks the lanes multiply in LUTs; more of them than these would crowd small parts.
 LUT_LANES = 8
 MAX_LANES = 32
+#: Requantizers of an engine with many lanes: with one alone, short channels would wait for it.
+REQUANTIZERS = 4
+MANY_LANES = 16
+#: Words of the parameter ROM that a channel takes at most, as far as addresses go.
+RECORD_WORDS = 3
 
 
-def engine_for(device: Device, shapes: Sequence[Shape], strides: Sequence[int]) -> EngineConfig:
+def engine_for(device: Device, network: QuantizedNetwork, levels: int = 32) -> EngineConfig:
     """Return a configuration for a device: a lane a DSP block, ROM words as wide as a block RAM's.
 
     Parameters
     ----------
     device : Device
-    shapes : sequence of tuple (channels, height, width)
-        The network's input and the output of every layer.
-    strides : sequence of int
-        Of every layer.
+    network : QuantizedNetwork
+        Its topology counts, its numbers do not: `sqhw.compress.topology` makes one from floats.
+    levels : int
+        Distinct weights of a layer at most.
 
     Raises
     ------
     SqhwError
-        If the activation banks alone would exceed the device's block RAMs.
+        If the activation banks alone would exceed the device's block RAMs, or layers of different
+        strides read the same map.
     """
     lanes = LUT_LANES
     while lanes * 2 <= min(device.dsps, MAX_LANES):
@@ -36,15 +44,29 @@ def engine_for(device: Device, shapes: Sequence[Shape], strides: Sequence[int]) 
     modes = device.bram.modes
     byte_depth = next(depth for depth, width in modes if width >= 8)
     word_depth, word_bits = next((depth, width) for depth, width in modes if width >= 16)
-    rows = rows_needed(shapes, strides, lanes)
+    shapes = network.shapes().values()
     largest = max(max(height, width) for _, height, width in shapes)
+    maps = network_maps(network, lanes)
+    rows = max(peak_rows(network, maps), 1 + max(channels for channels, _, _ in shapes))
+    depth = max(byte_depth, 1 << (rows - 1).bit_length())
+    try:
+        assign_rows(network, maps, depth)
+    except SqhwError:  # enough rows, but not in one piece
+        depth *= 2
     engine = EngineConfig(
         lanes=lanes,
-        bank_depth=max(byte_depth, 1 << (rows - 1).bit_length()),
+        bank_depth=depth,
         dim_bits=max(EngineConfig.dim_bits, largest.bit_length()),
         word_bits=word_bits,
         weight_addr_bits=(device.brams * word_depth - 1).bit_length(),
+        codebook_addr_bits=_at_least(EngineConfig.codebook_addr_bits, levels * len(network.convs)),
+        requantizers=REQUANTIZERS if lanes >= MANY_LANES else 1,
+        groups=any(layer.groups > 1 for layer in network.convs),
+        residuals=any(layer.residual is not None for layer in network.convs),
     )
+    records = RECORD_WORDS * sum(channels for channels, _, _ in shapes)
+    words = records + descriptor_words(engine) * len(network.layers)
+    engine = replace(engine, param_addr_bits=_at_least(engine.param_addr_bits, words))
     banks = activation_blocks(engine, device)
     if banks >= device.brams:
         raise SqhwError(
@@ -55,9 +77,21 @@ def engine_for(device: Device, shapes: Sequence[Shape], strides: Sequence[int]) 
     return engine
 
 
+def _at_least(bits: int, words: int) -> int:
+    return max(bits, (words - 1).bit_length())
+
+
 def activation_blocks(engine: EngineConfig, device: Device) -> int:
     """Return the block RAMs of the activation banks."""
     return engine.lanes * map_ram(engine.bank_depth, 8, device).blocks
+
+
+def dsp_blocks(engine: EngineConfig, device: Device) -> int:
+    """Return the DSP blocks of the lanes: one each, but for those that multiply in LUTs.
+
+    yosys puts a product of 9 by 8 bits alone into a block, on every device that has some.
+    """
+    return engine.lanes - engine.lut_lanes if device.dsps else 0
 
 
 def weight_blocks(engine: EngineConfig, device: Device) -> int:

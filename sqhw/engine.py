@@ -28,21 +28,23 @@ class EngineConfig:
         and every parameter field fit one word.
     weight_addr_bits : int, 4 to 24
     param_addr_bits, codebook_addr_bits : int, 4 to 20
-        Address widths of the three ROMs; the ROMs themselves are as deep as the images.
-    max_gap_bits : int, 1 to 12
-        Largest gap field of the weight stream.
+        Address widths of the three ROMs; the ROMs themselves are as deep as the images, or as the
+        depths that the Verilog is written with.
+    max_gap_bits : int, 0 to 12
+        Largest gap field of the weight stream; with 0 the engine decodes dense streams only.
     requantizers : int, power of two, 1 to lanes
         Accumulators requantized a cycle, in layers whose output lies in memory as it is computed;
         the others write one byte a cycle.
-    images : int, 1 to 32
+    max_batch : int, power of two, 1 to the smaller of lanes and 32
         Images that one run computes at most; they share tiles, so that small maps fill the lanes.
     lut_lanes : int, 0 to lanes
         Lanes whose multiplier is made of LUTs; the others leave it to the DSP blocks.
     writable : bool
         Whether the three ROMs are RAM that can be written at run time.
-    groups, residuals : bool
-        Whether the engine runs grouped convolutions (depthwise and average pooling are such) and
-        adds skip connections. What an engine does not have takes no logic and no descriptor bits.
+    groups, residuals, maxpool : bool
+        Whether the engine runs grouped convolutions (depthwise and average pooling are such), adds
+        skip connections and takes maxima. What an engine does not have takes no logic and no
+        descriptor bits.
 
     Raises
     ------
@@ -61,11 +63,12 @@ class EngineConfig:
     codebook_addr_bits: int = 9
     max_gap_bits: int = 8
     requantizers: int = 1
-    images: int = 1
+    max_batch: int = 1
     lut_lanes: int = 0
     writable: bool = False
     groups: bool = False
     residuals: bool = False
+    maxpool: bool = True
 
     def __post_init__(self) -> None:
         ranges = {
@@ -78,20 +81,20 @@ class EngineConfig:
             "weight_addr_bits": (4, 24),
             "param_addr_bits": (4, 20),
             "codebook_addr_bits": (4, 20),
-            "max_gap_bits": (1, 12),
+            "max_gap_bits": (0, 12),
             "requantizers": (1, self.lanes),
-            "images": (1, 32),
+            "max_batch": (1, min(self.lanes, 32)),
             "lut_lanes": (0, self.lanes),
         }
         for name, (lo, hi) in ranges.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not lo <= value <= hi:
                 raise ValueError(f"engine {name} must be {lo} to {hi}, not {value!r}")
-        for name in ("lanes", "bank_depth", "requantizers"):
+        for name in ("lanes", "bank_depth", "requantizers", "max_batch"):
             value = getattr(self, name)
             if value & (value - 1):
                 raise ValueError(f"engine {name} must be a power of two, not {value!r}")
-        for name in ("writable", "groups", "residuals"):
+        for name in ("writable", "groups", "residuals", "maxpool"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"engine {name} must be true or false")
         if self.max_gap_bits + 1 > self.word_bits:
@@ -111,9 +114,19 @@ class EngineConfig:
         return self.lanes.bit_length() - 1
 
     @property
+    def batch_bits(self) -> int:
+        """Width of the number of an image in its batch (unit: bit)."""
+        return self.max_batch.bit_length() - 1
+
+    @property
     def row_bits(self) -> int:
         """Width of a bank's row address (unit: bit)."""
         return self.bank_depth.bit_length() - 1
+
+    @property
+    def rom_addr_bits(self) -> int:
+        """Width of an address of any of the three ROMs (unit: bit)."""
+        return max(self.weight_addr_bits, self.param_addr_bits, self.codebook_addr_bits)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary."""

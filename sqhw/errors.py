@@ -11,6 +11,8 @@ class SqhwError(Exception):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> SqhwError:
     """Return the error for a name that is not in a closed list, suggesting the nearest.
 
+    That is the only one that begins with it, or else the most similar one.
+
     Parameters
     ----------
     kind : str
@@ -26,6 +28,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> SqhwError:
     """
     names = sorted(known)
     folded = {n.casefold(): n for n in names}
-    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    longer = [known_name for known_name in folded if known_name.startswith(name.casefold())]
+    if len(longer) == 1:
+        near = longer
+    else:
+        near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     hint = f"did you mean {folded[near[0]]!r}?" if near else f"known: {', '.join(names)}"
     return SqhwError(f"unknown {kind} {name!r}; {hint}")

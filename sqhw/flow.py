@@ -23,6 +23,7 @@ from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh
+from sqhw.manifest import check_manifest
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.program import Program, compile_network
@@ -35,7 +36,11 @@ Progress = Callable[[str, int, int, str], None]
 Result = dict[str, Any]
 
 #: The network that is trained for a data set unless another is named.
-DEFAULT_NETWORKS = {"digits": "digits-cnn", "mnist": "lenet5-caffe"}
+DEFAULT_NETWORKS = {"digits": "digits-cnn", "mnist": "lenet5-caffe", "cifar10": "resnet8"}
+#: Augmentation for compressing: pixels of shift, and whether mirrored images mean the same.
+AUGMENTATION = {"cifar10": (4, True)}
+#: Images that a one-shot network is calibrated on, and validation images that it is tried on.
+CALIBRATION_IMAGES, TRIED_IMAGES = 128, 1000
 FLOAT_BITS = 32
 
 
@@ -47,7 +52,9 @@ def train(
     from sqhw.compress import train as train_network
 
     name = network or DEFAULT_NETWORKS[data.name]
-    trained = train_network(name, data, TrainSettings(epochs=epochs, seed=seed), progress)
+    _, flip = AUGMENTATION.get(data.name, (0, False))
+    settings = TrainSettings(epochs=epochs, seed=seed, flip=flip)
+    trained = train_network(name, data, settings, progress)
     save_float(trained, out)
     return {
         "network": name,
@@ -65,11 +72,9 @@ def check_target(data: Dataset, network: str | None, device: str, budget: str | 
     ------
     SqhwError
     """
-    from sqhw.compress import import_module
-    from sqhw.compress.zoo import entry
+    from sqhw.compress import float_network
 
-    form = entry(network or DEFAULT_NETWORKS[data.name])
-    target(import_module(form.make(), form.input_shape), device, budget)
+    target(float_network(network or DEFAULT_NETWORKS[data.name]), device, budget)
 
 
 def target(
@@ -82,9 +87,11 @@ def target(
     SqhwError
         If the device is unknown or too small, or the budget exceeds it.
     """
+    from sqhw.compress.input_stage import with_input_stage
+    from sqhw.compress.topology import topology
+
     device = find_device(device_name)
-    strides = [layer.stride for layer in network.layers]
-    engine = engine_for(device, network.shapes(), strides)
+    engine = engine_for(device, topology(with_input_stage(network)))
     available = weight_blocks(engine, device)
     budget = Budget.parse(budget_text) if budget_text else Budget("blocks", available)
     if budget.basis == "blocks" and budget.limit > available:
@@ -103,35 +110,37 @@ def compress(
     out: Path,
     seed: int,
     progress: Progress,
+    epochs: tuple[int | None, int | None] = (None, None),
+    threads: int = 1,
 ) -> Result:
     """Compress a float network for a device and write the quantized network to `out`.
 
-    Without a budget it is every block RAM that the activation banks leave.
+    Without a budget it is every block RAM that the activation banks leave. `epochs` are those of
+    pruning and of fine-tuning.
     """
     from sqhw.compress import CompressSettings, load_float
     from sqhw.compress import compress as compress_network
 
     network = load_float(source)
     device, engine, budget = target(network, device_name, budget_text)
+    shift, flip = AUGMENTATION.get(data.name, (0, False))
     result = compress_network(
         network,
         data,
         engine=engine,
         device=device,
         budget=budget,
-        settings=CompressSettings(seed=seed),
+        settings=CompressSettings(
+            seed=seed,
+            prune_epochs=epochs[0],
+            tune_epochs=epochs[1],
+            threads=threads,
+            shift=shift,
+            flip=flip,
+        ),
         progress=progress,
     )
-    result = replace(
-        result,
-        metadata=result.metadata
-        | {
-            "engine": json.dumps(engine.to_dict()),
-            "device": device.name,
-            "budget": str(budget),
-            "float_bits": str(network.float_bits),
-        },
-    )
+    result = _labelled(result, engine, device, {"budget": str(budget)})
     compile_network(result, engine)  # refuses what would not run, before anything is written
     save_network(result, out)
     return {
@@ -141,6 +150,78 @@ def compress(
         "validation_accuracy": float(result.metadata["validation_accuracy"]),
         "float_validation_accuracy": float(result.metadata["float_validation_accuracy"]),
     } | size(result, engine, device)
+
+
+def _labelled(
+    network: QuantizedNetwork, engine: EngineConfig, device: Device, more: dict[str, str]
+) -> QuantizedNetwork:
+    """Return the network with the engine and the device in its metadata."""
+    label = {"engine": json.dumps(engine.to_dict()), "device": device.name}
+    return replace(network, metadata=network.metadata | label | more)
+
+
+def import_network(name: str, checkpoint: Path | None, out: Path, seed: int) -> Result:
+    """Write a network of the zoo with the weights of a checkpoint, or random ones, to `out`."""
+    from sqhw.compress import float_network, save_float
+
+    network = float_network(name, checkpoint, seed)
+    save_float(network, out)
+    return {"network": name, "file": str(out), "weights": network.weights}
+
+
+def quantize(
+    source: Path,
+    data: Dataset,
+    device_name: str,
+    density: float,
+    ends_density: float | None,
+    bits: int,
+    objective: str,
+    out: Path,
+) -> Result:
+    """Quantize a float network for a device without training and write it to `out`.
+
+    Raises
+    ------
+    SqhwError
+        If the result exceeds the device's block RAM, or a setting is out of range.
+    """
+    from sqhw.compress import evaluate, load_float, torch_logits
+    from sqhw.compress import quantize as quantize_network
+    from sqhw.compress.input_stage import with_input_stage
+    from sqhw.compress.topology import topology
+
+    network = load_float(source)
+    device = find_device(device_name)
+    _check_images(network, data)
+    engine = engine_for(device, topology(with_input_stage(network)), levels=1 << max(bits, 0))
+    result = quantize_network(
+        network,
+        data.train.images[:CALIBRATION_IMAGES],
+        engine,
+        density=density,
+        ends_density=ends_density,
+        bits=bits,
+        objective=objective,
+    )
+    blocks, available = rom_cost(result, engine).blocks(device), weight_blocks(engine, device)
+    if blocks > available:
+        raise SqhwError(
+            f"network {network.name!r} at density {density} with {bits} bits needs {blocks} block "
+            f"RAMs, {device.name} has {available} left for weights; lower density or bits, or "
+            "take a larger device"
+        )
+    tried = data.validation.images[:TRIED_IMAGES], data.validation.labels[:TRIED_IMAGES]
+    accuracies = {
+        "validation_accuracy": _accuracy(torch_logits(result, tried[0]), tried[1]),
+        "float_validation_accuracy": evaluate(network, *tried),
+    }
+    facts = {name: f"{value:.6f}" for name, value in accuracies.items()}
+    result = _labelled(result, engine, device, facts | {"data": data.name})
+    compile_network(result, engine)
+    save_network(result, out)
+    files = {"file": str(out), "validation_images": len(tried[1])}
+    return files | accuracies | size(result, engine, device)
 
 
 def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Result:
@@ -158,7 +239,8 @@ def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Res
         "float32": _dense(weights, values - weights, FLOAT_BITS, device),
         "int8": _dense(weights, values - weights, 8, device),
         "weights_before": weights,
-        "nonzeros": network.nonzeros,
+        # Entries of no bits are constants, as average pooling has, and no weights.
+        "nonzeros": sum(layer.nonzeros for layer in network.convs if layer.stream.entry_bits),
         "activation_blocks": activation_blocks(engine, device),
         "available_blocks": weight_blocks(engine, device),
         "device_blocks": device.brams,
@@ -238,17 +320,17 @@ def rom(source: Path, folder: Path) -> Result:
             for image in program.images
         ],
         "rom_bits_exported": sum(
-            read_readmemh(path, image.name, image.width).bits
-            for path, image in zip(paths, program.images, strict=True)
+            read_readmemh(folder / f"{image.name}.hex", image.name, image.width).bits
+            for image in program.images
         ),
         "rom_bits_predicted": predicted,
     }
 
 
-def rtl(source: Path, folder: Path) -> Result:
+def rtl(source: Path, folder: Path, interface: str = "plain") -> Result:
     """Write the Verilog of the engine."""
     program = _program(source)
-    paths = write_rtl(program.engine, program.depths, folder)
+    paths = write_rtl(program.engine, program.depths, folder, interface)
     return {"files": [str(path) for path in paths], "engine": program.engine.to_dict()}
 
 
@@ -283,6 +365,8 @@ def verify(
     _check_images(program.network, data)
     if not 1 <= images <= len(data.test):
         raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
+    check_manifest(folder, "rom", program.engine)
+    check_manifest(folder, "rtl", program.engine)
     for image in program.images:
         if read_readmemh(folder / f"{image.name}.hex", image.name, image.width) != image:
             raise SqhwError(
@@ -317,7 +401,7 @@ def _program(source: Path) -> Program:
     return compile_network(network, engine_of(network))
 
 
-def _check_images(network: QuantizedNetwork, data: Dataset) -> None:
+def _check_images(network: "QuantizedNetwork | FloatNetwork", data: Dataset) -> None:
     if data.image_shape != network.input_shape:
         raise SqhwError(
             f"network {network.name!r} takes images of shape {network.input_shape}, data set "

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from sqhw.engine import EngineConfig
 from sqhw.number import signed_width, unsigned_width
 
+#: The ROMs, in the order in which an engine that can write them counts them.
+ROMS = ("weights", "params", "codebook")
 RECORD_FIELDS = ("count", "bias_lo", "bias_hi", "multiplier", "shift")
 COUNT_BITS = 16
 CODEBOOK_WIDTH = 8  # bits of a codebook entry: a signed weight
@@ -42,9 +44,14 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("skip_first", row),  # output channels that get something
         ("skip_last", row),
     )
+    pool = (("pool", 1),)  # maximum instead of multiply-accumulate; one input channel a channel
+    gap = (("gap_bits", 4),)
+    walk = (("out_walk", 1),)  # does not lie in memory as it is computed; one byte a cycle
+    serial = (("out_serial", 1),)  # one byte a cycle; the others write `requantizers`
+    batch = (("batch_shift", engine.batch_bits.bit_length()),)  # log2 of the images of a run
     return (
         ("last", 1),  # the network ends with this layer
-        ("pool", 1),  # maximum instead of multiply-accumulate; one input channel a channel
+        *(pool if engine.maxpool else ()),
         ("in_signed", 1),
         ("clamp_lo", 8),  # two's complement, -128..0
         ("clamp_hi", 8),  # unsigned, 0..255
@@ -64,12 +71,11 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("start_dx", dim + 1),  # -padding_left, two's complement
         ("start_dy", dim + 1),  # -padding_top
         ("last_dx", dim + 1),  # kernel width - 1 - padding_left
+        *(batch if engine.max_batch > 1 else ()),
         *(groups if engine.groups else ()),
         *(residuals if engine.residuals else ()),
-        # tiles: `lanes` consecutive positions of a map with the input's pitch
+        # tiles: `lanes` consecutive elements of a map with the input's pitch
         ("pitch_last_x", dim),  # pitch - 1
-        ("tile_dx", dim),  # lanes % pitch
-        ("tile_dy", lane + 1),  # lanes // pitch
         ("last_tile", row),  # tiles - 1
         ("last_channel", row),  # output channels - 1
         # output tensor
@@ -81,10 +87,11 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("out_pitch_lane", lane),
         ("out_last_x", dim),
         ("out_last_y", dim),
-        *((("out_serial", 1),) if engine.requantizers > 1 else ()),  # one byte a cycle
+        *(walk if engine.requantizers > 1 else ()),
+        *(serial if writes_batches(engine) else ()),
         # weight stream
         ("weight_addr", engine.weight_addr_bits),
-        ("gap_bits", 4),
+        *(gap if engine.max_gap_bits else ()),
         ("entry_bits", width),
         ("codebook_addr", engine.codebook_addr_bits),
         # channel records
@@ -99,6 +106,11 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("shift_base", SHIFT_BITS),
         ("shift_width", 3),
     )
+
+
+def writes_batches(engine: EngineConfig) -> bool:
+    """Return whether the images of a run may fill all requantizers, wherever a position lies."""
+    return 1 < engine.requantizers <= engine.max_batch
 
 
 def descriptor_bits(engine: EngineConfig) -> int:

@@ -1,14 +1,13 @@
 """Where feature maps lie in the activation banks, and the tiles that a layer is computed in.
 
-Element (position p, channel c) of a map lies in bank ``p % lanes``, row
-``base + (p // lanes) * channels + c``. Positions are numbered row by row of the map with a pitch;
-a map that a stride-2 layer reads is stored as its four phases (even/odd rows, even/odd columns),
-each numbered by itself, so that the layer reads vectors of consecutive positions.
+Channel c of element e of a map lies in bank ``e % lanes``, row
+``base + (e // lanes) * channels + c``. Elements are numbered position by position, the images of
+a run together: ``e = (y * pitch + x) * batch + image``. A map that a stride-2 layer reads is stored
+as its four phases (even/odd rows, even/odd columns), each numbered by itself, so that the layer
+reads vectors of consecutive elements.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 from sqhw.bank_plan import assign_rows
 from sqhw.engine import EngineConfig
@@ -31,6 +30,8 @@ class Placement:
         Banks.
     base : int
         First row.
+    batch : int, power of two
+        Images of a run.
     """
 
     shape: Shape
@@ -38,23 +39,29 @@ class Placement:
     pitch: int
     lanes: int
     base: int
+    batch: int = 1
 
     @property
     def phase_rows(self) -> int:
         """Bank rows of one phase."""
         channels, height, width = self.shape
         plane_h, plane_w = -(-height // self.split), -(-width // self.split)
-        return -(-((plane_h - 1) * self.pitch + plane_w) // self.lanes) * channels
+        elements = ((plane_h - 1) * self.pitch + plane_w) * self.batch
+        return -(-elements // self.lanes) * channels
 
     @property
     def rows(self) -> int:
         """Bank rows of the whole map."""
         return self.phase_rows * self.split**2
 
+    def alike(self, other: "Placement") -> bool:
+        """Return whether both maps are unsplit and lie alike, apart from their bases."""
+        return self.split == 1 and replace(self, base=0) == replace(other, base=0)
+
 
 @dataclass(frozen=True)
 class Tiling:
-    """The tiles of a layer: `lanes` consecutive positions, numbered with the input's pitch.
+    """The tiles of a layer: `lanes` consecutive elements, numbered with the input's pitch.
 
     Parameters
     ----------
@@ -65,6 +72,8 @@ class Tiling:
         The map that the layer's residual adds.
     tiles : int
         Number of tiles.
+    requantizers : int
+        Bytes that the engine can write back a cycle.
     """
 
     layer: Layer
@@ -72,45 +81,33 @@ class Tiling:
     target: Placement
     skip: Placement | None
     tiles: int
+    requantizers: int
 
     @property
-    def serial(self) -> bool:
+    def walks(self) -> bool:
         """True if the output does not lie in memory as it is computed, lane by lane."""
         return self.target.split != 1 or self.target.pitch != self.source.pitch
 
+    @property
+    def serial(self) -> bool:
+        """True if the output is written one byte a cycle.
 
-def chain_maps(
-    shapes: Sequence[Shape], strides: Sequence[int], lanes: int
-) -> tuple[Placement, ...]:
-    """Return how the maps of a chain of layers are stored, all at row 0.
+        Where it does not lie in memory as it is computed, only the images of a position lie
+        together.
+        """
+        return self.walks and self.target.batch < self.requantizers
+
+
+def network_maps(network: QuantizedNetwork, lanes: int, batch: int = 1) -> dict[str, Placement]:
+    """Return how every map of a network is stored, by name, all at row 0.
 
     Parameters
     ----------
-    shapes : sequence of tuple (channels, height, width)
-        The input and the output of every layer.
-    strides : sequence of int
-        Of every layer; one fewer.
+    network : QuantizedNetwork
     lanes : int
         Banks.
-    """
-    maps = []
-    for index, shape in enumerate(shapes):
-        split = strides[index] if index < len(strides) else 1
-        pitch = -(-shape[2] // split)
-        if index < len(strides):
-            pitch = max(pitch, shapes[index + 1][2])
-        maps.append(Placement(shape, split, pitch, lanes, 0))
-    return tuple(maps)
-
-
-def rows_needed(shapes: Sequence[Shape], strides: Sequence[int], lanes: int) -> int:
-    """Return the bank rows that the input and output map of the largest layer take together."""
-    maps = chain_maps(shapes, strides, lanes)
-    return max(a.rows + b.rows for a, b in pairwise(maps))
-
-
-def network_maps(network: QuantizedNetwork, lanes: int) -> dict[str, Placement]:
-    """Return how every map of a network is stored, by name, all at row 0.
+    batch : int, power of two
+        Images of a run.
 
     Raises
     ------
@@ -142,15 +139,22 @@ def network_maps(network: QuantizedNetwork, lanes: int) -> dict[str, Placement]:
                 pitches[tensor] = pitch
         changed = pitches != before
     return {
-        tensor: Placement(shape, splits.get(tensor, 1), pitches[tensor], lanes, 0)
+        tensor: Placement(shape, splits.get(tensor, 1), pitches[tensor], lanes, 0, batch)
         for tensor, shape in shapes.items()
     }
 
 
-def place(network: QuantizedNetwork, engine: EngineConfig) -> tuple[Tiling, ...]:
+def place(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> tuple[Tiling, ...]:
     """Assign feature maps to the activation banks and cut the layers into tiles.
 
     A map is kept until the last layer that reads it; the network's input lies at row 0.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    engine : EngineConfig
+    batch : int, power of two, 1 to engine.max_batch
+        Images of a run.
 
     Returns
     -------
@@ -163,9 +167,14 @@ def place(network: QuantizedNetwork, engine: EngineConfig) -> tuple[Tiling, ...]
         If the engine lacks a kind of layer, or a map is larger than the engine's dimensions or
         banks; the message names the layer and says how much is missing.
     """
+    if not 1 <= batch <= engine.max_batch or batch & (batch - 1):
+        raise SqhwError(
+            f"network {network.name!r}: the images of a run must be a power of two up to the "
+            f"engine's {engine.max_batch}, not {batch}; raise max_batch"
+        )
     _check_dimensions(network, engine)
     _check_kinds(network, engine)
-    maps = network_maps(network, engine.lanes)
+    maps = network_maps(network, engine.lanes, batch)
     placements = assign_rows(network, maps, engine.bank_depth)
     tilings = []
     for layer in network.layers:
@@ -174,13 +183,20 @@ def place(network: QuantizedNetwork, engine: EngineConfig) -> tuple[Tiling, ...]
         if isinstance(layer, Conv) and layer.residual:
             skip = placements[layer.residual.source]
         _, height, width = target.shape
-        positions = (height - 1) * source.pitch + width
-        tilings.append(Tiling(layer, source, target, skip, -(-positions // engine.lanes)))
+        elements = ((height - 1) * source.pitch + width) * batch
+        tiles = -(-elements // engine.lanes)
+        tilings.append(Tiling(layer, source, target, skip, tiles, engine.requantizers))
     return tuple(tilings)
 
 
 def _check_kinds(network: QuantizedNetwork, engine: EngineConfig) -> None:
-    for layer in network.convs:
+    for layer in network.layers:
+        if not isinstance(layer, Conv):
+            if not engine.maxpool:
+                raise SqhwError(
+                    f"layer {layer.name!r}: is a max pooling, this engine has none; set maxpool"
+                )
+            continue
         if layer.groups > 1 and not engine.groups:
             raise SqhwError(
                 f"layer {layer.name!r}: has {layer.groups} groups, this engine runs none; "

@@ -63,12 +63,15 @@ class Program:
         Memory plan and tiles of each layer.
     images : tuple of RomImage
         Weight, parameter and codebook ROM.
+    batch : int
+        Images of a run.
     """
 
     engine: EngineConfig
     network: QuantizedNetwork
     tilings: tuple[Tiling, ...]
     images: tuple[RomImage, ...]
+    batch: int = 1
 
     @property
     def rom_bits(self) -> int:
@@ -85,15 +88,22 @@ class Program:
         return next(image for image in self.images if image.name == name)
 
 
-def compile_network(network: QuantizedNetwork, engine: EngineConfig) -> Program:
+def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> Program:
     """Compile a network for an engine.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    engine : EngineConfig
+    batch : int, power of two, 1 to engine.max_batch
+        Images of a run.
 
     Raises
     ------
     SqhwError
         If a layer exceeds the engine; the message names the layer, what was found and the limit.
     """
-    tilings = place(network, engine)
+    tilings = place(network, engine, batch)
     formats = network.formats()
     bounds = network.acc_bounds()
     weights: list[int] = []
@@ -142,16 +152,17 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig) -> Program:
             )
         records += _records(layer.name, fields, counts, bias, multiplier, shift, engine)
         tables.append(fields)
-    for field, words in (
-        ("weight_addr_bits", len(weights)),
-        ("param_addr_bits", records_at + len(records)),
-        ("codebook_addr_bits", len(codebook)),
+    for rom, field, words in (
+        ("weight", "weight_addr_bits", len(weights)),
+        ("parameter", "param_addr_bits", records_at + len(records)),
+        ("codebook", "codebook_addr_bits", len(codebook)),
     ):
         limit = 1 << getattr(engine, field)
         if words > limit:
             raise SqhwError(
-                f"network {network.name!r}: a ROM needs {words} words, the engine addresses "
-                f"{limit}; raise {field} to {(words - 1).bit_length()}"
+                f"network {network.name!r}: the {rom} ROM needs {words} words, {words - limit} "
+                f"more than the {limit} that the engine addresses; raise {field} to "
+                f"{(words - 1).bit_length()}"
             )
     descriptors = [word for fields in tables for word in pack_descriptor(fields, engine)]
     images = (
@@ -159,7 +170,7 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig) -> Program:
         RomImage("params", engine.word_bits, tuple(descriptors + records)),
         RomImage("codebook", CODEBOOK_WIDTH, tuple(codebook or [0])),
     )
-    return Program(engine, network, tilings, images)
+    return Program(engine, network, tilings, images, batch)
 
 
 def _check_engine(layer: Conv, bound: int, engine: EngineConfig) -> None:
@@ -191,7 +202,7 @@ def _check_engine(layer: Conv, bound: int, engine: EngineConfig) -> None:
 def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
     """Return the descriptor fields that follow from the memory plan and the kernel."""
     layer, source, target = tiling.layer, tiling.source, tiling.target
-    lanes, depth = engine.lanes, engine.bank_depth
+    lanes, depth, batch = engine.lanes, engine.bank_depth, source.batch
     channels, height, width = source.shape
     out_channels, out_height, out_width = target.shape
     if isinstance(layer, Conv):
@@ -203,15 +214,15 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
         kernel_w = layer.kernel
         groups = channels
     phase_y, phase_x = -top % source.split, -left % source.split
-    start = (-top // source.split) * source.pitch + (-left // source.split)
+    start = ((-top // source.split) * source.pitch + (-left // source.split)) * batch
     phase = 2 * phase_y + phase_x
     return {
         "pool": int(not isinstance(layer, Conv)),
         "in_channels": channels,
         "in_split": source.split - 1,
         "in_phase_rows": source.phase_rows if source.split == 2 else 0,
-        "in_pitch_rows": source.pitch // lanes * channels % depth,
-        "in_pitch_lane": source.pitch % lanes,
+        "in_pitch_rows": source.pitch * batch // lanes * channels % depth,
+        "in_pitch_lane": source.pitch * batch % lanes,
         "in_last_x": width - 1,
         "in_last_y": height - 1,
         "start_row": (source.base + phase * source.phase_rows + start // lanes * channels) % depth,
@@ -222,19 +233,19 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
         "start_dy": -top,
         "last_dx": kernel_w - 1 - left,
         "pitch_last_x": source.pitch - 1,
-        "tile_dx": lanes % source.pitch,
-        "tile_dy": lanes // source.pitch,
+        "batch_shift": batch.bit_length() - 1,
         "last_tile": tiling.tiles - 1,
         "last_channel": out_channels - 1,
         "group_channels": channels // groups,
         "group_last": out_channels // groups - 1,
+        "out_walk": int(tiling.walks),
         "out_serial": int(tiling.serial),
         "out_base": target.base,
         "out_channels": out_channels,
         "out_split": target.split - 1,
         "out_phase_rows": target.phase_rows if target.split == 2 else 0,
-        "out_pitch_rows": target.pitch // lanes * out_channels % depth,
-        "out_pitch_lane": target.pitch % lanes,
+        "out_pitch_rows": target.pitch * batch // lanes * out_channels % depth,
+        "out_pitch_lane": target.pitch * batch % lanes,
         "out_last_x": out_width - 1,
         "out_last_y": out_height - 1,
     }

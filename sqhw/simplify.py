@@ -52,7 +52,7 @@ def _live_channels(network: QuantizedNetwork) -> dict[str, Mask]:
             continue  # pinned
         used[layer.source] = used[layer.source] | read
     keep = {}
-    pinned = _pinned(network)
+    pinned = pinned_tensors(network)
     for name, shape in shapes.items():
         live = used[name] & ~zero[name]
         if name in pinned:
@@ -70,8 +70,11 @@ def _live_channels(network: QuantizedNetwork) -> dict[str, Mask]:
     return keep
 
 
-def _pinned(network: QuantizedNetwork) -> set[str]:
-    """Return the tensors that keep all channels, and what they are pooled from or to."""
+def pinned_tensors(network: QuantizedNetwork) -> set[str]:
+    """Return the tensors that keep all channels, and what they are pooled from or to.
+
+    They are the network's input and output and the maps of grouped layers and of skip connections.
+    """
     pinned = {INPUT, network.layers[-1].name}
     for conv in network.convs:
         if conv.groups > 1 or conv.residual:

@@ -29,7 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Data = Annotated[str, typer.Option(help="Data set: digits, or mnist:DIR with the four IDX files.")]
+Data = Annotated[
+    str, typer.Option(help="Data set: digits, mnist:DIR (IDX files) or cifar10:DIR (binary files).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)]
 PauseSeed = Annotated[int, typer.Option("--seed", help="Of pauses and noise.", min=0)]
@@ -63,7 +65,7 @@ def options(
 def train(
     data: Data = "digits",
     network: Annotated[
-        str | None, typer.Option(help="digits-cnn or lenet5-caffe; by default what suits the data.")
+        str | None, typer.Option(help="A network of the zoo; by default what suits the data.")
     ] = None,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/float.safetensors"),
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.", min=1)] = None,
@@ -86,20 +88,80 @@ def train(
     )
 
 
+@app.command("import")
+def import_network(
+    network: Annotated[str, typer.Argument(help="Network of the zoo, for example resnet20.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Its weights as safetensors; random ones without.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/float.safetensors"),
+    seed: Annotated[int, typer.Option(help="Of random weights.", min=0)] = 0,
+    json: Json = False,
+) -> None:
+    """Import a known network with its published weights."""
+    make_folder(out.parent)
+    result = flow.import_network(network, checkpoint, out, seed)
+    emit(
+        result,
+        json,
+        [f"{result['network']}: {result['weights']} weights, wrote {result['file']}"],
+    )
+
+
+Source = Annotated[Path, typer.Argument(help="Float network, from `sqhw train` or `sqhw import`.")]
+
+
 @app.command()
 def compress(
-    source: Annotated[Path, typer.Argument(help="Float network, from `sqhw train`.")],
+    source: Source,
     data: Data = "digits",
     device: Device = "iCEBreaker",
     budget: Budget = None,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/network.safetensors"),
+    prune_epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data while weights go.", min=1)
+    ] = None,
+    tune_epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data on integers.", min=1)
+    ] = None,
+    threads: Annotated[
+        int, typer.Option(help="Cores; with another number, other last digits.", min=1)
+    ] = 1,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Choose sparsity and bit widths together under a budget, quantize, retrain on the data."""
     make_folder(out.parent)
+    epochs = prune_epochs, tune_epochs
     with progress() as report:
-        result = flow.compress(source, load_dataset(data), device, budget, out, seed, report)
+        result = flow.compress(
+            source, load_dataset(data), device, budget, out, seed, report, epochs, threads
+        )
+    emit(result, json, compress_lines(result))
+
+
+@app.command()
+def quantize(
+    source: Source,
+    data: Data = "digits",
+    device: Device = "iCEBreaker",
+    density: Annotated[float, typer.Option(help="Share of the weights that are kept.")] = 1.0,
+    ends_density: Annotated[
+        float | None, typer.Option(help="The same for the first and the last layer.")
+    ] = None,
+    bits: Annotated[int, typer.Option(help="Of a weight's code, 1 to 8.")] = 8,
+    objective: Annotated[
+        str, typer.Option(help="What streams are chosen for: rom or cycles.")
+    ] = "rom",
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/network.safetensors"),
+    json: Json = False,
+) -> None:
+    """Prune and quantize without training: seconds, for less accuracy than `compress`."""
+    make_folder(out.parent)
+    with status.status("quantizing"):
+        result = flow.quantize(
+            source, load_dataset(data), device, density, ends_density, bits, objective, out
+        )
     emit(result, json, compress_lines(result))
 
 
@@ -129,9 +191,16 @@ def rom(network: Network, out: Folder = Path("build/rtl"), json: Json = False) -
 
 
 @app.command()
-def rtl(network: Network, out: Folder = Path("build/rtl"), json: Json = False) -> None:
+def rtl(
+    network: Network,
+    out: Folder = Path("build/rtl"),
+    interface: Annotated[
+        str, typer.Option(help="plain, or axi: AXI4-Stream and AXI4-Lite around the engine.")
+    ] = "plain",
+    json: Json = False,
+) -> None:
     """Write the Verilog of the engine."""
-    result = flow.rtl(network, out)
+    result = flow.rtl(network, out, interface)
     emit(result, json, [f"wrote {path}" for path in result["files"]])
 
 

@@ -2,24 +2,35 @@
 
 from sqhw.compress.compressor import compress
 from sqhw.compress.float_file import load_float, save_float
-from sqhw.compress.float_network import FloatConv, FloatMaxPool, FloatNetwork, evaluate
+from sqhw.compress.float_network import (
+    FloatConv,
+    FloatMaxPool,
+    FloatNetwork,
+    FloatResidual,
+    evaluate,
+)
 from sqhw.compress.importer import import_module
+from sqhw.compress.oneshot import quantize, random_quantized
 from sqhw.compress.quantized_forward import torch_logits
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.train import TrainSettings, train
-from sqhw.compress.zoo import build
+from sqhw.compress.zoo import build, float_network
 
 __all__ = [
     "CompressSettings",
     "FloatConv",
     "FloatMaxPool",
     "FloatNetwork",
+    "FloatResidual",
     "TrainSettings",
     "build",
     "compress",
     "evaluate",
+    "float_network",
     "import_module",
     "load_float",
+    "quantize",
+    "random_quantized",
     "save_float",
     "torch_logits",
     "train",

@@ -1,42 +1,19 @@
 """From integers of each layer to a checked, simplified `QuantizedNetwork`."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from sqhw.compress.float_network import FloatConv, FloatMaxPool, FloatNetwork
+from sqhw.compress.input_stage import QatInput
+from sqhw.compress.integers import LayerIntegers
 from sqhw.compress.qat import QatNetwork
-from sqhw.compress.streams import cheapest_streams, code_bits
+from sqhw.compress.qat_layers import QatConv, QatLayer
 from sqhw.engine import EngineConfig
-from sqhw.network import INPUT, Conv, Layer, MaxPool, QuantizedNetwork
+from sqhw.format_choice import cheapest_streams, code_bits
+from sqhw.network import Conv, Layer, MaxPool, QuantizedNetwork, Residual
 from sqhw.number import ActivationFormat
 from sqhw.simplify import simplify
 from sqhw.stream import StreamFormat
-
-
-@dataclass(frozen=True, eq=False)
-class LayerIntegers:
-    """The integers of a layer.
-
-    Parameters
-    ----------
-    weight : ndarray of int8, shape (out_channels, in_channels, kernel_h, kernel_w)
-    bias : ndarray of int32, shape (out_channels,)
-    multiplier, shift : int
-        Of the requantization, for all channels.
-    output : ActivationFormat
-    weight_scale, output_scale : float
-        Real values of one unit.
-    """
-
-    weight: npt.NDArray[np.int8]
-    bias: npt.NDArray[np.int32]
-    multiplier: int
-    shift: int
-    output: ActivationFormat
-    weight_scale: float = 1.0
-    output_scale: float = 1.0
 
 
 def assemble(
@@ -45,41 +22,60 @@ def assemble(
     integers: list[LayerIntegers],
     engine: EngineConfig,
     metadata: dict[str, str],
+    objective: str = "rom",
 ) -> QuantizedNetwork:
-    """Return the network of these integers without dead channels, in its cheapest streams."""
+    """Return the network of these integers without dead channels, in its cheapest streams.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        With its input stage, if it needs one.
+    input_format : ActivationFormat
+    integers : list of LayerIntegers
+        Of every layer that is no pooling maximum.
+    engine : EngineConfig
+    metadata : dict of str to str
+    objective : {"rom", "cycles"}
+        See `sqhw.format_choice.cheapest_streams`.
+    """
     layers: list[Layer] = []
-    source = INPUT
     rest = iter(integers)
     for layer in network.layers:
         if isinstance(layer, FloatMaxPool):
-            layers.append(MaxPool(layer.name, source, layer.kernel, layer.stride))
+            layers.append(MaxPool(layer.name, layer.source, layer.kernel, layer.stride))
         else:
-            layers.append(_conv(layer, source, next(rest)))
-        source = layer.name
+            layers.append(_conv(layer, next(rest)))
     whole = QuantizedNetwork(
         network.name, network.input_shape, input_format, tuple(layers), metadata
     )
-    return cheapest_streams(simplify(cheapest_streams(whole, engine)), engine)
+    # Streams first, because a gap field must suit the channels before and after.
+    small = simplify(cheapest_streams(whole, engine))
+    return cheapest_streams(small, engine, objective)
 
 
-def _conv(layer: FloatConv, source: str, values: LayerIntegers) -> Conv:
+def _conv(layer: FloatConv, values: LayerIntegers) -> Conv:
     outputs = values.weight.shape[0]
     book = tuple(int(value) for value in np.unique(values.weight))
+    skip = layer.residual
     return Conv(
         name=layer.name,
-        source=source,
+        source=layer.source,
         weight=values.weight,
         bias=values.bias,
-        multiplier=np.full(outputs, values.multiplier, dtype=np.int32),
-        shift=np.full(outputs, values.shift, dtype=np.int32),
+        multiplier=np.broadcast_to(values.multiplier, outputs).astype(np.int32),
+        shift=np.broadcast_to(values.shift, outputs).astype(np.int32),
         stride=layer.stride,
         padding=layer.padding,
         codebook=book,
-        stream=StreamFormat(0, code_bits(len(book))),
+        stream=StreamFormat(0, code_bits(len(book)) if layer.trained else 0),
         output=values.output,
-        weight_scale=np.full(outputs, values.weight_scale),
+        weight_scale=np.broadcast_to(values.weight_scale, outputs).astype(np.float64),
         output_scale=values.output_scale,
         kind=layer.kind,
+        groups=layer.groups,
+        residual=None
+        if skip is None
+        else Residual(skip.source, values.residual_weight, skip.stride, skip.first),
     )
 
 
@@ -92,35 +88,40 @@ def skeleton(
 ) -> QuantizedNetwork:
     """Return a network of the same ROM cost as the one to come, or a little more.
 
-    Its weights are the codes of `levels` values in turn, its biases fill `bias_bits` bits.
+    Its weights are the codes of `levels` values in turn, its biases fill `bias_bits` bits. Masks
+    and levels are those of ``model.layers()``.
     """
     integers = []
-    for layer, mask, count in zip(model.layers(), masks, levels, strict=True):
-        weight = np.zeros(mask.shape, dtype=np.int8)
-        weight[mask] = 1 + np.arange(int(mask.sum())) % count
-        alive = mask.any(axis=(1, 2, 3)) | layer.last
+    chosen = iter(zip(masks, levels, strict=True))
+    for layer in model.steps:
+        if isinstance(layer, QatInput):
+            integers.append(layer.integers(engine))
+            continue
+        assert isinstance(layer, QatLayer)
+        outputs = layer.layer.weight.shape[0]
+        alive: npt.NDArray[np.bool_] = np.zeros(outputs, dtype=bool)
+        if isinstance(layer, QatConv):
+            mask, count = next(chosen)
+            weight = np.zeros(mask.shape, dtype=np.int8)
+            weight[mask] = 1 + np.arange(int(mask.sum())) % count
+            alive = np.logical_or(mask.any(axis=(1, 2, 3)), layer.pinned)
+        else:
+            weight = np.ones(layer.layer.weight.shape, dtype=np.int8)
         bias = np.where(alive, (1 << (bias_bits - 1)) - 1, 0).astype(np.int32)
         output = ActivationFormat(8, signed=not layer.layer.relu)
         integers.append(LayerIntegers(weight, bias, 1, 0, output))
     return assemble(model.network, model.input_format, integers, engine, {})
 
 
-def export(model: QatNetwork, engine: EngineConfig, metadata: dict[str, str]) -> QuantizedNetwork:
+def export(
+    model: QatNetwork, engine: EngineConfig, metadata: dict[str, str], objective: str = "rom"
+) -> QuantizedNetwork:
     """Return the integers that the model computes with as a quantized network."""
     integers = []
-    for layer in model.layers():
-        plan = layer.plan
-        assert plan is not None
-        weight, bias = layer.integers()
-        integers.append(
-            LayerIntegers(
-                weight,
-                bias,
-                plan.multiplier,
-                plan.shift,
-                plan.output,
-                plan.weight_scale,
-                plan.output_scale,
-            )
-        )
-    return assemble(model.network, model.input_format, integers, engine, metadata)
+    for layer in model.steps:
+        if isinstance(layer, QatInput):
+            integers.append(layer.integers(engine))
+        else:
+            assert isinstance(layer, QatLayer)
+            integers.append(layer.integers())
+    return assemble(model.network, model.input_format, integers, engine, metadata, objective)

@@ -1,21 +1,41 @@
 """From real to integer arithmetic: scales, multipliers and bias steps of every layer."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from sqhw.compress.float_network import FloatMaxPool
-from sqhw.compress.qat import IntegerPlan, QatConv, QatNetwork
+from sqhw.compress.input_stage import OUTPUT, QatInput
+from sqhw.compress.qat import QatNetwork
+from sqhw.compress.qat_layers import IntegerPlan, QatAverage, QatLayer
 from sqhw.compress.requantize import best_step, dyadic, requantize
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.network import INPUT
 from sqhw.number import ActivationFormat, signed_width
 
-WEIGHT_TOP = 127
 BIAS_PRECISION = 8  # bias steps in an output unit, at least
 ACC_SHARE = 0.9  # of the accumulator's range; the rest is for the fine-tuning
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """A tensor of whole numbers and what they mean.
+
+    Parameters
+    ----------
+    values : Tensor, shape (images, channels, height, width)
+    scale : float
+        Real value of one unit.
+    form : ActivationFormat
+    """
+
+    values: Tensor
+    scale: float
+    form: ActivationFormat
 
 
 def calibrate(model: QatNetwork, pixels: Tensor, engine: EngineConfig, bias_bits: int) -> None:
@@ -36,17 +56,27 @@ def calibrate(model: QatNetwork, pixels: Tensor, engine: EngineConfig, bias_bits
     SqhwError
         If a layer does not fit the accumulator even with the smallest weights.
     """
-    layers = iter(model.layers())
-    x, scale, fmt = pixels, model.in_scale, model.input_format
+    network = model.network
+    last = {tensor: index for index, layer in enumerate(network.layers) for tensor in layer.sources}
+    found = {INPUT: Activation(pixels, model.in_scale, model.input_format)}
     with torch.no_grad():
-        for step in model.network.layers:
-            if isinstance(step, FloatMaxPool):
-                x = functional.max_pool2d(x, step.kernel, step.stride)
-                continue
-            layer = next(layers)
-            x = _plan(layer, x, scale, fmt, engine, bias_bits)
-            assert layer.plan is not None
-            scale, fmt = layer.plan.output_scale, layer.plan.output
+        for index, layer in enumerate(network.layers):
+            source = found[layer.source]
+            if isinstance(layer, FloatMaxPool):
+                x = functional.max_pool2d(source.values, layer.kernel, layer.stride)
+                found[layer.name] = Activation(x, source.scale, source.form)
+            else:
+                step = model.step(layer)
+                if isinstance(step, QatInput):
+                    step.whole = step.integers(engine)
+                    found[layer.name] = Activation(step(source.values), step.output_scale, OUTPUT)
+                else:
+                    assert isinstance(step, QatLayer)
+                    skip = found[layer.residual.source] if layer.residual else None
+                    found[layer.name] = _plan(step, source, skip, engine, bias_bits)
+            for tensor in layer.sources:  # deep networks do not fit memory as a whole
+                if last[tensor] == index:
+                    found.pop(tensor, None)
 
 
 def acc_limit(engine: EngineConfig) -> int:
@@ -55,22 +85,28 @@ def acc_limit(engine: EngineConfig) -> int:
 
 
 def _plan(
-    layer: QatConv,
-    x: Tensor,
-    in_scale: float,
-    source: ActivationFormat,
+    layer: QatLayer,
+    source: Activation,
+    skip: Activation | None,
     engine: EngineConfig,
     bias_bits: int,
-) -> Tensor:
+) -> Activation:
     """Set the layer's plan and return its integer output."""
-    book_top = float(layer.codebook.abs().max()) or 1.0
-    output = ActivationFormat(8, signed=not layer.layer.relu)
-    plan = _weight_plan(layer, book_top, in_scale, source, output, engine)
+    signed = not layer.layer.relu
+    if isinstance(layer, QatAverage) and skip is None:
+        signed = signed and source.form.signed
+    output = ActivationFormat(8, signed=signed)
+    plan = _weight_plan(layer, source, skip, output, engine)
     weight = layer.real_weight()
     bias = layer.real_bias(weight)
     unit = plan.in_scale * plan.weight_scale
-    acc = layer.accumulate(x, weight, bias)
+    residual = layer.layer.residual
+    tensors = {residual.source: skip.values} if residual and skip else {}
+    acc = layer.accumulate(source.values, weight, bias, tensors)
     step = best_step(acc * unit, output.lo, output.hi, clip=not layer.last)
+    if layer.layer.ceiling is not None:
+        # The format's own clamp then is the ceiling, but for the rounding of the multiplier.
+        step = min(step, layer.layer.ceiling / output.hi)
     plan.multiplier, plan.shift = dyadic(unit / step, engine.mult_bits)
     plan.output_scale = unit * 2.0**plan.shift / plan.multiplier
     per_output = 2.0**plan.shift / plan.multiplier
@@ -84,29 +120,52 @@ def _plan(
             break
         plan.bias_shift += 1
     plan.bias_bits = min(bias_bits, width)
-    acc = layer.accumulate(x, weight, bias)
-    return requantize(acc, plan.multiplier, plan.shift, output.lo, output.hi)
+    acc = layer.accumulate(source.values, weight, bias, tensors)
+    values = requantize(acc, plan.multiplier, plan.shift, output.lo, output.hi)
+    return Activation(values, plan.output_scale, output)
 
 
 def _weight_plan(
-    layer: QatConv,
-    book_top: float,
-    in_scale: float,
-    source: ActivationFormat,
+    layer: QatLayer,
+    source: Activation,
+    skip: Activation | None,
     output: ActivationFormat,
     engine: EngineConfig,
 ) -> IntegerPlan:
     """Return a plan with the largest integer weights that the accumulator admits."""
-    limit = acc_limit(engine)
-    for top in range(WEIGHT_TOP, 0, -1):
-        plan = IntegerPlan(source, output, in_scale, book_top / top, top)
+    limit = int(ACC_SHARE * acc_limit(engine))
+    largest = layer.largest()
+    step = first = layer.top if skip is None else _most_skip_weight(layer, source, skip)
+    while step > 0:
+        plan = IntegerPlan(source.form, output, source.scale, largest / step, step)
+        if skip is not None:
+            plan.skip, plan.skip_weight = skip.form, step
+            plan.top = layer.top
+            # The skip is exact: its unit is `step` units of the accumulator. Where that would take
+            # weights beyond their range, the skip is so small that its rounding does not matter.
+            plan.weight_scale = max(
+                skip.scale / (source.scale * step), largest / layer.top * (1 - 1e-6)
+            )
         layer.plan = plan
         weight = layer.real_weight()
-        bias = layer.real_bias(weight) / (in_scale * plan.weight_scale)
-        if layer.bound(weight / plan.weight_scale, bias) <= ACC_SHARE * limit:
+        bias = layer.real_bias(weight) / (source.scale * plan.weight_scale)
+        bound = layer.bound(weight / plan.weight_scale, bias)
+        if bound <= limit:
             return plan
+        # The bound is nearly proportional to the step; from the estimate on, one by one.
+        step = min(step - 1, math.floor(step * limit / bound) + 1) if step == first else step - 1
     raise SqhwError(
         f"layer {layer.layer.name!r}: its accumulator needs more than "
         f"{engine.acc_bits} bits even with weights of one unit; "
         "use a wider accumulator or a smaller budget"
     )
+
+
+def _most_skip_weight(layer: QatLayer, source: Activation, skip: Activation) -> int:
+    """Return the largest weight of the skip with which the layer's own stay in their range.
+
+    Where the skip's unit is large against the weights, 127 is what bounds it, and the integer
+    weights are smaller, hence coarser, than they could be.
+    """
+    ratio = layer.top * skip.scale / (source.scale * layer.largest())
+    return max(1, min(127, math.floor(ratio * (1 + 1e-6))))

@@ -15,13 +15,16 @@ from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import acc_limit, calibrate
 from sqhw.compress.fisher import fisher_diagonal
 from sqhw.compress.float_network import FloatNetwork, predict
+from sqhw.compress.input_stage import with_input_stage
 from sqhw.compress.projection import Projection, Projector
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.samples import (
     SMALL_SET,
     Progress,
     batches,
+    channels_last,
     check_shape,
+    flipped,
     shifted,
     silent,
     tensors,
@@ -29,11 +32,13 @@ from sqhw.compress.samples import (
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
 from sqhw.compress.threads import torch_threads
+from sqhw.compress.topology import topology
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.network import QuantizedNetwork
+from sqhw.placement import place
 
 FISHER_BATCHES = (32, 6)  # at the start, and at every later projection
 FISHER_KEEP = 0.6  # share of the old estimate in the new one
@@ -75,11 +80,13 @@ def compress(
     Raises
     ------
     SqhwError
-        If no network of this topology meets the budget; the message has the smallest that would.
+        If the engine cannot run this topology, or no network of it meets the budget; the message
+        then has the smallest that would.
     """
     settings = settings or CompressSettings()
-    outputs = int(np.prod(network.shapes()[-1]))
+    outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
     check_shape(network.name, network.input_shape, outputs, data)
+    place(topology(with_input_stage(network)), engine)  # refuses before anything is trained
     with torch_threads(settings.threads):
         run = _Run(network, data, Target(budget, engine, device), settings, progress)
         run.prune()
@@ -229,10 +236,10 @@ class _Run:
                 wave = 0.5 * (1 + math.cos(math.pi * step / (epochs * self.per_epoch)))
                 for group in optimizer.param_groups:
                     group["lr"] = peak * (end + (1 - end) * wave)
-                loss = self._loss(
-                    shifted(self.images[chosen], self.settings.shift, self.generator),
-                    self.labels[chosen],
-                )
+                pixels = shifted(self.images[chosen], self.settings.shift, self.generator)
+                if self.settings.flip:
+                    pixels = flipped(pixels, self.generator)
+                loss = self._loss(channels_last(pixels), self.labels[chosen])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
@@ -264,7 +271,10 @@ class _Run:
     def _fits_accumulator(self) -> bool:
         limit = acc_limit(self.target.engine)
         for layer in self.model.layers():
-            weight, bias = (torch.from_numpy(part.astype(np.float64)) for part in layer.integers())
+            whole = layer.integers()
+            weight, bias = (
+                torch.from_numpy(part.astype(np.float64)) for part in (whole.weight, whole.bias)
+            )
             if layer.bound(weight, bias) > limit:
                 return False
         return True

@@ -9,13 +9,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sqhw.atomic import atomic_write_bytes
-from sqhw.compress.float_network import FloatConv, FloatLayer, FloatMaxPool, FloatNetwork
+from sqhw.compress.float_network import (
+    KINDS,
+    FloatArray,
+    FloatConv,
+    FloatLayer,
+    FloatMaxPool,
+    FloatNetwork,
+    FloatResidual,
+)
 from sqhw.digest import network_digest
 from sqhw.errors import SqhwError
 
-VERSION = 1
+VERSION = 2
 KEY = "sqhw_float_network"
-KINDS = ("conv", "linear", "maxpool")
 
 
 def save_float(network: FloatNetwork, path: str | Path) -> None:
@@ -81,7 +88,14 @@ def load_float(path: str | Path) -> FloatNetwork:
             metadata={str(k): str(v) for k, v in topology["metadata"].items()},
         )
         damaged = network_digest(topology, tensors) != header["sha256"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise SqhwError(
             f"{path} is damaged: its topology does not read ({type(error).__name__}: {error})"
         ) from None
@@ -95,36 +109,61 @@ def _describe(layer: FloatLayer) -> dict[str, Any]:
         return {
             "kind": layer.kind,
             "name": layer.name,
+            "source": layer.source,
             "kernel": layer.kernel,
             "stride": layer.stride,
         }
+    skip = layer.residual
     return {
         "kind": layer.kind,
         "name": layer.name,
+        "source": layer.source,
         "stride": layer.stride,
         "padding": list(layer.padding),
         "relu": layer.relu,
+        "ceiling": layer.ceiling,
+        "groups": layer.groups,
+        "residual": skip and {"source": skip.source, "stride": skip.stride, "first": skip.first},
     }
 
 
 def _layer(fields: dict[str, Any], tensors: dict[str, Any], path: Path) -> FloatLayer:
-    name, kind = str(fields["name"]), fields["kind"]
+    name, kind, source = str(fields["name"]), fields["kind"], str(fields["source"])
     if kind == "maxpool":
-        return FloatMaxPool(name, int(fields["kernel"]), int(fields["stride"]))
+        return FloatMaxPool(name, source, int(fields["kernel"]), int(fields["stride"]))
     if kind not in KINDS:
         raise SqhwError(
-            f"{path}: layer {name!r} is of unknown kind {kind!r}; supported: {', '.join(KINDS)}"
+            f"{path}: layer {name!r} is of unknown kind {kind!r}; "
+            f"supported: {', '.join(KINDS)}, maxpool"
         )
     top, bottom, left, right = (int(value) for value in fields["padding"])
+    ceiling = fields["ceiling"]
     return FloatConv(
         name=name,
-        weight=np.asarray(tensors[f"{name}.weight"], dtype=np.float32),
-        bias=np.asarray(tensors[f"{name}.bias"], dtype=np.float32),
+        source=source,
+        weight=_tensor(tensors, f"{name}.weight"),
+        bias=_tensor(tensors, f"{name}.bias"),
         stride=int(fields["stride"]),
         padding=(top, bottom, left, right),
         relu=bool(fields["relu"]),
+        ceiling=None if ceiling is None else float(ceiling),
         kind=str(kind),
+        groups=int(fields["groups"]),
+        residual=_residual(fields["residual"]),
     )
+
+
+def _residual(fields: dict[str, Any] | None) -> FloatResidual | None:
+    if fields is None:
+        return None
+    return FloatResidual(str(fields["source"]), int(fields["stride"]), int(fields["first"]))
+
+
+def _tensor(tensors: dict[str, Any], name: str) -> FloatArray:
+    tensor: FloatArray = tensors[name]
+    if tensor.dtype != np.float32:
+        raise ValueError(f"tensor {name!r} is of type {tensor.dtype}, not float32")
+    return tensor
 
 
 def _triple(values: list[int]) -> tuple[int, int, int]:

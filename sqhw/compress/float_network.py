@@ -15,6 +15,7 @@ from sqhw.errors import SqhwError
 from sqhw.network import INPUT, Padding, Shape
 
 FloatArray = npt.NDArray[np.float32]
+KINDS = ("conv", "linear", "avgpool")
 
 
 @dataclass(frozen=True)
@@ -285,6 +286,11 @@ def evaluate(network: FloatNetwork, images: npt.NDArray[Any], labels: npt.NDArra
 def _check(network: FloatNetwork) -> None:
     if not network.convs:
         raise SqhwError(f"network {network.name!r} has no layer with weights")
+    if len(network.input_shape) != 3 or min(network.input_shape) < 1:
+        raise SqhwError(
+            f"network {network.name!r}: input shape must be (channels, height, width), "
+            f"not {network.input_shape}"
+        )
     if not 1 <= network.input_max <= 255:
         raise SqhwError(
             f"network {network.name!r}: input_max must be 1 to 255, not {network.input_max}"
@@ -295,6 +301,8 @@ def _check(network: FloatNetwork) -> None:
                 f"network {network.name!r}: {label} must have 1 or {network.input_shape[0]} "
                 f"values, not {len(values)}"
             )
+        if not np.isfinite(values).all():
+            raise SqhwError(f"network {network.name!r}: {label} must be finite, not {values}")
     if min(network.std) <= 0:
         raise SqhwError(f"network {network.name!r}: std must be positive, not {network.std}")
     shapes: dict[str, Shape] = {INPUT: network.input_shape}
@@ -310,6 +318,8 @@ def _check(network: FloatNetwork) -> None:
         shape = shapes[layer.source]
         if isinstance(layer, FloatConv):
             _check_conv(layer, shape, where)
+        elif layer.kernel < 1:
+            raise SqhwError(f"{where}: its kernel must be at least 1, not {layer.kernel}")
         out = layer.output_shape(shape)
         if min(out) < 1:
             raise SqhwError(f"{where}: its window is larger than its input map {shape[1:]}")
@@ -319,6 +329,15 @@ def _check(network: FloatNetwork) -> None:
 
 
 def _check_conv(layer: FloatConv, shape: Shape, where: str) -> None:
+    if layer.kind not in KINDS:
+        raise SqhwError(f"{where}: kind must be one of {', '.join(KINDS)}, not {layer.kind!r}")
+    if layer.weight.ndim != 4 or layer.weight.size == 0:
+        raise SqhwError(
+            f"{where}: weight must have 4 dimensions and some values, not shape "
+            f"{layer.weight.shape}"
+        )
+    if min(layer.padding) < 0:
+        raise SqhwError(f"{where}: padding must not be negative: {layer.padding}")
     channels = shape[0]
     outputs = layer.weight.shape[0]
     if layer.groups < 1 or channels % layer.groups or outputs % layer.groups:
@@ -326,7 +345,7 @@ def _check_conv(layer: FloatConv, shape: Shape, where: str) -> None:
             f"{where}: groups must divide its {channels} input and {outputs} output channels, "
             f"not {layer.groups}"
         )
-    if layer.weight.ndim != 4 or layer.weight.shape[1] * layer.groups != channels:
+    if layer.weight.shape[1] * layer.groups != channels:
         raise SqhwError(
             f"{where}: weight has shape {layer.weight.shape} in {layer.groups} groups, "
             f"its input has {channels} channels"
@@ -337,8 +356,16 @@ def _check_conv(layer: FloatConv, shape: Shape, where: str) -> None:
         )
     if not (np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()):
         raise SqhwError(f"{where}: a weight or bias is not finite")
-    if layer.ceiling is not None and not (layer.relu and layer.ceiling > 0):
+    if layer.ceiling is not None and not (layer.relu and 0 < layer.ceiling < np.inf):
         raise SqhwError(f"{where}: a ceiling needs a ReLU and must be positive: {layer.ceiling}")
+    if layer.kind == "avgpool":
+        share = np.float32(1 / (layer.weight.shape[2] * layer.weight.shape[3]))
+        even = bool((layer.weight == share).all()) and not layer.bias.any()
+        if not even or layer.groups != channels or outputs != channels:
+            raise SqhwError(
+                f"{where}: an average pooling must have one filter a channel, of weights {share} "
+                "and without bias"
+            )
 
 
 def _check_residual(skip: FloatResidual, shape: Shape, out: Shape, where: str) -> None:

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from sqhw.compress.codebook import SortedWeights, kmeans
 from sqhw.compress.knapsack import Option, hull
-from sqhw.compress.streams import code_bits
 from sqhw.engine import EngineConfig
+from sqhw.format_choice import code_bits
 from sqhw.layout import CODEBOOK_WIDTH
 from sqhw.stream import channel_order, count_entries, max_gap_bits
 
@@ -24,16 +24,17 @@ class LayerState:
 
     Parameters
     ----------
-    weight, importance : ndarray of float64, shape (out_channels, in_channels, kernel_h, kernel_w)
-        Weights, and the loss that a squared change of each causes.
+    weight, importance : ndarray of float64
+        Weights, and the loss that a squared change of each causes; shape (out_channels,
+        in_channels / groups, kernel_h, kernel_w).
     floor : ndarray of bool, same shape
         Weights that are always kept.
-    inputs : ndarray of bool, shape (in_channels,)
-        Input channels that are not dead.
+    inputs : ndarray of bool, shape (in_channels / groups,)
+        Input channels that are stored.
     record_bits : int
         Estimated bits of a channel record.
     all_rows : bool
-        Whether channels without weights are stored too (the last layer).
+        Whether channels without weights are stored too (`sqhw.simplify.pinned_tensors`).
     """
 
     weight: npt.NDArray[np.float64]

@@ -8,11 +8,14 @@ import numpy.typing as npt
 
 from sqhw.compress.assemble import skeleton
 from sqhw.compress.codebook import SortedWeights, kmeans
+from sqhw.compress.float_network import FloatConv
 from sqhw.compress.floor import floor_masks
 from sqhw.compress.knapsack import Option, choose
 from sqhw.compress.options import LayerState, layer_options
 from sqhw.compress.qat import QatNetwork
+from sqhw.compress.qat_layers import QatConv
 from sqhw.compress.target import Target
+from sqhw.network import INPUT
 
 COUNT_BITS = 6  # typical width of the entry count in a channel record
 SEARCH_STEPS = 12
@@ -66,15 +69,14 @@ class Projector:
         layers = model.layers()
         weights = [layer.weight.detach().numpy().astype(np.float64) for layer in layers]
         scores = [f * w**2 for f, w in zip(importance, weights, strict=True)]
-        floors = floor_masks(scores)
-        self.states = []
-        inputs = np.ones(weights[0].shape[1], dtype=bool)
-        for layer, weight, worth, floor in zip(layers, weights, importance, floors, strict=True):
-            inputs = inputs | floor.any(axis=(0, 2, 3))
-            self.states.append(
-                LayerState(weight, worth, floor, inputs, bias_bits + COUNT_BITS, layer.last)
+        floors = floor_masks(model.network, scores)
+        inputs = _live_inputs(model, floors)
+        self.states = [
+            LayerState(weight, worth, floor, live, bias_bits + COUNT_BITS, layer.pinned)
+            for layer, weight, worth, floor, live in zip(
+                layers, weights, importance, floors, inputs, strict=True
             )
-            inputs = layer.alive().numpy() > 0
+        ]
         self.ranks = [state.rank() for state in self.states]
         self.hulls = [
             layer_options(state, target.engine, target.budget.basis) for state in self.states
@@ -134,6 +136,27 @@ class Projector:
             _codebook(state, mask, count)
             for state, mask, count in zip(self.states, found.masks, found.levels, strict=True)
         ]
+
+
+def _live_inputs(
+    model: QatNetwork, floors: Sequence[npt.NDArray[np.bool_]]
+) -> list[npt.NDArray[np.bool_]]:
+    """Return which input channels of each trained layer are stored."""
+    live = {INPUT: np.ones(model.network.input_shape[0], dtype=bool)}
+    inputs = []
+    rest = iter(floors)
+    for layer in model.network.layers:
+        step = model.step(layer) if isinstance(layer, FloatConv) else None
+        if isinstance(step, QatConv):
+            floor = next(rest)
+            if step.layer.groups == 1:
+                inputs.append(live[layer.source] | floor.any(axis=(0, 2, 3)))
+            else:
+                inputs.append(np.ones(floor.shape[1], dtype=bool))
+            live[layer.name] = step.alive().detach().numpy() > 0
+        else:
+            live[layer.name] = live[layer.source]
+    return inputs
 
 
 def _codebook(

@@ -26,6 +26,16 @@ def tensors(split: Split) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(images), torch.from_numpy(labels)
 
 
+def channels_last(images: Tensor) -> Tensor:
+    """Return images of several channels with the channel innermost in memory.
+
+    Convolutions on CPUs take less than half the time so. The values are the same.
+    """
+    if images.shape[1] == 1:
+        return images
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 def check_shape(network: str, expected: Shape, classes: int, data: Dataset) -> None:
     """Check that a data set's images and classes suit a network.
 
@@ -58,6 +68,12 @@ def shifted(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
     still = torch.rand(count, generator=generator) < 0.5
     moves[:, still] = reach
     return windows[torch.arange(count), :, moves[0], moves[1]]
+
+
+def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the images, each mirrored left to right with probability one half."""
+    mirror = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(mirror.view(-1, 1, 1, 1), images.flip(3), images)
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> list[Tensor]:

@@ -35,6 +35,8 @@ class CompressSettings:
     shift : int
         Pixels that training images are moved by at most. With distillation from a network
         that was trained on shifted images, none is better.
+    flip : bool
+        Whether half of the training images are mirrored left to right.
     seed : int
         Fixes order and augmentation.
     threads : int
@@ -53,6 +55,7 @@ class CompressSettings:
     ramp: float = 0.85
     bias_bits: int = 10
     shift: int = 0
+    flip: bool = False
     seed: int = 0
     threads: int = 1
 

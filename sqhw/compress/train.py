@@ -13,7 +13,9 @@ from sqhw.compress.samples import (
     SMALL_SET,
     Progress,
     batches,
+    channels_last,
     check_shape,
+    flipped,
     shifted,
     silent,
     tensors,
@@ -38,6 +40,8 @@ class TrainSettings:
         Peak learning rate of Adam; a cosine takes it to 0.
     decay : float
         Decoupled weight decay.
+    flip : bool
+        Whether half of the training images are mirrored left to right.
     seed : int
         Fixes initial weights, order and augmentation.
     threads : int
@@ -49,6 +53,7 @@ class TrainSettings:
     batch: int | None = None
     rate: float = 2e-3
     decay: float = 1e-2
+    flip: bool = False
     seed: int = 0
     threads: int = 1
 
@@ -105,11 +110,10 @@ def _train(
         torch.manual_seed(settings.seed)
         module = zoo.make()
 
-    def normalised(raw: torch.Tensor) -> torch.Tensor:
-        return (raw / data.input_max - zoo.mean) / zoo.std
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (zoo.mean, zoo.std))
 
     def forward(raw: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = module(normalised(raw))
+        logits: torch.Tensor = module((channels_last(raw) / data.input_max - mean) / std)
         return logits
 
     optimizer = torch.optim.AdamW(
@@ -128,6 +132,8 @@ def _train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             x = shifted(images[chosen], zoo.shift, generator)
+            if settings.flip:
+                x = flipped(x, generator)
             loss = functional.cross_entropy(forward(x), labels[chosen], label_smoothing=0.05)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -146,8 +152,8 @@ def _train(
         zoo.input_shape,
         name=network_name,
         input_max=data.input_max,
-        mean=(zoo.mean,),
-        std=(zoo.std,),
+        mean=zoo.mean,
+        std=zoo.std,
         metadata={
             "data": data.name,
             "seed": str(settings.seed),

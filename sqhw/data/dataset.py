@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sqhw.errors import SqhwError, unknown_name
 
-SPECS = ("digits", "mnist:DIR")
+SPECS = ("digits", "mnist:DIR", "cifar10:DIR")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +87,9 @@ def load_dataset(spec: str) -> Dataset:
     Parameters
     ----------
     spec : str
-        ``digits`` (8x8 handwritten digits that come with scikit-learn) or ``mnist:DIR`` (the four
-        MNIST files in directory DIR, compressed or not).
+        ``digits`` (8x8 handwritten digits that come with scikit-learn), ``mnist:DIR`` (the four
+        MNIST files in directory DIR, compressed or not) or ``cifar10:DIR`` (the six binary files
+        of CIFAR-10 in directory DIR).
 
     Returns
     -------
@@ -106,13 +107,17 @@ def load_dataset(spec: str) -> Dataset:
         from sqhw.data.digits import load_digits
 
         return load_digits()
-    if kind == "mnist" and colon:
+    if colon and kind in ("mnist", "cifar10"):
         if not argument:
             raise SqhwError(
-                "data set 'mnist:' lacks the directory of the MNIST files; "
-                "write for example mnist:/data/mnist"
+                f"data set '{kind}:' lacks the directory of its files; "
+                f"write for example {kind}:/data/{kind}"
             )
-        from sqhw.data.idx import load_mnist
+        if kind == "mnist":
+            from sqhw.data.idx import load_mnist
 
-        return load_mnist(argument)
+            return load_mnist(argument)
+        from sqhw.data.cifar import load_cifar10
+
+        return load_cifar10(argument)
     raise unknown_name("data set", spec, SPECS)

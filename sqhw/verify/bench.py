@@ -103,7 +103,7 @@ async def engine_equals_simulator(dut) -> None:  # type: ignore[no-untyped-def]
     report = {"images": 0, "activations": 0, "cycles": 0}
     await reset(dut)
     read = 0
-    for image, pixels in enumerate(job["pixels"]):
+    for run, pixels in enumerate(job["pixels"]):
         await send(dut, pixels, rng)
         dut.start.value = 1
         await RisingEdge(dut.clk)
@@ -111,28 +111,28 @@ async def engine_equals_simulator(dut) -> None:  # type: ignore[no-untyped-def]
         cocotb.start_soon(disturb(dut, rng))
         limit = ClockCycles(dut.clk, 2 * int(job["cycles"]) + 1000)
         await First(RisingEdge(dut.done), limit)
-        assert dut.done.value, f"image {image}: not done after twice the predicted cycles"
+        assert dut.done.value, f"run {run}: not done after twice the predicted cycles"
         await RisingEdge(dut.clk)
         counter, cycles = number(dut.cycles, "cycles"), number(dut.counted, "counted")
         assert counter == cycles, (
-            f"image {image}: the engine counted {counter} cycles, the bench {cycles}"
+            f"run {run}: the engine counted {counter} cycles, the bench {cycles}"
         )
-        assert cycles == job["cycles"], f"image {image}: {cycles} cycles, predicted {job['cycles']}"
-        results = np.array(await receive(dut, len(job["results"][image]), rng), dtype=np.uint8)
+        assert cycles == job["cycles"], f"run {run}: {cycles} cycles, predicted {job['cycles']}"
+        results = np.array(await receive(dut, len(job["results"][run]), rng), dtype=np.uint8)
         lines = Path("writeback.hex").read_text().split()[read:]
         read += len(lines)
-        expected = job["writeback"][image]
+        expected = job["writeback"][run]
         found = written(lines, expected)
         assert np.array_equal(found, expected), (
-            f"image {image}: activations differ, {first_difference(expected, found)}"
+            f"run {run}: activations differ, {first_difference(expected, found)}"
         )
-        wanted = job["results"][image]
+        wanted = job["results"][run]
         assert np.array_equal(results, wanted), (
-            f"image {image}: results differ, {first_difference(wanted, results)}"
+            f"run {run}: results differ, {first_difference(wanted, results)}"
         )
         violations = number(dut.violations, "violations")
-        assert violations == 0, f"image {image}: the interface broke its rules {violations} times"
-        report["images"] += 1
+        assert violations == 0, f"run {run}: the interface broke its rules {violations} times"
+        report["images"] += int(job["batch"])
         report["activations"] += int((expected >= 0).sum())
         report["cycles"] = cycles
         Path("report.json").write_text(json.dumps(report))

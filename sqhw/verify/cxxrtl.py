@@ -20,7 +20,7 @@ from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh
 from sqhw.program import Program
 from sqhw.verify.expected import ANYTHING
-from sqhw.verify.runner import SOURCES, expectations
+from sqhw.verify.runner import SOURCES, check_job, expectations
 from sqhw.verify.tools import cxxrtl_compiler
 
 HARNESS = "cxxrtl_harness.cc"
@@ -47,8 +47,8 @@ for line in open(sys.argv[1]):
 #: CXXRTL's assertions are off because the engine may read ahead beyond the end of a ROM. With
 #: ``-march=native`` the code is no faster, and it would run on this machine only.
 FLAGS = ("-std=c++17", "-DNDEBUG")
-#: Runs in a process: bounds the memory, not the result.
-BATCH = 64
+#: Images that a process runs, a multiple of any batch: bounds the memory, not the result.
+CHUNK = 64
 COUNTS_BYTES = 8
 #: The harness ends so when the engine breaks a rule, or when its job is no good; it says why.
 BROKEN, REFUSED = 3, 2
@@ -102,6 +102,7 @@ class VolumeBench:
     """
 
     def __init__(self, rtl: Path, work: Path, optimize: int = 3) -> None:
+        self._rtl = rtl
         self._run = (work / "cxxrtl").absolute()
         shutil.rmtree(self._run, ignore_errors=True)
         make_folder(self._run)
@@ -168,8 +169,7 @@ class VolumeBench:
         SqhwError
             If a ROM image is missing, or the RTL differs; the message says where.
         """
-        if len(images) == 0:
-            raise SqhwError("there is no image to run; give at least one")
+        check_job(program, images, self._rtl, roms)
         if jobs < 1:
             raise SqhwError(f"jobs must be 1 or more, not {jobs}")
         for image in program.images:
@@ -181,9 +181,9 @@ class VolumeBench:
         with ThreadPoolExecutor(jobs) as pool:
             for report in pool.map(
                 lambda first: self._batch(
-                    program, images[first : first + BATCH], first, seed, activations
+                    program, images[first : first + CHUNK], first, seed, activations
                 ),
-                range(0, len(images), BATCH),
+                range(0, len(images), CHUNK),
             ):
                 reports.append(report)
                 done += report.images

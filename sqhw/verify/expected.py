@@ -15,16 +15,17 @@ ANYTHING = -1
 def writeback(
     tilings: tuple[Tiling, ...], tensors: Mapping[str, npt.NDArray[Any]], groups: bool
 ) -> npt.NDArray[np.int16]:
-    """Return the bytes of one image: layer by layer, tile by tile, channel by channel.
+    """Return the bytes of one run: layer by layer, tile by tile, channel by channel.
 
     Parameters
     ----------
     tilings : tuple of Tiling
         The layers of the compiled network.
-    tensors : mapping of str to ndarray of int, shape (channels, height, width)
-        Every tensor of the image by name.
+    tensors : mapping of str to ndarray of int, shape (batch, channels, height, width)
+        Every tensor of the run's images by name.
     groups : bool
-        Whether layers that are not serial write whole tiles, with the positions beyond the map.
+        Whether layers whose output lies as it is computed write whole tiles, with what is beyond
+        the map.
 
     Returns
     -------
@@ -34,14 +35,15 @@ def writeback(
     parts = []
     for tiling in tilings:
         tensor = np.asarray(tensors[tiling.layer.name])
-        channels, height, width = tensor.shape
+        batch, channels, height, width = tensor.shape
         lanes = tiling.target.lanes
-        position = np.arange(tiling.tiles * lanes).reshape(tiling.tiles, 1, lanes)
-        position = np.broadcast_to(position, (tiling.tiles, channels, lanes))
+        element = np.arange(tiling.tiles * lanes).reshape(tiling.tiles, 1, lanes)
+        element = np.broadcast_to(element, (tiling.tiles, channels, lanes))
+        position, image = np.divmod(element, batch)
         y, x = np.divmod(position, tiling.source.pitch)
-        channel = np.broadcast_to(np.arange(channels).reshape(1, channels, 1), position.shape)
+        channel = np.broadcast_to(np.arange(channels).reshape(1, channels, 1), element.shape)
         inside = (y < height) & (x < width)
-        values = np.full(position.shape, ANYTHING, dtype=np.int16)
-        values[inside] = tensor[channel[inside], y[inside], x[inside]] & 0xFF
-        parts.append(values[inside] if tiling.serial or not groups else values.reshape(-1))
+        values = np.full(element.shape, ANYTHING, dtype=np.int16)
+        values[inside] = tensor[image[inside], channel[inside], y[inside], x[inside]] & 0xFF
+        parts.append(values[inside] if tiling.walks or not groups else values.reshape(-1))
     return np.concatenate(parts)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sqhw.atomic import make_folder
 from sqhw.cost_models.schedule import schedule
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.manifest import check_manifest
 from sqhw.network import INPUT
 from sqhw.program import Program
 from sqhw.sim.simulator import Simulator
@@ -46,7 +47,7 @@ class RtlReport:
     activations : int
         Activations compared, all layers; all equal.
     cycles : int
-        Cycles measured for each image, equal to the prediction.
+        Cycles measured for each run, of one image or of a batch, equal to the prediction.
     """
 
     simulator: str
@@ -87,7 +88,10 @@ class RtlBench:
             if not (rtl / name).is_file():
                 raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
         self.simulator = simulator
+        self._rtl = rtl
         self._parameters = {"WB_BITS": 8 * requantizers}
+        writable = "rom_write_en" in (rtl / SOURCES[0]).read_text()
+        self._defines = {"WRITABLE": 1} if writable else {}
         self._run = (work / simulator).absolute()
         self._build = self._run / "build"
         self._environment: Mapping[str, str] = {}
@@ -119,6 +123,7 @@ class RtlBench:
                     build_dir=self._build,
                     always=True,
                     parameters=self._parameters,
+                    defines=self._defines,
                     timescale=("1ns", "1ps"),
                     build_args=arguments,
                     log_file=log,
@@ -138,6 +143,7 @@ class RtlBench:
         program : Program
             What the ROM images were made from.
         images : ndarray of int, shape (images, channels, height, width)
+            A multiple of the program's batch.
         roms : path
             Folder with the ROM images.
         seed : int
@@ -146,17 +152,17 @@ class RtlBench:
         Raises
         ------
         SqhwError
-            If a ROM image is missing, or the RTL differs; the message says where and names the
-            log.
+            If a ROM image is missing, ROM images or Verilog were written for another engine
+            configuration, or the RTL differs; the message says where and names the log.
         """
-        if len(images) == 0:
-            raise SqhwError("there is no image to run; give at least one")
+        check_job(program, images, self._rtl, roms)
         for image in program.images:
             name = f"{image.name}.hex"
             if not (roms / name).is_file():
                 raise SqhwError(f"{roms / name} is missing; write it with `sqhw rom`")
             shutil.copy(roms / name, self._run / name)
-        np.savez(self._run / "job.npz", seed=seed, **expectations(program, images))
+        job = expectations(program, images)
+        np.savez(self._run / "job.npz", seed=seed, batch=program.batch, **job)
         log, report = self._run / "simulation.log", self._run / "report.json"
         report.unlink(missing_ok=True)
         log.unlink(missing_ok=True)
@@ -192,6 +198,24 @@ class RtlBench:
                 return False
 
 
+def check_job(program: Program, images: npt.NDArray[Any], rtl: Path, roms: Path) -> None:
+    """Check that images, ROM images and Verilog suit a program.
+
+    Raises
+    ------
+    SqhwError
+        If they do not; the message names the number or the folder.
+    """
+    if len(images) == 0:
+        raise SqhwError("there is no image to run; give at least one")
+    if len(images) % program.batch:
+        raise SqhwError(
+            f"the program runs {program.batch} images at a time; {len(images)} is no multiple"
+        )
+    check_manifest(rtl, "rtl", program.engine)
+    check_manifest(roms, "rom", program.engine)
+
+
 def expectations(program: Program, images: npt.NDArray[Any]) -> dict[str, Any]:
     """Return what goes into the engine and what must come out.
 
@@ -208,25 +232,27 @@ def expectations(program: Program, images: npt.NDArray[Any]) -> dict[str, Any]:
     """
     tensors = Simulator(program.network).run(images)
     last = program.network.layers[-1].name
+    batch = program.batch
     streams = [
         writeback(
             program.tilings,
-            {name: tensor[index] for name, tensor in tensors.items()},
+            {name: tensor[start : start + batch] for name, tensor in tensors.items()},
             program.engine.requantizers > 1,
         )
-        for index in range(len(images))
+        for start in range(0, len(images), batch)
     ]
     return {
-        "pixels": _in_stream_order(tensors[INPUT]),
+        "pixels": _in_stream_order(tensors[INPUT], batch),
         "writeback": np.stack(streams),
-        "results": _in_stream_order(tensors[last]),
-        "cycles": schedule(program.network, program.engine).cycles,
+        "results": _in_stream_order(tensors[last], batch),
+        "cycles": schedule(program.network, program.engine, batch).cycles,
     }
 
 
-def _in_stream_order(maps: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Return maps (n, c, h, w) as bytes (n, h * w * c), pixel by pixel, two's complement."""
-    return maps.transpose(0, 2, 3, 1).reshape(len(maps), -1).astype(np.int64).astype(np.uint8)
+def _in_stream_order(maps: npt.NDArray[Any], batch: int) -> npt.NDArray[np.uint8]:
+    """Return maps (n, c, h, w) as bytes (n / batch, batch * h * w * c), pixel by pixel."""
+    runs = maps.transpose(0, 2, 3, 1).reshape(len(maps) // batch, -1)
+    return runs.astype(np.int64).astype(np.uint8)  # two's complement
 
 
 def _reason(log: Path) -> str:

@@ -24,6 +24,13 @@ module sqhw_bench #(
   wire [WB_BITS-1:0] wb_data;
 
   sqhw_engine engine (
+`ifdef WRITABLE
+      .rom_write_en(1'b0),
+      .rom_write_select(0),
+      .rom_write_addr(0),
+      .rom_write_data(0),
+      .reload(1'b0),
+`endif
       .clk(clk),
       .rst(rst),
       .start(start),
@@ -34,6 +41,7 @@ module sqhw_bench #(
       .in_valid(in_valid),
       .in_data(in_data),
       .in_ready(in_ready),
+      .in_last(),
       .out_valid(out_valid),
       .out_data(out_data),
       .out_last(out_last),

@@ -36,9 +36,29 @@ CONFIGS = {
     "4 lanes, widest numbers": (
         EngineConfig(
             lanes=4, bank_depth=1024, acc_bits=32, mult_bits=16, word_bits=24,
-            param_addr_bits=10, residuals=True,
+            param_addr_bits=10, residuals=True, writable=True,
         ),
         {"acc_bits": 32, "mult_bits": 16, "groups": False, "branches": True, "max_stride": 1},
+    ),
+    "8 lanes, dense streams, no pooling, LUT multipliers": (
+        EngineConfig(
+            max_gap_bits=0, maxpool=False, lut_lanes=5, param_addr_bits=10, weight_addr_bits=11,
+            codebook_addr_bits=11,
+        ),
+        {"max_gap_bits": 0, "maxpool": False, "groups": False, "residuals": False},
+    ),
+    "32 lanes, several images": (
+        EngineConfig(
+            lanes=32, bank_depth=2048, word_bits=18, mult_bits=12, param_addr_bits=10,
+            requantizers=8, max_batch=16, groups=True, residuals=True,
+        ),
+        {"mult_bits": 12, "branches": True, "min_code_bits": 0},
+    ),
+    "4 lanes, several images, one requantizer": (
+        EngineConfig(
+            lanes=4, bank_depth=2048, param_addr_bits=10, max_batch=4, groups=True, residuals=True,
+        ),
+        {"branches": True, "max_size": 6},
     ),
 }  # fmt: skip
 NETWORKS = 16
@@ -65,16 +85,17 @@ def run_networks(engine: EngineConfig, limits, folder, simulator: str, seeds) ->
         print(f"network seed {seed}")
         network = random_network(seed, **limits)
         try:
-            program = compile_network(network, engine)
+            batch = 1 << seed % (engine.batch_bits + 1)
+            program = compile_network(network, engine, batch)
         except SqhwError as error:  # a branch may read a map with another stride
             if "stores a map for one stride" not in str(error):
                 raise
             continue
         assert program.rom_bits == rom_cost(network, engine).rom
         write_rom(padded(program, depths), folder)
-        images = random_images(network, seed, 2)
+        images = random_images(network, seed, 2 * batch)
         report = bench.run(program, images, folder, seed)
-        assert report.images == 2
+        assert report.images == 2 * batch
         assert report.activations > 0
 
 

@@ -6,11 +6,13 @@ from hdl.support import FEATURES, clocked, descriptors, random_program
 from sqhw.engine import EngineConfig
 from sqhw.network import Conv
 from sqhw.rtl.lane_masks import LaneMasks
+from sqhw.timing import mask_cycles
 
 
-def inside(lane_position, pitch, stride, dx, dy, width, height):
+def inside(element, batch, pitch, stride, dx, dy, width, height):
     """Tell whether the input position that a lane reads lies in the map."""
-    x, y = lane_position % pitch, lane_position // pitch
+    position = element // batch
+    x, y = position % pitch, position // pitch
     return 0 <= stride * x + dx < width and 0 <= stride * y + dy < height
 
 
@@ -23,30 +25,32 @@ class Layers:
         self.stimulus = []
         self.expected = {}  # cycle -> (masks, masks of the lanes that are compared)
 
-    def layer(self, fields, pitch, stride, width, height, tiles, offsets):
+    def layer(self, fields, pitch, stride, width, height, tiles, offsets, batch=1):
         """Add a layer; `offsets` gives the kernel taps (dx, dy) of a tile."""
         engine, rng = self.engine, self.rng
+        if engine.max_batch > 1:
+            fields = {**fields, "batch_shift": batch.bit_length() - 1}
         self.stimulus.append({**fields, "clear": 1, "fill": 0, "advance": 0})
         self.stimulus.append({"clear": 0, "fill": 1})
-        self.stimulus += [{}] * (engine.lanes - 1)
+        self.stimulus += [{}] * (engine.lane_bits - 1)
         for tile in range(tiles):
-            # A new tile is announced in the cycle before its first offset.
-            self.stimulus.append({"fill": 0, "advance": int(tile > 0)})
+            advance = int(tile > 0)
             for dx, dy in offsets(tile):
-                self.stimulus.append({"advance": 0, "dx": dx, "dy": dy})
-                positions = range(tile * engine.lanes, (tile + 1) * engine.lanes)
-                masks = [inside(p, pitch, stride, dx, dy, width, height) for p in positions]
+                self.stimulus.append({"fill": 0, "advance": advance, "dx": dx, "dy": dy})
+                elements = range(tile * engine.lanes, (tile + 1) * engine.lanes)
+                masks = [inside(e, batch, pitch, stride, dx, dy, width, height) for e in elements]
                 # Coordinates that a lane cannot hold are far behind the last output row.
-                compared = [p // pitch < 1 << engine.dim_bits for p in positions]
+                compared = [e // batch // pitch < 1 << engine.dim_bits for e in elements]
+                advance = 0
                 self.expected[len(self.stimulus) - 1] = (masks, compared)
-                self.stimulus += [{}] * rng.choice([0, 0, 0, 1, 3])
-        self.stimulus.append({})
+                self.stimulus += [{"advance": 0}] * rng.choice([0, 0, 0, 1, 3])
+        self.stimulus += [{"advance": 0}] * 2
 
     def check(self):
         seen = clocked(LaneMasks(self.engine), self.stimulus, ["inside"])
         different = set()
         for cycle, (masks, compared) in self.expected.items():
-            got = seen[cycle + LaneMasks.LATENCY]["inside"]
+            got = seen[cycle + mask_cycles(self.engine)]["inside"]
             bits = [bool(got >> lane & 1) for lane in range(self.engine.lanes)]
             for lane, (bit, expected) in enumerate(zip(bits, masks, strict=True)):
                 assert bit == expected or not compared[lane], (cycle, lane)
@@ -74,8 +78,6 @@ def test_layers_of_random_networks(features, seed):
             "last_y": table["in_last_y"],
             "split": table["in_split"],
             "pitch_last_x": table["pitch_last_x"],
-            "tile_dx": table["tile_dx"],
-            "tile_dy": table["tile_dy"],
         }
         _, height, width = source.shape
         layers.layer(
@@ -85,10 +87,10 @@ def test_layers_of_random_networks(features, seed):
 
 
 @pytest.mark.parametrize("dim_bits", [4, 6])
-@pytest.mark.parametrize("lanes", [2, 4, 8, 16, 32])
-def test_any_pitch_size_and_offset(lanes, dim_bits):
+@pytest.mark.parametrize(("lanes", "max_batch"), [(2, 1), (4, 1), (8, 2), (16, 16), (32, 4)])
+def test_any_pitch_size_and_offset(lanes, max_batch, dim_bits):
     rng = random.Random(lanes + dim_bits)
-    engine = EngineConfig(lanes=lanes, dim_bits=dim_bits)
+    engine = EngineConfig(lanes=lanes, dim_bits=dim_bits, max_batch=max_batch)
     limit = 1 << dim_bits
     layers = Layers(rng, engine)
     corners = [-limit, 1 - limit, -2, -1, 0, 1, 2, limit - 2, limit - 1]
@@ -100,23 +102,22 @@ def test_any_pitch_size_and_offset(lanes, dim_bits):
             "last_y": height - 1,
             "split": stride - 1,
             "pitch_last_x": pitch - 1,
-            "tile_dx": lanes % pitch,
-            "tile_dy": lanes // pitch,
         }
-        tiles = min(8, -(-(limit - 1) * pitch // lanes))
+        batch = 1 << rng.randint(0, max_batch.bit_length() - 1)
+        tiles = min(8, -(-(limit - 1) * pitch * batch // lanes))
 
         def offsets(tile, width=width, height=height):
             taps = [(rng.choice(corners), rng.choice(corners)) for _ in range(6)]
             return taps + [(rng.randint(-5, width), rng.randint(-5, height)) for _ in range(6)]
 
-        layers.layer(fields, pitch, stride, width, height, tiles, offsets)
+        layers.layer(fields, pitch, stride, width, height, tiles, offsets, batch)
     assert len(layers.check()) > 1
 
 
 def test_by_hand():
     # A 3 x 2 map with pitch 3 on four lanes: positions 0 1 2 / 3 4 5 and 6 7 behind it.
     layers = Layers(random.Random(0), EngineConfig(lanes=4))
-    fields = {"last_x": 2, "last_y": 1, "split": 0, "pitch_last_x": 2, "tile_dx": 1, "tile_dy": 1}
+    fields = {"last_x": 2, "last_y": 1, "split": 0, "pitch_last_x": 2}
     layers.layer(fields, 3, 1, 3, 2, 2, lambda _: [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])
     masks = ["".join("01"[bit] for bit in masks) for masks, _ in layers.expected.values()]
     assert masks == [

@@ -13,11 +13,11 @@ DEPTH = 1024
 
 
 def place_of(plane, x, y):
-    """Return row and bank of a position's channel 0, on and around the map."""
+    """Return row and bank of a position's first element, on and around the map."""
     phase = 2 * (y % plane.split) + x % plane.split
-    position = (y // plane.split) * plane.pitch + x // plane.split
-    row = plane.base + phase * plane.phase_rows + position // plane.lanes * plane.shape[0]
-    return row % DEPTH, position % plane.lanes
+    element = ((y // plane.split) * plane.pitch + x // plane.split) * plane.batch
+    row = plane.base + phase * plane.phase_rows + element // plane.lanes * plane.shape[0]
+    return row % DEPTH, element % plane.lanes
 
 
 def map_inputs(plane):
@@ -25,8 +25,8 @@ def map_inputs(plane):
         "channels": plane.shape[0],
         "split": plane.split - 1,
         "phase_rows": plane.phase_rows,
-        "pitch_rows": plane.pitch // plane.lanes * plane.shape[0],
-        "pitch_lane": plane.pitch % plane.lanes,
+        "pitch_rows": plane.pitch * plane.batch // plane.lanes * plane.shape[0],
+        "pitch_lane": plane.pitch * plane.batch % plane.lanes,
     }
 
 
@@ -49,15 +49,15 @@ def descriptor_map(fields, side):
     return {name: fields[f"{side}_{name}"] for name in names}
 
 
-def random_placement(rng, lanes, split=None):
+def random_placement(rng, lanes, split=None, batch=1):
     split = split or rng.choice([1, 2])
     while True:
         shape = rng.randint(1, 7), rng.randint(1, 12), rng.randint(1, 12)
         pitch = -(-shape[2] // split) + rng.choice([0, 0, 1, 2, 5])
-        plane = Placement(shape, split, pitch, lanes, 0)
+        plane = Placement(shape, split, pitch, lanes, 0, batch)
         if plane.rows <= DEPTH:
             base = rng.choice([0, DEPTH - plane.rows, rng.randint(0, DEPTH - plane.rows)])
-            return Placement(shape, split, pitch, lanes, base)
+            return Placement(shape, split, pitch, lanes, base, batch)
 
 
 class Route:
@@ -101,12 +101,15 @@ def found(point):
 
 
 @pytest.mark.parametrize("split", [1, 2])
-@pytest.mark.parametrize("lanes", [2, 4, 8, 16, 32])
-def test_walk_over_a_map(lanes, split):
+@pytest.mark.parametrize(
+    ("lanes", "max_batch"), [(2, 1), (4, 1), (8, 1), (16, 1), (32, 1), (2, 2), (8, 4), (32, 32)]
+)
+def test_walk_over_a_map(lanes, max_batch, split):
     rng = random.Random(lanes)
     route = Route(rng)
-    for _ in range(8):
-        plane = random_placement(rng, lanes, split)
+    for index in range(8):
+        batch = max(1, max_batch >> index % 3)
+        plane = random_placement(rng, lanes, split, batch)
         _, height, width = plane.shape
         inputs = {
             "map": map_inputs(plane),
@@ -115,8 +118,10 @@ def test_walk_over_a_map(lanes, split):
             "first_phase_x": 0,
             "start": start_inputs(plane, 0, 0),
         }
+        if max_batch > 1:
+            inputs["batch"] = batch
         route.rectangle(plane, inputs, range(width), range(height))
-    route.check(EngineConfig(lanes=lanes, bank_depth=DEPTH))
+    route.check(EngineConfig(lanes=lanes, bank_depth=DEPTH, max_batch=max_batch))
 
 
 @pytest.mark.parametrize("split", [1, 2])
@@ -197,11 +202,11 @@ def test_rows_of_residuals_and_of_groups_that_are_written_at_once():
             layer, target, pitch = tiling.layer, tiling.target, tiling.source.pitch
             skip = layer.residual if isinstance(layer, Conv) else None
             assert fields.get("skip", 0) == int(skip is not None)
-            residuals, at_once = residuals + (skip is not None), at_once + (not tiling.serial)
+            residuals, at_once = residuals + (skip is not None), at_once + (not tiling.walks)
             for y, x in product(range(target.shape[1]), range(target.shape[2])):
                 tile, lane = divmod(y * pitch + x, engine.lanes)
                 assert tile <= fields["last_tile"]
-                if not fields["out_serial"]:
+                if not fields["out_walk"]:
                     row = fields["out_base"] + tile * fields["out_channels"]
                     assert (row, lane) == place_of(target, x, y)
                 if skip:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from float_networks import mobile_network, residual_network
 from torch import nn
 
 from sqhw.budget import Budget
@@ -25,6 +26,7 @@ from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, Split
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.program import compile_network
 from sqhw.sim.simulator import Simulator
 
 ENGINE = EngineConfig()
@@ -87,11 +89,11 @@ def network(data):
     return network
 
 
-def run(network, data, budget, settings=QUICK, **changes):
+def run(network, data, budget, settings=QUICK, engine=ENGINE, **changes):
     return compress(
         network,
         data,
-        engine=ENGINE,
+        engine=engine,
         device=DEVICE,
         budget=Budget.parse(budget),
         settings=replace(settings, **changes),
@@ -136,12 +138,45 @@ def test_too_small_a_budget_names_the_smallest_and_that_one_does(network, data, 
     assert rom_cost(small, ENGINE).size(basis, DEVICE) <= least
 
 
-def test_a_mean_and_padding_cannot_both_be_folded(network, data):
-    first = replace(network.layers[0], padding=(1, 1, 1, 1), weight=network.layers[0].weight)
+def test_a_mean_and_padding_need_an_input_stage(network, data):
+    first = replace(network.layers[0], padding=(1, 1, 1, 1))
     second = replace(network.layers[1], padding=(0, 0, 0, 0))
     padded = replace(network, layers=(first, second, *network.layers[2:]))
-    with pytest.raises(SqhwError, match=r"^layer '0': padding \(1, 1, 1, 1\) and a normalisation"):
-        run(padded, data, "rom=7000")
+    small = run(padded, data, "rom=9000", engine=replace(ENGINE, groups=True))
+    assert small.layers[0].name == "normalised"
+    logits = torch_logits(small, data.test.images)
+    assert np.array_equal(logits, Simulator(small).logits(data.test.images))
+
+
+def test_an_engine_without_groups_is_refused_before_training():
+    part = Split(np.zeros((4, 3, 8, 8), np.uint8), np.zeros(4, np.int64))
+    with pytest.raises(SqhwError, match=r"^layer 'normalised': has 3 groups, .* set groups$"):
+        run(mobile_network(), Dataset("blank", part, part, part, 255, 4), "rom=9000")
+
+
+@pytest.mark.parametrize("make", [residual_network, mobile_network])
+def test_graphs_are_compressed(make):
+    print("seed 0")
+    rng = np.random.default_rng(0)
+    float_network = make()
+    images = rng.integers(0, 256, (360, 3, 8, 8), dtype=np.uint8)
+    labels = predict(float_network.to_module(), images).argmax(1).numpy()  # what it can learn
+    parts = [Split(images[at : at + 120], labels[at : at + 120]) for at in (0, 120, 240)]
+    noise = Dataset("noise", *parts, 255, 4)
+    engine = replace(ENGINE, groups=True, residuals=True)
+    small = compress(
+        float_network,
+        noise,
+        engine=engine,
+        device=DEVICE,
+        budget=Budget("rom", 13_000),
+        settings=replace(QUICK, prune_epochs=2, tune_epochs=2, flip=True, shift=1),
+    )
+    assert rom_cost(small, engine).rom <= 13_000
+    logits = torch_logits(small, images)
+    assert np.array_equal(logits, Simulator(small).logits(images))
+    assert len(np.unique(logits)) > 8
+    compile_network(small, engine)
 
 
 def test_data_of_another_shape_is_refused(network, data):

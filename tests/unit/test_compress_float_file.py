@@ -1,13 +1,16 @@
 """The file of a float network: round trip, and one sentence for every damage."""
 
 import json
+import math
 import re
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from safetensors.numpy import save, save_file
 
 from sqhw.compress import FloatConv, FloatMaxPool, FloatNetwork, load_float, save_float
+from sqhw.compress.float_network import FloatResidual
 from sqhw.errors import SqhwError
 
 
@@ -23,17 +26,36 @@ def network():
         layers=(
             FloatConv(
                 "conv1",
-                rng.normal(size=(3, 2, 3, 3)).astype(np.float32),
-                rng.normal(size=3).astype(np.float32),
+                "input",
+                rng.normal(size=(4, 1, 3, 3)).astype(np.float32),
+                rng.normal(size=4).astype(np.float32),
                 stride=2,
                 padding=(0, 1, 0, 1),
                 relu=True,
+                ceiling=6.0,
+                groups=2,
             ),
-            FloatMaxPool("pool", 3, 1),
+            FloatConv(
+                "conv2",
+                "conv1",
+                rng.normal(size=(6, 4, 1, 1)).astype(np.float32),
+                rng.normal(size=6).astype(np.float32),
+                residual=FloatResidual("input", stride=2, first=3),
+            ),
+            FloatMaxPool("pool", "conv2", 2, 1),
+            FloatConv(
+                "avg",
+                "pool",
+                np.full((6, 1, 2, 2), 0.25, np.float32),
+                np.zeros(6, np.float32),
+                kind="avgpool",
+                groups=6,
+            ),
             FloatConv(
                 "fc",
-                rng.normal(size=(4, 3, 1, 1)).astype(np.float32),
-                np.zeros(4, np.float32),
+                "avg",
+                rng.normal(size=(5, 6, 1, 1)).astype(np.float32),
+                np.zeros(5, np.float32),
                 kind="linear",
             ),
         ),
@@ -47,17 +69,12 @@ def test_round_trip_is_exact(network, tmp_path):
     back = load_float(path)
     for name in ("name", "input_shape", "input_max", "mean", "std", "metadata"):
         assert getattr(back, name) == getattr(network, name)
-    for a, b in zip(network.convs, back.convs, strict=True):
-        assert np.array_equal(a.weight, b.weight)
-        assert np.array_equal(a.bias, b.bias)
-        assert (a.name, a.stride, a.padding, a.relu, a.kind) == (
-            b.name,
-            b.stride,
-            b.padding,
-            b.relu,
-            b.kind,
-        )
-    assert back.layers[1] == network.layers[1]
+    for a, b in zip(network.layers, back.layers, strict=True):
+        assert type(a) is type(b)
+        for field in fields(a):
+            one, other = getattr(a, field.name), getattr(b, field.name)
+            assert np.array_equal(one, other), (a.name, field.name)
+            assert type(one) is type(other), (a.name, field.name)
     assert [entry.name for entry in tmp_path.iterdir()] == ["net.safetensors"]
 
 
@@ -102,34 +119,100 @@ def change(path, edit):
 def test_an_unknown_layer_kind_names_layer_kind_and_what_is_supported(network, tmp_path):
     path = tmp_path / "net"
     save_float(network, path)
-    change(path, lambda topology, tensors: topology["layers"][1].update(kind="avgpool"))
+    change(path, lambda topology, tensors: topology["layers"][2].update(kind="sumpool"))
     with pytest.raises(
         SqhwError,
-        match=r"layer 'pool' is of unknown kind 'avgpool'; supported: conv, linear, maxpool$",
+        match=r"layer 'pool' is of unknown kind 'sumpool'; supported: .*, avgpool, maxpool$",
     ):
         load_float(path)
 
 
-def test_a_later_version_is_refused(network, tmp_path):
+@pytest.mark.parametrize("version", [1, 3, "2"])
+def test_another_version_is_refused(network, tmp_path, version):
     path = tmp_path / "net"
     save_float(network, path)
-    change(path, lambda topology, tensors: topology.update(version=2))
-    with pytest.raises(SqhwError, match=r"has format version 2, this sqhw reads 1$"):
+    change(path, lambda topology, tensors: topology.update(version=version))
+    with pytest.raises(SqhwError, match=rf"has format version {version}, this sqhw reads 2$"):
         load_float(path)
 
 
-def test_a_missing_tensor_or_field_is_damage(network, tmp_path):
-    path = tmp_path / "net"
-    for edit in (
+@pytest.mark.parametrize(
+    "edit",
+    [
         lambda topology, tensors: tensors.pop("fc.weight"),
+        lambda topology, tensors: tensors.update({"fc.bias": np.zeros(5)}),
         lambda topology, tensors: topology.pop("mean"),
         lambda topology, tensors: topology.update(layers=3),
         lambda topology, tensors: topology.update(input_shape=[1, 2]),
-    ):
-        save_float(network, path)
-        change(path, edit)
-        with pytest.raises(SqhwError, match="is damaged: its topology does not read"):
-            load_float(path)
+        lambda topology, tensors: topology["layers"][0].pop("source"),
+        lambda topology, tensors: topology["layers"][0].update(groups=math.inf),
+        lambda topology, tensors: topology["layers"][1].update(residual=[1]),
+        lambda topology, tensors: topology["layers"][1].update(padding=[0, 0]),
+        lambda topology, tensors: topology["layers"][1]["residual"].update(stride=None),
+    ],
+)
+def test_a_missing_or_senseless_field_is_damage(network, tmp_path, edit):
+    path = tmp_path / "net"
+    save_float(network, path)
+    change(path, edit)
+    with pytest.raises(SqhwError, match="is damaged: its topology does not read"):
+        load_float(path)
+
+
+@pytest.mark.parametrize(
+    ("layer", "values", "message"),
+    [
+        (0, {"groups": 0}, "groups must divide its 2 input and 4 output channels, not 0"),
+        (0, {"groups": 3}, "groups must divide its 2 input and 4 output channels, not 3"),
+        (0, {"groups": 1}, r"weight has shape \(4, 1, 3, 3\) in 1 groups, its input has 2"),
+        (0, {"padding": [0, -1, 0, 0]}, r"padding must not be negative: \(0, -1, 0, 0\)"),
+        (0, {"ceiling": -1}, "a ceiling needs a ReLU and must be positive: -1.0"),
+        (0, {"ceiling": math.nan}, "a ceiling needs a ReLU and must be positive: nan"),
+        (0, {"stride": 0}, "stride must be 1 or 2, not 0"),
+        (0, {"kind": "avgpool"}, "an average pooling must have one filter a channel, of weights"),
+        (0, {"source": "pool"}, "reads tensor 'pool', which no earlier layer makes"),
+        (1, {"residual": {"source": "conv2", "stride": 1, "first": 0}}, "reads tensor 'conv2', wh"),
+        (1, {"residual": {"source": "input", "stride": 1, "first": 0}}, "adds tensor 'input' of"),
+        (1, {"residual": {"source": "input", "stride": 2, "first": 5}}, "adds the 2 channels of"),
+        (1, {"residual": {"source": "input", "stride": 2, "first": -1}}, "adds the 2 channels of"),
+        (2, {"kernel": 0}, "its kernel must be at least 1, not 0"),
+        (2, {"kernel": 10**30}, "its window is larger than its input map"),
+        (2, {"name": "conv1"}, "the name is used twice"),
+        (3, {"groups": 3}, "weight has shape .* in 3 groups, its input has 6 channels"),
+    ],
+)
+def test_hostile_layers_are_named(network, tmp_path, layer, values, message):
+    path = tmp_path / "net"
+    save_float(network, path)
+    change(path, lambda topology, tensors: topology["layers"][layer].update(values))
+    with pytest.raises(SqhwError, match=rf"^layer '\w+': {message}"):
+        load_float(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"input_shape": [2, 0, 6]}, "input shape must be"),
+        ({"input_max": 256}, "input_max must be 1 to 255, not 256"),
+        ({"mean": [0.0] * 3}, "mean must have 1 or 2 values, not 3"),
+        ({"std": [1.0, math.inf]}, "std must be finite, not"),
+        ({"std": [1.0, 0.0]}, "std must be positive, not"),
+        ({"layers": []}, "no layer with weights"),
+    ],
+)
+def test_hostile_networks_are_named(network, tmp_path, values, message):
+    path = tmp_path / "net"
+    save_float(network, path)
+    change(path, lambda topology, tensors: topology.update(values))
+    with pytest.raises(SqhwError, match=f"^network 'small'.* {message}"):
+        load_float(path)
+
+
+def test_deep_json_is_damage(tmp_path):
+    path = tmp_path / "net"
+    path.write_bytes(save({"x": np.zeros(1)}, {"sqhw_float_network": "[" * 200_000}))
+    with pytest.raises(SqhwError, match=r"is damaged: its topology does not read \(Recursion"):
+        load_float(path)
 
 
 def test_one_changed_bit_is_damage(network, tmp_path):
@@ -142,8 +225,12 @@ def test_one_changed_bit_is_damage(network, tmp_path):
         load_float(path)
 
 
-def test_layers_that_do_not_fit_are_refused(network):
-    from dataclasses import replace
-
-    with pytest.raises(SqhwError, match=r"^layer 'fc': weight has shape .* input has 2 channels$"):
-        replace(network, layers=(network.layers[2],))
+def test_weights_that_are_not_those_of_an_average_pooling_are_refused(network):
+    mean = network.layers[3]
+    weight = mean.weight.copy()
+    weight[2, 0, 1, 1] = 0.5
+    layers = (*network.layers[:3], replace(mean, weight=weight))
+    with pytest.raises(SqhwError, match=r"^layer 'avg': an average pooling must have one filter"):
+        replace(network, layers=layers)
+    assert network.weights == 4 * 9 + 6 * 4 + 5 * 6
+    assert network.float_bits == 32 * (network.weights + 4 + 6 + 5)

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqhw.compress.fisher import fisher_diagonal
+from sqhw.compress.float_network import FloatConv, FloatNetwork
 from sqhw.compress.floor import floor_masks
-from sqhw.compress.streams import cheapest_stream
 from sqhw.engine import EngineConfig
+from sqhw.format_choice import cheapest_stream
 from sqhw.network import Conv
 from sqhw.number import ActivationFormat
 from sqhw.stream import StreamFormat, channel_order, count_entries, decode, encode, max_gap_bits
@@ -20,8 +21,14 @@ from sqhw.stream import StreamFormat, channel_order, count_entries, decode, enco
 def test_the_floor_is_one_unbroken_path_for_every_output():
     print("seed 0")
     rng = np.random.default_rng(0)
-    scores = [rng.random(shape) for shape in ((9, 2, 3, 3), (12, 9, 3, 3), (4, 12, 2, 2))]
-    masks = floor_masks(scores)
+    shapes = ((9, 2, 3, 3), (12, 9, 3, 3), (4, 12, 2, 2))
+    sources = ("input", "0", "1")
+    layers = tuple(
+        FloatConv(str(at), sources[at], np.ones(shape, np.float32), np.zeros(shape[0], np.float32))
+        for at, shape in enumerate(shapes)
+    )
+    chain = FloatNetwork("chain", (2, 6, 6), 255, (0.0,), (1.0,), layers)
+    masks = floor_masks(chain, [rng.random(shape) for shape in shapes])
     assert masks[-1].any(axis=(1, 2, 3)).all()
     for before, after in pairwise(masks):
         assert np.array_equal(before.any(axis=(1, 2, 3)), after.any(axis=(0, 2, 3)))

@@ -200,7 +200,8 @@ def test_too_few_for_a_validation_set(mnist):
     [
         ("digit", "unknown data set 'digit'; did you mean 'digits'?"),
         ("mnist", "unknown data set 'mnist'; did you mean 'mnist:DIR'?"),
-        ("cifar", "unknown data set 'cifar'; known: digits, mnist:DIR"),
+        ("cifar", "unknown data set 'cifar'; did you mean 'cifar10:DIR'?"),
+        ("imagenet", "unknown data set 'imagenet'; known: cifar10:DIR, digits, mnist:DIR"),
         ("digits:x", "unknown data set 'digits:x'; did you mean 'digits'?"),
     ],
 )
@@ -210,12 +211,13 @@ def test_unknown_name(spec, text):
     assert str(error.value) == text
 
 
-def test_mnist_without_a_directory():
+@pytest.mark.parametrize("kind", ["mnist", "cifar10"])
+def test_without_a_directory(kind):
     with pytest.raises(SqhwError) as error:
-        load_dataset("mnist:")
+        load_dataset(f"{kind}:")
     assert str(error.value) == (
-        "data set 'mnist:' lacks the directory of the MNIST files; "
-        "write for example mnist:/data/mnist"
+        f"data set '{kind}:' lacks the directory of its files; "
+        f"write for example {kind}:/data/{kind}"
     )
 
 

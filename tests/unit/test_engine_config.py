@@ -1,13 +1,23 @@
 import pytest
+from float_networks import mobile_network, residual_network
 
 from sqhw.budget import Budget
+from sqhw.compress import build, import_module
+from sqhw.compress.input_stage import with_input_stage
+from sqhw.compress.topology import topology
 from sqhw.cost_models.device import find_device
-from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
+from sqhw.device_engine import activation_blocks, dsp_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.placement import place
 
-DIGITS = [(1, 8, 8), (24, 8, 8), (32, 8, 8), (32, 4, 4)]
-LENET = [(1, 28, 28), (20, 24, 24), (20, 12, 12), (50, 8, 8), (50, 4, 4), (500, 1, 1), (10, 1, 1)]
+
+def digits():
+    return topology(import_module(build("digits-cnn"), (1, 8, 8)))
+
+
+def lenet():
+    return topology(import_module(build("lenet5-caffe"), (1, 28, 28)))
 
 
 @pytest.mark.parametrize(
@@ -40,20 +50,40 @@ def test_engine_round_trip():
 
 def test_engine_for_icebreaker_has_a_lane_a_dsp():
     device = find_device("iCEBreaker")
-    engine = engine_for(device, DIGITS, [1, 1, 2])
+    engine = engine_for(device, digits())
     assert (engine.lanes, engine.bank_depth, engine.word_bits) == (8, 512, 16)
     assert activation_blocks(engine, device) == 8
     assert weight_blocks(engine, device) == 22
 
 
+def test_lanes_take_a_dsp_each_unless_they_multiply_in_luts():
+    up5k, hx8k = find_device("iCE40UP5K"), find_device("iCE40HX8K")
+    assert [dsp_blocks(EngineConfig(lut_lanes=n), up5k) for n in (0, 3, 8)] == [8, 5, 0]
+    assert dsp_blocks(EngineConfig(), hx8k) == 0
+
+
 def test_engine_for_larger_maps():
-    engine = engine_for(find_device("LFE5U-25F"), LENET, [1, 2, 1, 2, 1, 1])
+    engine = engine_for(find_device("LFE5U-25F"), lenet())
     assert (engine.lanes, engine.bank_depth, engine.word_bits) == (16, 2048, 18)
+    assert (engine.requantizers, engine.groups, engine.residuals) == (4, False, False)
+
+
+@pytest.mark.parametrize("make", [residual_network, mobile_network])
+def test_engine_for_graphs_runs_them(make):
+    network = topology(with_input_stage(make()))
+    engine = engine_for(find_device("LFE5U-85F"), network, levels=256)
+    assert engine.groups
+    assert engine.residuals
+    assert engine.codebook_addr_bits == 12
+    place(network, engine)
+    lean = engine_for(find_device("iCEBreaker"), network)
+    assert lean.requantizers == 1
+    place(network, lean)
 
 
 def test_device_too_small_for_the_maps():
     with pytest.raises(SqhwError) as error:
-        engine_for(find_device("iCEBreaker"), LENET, [1, 2, 1, 2, 1, 1])
+        engine_for(find_device("iCEBreaker"), lenet())
     assert str(error.value) == (
         "iCE40UP5K has 30 block RAMs, but the feature maps need 32 (1800 rows in each of 8 "
         "activation banks), which leaves none for weights; take a larger device"

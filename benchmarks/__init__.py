@@ -1,0 +1,1 @@
+"""Measured tables, one command each; nothing here is part of the installed package."""

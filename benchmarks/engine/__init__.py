@@ -1,0 +1,1 @@
+"""The engine on real networks: cycles against the bound, area, frequency, images a second."""

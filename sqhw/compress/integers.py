@@ -1,0 +1,37 @@
+"""The integers of one layer, as the training part hands them to the exporter."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.number import ActivationFormat
+
+
+@dataclass(frozen=True, eq=False)
+class LayerIntegers:
+    """The integers of a layer.
+
+    Parameters
+    ----------
+    weight : ndarray of int8, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
+    bias : ndarray of int32, shape (out_channels,)
+    multiplier, shift : int or ndarray of int, shape (out_channels,)
+        Of the requantization; one number for all channels, or one a channel.
+    output : ActivationFormat
+    weight_scale : float or ndarray of float64, shape (out_channels,)
+        Real value of one weight unit.
+    output_scale : float
+        Real value of one output unit.
+    residual_weight : int, 1 to 127
+        Of the skip connection, if the layer has one.
+    """
+
+    weight: npt.NDArray[np.int8]
+    bias: npt.NDArray[np.int32]
+    multiplier: int | npt.NDArray[np.int64]
+    shift: int | npt.NDArray[np.int64]
+    output: ActivationFormat
+    weight_scale: float | npt.NDArray[np.float64] = 1.0
+    output_scale: float = 1.0
+    residual_weight: int = 1

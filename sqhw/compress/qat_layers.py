@@ -1,0 +1,275 @@
+"""The layers during compression: masked, quantized layers that still learn, and constant ones.
+
+A layer passes three stages: float weights; weights of a mask and a codebook on real activations,
+where dropped weights keep learning and may come back; and integers throughout, which compute what
+`sqhw.sim.reference` defines, with straight-through gradients.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from sqhw.compress.float_network import FloatConv, activated, padded_conv, with_residual
+from sqhw.compress.integers import LayerIntegers
+from sqhw.compress.requantize import requantize
+from sqhw.number import ActivationFormat
+
+FLOAT32_EXACT = 1 << 24  # integers below it are exact in float32
+WEIGHT_TOP = 127
+
+
+@dataclass
+class IntegerPlan:
+    """The constants of a layer on integers.
+
+    Parameters
+    ----------
+    source, output : ActivationFormat
+        Formats of input and output.
+    in_scale, weight_scale, output_scale : float
+        Real values of one unit.
+    top : int
+        Largest magnitude of an integer weight.
+    multiplier, shift : int
+        Of the requantization, for all channels.
+    bias_shift, bias_bits : int
+        Biases are multiples of ``2**bias_shift`` that fit `bias_bits` bits without the shift.
+    skip : ActivationFormat, optional
+        Format of the tensor that the residual adds.
+    skip_weight : int, 1 to 127
+        Accumulator units of one unit of that tensor.
+    """
+
+    source: ActivationFormat
+    output: ActivationFormat
+    in_scale: float
+    weight_scale: float
+    top: int
+    output_scale: float = 1.0
+    multiplier: int = 1
+    shift: int = 0
+    bias_shift: int = 0
+    bias_bits: int = 32
+    skip: ActivationFormat | None = None
+    skip_weight: int = 1
+
+
+class QatLayer(nn.Module):
+    """A convolution on real numbers, or on integers once it has a plan."""
+
+    def __init__(self, layer: FloatConv, last: bool) -> None:
+        super().__init__()
+        self.layer = layer
+        self.last = last
+        self.plan: IntegerPlan | None = None
+
+    @property
+    def top(self) -> int:
+        """Largest magnitude that an integer weight may have."""
+        return WEIGHT_TOP
+
+    def largest(self) -> float:
+        """Return the largest magnitude of a weight in real units."""
+        raise NotImplementedError
+
+    def real_weight(self) -> Tensor:
+        """Return the weights that the layer computes with, in real units."""
+        raise NotImplementedError
+
+    def real_bias(self, weight: Tensor) -> Tensor:
+        """Return the bias in real units for these weights."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, tensors: dict[str, Tensor]) -> Tensor:
+        """Return real activations, or integers if the layer has a plan.
+
+        Parameters
+        ----------
+        x : Tensor
+            Input map.
+        tensors : dict of str to Tensor
+            Every earlier tensor by name, for the residual.
+        """
+        weight = self.real_weight()
+        bias = self.real_bias(weight)
+        if self.plan is None:
+            y = padded_conv(x, weight, bias, self.layer)
+            return activated(with_residual(y, self.layer.residual, tensors), self.layer)
+        plan = self.plan
+        acc = self.accumulate(x, weight, bias, tensors)
+        return requantize(acc, plan.multiplier, plan.shift, plan.output.lo, plan.output.hi)
+
+    def accumulate(
+        self, x: Tensor, weight: Tensor, bias: Tensor, tensors: dict[str, Tensor]
+    ) -> Tensor:
+        """Return the integer accumulators for integer inputs; exact whatever their size."""
+        plan = self.plan
+        assert plan is not None
+        unit = plan.in_scale * plan.weight_scale
+        scaled = weight / plan.weight_scale
+        scaled = scaled + (torch.round(scaled) - scaled).detach()  # whole but for float rounding
+        real = bias / unit
+        whole = real + (self.whole_bias(real) - real).detach()
+        kind = torch.float32 if self.bound(scaled, whole) < FLOAT32_EXACT else torch.float64
+        acc = padded_conv(x.to(kind), scaled.to(kind), None, self.layer)
+        acc = acc + whole.to(kind).view(1, -1, 1, 1)
+        residual = self.layer.residual
+        if residual is None:
+            return acc
+        skip = {residual.source: plan.skip_weight * tensors[residual.source].to(kind)}
+        return with_residual(acc, residual, skip)
+
+    def whole_bias(self, real: Tensor) -> Tensor:
+        """Return biases rounded to what the channel records hold, in accumulator units."""
+        plan = self.plan
+        assert plan is not None
+        step = 2**plan.bias_shift
+        half = 2 ** (plan.bias_bits - 1)
+        steps = torch.round(real.detach().double() / step).clamp(-half, half - 1)
+        return steps * float(step)
+
+    def bound(self, weight: Tensor, bias: Tensor) -> int:
+        """Return the static bound of the accumulator over all channels."""
+        plan = self.plan
+        assert plan is not None
+        sums = weight.detach().abs().double().sum(dim=(1, 2, 3)) * plan.source.max_abs
+        skip = plan.skip_weight * plan.skip.max_abs if plan.skip else 0
+        return int((sums + bias.detach().abs().double()).max()) + skip
+
+    def integers(self) -> LayerIntegers:
+        """Return the integers that the layer computes with."""
+        plan = self.plan
+        assert plan is not None
+        with torch.no_grad():
+            weight = self.real_weight()
+            bias = self.real_bias(weight) / (plan.in_scale * plan.weight_scale)
+            whole = torch.round(weight / plan.weight_scale)
+            return LayerIntegers(
+                whole.numpy().astype(np.int8),
+                self.whole_bias(bias).numpy().astype(np.int32),
+                plan.multiplier,
+                plan.shift,
+                plan.output,
+                plan.weight_scale,
+                plan.output_scale,
+                plan.skip_weight,
+            )
+
+
+class QatAverage(QatLayer):
+    """An average pooling: a depthwise convolution of weights 1 with the scale of their mean."""
+
+    def __init__(self, layer: FloatConv, last: bool) -> None:
+        super().__init__(layer, last)
+        self.register_buffer("weight", torch.from_numpy(layer.weight.copy()))
+        self.weight: Tensor
+
+    @property
+    def top(self) -> int:
+        """All weights are 1."""
+        return 1
+
+    def largest(self) -> float:
+        """Return the weight that all have."""
+        return float(self.weight.max())
+
+    def real_weight(self) -> Tensor:
+        """Return the constant weights."""
+        return self.weight
+
+    def real_bias(self, weight: Tensor) -> Tensor:
+        """Return zeros."""
+        return torch.zeros(weight.shape[0])
+
+
+class QatConv(QatLayer):
+    """A convolution whose weights become a mask and a codebook, then integers.
+
+    Parameters
+    ----------
+    layer : FloatConv
+    mean : Tensor or None, shape (in_channels,)
+        Mean of the input that the bias takes off, in units of the scaled input.
+    last : bool
+        Whether the layer makes the network's output.
+    pinned : bool
+        Whether output channels are stored even if they have no weights.
+    """
+
+    def __init__(self, layer: FloatConv, mean: Tensor | None, last: bool, pinned: bool) -> None:
+        super().__init__(layer, last)
+        self.mean = mean
+        self.pinned = pinned
+        self.weight = nn.Parameter(torch.from_numpy(layer.weight.copy()))
+        self.bias = nn.Parameter(torch.from_numpy(layer.bias.copy()))
+        self.codebook = nn.Parameter(torch.zeros(1), requires_grad=False)
+        self.register_buffer("mask", torch.ones_like(self.weight))
+        self.mask: Tensor
+        self.quantized = False
+        self.frozen = False
+
+    def set_projection(
+        self, mask: npt.NDArray[np.bool_], codebook: npt.NDArray[np.float64]
+    ) -> None:
+        """Take a new mask and new values of the weights."""
+        self.mask.copy_(torch.from_numpy(mask.astype(np.float32)))
+        self.codebook = nn.Parameter(
+            torch.from_numpy(codebook.astype(np.float32)), requires_grad=False
+        )
+        self.quantized = True
+
+    def freeze(self) -> None:
+        """Fix the mask; let the codebook learn."""
+        self.frozen = True
+        self.codebook.requires_grad_(True)
+
+    def alive(self) -> Tensor:
+        """Return 1 for output channels that are stored: with a weight, or pinned."""
+        if self.pinned:
+            return torch.ones_like(self.bias)
+        alive: Tensor = self.mask.amax(dim=(1, 2, 3))
+        return alive
+
+    def largest(self) -> float:
+        """Return the largest magnitude in the codebook."""
+        return float(self.codebook.detach().abs().max()) or 1.0
+
+    def real_weight(self) -> Tensor:
+        """Return the weights that the layer computes with, in real units, straight-through."""
+        if not self.quantized:
+            return self.weight
+        book = self._book()
+        index = torch.bucketize(self.weight.detach(), (book[1:] + book[:-1]).detach() / 2)
+        chosen = book[index]
+        if not self.frozen:
+            return self.weight + (chosen * self.mask - self.weight).detach()
+        return (chosen + (self.weight - self.weight.detach())) * self.mask
+
+    def _book(self) -> Tensor:
+        book = torch.sort(self.codebook).values
+        if self.plan is None:
+            return book
+        scale = self.plan.weight_scale
+        return book + (_whole(book.detach() / scale, self.plan.top) * scale - book).detach()
+
+    def real_bias(self, weight: Tensor) -> Tensor:
+        """Return the bias in real units, the mean of the input taken off; 0 for dead channels."""
+        bias = self.full_bias(weight)
+        return bias * self.alive() if self.quantized else bias
+
+    def full_bias(self, weight: Tensor) -> Tensor:
+        """Return the bias in real units, the mean of the input taken off."""
+        bias: Tensor = self.bias
+        if self.mean is not None:
+            bias = bias - (weight.sum(dim=(2, 3)) * self.mean).sum(1)
+        return bias
+
+
+def _whole(values: Tensor, top: int) -> Tensor:
+    """Return non-zero integers of at most `top` in magnitude."""
+    whole = torch.round(values).clamp(-top, top)
+    sign = torch.where(values < 0, -torch.ones_like(values), torch.ones_like(values))
+    return torch.where(whole == 0, sign, whole)

@@ -1,0 +1,62 @@
+"""Trained weights from a safetensors file of plain tensors."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from sqhw.errors import SqhwError
+
+COUNTER = "num_batches_tracked"  # of a batch normalisation: no result depends on it
+
+
+def load_checkpoint(module: nn.Module, path: Path, name: str) -> None:
+    """Fill a module with the tensors of a file, which must be those of its `state_dict`.
+
+    Parameters
+    ----------
+    module : nn.Module
+    path : Path
+    name : str
+        What the module is called in errors.
+
+    Raises
+    ------
+    SqhwError
+        If the file is missing or no safetensors file, or a tensor is missing, unexpected or of
+        another shape or type.
+    """
+    found = _read(path)
+    wanted = {key: value for key, value in module.state_dict().items() if not _ignored(key)}
+    where = f"{path}: tensor"
+    for key, value in wanted.items():
+        shape = tuple(value.shape)
+        if key not in found:
+            raise SqhwError(f"{where} {key!r} of shape {shape} is missing, {name!r} needs it")
+        if tuple(found[key].shape) != shape:
+            raise SqhwError(
+                f"{where} {key!r} has shape {tuple(found[key].shape)}, {name!r} needs {shape}"
+            )
+        if not found[key].is_floating_point():
+            raise SqhwError(f"{where} {key!r} is of type {found[key].dtype}, not floating point")
+    for key, value in found.items():
+        if key not in wanted:
+            raise SqhwError(
+                f"{where} {key!r} of shape {tuple(value.shape)} is none of {name!r}; "
+                "save the state_dict of that network alone"
+            )
+    module.load_state_dict(found, strict=False)  # strict would want the counters
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise SqhwError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys() if not _ignored(key)}
+    except (SafetensorError, OSError, ValueError, TypeError):
+        raise SqhwError(f"{path} is damaged or not a safetensors file") from None
+
+
+def _ignored(key: str) -> bool:
+    return key.rpartition(".")[2] == COUNTER

@@ -1,0 +1,536 @@
+"""Benches of test_axi.py; they run inside the simulator, with the bus models of cocotbext-axi.
+
+``job.npz`` has the configuration, frames of two networks and what must come out, and the ROM images
+of both. The first network is in the ROMs at the beginning, and again after every test.
+"""
+
+import json
+import logging
+import random
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.simtime import get_sim_time
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer, with_timeout
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiResp,
+    AxiStreamBus,
+    AxiStreamFrame,
+    AxiStreamSink,
+    AxiStreamSource,
+)
+
+from sqhw.engine import EngineConfig
+from sqhw.layout import ROMS
+from sqhw.registers import ADDRESS_BITS, ID, REGISTERS, VERSION, find_register
+from sqhw.timing import Timing
+
+JOB = np.load("job.npz")
+SEED = int(JOB["seed"])
+ENGINE = EngineConfig.from_dict(json.loads(str(JOB["engine"])))
+INPUTS = (
+    "s_axis_tdata", "s_axis_tvalid", "s_axis_tlast", "m_axis_tready",
+    "s_axi_awaddr", "s_axi_awvalid", "s_axi_wdata", "s_axi_wstrb", "s_axi_wvalid",
+    "s_axi_bready", "s_axi_araddr", "s_axi_arvalid", "s_axi_rready",
+)  # fmt: skip
+READYS = ("s_axis_tready", "s_axi_awready", "s_axi_wready", "s_axi_arready")
+#: The channels that the engine drives: what must not change while they wait.
+CHANNELS = {
+    ("m_axis_tvalid", "m_axis_tready"): ("m_axis_tdata", "m_axis_tlast"),
+    ("s_axi_bvalid", "s_axi_bready"): ("s_axi_bresp",),
+    ("s_axi_rvalid", "s_axi_rready"): ("s_axi_rdata", "s_axi_rresp"),
+}
+#: From the last pixel to the first result, besides the cycles of the network.
+LATENCY = 4 + Timing.of(ENGINE).output
+PRESENT = [r for r in REGISTERS if ENGINE.writable or not r.writable_only]
+
+
+class Bench:
+    """The engine on its buses, which pause at random unless `pauses` is false."""
+
+    def __init__(self, dut, *, pauses: bool = True) -> None:
+        self.dut = dut
+        self.rng = random.Random(SEED)
+        logging.getLogger("cocotb").setLevel(logging.WARNING)
+        for name in INPUTS:
+            getattr(dut, name).value = 0
+        dut.s_axi_awprot.value = dut.s_axi_arprot.value = 0
+        dut.aresetn.value = 0
+        Clock(dut.aclk, 10, "ns").start()
+        reset = {"clock": dut.aclk, "reset": dut.aresetn, "reset_active_level": False}
+        self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), **reset)
+        self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), **reset)
+        self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), **reset)
+        write, read = self.master.write_if, self.master.read_if
+        channels = (
+            self.source, self.sink, write.aw_channel, write.w_channel, write.b_channel,
+            read.ar_channel, read.r_channel,
+        )  # fmt: skip
+        for channel in channels if pauses else ():
+            channel.set_pause_generator(self.pauses())
+        cocotb.start_soon(self.watch())
+
+    def pauses(self):
+        """Yield whether to pause, for a random share of the cycles that changes now and then."""
+        rng = random.Random(self.rng.random())
+        while True:
+            share = rng.choice([0.0, 0.1, 0.5, 0.9])
+            yield from (rng.random() < share for _ in range(rng.randint(1, 40)))
+
+    async def watch(self) -> None:
+        """Check the rules of the protocol in every cycle: defined, stable while it waits."""
+        dut, waiting = self.dut, {}
+        edges = 0  # since reset began
+        while True:
+            await FallingEdge(dut.aclk)  # between two edges all signals have their values
+            in_reset = not dut.aresetn.value
+            edges = edges + 1 if in_reset else 0
+            for name in (*READYS, *(valid for valid, _ in CHANNELS), "irq"):
+                value = getattr(dut, name).value
+                assert value.is_resolvable or edges == 1, f"{name} is undefined"
+            for (valid, ready), payload in CHANNELS.items():
+                now = None
+                if in_reset:
+                    assert edges == 1 or not getattr(dut, valid).value, f"{valid} during reset"
+                elif getattr(dut, valid).value:
+                    now = [getattr(dut, name).value for name in payload]
+                    assert all(value.is_resolvable for value in now), f"{payload} undefined"
+                if waiting.get(valid) is not None and not in_reset:
+                    assert now == waiting[valid], f"{valid} waited and changed"
+                waiting[valid] = None if in_reset or getattr(dut, ready).value else now
+
+    async def reset(self) -> None:
+        """Reset for some cycles."""
+        self.dut.aresetn.value = 0
+        await ClockCycles(self.dut.aclk, 5)
+        self.dut.aresetn.value = 1
+        await RisingEdge(self.dut.aclk)
+
+    async def read(self, name: str) -> dict[str, int]:
+        """Return the fields of a register."""
+        register = find_register(name)
+        answer = await self.master.read(register.offset, 4)
+        assert answer.resp == AxiResp.OKAY, name
+        word = int.from_bytes(answer.data, "little")
+        assert word & ~sum(field.mask for field in register.fields) == 0, f"{name} {word:#x}"
+        return {field.name: (word & field.mask) >> field.lsb for field in register.fields}
+
+    async def write(self, name: str, resp: AxiResp = AxiResp.OKAY, **fields: int) -> None:
+        """Write fields of a register; the others become 0."""
+        register = find_register(name)
+        word = sum(value << register.field(field).lsb for field, value in fields.items())
+        answer = await self.master.write(register.offset, word.to_bytes(4, "little"))
+        assert answer.resp == resp, f"{name}: {answer.resp}"
+
+    async def until(self, name: str, **fields: int) -> None:
+        """Read a register until its fields are these."""
+        for _ in range(2_000):
+            found = await self.read(name)
+            if fields.items() <= found.items():
+                return
+        raise AssertionError(f"{name} is {found}, never {fields}")
+
+    async def send(self, pixels) -> None:
+        """Queue a frame."""
+        await self.source.send(AxiStreamFrame([int(pixel) for pixel in pixels]))
+
+    async def receive(self) -> list[int]:
+        """Return the bytes of the next frame of results, up to TLAST."""
+        frame = await with_timeout(self.sink.recv(), 1, "ms")
+        return list(frame.tdata)
+
+    async def nothing_comes(self) -> None:
+        """Check that no results come for longer than a run takes."""
+        await ClockCycles(self.dut.aclk, 2 * int(max(JOB["cycles_a"], JOB["cycles_b"])) + 500)
+        assert self.sink.empty()
+        assert not self.dut.m_axis_tvalid.value
+
+    async def run(self, network: str, index: int = 0) -> None:
+        """Run one frame of a network and compare its results and cycles."""
+        await self.send(JOB[f"pixels_{network}"][index])
+        assert await self.receive() == JOB[f"results_{network}"][index].tolist()
+        assert (await self.read("CYCLES"))["cycles"] == JOB[f"cycles_{network}"]
+
+
+def words_of(network: str) -> dict[str, list[int]]:
+    """Return the ROM images of a network."""
+    return {name: [int(word, 16) for word in JOB[f"{name}_{network}"]] for name in ROMS}
+
+
+@cocotb.test()
+async def frames_back_to_back(dut):
+    bench = Bench(dut)
+    await bench.reset()
+    for pixels in JOB["pixels_a"]:
+        await bench.send(pixels)
+    for results in JOB["results_a"]:
+        assert await bench.receive() == results.tolist()
+    assert (await bench.read("FRAMES"))["frames"] == len(JOB["pixels_a"])
+    assert (await bench.read("CYCLES"))["cycles"] == JOB["cycles_a"]
+    assert not any((await bench.read("ERROR")).values())
+    await bench.until("STATUS", idle=1, loaded=0, busy=0, sending=0, error=0)
+
+
+@cocotb.test()
+async def the_registers_are_those_of_the_table(dut):
+    bench = Bench(dut)
+    await bench.reset()
+    assert await bench.read("ID") == {"id": ID}
+    assert await bench.read("VERSION") == {"version": VERSION}
+    configuration = ENGINE.to_dict() | {"max_batch": ENGINE.max_batch - 1}
+    for name, value in (await bench.read("CONFIG")).items():
+        assert value == configuration[name], name
+    await bench.until("STATUS", idle=1)
+    for register in PRESENT:
+        if register.access in ("rw", "w1c"):
+            found = await bench.read(register.name)
+            assert found == {field.name: field.reset for field in register.fields}
+    for register in PRESENT:
+        if register.access == "rw" and register.name != "CONTROL":
+            fields = {
+                field.name: bench.rng.getrandbits(field.width) | 1 for field in register.fields
+            }
+            await bench.write(register.name, **fields)
+            assert await bench.read(register.name) == fields
+            for length in (1, 2, 3):  # a partial write changes nothing
+                answer = await bench.master.write(register.offset, b"\xa5" * length)
+                assert answer.resp == AxiResp.SLVERR
+            assert await bench.read(register.name) == fields
+
+
+@cocotb.test()
+async def accesses_without_a_register_are_refused(dut):
+    bench = Bench(dut, pauses=False)
+    await bench.reset()
+    known = {register.offset: register.access for register in PRESENT}
+    far = {1 << bit for bit in range(8, ADDRESS_BITS)} | {(1 << ADDRESS_BITS) - 4}
+    for offset in [*range(0, 0x60, 4), *sorted(far)]:
+        access = known.get(offset)
+        if access in (None, "wo"):
+            answer = await bench.master.read(offset, 4)
+            assert answer.resp == AxiResp.SLVERR, f"{offset:#x}"
+            assert answer.data == bytes(4)
+        if access in (None, "ro"):
+            before = await bench.master.read(offset, 4)
+            answer = await bench.master.write(offset, b"\xff" * 4)
+            assert answer.resp == AxiResp.SLVERR, f"{offset:#x}"
+            assert await bench.master.read(offset, 4) == before
+    await bench.run("a")
+
+
+@cocotb.test()
+async def accesses_wait_for_answers(dut):
+    """Many transactions at once: the master sends the next before it takes an answer."""
+    bench = Bench(dut)
+    await bench.reset()
+    words = {name: find_register(name).offset for name in ("ID", "VERSION", "IRQ_STATUS")}
+    nothing = (1 << ADDRESS_BITS) - 4
+    offsets = [bench.rng.choice([*words.values(), nothing]) for _ in range(150)]
+    alone = {offset: await bench.master.read(offset, 4) for offset in set(offsets)}
+    reads = [cocotb.start_soon(bench.master.read(offset, 4)) for offset in offsets]
+    writes = [cocotb.start_soon(bench.master.write(offset, bytes(4))) for offset in offsets]
+    for offset, read, write in zip(offsets, reads, writes, strict=True):
+        assert await with_timeout(read, 1, "ms") == alone[offset]
+        expected = AxiResp.OKAY if offset == words["IRQ_STATUS"] else AxiResp.SLVERR
+        assert (await with_timeout(write, 1, "ms")).resp == expected
+
+
+@cocotb.test()
+async def short_and_long_frames_are_dropped(dut):
+    bench = Bench(dut)
+    await bench.reset()
+    pixels = JOB["pixels_a"][0].tolist()
+    bad = [("short", pixels[:length]) for length in {1, len(pixels) // 2 or 1, len(pixels) - 1}]
+    bad += [("long", pixels + pixels[:length]) for length in (1, 2, len(pixels))]
+    bad += [("long", pixels * 2 + [0])]
+    bench.rng.shuffle(bad)
+    for index, (error, frame) in enumerate(bad):
+        await bench.send(frame)
+        await bench.until("ERROR", **{error: 1})
+        if index < 2:
+            await bench.nothing_comes()
+        await bench.run("a", index % len(JOB["pixels_a"]))
+        flags = await bench.read("ERROR")
+        assert flags == dict.fromkeys(flags, 0) | {error: 1}
+        assert (await bench.read("STATUS"))["error"] == 1
+        await bench.write("ERROR", **dict.fromkeys(set(flags) - {error}, 1))
+        assert await bench.read("ERROR") == flags  # ones clear their own bits only
+        await bench.write("ERROR", **{error: 1})
+        assert not any((await bench.read("ERROR")).values())
+    assert (await bench.read("FRAMES"))["frames"] == len(bad)
+    # Without time between them, too.
+    for _, frame in bad:
+        await bench.send(frame)
+    await bench.run("a")
+
+
+@cocotb.test()
+async def start_by_hand(dut):
+    bench = Bench(dut)
+    await bench.reset()
+    await bench.write("CONTROL", auto=0)
+    await bench.write("CONTROL", start=1)
+    assert await bench.read("ERROR") == {"short": 0, "long": 0, "start_busy": 0, "start_empty": 1}
+    await bench.write("ERROR", start_empty=1)
+    pixels, results = JOB["pixels_a"], JOB["results_a"]
+    await bench.send(pixels[0])
+    await bench.send(pixels[1])
+    await bench.until("STATUS", loaded=1, idle=0, busy=0, sending=0)
+    await bench.nothing_comes()
+    bench.sink.pause = True
+    bench.sink.clear_pause_generator()
+    await bench.write("CONTROL", start=1)
+    assert (await bench.read("CONTROL"))["start"] == 0
+    await bench.until("STATUS", sending=1, busy=0, loaded=0)  # the sink takes nothing
+    await bench.write("CONTROL", start=1)
+    assert await bench.read("ERROR") == {"short": 0, "long": 0, "start_busy": 1, "start_empty": 0}
+    bench.sink.pause = False
+    assert await bench.receive() == results[0].tolist()
+    await bench.until("STATUS", loaded=1)
+    await bench.write("CONTROL", auto=1)  # starts what waits
+    assert await bench.receive() == results[1].tolist()
+    assert (await bench.read("CYCLES"))["cycles"] == JOB["cycles_a"]
+    assert (await bench.read("FRAMES"))["frames"] == 2
+
+
+@cocotb.test()
+async def latency(dut):
+    bench = Bench(dut, pauses=False)
+    await bench.reset()
+    await bench.until("STATUS", idle=1)
+    seen = {}
+
+    async def when(event, valid, ready, last):
+        """Note the time of the first cycle with a handshake, the last of its frame or any."""
+        while event not in seen:
+            await FallingEdge(dut.aclk)
+            if valid.value and ready.value and (last is None or last.value):
+                seen[event] = get_sim_time("ns")
+
+    first_pixel = when("first", dut.s_axis_tvalid, dut.s_axis_tready, None)
+    last_pixel = when("sent", dut.s_axis_tvalid, dut.s_axis_tready, dut.s_axis_tlast)
+    result = when("came", dut.m_axis_tvalid, dut.m_axis_tready, None)
+    for event in (first_pixel, last_pixel, result):
+        cocotb.start_soon(event)
+    await bench.run("a")
+    assert seen["sent"] - seen["first"] == 10 * (JOB["pixels_a"].shape[1] - 1)
+    assert seen["came"] - seen["sent"] == 10 * (JOB["cycles_a"] + LATENCY)
+
+
+@cocotb.test()
+async def start_while_the_network_runs(dut):
+    bench = Bench(dut, pauses=False)
+    await bench.reset()
+    await bench.send(JOB["pixels_a"][0])
+    await bench.until("STATUS", busy=1, idle=0, loaded=0, sending=0)
+    await bench.write("CONTROL", auto=1, start=1)
+    assert (await bench.read("ERROR"))["start_busy"] == 1
+    assert await bench.receive() == JOB["results_a"][0].tolist()
+    assert (await bench.read("CYCLES"))["cycles"] == JOB["cycles_a"]
+    assert (await bench.read("FRAMES"))["frames"] == 1
+    await bench.run("a", 1)
+
+
+@cocotb.test()
+async def interrupts(dut):
+    bench = Bench(dut)
+    await bench.reset()
+    await bench.run("a")
+    assert await bench.read("IRQ_STATUS") == {"done": 1, "error": 0}
+    assert not dut.irq.value
+    for cause in ("done", "error"):
+        await bench.write("IRQ_STATUS", done=1, error=1)
+        assert await bench.read("IRQ_STATUS") == {"done": 0, "error": 0}
+        await bench.write("IRQ_ENABLE", **{cause: 1})
+        assert not dut.irq.value
+        if cause == "done":
+            await bench.send(JOB["pixels_a"][0])
+        else:
+            await bench.send(JOB["pixels_a"][0][:1])
+        await with_timeout(RisingEdge(dut.irq), 1, "ms")
+        assert (await bench.read("IRQ_STATUS"))[cause] == 1
+        await bench.write("IRQ_STATUS", **{cause: 1})
+        assert not dut.irq.value
+        if cause == "done":
+            await bench.receive()
+    await bench.run("a")
+
+
+@cocotb.test()
+async def an_interrupt_that_is_cleared_as_it_comes_is_not_lost(dut):
+    bench = Bench(dut, pauses=False)
+    await bench.reset()
+    await bench.write("IRQ_ENABLE", done=1)
+    await bench.write("CONTROL", auto=0)
+    rises, left = 0, set()
+
+    async def count_rises():
+        nonlocal rises
+        while True:
+            await RisingEdge(dut.irq)
+            rises += 1
+
+    cocotb.start_soon(count_rises())
+    for early in range(-6, 16):
+        await bench.send(JOB["pixels_a"][0])
+        await bench.until("STATUS", loaded=1)
+        rises = 0
+        await bench.write("CONTROL", start=1)
+        await ClockCycles(dut.aclk, int(JOB["cycles_a"]) - early)
+        await bench.write("IRQ_STATUS", done=1)
+        await bench.receive()
+        assert rises == 1, early
+        left.add((await bench.read("IRQ_STATUS"))["done"])
+        await bench.write("IRQ_STATUS", done=1)
+    assert left == {0, 1}  # some came before the interrupt, some after it
+
+
+@cocotb.test()
+async def pause_between_frames(dut):
+    bench = Bench(dut)
+    await bench.reset()
+    await bench.write("CONTROL", auto=1, pause=1)
+    await bench.send(JOB["pixels_a"][0])
+    await bench.nothing_comes()
+    assert (await bench.read("STATUS"))["idle"] == 1
+    await bench.write("CONTROL", auto=1)
+    assert await bench.receive() == JOB["results_a"][0].tolist()
+    # In the middle of a frame, it goes on to the end of that frame.
+    await bench.until("STATUS", idle=1)
+    bench.source.clear_pause_generator()
+    bench.source.pause = False
+    await bench.send(JOB["pixels_a"][1])
+    await RisingEdge(dut.s_axis_tvalid)
+    await RisingEdge(dut.aclk)
+    bench.source.pause = True
+    await bench.until("STATUS", idle=0, loaded=0, busy=0, sending=0)
+    await bench.write("CONTROL", auto=1, pause=1)
+    bench.source.pause = False
+    await bench.send(JOB["pixels_a"][0])
+    assert await bench.receive() == JOB["results_a"][1].tolist()
+    await bench.nothing_comes()
+    await bench.write("CONTROL", auto=1)
+    assert await bench.receive() == JOB["results_a"][0].tolist()
+
+
+@cocotb.test()
+async def reset_in_the_middle(dut):
+    bench = Bench(dut)
+    await bench.reset()
+    pixels = JOB["pixels_a"][0]
+    length = len(pixels) + int(JOB["cycles_a"]) + 12 * JOB["results_a"].shape[1]
+    for _ in range(12):
+        await bench.send(pixels)
+        await ClockCycles(dut.aclk, bench.rng.randint(1, 2 * length))
+        await bench.reset()
+        bench.sink.clear()
+        bench.source.clear()
+        await ClockCycles(dut.aclk, 2)
+        assert not any((await bench.read("ERROR")).values())
+        assert (await bench.read("FRAMES"))["frames"] == 0
+        await bench.run("a", 1)
+
+
+async def write_network(bench: Bench, network: str) -> None:
+    """Write the ROM images of a network through the window."""
+    for select, (name, words) in enumerate(words_of(network).items()):
+        await bench.write("ROM_ADDRESS", address=0, select=select)
+        width = 8 if name == "codebook" else ENGINE.word_bits
+        high = None
+        for word in words:
+            if width > 32 and word >> 32 != high:
+                high = word >> 32
+                await bench.write("ROM_HIGH", high=high)
+            await bench.write("ROM_DATA", low=word & 0xFFFF_FFFF)
+        assert await bench.read("ROM_ADDRESS") == {"address": len(words), "select": select}
+
+
+@cocotb.test(skip=not ENGINE.writable)
+async def another_network_at_run_time(dut):
+    bench = Bench(dut)
+    await bench.reset()
+    await bench.run("a")
+    # While a stream wants to go on: pause, wait, write, go on.
+    for network, other in (("b", "a"), ("a", "b")):
+        await bench.write("CONTROL", auto=1, pause=1)
+        await bench.until("STATUS", idle=1)
+        for pixels in JOB[f"pixels_{network}"]:
+            await bench.send(pixels)
+        await write_network(bench, network)
+        await bench.write("CONTROL", auto=1)
+        for results in JOB[f"results_{network}"]:
+            assert await bench.receive() == results.tolist()
+        assert (await bench.read("CYCLES"))["cycles"] == JOB[f"cycles_{network}"]
+        assert JOB["cycles_a"] != JOB["cycles_b"], other
+    assert not any((await bench.read("ERROR")).values())
+
+
+@cocotb.test(skip=not ENGINE.writable)
+async def memories_are_written_only_while_idle_and_inside(dut):
+    bench = Bench(dut)
+    await bench.reset()
+    await bench.until("STATUS", idle=1)
+    depths = dict(zip(ROMS, JOB["depths"].tolist(), strict=True))
+    places = [(select, depths[name]) for select, name in enumerate(ROMS)]
+    places += [(0, (1 << 24) - 1), (3, 0)]
+    for select, address in places:
+        await bench.write("ROM_ADDRESS", address=address, select=select)
+        await bench.write("ROM_DATA", AxiResp.SLVERR, low=0)
+        assert await bench.read("ROM_ADDRESS") == {"address": address, "select": select}
+    await bench.write("ROM_ADDRESS", address=depths["codebook"] - 1, select=2)
+    await bench.write("ROM_DATA", low=0x77)
+    await bench.write("CONTROL", auto=0)
+    await bench.send(JOB["pixels_a"][0])
+    await bench.until("STATUS", loaded=1)
+    for select in range(3):
+        await bench.write("ROM_ADDRESS", address=0, select=select)
+        await bench.write("ROM_DATA", AxiResp.SLVERR, low=0xFFFF_FFFF)
+    bench.sink.clear_pause_generator()
+    bench.sink.pause = True
+    await bench.write("CONTROL", auto=1)
+    await bench.until("STATUS", sending=1)
+    await bench.write("ROM_DATA", AxiResp.SLVERR, low=0xFFFF_FFFF)
+    bench.sink.pause = False
+    assert await bench.receive() == JOB["results_a"][0].tolist()
+    await bench.run("a", 1)
+
+
+@cocotb.test()
+async def no_output_follows_an_input_within_a_cycle(dut):
+    rng = random.Random(SEED)
+    ports = {name: getattr(dut, name) for name in INPUTS}
+    outputs = [*READYS, "irq"]
+    for (valid, _), payload in CHANNELS.items():
+        outputs += [valid, *payload]
+    addresses = [register.offset for register in PRESENT if register.name != "ROM_DATA"]
+
+    def drive(values, flip=False):
+        for name, port in ports.items():
+            port.value = values[name] ^ (((1 << len(port)) - 1) if flip else 0)
+
+    def outside():
+        return {name: str(getattr(dut, name).value) for name in outputs}
+
+    drive(dict.fromkeys(INPUTS, 0))
+    dut.aresetn.value = 0
+    Clock(dut.aclk, 10, "ns").start()
+    await ClockCycles(dut.aclk, 5)
+    dut.aresetn.value = 1
+    seen = set()
+    for _ in range(1500):
+        await RisingEdge(dut.aclk)
+        values = {name: rng.getrandbits(len(port)) for name, port in ports.items()}
+        values |= {"s_axi_awaddr": rng.choice(addresses), "s_axi_araddr": rng.choice(addresses)}
+        values |= {"s_axi_wstrb": rng.choice([15, 15, 7])}
+        drive(values)
+        await FallingEdge(dut.aclk)
+        before = outside()
+        seen.add(tuple(before[name] for name in (*READYS, "m_axis_tvalid", "s_axi_bresp")))
+        drive(values, flip=True)
+        await Timer(1, "ns")
+        assert outside() == before
+        drive(values)
+    assert len(seen) > 10
