@@ -118,8 +118,9 @@ class Bench {
     written_.clear();
     send(pixels, count);
     engine_.p_start.set(true);
+    offer(true);
     step();
-    engine_.p_start.set(false);
+    if (now_.in_ready) fail(where() + "a pixel is taken in the cycle of start");
     compute();
     step();
     if (written_.size() != writeback_)
@@ -228,6 +229,12 @@ class Bench {
     fail(where() + "the engine does not become ready");
   }
 
+  // Offers any pixel, or none.
+  void offer(bool valid) {
+    engine_.p_in__valid.set(valid);
+    if (valid) engine_.p_in__data.set<uint8_t>(noise() >> 40);
+  }
+
   // Waits for `done`; what is offered meanwhile must be ignored.
   void compute() {
     const uint64_t limit = 2ull * cycles_ + 1000;
@@ -235,12 +242,11 @@ class Bench {
     for (uint64_t cycle = 0; cycle < limit; cycle++) {
       const bool disturb = cycle >= from && cycle < to;
       engine_.p_start.set(disturb);
-      engine_.p_in__valid.set(disturb);
-      if (disturb) engine_.p_in__data.set<uint8_t>(noise() >> 40);
+      offer(disturb);
       step();
       if (now_.done) {
         engine_.p_start.set(false);
-        engine_.p_in__valid.set(false);
+        offer(false);
         return;
       }
     }

@@ -1,16 +1,21 @@
 """Volume runs of the generated RTL against the simulator, and what they must notice."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from strategies import random_images, random_network, reads_with_one_stride
 
+from sqhw import flow
 from sqhw.build import write_rom, write_rtl
+from sqhw.cli.tables import verify_lines
 from sqhw.cost_models.schedule import schedule
+from sqhw.data import load_dataset
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.network import Conv, QuantizedNetwork
+from sqhw.network_file import save_network
 from sqhw.number import ActivationFormat
 from sqhw.program import Program, compile_network
 from sqhw.stream import StreamFormat
@@ -155,3 +160,22 @@ def test_compilers(monkeypatch):
     found.clear()
     with pytest.raises(SqhwError, match="CXXRTL needs a C\\+\\+ compiler; run: apt-get install g"):
         cxxrtl_compiler()
+
+
+@pytest.mark.slow
+def test_sqhw_verify(tmp_path):
+    """The command, on real images."""
+    weight = np.array([1, -2], dtype=np.int8).reshape(2, 1, 1, 1)
+    conv = replace(transparent_network().convs[0], weight=weight)
+    network = QuantizedNetwork("one", (1, 8, 8), ActivationFormat(5, signed=False), (conv,))
+    path, folder = tmp_path / "net.safetensors", tmp_path / "rtl"
+    save_network(network, path)
+    flow.rom(path, folder)
+    flow.rtl(path, folder)
+    result = flow.verify(
+        path, load_dataset("digits"), folder, tmp_path / "work", "cxxrtl", 100, seed=0, jobs=2
+    )
+    assert (result["images"], result["made_up_images"]) == (100, 2)
+    assert result["activations"] == 102 * 2 * 64
+    assert result["cycles"] == result["cycles_predicted"]
+    assert "cxxrtl: RTL == simulator on 100 test and 2" in verify_lines(result)[0]

@@ -1,0 +1,159 @@
+"""Deliberate faults in the RTL: the check of whole networks must notice every one of them.
+
+A mutant changes one token of a component's source, or of a leaf module's Verilog.
+"""
+
+import importlib
+import pkgutil
+import types
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+
+import pytest
+from strategies import random_images, random_network, reads_with_one_stride
+
+import sqhw.rtl
+from sqhw.build import write_rom, write_rtl
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
+from sqhw.program import compile_network
+from sqhw.verify.cxxrtl import VolumeBench
+
+ENGINE = EngineConfig(
+    lanes=4, bank_depth=1024, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
+    weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True,
+)  # fmt: skip
+LIMITS = {"mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "branches": True}
+NETWORKS = 40
+IMAGES = 2
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old`, which stands once in a module of `sqhw.rtl` or in a Verilog file, becomes `new`."""
+
+    place: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.old} -> {self.new}"
+
+    def apply(self, text: str) -> str:
+        assert text.count(self.old) == 1, f"{self}: found {text.count(self.old)} times"
+        return text.replace(self.old, self.new)
+
+
+MUTANTS = [
+    Mutant(*fields)
+    for fields in (
+        # arithmetic
+        ("lanes", "acc.eq(acc + product)", "acc.eq(acc + product + 1)"),
+        ("lanes", "product = Signal(signed(17)", "product = Signal(signed(14)"),
+        ("lanes", "byte[7] & self.in_signed", "byte[7]"),
+        ("lanes", "Mux(self.inside[lane], Cat", "Mux(~self.inside[lane], Cat"),
+        ("lanes", "product[:9].as_signed() > acc", "product[:9] > acc"),
+        ("requantizer", "total.eq(head + bias)", "total.eq(head + bias + 1)"),
+        ("requantizer", "(narrow + 1) >> 1", "narrow >> 1"),
+        ("requantizer", "(product << 1) >> shift", "(product << 1).as_unsigned() >> shift"),
+        ("requantizer", "(product << 1) >> shift", "(product << 1) >> shift[:-1]"),
+        ("requantizer", "NARROW_BITS = 11", "NARROW_BITS = 9"),
+        ("requantizer", "rounded < self.clamp_lo", "rounded <= self.clamp_lo + 1"),
+        ("requantizer", "y.eq(self.clamp_hi)", "y.eq(self.clamp_hi - 1)"),
+        ("requantizer", "Mux(self.serial, one, more)", "Mux(self.serial, more, one)"),
+        ("parameter_reader", "extended.eq((stored ^ sign) - sign)", "extended.eq(stored)"),
+        ("parameter_reader", "extended << layer.bias_shift", "extended"),
+        # addresses and masks
+        ("lane_masks", "(x <= high_x)", "(x < high_x)"),
+        ("lane_masks", "(minus + 1) >> 1", "minus >> 1"),
+        ("lane_masks", "room >= 0", "room > 0"),
+        ("lane_masks", "far > self.pitch_last_x", "far >= self.pitch_last_x"),
+        ("stream_decoder", "reach >= limit", "reach > limit"),
+        (
+            "stream_decoder",
+            "Mux(filler, inside, inside + 1)",
+            "Mux(filler, inside + 1, inside + 1)",
+        ),
+        ("stream_decoder", "(gap == gap_mask) & (self.gap_bits != 0)", "gap == gap_mask"),
+        ("field_reader", "Mux(end >= word, end - word, end)", "Mux(end > word, end - word, end)"),
+        ("field_reader", "loading | (end >= word)", "loading | (end > word)"),
+        ("position_walker", "Mux(wide[-1], carry, on)", "Mux(wide[-1], on, carry)"),
+        ("position_walker", "(apart << 1, on_y", "(apart, on_y"),
+        ("position_walker", "here.phase_y ^ plane.split", "here.phase_y"),
+        ("activation_memory", "self.lane > bank if", "self.lane >= bank if"),
+        ("activation_memory", "self.write_data[bank % count]", "self.write_data[0]"),
+        ("engine", "(decoder.location <= layer.skip_last)", "(decoder.location < layer.skip_last)"),
+        ("engine", "layer.skip_signed, in_signed)", "in_signed, in_signed)"),
+        ("engine", "(places.point.x <= layer.out_last_x)", "(places.point.x < layer.out_last_x)"),
+        ("engine", "element >= engine.lanes - stride", "element > engine.lanes - stride"),
+        # control and handshakes
+        ("sequencer", "left == 2", "left == 3"),
+        ("sequencer", "self.offset + self.group_channels", "self.offset + 0"),
+        ("sequencer", "self.cycles.eq(1)", "self.cycles.eq(0)"),
+        ("sequencer", '"cycles": Out(32)', '"cycles": Out(8)'),
+        ("sequencer", "timing.drain - 1", "timing.drain - 2"),
+        ("sequencer", "timer >= self.OUTPUT_CYCLES", "timer >= self.OUTPUT_CYCLES - 1"),
+        ("sequencer", "with m.If(self.out_ready):", "with m.If(self.out_ready | ~tile[0]):"),
+        ("engine", "seq.idle & ~self.start", "seq.idle"),
+        # memories
+        ("sqhw_ram.v", "if (write_en)", "if (!write_en)"),
+        ("sqhw_ram.v", "mem[read_addr]", "mem[read_addr ^ 1]"),
+        ("sqhw_rom.v", "mem[addr]", "mem[addr] & ~1'b1"),
+    )
+]
+
+
+def mutated(mutant: Mutant, monkeypatch) -> None:
+    """Put the classes of a changed module into the place of those of the original."""
+    original = importlib.import_module(f"sqhw.rtl.{mutant.place}")
+    changed = types.ModuleType(original.__name__)
+    source = mutant.apply(Path(original.__file__).read_text())
+    exec(compile(source, original.__file__, "exec"), changed.__dict__)
+    components = {
+        name: value
+        for name, value in vars(changed).items()
+        if isinstance(value, type) and value.__module__ == original.__name__
+    }
+    for info in pkgutil.iter_modules(sqhw.rtl.__path__):
+        module = importlib.import_module(f"sqhw.rtl.{info.name}")
+        for name in components.keys() & vars(module).keys():
+            monkeypatch.setattr(module, name, components[name])
+
+
+def check(folder) -> None:
+    """Build the RTL in a folder and run random networks until one fails."""
+    bench = VolumeBench(folder, folder / "work", optimize=1)
+    networks = (random_network(seed, **LIMITS) for seed in count())
+    for network in islice(filter(reads_with_one_stride, networks), NETWORKS):
+        program = compile_network(network, ENGINE)
+        write_rom(program, folder)
+        bench.run(program, random_images(network, 0, IMAGES), folder)
+
+
+def write_engine(folder) -> None:
+    depths = {
+        "weights": 1 << ENGINE.weight_addr_bits,
+        "params": 1 << ENGINE.param_addr_bits,
+        "codebook": 1 << ENGINE.codebook_addr_bits,
+    }
+    write_rtl(ENGINE, depths, folder)
+
+
+@pytest.mark.slow
+def test_the_engine_passes(tmp_path):
+    write_engine(tmp_path)
+    check(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_a_mutant_fails(mutant, tmp_path, monkeypatch):
+    if not mutant.place.endswith(".v"):
+        mutated(mutant, monkeypatch)
+    write_engine(tmp_path)
+    if mutant.place.endswith(".v"):
+        path = tmp_path / mutant.place
+        path.write_text(mutant.apply(path.read_text()))
+    with pytest.raises(SqhwError, match="the RTL differs from the simulator"):
+        check(tmp_path)
