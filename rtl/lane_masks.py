@@ -80,12 +80,15 @@ class LaneMasks(wiring.Component):
         low_x, high_x, some_x = self._bounds(m, self.dx, self.last_x, "x")
         low_y, high_y, some_y = self._bounds(m, self.dy, self.last_y, "y")
         inside = []
+        # What a tile adds to x if that leads to another line: a negative x tells that it does not.
+        back = Signal(signed(dim + 2), reset_less=True)
+        m.d.sync += back.eq(self.tile_dx - self.pitch_last_x - 1)
         for lane, (x, y) in enumerate(zip(xs, ys, strict=True)):
-            far = Signal(dim + 1, name=f"far_{lane}")
+            behind = Signal(signed(dim + 2), name=f"behind_{lane}")
             over = Signal(name=f"over_{lane}")
             m.d.comb += [
-                far.eq(x + self.tile_dx),
-                over.eq(far > self.pitch_last_x),
+                behind.eq(x + back),
+                over.eq(~behind[-1]),
             ]
             with m.If(self.fill):
                 last = lane == lanes - 1
@@ -95,8 +98,8 @@ class LaneMasks(wiring.Component):
                 ]
             with m.Elif(advance):
                 m.d.sync += [
-                    x.eq(Mux(over, far - self.pitch_last_x - 1, far)),
-                    y.eq(y + self.tile_dy + over),
+                    x.eq(Mux(over, behind, x + self.tile_dx)),
+                    y.eq((Cat(1, y) + Cat(over, self.tile_dy)) >> 1),
                 ]
             inside.append((x >= low_x) & (x <= high_x) & (y >= low_y) & (y <= high_y))
         m.d.sync += self.inside.eq(Mux(some_x & some_y, Cat(inside), 0))
