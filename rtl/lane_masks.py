@@ -68,24 +68,36 @@ class LaneMasks(wiring.Component):
         last = Signal(wide)
         m.d.comb += last.eq(self._elements(self.pitch_last_x, ones=True))
 
-        # What an advance adds. While a layer begins it doubles from one element to `lanes`, and
-        # with each doubling as many lanes get their coordinates from those that have them.
+        # What an advance adds to x, and what it adds if that leads to another row. While a layer
+        # begins it doubles from one element to `lanes`, and with each doubling as many lanes get
+        # their coordinates from those that have them.
         step_x, step_y = Signal(wide), Signal(dim)
+        back = Signal(signed(wide + 2))
         turn = Signal(range(engine.lane_bits + 1))
-        next_x, next_y = self._sum(m, step_x, step_y, step_x, step_y, last, "step")
+        twice = Signal(signed(wide + 2))
+        m.d.comb += twice.eq(step_x + back)
+        over = ~twice[-1]
         with m.If(self.clear):
             m.d.sync += [step_x.eq(last != 0), step_y.eq(last == 0), turn.eq(0)]
+            m.d.sync += back.eq(Mux(last != 0, -last, -1))
         with m.Elif(self.fill):
-            m.d.sync += [step_x.eq(next_x), step_y.eq(next_y), turn.eq(turn + 1)]
+            m.d.sync += [
+                step_x.eq(Mux(over, twice, step_x << 1)),
+                step_y.eq((step_y << 1) + over),
+                back.eq(Mux(over, twice - last - 1, twice)),
+                turn.eq(turn + 1),
+            ]
 
         low_x, high_x = self._bounds(m, self.dx, self.last_x, "x")
         low_y, high_y = self._bounds(m, self.dy, self.last_y, "y")
         xs = [Signal(wide, name=f"x_{lane}") for lane in range(lanes)]
         ys = [Signal(dim, name=f"y_{lane}") for lane in range(lanes)]
-        ahead = [
-            self._sum(m, x, y, step_x, step_y, last, str(lane))
-            for lane, (x, y) in enumerate(zip(xs, ys, strict=True))
-        ]
+        ahead = []
+        for lane, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            behind = Signal(signed(wide + 2), name=f"behind_{lane}")
+            m.d.comb += behind.eq(x + back)
+            over = ~behind[-1]
+            ahead.append((Mux(over, behind, x + step_x), y + step_y + over))
         inside = []
         for lane, (x, y) in enumerate(zip(xs, ys, strict=True)):
             half = lane.bit_length() - 1
@@ -109,12 +121,6 @@ class LaneMasks(wiring.Component):
             return position
         rest = (1 << self.batch_shift) - 1 if ones else 0
         return (position << self.batch_shift) | rest
-
-    def _sum(self, m, x, y, step_x, step_y, last, name: str):
-        """Return coordinates advanced by a step; rows end behind element `last`."""
-        far, over = Signal(len(x) + 1, name=f"far_{name}"), Signal(name=f"over_{name}")
-        m.d.comb += [far.eq(x + step_x), over.eq(far > last)]
-        return Mux(over, far - last - 1, far), y + step_y + over
 
     def _bounds(self, m, d, last, axis: str):
         """Return the least and the greatest coordinate with ``0 <= stride * it + d <= last``.
