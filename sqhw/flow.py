@@ -360,7 +360,8 @@ def verify(
 ) -> Result:
     """Run test images through the RTL in `folder` and compare everything with the simulator.
 
-    A few more are taken if the ROM images are for runs of several. `jobs` are the processes of ``cxxrtl``; the other simulators have one.
+    A few more are taken if the ROM images are for runs of several. `jobs` are the processes of
+    ``cxxrtl``; the other simulators have one.
     """
     from sqhw.verify.cxxrtl import VolumeBench
     from sqhw.verify.runner import RtlBench
