@@ -34,6 +34,7 @@ DENSE = ("stem.conv", "fc")
 #: The shortcuts have few weights, and each of them stands for a whole input channel.
 SHORTCUTS = ("stack2.shortcut", "stack3.shortcut")
 TEMPERATURE, DISTILL = 4.0, 0.7
+RAMP = 0.3  # of the steps, while the density falls
 ENGINE = EngineConfig(
     lanes=32,
     bank_depth=2048,
@@ -56,9 +57,9 @@ def main(
     checkpoint: Annotated[Path, typer.Option(help="The dense network.")],
     out: Annotated[Path, typer.Option()] = Path("build/benchmarks/resnet8.safetensors"),
     density: Annotated[float, typer.Option(help="Of the layers that are pruned.")] = 0.27,
-    bits: Annotated[int, typer.Option(help="Of a weight's code.")] = 7,
-    epochs: Annotated[int, typer.Option()] = 20,
-    rate: Annotated[float, typer.Option(help="Peak learning rate of SGD.")] = 0.006,
+    bits: Annotated[int, typer.Option(help="Of a weight's code.")] = 8,
+    epochs: Annotated[int, typer.Option()] = 30,
+    rate: Annotated[float, typer.Option(help="Peak learning rate of SGD.")] = 0.01,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
     """Prune, fine-tune, quantize, measure."""
@@ -87,8 +88,8 @@ def main(
     for epoch in range(epochs):
         module.train()
         for chosen in torch.randperm(len(images), generator=generator).split(size):
-            if step % 50 == 0 and step <= steps // 2 + 50:
-                left = max(0.0, 1 - step / (steps / 2)) ** 3
+            if step % 50 == 0 and step <= RAMP * steps + 50:
+                left = max(0.0, 1 - step / (RAMP * steps)) ** 3
                 for name, layer in layers.items():
                     share = ends[name] + (1 - ends[name]) * left
                     masks[name] = largest(layer.weight.detach(), share)
