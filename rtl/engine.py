@@ -145,9 +145,7 @@ class Engine(wiring.Component):
                 seq.last_image.eq(batch - 1),
                 masks.batch_shift.eq(layer.batch_shift),
             ]
-        group_channels = (
-            layer.group_channels if engine.groups else Mux(pool, 1, layer.in_channels)
-        )
+        group_channels = layer.group_channels if engine.groups else Mux(pool, 1, layer.in_channels)
 
         m.d.comb += [
             weight_rom.addr.eq(entries.rom_addr),

@@ -257,8 +257,7 @@ def test_demo_refuses_before_it_trains(monkeypatch, capsys, tmp_path):
 def test_missing_images(monkeypatch, capsys, saved, tmp_path):
     message = refuse(monkeypatch, capsys, "verify", saved, "--rtl", tmp_path)
     assert message == (
-        f"{tmp_path / 'rom.json'} is missing beside the ROM images; "
-        "write them anew with `sqhw rom`"
+        f"{tmp_path / 'rom.json'} is missing beside the ROM images; write them anew with `sqhw rom`"
     )
 
 
