@@ -210,7 +210,8 @@ class VolumeBench:
         pixels, results, writeback = job["pixels"], job["results"], job["writeback"]
         source, found = self._run / f"pixels{first}.bin", self._run / f"found{first}.bin"
         pixels.tofile(source)
-        numbers = [seed, first, len(pixels), pixels.shape[1], results.shape[1]]
+        run = first // program.batch
+        numbers = [seed, run, len(pixels), pixels.shape[1], results.shape[1]]
         numbers += [writeback.shape[1], job["cycles"], int(activations)]
         command = [str(self._run / "harness"), *map(str, numbers), str(source), str(found)]
         command += [f"{image.name}={image.name}.hex" for image in program.images]
@@ -223,7 +224,7 @@ class VolumeBench:
             raise SqhwError(f"{self._run / 'harness'} ends with code {done.returncode}")
         width = COUNTS_BYTES + results.shape[1] + (writeback.shape[1] if activations else 0)
         records = np.fromfile(found, dtype=np.uint8).reshape(len(pixels), width)
-        _compare(job, records, first, activations)
+        _compare(job, records, run, activations)
         source.unlink()
         found.unlink()
         clock_cycles, seconds = done.stdout.split()

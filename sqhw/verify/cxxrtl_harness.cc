@@ -172,6 +172,7 @@ class Bench {
     now_.done = number(engine_.p_done);
     now_.cycles = number(engine_.p_cycles);
     now_.in_ready = number(engine_.p_in__ready);
+    now_.in_last = number(engine_.p_in__last);
     now_.out_valid = number(engine_.p_out__valid);
     now_.out_last = number(engine_.p_out__last);
     now_.out_data = number(engine_.p_out__data);
@@ -217,6 +218,8 @@ class Bench {
       engine_.p_in__data.set<uint8_t>(pixels[pixel]);
       step();
       if (!now_.in_ready) fail(where() + "a pixel is not taken");
+      if (now_.in_last != (pixel + 1 == count))
+        fail(where() + "in_last is wrong at pixel " + std::to_string(pixel));
       engine_.p_in__valid.set(false);
     }
   }
@@ -282,7 +285,7 @@ class Bench {
   const unsigned results_, writeback_, cycles_;
   Bytes written_;
   struct Ports {
-    bool ready, busy, done, in_ready, out_valid, out_last, stalled;
+    bool ready, busy, done, in_ready, in_last, out_valid, out_last, stalled;
     unsigned char out_data;
     uint32_t cycles;
   };

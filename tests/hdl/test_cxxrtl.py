@@ -30,7 +30,8 @@ CONFIGS = {
     "4 lanes, everything": (
         EngineConfig(
             lanes=4, bank_depth=1024, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
-            weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True,
+            weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True, max_batch=2,
+            writable=True,
         ),
         {"mult_bits": 12, "acc_bits": 22, "min_code_bits": 0},
     ),
@@ -44,7 +45,7 @@ def programs(name: str) -> list[tuple[int, Program]]:
     engine, limits = CONFIGS[name]
     networks = ((seed, random_network(seed, **limits)) for seed in range(NETWORKS))
     return [
-        (seed, compile_network(network, engine))
+        (seed, compile_network(network, engine, 1 << seed % (engine.batch_bits + 1)))
         for seed, network in networks
         if reads_with_one_stride(network)
     ]
@@ -78,8 +79,8 @@ def test_random_networks(bench, tmp_path):
         assert done == [64, IMAGES]
         assert report.images == IMAGES
         assert report.activations == IMAGES * sum(c * h * w for c, h, w in maps)
-        assert report.cycles == schedule(network, program.engine).cycles
-        assert report.clock_cycles > IMAGES * report.cycles
+        assert report.cycles == schedule(network, program.engine, program.batch).cycles
+        assert report.clock_cycles > IMAGES // program.batch * report.cycles
         assert volume.run(program, images[:2], tmp_path, activations=False).activations == 0
 
 
@@ -129,11 +130,13 @@ def test_rom_image_is_too_long(bench, tmp_path):
         volume.run(program, random_images(program.network, 0, 1), tmp_path)
 
 
-def test_no_images(tmp_path):
-    volume = object.__new__(VolumeBench)
-    program = programs("2 lanes, one requantizer")[0][1]
+@pytest.mark.slow
+def test_no_images(bench, tmp_path):
+    name, volume = bench
+    program = compile_network(transparent_network(), CONFIGS[name][0])
+    write_rom(program, tmp_path)
     with pytest.raises(SqhwError, match="there is no image to run"):
-        volume.run(program, np.zeros((0, 1, 1, 1)), tmp_path)
+        volume.run(program, np.zeros((0, 2, 3, 3)), tmp_path)
 
 
 def test_verilog_is_missing(tmp_path):
