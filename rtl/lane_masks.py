@@ -28,7 +28,7 @@ class LaneMasks(wiring.Component):
     clear, fill : In(1)
         Begin a layer: `clear` for one cycle, then `fill` for `lanes` cycles.
     advance : In(1)
-        Go to the next tile.
+        Go to the next tile; not in two cycles that follow each other.
     dx, dy : In(signed)
         Offset of the kernel tap.
     inside : Out(lanes)
@@ -86,10 +86,8 @@ class LaneMasks(wiring.Component):
         for lane, (x, y) in enumerate(zip(xs, ys, strict=True)):
             behind = Signal(signed(dim + 2), name=f"behind_{lane}")
             over = Signal(name=f"over_{lane}")
-            m.d.comb += [
-                behind.eq(x + back),
-                over.eq(~behind[-1]),
-            ]
+            m.d.comb += behind.eq(x + back)
+            m.d.sync += over.eq(~behind[-1])  # tiles are several cycles apart
             with m.If(self.fill):
                 last = lane == lanes - 1
                 m.d.sync += [

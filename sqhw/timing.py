@@ -23,9 +23,14 @@ def is_deep(engine: EngineConfig) -> bool:
     return engine.lanes >= DEEP_LANES
 
 
-def window_cycles(engine: EngineConfig) -> int:
-    """Return the cycles from taking a field of a ROM to the field."""
+def record_window_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from taking a field of the parameter ROM to the field."""
     return int(is_deep(engine))
+
+
+def entry_window_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from taking a stream entry to the entry; its ROM is the deepest."""
+    return 2 if is_deep(engine) else 0
 
 
 def decode_cycles(engine: EngineConfig) -> int:
@@ -45,7 +50,7 @@ def mask_cycles(engine: EngineConfig) -> int:
 
 def decoded_cycles(engine: EngineConfig) -> int:
     """Return the cycles from the issue of an entry to what it says."""
-    return ISSUE_CYCLES + window_cycles(engine) + decode_cycles(engine)
+    return ISSUE_CYCLES + entry_window_cycles(engine) + decode_cycles(engine)
 
 
 def accumulate_cycles(engine: EngineConfig) -> int:
@@ -62,7 +67,7 @@ def fetch_cycles(engine: EngineConfig) -> int:
     They are the jump, one for each field, and two registers behind the reader; a deep engine
     registers the command too.
     """
-    return is_deep(engine) + JUMP_CYCLES + window_cycles(engine) + len(RECORD_FIELDS) + 1
+    return is_deep(engine) + JUMP_CYCLES + record_window_cycles(engine) + len(RECORD_FIELDS) + 1
 
 
 def requantize_digits(engine: EngineConfig) -> int:
@@ -120,7 +125,7 @@ class Timing:
             min_slot=min_slot,
             min_slot_serial=max(engine.lanes, fetch),
             rewind=JUMP_CYCLES - 1,
-            load=JUMP_CYCLES + window_cycles(engine) + descriptor_words(engine),
+            load=JUMP_CYCLES + record_window_cycles(engine) + descriptor_words(engine),
             prepare=1 + max(engine.lanes, fetch),
             drain=accumulate + requantize_cycles(engine) + engine.lanes + WRITE_CYCLES,
             hold=max(0, accumulate - min_slot),
