@@ -27,9 +27,10 @@ class LaneMasks(wiring.Component):
     batch_shift : In
         Logarithm of the images of a run; missing in an engine that runs single images.
     clear, fill : In(1)
-        Begin a layer: `clear` for one cycle, then `fill` for `lane_bits` cycles.
+        Begin a layer: `clear` for one cycle, then `fill` for `FILL_BEATS` cycles for each bit of
+        a lane number.
     advance : In(1)
-        Go to the next tile, whose first tap this is.
+        Go to the next tile, whose first tap this is; not in two cycles that follow each other.
     dx, dy : In(signed)
         Offset of the kernel tap.
     inside : Out(lanes)
@@ -70,21 +71,24 @@ class LaneMasks(wiring.Component):
 
         # What an advance adds to x, and what it adds if that leads to another row. While a layer
         # begins it doubles from one element to `lanes`, and with each doubling as many lanes get
-        # their coordinates from those that have them.
+        # their coordinates from those that have them. Nothing changes in two cycles that follow
+        # each other, so whether a row ends may be a cycle late.
         step_x, step_y = Signal(wide), Signal(dim)
         back = Signal(signed(wide + 2))
         turn = Signal(range(engine.lane_bits + 1))
-        twice = Signal(signed(wide + 2))
-        m.d.comb += twice.eq(step_x + back)
-        over = ~twice[-1]
+        beat, double = Signal(), Signal()
+        m.d.comb += double.eq(self.fill & beat)
+        _, further, over = self._ahead(m, step_x, step_x, back, "step")
         with m.If(self.clear):
-            m.d.sync += [step_x.eq(last != 0), step_y.eq(last == 0), turn.eq(0)]
+            m.d.sync += [step_x.eq(last != 0), step_y.eq(last == 0), turn.eq(0), beat.eq(0)]
             m.d.sync += back.eq(Mux(last != 0, -last, -1))
         with m.Elif(self.fill):
+            m.d.sync += beat.eq(~beat)
+        with m.If(double):
             m.d.sync += [
-                step_x.eq(Mux(over, twice, step_x << 1)),
+                step_x.eq(Mux(over, further, step_x << 1)),
                 step_y.eq((step_y << 1) + over),
-                back.eq(Mux(over, twice - last - 1, twice)),
+                back.eq(Mux(over, further - last - 1, further)),
                 turn.eq(turn + 1),
             ]
 
@@ -94,10 +98,8 @@ class LaneMasks(wiring.Component):
         ys = [Signal(dim, name=f"y_{lane}") for lane in range(lanes)]
         ahead = []
         for lane, (x, y) in enumerate(zip(xs, ys, strict=True)):
-            behind = Signal(signed(wide + 2), name=f"behind_{lane}")
-            m.d.comb += behind.eq(x + back)
-            over = ~behind[-1]
-            ahead.append((Mux(over, behind, x + step_x), y + step_y + over))
+            next_x, _, over = self._ahead(m, x, step_x, back, str(lane))
+            ahead.append((next_x, (Cat(1, y) + Cat(over, step_y)) >> 1))
         inside = []
         for lane, (x, y) in enumerate(zip(xs, ys, strict=True)):
             half = lane.bit_length() - 1
@@ -107,13 +109,21 @@ class LaneMasks(wiring.Component):
                 with m.If(self.clear):
                     m.d.sync += [x.eq(0), y.eq(0)]
             else:
-                with m.If(self.fill & (turn == half)):
+                with m.If(double & (turn == half)):
                     before = ahead[lane - (1 << half)]
                     m.d.sync += [x.eq(before[0]), y.eq(before[1])]
             inside.append((x >= low_x) & (x <= high_x) & (y >= low_y) & (y <= high_y))
         domain = m.d.sync if mask_cycles(engine) > 1 else m.d.comb
         domain += self.inside.eq(Cat(inside))
         return m
+
+    def _ahead(self, m, x, step, back, name: str):
+        """Return x after a step, the same if that leads to another row, and whether it does."""
+        further = Signal(len(back), name=f"further_{name}")
+        over = Signal(name=f"over_{name}")
+        m.d.comb += further.eq(x + back)
+        m.d.sync += over.eq(~further[-1])
+        return Mux(over, further, x + step), further, over
 
     def _elements(self, position, ones: bool):
         """Return the first or (`ones`) the last element of a position of a row."""
