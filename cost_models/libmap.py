@@ -3,7 +3,8 @@
 Each mode of each cell gets a cost, ``cell cost * cells + mux / 2 + demux / 2 + 2 * emulation``; the
 lowest wins, the first on a tie, and the memory goes to logic unless a cell is cheaper. yosys keeps
 the best cost so far as a whole number, rounded down, among the modes of one cell and again among
-the kinds of cells, but compares the cells of one kind exactly.
+the kinds of cells, but compares the cells of one kind exactly. Costs are kept doubled here, so that
+they are whole numbers but for LUT RAM.
 """
 
 from collections.abc import Iterable
@@ -24,7 +25,7 @@ _COLLISION = {"old": 0, "new": 3, "undefined": 6}
 class _Candidate:
     cell: MemoryPrimitive
     mapping: Mapping
-    cost: Fraction
+    doubled_cost: int | Fraction
 
 
 def map_by_libmap(
@@ -52,13 +53,13 @@ def map_by_libmap(
     best_of_kind: dict[str, _Candidate] = {}
     for candidate in _candidates(memory, cells):
         kind = candidate.cell.kind
-        if kind not in best_of_kind or candidate.cost < best_of_kind[kind].cost:
+        if kind not in best_of_kind or candidate.doubled_cost < best_of_kind[kind].doubled_cost:
             best_of_kind[kind] = candidate
     best: _Candidate | None = None
     limit = memory.bits // per_cost
     for candidate in best_of_kind.values():
-        if (forced and best is None) or candidate.cost < limit:
-            best, limit = candidate, int(candidate.cost)
+        if (forced and best is None) or candidate.doubled_cost < 2 * limit:
+            best, limit = candidate, int(candidate.doubled_cost // 2)
     return IN_LUTS if best is None or best.cell.kind == "distributed" else best.mapping
 
 
@@ -79,7 +80,7 @@ def _candidates(memory: Memory, cells: Iterable[MemoryPrimitive]) -> Iterable[_C
                     if shared and mode[1] > cell.rw_width:
                         break
                     candidate = _in_mode(memory, cell, mode, shared=shared)
-                    if best is None or candidate.cost < int(best.cost):
+                    if best is None or candidate.doubled_cost < best.doubled_cost // 2 * 2:
                         best = candidate
                 if best is not None:
                     yield best
@@ -103,11 +104,13 @@ def _in_mode(
         emulation += _COLLISION[cell.collision]
     # Columns of different segments share a cell: not segments * ceil(columns / mode_width).
     count = ceil_div(segments * columns, mode_width)
-    cost = (
-        (cell.cost - cell.used_cost) * count
-        + Fraction(cell.used_cost * segments * memory.width, mode_width)
-        + Fraction((segments - 1) * memory.width + demux, 2)
-        + 2 * emulation
+    doubled: int | Fraction = (
+        2 * (cell.cost - cell.used_cost) * count
+        + (segments - 1) * memory.width
+        + demux
+        + 4 * emulation
     )
+    if cell.used_cost:
+        doubled += Fraction(2 * cell.used_cost * segments * memory.width, mode_width)
     mapping = Mapping(cell.name, count * cell.block_count, mode, segments)
-    return _Candidate(cell, mapping, cost)
+    return _Candidate(cell, mapping, doubled)
