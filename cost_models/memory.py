@@ -57,8 +57,9 @@ def map_ram(
 ) -> Mapping:
     """Return how synthesis builds a RAM whose writes set the whole word.
 
-    Exact on all of ``benchmarks/cost_memory/data/ram_yosys.csv``, which for a single port has
-    iCE40 only.
+    Exact on all of ``benchmarks/cost_memory/data/ram_yosys.csv``. For a single port that has iCE40
+    only, but a sample of the other families equals yosys too; on UltraScale+ yosys 0.70 stops at
+    single-port RAM.
 
     Parameters
     ----------
