@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.cost_models.device import Device
-from sqhw.cost_models.memory import map_rom
+from sqhw.cost_models.memory import map_ram, map_rom
 from sqhw.engine import EngineConfig
 from sqhw.layout import CODEBOOK_WIDTH, descriptor_words, record_format
 from sqhw.network import Conv, QuantizedNetwork
@@ -60,10 +60,13 @@ class RomCost:
         In execution order.
     memories : tuple of (str, int, int)
         Name, depth (words) and width (bits) of each ROM image.
+    writable : bool
+        Whether the engine holds them in RAM.
     """
 
     layers: tuple[LayerRom, ...]
     memories: tuple[tuple[str, int, int], ...]
+    writable: bool = False
 
     @property
     def payload(self) -> int:
@@ -82,7 +85,8 @@ class RomCost:
 
     def blocks(self, device: Device) -> int:
         """Return the block RAM primitives that the ROMs occupy on `device`."""
-        return sum(map_rom(depth, width, device).blocks for _, depth, width in self.memories)
+        mapped = map_ram if self.writable else map_rom
+        return sum(mapped(depth, width, device).blocks for _, depth, width in self.memories)
 
     def size(self, basis: str, device: Device) -> int:
         """Return the size on one of the bases ``payload``, ``stream``, ``rom``, ``blocks``."""
@@ -149,4 +153,5 @@ def rom_cost(network: QuantizedNetwork, engine: EngineConfig) -> RomCost:
                 CODEBOOK_WIDTH,
             ),
         ),
+        engine.writable,
     )

@@ -6,6 +6,7 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
+from sqhw.timing import is_deep, read_cycles
 
 
 class ActivationMemory(wiring.Component):
@@ -23,9 +24,10 @@ class ActivationMemory(wiring.Component):
     row, lane, channels : In
         Vector to read.
     vector : Out(ArrayLayout(8, lanes))
-        The vector asked for `READ_CYCLES` before.
+        The vector asked for `sqhw.timing.read_cycles` before.
     write_en, write_row, write_lane : In
-        Write to a row of bank `write_lane`; a read in the same cycle gives the old byte.
+        Write to a row of bank `write_lane`, `WRITE_CYCLES` later. What is read of a row in the
+        cycle in which it is written is undefined.
     write_data : In(ArrayLayout(8, requantizers))
         Element 0, or all of them.
     write_group : In(1)
@@ -33,10 +35,12 @@ class ActivationMemory(wiring.Component):
         number.
     """
 
-    READ_CYCLES = 1
+    #: Stages of the rotation before its register; the mask of the lanes follows the others.
+    FIRST_STAGES = 3
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
+        self.read_cycles = read_cycles(engine)
         super().__init__(
             {
                 "row": In(engine.row_bits),
@@ -54,43 +58,62 @@ class ActivationMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build banks, address selection and rotation."""
         m = Module()
-        engine = self._engine
+        engine, deep = self._engine, is_deep(self._engine)
+
+        def register(signal, name: str, wanted=True):
+            if not wanted:
+                return signal
+            late = Signal.like(signal, name=name, reset_less=True)
+            m.d.sync += late.eq(signal)
+            return late
+
         next_row = Signal(engine.row_bits)
-        m.d.comb += next_row.eq(self.row + self.channels)
+        later = Signal(engine.lanes)
+        m.d.comb += [
+            next_row.eq(self.row + self.channels),
+            later.eq(Cat(self.lane > bank for bank in range(engine.lanes - 1))),
+        ]
+        row, next_row = register(self.row, "row_1", deep), register(next_row, "next_row_1", deep)
+        later, lane = register(later, "later_1", deep), register(self.lane, "lane_1", deep)
+        write_en = Signal()
+        m.d.sync += write_en.eq(self.write_en)
+        write_row, write_lane = register(self.write_row, "row_w"), register(self.write_lane, "bank")
+        write_group = register(self.write_group, "group")
+        write_data = register(self.write_data.as_value(), "bytes")
         outputs = []
         for bank in range(engine.lanes):
             address = Signal(engine.row_bits, name=f"address_{bank}")
             output = Signal(8, name=f"output_{bank}")
-            later = self.lane > bank if bank < engine.lanes - 1 else 0
-            m.d.comb += address.eq(Mux(later, next_row, self.row))
-            here = self.write_lane == bank
-            byte = self.write_data[0]
+            m.d.comb += address.eq(Mux(later[bank], next_row, row))
+            here = write_lane == bank
+            byte = write_data[:8]
             count = engine.requantizers
             if count > 1:
                 low = count.bit_length() - 1
-                group = self.write_lane[low:] == bank >> low if count < engine.lanes else 1
-                here = Mux(self.write_group, group, here)
-                byte = Mux(self.write_group, self.write_data[bank % count], byte)
+                group = write_lane[low:] == bank >> low if count < engine.lanes else 1
+                here = Mux(write_group, group, here)
+                byte = Mux(write_group, write_data.word_select(bank % count, 8), byte)
             m.submodules[f"bank_{bank}"] = Instance(
                 "sqhw_ram",
                 p_WIDTH=8,
                 p_DEPTH=engine.bank_depth,
                 p_ADDR=engine.row_bits,
                 i_clk=ClockSignal(),
-                i_write_en=self.write_en & here,
-                i_write_addr=self.write_row,
+                i_write_en=write_en & here,
+                i_write_addr=write_row,
                 i_write_data=byte,
                 i_read_addr=address,
                 o_read_data=output,
             )
-            outputs.append(output)
-        turn = Signal(engine.lane_bits)
-        m.d.sync += turn.eq(self.lane)
+            outputs.append(register(output, f"read_{bank}", deep))
+        turn = register(register(lane, "turn"), "turn_1", deep)
         # A logarithmic rotation: stage k turns by 2**k lanes.
         for stage in range(engine.lane_bits):
             turned = Signal(8 * engine.lanes, name=f"turned_{stage}")
             shifted = outputs[1 << stage :] + outputs[: 1 << stage]
             m.d.comb += turned.eq(Mux(turn[stage], Cat(shifted), Cat(outputs)))
+            if deep and stage == self.FIRST_STAGES - 1:
+                turned, turn = register(turned, "half_turned"), register(turn, "turn_2")
             outputs = [turned[8 * lane : 8 * lane + 8] for lane in range(engine.lanes)]
         m.d.comb += self.vector.as_value().eq(Cat(outputs))
         return m

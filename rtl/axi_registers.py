@@ -86,7 +86,7 @@ class AxiRegisters(wiring.Component):
             "ID": {"id": C(ID, 32)},
             "VERSION": {"version": C(VERSION, 32)},
             "CONFIG": {
-                field.name: C(configuration[field.name] - (field.name == "images"), field.width)
+                field.name: C(configuration[field.name] - (field.name == "max_batch"), field.width)
                 for field in find_register("CONFIG").fields
             },
             "CONTROL": {"start": C(0, 1), "auto": self.auto, "pause": self.pause},

@@ -16,7 +16,17 @@ from sqhw.rtl.requantizer import Requantizer
 from sqhw.rtl.rom import Rom
 from sqhw.rtl.sequencer import Sequencer
 from sqhw.rtl.stream_decoder import StreamDecoder
-from sqhw.timing import ACCUMULATE_CYCLES, REQUANTIZE_CYCLES
+from sqhw.timing import (
+    ISSUE_CYCLES,
+    Timing,
+    accumulate_cycles,
+    decoded_cycles,
+    is_deep,
+    mask_cycles,
+    read_cycles,
+    requantize_cycles,
+    window_cycles,
+)
 
 
 class Engine(wiring.Component):
@@ -91,7 +101,10 @@ class Engine(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Connect the stages; the cycle numbers count from the issue of an entry."""
+        """Connect the stages.
+
+        Cycle 0 is the issue of an entry, cycle `decoded` that in which its meaning is known.
+        """
         m = Module()
         engine = self._engine
         roms = {
@@ -107,7 +120,9 @@ class Engine(wiring.Component):
         m.submodules.codebook = codebook = roms["codebook"]
         m.submodules.parameters = parameters = ParameterReader(engine)
         m.submodules.sequencer = seq = Sequencer(engine)
-        m.submodules.entries = entries = FieldReader(engine.word_bits, engine.weight_addr_bits)
+        m.submodules.entries = entries = FieldReader(
+            engine.word_bits, engine.weight_addr_bits, window_cycles(engine)
+        )
         m.submodules.decoder = decoder = StreamDecoder(engine)
         m.submodules.taps = taps = PositionWalker(engine)
         m.submodules.masks = masks = LaneMasks(engine)
@@ -116,6 +131,8 @@ class Engine(wiring.Component):
         m.submodules.requantizer = requantizer = Requantizer(engine)
         m.submodules.places = places = PositionWalker(engine)
         layer, record = parameters.descriptor, parameters.record
+        pool = layer.pool if engine.maxpool else C(0)
+        gap_bits = layer.gap_bits if engine.max_gap_bits else C(0)
         walks = layer.out_walk if engine.requantizers > 1 else C(1)
         serial = layer.out_serial if writes_batches(engine) else walks
         out_image: Signal | int = 0
@@ -128,9 +145,7 @@ class Engine(wiring.Component):
                 seq.last_image.eq(batch - 1),
                 masks.batch_shift.eq(layer.batch_shift),
             ]
-        group_channels = (
-            layer.group_channels if engine.groups else Mux(layer.pool, 1, layer.in_channels)
-        )
+        group_channels = layer.group_channels if engine.groups else Mux(pool, 1, layer.in_channels)
 
         m.d.comb += [
             weight_rom.addr.eq(entries.rom_addr),
@@ -168,60 +183,70 @@ class Engine(wiring.Component):
                 ]
 
         # Without groups in the engine, pooling alone reads channel by channel.
-        group_offset = seq.offset if engine.groups else Mux(layer.pool, seq.channel, 0)
+        group_offset = seq.offset if engine.groups else Mux(pool, seq.channel, 0)
+        decoded, read = decoded_cycles(engine), read_cycles(engine)
 
-        # Cycle 0: an entry is issued. The last one of a tile sends the reader back.
-        m.d.comb += [
-            entries.jump.eq(seq.rewind),
-            entries.jump_addr.eq(layer.weight_addr),
-            entries.take.eq(seq.issue & ~seq.skip),
-            entries.width.eq(layer.entry_bits),
-            decoder.gap_bits.eq(layer.gap_bits),
-            decoder.code_bits.eq(layer.entry_bits - layer.gap_bits),
-            decoder.channels.eq(group_channels),
-            decoder.issue.eq(seq.issue),
-            decoder.first.eq(seq.begin),
-            decoder.offset.eq(Mux(seq.skip, seq.channel, group_offset)),
-            decoder.skip.eq(seq.skip),
-            decoder.entry.eq(entries.window),
-        ]
-
-        def after(signal, cycles, name):
+        def after(signal, cycles, name, reset_less=True):
             """Return `signal` delayed by so many cycles."""
             for cycle in range(cycles):
-                late = Signal.like(signal, name=f"{name}_{cycle + 1}")
+                late = Signal.like(signal, name=f"{name}_{cycle + 1}", reset_less=reset_less)
                 m.d.sync += late.eq(signal)
                 signal = late
             return signal
 
-        new_tile = after(seq.new_tile, StreamDecoder.LATENCY, "new_tile")
-        last = after(seq.last, StreamDecoder.LATENCY, "last")
-        first = after(seq.first, StreamDecoder.LATENCY, "first")
-        residual = decoder.residual if engine.residuals else 0
-
-        # Cycle 2: kernel tap, tile, codebook.
-        tile_row = Signal(engine.row_bits)
-        offset = Signal(engine.row_bits)
-        this_tile = Signal(engine.row_bits)
+        # Cycle 1: the entry is taken. The last one of a tile sends the reader back.
+        issue = after(seq.issue, ISSUE_CYCLES, "issue", reset_less=False)
+        skip = after(seq.skip, ISSUE_CYCLES, "skip")
         m.d.comb += [
-            this_tile.eq(tile_row + Mux(new_tile, layer.in_channels, 0)),
-            codebook.addr.eq(layer.codebook_addr + decoder.code),
-            masks.advance.eq(after(new_tile, 1, "new_tile_taps")),
-            masks.clear.eq(seq.prepare),
-            masks.fill.eq(seq.fill),
+            entries.jump.eq(after(seq.rewind, ISSUE_CYCLES, "rewind", reset_less=False)),
+            entries.jump_addr.eq(layer.weight_addr),
+            entries.take.eq(issue & ~skip),
+            entries.next_width.eq(layer.entry_bits),
         ]
+
+        # Where it is in its word: one cycle later in a deep engine.
+        window = window_cycles(engine)
+        m.d.comb += [
+            decoder.gap_bits.eq(gap_bits),
+            decoder.code_bits.eq(layer.entry_bits - gap_bits),
+            decoder.channels.eq(group_channels),
+            decoder.issue.eq(after(issue, window, "window_issue", reset_less=False)),
+            decoder.first.eq(after(seq.begin, ISSUE_CYCLES + window, "begin")),
+            decoder.skip.eq(after(skip, window, "window_skip")),
+            decoder.entry.eq(entries.window),
+        ]
+
+        # Meanwhile: the row at which its tile and group begin.
+        tile_row = Signal(engine.row_bits)
+        this_tile = Signal(engine.row_bits)
+        new_tile = after(seq.new_tile, decoded - 1, "new_tile", reset_less=False)
+        base = Signal(engine.row_bits, reset_less=True)
+        group = after(Mux(seq.skip, seq.channel, group_offset), decoded - 1, "group")
         vector = this_tile
+        m.d.comb += this_tile.eq(tile_row + Mux(new_tile, layer.in_channels, 0))
         if engine.residuals:
             skip_row, this_skip = Signal(engine.row_bits), Signal(engine.row_bits)
             m.d.comb += this_skip.eq(skip_row + Mux(new_tile, layer.skip_channels, 0))
             m.d.sync += skip_row.eq(Mux(seq.prepare, layer.skip_row, this_skip))
-            vector = Mux(residual, this_skip, this_tile)
+            vector = Mux(after(seq.skip, decoded - 1, "apart"), this_skip, this_tile)
         m.d.sync += [
             tile_row.eq(Mux(seq.prepare, 0, this_tile)),
-            offset.eq(Mux(seq.output, seq.channel, vector + decoder.location)),
+            base.eq(vector + group),
         ]
+
+        # Cycle `decoded`: kernel tap, row, codebook.
+        output = after(seq.output, ISSUE_CYCLES, "output", reset_less=False)
+        output_first = after(seq.output_first, ISSUE_CYCLES, "output_first")
+        output_step = after(seq.output_step, ISSUE_CYCLES, "output_step")
+        offset = Signal(engine.row_bits, reset_less=True)
+        residual = decoder.residual if engine.residuals else 0
+        code_addr = Signal(engine.codebook_addr_bits)
+        m.d.comb += code_addr.eq(layer.codebook_addr + decoder.code)
+        m.d.sync += offset.eq(Mux(output, seq.channel, base + decoder.location))
+        wait = int(is_deep(engine))  # there the codebook's address is registered
+        m.d.comb += codebook.addr.eq(after(code_addr, wait, "code_addr"))
         read_map = taps.map
-        with m.If(seq.output):
+        with m.If(output):
             m.d.comb += [
                 self._map_of(read_map, layer, "out"),
                 taps.last_x.eq(layer.out_last_x),
@@ -229,8 +254,8 @@ class Engine(wiring.Component):
                 taps.first_phase_x.eq(0),
                 taps.start.row.eq(layer.out_base),
                 taps.start.line_row.eq(layer.out_base),
-                taps.load.eq(seq.output_first),
-                taps.step.eq(seq.output_step),
+                taps.load.eq(output_first),
+                taps.step.eq(output_step),
             ]
         with m.Else():
             m.d.comb += [
@@ -250,8 +275,9 @@ class Engine(wiring.Component):
                 taps.step.eq(decoder.valid & decoder.step),
             ]
 
-        # Cycle 3: row and masks. Cycle 4: bank addresses.
-        row, lane = Signal(engine.row_bits), Signal(engine.lane_bits)
+        # One cycle later: the place of the vector. It is read `read` cycles after that.
+        row = Signal(engine.row_bits, reset_less=True)
+        lane = Signal(engine.lane_bits, reset_less=True)
         if engine.residuals:
             aside = after(residual, 1, "aside")
             m.d.sync += [
@@ -263,53 +289,59 @@ class Engine(wiring.Component):
                 row.eq(taps.point.row + offset),
                 lane.eq(taps.point.lane | out_image),
             ]
+        spare = read - mask_cycles(engine)  # the masks are ready in the cycle before the vector
         m.d.comb += [
             masks.last_x.eq(layer.in_last_x),
             masks.last_y.eq(layer.in_last_y),
             masks.split.eq(layer.in_split),
             masks.pitch_last_x.eq(layer.pitch_last_x),
-            masks.dx.eq(taps.point.x),
-            masks.dy.eq(taps.point.y),
+            masks.clear.eq(seq.prepare),
+            masks.fill.eq(seq.fill),
+            masks.advance.eq(after(new_tile, 2 + spare, "advance", reset_less=False)),
+            masks.dx.eq(after(taps.point.x, spare, "dx")),
+            masks.dy.eq(after(taps.point.y[: len(masks.dy)], spare, "dy")),
             memory.row.eq(row),
             memory.lane.eq(lane),
-            memory.channels.eq(Mux(seq.output, layer.out_channels, layer.in_channels)),
+            memory.channels.eq(Mux(output, layer.out_channels, layer.in_channels)),
         ]
 
-        # Cycle 5: the vector. Cycles 6 and 7: multiply and accumulate; the weight is 1 in
-        # pooling. Lanes outside of the map take zeros, in a filler all of them.
-        weight = Signal(signed(8))
+        # Cycle `decoded + 2 + read`: the vector; then multiply and accumulate. The weight is 1
+        # in pooling. Lanes outside of the map take zeros, in a filler all of them.
+        weight = Signal(signed(8), reset_less=True)
         useful = after(decoder.weight, 1, "useful")
-        chosen = Mux(layer.pool, 1, codebook.data)
+        chosen = Mux(pool, 1, codebook.data)
         covered = masks.inside
         in_signed = layer.in_signed
         if engine.residuals:
             has = Signal()
-            m.d.sync += has.eq(
-                (decoder.location >= layer.skip_first) & (decoder.location <= layer.skip_last)
-            )
-            chosen = Mux(aside, layer.skip_weight, chosen)
+            channel = after(group, 1, "its_channel")
+            m.d.sync += has.eq((channel >= layer.skip_first) & (channel <= layer.skip_last))
+            chosen = Mux(after(aside, wait, "skip_weight"), layer.skip_weight, chosen)
             useful = Mux(aside, has, useful)
-            covered = covered | after(aside, 1, "aside").replicate(engine.lanes)
-            in_signed = Mux(after(aside, 2, "aside"), layer.skip_signed, in_signed)
-        inside = Signal(engine.lanes)
-        m.d.sync += inside.eq(Mux(after(useful, 1, "useful"), covered, 0))
-        m.d.sync += weight.eq(chosen)
+            covered = covered | after(aside, read, "covered").replicate(engine.lanes)
+            in_signed = Mux(after(aside, 1 + read, "skip_signed"), layer.skip_signed, in_signed)
+        inside = Signal(engine.lanes, reset_less=True)
+        m.d.sync += [
+            inside.eq(Mux(after(useful, read, "useful_late"), covered, 0)),
+            weight.eq(chosen),
+        ]
         m.d.comb += [
             lanes.vector.eq(memory.vector),
             lanes.inside.eq(inside),
             lanes.in_signed.eq(in_signed),
-            lanes.pool.eq(layer.pool),
-            lanes.weight.eq(after(weight, 2, "weight")),
-            lanes.valid.eq(after(decoder.valid, 3, "valid")),
-            lanes.first.eq(after(first, 3, "first")),
+            lanes.pool.eq(pool),
+            lanes.weight.eq(after(weight, read - wait, "weight")),
+            lanes.valid.eq(after(decoder.valid, 2 + read, "valid", reset_less=False)),
+            lanes.first.eq(after(seq.first, decoded + 2 + read, "first")),
         ]
 
-        # Cycle 8: the accumulators go to the requantizer, with the constants of their channel.
-        # They were set aside when the next channel took the record.
-        constants, held = Signal.like(record), Signal.like(record)
-        with m.If(seq.take):
+        # The accumulators go to the requantizer, with the constants of their channel. They were
+        # set aside when the next channel had taken the record, as late as the record stays.
+        constants = Signal.like(record, reset_less=True)
+        held = Signal.like(record, reset_less=True)
+        with m.If(after(seq.take, Timing.of(engine).hold, "take", reset_less=False)):
             m.d.sync += [constants.eq(record), held.eq(constants)]
-        finished = after(last, ACCUMULATE_CYCLES - StreamDecoder.LATENCY, "finished")
+        finished = after(seq.last, accumulate_cycles(engine), "last", reset_less=False)
         m.d.comb += [
             requantizer.load.eq(finished),
             requantizer.acc.eq(lanes.acc),
@@ -350,7 +382,7 @@ class Engine(wiring.Component):
         element = Signal(range(engine.lanes))
         active = Signal()
         first_element = Signal()
-        pipe = Signal(REQUANTIZE_CYCLES - 1)
+        pipe = Signal(requantize_cycles(engine) - 1)
         m.d.sync += pipe.eq(Cat(finished, pipe))
         # `first_element` is high in the cycle before element 0 comes out of the requantizer.
         m.d.comb += [first_element.eq(pipe[-1]), places.start.eq(tile_start)]

@@ -12,6 +12,8 @@ class FieldReader(wiring.Component):
 
     The ROM's output register holds the word after the one in `head`, so the two together always
     hold a whole field and the next word can be fetched in the cycle in which one is used up.
+    Whether a field uses up its word is known beforehand: the loop from `take` to the ROM's
+    address has no adder in it.
 
     Parameters
     ----------
@@ -19,32 +21,36 @@ class FieldReader(wiring.Component):
         Word width of the ROM and the longest field (unit: bit).
     addr_bits : int
         Address width of the ROM (unit: bit).
+    window_cycles : {0, 1}
+        Whether the two words are registered before the field is shifted out of them.
 
     Members
     -------
     jump : In(1)
-        Continue at bit 0 of `jump_addr`. `window` is valid `LATENCY` later.
+        Continue at bit 0 of `jump_addr`. A field may be taken `LATENCY` later.
     jump_addr : In(addr_bits)
     take : In(1)
-        The field is used; the next one is in `window` in the next cycle.
-    width : In(range(word_bits + 1))
-        Width of the field (unit: bit).
+        Go to the next field in the next cycle.
+    next_width : In(range(word_bits + 1))
+        Width of the field of the next cycle (unit: bit).
     window : Out(word_bits)
-        The field in the low bits; bits above its width are those of the next.
+        The field of `window_cycles` before in the low bits; bits above its width are those of
+        the next.
     rom_addr, rom_data
         To a `Rom`.
     """
 
     LATENCY = JUMP_CYCLES
 
-    def __init__(self, word_bits: int, addr_bits: int) -> None:
+    def __init__(self, word_bits: int, addr_bits: int, window_cycles: int = 0) -> None:
         self._word_bits = word_bits
+        self._window_cycles = window_cycles
         super().__init__(
             {
                 "jump": In(1),
                 "jump_addr": In(addr_bits),
                 "take": In(1),
-                "width": In(range(word_bits + 1)),
+                "next_width": In(range(word_bits + 1)),
                 "window": Out(word_bits),
                 "rom_addr": Out(addr_bits),
                 "rom_data": In(word_bits),
@@ -55,24 +61,43 @@ class FieldReader(wiring.Component):
         """Build the reader."""
         m = Module()
         word = self._word_bits
-        head = Signal(word)
-        addr = Signal.like(self.rom_addr)
-        offset = Signal(range(word))
+        head = Signal(word, reset_less=True)
+        addr = Signal.like(self.rom_addr, reset_less=True)
         loading = Signal()
-        end = Signal(range(2 * word))
         next_word = Signal()
+        # Where the field begins, where the next one does, and whether that is in the next word.
+        offset, behind = Signal(range(word)), Signal(range(word))
+        crosses = Signal()
+        begin = Signal.like(offset)
+        end = Signal(range(2 * word))
 
+        if self._window_cycles:
+            following = Signal.like(self.rom_addr, reset_less=True)
+            m.d.sync += following.eq(self.rom_addr + 1)
+            onward = Mux(next_word, following, addr)
+        else:
+            onward = addr + next_word
         m.d.comb += [
-            self.window.eq(Cat(head, self.rom_data) >> offset),
-            end.eq(offset + Mux(self.take, self.width, 0)),
-            next_word.eq(loading | (end >= word)),
-            self.rom_addr.eq(Mux(self.jump, self.jump_addr, addr + next_word)),
+            next_word.eq(loading | (self.take & crosses)),
+            self.rom_addr.eq(Mux(self.jump, self.jump_addr, onward)),
+            end.eq(begin + self.next_width),
         ]
-        m.d.sync += [addr.eq(self.rom_addr), loading.eq(self.jump)]
+        with m.If(~loading):
+            m.d.comb += begin.eq(Mux(self.take, behind, offset))
+        m.d.sync += [
+            addr.eq(self.rom_addr),
+            loading.eq(self.jump),
+            offset.eq(begin),
+            crosses.eq(end >= word),
+            behind.eq(Mux(end >= word, end - word, end)),
+        ]
         with m.If(next_word):
             m.d.sync += head.eq(self.rom_data)
-        with m.If(self.jump | loading):
-            m.d.sync += offset.eq(0)
-        with m.Else():
-            m.d.sync += offset.eq(Mux(end >= word, end - word, end))
+
+        both, at = Cat(head, self.rom_data), offset
+        if self._window_cycles:
+            words, where = Signal(2 * word, reset_less=True), Signal.like(offset, reset_less=True)
+            m.d.sync += [words.eq(both), where.eq(at)]
+            both, at = words, where
+        m.d.comb += self.window.eq(both >> at)
         return m

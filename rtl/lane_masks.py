@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
+from sqhw.timing import mask_cycles
 
 
 class LaneMasks(wiring.Component):
@@ -32,10 +33,8 @@ class LaneMasks(wiring.Component):
     dx, dy : In(signed)
         Offset of the kernel tap.
     inside : Out(lanes)
-        One bit a lane, `LATENCY` after `dx` and `dy`; not registered.
+        One bit a lane, `mask_cycles` of `sqhw.timing` after `dx` and `dy`.
     """
-
-    LATENCY = 1
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
@@ -100,7 +99,8 @@ class LaneMasks(wiring.Component):
                     before = ahead[lane - (1 << half)]
                     m.d.sync += [x.eq(before[0]), y.eq(before[1])]
             inside.append((x >= low_x) & (x <= high_x) & (y >= low_y) & (y <= high_y))
-        m.d.comb += self.inside.eq(Cat(inside))
+        domain = m.d.sync if mask_cycles(engine) > 1 else m.d.comb
+        domain += self.inside.eq(Cat(inside))
         return m
 
     def _elements(self, position, ones: bool):

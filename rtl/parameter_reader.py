@@ -13,6 +13,7 @@ from sqhw.layout import (
     descriptor_words,
 )
 from sqhw.rtl.field_reader import FieldReader
+from sqhw.timing import is_deep, window_cycles
 
 
 def descriptor_layout(engine: EngineConfig) -> data.StructLayout:
@@ -52,7 +53,8 @@ class ParameterReader(wiring.Component):
         whole ``Timing.load`` later.
     fetch, rewind : In(1)
         Read the next record, or with `rewind` the layer's first; `record` is there
-        ``FETCH_CYCLES`` later and stays until the next `fetch`.
+        `sqhw.timing.fetch_cycles` later; its `bias`, `multiplier` and `shift` stay for 6 cycles
+        of the next `fetch`.
     descriptor, record : Out
     rom_addr, rom_data
         To the parameter ROM.
@@ -78,10 +80,11 @@ class ParameterReader(wiring.Component):
         m = Module()
         engine, layer = self._engine, self.descriptor
         words, word = descriptor_words(engine), engine.word_bits
-        m.submodules.reader = reader = FieldReader(word, engine.param_addr_bits)
+        late = window_cycles(engine)
+        m.submodules.reader = reader = FieldReader(word, engine.param_addr_bits, late)
         m.d.comb += [self.rom_addr.eq(reader.rom_addr), reader.rom_data.eq(self.rom_data)]
 
-        table = Signal(words * word)
+        table = Signal(words * word, reset_less=True)
         m.d.comb += layer.as_value().eq(table)
 
         at = Signal(engine.param_addr_bits)
@@ -91,51 +94,66 @@ class ParameterReader(wiring.Component):
         steps = len(RECORD_FIELDS)
         step = Signal(range(max(words, steps + 1)))
         widths = [getattr(layer, f"{name}_width") for name in RECORD_FIELDS]
-        width = Signal.like(reader.width)
-        mask = Signal(word)
-        m.d.comb += mask.eq((1 << width) - 1)
-
-        fetching = Signal()
+        fetch, rewind = self.fetch, self.rewind
+        if is_deep(engine):
+            fetch, rewind = Signal(), Signal()
+            m.d.sync += [fetch.eq(self.fetch), rewind.eq(self.rewind)]
+        loading, fetching = Signal(), Signal()
+        upcoming = Signal.like(reader.next_width, reset_less=True)
+        m.d.comb += reader.next_width.eq(upcoming)
         with m.FSM():
             with m.State("READY"):
-                m.d.sync += [step.eq(0), width.eq(widths[0])]
+                m.d.sync += [step.eq(0), upcoming.eq(Mux(self.load, word, widths[0]))]
                 with m.If(self.load):
                     m.d.comb += [reader.jump.eq(1), reader.jump_addr.eq(here)]
                     m.d.sync += at.eq(here + words)
                     m.next = "LOAD-JUMP"
-                with m.Elif(self.fetch):
+                with m.Elif(fetch):
                     m.d.comb += [
-                        reader.jump.eq(self.rewind),
+                        reader.jump.eq(rewind),
                         reader.jump_addr.eq(layer.param_addr),
                     ]
                     m.next = "FETCH-JUMP"
             with m.State("LOAD-JUMP"):
                 m.next = "LOAD"
             with m.State("LOAD"):
-                m.d.comb += [reader.take.eq(1), reader.width.eq(word)]
-                m.d.sync += [table.eq(Cat(table[word:], reader.window)), step.eq(step + 1)]
+                m.d.comb += [reader.take.eq(1), loading.eq(1)]
+                m.d.sync += step.eq(step + 1)
                 with m.If(step == words - 1):
                     m.next = "READY"
             with m.State("FETCH-JUMP"):
+                m.d.sync += upcoming.eq(widths[1])
                 m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.comb += [reader.take.eq(1), reader.width.eq(width), fetching.eq(1)]
+                m.d.comb += [reader.take.eq(1), fetching.eq(1)]
                 m.d.sync += step.eq(step + 1)
                 with m.Switch(step):
-                    for index in range(steps - 1):
+                    for index in range(steps - 2):
                         with m.Case(index):
-                            m.d.sync += width.eq(widths[index + 1])
+                            m.d.sync += upcoming.eq(widths[index + 2])
                 with m.If(step == steps - 1):
                     m.next = "READY"
 
+        width = Signal.like(reader.next_width)
+        mask = Signal(word)
+        m.d.sync += width.eq(reader.next_width)
+        pending, kind, shifted = fetching, step, loading
+        if late:
+            pending, kind, shifted = Signal(), Signal.like(step), Signal()
+            m.d.sync += [pending.eq(fetching), kind.eq(step), shifted.eq(loading)]
+            m.d.sync += mask.eq((1 << width) - 1)
+        else:
+            m.d.comb += mask.eq((1 << width) - 1)
+        with m.If(shifted):
+            m.d.sync += table.eq(Cat(table[word:], reader.window))
+
         # A field is masked in one cycle and put into the record in the next.
-        field = Signal(word)
-        kind = Signal.like(step)
-        taken = Signal()
-        m.d.sync += [field.eq(reader.window & mask), kind.eq(step), taken.eq(fetching)]
-        bias_lo, stored = Signal(word), Signal(2 * word)
+        field = Signal(word, reset_less=True)
+        taken, its_kind = Signal(), Signal.like(step, reset_less=True)
+        m.d.sync += [field.eq(reader.window & mask), its_kind.eq(kind), taken.eq(pending)]
+        bias_lo, stored = Signal(word, reset_less=True), Signal(2 * word)
         with m.If(taken):
-            with m.Switch(kind):
+            with m.Switch(its_kind):
                 with m.Case(RECORD_FIELDS.index("count")):
                     m.d.sync += self.record.count.eq(field + layer.count_base)
                 with m.Case(RECORD_FIELDS.index("bias_lo")):
@@ -146,20 +164,22 @@ class ParameterReader(wiring.Component):
                     m.d.sync += self.record.multiplier.eq(field + layer.multiplier_base)
                 with m.Case(RECORD_FIELDS.index("shift")):
                     m.d.sync += self.record.shift.eq(field + layer.shift_base)
-        self._bias(m, stored, taken & (kind == RECORD_FIELDS.index("bias_hi")))
+        self._bias(m, stored, taken & (its_kind == RECORD_FIELDS.index("bias_hi")))
         return m
 
     def _bias(self, m, stored, whole) -> None:
         """Sign-extend the stored bias from its width and shift it, in one cycle each."""
         layer, word = self.descriptor, self._engine.word_bits
-        sign = Signal(2 * word)  # one hot: the top bit of the stored width; 0 for no bits
-        bits = Signal(range(2 * word + 1))
+        sign = Signal(
+            2 * word, reset_less=True
+        )  # one hot: the top bit of the stored width; 0 for no bits
+        bits = Signal(range(2 * word + 1), reset_less=True)
         m.d.sync += [
             bits.eq(layer.bias_lo_width + layer.bias_hi_width),
             sign.eq(Cat(bits == bit + 1 for bit in range(2 * word))),
         ]
         # (stored ^ sign) - sign extends a two's complement number of any width
-        extended = Signal(signed(self._engine.acc_bits))
+        extended = Signal(signed(self._engine.acc_bits), reset_less=True)
         arrived = Signal()
         m.d.sync += arrived.eq(whole)
         with m.If(whole):

@@ -105,7 +105,12 @@ class PositionWalker(wiring.Component):
         m = Module()
         here, there, plane = self.point, self.next, self.map
         last_x = Signal.like(self.last_x)
-        m.d.sync += last_x.eq(self.last_x)
+        split, pitch_lane = Signal(), Signal(len(here.lane))
+        m.d.sync += [
+            last_x.eq(self.last_x),
+            split.eq(plane.split),
+            pitch_lane.eq(plane.pitch_lane),
+        ]
 
         # In a split map a step along the line goes to the odd phase and back to the next position
         # of the even one; a step to the next line does the same two phases apart. What a step
@@ -135,15 +140,15 @@ class PositionWalker(wiring.Component):
         along_row, along_lane = advance(
             here.row,
             here.lane,
-            plane.split & ~here.phase_x,
+            split & ~here.phase_x,
             self.batch if self._batched else 1,
             (apart, on_x, carry_x),
         )
         line_row, line_lane = advance(
             here.line_row,
             here.line_lane,
-            plane.split & ~here.phase_y,
-            plane.pitch_lane,
+            split & ~here.phase_y,
+            pitch_lane,
             (apart << 1, on_y, carry_y),
         )
         m.d.comb += there.eq(here)
@@ -152,7 +157,7 @@ class PositionWalker(wiring.Component):
                 there.x.eq(self.first_x),
                 there.y.eq(here.y + 1),
                 there.phase_x.eq(self.first_phase_x),
-                there.phase_y.eq(here.phase_y ^ plane.split),
+                there.phase_y.eq(here.phase_y ^ split),
                 there.row.eq(line_row),
                 there.lane.eq(line_lane),
                 there.line_row.eq(line_row),
@@ -161,7 +166,7 @@ class PositionWalker(wiring.Component):
         with m.Else():
             m.d.comb += [
                 there.x.eq(here.x + 1),
-                there.phase_x.eq(here.phase_x ^ plane.split),
+                there.phase_x.eq(here.phase_x ^ split),
                 there.row.eq(along_row),
                 there.lane.eq(along_lane),
             ]

@@ -1,20 +1,23 @@
 """The requantizers: from the lanes' accumulators to bytes, one or several lanes a cycle."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
 from sqhw.layout import SHIFT_BITS
-from sqhw.timing import REQUANTIZE_CYCLES
+from sqhw.timing import requantize_cycles, requantize_digits
 
 
 class Requantizer(wiring.Component):
     """``y = clamp(((acc + bias) * multiplier + 2**(shift - 1)) >> shift, lo, hi)``.
 
     The vector is taken over when loaded, so the lanes go on; its elements come out in lane
-    order. The multiplication is made of adders and uses no DSP block.
+    order. The multiplication is made of adders and uses no DSP block: the multiplier is written
+    to the base 4 with the digits -1, 0, 1 and 2, which takes one LUT a bit and digit on any FPGA.
 
     Parameters
     ----------
@@ -32,16 +35,16 @@ class Requantizer(wiring.Component):
     clamp_lo, clamp_hi : In
         -128..0 and 0..255; stable while the layer runs.
     y : Out(ArrayLayout(8, requantizers))
-        The first elements are there `LATENCY` after `load`, the others follow.
+        The first elements are there `sqhw.timing.requantize_cycles` after `load`, the others
+        follow.
     """
 
-    LATENCY = REQUANTIZE_CYCLES
-    CHUNK = 4
     #: -128..255 and a rounding bit, with room to stay outside when saturated.
     NARROW_BITS = 11
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
+        self.latency = requantize_cycles(engine)
         super().__init__(
             {
                 "load": In(1),
@@ -61,17 +64,20 @@ class Requantizer(wiring.Component):
         m = Module()
         acc_bits, mult_bits = self._engine.acc_bits, self._engine.mult_bits
         lanes, count = self._engine.lanes, self._engine.requantizers
-        # Cycle 1: the vector moves down one lane a cycle; element 0 is the head.
-        queue = [Signal(signed(acc_bits), name=f"queue_{lane}") for lane in range(lanes)]
-        bias = Signal(signed(acc_bits))
-        multiplier = [Signal(mult_bits, name=f"multiplier_{stage}") for stage in range(2)]
-        shift = [Signal(SHIFT_BITS, name=f"shift_{stage}") for stage in range(4)]
+        # Cycle 1: the vector moves down one lane a cycle; element 0 is the head. The constants
+        # travel along with it, the next vector may come.
+        queue = [
+            Signal(signed(acc_bits), name=f"queue_{lane}", reset_less=True) for lane in range(lanes)
+        ]
+        bias = Signal(signed(acc_bits), reset_less=True)
+        multiplier = Signal(mult_bits, reset_less=True)
+        shift = Signal(SHIFT_BITS, reset_less=True)
         with m.If(self.load):
             m.d.sync += [element.eq(self.acc[lane]) for lane, element in enumerate(queue)]
             m.d.sync += [
                 bias.eq(self.bias),
-                multiplier[0].eq(self.multiplier),
-                shift[0].eq(self.shift),
+                multiplier.eq(self.multiplier),
+                shift.eq(self.shift),
             ]
         with m.Else():
             for lane in range(lanes):
@@ -79,49 +85,94 @@ class Requantizer(wiring.Component):
                 more = queue[lane + count] if lane + count < lanes else queue[lane]
                 m.d.sync += queue[lane].eq(one if count == 1 else Mux(self.serial, one, more))
 
-        m.d.sync += multiplier[1].eq(multiplier[0])
-        m.d.sync += [shift[stage + 1].eq(shift[stage]) for stage in range(3)]
+        # Cycle 2: the digits of the multiplier, each with 1 added, which makes the carries right.
+        spread = Signal(2 * requantize_digits(self._engine), reset_less=True)
+        m.d.sync += spread.eq(multiplier + int("01" * (len(spread) // 2), 2))
+        shifts = [shift]
+        for cycle in range(self.latency - 4):
+            late = Signal(SHIFT_BITS, name=f"shift_{cycle + 1}", reset_less=True)
+            m.d.sync += late.eq(shifts[-1])
+            shifts.append(late)
+        coarse, fine = shifts[-2], shifts[-1]
         for index in range(count):
-            self._pipeline(m, queue[index], bias, multiplier[1], shift[3], self.y[index], index)
+            self._pipeline(m, queue[index], bias, spread, coarse, fine, self.y[index], index)
         return m
 
-    def _pipeline(self, m, head, bias, multiplier, shift, y, index: int) -> None:
+    def _pipeline(self, m, head, bias, spread, coarse, fine, y, index: int) -> None:
         """Build one requantizer behind an element of the queue."""
         acc_bits, mult_bits = self._engine.acc_bits, self._engine.mult_bits
-        # Cycle 2: bias. The constants travel along, the next vector may come.
-        total = Signal(signed(acc_bits), name=f"total_{index}")
-        m.d.sync += total.eq(head + bias)
 
-        # Cycles 3 and 4: partial products by four bits of the multiplier, then their sum.
-        parts = []
-        for low in range(0, mult_bits, self.CHUNK):
-            bits = min(self.CHUNK, mult_bits - low)
-            part = Signal(signed(acc_bits + bits), name=f"part_{index}_{low}")
-            terms = [Mux(multiplier[low + bit], total << bit, 0) for bit in range(bits)]
-            m.d.sync += part.eq(sum(terms[1:], terms[0]))
-            parts.append(part << low)
-        product = Signal(signed(acc_bits + mult_bits), name=f"product_{index}")
-        m.d.sync += product.eq(sum(parts[1:], parts[0]))
+        def register(shape, name: str, value):
+            signal = Signal(shape, name=f"{name}_{index}", reset_less=True)
+            m.d.sync += signal.eq(value)
+            return signal
 
-        # Cycle 5: shift, keeping one bit below the result for the rounding.
+        # Cycle 2: bias.
+        total = register(signed(acc_bits), "total", head + bias)
+
+        # Cycle 3: the multiples by each digit. -x is ~x and a 1 that the adders bring in.
+        terms = []
+        for low in range(0, len(spread), 2):
+            digit = spread[low : low + 2]
+            multiple = Mux(digit[1], Mux(digit[0], total << 1, total), Mux(digit[0], 0, ~total))
+            part = register(signed(acc_bits + 1), f"part_{low}", multiple)
+            terms.append((part, 1, register(1, f"lacks_{low}", digit == 0)))
+
+        # Cycles from 4 on: their sum. A sum of so many digits lacks the 1 of its last one, and
+        # the bits below the sum that is added to it have room for that.
+        level = 0
+        while len(terms) > 1:
+            sums: list[tuple[Any, int, Any]] = []
+            for left, right in zip(terms[::2], [*terms[1::2], None], strict=False):
+                value, digits, lacks = left
+                if right is not None:
+                    below = Cat(C(0, 2 * digits - 2), lacks, C(0, 1))
+                    value, lacks = value + Cat(below, right[0]).as_signed(), right[2]
+                    digits += right[1]
+                bits = min(acc_bits + 2 * digits, acc_bits + mult_bits)
+                name = f"{level}_{len(sums)}"
+                sums.append(
+                    (
+                        register(signed(bits), f"sum_{name}", value),
+                        digits,
+                        register(1, f"lacking_{name}", lacks),
+                    )
+                )
+            terms, level = sums, level + 1
+        product = terms[0][0]
+
+        # Two cycles: shift by eights, then by ones, keeping one bit below the result for the
+        # rounding. Nothing beyond the range of a byte survives the clamp, so few bits matter.
         doubled = Signal(signed(acc_bits + mult_bits + 1), name=f"doubled_{index}")
-        m.d.sync += doubled.eq((product << 1) >> shift)
+        kept = self.NARROW_BITS + 6  # and the sign
+        near = Signal(signed(kept + 1), name=f"near_{index}", reset_less=True)
+        over = Signal(name=f"over_{index}", reset_less=True)
+        m.d.comb += doubled.eq(product << 1)
+        m.d.sync += near[-1].eq(doubled[-1])
+        with m.Switch(coarse[3:]):
+            for eights in range(4):
+                rest = doubled[min(8 * eights + kept, len(doubled) - 1) :]
+                with m.Case(eights):
+                    m.d.sync += [
+                        near[:-1].eq(doubled >> 8 * eights),
+                        over.eq(rest.any() & ~rest.all()),
+                    ]
+        shifted = register(signed(kept + 1), "shifted", near >> fine[:3])
+        far = register(1, "far", over)
 
-        # Cycle 6: round half up. Nothing beyond the range of a byte survives the clamp, so the
-        # number is first saturated to few bits.
+        # Saturate to few bits and round half up.
         narrow = Signal(signed(self.NARROW_BITS), name=f"narrow_{index}")
-        sign = doubled[-1]
-        rest = doubled[self.NARROW_BITS - 1 : -1]
-        with m.If(sign & ~rest.all()):
+        sign = shifted[-1]
+        rest = shifted[self.NARROW_BITS - 1 : -1]
+        with m.If(sign & (far | ~rest.all())):
             m.d.comb += narrow.eq(-(1 << (self.NARROW_BITS - 1)))
-        with m.Elif(~sign & rest.any()):
+        with m.Elif(~sign & (far | rest.any())):
             m.d.comb += narrow.eq((1 << (self.NARROW_BITS - 1)) - 1)
         with m.Else():
-            m.d.comb += narrow.eq(doubled)
-        rounded = Signal(signed(self.NARROW_BITS), name=f"rounded_{index}")
-        m.d.sync += rounded.eq((narrow + 1) >> 1)
+            m.d.comb += narrow.eq(shifted)
+        rounded = register(signed(self.NARROW_BITS), "rounded", (narrow + 1) >> 1)
 
-        # Cycle 7: clamp.
+        # The last cycle: clamp.
         with m.If(rounded < self.clamp_lo):
             m.d.sync += y.eq(self.clamp_lo)
         with m.Elif(rounded > self.clamp_hi):

@@ -27,7 +27,7 @@ class Rom(wiring.Component):
     data : Out(width)
         The word at the `addr` of one cycle before.
     write_en, write_addr, write_data : In
-        Only if writable. A read in the cycle of a write gives the old word.
+        Only if writable. What is read in the cycle in which it is written is undefined.
     """
 
     LATENCY = 1
@@ -47,26 +47,22 @@ class Rom(wiring.Component):
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
-        """Wrap the Verilog module ``sqhw_rom``, or ``sqhw_ram`` if writable."""
+        """Wrap the Verilog module ``sqhw_rom``, or ``sqhw_rom_rw`` if writable."""
         m = Module()
         parameters = {f"p_{name}": value for name, value in self._parameters.items()}
+        write_port = {}
         if self._writable:
-            m.submodules.ram = Instance(
-                "sqhw_ram",
-                **parameters,
-                i_clk=ClockSignal(),
-                i_write_en=self.write_en,
-                i_write_addr=self.write_addr,
-                i_write_data=self.write_data,
-                i_read_addr=self.addr,
-                o_read_data=self.data,
-            )
-        else:
-            m.submodules.rom = Instance(
-                "sqhw_rom",
-                **parameters,
-                i_clk=ClockSignal(),
-                i_addr=self.addr,
-                o_data=self.data,
-            )
+            write_port = {
+                "i_write_en": self.write_en,
+                "i_write_addr": self.write_addr,
+                "i_write_data": self.write_data,
+            }
+        m.submodules.rom = Instance(
+            "sqhw_rom_rw" if self._writable else "sqhw_rom",
+            **parameters,
+            **write_port,
+            i_clk=ClockSignal(),
+            i_addr=self.addr,
+            o_data=self.data,
+        )
         return m

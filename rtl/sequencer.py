@@ -67,9 +67,6 @@ class Sequencer(wiring.Component):
         Handshake of the results.
     """
 
-    #: From a new position or channel to the byte: offset, row, bank.
-    OUTPUT_CYCLES = 4
-
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
         self._batched = engine.max_batch > 1
@@ -123,7 +120,7 @@ class Sequencer(wiring.Component):
         m = Module()
         engine, timing = self._engine, Timing.of(self._engine)
         settled = timing.load + PositionWalker.SETTLE_CYCLES
-        timer = Signal(range(max(settled, timing.prepare, timing.drain_serial) + 1))
+        timer = Signal(range(max(settled, timing.prepare, timing.drain_serial, timing.output) + 1))
         wait = Signal(range(timing.min_slot_serial + 1))
         left = Signal(COUNT_BITS)
         tile = Signal(engine.row_bits)
@@ -141,13 +138,21 @@ class Sequencer(wiring.Component):
         next_is_end = Signal()
         wait_first, wait_other = Signal.like(wait), Signal.like(wait)
         single = Signal()
+        # `wait` is not 0; neither are the pauses that it may begin with; `timer` is at the end.
+        waiting, waits_first, waits_other = Signal(), Signal(), Signal()
+        prepared, drained = Signal(), Signal()
+        pause_first, pause_other = self._pause(timing, timing.rewind), self._pause(timing, 0)
         m.d.sync += [
             end_of_tile.eq(self.channel == self.last_channel),
             end_of_layer.eq((self.channel == self.last_channel) & (tile == self.last_tile)),
             next_channel.eq(Mux(self.channel == self.last_channel, 0, self.channel + 1)),
             next_is_end.eq(next_channel == self.last_channel),
-            wait_first.eq(self._pause(timing, timing.rewind)),
-            wait_other.eq(self._pause(timing, 0)),
+            wait_first.eq(pause_first),
+            wait_other.eq(pause_other),
+            waits_first.eq(pause_first != 0),
+            waits_other.eq(pause_other != 0),
+            prepared.eq(timer == timing.prepare - 2),
+            drained.eq(timer == Mux(self.serial, timing.drain_serial, timing.drain) - 2),
             single.eq(self.count == 1),
         ]
         with m.If(self.channel == self.last_channel):
@@ -161,7 +166,7 @@ class Sequencer(wiring.Component):
         def go(state: str) -> None:
             """Go to a state and count its cycles from 0."""
             m.next = state
-            m.d.sync += timer.eq(0)
+            m.d.sync += [timer.eq(0), prepared.eq(0), drained.eq(0)]
 
         def open_slot(channel, group, is_end, first_of_tile) -> None:
             """Begin the slot of `channel` in the next cycle, with the record at hand."""
@@ -174,6 +179,7 @@ class Sequencer(wiring.Component):
                 left.eq(self.count),
                 is_last.eq(single),
                 wait.eq(Mux(first_of_tile, wait_first, wait_other)),
+                waiting.eq(Mux(first_of_tile, waits_first, waits_other)),
                 fresh.eq(1),
             ]
 
@@ -208,12 +214,12 @@ class Sequencer(wiring.Component):
                 m.d.sync += tile.eq(0)
                 with m.If(begin):
                     m.d.comb += [self.fetch.eq(1), self.fetch_first.eq(1)]
-                with m.If(timer == timing.prepare - 1):
+                with m.If(prepared):
                     open_slot(0, (0, 0), self.last_channel == 0, 1)
                     go("RUN")
             with m.State("RUN"):
-                with m.If(wait != 0):
-                    m.d.sync += wait.eq(wait - 1)
+                with m.If(waiting):
+                    m.d.sync += [wait.eq(wait - 1), waiting.eq(wait != 1)]
                 with m.Else():
                     m.d.comb += [
                         self.issue.eq(1),
@@ -238,7 +244,7 @@ class Sequencer(wiring.Component):
             with m.State("DRAIN"):
                 # The constants of the last channel move on as if a slot followed.
                 m.d.comb += self.take.eq(timer == 0)
-                with m.If(timer == Mux(self.serial, timing.drain_serial, timing.drain) - 1):
+                with m.If(drained):
                     with m.If(self.last_layer):
                         m.d.sync += self.busy.eq(0)
                         go("DONE")
@@ -251,11 +257,11 @@ class Sequencer(wiring.Component):
             with m.State("OUTPUT"):
                 m.d.comb += [
                     self.output.eq(1),
-                    self.out_valid.eq(timer >= self.OUTPUT_CYCLES),
+                    self.out_valid.eq(timer >= timing.output),
                     end_of_image.eq(end_of_tile & self.end_of_map),
                     self.out_last.eq(end_of_image & is_last_image),
                 ]
-                with m.If(timer == self.OUTPUT_CYCLES):
+                with m.If(timer == timing.output):
                     m.d.sync += timer.eq(timer)
                     with m.If(self.out_ready):
                         m.d.sync += [timer.eq(0), self.channel.eq(next_channel)]

@@ -1,10 +1,11 @@
 """Turns stream entries into kernel positions, one entry a cycle."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
+from sqhw.timing import decode_cycles, is_deep
 
 MAX_CODE_BITS = 8
 
@@ -25,27 +26,25 @@ class StreamDecoder(wiring.Component):
         Format of the layer and the input channels of a group; stable while the layer runs.
     issue, first : In(1)
         An entry is in `entry`; it is the first of its output channel.
-    offset : In
-        Input channel at which the group begins.
     skip : In(1)
-        No entry, but channel `offset` of the residual; positions stay as they are.
+        No entry, but a channel of the residual; positions stay as they are.
     entry : In(word_bits)
         Gap in the low bits, code above; higher bits are ignored.
     valid, start, step : Out(1)
-        Something comes out; it begins at the first kernel tap; it moves on to the next tap.
+        Something comes out, `sqhw.timing.decode_cycles` later; it begins at the first kernel
+        tap; it moves on to the next tap.
     residual : Out(1)
         It is a channel of the residual.
     weight : Out(1)
         The entry carries a weight (it is no filler).
     code : Out(8)
     location : Out(row_bits)
-        Input channel.
+        Input channel within the group if there is a weight, 0 for the residual.
     """
-
-    LATENCY = 2
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
+        self.latency = decode_cycles(engine)
         super().__init__(
             {
                 "gap_bits": In(4),
@@ -53,7 +52,6 @@ class StreamDecoder(wiring.Component):
                 "channels": In(engine.row_bits),
                 "issue": In(1),
                 "first": In(1),
-                "offset": In(engine.row_bits),
                 "skip": In(1),
                 "entry": In(engine.word_bits),
                 "valid": Out(1),
@@ -70,44 +68,60 @@ class StreamDecoder(wiring.Component):
         """Build the decoder."""
         m = Module()
         engine = self._engine
-        gap_mask = Signal(engine.max_gap_bits)
-        code_mask = Signal(MAX_CODE_BITS)
-        issue, first = Signal(), Signal()
-        entry = Signal(engine.word_bits)
-        offset = Signal(engine.row_bits)
-        skip = Signal()
+        wide = engine.row_bits + 2
+        gap_mask = Signal(max(1, engine.max_gap_bits), reset_less=True)
+        code_mask = Signal(MAX_CODE_BITS, reset_less=True)
+        issue = Signal()
+        first, skip = Signal(reset_less=True), Signal(reset_less=True)
+        entry = Signal(engine.word_bits, reset_less=True)
         m.d.sync += [
             gap_mask.eq((1 << self.gap_bits) - 1),
             code_mask.eq((1 << self.code_bits) - 1),
             issue.eq(self.issue),
             first.eq(self.first),
             entry.eq(self.entry),
-            offset.eq(self.offset),
             skip.eq(self.skip),
         ]
 
-        # Second cycle. `position` is the channel behind the last weight, 0 to channels.
-        wide = engine.row_bits + 1
-        limit, position, reach, inside = Signal(wide), Signal(wide), Signal(wide), Signal(wide)
-        gap = Signal(engine.max_gap_bits)
-        filler, wrap = Signal(), Signal()
+        # Gap, and gap less the channels: what is added to the position without and with a wrap.
+        gap = Signal(max(1, engine.max_gap_bits))
+        beyond = Signal(wide)
+        carries, code = Signal(), Signal(MAX_CODE_BITS)
         m.d.comb += [
-            limit.eq(self.channels),
             gap.eq(entry & gap_mask),
-            filler.eq((gap == gap_mask) & (self.gap_bits != 0)),
-            reach.eq(Mux(first, 0, position) + gap),
-            wrap.eq(~first & (reach >= limit)),
-            inside.eq(Mux(wrap, reach - limit, reach)),
+            beyond.eq(gap - self.channels),
+            carries.eq((gap != gap_mask) | (self.gap_bits == 0)),
+            code.eq((entry >> self.gap_bits) & code_mask),
         ]
+        if is_deep(engine):
+            parts = [issue, first, skip, gap, beyond, carries, code]
+            late = [
+                Signal.like(part, name=f"late_{part.name}", reset_less=part is not issue)
+                for part in parts
+            ]
+            m.d.sync += [after.eq(part) for after, part in zip(late, parts, strict=True)]
+            issue, first, skip, gap, beyond, carries, code = late
+
+        # `position` is the channel of the last weight, -1 at the beginning. A weight is one more
+        # than its gap ahead of it; a filler ends one before where a weight would.
+        position, here = Signal(wide, reset_less=True), Signal(wide)
+        ahead, wrapped = Signal(wide), Signal(wide)
+        m.d.comb += [
+            here.eq(position | first.replicate(wide)),
+            # The lowest bits make the carry into the sum: one adder each.
+            ahead.eq((Cat(1, here) + Cat(carries, gap)) >> 1),
+            wrapped.eq((Cat(1, here) + Cat(carries, beyond)) >> 1),
+        ]
+        wrap = ~wrapped[-1]
         with m.If(issue & ~skip):
-            m.d.sync += position.eq(Mux(filler, inside, inside + 1))
+            m.d.sync += position.eq(Mux(wrap, wrapped, ahead))
         m.d.sync += [
             self.valid.eq(issue),
             self.start.eq(first & ~skip),
             self.step.eq(wrap & ~skip),
             self.residual.eq(skip),
-            self.weight.eq(~filler),
-            self.code.eq((entry >> self.gap_bits) & code_mask),
-            self.location.eq(Mux(skip, 0, inside[: engine.row_bits]) + offset),
+            self.weight.eq(carries),
+            self.code.eq(code),
         ]
+        m.d.comb += self.location.eq(Mux(self.residual, 0, position))
         return m

@@ -86,6 +86,14 @@ def activation_blocks(engine: EngineConfig, device: Device) -> int:
     return engine.lanes * map_ram(engine.bank_depth, 8, device).blocks
 
 
+def dsp_blocks(engine: EngineConfig, device: Device) -> int:
+    """Return the DSP blocks of the lanes: one each, but for those that multiply in LUTs.
+
+    yosys puts a product of 9 by 8 bits alone into a block, on every device that has some.
+    """
+    return engine.lanes - engine.lut_lanes if device.dsps else 0
+
+
 def weight_blocks(engine: EngineConfig, device: Device) -> int:
     """Return the block RAMs that the activation banks leave for the ROMs."""
     return device.brams - activation_blocks(engine, device)

@@ -30,8 +30,8 @@ class EngineConfig:
     param_addr_bits, codebook_addr_bits : int, 4 to 20
         Address widths of the three ROMs; the ROMs themselves are as deep as the images, or as the
         depths that the Verilog is written with.
-    max_gap_bits : int, 1 to 12
-        Largest gap field of the weight stream.
+    max_gap_bits : int, 0 to 12
+        Largest gap field of the weight stream; with 0 the engine decodes dense streams only.
     requantizers : int, power of two, 1 to lanes
         Accumulators requantized a cycle, in layers whose output lies in memory as it is computed;
         the others write one byte a cycle.
@@ -41,9 +41,10 @@ class EngineConfig:
         Lanes whose multiplier is made of LUTs; the others leave it to the DSP blocks.
     writable : bool
         Whether the three ROMs are RAM that can be written at run time.
-    groups, residuals : bool
-        Whether the engine runs grouped convolutions (depthwise and average pooling are such) and
-        adds skip connections. What an engine does not have takes no logic and no descriptor bits.
+    groups, residuals, maxpool : bool
+        Whether the engine runs grouped convolutions (depthwise and average pooling are such), adds
+        skip connections and takes maxima. What an engine does not have takes no logic and no
+        descriptor bits.
 
     Raises
     ------
@@ -67,6 +68,7 @@ class EngineConfig:
     writable: bool = False
     groups: bool = False
     residuals: bool = False
+    maxpool: bool = True
 
     def __post_init__(self) -> None:
         ranges = {
@@ -79,7 +81,7 @@ class EngineConfig:
             "weight_addr_bits": (4, 24),
             "param_addr_bits": (4, 20),
             "codebook_addr_bits": (4, 20),
-            "max_gap_bits": (1, 12),
+            "max_gap_bits": (0, 12),
             "requantizers": (1, self.lanes),
             "max_batch": (1, min(self.lanes, 32)),
             "lut_lanes": (0, self.lanes),
@@ -92,7 +94,7 @@ class EngineConfig:
             value = getattr(self, name)
             if value & (value - 1):
                 raise ValueError(f"engine {name} must be a power of two, not {value!r}")
-        for name in ("writable", "groups", "residuals"):
+        for name in ("writable", "groups", "residuals", "maxpool"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"engine {name} must be true or false")
         if self.max_gap_bits + 1 > self.word_bits:

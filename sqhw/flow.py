@@ -352,8 +352,13 @@ def verify(
     simulator: str,
     images: int,
     seed: int,
+    jobs: int = 1,
 ) -> Result:
-    """Run test images through the RTL in `folder` and compare everything with the simulator."""
+    """Run test images through the RTL in `folder` and compare everything with the simulator.
+
+    `jobs` are the processes of ``cxxrtl``; the other simulators have one.
+    """
+    from sqhw.verify.cxxrtl import VolumeBench
     from sqhw.verify.runner import RtlBench
 
     program = _program(source)
@@ -363,18 +368,21 @@ def verify(
     check_manifest(folder, "rom", program.engine)
     check_manifest(folder, "rtl", program.engine)
     for image in program.images:
-        found = read_readmemh(folder / f"{image.name}.hex", image.name, image.width)
-        if found != image:
+        if read_readmemh(folder / f"{image.name}.hex", image.name, image.width) != image:
             raise SqhwError(
                 f"{folder / f'{image.name}.hex'} is not the ROM image of {source}; "
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
             )
-    bench = RtlBench(folder, work, simulator, program.engine.requantizers)
     made_up = _made_up_images(program.network, seed)
     batch = np.concatenate([data.test.images[:images], made_up])
-    report = bench.run(program, batch, folder, seed)
+    found: Result
+    if simulator == "cxxrtl":
+        found = asdict(VolumeBench(folder, work).run(program, batch, folder, seed, jobs=jobs))
+    else:
+        bench = RtlBench(folder, work, simulator, program.engine.requantizers)
+        found = asdict(bench.run(program, batch, folder, seed))
     plan = schedule(program.network, program.engine)
-    return asdict(report) | {
+    return found | {
         "images": images,
         "made_up_images": len(made_up),
         "cycles_predicted": plan.cycles,

@@ -44,12 +44,14 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("skip_first", row),  # output channels that get something
         ("skip_last", row),
     )
+    pool = (("pool", 1),)  # maximum instead of multiply-accumulate; one input channel a channel
+    gap = (("gap_bits", 4),)
     walk = (("out_walk", 1),)  # does not lie in memory as it is computed; one byte a cycle
     serial = (("out_serial", 1),)  # one byte a cycle; the others write `requantizers`
     batch = (("batch_shift", engine.batch_bits.bit_length()),)  # log2 of the images of a run
     return (
         ("last", 1),  # the network ends with this layer
-        ("pool", 1),  # maximum instead of multiply-accumulate; one input channel a channel
+        *(pool if engine.maxpool else ()),
         ("in_signed", 1),
         ("clamp_lo", 8),  # two's complement, -128..0
         ("clamp_hi", 8),  # unsigned, 0..255
@@ -89,7 +91,7 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         *(serial if writes_batches(engine) else ()),
         # weight stream
         ("weight_addr", engine.weight_addr_bits),
-        ("gap_bits", 4),
+        *(gap if engine.max_gap_bits else ()),
         ("entry_bits", width),
         ("codebook_addr", engine.codebook_addr_bits),
         # channel records

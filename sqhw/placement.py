@@ -7,9 +7,7 @@ as its four phases (even/odd rows, even/odd columns), each numbered by itself, s
 reads vectors of consecutive elements.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from sqhw.bank_plan import assign_rows
 from sqhw.engine import EngineConfig
@@ -98,36 +96,6 @@ class Tiling:
         together.
         """
         return self.walks and self.target.batch < self.requantizers
-
-
-def chain_maps(
-    shapes: Sequence[Shape], strides: Sequence[int], lanes: int
-) -> tuple[Placement, ...]:
-    """Return how the maps of a chain of layers are stored, all at row 0.
-
-    Parameters
-    ----------
-    shapes : sequence of tuple (channels, height, width)
-        The input and the output of every layer.
-    strides : sequence of int
-        Of every layer; one fewer.
-    lanes : int
-        Banks.
-    """
-    maps = []
-    for index, shape in enumerate(shapes):
-        split = strides[index] if index < len(strides) else 1
-        pitch = -(-shape[2] // split)
-        if index < len(strides):
-            pitch = max(pitch, shapes[index + 1][2])
-        maps.append(Placement(shape, split, pitch, lanes, 0))
-    return tuple(maps)
-
-
-def rows_needed(shapes: Sequence[Shape], strides: Sequence[int], lanes: int) -> int:
-    """Return the bank rows that the input and output map of the largest layer take together."""
-    maps = chain_maps(shapes, strides, lanes)
-    return max(a.rows + b.rows for a, b in pairwise(maps))
 
 
 def network_maps(network: QuantizedNetwork, lanes: int, batch: int = 1) -> dict[str, Placement]:
@@ -222,7 +190,13 @@ def place(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> tu
 
 
 def _check_kinds(network: QuantizedNetwork, engine: EngineConfig) -> None:
-    for layer in network.convs:
+    for layer in network.layers:
+        if not isinstance(layer, Conv):
+            if not engine.maxpool:
+                raise SqhwError(
+                    f"layer {layer.name!r}: is a max pooling, this engine has none; set maxpool"
+                )
+            continue
         if layer.groups > 1 and not engine.groups:
             raise SqhwError(
                 f"layer {layer.name!r}: has {layer.groups} groups, this engine runs none; "

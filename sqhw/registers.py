@@ -84,7 +84,7 @@ REGISTERS = (
             Field("groups", 24, 1, ""),
             Field("residuals", 25, 1, ""),
             Field("writable", 26, 1, ""),
-            Field("images", 27, 5, "images - 1"),
+            Field("max_batch", 27, 5, "max_batch - 1"),
         ),
     ),
     Register(

@@ -5,14 +5,77 @@ from dataclasses import dataclass
 from sqhw.engine import EngineConfig
 from sqhw.layout import RECORD_FIELDS, descriptor_words
 
-#: A field reader has its first field this many cycles after a jump.
+#: Engines of so many lanes have registers behind each block RAM and within wide multiplexers;
+#: smaller ones are for parts on which logic is scarcer than speed.
+DEEP_LANES = 16
+#: A field reader takes its first field this many cycles after a jump.
 JUMP_CYCLES = 2
-#: A channel record, rewound: jump, one field a cycle, two registers behind the reader.
-FETCH_CYCLES = JUMP_CYCLES + len(RECORD_FIELDS) + 1
-#: From the issue of a channel's last entry to the hand-over of its accumulators.
-ACCUMULATE_CYCLES = 8
-#: From the hand-over to the first byte.
-REQUANTIZE_CYCLES = 7
+#: The sequencer's commands are registered before anything follows from them.
+ISSUE_CYCLES = 1
+#: From activations, mask and weight at the lanes to the accumulator.
+LANES_CYCLES = 3
+#: From the byte to the activation memory.
+WRITE_CYCLES = 1
+
+
+def is_deep(engine: EngineConfig) -> bool:
+    """Return whether an engine has the longer pipeline."""
+    return engine.lanes >= DEEP_LANES
+
+
+def window_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from taking a field of a ROM to the field."""
+    return int(is_deep(engine))
+
+
+def decode_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from a stream entry to what it says."""
+    return 3 if is_deep(engine) else 2
+
+
+def read_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from a row address to the vector of activations."""
+    return 4 if is_deep(engine) else 1
+
+
+def mask_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from a kernel tap to the lanes that read inside of the map."""
+    return 2 if is_deep(engine) else 1
+
+
+def decoded_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the issue of an entry to what it says."""
+    return ISSUE_CYCLES + window_cycles(engine) + decode_cycles(engine)
+
+
+def accumulate_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the issue of a channel's last entry to its accumulators.
+
+    Two of them lead from an entry to its kernel tap and on to a row.
+    """
+    return decoded_cycles(engine) + 2 + read_cycles(engine) + LANES_CYCLES
+
+
+def fetch_cycles(engine: EngineConfig) -> int:
+    """Return the cycles to read a channel record after a jump.
+
+    They are the jump, one for each field, and two registers behind the reader; a deep engine
+    registers the command too.
+    """
+    return is_deep(engine) + JUMP_CYCLES + window_cycles(engine) + len(RECORD_FIELDS) + 1
+
+
+def requantize_digits(engine: EngineConfig) -> int:
+    """Return the digits to the base 4, -1 to 2, that every multiplier can be written with."""
+    return engine.mult_bits // 2 + 1
+
+
+def requantize_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the hand-over of the accumulators to the first byte.
+
+    They are queue, bias, digits, the levels of a sum, two of shifting, rounding and clamp.
+    """
+    return 7 + (requantize_digits(engine) - 1).bit_length()
 
 
 @dataclass(frozen=True)
@@ -23,8 +86,7 @@ class Timing:
     ----------
     min_slot, min_slot_serial : int
         Fewest cycles between the last entries of two channels: the requantizers must have taken
-        all lanes (one a cycle in a serial layer), the next record must be read, and the constants
-        of a channel are held until its accumulators are handed over.
+        all lanes (one a cycle in a serial layer), and the next record must be read.
     rewind : int
         Cycles without an entry at the beginning of a tile.
     load : int
@@ -33,6 +95,11 @@ class Timing:
         Cycles from there to the first slot.
     drain, drain_serial : int
         Cycles from the last entry of a layer (a serial one) to its last byte in memory.
+    hold : int
+        Cycles for which a record is left where it is when the next channel begins, before it is
+        set aside for the hand-over of its accumulators.
+    output : int
+        Cycles from a new position or channel to the result that is read there.
     """
 
     min_slot: int
@@ -42,17 +109,24 @@ class Timing:
     prepare: int
     drain: int
     drain_serial: int
+    hold: int
+    output: int
 
     @classmethod
     def of(cls, engine: EngineConfig) -> "Timing":
         """Return the timing of an engine."""
-        latency = ACCUMULATE_CYCLES + REQUANTIZE_CYCLES
+        fetch, accumulate = fetch_cycles(engine), accumulate_cycles(engine)
+        writes = engine.lanes // engine.requantizers
+        min_slot = max(writes, fetch)
+        drain = accumulate + requantize_cycles(engine) + WRITE_CYCLES
         return cls(
-            min_slot=max(engine.lanes // engine.requantizers, ACCUMULATE_CYCLES, FETCH_CYCLES),
-            min_slot_serial=max(engine.lanes, ACCUMULATE_CYCLES, FETCH_CYCLES),
+            min_slot=min_slot,
+            min_slot_serial=max(engine.lanes, fetch),
             rewind=JUMP_CYCLES - 1,
-            load=JUMP_CYCLES + descriptor_words(engine),
-            prepare=1 + max(engine.lane_bits + 1, FETCH_CYCLES),
-            drain=latency + engine.lanes // engine.requantizers,
-            drain_serial=latency + engine.lanes,
+            load=JUMP_CYCLES + window_cycles(engine) + descriptor_words(engine),
+            prepare=1 + max(engine.lane_bits + 1, fetch),
+            drain=drain + writes,
+            drain_serial=drain + engine.lanes,
+            hold=max(0, accumulate - min_slot),
+            output=3 + ISSUE_CYCLES + read_cycles(engine),
         )

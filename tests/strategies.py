@@ -43,8 +43,8 @@ class Limits:
         Of the weight streams.
     branches : bool
         Whether a layer may read another tensor than that of the layer before it.
-    groups, residuals : bool
-        Whether there are grouped and depthwise convolutions, and skip connections.
+    groups, residuals, maxpool : bool
+        Whether there are grouped and depthwise convolutions, skip connections, and max pooling.
     """
 
     max_channels: int = 6
@@ -60,6 +60,7 @@ class Limits:
     max_gap_bits: int = 8
     branches: bool = False
     groups: bool = True
+    maxpool: bool = True
     residuals: bool = True
 
 
@@ -116,7 +117,7 @@ def _network(integer: Integer, limits: Limits) -> QuantizedNetwork:
         source = list(shapes)[-1 - (integer(0, index) if limits.branches else 0)]
         name = f"layer{index}"
         layer: Layer
-        if integer(0, 3) == 3:
+        if integer(0, 3) == 3 and limits.maxpool:
             layer = _maxpool(integer, limits, name, source, shapes[source])
             formats[name] = formats[source]
         else:

@@ -69,7 +69,7 @@ def read_memories() -> list[tuple[Shape, int]]:
 
 
 def multiplier_points() -> list[tuple[str, bool]]:
-    """Return the family of every multiplier of the grid, and whether the model's cell is yosys's."""
+    """Return the family of every multiplier of the grid, and whether the model has yosys's cell."""
     points = []
     for row in _read("multiplier_yosys.csv"):
         device = find_device(DEVICES[row["family"]])

@@ -100,7 +100,7 @@ def cycle_rows(
     rtl = work / f"lanes{lanes}"
     progress(f"building the RTL of {lanes} lanes")
     write_rtl(engine, depths, rtl)
-    bench = VolumeBench(rtl, rtl / "work", engine)
+    bench = VolumeBench(rtl, rtl / "work")
     for case, program in programs:
         progress(f"{case.name} {case.density:.0%}, {lanes} lanes, {program.batch} images")
         yield _run(case, _padded(program, depths), bench, images, rtl)

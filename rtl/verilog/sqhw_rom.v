@@ -18,4 +18,34 @@ module sqhw_rom #(
   endgenerate
   always @(posedge clk) data <= mem[addr];
 endmodule
+
+// The same with a write port. What is read in the cycle in which it is written is undefined.
+module sqhw_rom_rw #(
+    parameter WIDTH = 16,
+    parameter DEPTH = 256,
+    parameter ADDR = 8,
+    parameter FILE = ""
+) (
+    input  wire             clk,
+    input  wire             write_en,
+    input  wire [ ADDR-1:0] write_addr,
+    input  wire [WIDTH-1:0] write_data,
+    input  wire [ ADDR-1:0] addr,
+    output reg  [WIDTH-1:0] data
+);
+  reg [WIDTH-1:0] mem[0:DEPTH-1];
+  generate
+    if (FILE != "") begin : content
+      initial $readmemh(FILE, mem);
+    end
+  endgenerate
+  always @(posedge clk) begin
+    if (write_en) mem[write_addr] <= write_data;
+    data <= mem[addr];
+`ifdef YOSYS
+    // Else yosys adds logic on iCE40 that gives the old word.
+    if (write_en && write_addr == addr) data <= {WIDTH{1'bx}};
+`endif
+  end
+endmodule
 `default_nettype wire

@@ -216,14 +216,19 @@ def verify(
     work: Annotated[Path, typer.Option(help="Folder for the simulator's files.")] = Path(
         "build/sim"
     ),
-    simulator: Annotated[str, typer.Option(help="verilator or icarus.")] = "verilator",
+    simulator: Annotated[
+        str, typer.Option(help="verilator, icarus, or cxxrtl for thousands of images.")
+    ] = "verilator",
     images: Annotated[int, typer.Option(help="Test images to run.")] = 20,
     seed: PauseSeed = 0,
+    jobs: Annotated[int, typer.Option(help="Processes of cxxrtl.", min=1)] = 1,
     json: Json = False,
 ) -> None:
     """Run test images through the RTL and compare every activation and the cycle count."""
     with status.status(f"building and running the RTL under {simulator}"):
-        result = flow.verify(network, load_dataset(data), folder, work, simulator, images, seed)
+        result = flow.verify(
+            network, load_dataset(data), folder, work, simulator, images, seed, jobs
+        )
     emit(result, json, verify_lines(result))
 
 

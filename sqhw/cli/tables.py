@@ -113,7 +113,7 @@ def rom_lines(result: Result) -> list[str]:
 
 def verify_lines(result: Result) -> list[str]:
     """Return what `sqhw verify` prints."""
-    return [
+    lines = [
         (
             f"{result['simulator']}: RTL == simulator on {result['images']} test and "
             f"{result['made_up_images']} made-up images ({result['activations']:,} activations)"
@@ -123,6 +123,10 @@ def verify_lines(result: Result) -> list[str]:
             f"{result['cycles_predicted']:,} predicted"
         ),
     ]
+    if "clock_cycles" in result:
+        speed = result["clock_cycles"] / max(result["seconds"], 1e-6)
+        lines.append(f"  {result['clock_cycles']:,} clock cycles, {speed:,.0f} a second")
+    return lines
 
 
 def demo_lines(result: Result) -> list[str]:

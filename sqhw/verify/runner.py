@@ -81,7 +81,7 @@ class RtlBench:
         self, rtl: Path, work: Path, simulator: str = "verilator", requantizers: int = 1
     ) -> None:
         if simulator not in SIMULATORS:
-            raise unknown_name("simulator", simulator, SIMULATORS)
+            raise unknown_name("simulator", simulator, (*SIMULATORS, "cxxrtl"))
         if simulator == "icarus" and not has_icarus():
             raise SqhwError("Icarus Verilog is not installed; run: apt-get install iverilog")
         for name in SOURCES:
@@ -90,6 +90,8 @@ class RtlBench:
         self.simulator = simulator
         self._rtl = rtl
         self._parameters = {"WB_BITS": 8 * requantizers}
+        writable = "rom_write_en" in (rtl / SOURCES[0]).read_text()
+        self._defines = {"WRITABLE": 1} if writable else {}
         self._run = (work / simulator).absolute()
         self._build = self._run / "build"
         self._environment: Mapping[str, str] = {}
@@ -121,6 +123,7 @@ class RtlBench:
                     build_dir=self._build,
                     always=True,
                     parameters=self._parameters,
+                    defines=self._defines,
                     timescale=("1ns", "1ps"),
                     build_args=arguments,
                     log_file=log,
@@ -152,20 +155,14 @@ class RtlBench:
             If a ROM image is missing, ROM images or Verilog were written for another engine
             configuration, or the RTL differs; the message says where and names the log.
         """
-        if len(images) == 0:
-            raise SqhwError("there is no image to run; give at least one")
-        if len(images) % program.batch:
-            raise SqhwError(
-                f"the program runs {program.batch} images at a time; {len(images)} is no multiple"
-            )
-        check_manifest(self._rtl, "rtl", program.engine)
-        check_manifest(roms, "rom", program.engine)
+        check_job(program, images, self._rtl, roms)
         for image in program.images:
             name = f"{image.name}.hex"
             if not (roms / name).is_file():
                 raise SqhwError(f"{roms / name} is missing; write it with `sqhw rom`")
             shutil.copy(roms / name, self._run / name)
-        _write_job(program, images, self._run / "job.npz", seed)
+        job = expectations(program, images)
+        np.savez(self._run / "job.npz", seed=seed, batch=program.batch, **job)
         log, report = self._run / "simulation.log", self._run / "report.json"
         report.unlink(missing_ok=True)
         log.unlink(missing_ok=True)
@@ -201,7 +198,38 @@ class RtlBench:
                 return False
 
 
-def _write_job(program: Program, images: npt.NDArray[Any], path: Path, seed: int) -> None:
+def check_job(program: Program, images: npt.NDArray[Any], rtl: Path, roms: Path) -> None:
+    """Check that images, ROM images and Verilog suit a program.
+
+    Raises
+    ------
+    SqhwError
+        If they do not; the message names the number or the folder.
+    """
+    if len(images) == 0:
+        raise SqhwError("there is no image to run; give at least one")
+    if len(images) % program.batch:
+        raise SqhwError(
+            f"the program runs {program.batch} images at a time; {len(images)} is no multiple"
+        )
+    check_manifest(rtl, "rtl", program.engine)
+    check_manifest(roms, "rom", program.engine)
+
+
+def expectations(program: Program, images: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return what goes into the engine and what must come out.
+
+    Parameters
+    ----------
+    program : Program
+    images : ndarray of int, shape (images, channels, height, width)
+
+    Returns
+    -------
+    dict
+        ``pixels`` and ``results``, ndarrays of uint8 of shape (runs, bytes); ``writeback``,
+        int16 of shape (runs, bytes), see `sqhw.verify.expected`; ``cycles`` of a run.
+    """
     tensors = Simulator(program.network).run(images)
     last = program.network.layers[-1].name
     batch = program.batch
@@ -213,15 +241,12 @@ def _write_job(program: Program, images: npt.NDArray[Any], path: Path, seed: int
         )
         for start in range(0, len(images), batch)
     ]
-    np.savez(
-        path,
-        seed=seed,
-        pixels=_in_stream_order(tensors[INPUT], batch),
-        writeback=np.stack(streams),
-        results=_in_stream_order(tensors[last], batch),
-        cycles=schedule(program.network, program.engine, batch).cycles,
-        batch=batch,
-    )
+    return {
+        "pixels": _in_stream_order(tensors[INPUT], batch),
+        "writeback": np.stack(streams),
+        "results": _in_stream_order(tensors[last], batch),
+        "cycles": schedule(program.network, program.engine, batch).cycles,
+    }
 
 
 def _in_stream_order(maps: npt.NDArray[Any], batch: int) -> npt.NDArray[np.uint8]:

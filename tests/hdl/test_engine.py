@@ -36,9 +36,16 @@ CONFIGS = {
     "4 lanes, widest numbers": (
         EngineConfig(
             lanes=4, bank_depth=1024, acc_bits=32, mult_bits=16, word_bits=24,
-            param_addr_bits=10, residuals=True,
+            param_addr_bits=10, residuals=True, writable=True,
         ),
         {"acc_bits": 32, "mult_bits": 16, "groups": False, "branches": True, "max_stride": 1},
+    ),
+    "8 lanes, dense streams, no pooling, LUT multipliers": (
+        EngineConfig(
+            max_gap_bits=0, maxpool=False, lut_lanes=5, param_addr_bits=10, weight_addr_bits=11,
+            codebook_addr_bits=11,
+        ),
+        {"max_gap_bits": 0, "maxpool": False, "groups": False, "residuals": False},
     ),
     "32 lanes, several images": (
         EngineConfig(

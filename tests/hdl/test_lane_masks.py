@@ -6,6 +6,7 @@ from hdl.support import FEATURES, clocked, descriptors, random_program
 from sqhw.engine import EngineConfig
 from sqhw.network import Conv
 from sqhw.rtl.lane_masks import LaneMasks
+from sqhw.timing import mask_cycles
 
 
 def inside(element, batch, pitch, stride, dx, dy, width, height):
@@ -43,13 +44,13 @@ class Layers:
                 advance = 0
                 self.expected[len(self.stimulus) - 1] = (masks, compared)
                 self.stimulus += [{"advance": 0}] * rng.choice([0, 0, 0, 1, 3])
-        self.stimulus.append({"advance": 0})
+        self.stimulus += [{"advance": 0}] * 2
 
     def check(self):
         seen = clocked(LaneMasks(self.engine), self.stimulus, ["inside"])
         different = set()
         for cycle, (masks, compared) in self.expected.items():
-            got = seen[cycle + LaneMasks.LATENCY]["inside"]
+            got = seen[cycle + mask_cycles(self.engine)]["inside"]
             bits = [bool(got >> lane & 1) for lane in range(self.engine.lanes)]
             for lane, (bit, expected) in enumerate(zip(bits, masks, strict=True)):
                 assert bit == expected or not compared[lane], (cycle, lane)

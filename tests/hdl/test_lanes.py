@@ -38,12 +38,10 @@ def run(engine, vectors, in_signed, pool, rng, first_chance, pause_chance):
     model = Accumulators(engine)
     stimulus = []
     expected = []
-    weight = 0  # of the vector of the cycle before
     for bytes_, mask, its_weight in vectors:
         while rng.random() < pause_chance:
-            stimulus.append(noise(rng, engine, weight))
+            stimulus.append(noise(rng, engine))
             expected.append(model.acc)
-            weight = rng.randint(-128, 127)
         xs = [value(byte, mask >> lane & 1, in_signed) for lane, byte in enumerate(bytes_)]
         first = model.acc is None or rng.random() < first_chance
         acc = model.after(xs, its_weight, pool, first)
@@ -52,27 +50,30 @@ def run(engine, vectors, in_signed, pool, rng, first_chance, pause_chance):
             acc = model.after(xs, its_weight, pool, first)
         model.acc = acc
         stimulus.append(
-            {"vector": bytes_, "inside": mask, "valid": 1, "first": int(first), "weight": weight}
+            {
+                "vector": bytes_,
+                "inside": mask,
+                "valid": 1,
+                "first": int(first),
+                "weight": its_weight,
+            }
         )
         expected.append(acc)
-        weight = its_weight
-    for _ in range(Lanes.LATENCY):
-        stimulus.append(noise(rng, engine, weight))
-        weight = rng.randint(-128, 127)
+    stimulus += [noise(rng, engine) for _ in range(Lanes.LATENCY)]
     stimulus[0] |= {"in_signed": in_signed, "pool": pool}
     seen = [out["acc"] for out in clocked(Lanes(engine), stimulus, ["acc"])]
     for cycle, acc in enumerate(expected):
         assert acc is None or seen[cycle + Lanes.LATENCY] == acc, cycle
 
 
-def noise(rng, engine, weight):
-    """Return a cycle without a vector: only the weight of the one before counts."""
+def noise(rng, engine):
+    """Return a cycle without a vector."""
     return {
         "vector": [rng.getrandbits(8) for _ in range(engine.lanes)],
         "inside": rng.getrandbits(engine.lanes),
         "valid": 0,
         "first": rng.randint(0, 1),
-        "weight": weight,
+        "weight": rng.randint(-128, 127),
     }
 
 
@@ -88,10 +89,12 @@ def random_vectors(rng, engine, count, pool):
 
 @pytest.mark.parametrize("in_signed", [0, 1])
 @pytest.mark.parametrize("pool", [0, 1])
-@pytest.mark.parametrize(("lanes", "acc_bits"), [(2, 16), (8, 24), (16, 32)])
-def test_random_vectors(lanes, acc_bits, pool, in_signed):
+@pytest.mark.parametrize(
+    ("lanes", "acc_bits", "lut_lanes"), [(2, 16, 0), (8, 24, 3), (4, 24, 4), (16, 32, 0)]
+)
+def test_random_vectors(lanes, acc_bits, lut_lanes, pool, in_signed):
     rng = random.Random(lanes)
-    engine = EngineConfig(lanes=lanes, acc_bits=acc_bits)
+    engine = EngineConfig(lanes=lanes, acc_bits=acc_bits, lut_lanes=lut_lanes)
     vectors = random_vectors(rng, engine, 400, pool)
     run(engine, vectors, in_signed, pool, rng, first_chance=0.1, pause_chance=0.3)
 
@@ -142,15 +145,22 @@ def test_maximum_of_every_pair_of_nasty_bytes(in_signed):
         assert seen[index + 1 + Lanes.LATENCY] == larger
 
 
+@pytest.mark.parametrize("in_signed", [0, 1])
+def test_multipliers_of_luts_know_every_weight(in_signed):
+    engine = EngineConfig(lanes=8, lut_lanes=8)
+    vectors = [([*BYTES, 64], 0xFF, weight) for weight in range(-128, 128)]
+    run(engine, vectors, in_signed, 0, random.Random(0), first_chance=1, pause_chance=0)
+
+
 def test_by_hand():
     engine = EngineConfig(lanes=2)
     stimulus = [
-        {"vector": [2, 255], "inside": 0b11, "in_signed": 1, "valid": 1, "first": 1},
-        {"vector": [3, 4], "inside": 0b01, "first": 0, "weight": 10},
-        {"valid": 0, "weight": -5},
-        {"vector": [100, 1], "inside": 0b10, "valid": 1, "weight": 99},
-        {"valid": 0, "weight": 7},
-        {"weight": 99},
+        {"vector": [2, 255], "inside": 3, "in_signed": 1, "valid": 1, "first": 1, "weight": 10},
+        {"vector": [3, 4], "inside": 0b01, "first": 0, "weight": -5},
+        {"valid": 0, "weight": 99},
+        {"vector": [100, 1], "inside": 0b10, "valid": 1, "weight": 7},
+        {"valid": 0, "weight": 99},
+        {},
         {},
     ]
     seen = [out["acc"] for out in clocked(Lanes(engine), stimulus, ["acc"])]

@@ -20,7 +20,7 @@ from sqhw.network import Conv
 from sqhw.program import compile_network
 from sqhw.rtl.parameter_reader import ParameterReader
 from sqhw.stream import encode
-from sqhw.timing import FETCH_CYCLES, Timing
+from sqhw.timing import Timing, fetch_cycles
 
 FRAMES = 2
 RECORD = ("count", "bias", "multiplier", "shift")
@@ -59,7 +59,7 @@ def check(engine, words, layers, rng, tiles=2, pause=3):
             for channel in channels:
                 # The record of channel 0 is fetched when the last channel begins.
                 await pulse(ctx, fetch=1, rewind=int(channel == 0))
-                await wait(ctx, FETCH_CYCLES - 1)
+                await wait(ctx, fetch_cycles(engine) - 1)
                 for _ in range(rng.randint(0, pause) + 1):
                     out = observe(ctx, reader, ["record", "descriptor"])
                     assert out == {"record": records[channel], "descriptor": descriptor}

@@ -7,6 +7,7 @@ from hdl.support import clocked
 from sqhw.engine import EngineConfig
 from sqhw.rtl.requantizer import Requantizer
 from sqhw.sim.reference import requantize
+from sqhw.timing import requantize_cycles
 
 CONFIGS = {
     "default": EngineConfig(),
@@ -61,14 +62,14 @@ def check(rng, engine, loads, clamps, pause=0):
         at_once = 1 if serial else engine.requantizers
         stimulus.append({"clamp_lo": lo, "clamp_hi": hi, "serial": serial, "load": 0})
         for load in loads:
-            start = len(stimulus) + Requantizer.LATENCY
+            start = len(stimulus) + requantize_cycles(engine)
             for lane, byte in enumerate(reference_bytes(load, lo, hi)):
                 what = f"lane {lane} of {load}, clamped to {lo} to {hi}, serial {serial}"
                 expected[start + lane // at_once, lane % at_once] = byte, what
             stimulus.append({**load, "load": 1})
             rest = engine.lanes // at_once - 1 + rng.randint(0, pause)
             stimulus += [{**noise(rng, engine), "load": 0}] * rest
-        stimulus += [{"load": 0}] * Requantizer.LATENCY
+        stimulus += [{"load": 0}] * requantize_cycles(engine)
     seen = clocked(Requantizer(engine), stimulus, ["y"])
     for (cycle, index), (byte, what) in expected.items():
         assert seen[cycle]["y"][index] == byte, what
@@ -186,7 +187,7 @@ def test_order_and_cycles_by_hand():
     engine = EngineConfig(lanes=4, requantizers=2)
     load = {"acc": [10, 11, 12, 13], "bias": 5, "multiplier": 2, "shift": 1, "clamp_hi": 255}
     for serial, elements in [(1, {0: [15, 16, 17, 18]}), (0, {0: [15, 17], 1: [16, 18]})]:
-        stimulus = [{**load, "load": 1, "serial": serial}, *[{"load": 0}] * 11]
-        seen = clocked(Requantizer(engine), stimulus, ["y"])[Requantizer.LATENCY :]
+        stimulus = [{**load, "load": 1, "serial": serial}, *[{"load": 0}] * 20]
+        seen = clocked(Requantizer(engine), stimulus, ["y"])[requantize_cycles(engine) :]
         for index, expected in elements.items():
             assert [out["y"][index] for out in seen[: len(expected)]] == expected

@@ -9,6 +9,7 @@ from sqhw.engine import EngineConfig
 from sqhw.network import Conv
 from sqhw.rtl.stream_decoder import StreamDecoder
 from sqhw.stream import StreamFormat, encode, max_gap_bits
+from sqhw.timing import decode_cycles
 
 OUTPUTS = ["valid", "start", "step", "residual", "weight", "code", "location"]
 
@@ -68,7 +69,6 @@ class Issue:
                 "issue": issue,
                 "first": first,
                 "entry": entry | above,
-                "offset": offset,
                 "skip": skip,
             }
         )
@@ -85,7 +85,7 @@ class Issue:
 
     def layer(self, gap_bits, code_bits, channels):
         """Begin a layer when the one before it has come out."""
-        self.pause(StreamDecoder.LATENCY)
+        self.pause(decode_cycles(self.engine))
         self.pause(1, gap_bits=gap_bits, code_bits=code_bits, channels=channels)
 
     def channel(self, entries, bits, pause_chance, offset=0, skip=None):
@@ -112,18 +112,18 @@ class Issue:
 
         A channel of the residual is checked where it comes out and is not among the weights.
         """
-        self.pause(StreamDecoder.LATENCY)
+        self.pause(decode_cycles(self.engine))
         seen = clocked(StreamDecoder(self.engine), self.stimulus, OUTPUTS)
         channels = []
-        late = self.issued[: -StreamDecoder.LATENCY]
-        for entry, out in zip(late, seen[StreamDecoder.LATENCY :], strict=True):
+        latency = decode_cycles(self.engine)
+        for entry, out in zip(self.issued[:-latency], seen[latency:], strict=True):
             issue, first, skip, offset = entry
             assert out["valid"] == issue
             if not issue:
                 continue
             assert out["residual"] == skip
             if skip:
-                assert (out["start"], out["step"], out["location"]) == (0, 0, offset)
+                assert (out["start"], out["step"], out["location"]) == (0, 0, 0)
                 continue
             assert out["start"] == first
             if first:
@@ -132,8 +132,8 @@ class Issue:
                 channels.append([])
             tap += out["step"]
             if out["weight"]:
-                channels[-1].append((tap, out["location"], out["code"]))
-        assert not any(out["valid"] for out in seen[: StreamDecoder.LATENCY])
+                channels[-1].append((tap, offset + out["location"], out["code"]))
+        assert not any(out["valid"] for out in seen[:latency])
         return channels
 
 
@@ -161,7 +161,8 @@ def add_pool(issue, channels, kernel, pause_chance=0.2):
 def test_every_gap_and_code_width(gap_bits):
     """With as few channels as the gap admits, one more, and a power of two."""
     rng = np.random.default_rng(gap_bits)
-    issue = Issue(random.Random(gap_bits), EngineConfig(word_bits=17))
+    lanes = 8 << gap_bits % 2
+    issue = Issue(random.Random(gap_bits), EngineConfig(lanes=lanes, word_bits=17))
     expected = []
     least = max(1, (1 << gap_bits) - 1)
     for code_bits in range(9):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sqhw.compress import TrainSettings, evaluate, train
-from sqhw.compress.samples import shifted
+from sqhw.compress.samples import flipped, shifted
 from sqhw.data import Dataset, load_dataset
 from sqhw.errors import SqhwError
 
@@ -66,3 +66,13 @@ def test_shifts_move_by_one_pixel_and_fill_with_zeros():
     found = {tuple(part.flatten().tolist()) for part in moved}
     assert found == allowed
     assert float((moved == image).all(dim=(1, 2, 3)).double().mean()) > 0.4
+
+
+def test_flips_mirror_half_of_the_images():
+    import torch
+
+    images = torch.arange(6.0).view(1, 1, 2, 3).expand(200, 1, 2, 3)
+    found = flipped(images, torch.Generator().manual_seed(0))
+    mirrored = (found == images.flip(3)).all(dim=(1, 2, 3))
+    assert (mirrored | (found == images).all(dim=(1, 2, 3))).all()
+    assert 60 < int(mirrored.sum()) < 140

@@ -6,7 +6,7 @@ from sqhw.compress import build, import_module
 from sqhw.compress.input_stage import with_input_stage
 from sqhw.compress.topology import topology
 from sqhw.cost_models.device import find_device
-from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
+from sqhw.device_engine import activation_blocks, dsp_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.placement import place
@@ -54,6 +54,12 @@ def test_engine_for_icebreaker_has_a_lane_a_dsp():
     assert (engine.lanes, engine.bank_depth, engine.word_bits) == (8, 512, 16)
     assert activation_blocks(engine, device) == 8
     assert weight_blocks(engine, device) == 22
+
+
+def test_lanes_take_a_dsp_each_unless_they_multiply_in_luts():
+    up5k, hx8k = find_device("iCE40UP5K"), find_device("iCE40HX8K")
+    assert [dsp_blocks(EngineConfig(lut_lanes=n), up5k) for n in (0, 3, 8)] == [8, 5, 0]
+    assert dsp_blocks(EngineConfig(), hx8k) == 0
 
 
 def test_engine_for_larger_maps():

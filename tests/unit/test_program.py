@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from strategies import networks, reads_with_one_stride
 
+from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.schedule import run_cycles, schedule
 from sqhw.engine import EngineConfig
@@ -66,6 +67,16 @@ def test_cost_model_counts_the_bits_of_the_images_of_any_network(net):
     assert_cost(net, EVERYTHING)
 
 
+def test_writable_roms_are_counted_as_ram():
+    """yosys 0.70 puts a small ROM into LUTs on iCE40, a RAM of that size into a block."""
+    net, device = network(conv()), find_device("iCE40UP5K")
+    cost = rom_cost(net, ENGINE)
+    writable = rom_cost(net, replace(ENGINE, writable=True))
+    assert writable.memories == cost.memories
+    assert cost.memories == (("weights", 5, 16), ("params", 18, 16), ("codebook", 1, 8))
+    assert (cost.blocks(device), writable.blocks(device)) == (0, 2)
+
+
 @given(ANY)
 def test_images_hold_the_weights(net):
     """An independent reader finds every weight in the bits of the weight ROM."""
@@ -116,11 +127,14 @@ def test_descriptor_fills_whole_words():
         ),
         ({"requantizers": 2}, ["out_walk"]),
         ({"max_batch": 4}, ["batch_shift"]),
+        ({"maxpool": True}, ["pool"]),
+        ({"max_gap_bits": 3}, ["gap_bits"]),
         ({"requantizers": 2, "max_batch": 4}, ["batch_shift", "out_walk", "out_serial"]),
     ],
 )
 def test_descriptor_has_only_what_the_engine_has(changes, more):
-    plain, engine = descriptor_fields(ENGINE), descriptor_fields(replace(ENGINE, **changes))
+    least = replace(ENGINE, maxpool=False, max_gap_bits=0)
+    plain, engine = descriptor_fields(least), descriptor_fields(replace(least, **changes))
     assert [field[0] for field in engine if field not in plain] == more
     assert [field for field in engine if field[0] not in more] == list(plain)
 
@@ -169,7 +183,8 @@ def test_least_slots():
     assert least() == (8, 8)
     assert least(lanes=32) == (32, 32)
     assert least(lanes=32, requantizers=2) == (16, 32)
-    assert least(lanes=32, requantizers=32) == (8, 32)
+    # The pipeline of 16 lanes and more takes two cycles more to read a channel record.
+    assert least(lanes=32, requantizers=32) == (10, 32)
 
 
 def test_schedule_of_a_residual_and_of_several_requantizers():
@@ -181,14 +196,14 @@ def test_schedule_of_a_residual_and_of_several_requantizers():
     net = network(wide, ones, sparse, full, half, shape=(2, 16, 16))
     engine = EngineConfig(lanes=32, requantizers=4, groups=True, residuals=True)
     timing = Timing.of(engine)
-    assert (timing.min_slot, timing.min_slot_serial) == (8, 32)
+    assert (timing.min_slot, timing.min_slot_serial) == (10, 32)
     plan = schedule(net, engine)
     tilings = place(net, engine)
     # The map that `half` reads is stored in four phases, so `full` writes byte by byte.
     assert [tiling.serial for tiling in tilings] == [False, False, False, True, False]
     assert [layer.tiles for layer in plan.layers] == [8, 8, 8, 8, 2]
     assert [layer.entries for layer in plan.layers] == [36, 2, 4, 38, 16]
-    slots = [19 + 18, 8 + 8, 8 + 8, 32 + 32, 9 + 8]
+    slots = [19 + 18, 10 + 10, 10 + 10, 32 + 32, 10 + 10]
     assert [layer.run for layer in plan.layers] == [
         8 * slots[0], 8 * slots[1], 8 * slots[2], 8 * slots[3], 2 * slots[4],
     ]  # fmt: skip
@@ -249,6 +264,13 @@ def test_maps_of_branches_beyond_the_banks_are_refused():
         "banks, 16 more than the bank depth of 64; a depth of 128 would do"
     )
     place(net, replace(ENGINE, bank_depth=128, residuals=True))
+
+
+def test_max_pooling_needs_an_engine_that_takes_maxima():
+    net = network(MaxPool("pool", "input", 2, 2))
+    with pytest.raises(SqhwError) as error:
+        compile_network(net, replace(ENGINE, maxpool=False))
+    assert str(error.value) == ("layer 'pool': is a max pooling, this engine has none; set maxpool")
 
 
 def test_groups_need_an_engine_that_runs_them():

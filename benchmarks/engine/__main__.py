@@ -1,0 +1,93 @@
+"""`python -m benchmarks.engine`: the table of the engine, measured."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.engine.area import AreaRow, area_row
+from benchmarks.engine.cycles import CycleRow, cycle_rows, engine_of
+from benchmarks.engine.networks import NETWORKS, cases, test_images
+from benchmarks.engine.progress import note
+from benchmarks.engine.table import markdown
+from sqhw.flow import engine_of as engine_of_network
+from sqhw.network_file import load_network
+
+#: Published int8 entries of MLPerf Tiny's image classification, for comparison.
+PUBLISHED = (
+    ("fpgaConvNet, ZedBoard", "47K", "", "93", "211", "143", "2,431", "11.5"),
+    ("hls4ml, Pynq-Z2", "", "", "", "", "", "131", ""),
+)
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    out: Annotated[Path, typer.Option(help="Folder for results.json and RESULTS.md.")] = Path(
+        "build/benchmarks/engine"
+    ),
+    data: Annotated[str | None, typer.Option(help="cifar10:DIR; without it, noise.")] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="Folder with checkpoints; without it, random weights.")
+    ] = None,
+    networks: Annotated[str, typer.Option(help="Names in the zoo.")] = ",".join(NETWORKS),
+    lanes: Annotated[str, typer.Option(help="Numbers of lanes.")] = "16,32,64",
+    place: Annotated[
+        list[str] | None,
+        typer.Option(help="FILE@DEVICE: place and route this network's engine; may be repeated."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Placements of which the median is taken.")] = 3,
+) -> None:
+    """Run networks through the RTL, compare everything with the simulator, and print tables."""
+    out.mkdir(parents=True, exist_ok=True)
+    images = test_images(data)
+    rows: list[CycleRow] = []
+    for number in [int(text) for text in lanes.split(",") if text]:
+        made = list(cases(engine_of(number), images, models, networks.split(",")))
+        for row in cycle_rows(made, number, images, out / "work", note):
+            note(f"  {row.measured:,.0f} cycles, {row.ratio:.3f} of the bound")
+            rows.append(row)
+    areas = []
+    for text in place or []:
+        file, _, device = text.partition("@")
+        network = load_network(Path(file))
+        engine = engine_of_network(network)
+        note(f"place and route: {network.name} on {device}")
+        areas.append(area_row(network, engine, device, 1, seeds, out / "work"))
+    report = report_text(rows, areas)
+    (out / "RESULTS.md").write_text(report)
+    plain = {"cycles": [r.to_dict() for r in rows], "area": [r.to_dict() for r in areas]}
+    (out / "results.json").write_text(json.dumps(plain, indent=1) + "\n")
+    print(report)
+
+
+def report_text(rows: list[CycleRow], areas: list[AreaRow]) -> str:
+    """Return the tables."""
+    parts = []
+    if rows:
+        head = ("network", "weights", "density", "lanes", "images a run", "non-zeros", "measured",
+                "predicted", "bound", "ratio", "activations equal")  # fmt: skip
+        parts.append("Cycles an image, from start to done:\n\n" + markdown(head, [
+            (r.network, r.weights, f"{r.density:.0%}", str(r.lanes), str(r.batch),
+             f"{r.nonzeros:,}", f"{r.measured:,.0f}", f"{r.predicted:,.0f}", f"{r.bound:,.0f}",
+             f"{r.ratio:.3f}", f"{r.activations:,}")
+            for r in rows
+        ]))  # fmt: skip
+    if areas:
+        head = ("engine", "LUT", "FF", "BRAM", "DSP", "MHz", "images/s", "images/s per DSP")
+        lines = [
+            (f"{r.network}, {r.device}, {r.lanes} lanes", f"{r.luts:,}", f"{r.ffs:,}",
+             str(r.brams), str(r.dsps), f"{r.fmax_mhz:.1f}", f"{r.images_per_second:,.0f}",
+             f"{r.images_per_second_and_dsp:.1f}")
+            for r in areas
+        ]  # fmt: skip
+        parts.append(
+            f"After place and route, median of {areas[0].seeds} placements; images one after the "
+            "other, pixels in and results out included:\n\n" + markdown(head, [*lines, *PUBLISHED])
+        )
+    return "\n".join(parts)
+
+
+app()

@@ -1,0 +1,107 @@
+"""Area and clock frequency of the engine after place and route, with the network that it runs."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sqhw.build import write_rom, write_rtl
+from sqhw.cost_models.device import find_device
+from sqhw.cost_models.schedule import schedule
+from sqhw.engine import EngineConfig
+from sqhw.network import INPUT, QuantizedNetwork
+from sqhw.program import compile_network
+from sqhw.synth.place import place
+
+#: From one result to the next, at least, when nobody makes it wait.
+RESULT_CYCLES = 8
+
+
+@dataclass(frozen=True)
+class AreaRow:
+    """An engine on a device.
+
+    Parameters
+    ----------
+    network, device : str
+    lanes, batch : int
+    luts, ffs, brams, dsps : int
+        After place and route; on iCE40 `luts` are logic cells.
+    fmax_mhz : float
+        Static timing, the median of the placements (unit: MHz).
+    cycles : float
+        An image, pixels in and results out included.
+    seeds : int
+        Placements.
+    """
+
+    network: str
+    device: str
+    lanes: int
+    batch: int
+    luts: int
+    ffs: int
+    brams: int
+    dsps: int
+    fmax_mhz: float
+    cycles: float
+    seeds: int
+
+    @property
+    def images_per_second(self) -> float:
+        """Images a second at that clock, one frame after the other."""
+        return self.fmax_mhz * 1e6 / self.cycles
+
+    @property
+    def images_per_second_and_dsp(self) -> float:
+        """Images a second for each multiplier block."""
+        return self.images_per_second / self.dsps if self.dsps else float("nan")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row with its rates."""
+        return asdict(self) | {
+            "images_per_second": self.images_per_second,
+            "images_per_second_and_dsp": self.images_per_second_and_dsp,
+        }
+
+
+def frame_cycles(network: QuantizedNetwork, engine: EngineConfig, batch: int) -> float:
+    """Return the cycles of an image from its first pixel to its last result, never made to wait."""
+    shapes = network.shapes()
+    pixels, results = (
+        shapes[name][0] * shapes[name][1] * shapes[name][2]
+        for name in (INPUT, network.layers[-1].name)
+    )
+    return schedule(network, engine, batch).cycles / batch + pixels + RESULT_CYCLES * results
+
+
+def area_row(
+    network: QuantizedNetwork,
+    engine: EngineConfig,
+    device: str,
+    batch: int,
+    seeds: int,
+    work: Path,
+) -> AreaRow:
+    """Place and route an engine with a network's ROM images, with several seeds."""
+    program = compile_network(network, engine, batch)
+    folder = work / f"{network.name}-{device.replace(' ', '-')}"
+    write_rom(program, folder)
+    write_rtl(engine, program.depths, folder)
+    part = find_device(device)
+    reports = [
+        place(folder, part, seed=seed, work=folder / f"seed{seed}") for seed in range(1, seeds + 1)
+    ]
+    middle = sorted(reports, key=lambda report: report.fmax_mhz)[len(reports) // 2]
+    return AreaRow(
+        network=network.name,
+        device=part.name,
+        lanes=engine.lanes,
+        batch=batch,
+        luts=middle.luts,
+        ffs=middle.ffs,
+        brams=middle.brams,
+        dsps=middle.dsps,
+        fmax_mhz=middle.fmax_mhz,
+        cycles=frame_cycles(network, engine, batch),
+        seeds=seeds,
+    )

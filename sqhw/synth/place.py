@@ -1,0 +1,150 @@
+"""Synthesis, placement and routing of the engine, and what comes out of them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.cost_models.device import Device
+from sqhw.errors import SqhwError
+from sqhw.synth.tools import Flow, flow_for, run_tool
+from sqhw.synth.top import ENGINE, TOP, engine_ports, top_verilog
+
+SOURCES = (f"{ENGINE}.v", "sqhw_rom.v", "sqhw_ram.v")
+
+
+@dataclass(frozen=True)
+class PlaceReport:
+    """What the engine takes of a device after place and route, and how fast it is.
+
+    Parameters
+    ----------
+    luts : int
+        4-input LUTs with their carries; on iCE40 logic cells, each a LUT with a flip-flop.
+    ffs : int
+        Flip-flops.
+    brams, dsps : int
+        Block RAMs and multipliers.
+    fmax_mhz : float
+        Highest clock frequency by static timing at the worst corner (unit: MHz).
+    critical_path : tuple of str
+        The longest path, a line a step: kind, delay in ns, net or cell.
+    log : Path
+        What the place-and-route tool printed.
+    """
+
+    luts: int
+    ffs: int
+    brams: int
+    dsps: int
+    fmax_mhz: float
+    critical_path: tuple[str, ...]
+    log: Path
+
+
+def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceReport:
+    """Place and route an engine behind a shift register.
+
+    Parameters
+    ----------
+    rtl : path
+        Folder with the Verilog files and the ROM images.
+    device : Device
+    seed : int, 1 or more
+        Of the placement: results vary by several percent with it.
+    work : path
+        Folder for the tools' files; made if missing.
+
+    Raises
+    ------
+    SqhwError
+        If a file or a tool is missing, the device has no open tools, or the engine does not fit.
+    """
+    flow = flow_for(device)
+    for name in SOURCES:
+        if not (rtl / name).is_file():
+            raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
+    make_folder(work)
+    ports = engine_ports((rtl / SOURCES[0]).read_text(encoding="utf-8"))
+    # The tools from wheels have a /tmp of their own, so all files lie where they run.
+    for path in [*(rtl / name for name in SOURCES), *sorted(rtl.glob("*.hex"))]:
+        atomic_write_text(work / path.name, path.read_text(encoding="utf-8"))
+    atomic_write_text(work / f"{TOP}.v", top_verilog(ports))
+    atomic_write_text(work / "synth.ys", synthesis_script(flow))
+    run_tool(("yosys", "-s", "synth.ys"), work, work / "yosys.log")
+    log = work / f"{flow.tool}.log"
+    run_tool(place_command(flow, seed), work, log)
+    statistics = json.loads((work / "stat.json").read_text(encoding="utf-8"))
+    return read_report(
+        json.loads((work / "report.json").read_text(encoding="utf-8")), statistics, flow, log
+    )
+
+
+def synthesis_script(flow: Flow) -> str:
+    """Return the yosys script that writes ``netlist.json`` and ``stat.json``."""
+    return (
+        f"read_verilog {' '.join(SOURCES)} {TOP}.v\n"
+        f"{flow.synth} -top {TOP} -json netlist.json\n"
+        "tee -q -o stat.json stat -json\n"
+    )
+
+
+def place_command(flow: Flow, seed: int) -> tuple[str, ...]:
+    """Return the place-and-route command line; it runs in the work folder."""
+    return (
+        flow.tool,
+        *flow.part,
+        *("--json", "netlist.json", "--report", "report.json"),
+        *("--seed", str(seed), "--freq", str(flow.target_mhz), "--timing-allow-fail"),
+    )
+
+
+def read_report(
+    report: Mapping[str, Any], statistics: Mapping[str, Any], flow: Flow, log: Path
+) -> PlaceReport:
+    """Return the figures of nextpnr's report and yosys' cell statistics.
+
+    Parameters
+    ----------
+    report : mapping
+        Contents of the file that nextpnr writes for ``--report``.
+    statistics : mapping
+        Contents of the file that yosys' ``stat -json`` writes.
+    flow : Flow
+    log : Path
+
+    Raises
+    ------
+    SqhwError
+        If there is no clock in the report.
+    """
+    if not report.get("fmax"):
+        raise SqhwError(f"{flow.tool} reported no clock frequency; see {log}")
+    cells = statistics["design"]["num_cells_by_type"]
+    used = {
+        kind: int(report["utilization"].get(cell, {"used": 0})["used"])
+        for kind, cell in flow.cells.items()
+    }
+    clock, achieved = min(
+        ((name, float(entry["achieved"])) for name, entry in report["fmax"].items()),
+        key=lambda item: item[1],
+    )
+    inside = [
+        path["path"]
+        for path in report.get("critical_paths", ())
+        if path["from"] == path["to"] == f"posedge {clock}"
+    ]
+    return PlaceReport(
+        **used,
+        ffs=sum(n for cell, n in cells.items() if cell.startswith(flow.ff_prefix)),
+        fmax_mhz=achieved,
+        critical_path=tuple(_step(step) for path in inside[:1] for step in path),
+        log=log,
+    )
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    where = step.get("net") or step["to"]["cell"]
+    return f"{step['type']} {step['delay']:.2f} {where}"

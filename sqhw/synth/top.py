@@ -1,0 +1,78 @@
+"""A top module with few pins around the engine, whose ports are more than a package has pins."""
+
+import re
+
+from sqhw.errors import SqhwError
+
+TOP = "sqhw_place"
+ENGINE = "sqhw_engine"
+_PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);$", re.MULTILINE)
+
+
+def engine_ports(verilog: str) -> dict[str, tuple[str, int]]:
+    """Return direction and width of the engine's ports, but for the clock and ``wb_*``.
+
+    The latter are for verification and stay open in a design.
+
+    Parameters
+    ----------
+    verilog : str
+        Text of ``sqhw_engine.v``.
+
+    Raises
+    ------
+    SqhwError
+        If it has no module of that name.
+    """
+    found = re.search(rf"^module {ENGINE}\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise SqhwError(f"{ENGINE}.v holds no module {ENGINE}; write it with `sqhw rtl`")
+    ports = {
+        name: (direction, int(high or 0) + 1)
+        for direction, high, name in _PORT.findall(found.group())
+    }
+    return {
+        name: port for name, port in ports.items() if name != "clk" and not name.startswith("wb_")
+    }
+
+
+def top_verilog(ports: dict[str, tuple[str, int]]) -> str:
+    """Return a module that shifts the inputs in and the parity of the outputs out.
+
+    Every port is registered and the parity is taken four bits a cycle, so that no path outside
+    of the engine is the longest.
+
+    Parameters
+    ----------
+    ports : dict of str to (str, int)
+        From `engine_ports`.
+    """
+    sides: dict[str, list[str]] = {"input": [], "output": []}
+    wires = []
+    for name, (direction, width) in ports.items():
+        high = sum(ports[other][1] for other in sides[direction]) + width - 1
+        side = "in" if direction == "input" else "seen"
+        wires.append(f"      .{name}({side}[{high}:{high - width + 1}])")
+        sides[direction].append(name)
+    ins, outs = (sum(ports[name][1] for name in sides[side]) for side in sides)
+    lines = [
+        "`default_nettype none",
+        f"module {TOP} (input wire clk, input wire si, output wire so);",
+        f"  reg [{ins - 1}:0] in;",
+        f"  wire [{outs - 1}:0] seen;",
+        f"  {ENGINE} engine (\n      .clk(clk),\n" + ",\n".join(wires) + ");",
+        f"  always @(posedge clk) in <= {{in[{ins - 2}:0], si}};",
+        f"  reg [{outs - 1}:0] level_0;",
+        "  always @(posedge clk) level_0 <= seen;",
+    ]
+    level = 0
+    while outs > 1:
+        fewer = -(-outs // 4)
+        bits = [f"^level_{level}[{min(4 * bit + 3, outs - 1)}:{4 * bit}]" for bit in range(fewer)]
+        level, outs = level + 1, fewer
+        lines += [
+            f"  reg [{outs - 1}:0] level_{level};",
+            f"  always @(posedge clk) level_{level} <= {{{', '.join(reversed(bits))}}};",
+        ]
+    lines += [f"  assign so = level_{level}[0];", "endmodule", "`default_nettype wire", ""]
+    return "\n".join(lines)

@@ -1,0 +1,157 @@
+"""Volume runs of the generated RTL against the simulator, and what they must notice."""
+
+import shutil
+
+import numpy as np
+import pytest
+from strategies import random_images, random_network, reads_with_one_stride
+
+from sqhw.build import write_rom, write_rtl
+from sqhw.cost_models.schedule import schedule
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
+from sqhw.network import Conv, QuantizedNetwork
+from sqhw.number import ActivationFormat
+from sqhw.program import Program, compile_network
+from sqhw.stream import StreamFormat
+from sqhw.verify.cxxrtl import VolumeBench
+from sqhw.verify.tools import cxxrtl_compiler
+
+CONFIGS = {
+    "2 lanes, one requantizer": (
+        EngineConfig(lanes=2, bank_depth=1024, weight_addr_bits=11, param_addr_bits=10),
+        {"groups": False, "residuals": False},
+    ),
+    "4 lanes, everything": (
+        EngineConfig(
+            lanes=4, bank_depth=1024, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
+            weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True,
+        ),
+        {"mult_bits": 12, "acc_bits": 22, "min_code_bits": 0},
+    ),
+}  # fmt: skip
+NETWORKS = 12
+IMAGES = 70  # more than a batch
+
+
+def programs(name: str) -> list[tuple[int, Program]]:
+    """Return random networks for a configuration, with their seeds."""
+    engine, limits = CONFIGS[name]
+    networks = ((seed, random_network(seed, **limits)) for seed in range(NETWORKS))
+    return [
+        (seed, compile_network(network, engine))
+        for seed, network in networks
+        if reads_with_one_stride(network)
+    ]
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def bench(request, tmp_path_factory):
+    """Return (name of the configuration, its bench): one build serves all networks."""
+    engine, _ = CONFIGS[request.param]
+    folder = tmp_path_factory.mktemp("cxxrtl")
+    depths = {
+        "weights": 1 << engine.weight_addr_bits,
+        "params": 1 << engine.param_addr_bits,
+        "codebook": 1 << engine.codebook_addr_bits,
+    }
+    write_rtl(engine, depths, folder)
+    return request.param, VolumeBench(folder, folder / "work", optimize=1)
+
+
+@pytest.mark.slow
+def test_random_networks(bench, tmp_path):
+    name, volume = bench
+    for seed, program in programs(name):
+        print(f"network seed {seed}")
+        network = program.network
+        images = random_images(network, seed, IMAGES)
+        write_rom(program, tmp_path)
+        done = []
+        report = volume.run(program, images, tmp_path, seed, jobs=2, progress=done.append)
+        maps = [shape for name, shape in network.shapes().items() if name != "input"]
+        assert done == [64, IMAGES]
+        assert report.images == IMAGES
+        assert report.activations == IMAGES * sum(c * h * w for c, h, w in maps)
+        assert report.cycles == schedule(network, program.engine).cycles
+        assert report.clock_cycles > IMAGES * report.cycles
+        assert volume.run(program, images[:2], tmp_path, activations=False).activations == 0
+
+
+def transparent_network() -> QuantizedNetwork:
+    """Return a layer whose results show every bit of every weight: nothing is clamped."""
+    conv = Conv(
+        name="conv",
+        source="input",
+        weight=np.array([[1, -2], [3, -4]], dtype=np.int8).reshape(2, 2, 1, 1),
+        bias=np.zeros(2, dtype=np.int32),
+        multiplier=np.ones(2, dtype=np.int32),
+        shift=np.zeros(2, dtype=np.int32),
+        stride=1,
+        padding=(0, 0, 0, 0),
+        codebook=(-4, -2, 1, 3),
+        stream=StreamFormat(0, 2),
+        output=ActivationFormat(8, signed=True),
+        weight_scale=np.ones(2),
+        output_scale=1.0,
+    )
+    return QuantizedNetwork("transparent", (2, 3, 3), ActivationFormat(4, signed=False), (conv,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rom", ["weights", "params", "codebook"])
+@pytest.mark.parametrize("activations", [True, False])
+def test_one_wrong_rom_bit_is_noticed(bench, tmp_path, rom, activations):
+    name, volume = bench
+    program = compile_network(transparent_network(), CONFIGS[name][0])
+    images = random_images(program.network, 0, 3)
+    write_rom(program, tmp_path)
+    volume.run(program, images, tmp_path, activations=activations)
+    path = tmp_path / f"{rom}.hex"
+    first, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([f"{int(first, 16) ^ 1:0{len(first)}x}", *rest]) + "\n")
+    with pytest.raises(SqhwError, match="the RTL differs from the simulator under cxxrtl; run"):
+        volume.run(program, images, tmp_path, activations=activations)
+
+
+@pytest.mark.slow
+def test_rom_image_is_too_long(bench, tmp_path):
+    name, volume = bench
+    program = compile_network(transparent_network(), CONFIGS[name][0])
+    write_rom(program, tmp_path)
+    (tmp_path / "codebook.hex").write_text("00\n" * 513)
+    with pytest.raises(SqhwError, match=r"^codebook\.hex has more words than the 512 of the ROM"):
+        volume.run(program, random_images(program.network, 0, 1), tmp_path)
+
+
+def test_no_images(tmp_path):
+    volume = object.__new__(VolumeBench)
+    program = programs("2 lanes, one requantizer")[0][1]
+    with pytest.raises(SqhwError, match="there is no image to run"):
+        volume.run(program, np.zeros((0, 1, 1, 1)), tmp_path)
+
+
+def test_verilog_is_missing(tmp_path):
+    with pytest.raises(SqhwError, match=r"sqhw_engine\.v is missing; write it with `sqhw rtl`"):
+        VolumeBench(tmp_path, tmp_path / "work")
+
+
+@pytest.mark.slow
+def test_bad_verilog_names_the_log(tmp_path):
+    engine, _ = CONFIGS["2 lanes, one requantizer"]
+    write_rtl(engine, {"weights": 16, "params": 16, "codebook": 16}, tmp_path)
+    (tmp_path / "sqhw_ram.v").write_text("module sqhw_ram(; endmodule\n")
+    with pytest.raises(SqhwError, match=r"yosys fails \(\d+\); see .*yosys\.log"):
+        VolumeBench(tmp_path, tmp_path / "work")
+
+
+def test_compilers(monkeypatch):
+    found = {"clang++": "/bin/clang++", "g++": "/bin/g++"}
+    monkeypatch.setattr(shutil, "which", found.get)
+    assert cxxrtl_compiler() == ["/bin/clang++"]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    del found["clang++"]
+    assert cxxrtl_compiler() == ["/bin/g++"]
+    found.clear()
+    with pytest.raises(SqhwError, match="CXXRTL needs a C\\+\\+ compiler; run: apt-get install g"):
+        cxxrtl_compiler()
