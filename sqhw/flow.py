@@ -427,7 +427,9 @@ def devices() -> list[Result]:
             "name": device.name,
             "family": device.family,
             "luts": device.luts,
+            "lut_inputs": device.lut_inputs,
             "brams": device.brams,
+            "bram": device.bram.name,
             "dsps": device.dsps,
             "boards": list(device.boards),
         }

@@ -42,7 +42,9 @@ Budget = Annotated[
         "By default all block RAMs that the feature maps leave."
     ),
 ]
-Device = Annotated[str, typer.Option(help="Device or board, see `sqhw devices`.")]
+Device = Annotated[
+    str, typer.Option(help="Device or board, see `sqhw devices`, or a device file of your own.")
+]
 Network = Annotated[Path, typer.Argument(help="Quantized network, from `sqhw compress`.")]
 
 

@@ -168,9 +168,16 @@ def demo_lines(result: Result) -> list[str]:
 
 def device_lines(devices: list[Result]) -> list[str]:
     """Return what `sqhw devices` prints."""
-    rows = [("device", "LUTs", "block RAMs", "DSPs", "boards")]
+    rows = [("device", "LUTs", "block RAMs", "of", "DSPs", "boards")]
     rows += [
-        (d["name"], f"{d['luts']:,}", str(d["brams"]), str(d["dsps"]), ", ".join(d["boards"]))
+        (
+            d["name"],
+            f"{d['luts']:,} LUT{d['lut_inputs']}",
+            f"{d['brams']:,}",
+            d["bram"],
+            f"{d['dsps']:,}",
+            ", ".join(d["boards"]),
+        )
         for d in devices
     ]
     return _columns(rows)
