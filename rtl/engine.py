@@ -21,11 +21,11 @@ from sqhw.timing import (
     Timing,
     accumulate_cycles,
     decoded_cycles,
+    entry_window_cycles,
     is_deep,
     mask_cycles,
     read_cycles,
     requantize_cycles,
-    window_cycles,
 )
 
 
@@ -121,7 +121,7 @@ class Engine(wiring.Component):
         m.submodules.parameters = parameters = ParameterReader(engine)
         m.submodules.sequencer = seq = Sequencer(engine)
         m.submodules.entries = entries = FieldReader(
-            engine.word_bits, engine.weight_addr_bits, window_cycles(engine)
+            engine.word_bits, engine.weight_addr_bits, entry_window_cycles(engine)
         )
         m.submodules.decoder = decoder = StreamDecoder(engine)
         m.submodules.taps = taps = PositionWalker(engine)
@@ -205,7 +205,7 @@ class Engine(wiring.Component):
         ]
 
         # Where it is in its word: one cycle later in a deep engine.
-        window = window_cycles(engine)
+        window = entry_window_cycles(engine)
         m.d.comb += [
             decoder.gap_bits.eq(gap_bits),
             decoder.code_bits.eq(layer.entry_bits - gap_bits),
@@ -387,14 +387,19 @@ class Engine(wiring.Component):
         # `first_element` is high in the cycle before element 0 comes out of the requantizer.
         m.d.comb += [first_element.eq(pipe[-1]), places.start.eq(tile_start)]
         last_element = Signal()
-        m.d.comb += last_element.eq(element >= engine.lanes - stride)
+        # The elements written at once differ in the low bits of their number.
+        low = engine.requantizers.bit_length() - 1
+        end_of_group = element[:low].all() if low else 1
+        m.d.comb += last_element.eq(element[low:].all() & (~serial | end_of_group))
         group_row = Signal(engine.row_bits)
 
         load_pixel, whole_pixel, whole_image = Signal(), Signal(), Signal()
+        last_in_channel = Signal(engine.row_bits)
+        m.d.sync += last_in_channel.eq(layer.in_channels - 1)
         m.d.comb += [
             self.in_ready.eq(seq.idle & ~self.start),
             load_pixel.eq(self.in_valid & self.in_ready),
-            whole_pixel.eq(channel + 1 == layer.in_channels),
+            whole_pixel.eq(channel == last_in_channel),
             whole_image.eq(
                 whole_pixel
                 & (places.point.x == layer.in_last_x)

@@ -21,8 +21,9 @@ class FieldReader(wiring.Component):
         Word width of the ROM and the longest field (unit: bit).
     addr_bits : int
         Address width of the ROM (unit: bit).
-    window_cycles : {0, 1}
-        Whether the two words are registered before the field is shifted out of them.
+    window_cycles : {0, 1, 2}
+        Registers: 1 for the two words of which the field is shifted out; 2 for another one
+        behind the ROM, whose output multiplexer may be wide.
 
     Members
     -------
@@ -91,10 +92,17 @@ class FieldReader(wiring.Component):
             crosses.eq(end >= word),
             behind.eq(Mux(end >= word, end - word, end)),
         ]
-        with m.If(next_word):
-            m.d.sync += head.eq(self.rom_data)
+        # The words follow the control as late as they come.
+        data, at, moves_on = self.rom_data, offset, next_word
+        if self._window_cycles > 1:
+            data = Signal(word, name="data", reset_less=True)
+            at = Signal.like(offset, name="at", reset_less=True)
+            moves_on = Signal()
+            m.d.sync += [data.eq(self.rom_data), at.eq(offset), moves_on.eq(next_word)]
+        with m.If(moves_on):
+            m.d.sync += head.eq(data)
 
-        both, at = Cat(head, self.rom_data), offset
+        both = Cat(head, data)
         if self._window_cycles:
             words, where = Signal(2 * word, reset_less=True), Signal.like(offset, reset_less=True)
             m.d.sync += [words.eq(both), where.eq(at)]

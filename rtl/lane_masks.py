@@ -27,9 +27,10 @@ class LaneMasks(wiring.Component):
     batch_shift : In
         Logarithm of the images of a run; missing in an engine that runs single images.
     clear, fill : In(1)
-        Begin a layer: `clear` for one cycle, then `fill` for `lane_bits` cycles.
+        Begin a layer: `clear` for one cycle, then `fill` for `FILL_BEATS` cycles for each bit of
+        a lane number.
     advance : In(1)
-        Go to the next tile, whose first tap this is.
+        Go to the next tile, whose first tap this is; not in two cycles that follow each other.
     dx, dy : In(signed)
         Offset of the kernel tap.
     inside : Out(lanes)
@@ -68,24 +69,37 @@ class LaneMasks(wiring.Component):
         last = Signal(wide)
         m.d.comb += last.eq(self._elements(self.pitch_last_x, ones=True))
 
-        # What an advance adds. While a layer begins it doubles from one element to `lanes`, and
-        # with each doubling as many lanes get their coordinates from those that have them.
+        # What an advance adds to x, and what it adds if that leads to another row. While a layer
+        # begins it doubles from one element to `lanes`, and with each doubling as many lanes get
+        # their coordinates from those that have them. Nothing changes in two cycles that follow
+        # each other, so whether a row ends may be a cycle late.
         step_x, step_y = Signal(wide), Signal(dim)
+        back = Signal(signed(wide + 2))
         turn = Signal(range(engine.lane_bits + 1))
-        next_x, next_y = self._sum(m, step_x, step_y, step_x, step_y, last, "step")
+        beat, double = Signal(), Signal()
+        m.d.comb += double.eq(self.fill & beat)
+        _, further, over = self._ahead(m, step_x, step_x, back, "step")
         with m.If(self.clear):
-            m.d.sync += [step_x.eq(last != 0), step_y.eq(last == 0), turn.eq(0)]
+            m.d.sync += [step_x.eq(last != 0), step_y.eq(last == 0), turn.eq(0), beat.eq(0)]
+            m.d.sync += back.eq(Mux(last != 0, -last, -1))
         with m.Elif(self.fill):
-            m.d.sync += [step_x.eq(next_x), step_y.eq(next_y), turn.eq(turn + 1)]
+            m.d.sync += beat.eq(~beat)
+        with m.If(double):
+            m.d.sync += [
+                step_x.eq(Mux(over, further, step_x << 1)),
+                step_y.eq((step_y << 1) + over),
+                back.eq(Mux(over, further - last - 1, further)),
+                turn.eq(turn + 1),
+            ]
 
         low_x, high_x = self._bounds(m, self.dx, self.last_x, "x")
         low_y, high_y = self._bounds(m, self.dy, self.last_y, "y")
         xs = [Signal(wide, name=f"x_{lane}") for lane in range(lanes)]
         ys = [Signal(dim, name=f"y_{lane}") for lane in range(lanes)]
-        ahead = [
-            self._sum(m, x, y, step_x, step_y, last, str(lane))
-            for lane, (x, y) in enumerate(zip(xs, ys, strict=True))
-        ]
+        ahead = []
+        for lane, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            next_x, _, over = self._ahead(m, x, step_x, back, str(lane))
+            ahead.append((next_x, (Cat(1, y) + Cat(over, step_y)) >> 1))
         inside = []
         for lane, (x, y) in enumerate(zip(xs, ys, strict=True)):
             half = lane.bit_length() - 1
@@ -95,7 +109,7 @@ class LaneMasks(wiring.Component):
                 with m.If(self.clear):
                     m.d.sync += [x.eq(0), y.eq(0)]
             else:
-                with m.If(self.fill & (turn == half)):
+                with m.If(double & (turn == half)):
                     before = ahead[lane - (1 << half)]
                     m.d.sync += [x.eq(before[0]), y.eq(before[1])]
             inside.append((x >= low_x) & (x <= high_x) & (y >= low_y) & (y <= high_y))
@@ -103,18 +117,20 @@ class LaneMasks(wiring.Component):
         domain += self.inside.eq(Cat(inside))
         return m
 
+    def _ahead(self, m, x, step, back, name: str):
+        """Return x after a step, the same if that leads to another row, and whether it does."""
+        further = Signal(len(back), name=f"further_{name}")
+        over = Signal(name=f"over_{name}")
+        m.d.comb += further.eq(x + back)
+        m.d.sync += over.eq(~further[-1])
+        return Mux(over, further, x + step), further, over
+
     def _elements(self, position, ones: bool):
         """Return the first or (`ones`) the last element of a position of a row."""
         if self._engine.max_batch == 1:
             return position
         rest = (1 << self.batch_shift) - 1 if ones else 0
         return (position << self.batch_shift) | rest
-
-    def _sum(self, m, x, y, step_x, step_y, last, name: str):
-        """Return coordinates advanced by a step; rows end behind element `last`."""
-        far, over = Signal(len(x) + 1, name=f"far_{name}"), Signal(name=f"over_{name}")
-        m.d.comb += [far.eq(x + step_x), over.eq(far > last)]
-        return Mux(over, far - last - 1, far), y + step_y + over
 
     def _bounds(self, m, d, last, axis: str):
         """Return the least and the greatest coordinate with ``0 <= stride * it + d <= last``.

@@ -13,7 +13,7 @@ from sqhw.layout import (
     descriptor_words,
 )
 from sqhw.rtl.field_reader import FieldReader
-from sqhw.timing import is_deep, window_cycles
+from sqhw.timing import is_deep, record_window_cycles
 
 
 def descriptor_layout(engine: EngineConfig) -> data.StructLayout:
@@ -80,7 +80,7 @@ class ParameterReader(wiring.Component):
         m = Module()
         engine, layer = self._engine, self.descriptor
         words, word = descriptor_words(engine), engine.word_bits
-        late = window_cycles(engine)
+        late = record_window_cycles(engine)
         m.submodules.reader = reader = FieldReader(word, engine.param_addr_bits, late)
         m.d.comb += [self.rom_addr.eq(reader.rom_addr), reader.rom_data.eq(self.rom_data)]
 

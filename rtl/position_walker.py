@@ -79,7 +79,7 @@ class PositionWalker(wiring.Component):
         Where a step would lead.
     """
 
-    SETTLE_CYCLES = 1
+    SETTLE_CYCLES = 2
 
     def __init__(self, engine: EngineConfig) -> None:
         point = point_layout(engine)
@@ -124,9 +124,9 @@ class PositionWalker(wiring.Component):
         m.d.sync += [
             apart.eq(plane.phase_rows),
             on_x.eq(back),
-            carry_x.eq(back + plane.channels),
+            carry_x.eq(on_x + plane.channels),
             on_y.eq(back_y),
-            carry_y.eq(back_y + plane.channels),
+            carry_y.eq(on_y + plane.channels),
         ]
 
         def advance(row, lane, apart, lanes, constants):

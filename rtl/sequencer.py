@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from sqhw.engine import EngineConfig
 from sqhw.layout import COUNT_BITS
 from sqhw.rtl.position_walker import PositionWalker
-from sqhw.timing import Timing
+from sqhw.timing import FILL_BEATS, Timing
 
 
 class Sequencer(wiring.Component):
@@ -209,7 +209,7 @@ class Sequencer(wiring.Component):
                 m.d.comb += [
                     self.prepare.eq(begin),
                     self.rewind.eq(begin),
-                    self.fill.eq((timer >= 1) & (timer <= engine.lane_bits)),
+                    self.fill.eq((timer >= 1) & (timer <= FILL_BEATS * engine.lane_bits)),
                 ]
                 m.d.sync += tile.eq(0)
                 with m.If(begin):

@@ -74,9 +74,11 @@ class StreamDecoder(wiring.Component):
         issue = Signal()
         first, skip = Signal(reset_less=True), Signal(reset_less=True)
         entry = Signal(engine.word_bits, reset_less=True)
+        no_gaps = Signal(reset_less=True)
         m.d.sync += [
             gap_mask.eq((1 << self.gap_bits) - 1),
             code_mask.eq((1 << self.code_bits) - 1),
+            no_gaps.eq(self.gap_bits == 0),
             issue.eq(self.issue),
             first.eq(self.first),
             entry.eq(self.entry),
@@ -90,7 +92,7 @@ class StreamDecoder(wiring.Component):
         m.d.comb += [
             gap.eq(entry & gap_mask),
             beyond.eq(gap - self.channels),
-            carries.eq((gap != gap_mask) | (self.gap_bits == 0)),
+            carries.eq((gap != gap_mask) | no_gaps),
             code.eq((entry >> self.gap_bits) & code_mask),
         ]
         if is_deep(engine):

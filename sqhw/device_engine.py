@@ -21,7 +21,9 @@ MANY_LANES = 16
 RECORD_WORDS = 3
 
 
-def engine_for(device: Device, network: QuantizedNetwork, levels: int = 32) -> EngineConfig:
+def engine_for(
+    device: Device, network: QuantizedNetwork, levels: int = 32, max_batch: int = 1
+) -> EngineConfig:
     """Return a configuration for a device: a lane a DSP block, ROM words as wide as a block RAM's.
 
     Parameters
@@ -31,22 +33,26 @@ def engine_for(device: Device, network: QuantizedNetwork, levels: int = 32) -> E
         Its topology counts, its numbers do not: `sqhw.compress.topology` makes one from floats.
     levels : int
         Distinct weights of a layer at most.
+    max_batch : int, power of two
+        Images of a run at most; the banks hold so many.
 
     Raises
     ------
     SqhwError
-        If the activation banks alone would exceed the device's block RAMs, or layers of different
-        strides read the same map.
+        If `max_batch` is no such number, the activation banks alone would exceed the device's
+        block RAMs, or layers of different strides read the same map.
     """
     lanes = LUT_LANES
     while lanes * 2 <= min(device.dsps, MAX_LANES):
         lanes *= 2
+    if max_batch < 1 or max_batch & (max_batch - 1) or max_batch > lanes:
+        raise SqhwError(f"max_batch must be a power of two, 1 to {lanes}, not {max_batch}")
     modes = device.bram.modes
     byte_depth = next(depth for depth, width in modes if width >= 8)
     word_depth, word_bits = next((depth, width) for depth, width in modes if width >= 16)
     shapes = network.shapes().values()
     largest = max(max(height, width) for _, height, width in shapes)
-    maps = network_maps(network, lanes)
+    maps = network_maps(network, lanes, max_batch)
     rows = max(peak_rows(network, maps), 1 + max(channels for channels, _, _ in shapes))
     depth = max(byte_depth, 1 << (rows - 1).bit_length())
     try:
@@ -61,8 +67,10 @@ def engine_for(device: Device, network: QuantizedNetwork, levels: int = 32) -> E
         weight_addr_bits=(device.brams * word_depth - 1).bit_length(),
         codebook_addr_bits=_at_least(EngineConfig.codebook_addr_bits, levels * len(network.convs)),
         requantizers=REQUANTIZERS if lanes >= MANY_LANES else 1,
+        max_batch=max_batch,
         groups=any(layer.groups > 1 for layer in network.convs),
         residuals=any(layer.residual is not None for layer in network.convs),
+        maxpool=any(layer.kind == "maxpool" for layer in network.layers),
     )
     records = RECORD_WORDS * sum(channels for channels, _, _ in shapes)
     words = records + descriptor_words(engine) * len(network.layers)

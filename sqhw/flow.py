@@ -78,7 +78,7 @@ def check_target(data: Dataset, network: str | None, device: str, budget: str | 
 
 
 def target(
-    network: "FloatNetwork", device_name: str, budget_text: str | None
+    network: "FloatNetwork", device_name: str, budget_text: str | None, max_batch: int = 1
 ) -> tuple[Device, EngineConfig, Budget]:
     """Return the device, the engine for a network on it, and the budget.
 
@@ -91,7 +91,7 @@ def target(
     from sqhw.compress.topology import topology
 
     device = find_device(device_name)
-    engine = engine_for(device, topology(with_input_stage(network)))
+    engine = engine_for(device, topology(with_input_stage(network)), max_batch=max_batch)
     available = weight_blocks(engine, device)
     budget = Budget.parse(budget_text) if budget_text else Budget("blocks", available)
     if budget.basis == "blocks" and budget.limit > available:
@@ -112,6 +112,7 @@ def compress(
     progress: Progress,
     epochs: tuple[int | None, int | None] = (None, None),
     threads: int = 1,
+    max_batch: int = 1,
 ) -> Result:
     """Compress a float network for a device and write the quantized network to `out`.
 
@@ -122,7 +123,7 @@ def compress(
     from sqhw.compress import compress as compress_network
 
     network = load_float(source)
-    device, engine, budget = target(network, device_name, budget_text)
+    device, engine, budget = target(network, device_name, budget_text, max_batch)
     shift, flip = AUGMENTATION.get(data.name, (0, False))
     result = compress_network(
         network,
@@ -178,6 +179,7 @@ def quantize(
     bits: int,
     objective: str,
     out: Path,
+    max_batch: int = 1,
 ) -> Result:
     """Quantize a float network for a device without training and write it to `out`.
 
@@ -194,7 +196,8 @@ def quantize(
     network = load_float(source)
     device = find_device(device_name)
     _check_images(network, data)
-    engine = engine_for(device, topology(with_input_stage(network)), levels=1 << max(bits, 0))
+    empty = topology(with_input_stage(network))
+    engine = engine_for(device, empty, levels=1 << max(bits, 0), max_batch=max_batch)
     result = quantize_network(
         network,
         data.train.images[:CALIBRATION_IMAGES],
@@ -308,9 +311,9 @@ def simulate(source: Path, data: Dataset, float_source: Path | None, progress: P
     return result
 
 
-def rom(source: Path, folder: Path) -> Result:
-    """Write the ROM images."""
-    program = _program(source)
+def rom(source: Path, folder: Path, batch: int = 1) -> Result:
+    """Write the ROM images, for runs of `batch` images."""
+    program = _program(source, batch)
     paths = write_rom(program, folder)
     predicted = rom_cost(program.network, program.engine).rom
     return {
@@ -334,12 +337,13 @@ def rtl(source: Path, folder: Path, interface: str = "plain") -> Result:
     return {"files": [str(path) for path in paths], "engine": program.engine.to_dict()}
 
 
-def cycles(source: Path) -> Result:
-    """Return the predicted cycles, layer by layer."""
+def cycles(source: Path, batch: int = 1) -> Result:
+    """Return the predicted cycles of a run of `batch` images, layer by layer."""
     network = load_network(source)
-    plan = schedule(network, engine_of(network))
+    plan = schedule(network, engine_of(network), batch)
     return {
         "cycles": plan.cycles,
+        "batch": batch,
         "layers": [asdict(layer) | {"cycles": layer.cycles} for layer in plan.layers],
     }
 
@@ -356,17 +360,18 @@ def verify(
 ) -> Result:
     """Run test images through the RTL in `folder` and compare everything with the simulator.
 
-    `jobs` are the processes of ``cxxrtl``; the other simulators have one.
+    A few more are taken if the ROM images are for runs of several. `jobs` are the processes of
+    ``cxxrtl``; the other simulators have one.
     """
     from sqhw.verify.cxxrtl import VolumeBench
     from sqhw.verify.runner import RtlBench
 
-    program = _program(source)
+    engine = engine_of(load_network(source))
+    program = _program(source, int(check_manifest(folder, "rom", engine).get("batch", 1)))
+    check_manifest(folder, "rtl", engine)
     _check_images(program.network, data)
     if not 1 <= images <= len(data.test):
         raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
-    check_manifest(folder, "rom", program.engine)
-    check_manifest(folder, "rtl", program.engine)
     for image in program.images:
         if read_readmemh(folder / f"{image.name}.hex", image.name, image.width) != image:
             raise SqhwError(
@@ -374,6 +379,7 @@ def verify(
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
             )
     made_up = _made_up_images(program.network, seed)
+    images += -(images + len(made_up)) % program.batch
     batch = np.concatenate([data.test.images[:images], made_up])
     found: Result
     if simulator == "cxxrtl":
@@ -381,9 +387,10 @@ def verify(
     else:
         bench = RtlBench(folder, work, simulator, program.engine.requantizers)
         found = asdict(bench.run(program, batch, folder, seed))
-    plan = schedule(program.network, program.engine)
+    plan = schedule(program.network, program.engine, program.batch)
     return found | {
         "images": images,
+        "batch": program.batch,
         "made_up_images": len(made_up),
         "cycles_predicted": plan.cycles,
     }
@@ -396,9 +403,9 @@ def _made_up_images(network: QuantizedNetwork, seed: int) -> npt.NDArray[np.uint
     return np.stack([np.full(network.input_shape, fmt.hi), noise]).astype(np.uint8)
 
 
-def _program(source: Path) -> Program:
+def _program(source: Path, batch: int = 1) -> Program:
     network = load_network(source)
-    return compile_network(network, engine_of(network))
+    return compile_network(network, engine_of(network), batch)
 
 
 def _check_images(network: "QuantizedNetwork | FloatNetwork", data: Dataset) -> None:
@@ -420,7 +427,9 @@ def devices() -> list[Result]:
             "name": device.name,
             "family": device.family,
             "luts": device.luts,
+            "lut_inputs": device.lut_inputs,
             "brams": device.brams,
+            "bram": device.bram.name,
             "dsps": device.dsps,
             "boards": list(device.boards),
         }

@@ -14,6 +14,8 @@ JUMP_CYCLES = 2
 ISSUE_CYCLES = 1
 #: From activations, mask and weight at the lanes to the accumulator.
 LANES_CYCLES = 3
+#: The coordinates of twice as many lanes are there after so many cycles.
+FILL_BEATS = 2
 #: From the byte to the activation memory.
 WRITE_CYCLES = 1
 
@@ -23,9 +25,14 @@ def is_deep(engine: EngineConfig) -> bool:
     return engine.lanes >= DEEP_LANES
 
 
-def window_cycles(engine: EngineConfig) -> int:
-    """Return the cycles from taking a field of a ROM to the field."""
+def record_window_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from taking a field of the parameter ROM to the field."""
     return int(is_deep(engine))
+
+
+def entry_window_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from taking a stream entry to the entry; its ROM is the deepest."""
+    return 2 if is_deep(engine) else 0
 
 
 def decode_cycles(engine: EngineConfig) -> int:
@@ -45,7 +52,7 @@ def mask_cycles(engine: EngineConfig) -> int:
 
 def decoded_cycles(engine: EngineConfig) -> int:
     """Return the cycles from the issue of an entry to what it says."""
-    return ISSUE_CYCLES + window_cycles(engine) + decode_cycles(engine)
+    return ISSUE_CYCLES + entry_window_cycles(engine) + decode_cycles(engine)
 
 
 def accumulate_cycles(engine: EngineConfig) -> int:
@@ -62,7 +69,7 @@ def fetch_cycles(engine: EngineConfig) -> int:
     They are the jump, one for each field, and two registers behind the reader; a deep engine
     registers the command too.
     """
-    return is_deep(engine) + JUMP_CYCLES + window_cycles(engine) + len(RECORD_FIELDS) + 1
+    return is_deep(engine) + JUMP_CYCLES + record_window_cycles(engine) + len(RECORD_FIELDS) + 1
 
 
 def requantize_digits(engine: EngineConfig) -> int:
@@ -123,8 +130,8 @@ class Timing:
             min_slot=min_slot,
             min_slot_serial=max(engine.lanes, fetch),
             rewind=JUMP_CYCLES - 1,
-            load=JUMP_CYCLES + window_cycles(engine) + descriptor_words(engine),
-            prepare=1 + max(engine.lane_bits + 1, fetch),
+            load=JUMP_CYCLES + record_window_cycles(engine) + descriptor_words(engine),
+            prepare=1 + max(FILL_BEATS * engine.lane_bits + 1, fetch),
             drain=drain + writes,
             drain_serial=drain + engine.lanes,
             hold=max(0, accumulate - min_slot),

@@ -33,9 +33,11 @@ NAME = "resnet8"
 DENSE = ("stem.conv", "fc")
 #: The shortcuts have few weights, and each of them stands for a whole input channel.
 SHORTCUTS = ("stack2.shortcut", "stack3.shortcut")
+TEMPERATURE, DISTILL = 4.0, 0.7
+RAMP = 0.3  # of the steps, while the density falls
 ENGINE = EngineConfig(
     lanes=32,
-    bank_depth=1024,
+    bank_depth=2048,
     acc_bits=24,
     mult_bits=8,
     word_bits=18,
@@ -54,9 +56,9 @@ def main(
     data: Annotated[str, typer.Option(help="cifar10:DIR")],
     checkpoint: Annotated[Path, typer.Option(help="The dense network.")],
     out: Annotated[Path, typer.Option()] = Path("build/benchmarks/resnet8.safetensors"),
-    density: Annotated[float, typer.Option(help="Of the layers that are pruned.")] = 0.2,
-    bits: Annotated[int, typer.Option(help="Of a weight's code.")] = 7,
-    epochs: Annotated[int, typer.Option()] = 12,
+    density: Annotated[float, typer.Option(help="Of the layers that are pruned.")] = 0.27,
+    bits: Annotated[int, typer.Option(help="Of a weight's code.")] = 8,
+    epochs: Annotated[int, typer.Option()] = 30,
     rate: Annotated[float, typer.Option(help="Peak learning rate of SGD.")] = 0.01,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
@@ -66,6 +68,7 @@ def main(
     module = build(NAME)
     load_checkpoint(module, checkpoint, NAME)
     module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    teacher = copy.deepcopy(module).eval()
     layers = {
         name: layer
         for name, layer in module.named_modules()
@@ -85,8 +88,8 @@ def main(
     for epoch in range(epochs):
         module.train()
         for chosen in torch.randperm(len(images), generator=generator).split(size):
-            if step % 50 == 0 and step <= steps // 2 + 50:
-                left = max(0.0, 1 - step / (steps / 2)) ** 3
+            if step % 50 == 0 and step <= RAMP * steps + 50:
+                left = max(0.0, 1 - step / (RAMP * steps)) ** 3
                 for name, layer in layers.items():
                     share = ends[name] + (1 - ends[name]) * left
                     masks[name] = largest(layer.weight.detach(), share)
@@ -95,9 +98,12 @@ def main(
             with torch.no_grad():
                 for name, layer in layers.items():
                     layer.weight *= masks[name]
-            loss = functional.cross_entropy(
-                module(augmented(images[chosen], generator)), labels[chosen]
-            )
+            pixels = augmented(images[chosen], generator)
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = module(pixels)
+                with torch.no_grad():
+                    wanted = teacher(pixels)
+            loss = distilled(logits.float(), wanted.float(), labels[chosen])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -108,7 +114,7 @@ def main(
         score = accuracy(module, sets.validation.images, sets.validation.labels)
         if epoch >= epochs // 2 and score > best:  # before that it is not yet sparse
             best, kept = score, copy.deepcopy(module.state_dict())
-        note(f"epoch {epoch + 1} of {epochs}: loss {float(loss):.3f}, validation {score:.2%}")
+        note(f"epoch {epoch + 1} of {epochs}: loss {loss.item():.3f}, validation {score:.2%}")
     module.load_state_dict(kept)
     form = entry(NAME)
     network = import_module(
@@ -141,6 +147,18 @@ def main(
     float_right = accuracy(module, test.images, test.labels)
     note(f"{nonzeros:,} of {weights:,} weights; test: {right:,} of {len(test.labels):,} right")
     note(f"before quantization {float_right:.2%}; {out}")
+
+
+def distilled(logits: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss: the labels' and, of that share, the distance from the dense network's."""
+    soft = functional.kl_div(
+        functional.log_softmax(logits / TEMPERATURE, 1),
+        functional.log_softmax(wanted / TEMPERATURE, 1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    hard = functional.cross_entropy(logits, labels)
+    return DISTILL * TEMPERATURE**2 * soft + (1 - DISTILL) * hard
 
 
 def largest(weight: Tensor, share: float) -> Tensor:

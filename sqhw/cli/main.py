@@ -42,7 +42,9 @@ Budget = Annotated[
         "By default all block RAMs that the feature maps leave."
     ),
 ]
-Device = Annotated[str, typer.Option(help="Device or board, see `sqhw devices`.")]
+Device = Annotated[
+    str, typer.Option(help="Device or board, see `sqhw devices`, or a device file of your own.")
+]
 Network = Annotated[Path, typer.Argument(help="Quantized network, from `sqhw compress`.")]
 
 
@@ -109,6 +111,9 @@ def import_network(
 
 
 Source = Annotated[Path, typer.Argument(help="Float network, from `sqhw train` or `sqhw import`.")]
+MaxBatch = Annotated[
+    int, typer.Option(help="Images that a run can take together; they fill small feature maps.")
+]
 
 
 @app.command()
@@ -127,6 +132,7 @@ def compress(
     threads: Annotated[
         int, typer.Option(help="Cores; with another number, other last digits.", min=1)
     ] = 1,
+    max_batch: MaxBatch = 1,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -135,7 +141,16 @@ def compress(
     epochs = prune_epochs, tune_epochs
     with progress() as report:
         result = flow.compress(
-            source, load_dataset(data), device, budget, out, seed, report, epochs, threads
+            source,
+            load_dataset(data),
+            device,
+            budget,
+            out,
+            seed,
+            report,
+            epochs,
+            threads,
+            max_batch,
         )
     emit(result, json, compress_lines(result))
 
@@ -153,6 +168,7 @@ def quantize(
     objective: Annotated[
         str, typer.Option(help="What streams are chosen for: rom or cycles.")
     ] = "rom",
+    max_batch: MaxBatch = 1,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/network.safetensors"),
     json: Json = False,
 ) -> None:
@@ -160,7 +176,15 @@ def quantize(
     make_folder(out.parent)
     with status.status("quantizing"):
         result = flow.quantize(
-            source, load_dataset(data), device, density, ends_density, bits, objective, out
+            source,
+            load_dataset(data),
+            device,
+            density,
+            ends_density,
+            bits,
+            objective,
+            out,
+            max_batch,
         )
     emit(result, json, compress_lines(result))
 
@@ -184,9 +208,16 @@ Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 
 
 @app.command()
-def rom(network: Network, out: Folder = Path("build/rtl"), json: Json = False) -> None:
+def rom(
+    network: Network,
+    out: Folder = Path("build/rtl"),
+    batch: Annotated[
+        int, typer.Option(help="Images of a run, a power of two up to the engine's max_batch.")
+    ] = 1,
+    json: Json = False,
+) -> None:
     """Write the ROM images for $readmemh."""
-    result = flow.rom(network, out)
+    result = flow.rom(network, out, batch)
     emit(result, json, rom_lines(result))
 
 

@@ -113,13 +113,14 @@ def rom_lines(result: Result) -> list[str]:
 
 def verify_lines(result: Result) -> list[str]:
     """Return what `sqhw verify` prints."""
+    run = "image" if result["batch"] == 1 else f"run of {result['batch']} images"
     lines = [
         (
             f"{result['simulator']}: RTL == simulator on {result['images']} test and "
             f"{result['made_up_images']} made-up images ({result['activations']:,} activations)"
         ),
         (
-            f"  cycles per image: {result['cycles']:,} measured, "
+            f"  cycles per {run}: {result['cycles']:,} measured, "
             f"{result['cycles_predicted']:,} predicted"
         ),
     ]
@@ -167,9 +168,16 @@ def demo_lines(result: Result) -> list[str]:
 
 def device_lines(devices: list[Result]) -> list[str]:
     """Return what `sqhw devices` prints."""
-    rows = [("device", "LUTs", "block RAMs", "DSPs", "boards")]
+    rows = [("device", "LUTs", "block RAMs", "of", "DSPs", "boards")]
     rows += [
-        (d["name"], f"{d['luts']:,}", str(d["brams"]), str(d["dsps"]), ", ".join(d["boards"]))
+        (
+            d["name"],
+            f"{d['luts']:,} LUT{d['lut_inputs']}",
+            f"{d['brams']:,}",
+            d["bram"],
+            f"{d['dsps']:,}",
+            ", ".join(d["boards"]),
+        )
         for d in devices
     ]
     return _columns(rows)

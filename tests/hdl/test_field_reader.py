@@ -91,7 +91,7 @@ def random_walk(rng, words, word_bits, cycles, jump_chance):
     return inputs
 
 
-@pytest.mark.parametrize("late", [0, 1])
+@pytest.mark.parametrize("late", [0, 1, 2])
 @pytest.mark.parametrize("jump_chance", [0.02, 0.4])
 @pytest.mark.parametrize("word_bits", WIDTHS)
 def test_random_fields_pauses_and_jumps(word_bits, jump_chance, late):

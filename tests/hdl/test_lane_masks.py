@@ -6,7 +6,7 @@ from hdl.support import FEATURES, clocked, descriptors, random_program
 from sqhw.engine import EngineConfig
 from sqhw.network import Conv
 from sqhw.rtl.lane_masks import LaneMasks
-from sqhw.timing import mask_cycles
+from sqhw.timing import FILL_BEATS, mask_cycles
 
 
 def inside(element, batch, pitch, stride, dx, dy, width, height):
@@ -32,8 +32,10 @@ class Layers:
             fields = {**fields, "batch_shift": batch.bit_length() - 1}
         self.stimulus.append({**fields, "clear": 1, "fill": 0, "advance": 0})
         self.stimulus.append({"clear": 0, "fill": 1})
-        self.stimulus += [{}] * (engine.lane_bits - 1)
+        self.stimulus += [{}] * (FILL_BEATS * engine.lane_bits - 1)
+        self.stimulus.append({"fill": 0})
         for tile in range(tiles):
+            self.stimulus.append({"advance": 0})  # tiles are several cycles apart
             advance = int(tile > 0)
             for dx, dy in offsets(tile):
                 self.stimulus.append({"fill": 0, "advance": advance, "dx": dx, "dy": dy})

@@ -14,6 +14,11 @@ from sqhw.errors import SqhwError
 
 FAMILY = """
 family = "tiny"
+lut_inputs = 4
+source = ["a manual"]
+
+[mapping]
+rule = "memory_libmap"
 rom_bits_per_cost = 16
 ram_bits_per_cost = 1
 source = ["a manual"]
@@ -22,9 +27,21 @@ source = ["a manual"]
 name = "RAM1K"
 kind = "block"
 modes = [[1024, 1], [512, 2]]
+ports = 2
+rw_width = 2
+collision = "undefined"
 initialisable = true
-yosys_cost = 16
 byte_enable = 0
+cost = 16
+source = ["a manual"]
+
+[[multiplier]]
+name = "MUL8"
+widths = [8, 8]
+least_widths = [4, 2]
+least_product = 7
+inferred = true
+per_block = 1
 source = ["a manual"]
 
 [[device]]
@@ -52,7 +69,8 @@ def message_of(text: str) -> str:
 def test_family_file_is_read():
     (device,) = parse_family(FAMILY, "tiny.toml")
     assert (device.name, device.family, device.luts, device.ffs) == ("T1", "tiny", 100, 200)
-    assert (device.dsp, device.dsps, device.boards) == (None, 0, ("Tiny Board",))
+    assert (device.lut_inputs, device.dsps, device.boards) == (4, 0, ("Tiny Board",))
+    assert device.multipliers == ()
     assert (device.bram.name, device.brams, device.bram.bits) == ("RAM1K", 4, 1024)
     assert device.bram.modes == ((1024, 1), (512, 2))
     assert device.block_count("RAM2K") == 0
@@ -80,19 +98,14 @@ def test_family_file_is_read():
             "device 'T1': ffs must be a whole number of 1 or more, not True",
         ),
         (
-            "dsps = 0",
-            "dsps = 2",
-            "device 'T1': dsp must name the cell if and only if dsps > 0, not None",
-        ),
-        (
-            "dsps = 0",
-            'dsps = 0\ndsp = "MUL"',
-            "device 'T1': dsp must name the cell if and only if dsps > 0, not 'MUL'",
+            "lut_inputs = 4",
+            "lut_inputs = 8",
+            "device 'T1': lut_inputs must be 4, 5 or 6, not 8",
         ),
         (
             "{ RAM1K = 4 }",
             "4",
-            "device 'T1': blocks must be a table of cell counts, not 4",
+            "device 'T1': blocks must be a table of block counts, not 4",
         ),
         (
             "{ RAM1K = 4 }",
@@ -119,7 +132,7 @@ def test_family_file_is_read():
         (
             'kind = "block"',
             'kind = "bram"',
-            "memory 'RAM1K': kind must be one of block, huge, distributed, not 'bram'",
+            "memory 'RAM1K': kind must be one of distributed, block, huge, not 'bram'",
         ),
         (
             "modes = [[1024, 1], [512, 2]]",
@@ -137,10 +150,40 @@ def test_family_file_is_read():
             "memory 'RAM1K': initialisable must be true or false, not 1",
         ),
         (
-            "yosys_cost = 16",
-            "yosys_cost = -1",
-            "memory 'RAM1K': yosys_cost must be a whole number of 1 or more, not -1",
+            "\ncost = 16",
+            "\ncost = -1",
+            "memory 'RAM1K': cost must be a whole number of 1 or more, not -1",
         ),
+        (
+            "\ncost = 16",
+            "\ncost = 16\nused_cost = 17",
+            "memory 'RAM1K': used_cost must be at most cost 16, not 17",
+        ),
+        ("ports = 2", "ports = 3", "memory 'RAM1K': ports must be 1 or 2, not 3"),
+        (
+            "ports = 2\nrw_width = 2",
+            "ports = 1\nrw_width = 1",
+            "memory 'RAM1K': rw_width of a single port must be 2, the widest mode",
+        ),
+        (
+            "rw_width = 2",
+            "rw_width = 3",
+            "memory 'RAM1K': rw_width must be 0 or one of [1, 2], not 3",
+        ),
+        (
+            '"undefined"',
+            '"both"',
+            "memory 'RAM1K': collision must be one of old, new, undefined, not 'both'",
+        ),
+        (
+            "widths = [8, 8]",
+            "widths = [8, 9]",
+            (
+                "multiplier 'MUL8': widths must be two whole numbers of 1 or more, the larger "
+                "first, not [8, 9]"
+            ),
+        ),
+        ("per_block = 1\n", "", "multiplier 'MUL8': key 'per_block' is missing"),
         ("byte_enable = 0\n", "", "memory 'RAM1K': key 'byte_enable' is missing"),
     ],
 )
@@ -157,7 +200,28 @@ def test_bad_entry_is_refused(old, new, message):
         (
             "rom_bits_per_cost = 16",
             "rom_bits_per_cost = 0",
-            "tiny.toml: rom_bits_per_cost must be a whole number of 1 or more, not 0",
+            "tiny.toml: mapping: rom_bits_per_cost must be a whole number of 1 or more, not 0",
+        ),
+        (
+            "rom_bits_per_cost = 16\n",
+            "",
+            (
+                "tiny.toml: mapping: key 'rom_bits_per_cost' is missing, which rule "
+                "'memory_libmap' needs"
+            ),
+        ),
+        (
+            'rule = "memory_libmap"\n',
+            'rule = "memory_bram"\nleast_percent = 5\n',
+            "tiny.toml: mapping: key 'rom_bits_per_cost' means nothing to rule 'memory_bram'",
+        ),
+        (
+            '"memory_libmap"',
+            '"magic"',
+            (
+                "tiny.toml: mapping: rule must be one of memory_libmap, memory_bram, fewest, "
+                "not 'magic'"
+            ),
         ),
         (
             'source = ["a manual"]\n\n',
@@ -171,12 +235,23 @@ def test_bad_family_is_refused(old, new, message):
 
 
 def test_family_without_devices_is_refused():
-    text = FAMILY[: FAMILY.index("[[device]]")].replace("[[memory]]", "device = []\n[[memory]]")
+    text = FAMILY[: FAMILY.index("[[device]]")].replace("[mapping]", "device = []\n[mapping]")
     assert message_of(text) == "tiny.toml: device must be a list of tables, [[device]], not []"
 
 
 def test_text_that_is_not_toml_is_refused():
     assert message_of("family =").startswith("tiny.toml: Invalid value")
+
+
+def test_cell_that_occurs_twice_is_refused():
+    memory = FAMILY[FAMILY.index("[[memory]]") : FAMILY.index("[[multiplier]]")]
+    assert message_of(FAMILY + memory) == "tiny.toml: memory 'RAM1K' occurs twice"
+
+
+def test_dsps_need_a_multiplier():
+    multiplier = FAMILY[FAMILY.index("[[multiplier]]") : FAMILY.index("[[device]]")]
+    message = "tiny.toml: device 'T1': dsps must be 0 without a [[multiplier]] in the file, not 2"
+    assert message_of(FAMILY.replace(multiplier, "").replace("dsps = 0", "dsps = 2")) == message
 
 
 def test_name_that_occurs_twice_is_refused():
@@ -198,12 +273,38 @@ def test_name_that_occurs_twice_is_refused():
         ("LFE5U-25F", 24288, 24288, 28, "DP16KD", 56),
         ("LFE5U-45F", 43848, 43848, 72, "DP16KD", 108),
         ("LFE5U-85F", 83640, 83640, 156, "DP16KD", 208),
+        ("LIFCL-40", 32256, 32256, 56, "PDPSC16K", 84),
+        ("GW1NR-9C", 8640, 6480, 20, "BSRAM", 26),
+        ("GW5A-25A", 23040, 23040, 28, "BSRAM", 56),
     ],
 )
 def test_device_totals(name, luts, ffs, dsps, bram, brams):
     device = load_devices()[name]
     assert (device.luts, device.ffs, device.dsps) == (luts, ffs, dsps)
     assert (device.bram.name, device.brams) == (bram, brams)
+
+
+@pytest.mark.parametrize(
+    "family",
+    "ice40 ecp5 nexus gowin gw5a gatemate efinix xc7 xcup cyclonev max10".split(),
+)
+def test_families(family):
+    devices = [device for device in load_devices().values() if device.family == family]
+    assert devices
+    for device in devices:
+        assert device.bram.block_count == 1
+        assert device.bram.initialisable
+
+
+def test_two_small_blocks_are_a_large_one():
+    device = find_device("Arty A7-35T")
+    assert (device.bram.name, device.brams) == ("RAMB18E1", 100)
+    assert device.block_count("RAMB36E1") == 0
+    assert {m.name: m.block_count for m in device.memories if m.block_name == "RAMB18E1"} == {
+        "RAMB18E1": 1,
+        "RAMB36E1": 2,
+        "RAMB36E1 cascade": 4,
+    }
 
 
 def test_memories_are_those_of_the_device():
@@ -215,7 +316,8 @@ def test_memories_are_those_of_the_device():
 
 def test_every_fact_has_a_source_that_anyone_can_open():
     for device in load_devices().values():
-        for text in device.source + sum((m.source for m in device.memories), ()):
+        cells = (*device.memories, *device.multipliers, device.mapping)
+        for text in device.source + sum((cell.source for cell in cells), ()):
             assert not text.startswith("/")
 
 
@@ -249,6 +351,46 @@ def test_typo_gets_the_nearest_name(name, nearest):
     message = f"unknown device '{name}'; did you mean '{nearest}'?"
     with pytest.raises(SqhwError, match=f"^{re.escape(message)}$"):
         find_device(name)
+
+
+def test_device_of_a_file(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(FAMILY)
+    assert find_device(str(path)) == find_device(f"{path}:tiny board") == find_device(f"{path}:t1")
+    assert find_device(str(path)).name == "T1"
+    with pytest.raises(SqhwError, match=r"^unknown device 'T2'; did you mean 'T1'\?$"):
+        find_device(f"{path}:T2")
+
+
+def test_device_of_a_known_family_needs_no_family(tmp_path):
+    path = tmp_path / "mine.toml"
+    text = 'base = "ice40up5k"\n\n' + FAMILY[FAMILY.index("[[device]]") :]
+    path.write_text(text.replace("{ RAM1K = 4 }", "{ SB_RAM40_4K = 4 }"))
+    mine, base = find_device(str(path)), find_device("iCE40UP5K")
+    assert (mine.name, mine.brams, mine.luts) == ("T1", 4, 100)
+    assert (mine.mapping, mine.bram) == (base.mapping, base.bram)
+    path.write_text(text.replace("up5k", "up5q"))
+    with pytest.raises(SqhwError) as caught:
+        find_device(str(path))
+    hint = "base: unknown device 'ice40up5q'; did you mean 'iCE40UP5K'?"
+    assert str(caught.value) == f"{path}: {hint}"
+
+
+def test_file_of_several_devices_wants_a_name(tmp_path):
+    path = tmp_path / "tiny.toml"
+    second = FAMILY[FAMILY.index("[[device]]") :].replace("T1", "T2").replace("Tiny B", "Small B")
+    path.write_text(FAMILY + second)
+    assert find_device(f"{path}:T2").boards == ("Small Board",)
+    with pytest.raises(SqhwError) as caught:
+        find_device(str(path))
+    assert str(caught.value) == f"{path} has 2 devices, T1, T2; write {path}:T1 for one"
+
+
+def test_file_that_is_not_there(tmp_path):
+    with pytest.raises(
+        SqhwError, match=r"^device file .*none\.toml cannot be read: .*No such file"
+    ):
+        find_device(str(tmp_path / "none.toml"))
 
 
 def test_load_devices_returns_a_fresh_dictionary():

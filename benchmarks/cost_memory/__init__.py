@@ -1,0 +1,1 @@
+"""The memory and multiplier mapping against yosys, and what cutting ROMs saves."""

@@ -1,0 +1,157 @@
+"""Device files: TOML, one per family, each fact with its source."""
+
+import tomllib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+from sqhw.cost_models.checks import as_tuples, check_text, check_texts
+from sqhw.cost_models.fabric import Device, MappingRule, MemoryPrimitive, MultiplierPrimitive
+from sqhw.errors import SqhwError, unknown_name
+
+Part = TypeVar("Part")
+
+#: What the devices of a file share; a file with `base` takes all of it from that family.
+FAMILY_KEYS = ("family", "lut_inputs", "mapping", "memory")
+
+
+def parse_family(
+    text: str, file: str, base: Callable[[str], Device] | None = None
+) -> tuple[Device, ...]:
+    """Return the devices that one family file describes.
+
+    Parameters
+    ----------
+    text : str
+        The contents of the file.
+    file : str
+        Its name, for the error messages.
+    base : callable, optional
+        Returns the device with a name. With it, the file may say ``base = "NAME"`` instead of what
+        the devices of a family share.
+
+    Returns
+    -------
+    tuple of Device
+
+    Raises
+    ------
+    SqhwError
+        If the file has an unknown or missing key or an impossible value.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SqhwError(f"{file}: {error}") from error
+    if base is not None and "base" in table:
+        _check_keys(file, table, {"base", "device"})
+        with _Where(file):
+            check_text("base", table["base"])
+        shared = _shared_with(base, table["base"], file)
+    else:
+        shared = _family(file, table)
+    return tuple(_device(file, entry, shared) for entry in _entries(file, table, "device"))
+
+
+def _shared_with(base: Callable[[str], Device], name: str, file: str) -> dict[str, Any]:
+    try:
+        device = base(name)
+    except SqhwError as error:
+        raise SqhwError(f"{file}: base: {error}") from error
+    keys = ("family", "lut_inputs", "mapping", "memories", "multipliers")
+    return {key: getattr(device, key) for key in keys}
+
+
+def _family(file: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    _check_keys(file, table, {*FAMILY_KEYS, "source", "device"}, {"multiplier"})
+    with _Where(file):
+        check_text("family", table["family"])
+        check_texts("source", as_tuples(table["source"]), at_least=1)
+    mapping = table["mapping"]
+    if not isinstance(mapping, dict):
+        raise SqhwError(f"{file}: mapping must be a table, [mapping], not {mapping!r}")
+    memories = [_part(MemoryPrimitive, file, "memory", e) for e in _entries(file, table, "memory")]
+    multipliers = (
+        [
+            _part(MultiplierPrimitive, file, "multiplier", e)
+            for e in _entries(file, table, "multiplier")
+        ]
+        if "multiplier" in table
+        else []
+    )
+    for kind, names in (
+        ("memory", [m.name for m in memories]),
+        ("multiplier", [m.name for m in multipliers]),
+    ):
+        for name in names:
+            if names.count(name) > 1:
+                raise SqhwError(f"{file}: {kind} {name!r} occurs twice")
+    return {
+        "family": table["family"],
+        "lut_inputs": table["lut_inputs"],
+        "mapping": _part(MappingRule, file, "mapping", mapping),
+        "memories": tuple(memories),
+        "multipliers": tuple(multipliers),
+    }
+
+
+def _part(kind: type[Part], file: str, key: str, entry: dict[str, Any]) -> Part:
+    where = f"{file}: {key}" + (f" {entry.get('name', '?')!r}" if key != "mapping" else "")
+    _check_keys(where, entry, *_field_names(kind))
+    with _Where(where):
+        return kind(**{key: as_tuples(value) for key, value in entry.items()})
+
+
+def _device(file: str, entry: dict[str, Any], shared: Mapping[str, Any]) -> Device:
+    where = f"{file}: device {entry.get('name', '?')!r}"
+    _check_keys(where, entry, _field_names(Device)[0] - shared.keys())
+    blocks = entry["blocks"]
+    if not isinstance(blocks, dict):
+        raise SqhwError(f"{where}: blocks must be a table of block counts, not {blocks!r}")
+    values = dict(shared) | {key: as_tuples(value) for key, value in entry.items()}
+    values["blocks"] = tuple(blocks.items())
+    values["memories"] = tuple(
+        m for m in shared["memories"] if m.kind == "distributed" or m.block_name in blocks
+    )
+    if entry["dsps"] == 0:
+        values["multipliers"] = ()
+    with _Where(where):
+        return Device(**values)
+
+
+def _field_names(kind: type[Any]) -> tuple[set[str], set[str]]:
+    """Return the names of the fields without, and with, a default."""
+    optional = {field.name for field in fields(kind) if field.default is not MISSING}
+    return {field.name for field in fields(kind)} - optional, optional
+
+
+def _entries(file: str, table: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    entries = table[key]
+    if not (isinstance(entries, list) and entries and all(isinstance(e, dict) for e in entries)):
+        raise SqhwError(f"{file}: {key} must be a list of tables, [[{key}]], not {entries!r}")
+    return entries
+
+
+class _Where:
+    """Turns a ValueError in its block into a SqhwError that says where the value is."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if isinstance(error, ValueError):
+            raise SqhwError(f"{self.where}: {error}") from error
+
+
+def _check_keys(
+    where: str, table: Mapping[str, Any], required: Collection[str], optional: Collection[str] = ()
+) -> None:
+    known = {*required, *optional}
+    for key in table:
+        if key not in known:
+            raise SqhwError(f"{where}: {unknown_name('key', key, known)}")
+    for key in sorted(set(required) - table.keys()):
+        raise SqhwError(f"{where}: key {key!r} is missing")
