@@ -63,7 +63,8 @@ class Lanes(wiring.Component):
             Cat(first).eq(Cat(self.first, first)),
             weight.eq(self.weight),
         ]
-        digits = self._digits(m) if self._engine.lut_lanes else None
+        luts = self._engine.lut_lanes
+        digits, lacking = self._digits(m) if luts else ([], 0)
         for lane in range(self._engine.lanes):
             x = Signal(signed(9), name=f"x_{lane}", reset_less=True)
             product = Signal(signed(17), name=f"product_{lane}", reset_less=True)
@@ -72,7 +73,9 @@ class Lanes(wiring.Component):
             m.d.comb += self.acc[lane].eq(acc)
             m.d.sync += [
                 x.eq(Mux(self.inside[lane], Cat(byte, byte[7] & self.in_signed).as_signed(), 0)),
-                product.eq(_times(x, *digits) if lane < self._engine.lut_lanes else x * weight),
+                product.eq(
+                    _times(x, digits, lacking) if lane < self._engine.lut_lanes else x * weight
+                ),
             ]
             # A pooling accumulator is a 9-bit number, sign-extended.
             larger = Signal(name=f"larger_{lane}")

@@ -1,5 +1,7 @@
 """The requantizers: from the lanes' accumulators to bytes, one or several lanes a cycle."""
 
+from typing import Any
+
 from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
@@ -92,10 +94,10 @@ class Requantizer(wiring.Component):
             m.d.sync += late.eq(shifts[-1])
             shifts.append(late)
         for index in range(count):
-            self._pipeline(m, queue[index], bias, spread, *shifts[-2:], self.y[index], index)
+            self._pipeline(m, queue[index], bias, spread, shifts[-2:], self.y[index], index)
         return m
 
-    def _pipeline(self, m, head, bias, spread, coarse, fine, y, index: int) -> None:
+    def _pipeline(self, m, head, bias, spread, shifts, y, index: int) -> None:
         """Build one requantizer behind an element of the queue."""
         acc_bits, mult_bits = self._engine.acc_bits, self._engine.mult_bits
 
@@ -119,7 +121,7 @@ class Requantizer(wiring.Component):
         # the bits below the sum that is added to it have room for that.
         level = 0
         while len(terms) > 1:
-            sums = []
+            sums: list[tuple[Any, int, Any]] = []
             for left, right in zip(terms[::2], [*terms[1::2], None], strict=False):
                 value, digits, lacks = left
                 if right is not None:
@@ -146,7 +148,7 @@ class Requantizer(wiring.Component):
         over = Signal(name=f"over_{index}", reset_less=True)
         m.d.comb += doubled.eq(product << 1)
         m.d.sync += near[-1].eq(doubled[-1])
-        with m.Switch(coarse[3:]):
+        with m.Switch(shifts[0][3:]):
             for eights in range(4):
                 rest = doubled[min(8 * eights + kept, len(doubled) - 1) :]
                 with m.Case(eights):
@@ -154,7 +156,7 @@ class Requantizer(wiring.Component):
                         near[:-1].eq(doubled >> 8 * eights),
                         over.eq(rest.any() & ~rest.all()),
                     ]
-        shifted = register(signed(kept + 1), "shifted", near >> fine[:3])
+        shifted = register(signed(kept + 1), "shifted", near >> shifts[1][:3])
         far = register(1, "far", over)
 
         # Saturate to few bits and round half up.
