@@ -1,7 +1,5 @@
 """The multiply-accumulate lanes: all take the same weight, each its own activation."""
 
-from typing import Any
-
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
@@ -65,7 +63,8 @@ class Lanes(wiring.Component):
             Cat(first).eq(Cat(self.first, first)),
             weight.eq(self.weight),
         ]
-        digits: Any = self._digits(m) if self._engine.lut_lanes else ()
+        luts = self._engine.lut_lanes
+        digits, lacking = self._digits(m) if luts else ([], 0)
         for lane in range(self._engine.lanes):
             x = Signal(signed(9), name=f"x_{lane}", reset_less=True)
             product = Signal(signed(17), name=f"product_{lane}", reset_less=True)
@@ -74,7 +73,9 @@ class Lanes(wiring.Component):
             m.d.comb += self.acc[lane].eq(acc)
             m.d.sync += [
                 x.eq(Mux(self.inside[lane], Cat(byte, byte[7] & self.in_signed).as_signed(), 0)),
-                product.eq(_times(x, *digits) if lane < self._engine.lut_lanes else x * weight),
+                product.eq(
+                    _times(x, digits, lacking) if lane < self._engine.lut_lanes else x * weight
+                ),
             ]
             if not self._engine.maxpool:
                 with m.If(valid[1]):

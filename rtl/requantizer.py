@@ -93,12 +93,11 @@ class Requantizer(wiring.Component):
             late = Signal(SHIFT_BITS, name=f"shift_{cycle + 1}", reset_less=True)
             m.d.sync += late.eq(shifts[-1])
             shifts.append(late)
-        coarse, fine = shifts[-2], shifts[-1]
         for index in range(count):
-            self._pipeline(m, queue[index], bias, spread, coarse, fine, self.y[index], index)
+            self._pipeline(m, queue[index], bias, spread, shifts[-2:], self.y[index], index)
         return m
 
-    def _pipeline(self, m, head, bias, spread, coarse, fine, y, index: int) -> None:
+    def _pipeline(self, m, head, bias, spread, shifts, y, index: int) -> None:
         """Build one requantizer behind an element of the queue."""
         acc_bits, mult_bits = self._engine.acc_bits, self._engine.mult_bits
 
@@ -149,7 +148,7 @@ class Requantizer(wiring.Component):
         over = Signal(name=f"over_{index}", reset_less=True)
         m.d.comb += doubled.eq(product << 1)
         m.d.sync += near[-1].eq(doubled[-1])
-        with m.Switch(coarse[3:]):
+        with m.Switch(shifts[0][3:]):
             for eights in range(4):
                 rest = doubled[min(8 * eights + kept, len(doubled) - 1) :]
                 with m.Case(eights):
@@ -157,7 +156,7 @@ class Requantizer(wiring.Component):
                         near[:-1].eq(doubled >> 8 * eights),
                         over.eq(rest.any() & ~rest.all()),
                     ]
-        shifted = register(signed(kept + 1), "shifted", near >> fine[:3])
+        shifted = register(signed(kept + 1), "shifted", near >> shifts[1][:3])
         far = register(1, "far", over)
 
         # Saturate to few bits and round half up.
