@@ -1,6 +1,7 @@
 """`python -m benchmarks.engine`: the table of the engine, measured."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,9 @@ def main(
         list[str] | None,
         typer.Option(help="FILE@DEVICE: place and route this network's engine; may be repeated."),
     ] = None,
+    lut_lanes: Annotated[
+        str, typer.Option(help="Lanes that multiply in LUTs, a placement for each.")
+    ] = "0",
     seeds: Annotated[int, typer.Option(help="Placements of which the median is taken.")] = 3,
 ) -> None:
     """Run networks through the RTL, compare everything with the simulator, and print tables."""
@@ -54,8 +58,10 @@ def main(
         file, _, device = text.partition("@")
         network = load_network(Path(file))
         engine = engine_of_network(network)
-        note(f"place and route: {network.name} on {device}")
-        areas.append(area_row(network, engine, device, 1, seeds, out / "work"))
+        for number in [int(text) for text in lut_lanes.split(",")]:
+            note(f"place and route: {network.name} on {device}, {number} lanes in LUTs")
+            changed = replace(engine, lut_lanes=number)
+            areas.append(area_row(network, changed, device, 1, seeds, out / "work"))
     report = report_text(rows, areas)
     (out / "RESULTS.md").write_text(report)
     plain = {"cycles": [r.to_dict() for r in rows], "area": [r.to_dict() for r in areas]}
@@ -78,7 +84,7 @@ def report_text(rows: list[CycleRow], areas: list[AreaRow]) -> str:
     if areas:
         head = ("engine", "LUT", "FF", "BRAM", "DSP", "MHz", "images/s", "images/s per DSP")
         lines = [
-            (f"{r.network}, {r.device}, {r.lanes} lanes", f"{r.luts:,}", f"{r.ffs:,}",
+            (f"{r.network}, {r.device}, {r.lanes} lanes, {r.lut_lanes} in LUTs", f"{r.luts:,}", f"{r.ffs:,}",
              str(r.brams), str(r.dsps), f"{r.fmax_mhz:.1f}", f"{r.images_per_second:,.0f}",
              f"{r.images_per_second_and_dsp:.1f}")
             for r in areas

@@ -23,7 +23,7 @@ class AreaRow:
     Parameters
     ----------
     network, device : str
-    lanes, batch : int
+    lanes, lut_lanes, batch : int
     luts, ffs, brams, dsps : int
         After place and route; on iCE40 `luts` are logic cells.
     fmax_mhz : float
@@ -37,6 +37,7 @@ class AreaRow:
     network: str
     device: str
     lanes: int
+    lut_lanes: int
     batch: int
     luts: int
     ffs: int
@@ -84,7 +85,7 @@ def area_row(
 ) -> AreaRow:
     """Place and route an engine with a network's ROM images, with several seeds."""
     program = compile_network(network, engine, batch)
-    folder = work / f"{network.name}-{device.replace(' ', '-')}"
+    folder = work / f"{network.name}-{device.replace(' ', '-')}-{engine.lut_lanes}"
     write_rom(program, folder)
     write_rtl(engine, program.depths, folder)
     part = find_device(device)
@@ -96,6 +97,7 @@ def area_row(
         network=network.name,
         device=part.name,
         lanes=engine.lanes,
+        lut_lanes=engine.lut_lanes,
         batch=batch,
         luts=middle.luts,
         ffs=middle.ffs,
