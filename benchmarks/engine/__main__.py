@@ -84,7 +84,8 @@ def report_text(rows: list[CycleRow], areas: list[AreaRow]) -> str:
     if areas:
         head = ("engine", "LUT", "FF", "BRAM", "DSP", "MHz", "images/s", "images/s per DSP")
         lines = [
-            (f"{r.network}, {r.device}, {r.lanes} lanes, {r.lut_lanes} in LUTs", f"{r.luts:,}", f"{r.ffs:,}",
+            (f"{r.network}, {r.device}, {r.lanes} lanes, {r.lut_lanes} in LUTs",
+             f"{r.luts:,}", f"{r.ffs:,}",
              str(r.brams), str(r.dsps), f"{r.fmax_mhz:.1f}", f"{r.images_per_second:,.0f}",
              f"{r.images_per_second_and_dsp:.1f}")
             for r in areas
