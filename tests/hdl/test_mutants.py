@@ -23,9 +23,8 @@ from sqhw.program import compile_network
 from sqhw.verify.cxxrtl import VolumeBench
 
 ENGINE = EngineConfig(
-    lanes=4, bank_depth=1024, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
-    weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True,
-    max_batch=2,
+    lanes=2, bank_depth=1024, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
+    weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True, max_batch=2,
 )  # fmt: skip
 LIMITS = {"mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "branches": True}
 NETWORKS = 40
@@ -133,7 +132,7 @@ def mutated(mutant: Mutant, monkeypatch) -> None:
 
 def check(folder) -> None:
     """Build the RTL in a folder and run random networks until one fails."""
-    bench = VolumeBench(folder, folder / "work", optimize=0)
+    bench = VolumeBench(folder, folder / "work", optimize=1)
     networks = (random_network(seed, **LIMITS) for seed in count())
     for index, network in enumerate(islice(filter(reads_with_one_stride, networks), NETWORKS)):
         program = compile_network(network, ENGINE, batch=1 + index % 2)
