@@ -29,8 +29,9 @@ class LayerCycles:
     overhead : int
         Cycles of descriptor, preparation and drain.
     bound : float
-        Non-zeros (or pooling taps) times output positions over lanes, for all images of the run:
-        what no schedule with one weight a cycle can beat.
+        Non-zeros, pooling taps and channels that get a skip, times output positions over lanes,
+        for all images of the run: what no schedule of this dataflow, which takes one weight a cycle
+        and multiplies padding too, can beat.
     """
 
     name: str
@@ -68,7 +69,7 @@ class Schedule:
 
     @property
     def bound(self) -> float:
-        """Cycles that no schedule with one weight a cycle can beat."""
+        """Cycles that no schedule of this dataflow can beat."""
         return sum(layer.bound for layer in self.layers)
 
 

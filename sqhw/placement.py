@@ -185,6 +185,11 @@ def place(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> tu
         _, height, width = target.shape
         elements = ((height - 1) * source.pitch + width) * batch
         tiles = -(-elements // engine.lanes)
+        if tiles > engine.bank_depth:
+            raise SqhwError(
+                f"layer {layer.name!r}: has {tiles} tiles, this engine counts at most "
+                f"{engine.bank_depth}; raise bank_depth or lanes"
+            )
         tilings.append(Tiling(layer, source, target, skip, tiles, engine.requantizers))
     return tuple(tilings)
 

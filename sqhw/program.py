@@ -17,7 +17,7 @@ from sqhw.layout import (
     record_format,
     record_values,
 )
-from sqhw.network import Conv, QuantizedNetwork
+from sqhw.network import Conv, Layer, QuantizedNetwork
 from sqhw.placement import Tiling, place
 from sqhw.stream import encode
 
@@ -121,8 +121,9 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
             fields["skip_signed"] = int(formats[layer.residual.source].signed)
         fields["clamp_lo"] = formats[layer.name].lo
         fields["clamp_hi"] = formats[layer.name].hi
-        fields["weight_addr"] = len(weights)
-        fields["codebook_addr"] = len(codebook)
+        # A layer that reads nothing there has no address, which might lie behind a full ROM.
+        fields["weight_addr"] = len(weights) if _reads_stream(layer) else 0
+        fields["codebook_addr"] = len(codebook) if isinstance(layer, Conv) else 0
         fields["param_addr"] = records_at + len(records)
         channels = tiling.target.shape[0]
         if isinstance(layer, Conv):
@@ -171,6 +172,10 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
         RomImage("codebook", CODEBOOK_WIDTH, tuple(codebook or [0])),
     )
     return Program(engine, network, tilings, images, batch)
+
+
+def _reads_stream(layer: Layer) -> bool:
+    return isinstance(layer, Conv) and layer.stream.entry_bits > 0
 
 
 def _check_engine(layer: Conv, bound: int, engine: EngineConfig) -> None:

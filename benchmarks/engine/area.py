@@ -8,12 +8,14 @@ from sqhw.build import write_rom, write_rtl
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.schedule import schedule
 from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
 from sqhw.network import INPUT, QuantizedNetwork
 from sqhw.program import compile_network
 from sqhw.synth.place import place
+from sqhw.timing import Timing
 
-#: From one result to the next, at least, when nobody makes it wait.
-RESULT_CYCLES = 8
+#: Between two runs, beside the first layer's descriptor: done, boot, and two to settle.
+FRAME_CYCLES = 4
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class AreaRow:
     network, device : str
     lanes, lut_lanes, batch : int
     luts, ffs, brams, dsps : int
-        After place and route; on iCE40 `luts` are logic cells.
+        After place and route, flip-flops after synthesis; on iCE40 `luts` are logic cells. The
+        shift register around the engine, some 80 flip-flops, is included.
     fmax_mhz : float
         Static timing, the median of the placements (unit: MHz).
     cycles : float
@@ -72,7 +75,9 @@ def frame_cycles(network: QuantizedNetwork, engine: EngineConfig, batch: int) ->
         shapes[name][0] * shapes[name][1] * shapes[name][2]
         for name in (INPUT, network.layers[-1].name)
     )
-    return schedule(network, engine, batch).cycles / batch + pixels + RESULT_CYCLES * results
+    timing = Timing.of(engine)
+    cycles = schedule(network, engine, batch).cycles + timing.load + FRAME_CYCLES
+    return cycles / batch + pixels + (timing.output + 1) * results
 
 
 def area_row(
@@ -83,7 +88,9 @@ def area_row(
     seeds: int,
     work: Path,
 ) -> AreaRow:
-    """Place and route an engine with a network's ROM images, with several seeds."""
+    """Place and route an engine with a network's ROM images, with an odd number of seeds."""
+    if seeds % 2 == 0:
+        raise SqhwError(f"seeds must be an odd number, of which there is a median, not {seeds}")
     program = compile_network(network, engine, batch)
     folder = work / f"{network.name}-{device.replace(' ', '-')}-{engine.lut_lanes}"
     write_rom(program, folder)

@@ -34,7 +34,8 @@ class CycleRow:
     measured, predicted : int
         Cycles an image.
     bound : float
-        Non-zeros times positions over lanes, cycles an image.
+        Non-zeros, taps of pooling and channels that get a skip, times positions over lanes,
+        cycles an image. Taps in the padding count as work, as they do in this dataflow.
     activations : int
         Compared with the simulator, all equal.
     """

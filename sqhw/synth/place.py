@@ -24,7 +24,8 @@ class PlaceReport:
     luts : int
         4-input LUTs with their carries; on iCE40 logic cells, each a LUT with a flip-flop.
     ffs : int
-        Flip-flops.
+        Flip-flops, as yosys counts them. Like the LUTs they include the shift register around the
+        engine.
     brams, dsps : int
         Block RAMs and multipliers.
     fmax_mhz : float

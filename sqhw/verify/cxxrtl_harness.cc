@@ -303,7 +303,7 @@ int main(int argc, char **argv) {
   unsigned long long numbers[8];
   for (int at = 0; at < 8; at++) numbers[at] = std::strtoull(argv[1 + at], nullptr, 10);
   const auto [seed, first, runs, pixels, results, writeback, cycles, keep] = numbers;
-  noise_state = seed * 0x9E3779B97F4A7C15ull + 1;
+  noise_state = (seed + 0x10000 * first) * 0x9E3779B97F4A7C15ull + 1;
   for (int round = 0; round < 8; round++) noise();
   Bench bench(results, writeback, cycles);
   for (int at = 11; at < argc; at++) {

@@ -244,6 +244,29 @@ def test_rom_beyond_the_address_is_refused():
     )
 
 
+def test_a_full_rom_with_a_pooling_behind_it():
+    net = network(
+        conv(shape=(4, 2, 3, 3), stream=StreamFormat(1, 3), codebook=tuple(range(1, 9))),
+        MaxPool("pool", "conv", 1, 1),
+    )
+    words = compile_network(net, ENGINE).depths["weights"]
+    bits = (words - 1).bit_length()
+    engine = replace(ENGINE, weight_addr_bits=max(4, bits), codebook_addr_bits=4)
+    assert compile_network(net, engine).depths["weights"] == words
+    full = replace(net.layers[0], codebook=tuple(range(1, 17)), stream=StreamFormat(1, 4))
+    program = compile_network(network(full, net.layers[1]), engine)
+    assert program.depths["codebook"] == 1 << engine.codebook_addr_bits
+
+
+def test_more_tiles_than_rows_are_refused():
+    net = network(conv(shape=(1, 1, 1, 60), padding=(30, 30, 0, 0)), shape=(1, 1, 60))
+    with pytest.raises(SqhwError) as error:
+        place(net, replace(ENGINE, lanes=2, bank_depth=64))
+    assert str(error.value) == (
+        "layer 'conv': has 1801 tiles, this engine counts at most 64; raise bank_depth or lanes"
+    )
+
+
 def test_maps_beyond_the_banks_are_refused():
     net = network(conv(shape=(60, 2, 3, 3)))
     with pytest.raises(SqhwError) as error:
