@@ -97,4 +97,5 @@ def report_text(rows: list[CycleRow], areas: list[AreaRow]) -> str:
     return "\n".join(parts)
 
 
-app()
+if __name__ == "__main__":
+    app()
