@@ -1,7 +1,6 @@
 """Runs the generated RTL on thousands of images, as C++ that yosys' CXXRTL back end writes."""
 
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -119,16 +118,14 @@ class VolumeBench:
         compiler = cxxrtl_compiler()
         self._command("yosys", [sys.executable, "-c", RUN_YOSYS, "engine.ys"])
         flags = [*FLAGS, f"-O{optimize}", f"-I{runtime}", "-I."]
-        self._command("compiler", [*compiler, *flags, HARNESS, "-o", "harness"])
+        self._command("compiler", [compiler, *flags, HARNESS, "-o", "harness"])
 
     def _command(self, name: str, command: list[str]) -> None:
         log = self._run / f"{name}.log"
-        cache = {f"ZIG_{kind}_CACHE_DIR": str(self._run / "zig") for kind in ("LOCAL", "GLOBAL")}
         with log.open("w") as file:
             code = subprocess.run(
                 command,
                 cwd=self._run,
-                env=os.environ | cache,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 check=False,
