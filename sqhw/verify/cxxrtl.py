@@ -91,7 +91,7 @@ class VolumeBench:
     work : path
         Folder for generated files.
     optimize : int, 0 to 3
-        Level of the C++ compiler: 0 compiles faster, 3 runs ten times as fast.
+        Level of the C++ compiler: 0 compiles faster, 3 runs several times as fast.
 
     Raises
     ------
