@@ -59,7 +59,7 @@ MUTANTS = [
         ("requantizer", '"total", head + bias)', '"total", head + bias + 1)'),
         ("requantizer", "(narrow + 1) >> 1", "narrow >> 1"),
         ("requantizer", "near[-1].eq(doubled[-1])", "near[-1].eq(0)"),
-        ("requantizer", "near >> fine[:3]", "near >> fine[:2]"),
+        ("requantizer", "near >> shifts[1][:3]", "near >> shifts[1][:2]"),
         ("requantizer", "Mux(digit[0], 0, ~total)", "Mux(digit[0], 0, total)"),
         ("requantizer", "NARROW_BITS = 11", "NARROW_BITS = 9"),
         ("requantizer", "rounded < self.clamp_lo", "rounded <= self.clamp_lo + 1"),
