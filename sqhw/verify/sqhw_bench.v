@@ -76,6 +76,7 @@ module sqhw_bench #(
           || (in_ready && (busy || running || out_valid))  // no pixels while it works
           || (ready && (busy || running))
           || (busy !== (running && !done))
+          || (^{ready, busy, done, in_ready, out_valid} === 1'bx)
           || (stalled && !(out_valid && out_data === was_data && out_last === was_last)))
         violations <= violations + 1;
     end
