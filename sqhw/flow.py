@@ -23,7 +23,7 @@ from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh
-from sqhw.manifest import check_manifest
+from sqhw.manifest import check_manifest, check_plain
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.program import Program, compile_network
@@ -360,7 +360,7 @@ def verify(
 ) -> Result:
     """Run test images through the RTL in `folder` and compare everything with the simulator.
 
-    A few more are taken if the ROM images are for runs of several. `jobs` are the processes of
+    White images are added if the ROM images are for runs of several. `jobs` are the processes of
     ``cxxrtl``; the other simulators have one.
     """
     from sqhw.verify.cxxrtl import VolumeBench
@@ -368,7 +368,7 @@ def verify(
 
     engine = engine_of(load_network(source))
     program = _program(source, int(check_manifest(folder, "rom", engine).get("batch", 1)))
-    check_manifest(folder, "rtl", engine)
+    check_plain(folder, check_manifest(folder, "rtl", engine), program.depths)
     _check_images(program.network, data)
     if not 1 <= images <= len(data.test):
         raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
@@ -379,7 +379,8 @@ def verify(
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
             )
     made_up = _made_up_images(program.network, seed)
-    images += -(images + len(made_up)) % program.batch
+    more = -(images + len(made_up)) % program.batch
+    made_up = np.concatenate([made_up, *[made_up[:1]] * more])
     batch = np.concatenate([data.test.images[:images], made_up])
     found: Result
     if simulator == "cxxrtl":

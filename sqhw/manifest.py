@@ -63,3 +63,33 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
             f"({differences}); {again}"
         )
     return dict(found)
+
+
+def check_plain(folder: Path, rtl: Mapping[str, Any], words: Mapping[str, int]) -> None:
+    """Check that Verilog is of the plain interface and its ROMs hold the images.
+
+    Parameters
+    ----------
+    folder : path
+    rtl : mapping
+        The manifest of the Verilog.
+    words : mapping of str to int
+        Words of each ROM image by name.
+
+    Raises
+    ------
+    SqhwError
+        Naming the interface, or the ROM and both sizes.
+    """
+    if rtl.get("interface") != "plain":
+        raise SqhwError(
+            f"the Verilog files in {folder} have the interface {rtl.get('interface')!r}, only "
+            "plain ones can be verified; write them anew with `sqhw rtl`"
+        )
+    for name, count in words.items():
+        room = rtl.get("words", {}).get(name, 0)
+        if count > room:
+            raise SqhwError(
+                f"the {name} ROM of the Verilog in {folder} has {room} words, its image {count}; "
+                "write the Verilog anew with `sqhw rtl`"
+            )

@@ -9,7 +9,7 @@ from strategies import random_network
 from sqhw.build import write_rom
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.manifest import check_manifest, write_manifest
+from sqhw.manifest import check_manifest, check_plain, write_manifest
 from sqhw.program import compile_network
 
 ENGINE = EngineConfig(lanes=16, word_bits=18)
@@ -45,3 +45,15 @@ def test_damaged_manifest(tmp_path, text):
 def test_missing_manifest(tmp_path):
     with pytest.raises(SqhwError, match=r"rom\.json is missing beside the ROM images"):
         check_manifest(tmp_path, "rom", ENGINE)
+
+
+def test_only_plain_verilog_is_verified(tmp_path):
+    with pytest.raises(SqhwError, match="have the interface 'axi', only plain ones can be"):
+        check_plain(tmp_path, {"interface": "axi"}, {})
+
+
+def test_roms_must_hold_their_images(tmp_path):
+    rtl = {"interface": "plain", "words": {"weights": 100}}
+    check_plain(tmp_path, rtl, {"weights": 100})
+    with pytest.raises(SqhwError, match=r"the weights ROM of the Verilog in .* has 100 words, its"):
+        check_plain(tmp_path, rtl, {"weights": 101})
