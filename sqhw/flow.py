@@ -378,9 +378,7 @@ def verify(
                 f"{folder / f'{image.name}.hex'} is not the ROM image of {source}; "
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
             )
-    made_up = _made_up_images(program.network, seed)
-    more = -(images + len(made_up)) % program.batch
-    made_up = np.concatenate([made_up, *[made_up[:1]] * more])
+    made_up = _made_up_images(program.network, seed, images, program.batch)
     batch = np.concatenate([data.test.images[:images], made_up])
     found: Result
     if simulator == "cxxrtl":
@@ -397,11 +395,18 @@ def verify(
     }
 
 
-def _made_up_images(network: QuantizedNetwork, seed: int) -> npt.NDArray[np.uint8]:
-    """Return an all-white and a noise image: they excite weights that few real images do."""
+def _made_up_images(
+    network: QuantizedNetwork, seed: int, images: int, batch: int
+) -> npt.NDArray[np.uint8]:
+    """Return an all-white and a noise image: they excite weights that few real images do.
+
+    As many white ones more fill the last run of `batch` behind so many real `images`.
+    """
     fmt = network.input_format
     noise = np.random.default_rng(seed).integers(fmt.lo, fmt.hi + 1, network.input_shape)
-    return np.stack([np.full(network.input_shape, fmt.hi), noise]).astype(np.uint8)
+    white = np.full(network.input_shape, fmt.hi)
+    more = -(images + 2) % batch
+    return np.stack([white, noise, *[white] * more]).astype(np.uint8)
 
 
 def _program(source: Path, batch: int = 1) -> Program:

@@ -167,10 +167,14 @@ def place(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> tu
         If the engine lacks a kind of layer, or a map is larger than the engine's dimensions or
         banks; the message names the layer and says how much is missing.
     """
-    if not 1 <= batch <= engine.max_batch or batch & (batch - 1):
+    if batch < 1 or batch & (batch - 1):
         raise SqhwError(
-            f"network {network.name!r}: the images of a run must be a power of two up to the "
-            f"engine's {engine.max_batch}, not {batch}; raise max_batch"
+            f"network {network.name!r}: the images of a run must be a power of two, not {batch}"
+        )
+    if batch > engine.max_batch:
+        raise SqhwError(
+            f"network {network.name!r}: {batch} images a run are more than the engine's "
+            f"{engine.max_batch}; raise max_batch"
         )
     _check_dimensions(network, engine)
     _check_kinds(network, engine)

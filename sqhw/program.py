@@ -1,6 +1,7 @@
 """The compiler: from a quantized network to the contents of the engine's ROMs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,20 @@ class Program:
     def depths(self) -> dict[str, int]:
         """Words of each ROM by name."""
         return {image.name: image.depth for image in self.images}
+
+    def padded(self, depths: Mapping[str, int]) -> "Program":
+        """Return the program with its ROM images filled up with zeros.
+
+        Parameters
+        ----------
+        depths : mapping of str to int
+            Words of each ROM by name, as many as its image has or more.
+        """
+        images = tuple(
+            replace(image, words=image.words + (0,) * (depths[image.name] - image.depth))
+            for image in self.images
+        )
+        return replace(self, images=images)
 
     def image(self, name: str) -> RomImage:
         """Return the image of that name."""

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from benchmarks.engine.area import AreaRow, area_row
-from benchmarks.engine.cycles import CycleRow, cycle_rows, engine_of
+from benchmarks.engine.cycles import CycleRow, benchmark_engine, cycle_rows
 from benchmarks.engine.networks import NETWORKS, cases, test_images
 from benchmarks.engine.progress import note
 from benchmarks.engine.table import markdown
-from sqhw.flow import engine_of as engine_of_network
+from sqhw.flow import engine_of
 from sqhw.network_file import load_network
 
 #: Published int8 entries of MLPerf Tiny's image classification, for comparison.
@@ -49,7 +49,7 @@ def main(
     images = test_images(data)
     rows: list[CycleRow] = []
     for number in [int(text) for text in lanes.split(",") if text]:
-        made = list(cases(engine_of(number), images, models, networks.split(",")))
+        made = list(cases(benchmark_engine(number), images, models, networks.split(",")))
         for row in cycle_rows(made, number, images, out / "work", note):
             note(f"  {row.measured:,.0f} cycles, {row.ratio:.3f} of the bound")
             rows.append(row)
@@ -57,7 +57,7 @@ def main(
     for text in place or []:
         file, _, device = text.partition("@")
         network = load_network(Path(file))
-        engine = engine_of_network(network)
+        engine = engine_of(network)
         for number in [int(text) for text in lut_lanes.split(",")]:
             note(f"place and route: {network.name} on {device}, {number} lanes in LUTs")
             changed = replace(engine, lut_lanes=number)

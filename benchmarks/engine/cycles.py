@@ -61,7 +61,7 @@ class CycleRow:
         return asdict(self) | {"ratio": self.ratio}
 
 
-def engine_of(lanes: int) -> EngineConfig:
+def benchmark_engine(lanes: int) -> EngineConfig:
     """Return the benchmark's engine; its banks are made as deep as the networks need."""
     requantizers = max(1, lanes // LANES_A_REQUANTIZER)
     return EngineConfig(
@@ -88,7 +88,7 @@ def cycle_rows(
     progress: Callable[[str], None],
 ) -> Iterator[CycleRow]:
     """Run every case for one image and for a full batch; one build of the RTL serves all."""
-    engine = engine_of(lanes)
+    engine = benchmark_engine(lanes)
     batches = sorted({1, engine.max_batch})
     rows = max(
         peak_rows(c.network, network_maps(c.network, lanes, engine.max_batch)) for c in cases
@@ -104,7 +104,7 @@ def cycle_rows(
     bench = VolumeBench(rtl, rtl / "work")
     for case, program in programs:
         progress(f"{case.name} {case.density:.0%}, {lanes} lanes, {program.batch} images")
-        yield _run(case, _padded(program, depths), bench, images, rtl)
+        yield _run(case, program.padded(depths), bench, images, rtl)
 
 
 def _run(
@@ -125,12 +125,3 @@ def _run(
         bound=plan.bound / program.batch,
         activations=report.activations,
     )
-
-
-def _padded(program: Program, depths: dict[str, int]) -> Program:
-    """Return the program with its ROM images filled up to the depths of the RTL."""
-    images = tuple(
-        replace(image, words=image.words + (0,) * (depths[image.name] - image.depth))
-        for image in program.images
-    )
-    return replace(program, images=images)

@@ -5,6 +5,7 @@ where dropped weights keep learning and may come back; and integers throughout, 
 `sqhw.sim.reference` defines, with straight-through gradients.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,7 @@ class IntegerPlan:
     skip_weight: int = 1
 
 
-class QatLayer(nn.Module):
+class QatLayer(nn.Module, ABC):
     """A convolution on real numbers, or on integers once it has a plan."""
 
     def __init__(self, layer: FloatConv, last: bool) -> None:
@@ -71,17 +72,17 @@ class QatLayer(nn.Module):
         """Largest magnitude that an integer weight may have."""
         return WEIGHT_TOP
 
+    @abstractmethod
     def largest(self) -> float:
         """Return the largest magnitude of a weight in real units."""
-        raise NotImplementedError
 
+    @abstractmethod
     def real_weight(self) -> Tensor:
         """Return the weights that the layer computes with, in real units."""
-        raise NotImplementedError
 
+    @abstractmethod
     def real_bias(self, weight: Tensor) -> Tensor:
-        """Return the bias in real units for these weights."""
-        raise NotImplementedError
+        """Return the bias in real units for these weights, shape (out_channels,)."""
 
     def forward(self, x: Tensor, tensors: dict[str, Tensor]) -> Tensor:
         """Return real activations, or integers if the layer has a plan.

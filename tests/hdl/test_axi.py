@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
-from hdl.test_engine import padded
 from strategies import random_images, random_network, reads_with_one_stride
 
 from sqhw.build import write_rom, write_rtl
@@ -67,7 +66,7 @@ def write_job(folder, engine: EngineConfig, seed: int) -> dict[str, int]:
         for image in program.images:
             job[f"{image.name}_{key}"] = [f"{word:x}" for word in image.words]
     np.savez(folder / "job.npz", **job)
-    write_rom(padded(programs["a"], depths), folder)
+    write_rom(programs["a"].padded(depths), folder)
     return depths
 
 

@@ -1,7 +1,5 @@
 """The generated RTL against the simulator: every activation, every result, every cycle count."""
 
-from dataclasses import replace
-
 import pytest
 from strategies import random_images, random_network
 
@@ -9,7 +7,7 @@ from sqhw.build import write_rom, write_rtl
 from sqhw.cost_models.rom import rom_cost
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.program import Program, compile_network
+from sqhw.program import compile_network
 from sqhw.verify.runner import RtlBench
 from sqhw.verify.tools import has_icarus
 
@@ -64,15 +62,6 @@ CONFIGS = {
 NETWORKS = 16
 
 
-def padded(program: Program, depths: dict[str, int]) -> Program:
-    """Return the program with its ROM images filled up with zeros to `depths`."""
-    images = tuple(
-        replace(image, words=image.words + (0,) * (depths[image.name] - image.depth))
-        for image in program.images
-    )
-    return replace(program, images=images)
-
-
 def run_networks(engine: EngineConfig, limits, folder, simulator: str, seeds) -> None:
     depths = {
         "weights": 1 << engine.weight_addr_bits,
@@ -92,7 +81,7 @@ def run_networks(engine: EngineConfig, limits, folder, simulator: str, seeds) ->
                 raise
             continue
         assert program.rom_bits == rom_cost(network, engine).rom
-        write_rom(padded(program, depths), folder)
+        write_rom(program.padded(depths), folder)
         images = random_images(network, seed, 2 * batch)
         report = bench.run(program, images, folder, seed)
         assert report.images == 2 * batch

@@ -258,6 +258,17 @@ def test_a_full_rom_with_a_pooling_behind_it():
     assert program.depths["codebook"] == 1 << engine.codebook_addr_bits
 
 
+@pytest.mark.parametrize("batch", [-1, 0, 3])
+def test_images_of_a_run_are_a_power_of_two(batch):
+    with pytest.raises(SqhwError, match=f"must be a power of two, not {batch}$"):
+        compile_network(network(conv()), replace(ENGINE, max_batch=4), batch)
+
+
+def test_more_images_than_the_engine_takes():
+    with pytest.raises(SqhwError, match="8 images a run are more than the engine's 4; raise max"):
+        compile_network(network(conv()), replace(ENGINE, max_batch=4), 8)
+
+
 def test_more_tiles_than_rows_are_refused():
     net = network(conv(shape=(1, 1, 1, 60), padding=(30, 30, 0, 0)), shape=(1, 1, 60))
     with pytest.raises(SqhwError) as error:
