@@ -35,9 +35,16 @@ CONFIGS = {
         ),
         {"mult_bits": 12, "acc_bits": 22, "min_code_bits": 0},
     ),
+    "4 lanes, each its own image": (
+        EngineConfig(
+            lanes=4, bank_depth=2048, weight_addr_bits=11, param_addr_bits=10, requantizers=4,
+            max_batch=4, groups=True, residuals=True,
+        ),
+        {"max_size": 6},
+    ),
 }  # fmt: skip
 NETWORKS = 12
-IMAGES = 70  # more than a batch
+IMAGES = 80  # more than are run at once, and a multiple of every batch
 
 
 def programs(name: str) -> list[tuple[int, Program]]:
@@ -81,7 +88,10 @@ def test_random_networks(bench, tmp_path):
         assert report.activations == IMAGES * sum(c * h * w for c, h, w in maps)
         assert report.cycles == schedule(network, program.engine, program.batch).cycles
         assert report.clock_cycles > IMAGES // program.batch * report.cycles
-        assert volume.run(program, images[:2], tmp_path, activations=False).activations == 0
+        assert (
+            volume.run(program, images[: program.batch], tmp_path, activations=False).activations
+            == 0
+        )
 
 
 def transparent_network() -> QuantizedNetwork:

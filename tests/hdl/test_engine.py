@@ -58,7 +58,18 @@ CONFIGS = {
         ),
         {"branches": True, "max_size": 6},
     ),
+    "4 lanes, each its own image": (
+        EngineConfig(
+            lanes=4, bank_depth=2048, param_addr_bits=10, requantizers=4, max_batch=4, groups=True,
+            residuals=True,
+        ),
+        {"branches": True, "max_size": 6},
+    ),
 }  # fmt: skip
+MOST_LANES = EngineConfig(
+    lanes=128, bank_depth=256, word_bits=18, mult_bits=12, weight_addr_bits=11, param_addr_bits=10,
+    requantizers=16, max_batch=16, groups=True, residuals=True,
+)  # fmt: skip
 NETWORKS = 16
 
 
@@ -93,6 +104,11 @@ def run_networks(engine: EngineConfig, limits, folder, simulator: str, seeds) ->
 def test_random_networks_verilator(name, tmp_path):
     engine, limits = CONFIGS[name]
     run_networks(engine, limits, tmp_path, "verilator", range(NETWORKS))
+
+
+@pytest.mark.slow
+def test_most_lanes(tmp_path):
+    run_networks(MOST_LANES, {"mult_bits": 12}, tmp_path, "verilator", range(6))
 
 
 @pytest.mark.skipif(not has_icarus(), reason="Icarus is not installed: apt-get install iverilog")
