@@ -63,7 +63,8 @@ class PositionWalker(wiring.Component):
     map : In(map_layout)
         The map that is walked over.
     batch : In(lane_bits + 1)
-        Images of the run; missing in an engine that runs single images.
+        Elements of a position, which are the images of the run, or those written at once; missing
+        in an engine that has neither.
     first_x, last_x : In(signed)
         The `x` at which a line begins and the one after which the next begins.
     first_phase_x : In(1)
@@ -83,7 +84,7 @@ class PositionWalker(wiring.Component):
 
     def __init__(self, engine: EngineConfig) -> None:
         point = point_layout(engine)
-        self._batched = engine.max_batch > 1
+        self._batched = max(engine.max_batch, engine.requantizers) > 1
         batch = {"batch": In(engine.lane_bits + 1)} if self._batched else {}
         super().__init__(
             {

@@ -33,8 +33,8 @@ class EngineConfig:
     max_gap_bits : int, 0 to 12
         Largest gap field of the weight stream; with 0 the engine decodes dense streams only.
     requantizers : int, power of two, 1 to lanes
-        Accumulators requantized a cycle, in layers whose output lies in memory as it is computed;
-        the others write one byte a cycle.
+        Accumulators requantized a cycle, in layers of which so many outputs lie together in
+        memory; the others write one byte a cycle.
     max_batch : int, power of two, 1 to the smaller of lanes and 32
         Images that one run computes at most; they share tiles, so that small maps fill the lanes.
     lut_lanes : int, 0 to lanes

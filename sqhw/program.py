@@ -19,7 +19,7 @@ from sqhw.layout import (
     record_values,
 )
 from sqhw.network import Conv, Layer, QuantizedNetwork
-from sqhw.placement import Tiling, place
+from sqhw.placement import Tiling, Write, place
 from sqhw.stream import encode
 
 
@@ -258,7 +258,7 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
         "last_channel": out_channels - 1,
         "group_channels": channels // groups,
         "group_last": out_channels // groups - 1,
-        "out_walk": int(tiling.walks),
+        "out_walk": int(tiling.write is not Write.AS_COMPUTED),
         "out_serial": int(tiling.serial),
         "out_base": target.base,
         "out_channels": out_channels,

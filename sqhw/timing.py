@@ -85,6 +85,14 @@ def requantize_cycles(engine: EngineConfig) -> int:
     return 7 + (requantize_digits(engine) - 1).bit_length()
 
 
+def transpose_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the requantizers to the bytes as they are written.
+
+    A tile of two groups or more may be written to the even and the odd phase of its output.
+    """
+    return int(1 < engine.requantizers < engine.lanes)
+
+
 @dataclass(frozen=True)
 class Timing:
     """Cycles of an engine that do not depend on the network.
@@ -125,7 +133,7 @@ class Timing:
         fetch, accumulate = fetch_cycles(engine), accumulate_cycles(engine)
         writes = engine.lanes // engine.requantizers
         min_slot = max(writes, fetch)
-        drain = accumulate + requantize_cycles(engine) + WRITE_CYCLES
+        drain = accumulate + requantize_cycles(engine) + transpose_cycles(engine) + WRITE_CYCLES
         return cls(
             min_slot=min_slot,
             min_slot_serial=max(engine.lanes, fetch),

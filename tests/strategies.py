@@ -35,6 +35,10 @@ class Limits:
     ----------
     max_channels, max_size, max_layers, max_kernel, max_padding, max_stride : int
         Channels, height and width of the input, and so on.
+    widths : tuple of int
+        Widths of the input; if empty, any up to `max_size`.
+    whole : int
+        Most convolutions are padded on the right until their width is a multiple of it.
     acc_bits : int
         No accumulator needs more bits.
     mult_bits : int
@@ -53,6 +57,8 @@ class Limits:
     max_kernel: int = 3
     max_padding: int = 2
     max_stride: int = 2
+    widths: tuple[int, ...] = ()
+    whole: int = 1
     acc_bits: int = 24
     mult_bits: int = 8
     min_code_bits: int = 1
@@ -105,11 +111,9 @@ def reads_with_one_stride(network: QuantizedNetwork) -> bool:
 
 
 def _network(integer: Integer, limits: Limits) -> QuantizedNetwork:
-    shape = (
-        integer(1, limits.max_channels),
-        integer(1, limits.max_size),
-        integer(1, limits.max_size),
-    )
+    channels, height = integer(1, limits.max_channels), integer(1, limits.max_size)
+    widths = limits.widths or range(1, limits.max_size + 1)
+    shape = (channels, height, widths[integer(0, len(widths) - 1)])
     shapes: dict[str, Shape] = {INPUT: shape}
     formats = {INPUT: _format(integer)}
     layers: list[Layer] = []
@@ -165,6 +169,10 @@ def _conv(
             integer(1, min(limits.max_kernel, height + padding[0] + padding[1])),
             integer(1, min(limits.max_kernel, width + padding[2] + padding[3])),
         )
+        if limits.whole > 1 and integer(0, 3):
+            columns = (width + padding[2] + padding[3] - kernel[1]) // stride + 1
+            more = -columns % limits.whole * stride
+            padding = (*padding[:3], padding[3] + more)
     gap_bits = integer(0, max_gap_bits(in_channels, limits.max_gap_bits))
     code_bits = integer(limits.min_code_bits, limits.max_code_bits)
     zeros = integer(0, 4)  # 0: none, 4: all

@@ -237,7 +237,6 @@ def expectations(program: Program, images: npt.NDArray[Any]) -> dict[str, Any]:
         writeback(
             program.tilings,
             {name: tensor[start : start + batch] for name, tensor in tensors.items()},
-            program.engine.requantizers > 1,
         )
         for start in range(0, len(images), batch)
     ]

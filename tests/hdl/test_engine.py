@@ -22,7 +22,10 @@ CONFIGS = {
             lanes=16, word_bits=18, mult_bits=12, acc_bits=22, param_addr_bits=10,
             requantizers=4, groups=True, residuals=True,
         ),
-        {"mult_bits": 12, "acc_bits": 22, "max_channels": 9, "branches": True, "min_code_bits": 0},
+        {
+            "mult_bits": 12, "acc_bits": 22, "max_channels": 9, "branches": True,
+            "min_code_bits": 0, "widths": (5, 8, 15, 16), "whole": 8,
+        },
     ),
     "2 lanes, narrow": (
         EngineConfig(

@@ -23,11 +23,11 @@ from sqhw.program import compile_network
 from sqhw.verify.cxxrtl import VolumeBench
 
 ENGINE = EngineConfig(
-    lanes=2, bank_depth=1024, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
+    lanes=4, bank_depth=1024, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
     weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True, max_batch=2,
 )  # fmt: skip
-LIMITS = {"mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "branches": True}
-NETWORKS = 40
+LIMITS = {"mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "widths": (5, 7, 8), "whole": 4}
+NETWORKS = 60
 IMAGES = 2
 
 
@@ -84,8 +84,14 @@ MUTANTS = [
         ("activation_memory", "word_select(bank % count, 8)", "word_select(0, 8)"),
         ("engine", "(channel <= layer.skip_last)", "(channel < layer.skip_last)"),
         ("engine", "layer.skip_signed, in_signed)", "in_signed, in_signed)"),
-        ("engine", "(places.point.x <= layer.out_last_x)", "(places.point.x < layer.out_last_x)"),
+        ("engine", "(places.point.x <= edge_x)", "(places.point.x < edge_x)"),
         ("engine", " & (~serial | end_of_group)", ""),
+        ("engine", "layer.out_last_x >> low | layer.out_split", "layer.out_last_x >> low"),
+        ("engine", "Mux(neighbours, layer.pitch_last_x >> low", "Mux(0, layer.pitch_last_x >> low"),
+        ("engine", "neighbours &= layer.batch_shift == 0", "neighbours &= 1"),
+        ("engine", "layer.out_split & active & ~element[low]", "layer.out_split & ~element[low]"),
+        ("transposer", "Mux(self.second, even, ", "Mux(self.second, odd, "),
+        ("transposer", "range(first, count, 2)", "range(1 - first, count, 2)"),
         # control and handshakes
         ("sequencer", "left == 2", "left == 3"),
         ("sequencer", "self.offset + self.group_channels", "self.offset + 0"),
@@ -133,7 +139,7 @@ def mutated(mutant: Mutant, monkeypatch) -> None:
 def check(folder) -> None:
     """Build the RTL in a folder and run random networks until one fails."""
     bench = VolumeBench(folder, folder / "work", optimize=1)
-    networks = (random_network(seed, **LIMITS) for seed in count())
+    networks = (random_network(seed, branches=seed % 2 == 0, **LIMITS) for seed in count())
     for index, network in enumerate(islice(filter(reads_with_one_stride, networks), NETWORKS)):
         program = compile_network(network, ENGINE, batch=1 + index % 2)
         write_rom(program, folder)
