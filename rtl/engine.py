@@ -124,7 +124,7 @@ class Engine(wiring.Component):
             engine.word_bits, engine.weight_addr_bits, entry_window_cycles(engine)
         )
         m.submodules.decoder = decoder = StreamDecoder(engine)
-        m.submodules.taps = taps = PositionWalker(engine)
+        m.submodules.taps = taps = PositionWalker(engine, engine.taps_per_entry)
         m.submodules.masks = masks = LaneMasks(engine)
         m.submodules.memory = memory = ActivationMemory(engine)
         m.submodules.lanes = lanes = Lanes(engine)
@@ -274,6 +274,11 @@ class Engine(wiring.Component):
                 taps.load.eq(decoder.valid & decoder.start),
                 taps.step.eq(decoder.valid & decoder.step),
             ]
+            if engine.taps_per_entry > 1:
+                m.d.comb += [
+                    taps.second.eq(decoder.step),
+                    taps.step_two.eq(decoder.valid & decoder.step_two),
+                ]
 
         # One cycle later: the place of the vector. It is read `read` cycles after that.
         row = Signal(engine.row_bits, reset_less=True)

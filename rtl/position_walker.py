@@ -3,7 +3,7 @@
 The images of a run lie side by side: a position has as many elements, of which the first is meant.
 """
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import C, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -57,6 +57,9 @@ class PositionWalker(wiring.Component):
     Parameters
     ----------
     engine : EngineConfig
+    steps : {1, 2}
+        With 2 it also goes two positions at once, and may begin at the second position. Neither
+        may be asked for where a line has only one.
 
     Members
     -------
@@ -73,6 +76,11 @@ class PositionWalker(wiring.Component):
         Go to `start`.
     step : In(1)
         Go to the next position. Ignored in the cycle of `load`.
+    step_two : In(1)
+        Go to the next but one, not with `step`. Ignored in the cycle of `load`.
+    second : In(1)
+        With `load`: go to the position behind `start`, at which the first line begins. Map and
+        start must be stable for a cycle more then.
     point : Out(point_layout)
         Where the walker is; one cycle after `load` or `step`.
     next : Out(point_layout)
@@ -81,9 +89,12 @@ class PositionWalker(wiring.Component):
 
     SETTLE_CYCLES = 2
 
-    def __init__(self, engine: EngineConfig) -> None:
+    def __init__(self, engine: EngineConfig, steps: int = 1) -> None:
         point = point_layout(engine)
+        self._two = steps > 1
         self._batched = engine.max_batch > 1
+        #: Two steps carry twice out of the lanes if the images of a run fill them.
+        self._carries_twice = engine.max_batch == engine.lanes
         batch = {"batch": In(engine.lane_bits + 1)} if self._batched else {}
         super().__init__(
             {
@@ -95,6 +106,7 @@ class PositionWalker(wiring.Component):
                 "start": In(point),
                 "load": In(1),
                 "step": In(1),
+                **({"step_two": In(1), "second": In(1)} if self._two else {}),
                 "point": Out(point),
                 "next": Out(point),
             }
@@ -137,32 +149,38 @@ class PositionWalker(wiring.Component):
             add = Mux(apart, to_odd, Mux(wide[-1], carry, on))
             return (row + add)[:rows], Mux(apart, lane, wide[:-1])
 
-        along_row, along_lane = advance(
-            here.row,
-            here.lane,
-            split & ~here.phase_x,
-            self.batch if self._batched else 1,
-            (apart, on_x, carry_x),
-        )
-        line_row, line_lane = advance(
-            here.line_row,
-            here.line_lane,
-            split & ~here.phase_y,
-            pitch_lane,
-            (apart << 1, on_y, carry_y),
-        )
+        batch = self.batch if self._batched else C(1)
+
+        def along(row, lane, phase):
+            """Return the place behind this one on the line."""
+            return advance(row, lane, split & ~phase, batch, (apart, on_x, carry_x))
+
+        def across(row, lane):
+            """Return the place in the next line."""
+            return advance(
+                row, lane, split & ~here.phase_y, pitch_lane, (apart << 1, on_y, carry_y)
+            )
+
+        along_row, along_lane = along(here.row, here.lane, here.phase_x)
+        line_row, line_lane = across(here.line_row, here.line_lane)
+
+        def turn(point, x, phase_x, row, lane):
+            """Return the assignments that take `point` to a place in the next line."""
+            return [
+                point.x.eq(x),
+                point.y.eq(here.y + 1),
+                point.phase_x.eq(phase_x),
+                point.phase_y.eq(here.phase_y ^ split),
+                point.row.eq(row),
+                point.lane.eq(lane),
+                point.line_row.eq(line_row),
+                point.line_lane.eq(line_lane),
+            ]
+
+        first = self.first_x, self.first_phase_x
         m.d.comb += there.eq(here)
         with m.If(here.x == last_x):
-            m.d.comb += [
-                there.x.eq(self.first_x),
-                there.y.eq(here.y + 1),
-                there.phase_x.eq(self.first_phase_x),
-                there.phase_y.eq(here.phase_y ^ split),
-                there.row.eq(line_row),
-                there.lane.eq(line_lane),
-                there.line_row.eq(line_row),
-                there.line_lane.eq(line_lane),
-            ]
+            m.d.comb += turn(there, *first, line_row, line_lane)
         with m.Else():
             m.d.comb += [
                 there.x.eq(here.x + 1),
@@ -174,4 +192,54 @@ class PositionWalker(wiring.Component):
             m.d.sync += here.eq(self.start)
         with m.Elif(self.step):
             m.d.sync += here.eq(there)
+        if not self._two:
+            return m
+
+        # Two steps along a split line are one within its phase.
+        lanes, on_two, carry_two = Signal(len(here.lane) + 1), Signal(rows), Signal(rows)
+        twice = ~plane.split & batch[-1] if self._carries_twice else 0
+        m.d.sync += [
+            lanes.eq(Mux(plane.split, batch, batch << 1)),
+            on_two.eq(Mux(twice, plane.channels << 1, 0)),
+            carry_two.eq(plane.channels),
+        ]
+        far_row, far_lane = advance(here.row, here.lane, 0, lanes, (0, on_two, carry_two))
+
+        # The second position goes from line to line as the first one does.
+        second_row, second_lane = Signal(rows), Signal.like(here.lane)
+        start_row, start_lane = Signal(rows), Signal.like(here.lane)
+        second_x, last_but_one = Signal.like(last_x), Signal.like(last_x)
+        second = second_x, self.first_phase_x ^ split
+        behind_start = along(self.start.row, self.start.lane, self.start.phase_x)
+        beyond_row, beyond_lane = across(second_row, second_lane)
+        m.d.sync += [
+            second_x.eq(self.first_x + 1),
+            last_but_one.eq(self.last_x - 1),
+            start_row.eq(behind_start[0]),
+            start_lane.eq(behind_start[1]),
+        ]
+        far, turns = Signal.like(here), Signal()
+        m.d.comb += far.eq(here)
+        with m.If(here.x == last_x):
+            m.d.comb += turn(far, *second, beyond_row, beyond_lane)
+            m.d.comb += turns.eq(self.step | self.step_two)
+        with m.Elif(here.x == last_but_one):
+            m.d.comb += turn(far, *first, line_row, line_lane)
+            m.d.comb += turns.eq(self.step_two)
+        with m.Else():
+            m.d.comb += [far.x.eq(here.x + 2), far.row.eq(far_row), far.lane.eq(far_lane)]
+        with m.If(self.load):
+            m.d.sync += [second_row.eq(start_row), second_lane.eq(start_lane)]
+            with m.If(self.second):
+                m.d.sync += [
+                    here.x.eq(second[0]),
+                    here.phase_x.eq(second[1]),
+                    here.row.eq(start_row),
+                    here.lane.eq(start_lane),
+                ]
+        with m.Else():
+            with m.If(self.step_two):
+                m.d.sync += here.eq(far)
+            with m.If(turns):
+                m.d.sync += [second_row.eq(beyond_row), second_lane.eq(beyond_lane)]
         return m
