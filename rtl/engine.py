@@ -16,6 +16,7 @@ from sqhw.rtl.requantizer import Requantizer
 from sqhw.rtl.rom import Rom
 from sqhw.rtl.sequencer import Sequencer
 from sqhw.rtl.stream_decoder import StreamDecoder
+from sqhw.rtl.tap_walker import TapWalker
 from sqhw.timing import (
     ISSUE_CYCLES,
     Timing,
@@ -124,7 +125,9 @@ class Engine(wiring.Component):
             engine.word_bits, engine.weight_addr_bits, entry_window_cycles(engine)
         )
         m.submodules.decoder = decoder = StreamDecoder(engine)
-        m.submodules.taps = taps = PositionWalker(engine, engine.taps_per_entry)
+        m.submodules.taps = taps = (
+            TapWalker(engine) if engine.taps_per_entry > 1 else PositionWalker(engine)
+        )
         m.submodules.masks = masks = LaneMasks(engine)
         m.submodules.memory = memory = ActivationMemory(engine)
         m.submodules.lanes = lanes = Lanes(engine)

@@ -3,7 +3,7 @@
 The images of a run lie side by side: a position has as many elements, of which the first is meant.
 """
 
-from amaranth.hdl import C, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -48,6 +48,57 @@ def point_layout(engine: EngineConfig) -> data.StructLayout:
     )
 
 
+class MapSteps:
+    """The constants of a map, registered, and what one step in it does to row and lane.
+
+    In a split map a step along the line goes to the odd phase and back to the next position of
+    the even one; a step to the next line does the same two phases apart. What a step adds to the
+    row is one of three constants of the map: to the odd phase, on, and on with a carry out of the
+    lanes. They are there two cycles after the map.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the logic.
+    plane : View of map_layout
+    batch : Value
+        Images of the run.
+    """
+
+    def __init__(self, m, plane, batch) -> None:
+        self._m, self._batch = m, batch
+        self.split = Signal(name="split")
+        self._pitch_lane = Signal(len(plane.pitch_lane), name="pitch_lane")
+        names = ("apart", "on_x", "carry_x", "on_y", "carry_y")
+        constants = [Signal(len(plane.channels), name=name) for name in names]
+        apart, on_x, carry_x, on_y, carry_y = constants
+        self._along, self._across = (apart, on_x, carry_x), (apart << 1, on_y, carry_y)
+        back = Mux(plane.split, -plane.phase_rows, 0)
+        m.d.sync += [
+            self.split.eq(plane.split),
+            self._pitch_lane.eq(plane.pitch_lane),
+            apart.eq(plane.phase_rows),
+            on_x.eq(back),
+            carry_x.eq(on_x + plane.channels),
+            on_y.eq(plane.pitch_rows + (back << 1)),
+            carry_y.eq(on_y + plane.channels),
+        ]
+
+    def along(self, lane, phase_x):
+        """Return what a step along the line adds to the row, and the lane it leads to."""
+        return self._step(lane, self.split & ~phase_x, self._batch, self._along)
+
+    def across(self, lane, phase_y):
+        """Return the same of a step to the next line."""
+        return self._step(lane, self.split & ~phase_y, self._pitch_lane, self._across)
+
+    def _step(self, lane, apart, lanes, constants):
+        to_odd, on, carry = constants
+        wide = Signal(len(lane) + 1)
+        self._m.d.comb += wide.eq(lane + lanes)
+        return Mux(apart, to_odd, Mux(wide[-1], carry, on)), Mux(apart, lane, wide[:-1])
+
+
 class PositionWalker(wiring.Component):
     """Steps along a line of positions and on to the next line.
 
@@ -57,9 +108,6 @@ class PositionWalker(wiring.Component):
     Parameters
     ----------
     engine : EngineConfig
-    steps : {1, 2}
-        With 2 it also goes two positions at once, and may begin at the second position. Neither
-        may be asked for where a line has only one.
 
     Members
     -------
@@ -76,11 +124,6 @@ class PositionWalker(wiring.Component):
         Go to `start`.
     step : In(1)
         Go to the next position. Ignored in the cycle of `load`.
-    step_two : In(1)
-        Go to the next but one, not with `step`. Ignored in the cycle of `load`.
-    second : In(1)
-        With `load`: go to the position behind `start`, at which the first line begins. Map and
-        start must be stable for a cycle more then.
     point : Out(point_layout)
         Where the walker is; one cycle after `load` or `step`.
     next : Out(point_layout)
@@ -89,12 +132,9 @@ class PositionWalker(wiring.Component):
 
     SETTLE_CYCLES = 2
 
-    def __init__(self, engine: EngineConfig, steps: int = 1) -> None:
+    def __init__(self, engine: EngineConfig) -> None:
         point = point_layout(engine)
-        self._two = steps > 1
         self._batched = engine.max_batch > 1
-        #: Two steps carry twice out of the lanes if the images of a run fill them.
-        self._carries_twice = engine.max_batch == engine.lanes
         batch = {"batch": In(engine.lane_bits + 1)} if self._batched else {}
         super().__init__(
             {
@@ -106,7 +146,6 @@ class PositionWalker(wiring.Component):
                 "start": In(point),
                 "load": In(1),
                 "step": In(1),
-                **({"step_two": In(1), "second": In(1)} if self._two else {}),
                 "point": Out(point),
                 "next": Out(point),
             }
@@ -115,72 +154,27 @@ class PositionWalker(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the walker."""
         m = Module()
-        here, there, plane = self.point, self.next, self.map
+        here, there = self.point, self.next
         last_x = Signal.like(self.last_x)
-        split, pitch_lane = Signal(), Signal(len(here.lane))
-        m.d.sync += [
-            last_x.eq(self.last_x),
-            split.eq(plane.split),
-            pitch_lane.eq(plane.pitch_lane),
-        ]
-
-        # In a split map a step along the line goes to the odd phase and back to the next position
-        # of the even one; a step to the next line does the same two phases apart. What a step
-        # adds to the row is one of three constants of the map: to the odd phase, on, and on with
-        # a carry out of the lanes.
-        rows = len(here.row)
-        apart, on_x, carry_x = (Signal(rows, name=name) for name in ("apart", "on_x", "carry_x"))
-        on_y, carry_y = (Signal(rows, name=name) for name in ("on_y", "carry_y"))
-        back = Mux(plane.split, -plane.phase_rows, 0)
-        back_y = plane.pitch_rows + (back << 1)
-        m.d.sync += [
-            apart.eq(plane.phase_rows),
-            on_x.eq(back),
-            carry_x.eq(on_x + plane.channels),
-            on_y.eq(back_y),
-            carry_y.eq(on_y + plane.channels),
-        ]
-
-        def advance(row, lane, apart, lanes, constants):
-            """Return where a step leads: to the odd phase or by `lanes` positions."""
-            to_odd, on, carry = constants
-            wide = Signal(len(lane) + 1)
-            m.d.comb += wide.eq(lane + lanes)
-            add = Mux(apart, to_odd, Mux(wide[-1], carry, on))
-            return (row + add)[:rows], Mux(apart, lane, wide[:-1])
-
-        batch = self.batch if self._batched else C(1)
-
-        def along(row, lane, phase):
-            """Return the place behind this one on the line."""
-            return advance(row, lane, split & ~phase, batch, (apart, on_x, carry_x))
-
-        def across(row, lane):
-            """Return the place in the next line."""
-            return advance(
-                row, lane, split & ~here.phase_y, pitch_lane, (apart << 1, on_y, carry_y)
-            )
-
-        along_row, along_lane = along(here.row, here.lane, here.phase_x)
-        line_row, line_lane = across(here.line_row, here.line_lane)
-
-        def turn(point, x, phase_x, row, lane):
-            """Return the assignments that take `point` to a place in the next line."""
-            return [
-                point.x.eq(x),
-                point.y.eq(here.y + 1),
-                point.phase_x.eq(phase_x),
-                point.phase_y.eq(here.phase_y ^ split),
-                point.row.eq(row),
-                point.lane.eq(lane),
-                point.line_row.eq(line_row),
-                point.line_lane.eq(line_lane),
-            ]
-
-        first = self.first_x, self.first_phase_x
+        m.d.sync += last_x.eq(self.last_x)
+        steps = MapSteps(m, self.map, self.batch if self._batched else 1)
+        split = steps.split
+        add, along_lane = steps.along(here.lane, here.phase_x)
+        along_row = (here.row + add)[: len(here.row)]
+        add, line_lane = steps.across(here.line_lane, here.phase_y)
+        line_row = (here.line_row + add)[: len(here.row)]
         m.d.comb += there.eq(here)
         with m.If(here.x == last_x):
-            m.d.comb += turn(there, *first, line_row, line_lane)
+            m.d.comb += [
+                there.x.eq(self.first_x),
+                there.y.eq(here.y + 1),
+                there.phase_x.eq(self.first_phase_x),
+                there.phase_y.eq(here.phase_y ^ split),
+                there.row.eq(line_row),
+                there.lane.eq(line_lane),
+                there.line_row.eq(line_row),
+                there.line_lane.eq(line_lane),
+            ]
         with m.Else():
             m.d.comb += [
                 there.x.eq(here.x + 1),
@@ -192,54 +186,4 @@ class PositionWalker(wiring.Component):
             m.d.sync += here.eq(self.start)
         with m.Elif(self.step):
             m.d.sync += here.eq(there)
-        if not self._two:
-            return m
-
-        # Two steps along a split line are one within its phase.
-        lanes, on_two, carry_two = Signal(len(here.lane) + 1), Signal(rows), Signal(rows)
-        twice = ~plane.split & batch[-1] if self._carries_twice else 0
-        m.d.sync += [
-            lanes.eq(Mux(plane.split, batch, batch << 1)),
-            on_two.eq(Mux(twice, plane.channels << 1, 0)),
-            carry_two.eq(plane.channels),
-        ]
-        far_row, far_lane = advance(here.row, here.lane, 0, lanes, (0, on_two, carry_two))
-
-        # The second position goes from line to line as the first one does.
-        second_row, second_lane = Signal(rows), Signal.like(here.lane)
-        start_row, start_lane = Signal(rows), Signal.like(here.lane)
-        second_x, last_but_one = Signal.like(last_x), Signal.like(last_x)
-        second = second_x, self.first_phase_x ^ split
-        behind_start = along(self.start.row, self.start.lane, self.start.phase_x)
-        beyond_row, beyond_lane = across(second_row, second_lane)
-        m.d.sync += [
-            second_x.eq(self.first_x + 1),
-            last_but_one.eq(self.last_x - 1),
-            start_row.eq(behind_start[0]),
-            start_lane.eq(behind_start[1]),
-        ]
-        far, turns = Signal.like(here), Signal()
-        m.d.comb += far.eq(here)
-        with m.If(here.x == last_x):
-            m.d.comb += turn(far, *second, beyond_row, beyond_lane)
-            m.d.comb += turns.eq(self.step | self.step_two)
-        with m.Elif(here.x == last_but_one):
-            m.d.comb += turn(far, *first, line_row, line_lane)
-            m.d.comb += turns.eq(self.step_two)
-        with m.Else():
-            m.d.comb += [far.x.eq(here.x + 2), far.row.eq(far_row), far.lane.eq(far_lane)]
-        with m.If(self.load):
-            m.d.sync += [second_row.eq(start_row), second_lane.eq(start_lane)]
-            with m.If(self.second):
-                m.d.sync += [
-                    here.x.eq(second[0]),
-                    here.phase_x.eq(second[1]),
-                    here.row.eq(start_row),
-                    here.lane.eq(start_lane),
-                ]
-        with m.Else():
-            with m.If(self.step_two):
-                m.d.sync += here.eq(far)
-            with m.If(turns):
-                m.d.sync += [second_row.eq(beyond_row), second_lane.eq(beyond_lane)]
         return m
