@@ -16,6 +16,7 @@ from sqhw.rtl.requantizer import Requantizer
 from sqhw.rtl.rom import Rom
 from sqhw.rtl.sequencer import Sequencer
 from sqhw.rtl.stream_decoder import StreamDecoder
+from sqhw.rtl.tap_walker import TapWalker
 from sqhw.rtl.transposer import Transposer
 from sqhw.timing import (
     ISSUE_CYCLES,
@@ -126,7 +127,9 @@ class Engine(wiring.Component):
             engine.word_bits, engine.weight_addr_bits, entry_window_cycles(engine)
         )
         m.submodules.decoder = decoder = StreamDecoder(engine)
-        m.submodules.taps = taps = PositionWalker(engine)
+        m.submodules.taps = taps = (
+            TapWalker(engine) if engine.taps_per_entry > 1 else PositionWalker(engine)
+        )
         m.submodules.masks = masks = LaneMasks(engine)
         m.submodules.memory = memory = ActivationMemory(engine)
         m.submodules.lanes = lanes = Lanes(engine)
@@ -277,6 +280,11 @@ class Engine(wiring.Component):
                 taps.load.eq(decoder.valid & decoder.start),
                 taps.step.eq(decoder.valid & decoder.step),
             ]
+            if engine.taps_per_entry > 1:
+                m.d.comb += [
+                    taps.second.eq(decoder.step),
+                    taps.step_two.eq(decoder.valid & decoder.step_two),
+                ]
 
         # One cycle later: the place of the vector. It is read `read` cycles after that.
         row = Signal(engine.row_bits, reset_less=True)

@@ -48,6 +48,57 @@ def point_layout(engine: EngineConfig) -> data.StructLayout:
     )
 
 
+class MapSteps:
+    """The constants of a map, registered, and what one step in it does to row and lane.
+
+    In a split map a step along the line goes to the odd phase and back to the next position of
+    the even one; a step to the next line does the same two phases apart. What a step adds to the
+    row is one of three constants of the map: to the odd phase, on, and on with a carry out of the
+    lanes. They are there two cycles after the map.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the logic.
+    plane : View of map_layout
+    batch : Value
+        Images of the run.
+    """
+
+    def __init__(self, m, plane, batch) -> None:
+        self._m, self._batch = m, batch
+        self.split = Signal(name="split")
+        self._pitch_lane = Signal(len(plane.pitch_lane), name="pitch_lane")
+        names = ("apart", "on_x", "carry_x", "on_y", "carry_y")
+        constants = [Signal(len(plane.channels), name=name) for name in names]
+        apart, on_x, carry_x, on_y, carry_y = constants
+        self._along, self._across = (apart, on_x, carry_x), (apart << 1, on_y, carry_y)
+        back = Mux(plane.split, -plane.phase_rows, 0)
+        m.d.sync += [
+            self.split.eq(plane.split),
+            self._pitch_lane.eq(plane.pitch_lane),
+            apart.eq(plane.phase_rows),
+            on_x.eq(back),
+            carry_x.eq(on_x + plane.channels),
+            on_y.eq(plane.pitch_rows + (back << 1)),
+            carry_y.eq(on_y + plane.channels),
+        ]
+
+    def along(self, lane, phase_x):
+        """Return what a step along the line adds to the row, and the lane it leads to."""
+        return self._step(lane, self.split & ~phase_x, self._batch, self._along)
+
+    def across(self, lane, phase_y):
+        """Return the same of a step to the next line."""
+        return self._step(lane, self.split & ~phase_y, self._pitch_lane, self._across)
+
+    def _step(self, lane, apart, lanes, constants):
+        to_odd, on, carry = constants
+        wide = Signal(len(lane) + 1)
+        self._m.d.comb += wide.eq(lane + lanes)
+        return Mux(apart, to_odd, Mux(wide[-1], carry, on)), Mux(apart, lane, wide[:-1])
+
+
 class PositionWalker(wiring.Component):
     """Steps along a line of positions and on to the next line.
 
@@ -104,54 +155,15 @@ class PositionWalker(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the walker."""
         m = Module()
-        here, there, plane = self.point, self.next, self.map
+        here, there = self.point, self.next
         last_x = Signal.like(self.last_x)
-        split, pitch_lane = Signal(), Signal(len(here.lane))
-        m.d.sync += [
-            last_x.eq(self.last_x),
-            split.eq(plane.split),
-            pitch_lane.eq(plane.pitch_lane),
-        ]
-
-        # In a split map a step along the line goes to the odd phase and back to the next position
-        # of the even one; a step to the next line does the same two phases apart. What a step
-        # adds to the row is one of three constants of the map: to the odd phase, on, and on with
-        # a carry out of the lanes.
-        rows = len(here.row)
-        apart, on_x, carry_x = (Signal(rows, name=name) for name in ("apart", "on_x", "carry_x"))
-        on_y, carry_y = (Signal(rows, name=name) for name in ("on_y", "carry_y"))
-        back = Mux(plane.split, -plane.phase_rows, 0)
-        back_y = plane.pitch_rows + (back << 1)
-        m.d.sync += [
-            apart.eq(plane.phase_rows),
-            on_x.eq(back),
-            carry_x.eq(on_x + plane.channels),
-            on_y.eq(back_y),
-            carry_y.eq(on_y + plane.channels),
-        ]
-
-        def advance(row, lane, apart, lanes, constants):
-            """Return where a step leads: to the odd phase or by `lanes` positions."""
-            to_odd, on, carry = constants
-            wide = Signal(len(lane) + 1)
-            m.d.comb += wide.eq(lane + lanes)
-            add = Mux(apart, to_odd, Mux(wide[-1], carry, on))
-            return (row + add)[:rows], Mux(apart, lane, wide[:-1])
-
-        along_row, along_lane = advance(
-            here.row,
-            here.lane,
-            split & ~here.phase_x,
-            self.batch if self._batched else 1,
-            (apart, on_x, carry_x),
-        )
-        line_row, line_lane = advance(
-            here.line_row,
-            here.line_lane,
-            split & ~here.phase_y,
-            pitch_lane,
-            (apart << 1, on_y, carry_y),
-        )
+        m.d.sync += last_x.eq(self.last_x)
+        steps = MapSteps(m, self.map, self.batch if self._batched else 1)
+        split = steps.split
+        add, along_lane = steps.along(here.lane, here.phase_x)
+        along_row = (here.row + add)[: len(here.row)]
+        add, line_lane = steps.across(here.line_lane, here.phase_y)
+        line_row = (here.line_row + add)[: len(here.row)]
         m.d.comb += there.eq(here)
         with m.If(here.x == last_x):
             m.d.comb += [

@@ -17,6 +17,8 @@ MAX_LANES = 32
 #: Requantizers of an engine with many lanes: with one alone, short channels would wait for it.
 REQUANTIZERS = 4
 MANY_LANES = 16
+#: There a second kernel tap an entry is a small part of the logic.
+TAPS_PER_ENTRY = 2
 #: Words of the parameter ROM that a channel takes at most, as far as addresses go.
 RECORD_WORDS = 3
 
@@ -66,6 +68,7 @@ def engine_for(
         word_bits=word_bits,
         weight_addr_bits=(device.brams * word_depth - 1).bit_length(),
         codebook_addr_bits=_at_least(EngineConfig.codebook_addr_bits, levels * len(network.convs)),
+        taps_per_entry=TAPS_PER_ENTRY if lanes >= MANY_LANES else 1,
         requantizers=REQUANTIZERS if lanes >= MANY_LANES else 1,
         max_batch=max_batch,
         groups=any(layer.groups > 1 for layer in network.convs),

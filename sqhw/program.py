@@ -20,7 +20,7 @@ from sqhw.layout import (
 )
 from sqhw.network import Conv, Layer, QuantizedNetwork
 from sqhw.placement import Tiling, Write, place
-from sqhw.stream import encode
+from sqhw.stream import encode, max_gap_bits
 
 
 @dataclass(frozen=True)
@@ -211,6 +211,13 @@ def _check_engine(layer: Conv, bound: int, engine: EngineConfig) -> None:
         raise SqhwError(
             f"{where}: gap field of {layer.stream.gap_bits} bits exceeds the engine's "
             f"{engine.max_gap_bits}; raise max_gap_bits"
+        )
+    channels, kernel_w = layer.weight.shape[1], layer.kernel[1]
+    if layer.stream.gap_bits > max_gap_bits(channels, kernel_w, engine.taps_per_entry):
+        raise SqhwError(
+            f"{where}: a gap of {layer.stream.gap_bits} bits skips up to {layer.stream.filler} "
+            f"positions, more than the {engine.taps_per_entry * channels} that an entry of this "
+            "engine may pass; raise taps_per_entry to 2 or choose the streams for this engine"
         )
     if layer.stream.entry_bits > engine.word_bits:
         raise SqhwError(

@@ -43,7 +43,7 @@ class Limits:
         No accumulator needs more bits.
     mult_bits : int
         Width of the requantization multipliers.
-    min_code_bits, max_code_bits, max_gap_bits : int
+    min_code_bits, max_code_bits, max_gap_bits, taps_per_entry : int
         Of the weight streams.
     branches : bool
         Whether a layer may read another tensor than that of the layer before it.
@@ -64,6 +64,7 @@ class Limits:
     min_code_bits: int = 1
     max_code_bits: int = 8
     max_gap_bits: int = 8
+    taps_per_entry: int = 1
     branches: bool = False
     groups: bool = True
     maxpool: bool = True
@@ -173,7 +174,8 @@ def _conv(
             columns = (width + padding[2] + padding[3] - kernel[1]) // stride + 1
             more = -columns % limits.whole * stride
             padding = (*padding[:3], padding[3] + more)
-    gap_bits = integer(0, max_gap_bits(in_channels, limits.max_gap_bits))
+    widest = max_gap_bits(in_channels, kernel[1], limits.taps_per_entry, limits.max_gap_bits)
+    gap_bits = integer(0, widest)
     code_bits = integer(limits.min_code_bits, limits.max_code_bits)
     zeros = integer(0, 4)  # 0: none, 4: all
     rng = np.random.default_rng(integer(0, 1 << 32))

@@ -108,7 +108,8 @@ def _costs(
         mask = mask[mask.any(axis=1)]
     if mask.size == 0:
         return dict.fromkeys(GAP_LEVELS, 0)
-    gap_limit = max_gap_bits(in_channels, engine.max_gap_bits)
+    kernel_w = state.weight.shape[3]
+    gap_limit = max_gap_bits(in_channels, kernel_w, engine.taps_per_entry, engine.max_gap_bits)
     entries = {r: int(count_entries(mask, r).sum()) for r in range(1, gap_limit + 1)}
     records = state.record_bits * mask.shape[0]
     costs: dict[int, int] = {}

@@ -25,8 +25,12 @@ from sqhw.verify.cxxrtl import VolumeBench
 ENGINE = EngineConfig(
     lanes=4, bank_depth=1024, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
     weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True, max_batch=2,
+    taps_per_entry=2,
 )  # fmt: skip
-LIMITS = {"mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "widths": (5, 7, 8), "whole": 4}
+LIMITS = {
+    "mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "taps_per_entry": 2,
+    "widths": (5, 7, 8), "whole": 4,
+}  # fmt: skip
 NETWORKS = 60
 IMAGES = 2
 
@@ -72,14 +76,24 @@ MUTANTS = [
         ("lane_masks", "(minus + 1) >> 1", "minus >> 1"),
         ("lane_masks", "Mux(self.split, room >> 1, room)", "room"),
         ("lane_masks", "over.eq(~further[-1])", "over.eq(0)"),
-        ("stream_decoder", "wrap = ~wrapped[-1]", "wrap = wrapped[-1]"),
+        ("stream_decoder", "wrap = ~wrapped[0][-1]", "wrap = wrapped[0][-1]"),
+        ("stream_decoder", "wrap & ~wrap_two", "wrap"),
+        ("stream_decoder", "wrap_two & ~skip", "wrap_two"),
         ("stream_decoder", "Cat(carries, gap)", "Cat(1, gap)"),
+        ("stream_decoder", "Cat(carries, part)", "Cat(1, part)"),
         ("stream_decoder", "(gap != gap_mask) | no_gaps", "gap != gap_mask"),
         ("field_reader", "Mux(end >= word, end - word, end)", "Mux(end > word, end - word, end)"),
         ("field_reader", "crosses.eq(end >= word)", "crosses.eq(end > word)"),
         ("position_walker", "Mux(wide[-1], carry, on)", "Mux(wide[-1], on, carry)"),
         ("position_walker", "(apart << 1, on_y", "(apart, on_y"),
         ("position_walker", "here.phase_y ^ split", "here.phase_y"),
+        ("position_walker", "batch, batch << 1)", "batch, batch)"),
+        ("position_walker", "plane.channels << 1, 0)", "plane.channels, 0)"),
+        ("position_walker", "here.x == last_but_one", "0"),
+        ("position_walker", "turns.eq(self.step_two)", "turns.eq(0)"),
+        ("position_walker", "turns.eq(self.step | self.step_two)", "turns.eq(self.step)"),
+        ("position_walker", "self.first_phase_x ^ split", "self.first_phase_x"),
+        ("engine", "taps.second.eq(decoder.step)", "taps.second.eq(0)"),
         ("activation_memory", "self.lane > bank for", "self.lane >= bank for"),
         ("activation_memory", "word_select(bank % count, 8)", "word_select(0, 8)"),
         ("engine", "(channel <= layer.skip_last)", "(channel < layer.skip_last)"),

@@ -246,6 +246,17 @@ def test_wide_gap_is_refused():
         compile_network(net, replace(ENGINE, max_gap_bits=2))
 
 
+def test_a_gap_of_two_taps_is_refused_by_an_engine_of_one():
+    net = network(conv(shape=(4, 8, 3, 3), stream=StreamFormat(4, 0)), shape=(8, 8, 8))
+    with pytest.raises(SqhwError) as error:
+        compile_network(net, ENGINE)
+    assert str(error.value) == (
+        "layer 'conv': a gap of 4 bits skips up to 15 positions, more than the 8 that an entry of "
+        "this engine may pass; raise taps_per_entry to 2 or choose the streams for this engine"
+    )
+    compile_network(net, replace(ENGINE, taps_per_entry=2))
+
+
 def test_rom_beyond_the_address_is_refused():
     net = network(conv(shape=(40, 20, 3, 3)), shape=(20, 8, 8))
     with pytest.raises(SqhwError) as error:
