@@ -1,6 +1,7 @@
 """Runs Amaranth components in Amaranth's own simulator, cycle by cycle."""
 
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -34,10 +35,11 @@ def simulate(
     component: wiring.Component,
     bench: Callable[[SimulatorContext], Awaitable[None]],
     rom: Sequence[int] | None = None,
+    rom_cycles: int = 1,
 ) -> None:
     """Run a component until `bench` ends, with a ROM at its `rom_addr` and `rom_data`.
 
-    Words behind the end of the ROM are random.
+    Words behind the end of the ROM are random; a word comes `rom_cycles` after its address.
     """
     simulator = Simulator(component)
     simulator.add_clock(1e-6)
@@ -47,9 +49,10 @@ def simulate(
         bits = len(component.rom_data)
 
         async def memory(ctx: SimulatorContext) -> None:
+            words = deque(noise.getrandbits(bits) for _ in range(rom_cycles - 1))
             async for _, _, address in ctx.tick().sample(component.rom_addr):
-                word = rom[address] if address < len(rom) else noise.getrandbits(bits)
-                ctx.set(component.rom_data, word)
+                words.append(rom[address] if address < len(rom) else noise.getrandbits(bits))
+                ctx.set(component.rom_data, words.popleft())
 
         simulator.add_process(memory)
     simulator.run()
@@ -82,6 +85,7 @@ def clocked(
     stimulus: Iterable[Inputs],
     outputs: Sequence[str],
     rom: Sequence[int] | None = None,
+    rom_cycles: int = 1,
 ) -> list[Outputs]:
     """Return what a component shows in every cycle of a stimulus."""
     seen: list[Outputs] = []
@@ -92,7 +96,7 @@ def clocked(
             seen.append(observe(ctx, component, outputs))
             await ctx.tick()
 
-    simulate(component, bench, rom)
+    simulate(component, bench, rom, rom_cycles)
     return seen
 
 

@@ -101,8 +101,8 @@ MUTANTS = [
         ("sqhw_ram.v", "mem[read_addr]", "mem[read_addr ^ 1]"),
         (
             "sqhw_rom.v",
-            "(posedge clk) data <= mem[addr]",
-            "(posedge clk) data <= mem[addr] & ~1'b1",
+            "data <= mem[addr];\nendmodule\n\n// The same as a piece",
+            "data <= mem[addr] & ~1'b1;\nendmodule\n\n// The same as a piece",
         ),
     )
 ]
