@@ -70,7 +70,12 @@ class FieldReader(wiring.Component):
         offset, behind = Signal(range(word)), Signal(range(word))
         crosses = Signal()
         begin = Signal.like(offset)
-        end = Signal(range(2 * word))
+
+        def after_field(start):
+            """Return whether the field behind one that begins at `start` is in the next word."""
+            end = Signal(range(2 * word))
+            m.d.comb += end.eq(start + self.next_width)
+            return end >= word, Mux(end >= word, end - word, end)
 
         if self._window_cycles:
             following = Signal.like(self.rom_addr, reset_less=True)
@@ -81,16 +86,19 @@ class FieldReader(wiring.Component):
         m.d.comb += [
             next_word.eq(loading | (self.take & crosses)),
             self.rom_addr.eq(Mux(self.jump, self.jump_addr, onward)),
-            end.eq(begin + self.next_width),
+            begin.eq(Mux(self.take, behind, offset)),
         ]
-        with m.If(~loading):
-            m.d.comb += begin.eq(Mux(self.take, behind, offset))
+        if self._window_cycles:  # `take` comes late
+            onwards = zip(after_field(behind), after_field(offset), strict=True)
+            next_crosses, next_behind = (Mux(self.take, taken, stays) for taken, stays in onwards)
+        else:
+            next_crosses, next_behind = after_field(begin)
         m.d.sync += [
             addr.eq(self.rom_addr),
             loading.eq(self.jump),
-            offset.eq(begin),
-            crosses.eq(end >= word),
-            behind.eq(Mux(end >= word, end - word, end)),
+            offset.eq(Mux(self.jump, 0, begin)),
+            crosses.eq(next_crosses),
+            behind.eq(next_behind),
         ]
         # The words follow the control as late as they come.
         at, moves_on = offset, next_word

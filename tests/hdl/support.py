@@ -12,8 +12,9 @@ from amaranth.sim import Simulator, SimulatorContext
 from strategies import random_network, reads_with_one_stride
 
 from sqhw.engine import EngineConfig
-from sqhw.layout import descriptor_fields, descriptor_words
+from sqhw.layout import descriptor_fields, descriptor_words, rom_widths
 from sqhw.program import Program, compile_network
+from sqhw.rom_pieces import Piece
 
 #: Inputs that change at the beginning of a cycle, by name; all others keep their values.
 Inputs = Mapping[str, Any]
@@ -98,6 +99,19 @@ def clocked(
 
     simulate(component, bench, rom, rom_cycles)
     return seen
+
+
+def in_four(engine: EngineConfig, depths: Mapping[str, int]) -> dict[str, tuple[Piece, ...]]:
+    """Return ROMs of four unequal pieces each."""
+    found = {}
+    for name, width in rom_widths(engine).items():
+        half = 1 << (depths[name] - 1).bit_length() - 1
+        rest = depths[name] - half
+        found[name] = (
+            Piece(0, half, 0, 3), Piece(0, half, 3, width - 3),
+            Piece(half, rest, 0, 5), Piece(half, rest, 5, width - 5),
+        )  # fmt: skip
+    return found
 
 
 def random_program(seed: int, engine: EngineConfig, **limits: Any) -> Program:

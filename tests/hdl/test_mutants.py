@@ -76,7 +76,7 @@ MUTANTS = [
         ("stream_decoder", "Cat(carries, gap)", "Cat(1, gap)"),
         ("stream_decoder", "(gap != gap_mask) | no_gaps", "gap != gap_mask"),
         ("field_reader", "Mux(end >= word, end - word, end)", "Mux(end > word, end - word, end)"),
-        ("field_reader", "crosses.eq(end >= word)", "crosses.eq(end > word)"),
+        ("field_reader", "return end >= word", "return end > word"),
         ("position_walker", "Mux(wide[-1], carry, on)", "Mux(wide[-1], on, carry)"),
         ("position_walker", "(apart << 1, on_y", "(apart, on_y"),
         ("position_walker", "here.phase_y ^ split", "here.phase_y"),
