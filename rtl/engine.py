@@ -5,7 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
-from sqhw.layout import CODEBOOK_WIDTH, ROMS
+from sqhw.layout import ROMS
+from sqhw.rom_pieces import Pieces
 from sqhw.rtl.activation_memory import ActivationMemory
 from sqhw.rtl.field_reader import FieldReader
 from sqhw.rtl.lane_masks import LaneMasks
@@ -28,6 +29,7 @@ from sqhw.timing import (
     mask_cycles,
     read_cycles,
     requantize_cycles,
+    rom_cycles,
     transpose_cycles,
 )
 
@@ -42,9 +44,9 @@ class Engine(wiring.Component):
     Parameters
     ----------
     engine : EngineConfig
-    depths : dict of str to int
-        Words of the ROMs ``weights``, ``params`` and ``codebook``; their images are
-        ``weights.hex`` and so on.
+    pieces : mapping of str to tuple of Piece
+        Of the ROMs ``weights``, ``params`` and ``codebook``; their images are ``weights.hex``, or
+        ``weights_0.hex`` and so on.
 
     Members
     -------
@@ -71,9 +73,9 @@ class Engine(wiring.Component):
         Wanted after a write. Only if the engine is writable, and ignored while `ready` is low.
     """
 
-    def __init__(self, engine: EngineConfig, depths: dict[str, int]) -> None:
+    def __init__(self, engine: EngineConfig, pieces: Pieces) -> None:
         self._engine = engine
-        self._depths = depths
+        self._pieces = pieces
         write_port = {
             "rom_write_en": In(1),
             "rom_write_select": In(2),
@@ -111,11 +113,17 @@ class Engine(wiring.Component):
         m = Module()
         engine = self._engine
         roms = {
-            name: Rom(width, self._depths[name], bits, f"{name}.hex", writable=engine.writable)
-            for name, width, bits in (
-                ("weights", engine.word_bits, engine.weight_addr_bits),
-                ("params", engine.word_bits, engine.param_addr_bits),
-                ("codebook", CODEBOOK_WIDTH, engine.codebook_addr_bits),
+            name: Rom(
+                name,
+                self._pieces[name],
+                bits,
+                latency=rom_cycles(engine, name),
+                writable=engine.writable,
+            )
+            for name, bits in (
+                ("weights", engine.weight_addr_bits),
+                ("params", engine.param_addr_bits),
+                ("codebook", engine.codebook_addr_bits),
             )
         }
         m.submodules.weights = weight_rom = roms["weights"]
@@ -249,8 +257,9 @@ class Engine(wiring.Component):
         code_addr = Signal(engine.codebook_addr_bits)
         m.d.comb += code_addr.eq(layer.codebook_addr + decoder.code)
         m.d.sync += offset.eq(Mux(output, seq.channel, base + decoder.location))
-        wait = int(is_deep(engine))  # there the codebook's address is registered
-        m.d.comb += codebook.addr.eq(after(code_addr, wait, "code_addr"))
+        # In a deep engine the codebook's address is registered too.
+        m.d.comb += codebook.addr.eq(after(code_addr, int(is_deep(engine)), "code_addr"))
+        wait = is_deep(engine) + rom_cycles(engine, "codebook") - 1
         read_map = taps.map
         with m.If(output):
             m.d.comb += [

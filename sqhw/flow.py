@@ -16,17 +16,18 @@ from sqhw.budget import BASES, Budget
 from sqhw.build import write_rom, write_rtl
 from sqhw.cost_models.device import Device, find_device, load_devices
 from sqhw.cost_models.memory import map_rom
-from sqhw.cost_models.rom import rom_cost
+from sqhw.cost_models.rom import rom_cost, rom_pieces
 from sqhw.cost_models.schedule import schedule
 from sqhw.data import Dataset
 from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.export.readmemh import read_readmemh
-from sqhw.manifest import check_manifest, check_plain
+from sqhw.export.readmemh import read_image
+from sqhw.manifest import check_manifest, check_plain, check_same_pieces, pieces_of
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.program import Program, compile_network
+from sqhw.rom_pieces import Piece, depth_of
 from sqhw.sim.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -311,10 +312,24 @@ def simulate(source: Path, data: Dataset, float_source: Path | None, progress: P
     return result
 
 
-def rom(source: Path, folder: Path, batch: int = 1) -> Result:
-    """Write the ROM images, for runs of `batch` images."""
+def rom(
+    source: Path,
+    folder: Path,
+    batch: int = 1,
+    device: str | None = None,
+    rtl_folder: Path | None = None,
+) -> Result:
+    """Write the ROM images, for runs of `batch` images.
+
+    Their pieces are those of the Verilog in `rtl_folder`, or suit the device, by default that of
+    the network.
+    """
     program = _program(source, batch)
-    paths = write_rom(program, folder)
+    if rtl_folder is None:
+        pieces = _pieces(program, device)
+    else:
+        pieces = pieces_of(rtl_folder, "rtl", program.engine)
+    paths = write_rom(program, folder, pieces)
     predicted = rom_cost(program.network, program.engine).rom
     return {
         "files": [str(path) for path in paths],
@@ -323,17 +338,17 @@ def rom(source: Path, folder: Path, batch: int = 1) -> Result:
             for image in program.images
         ],
         "rom_bits_exported": sum(
-            read_readmemh(folder / f"{image.name}.hex", image.name, image.width).bits
-            for image in program.images
+            read_image(name, parts, folder).bits for name, parts in pieces.items()
         ),
         "rom_bits_predicted": predicted,
     }
 
 
-def rtl(source: Path, folder: Path, interface: str = "plain") -> Result:
-    """Write the Verilog of the engine."""
+def rtl(source: Path, folder: Path, interface: str = "plain", device: str | None = None) -> Result:
+    """Write the Verilog of the engine, its ROMs in pieces that suit the device."""
     program = _program(source)
-    paths = write_rtl(program.engine, program.depths, folder, interface)
+    pieces = _pieces(program, device)
+    paths = write_rtl(program.engine, program.depths, folder, interface, pieces)
     return {"files": [str(path) for path in paths], "engine": program.engine.to_dict()}
 
 
@@ -368,12 +383,14 @@ def verify(
 
     engine = engine_of(load_network(source))
     program = _program(source, int(check_manifest(folder, "rom", engine).get("batch", 1)))
-    check_plain(folder, check_manifest(folder, "rtl", engine), program.depths)
+    check_plain(folder, check_manifest(folder, "rtl", engine))
+    pieces = check_same_pieces(folder, folder, engine)
     _check_images(program.network, data)
     if not 1 <= images <= len(data.test):
         raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
-    for image in program.images:
-        if read_readmemh(folder / f"{image.name}.hex", image.name, image.width) != image:
+    depths = {name: depth_of(parts) for name, parts in pieces.items()}
+    for image in program.padded(depths).images:
+        if read_image(image.name, pieces[image.name], folder) != image:
             raise SqhwError(
                 f"{folder / f'{image.name}.hex'} is not the ROM image of {source}; "
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
@@ -412,6 +429,12 @@ def _made_up_images(
 def _program(source: Path, batch: int = 1) -> Program:
     network = load_network(source)
     return compile_network(network, engine_of(network), batch)
+
+
+def _pieces(program: Program, device: str | None) -> dict[str, tuple[Piece, ...]]:
+    """Return the pieces of the ROMs on a device, by default that of the network, if it has one."""
+    name = device or program.network.metadata.get("device")
+    return rom_pieces(program.engine, program.depths, find_device(name) if name else None)
 
 
 def _check_images(network: "QuantizedNetwork | FloatNetwork", data: Dataset) -> None:

@@ -24,6 +24,12 @@ CODEBOOK_WIDTH = 8  # bits of a codebook entry: a signed weight
 SHIFT_BITS = 5
 
 
+def rom_widths(engine: EngineConfig) -> dict[str, int]:
+    """Return the word width of each of the `ROMS` (unit: bit)."""
+    word = engine.word_bits
+    return {"weights": word, "params": word, "codebook": CODEBOOK_WIDTH}
+
+
 def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
     """Return (name, width in bits) of every field of a layer descriptor, low bits first.
 

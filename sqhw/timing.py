@@ -25,14 +25,23 @@ def is_deep(engine: EngineConfig) -> bool:
     return engine.lanes >= DEEP_LANES
 
 
+def rom_cycles(engine: EngineConfig, name: str) -> int:
+    """Return the cycles from the address of a ROM to the word.
+
+    In a deep engine there is a register in front of the multiplexer of a ROM's pieces. The
+    parameter ROM has none: it is small, and channels of few weights wait for it.
+    """
+    return 2 if is_deep(engine) and name != "params" else 1
+
+
 def record_window_cycles(engine: EngineConfig) -> int:
     """Return the cycles from taking a field of the parameter ROM to the field."""
     return int(is_deep(engine))
 
 
 def entry_window_cycles(engine: EngineConfig) -> int:
-    """Return the cycles from taking a stream entry to the entry; its ROM is the deepest."""
-    return 2 if is_deep(engine) else 0
+    """Return the cycles from taking a stream entry to the entry."""
+    return rom_cycles(engine, "weights") if is_deep(engine) else 0
 
 
 def decode_cycles(engine: EngineConfig) -> int:

@@ -205,6 +205,10 @@ def simulate(
 
 
 Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
+RomDevice = Annotated[
+    str | None,
+    typer.Option("--device", help="Device whose block RAM the ROMs suit; that of the network."),
+]
 
 
 @app.command()
@@ -214,10 +218,14 @@ def rom(
     batch: Annotated[
         int, typer.Option(help="Images of a run, a power of two up to the engine's max_batch.")
     ] = 1,
+    device: RomDevice = None,
+    rtl: Annotated[
+        Path | None, typer.Option(help="Write them for the Verilog in this folder.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write the ROM images for $readmemh."""
-    result = flow.rom(network, out, batch)
+    result = flow.rom(network, out, batch, device, rtl)
     emit(result, json, rom_lines(result))
 
 
@@ -228,10 +236,11 @@ def rtl(
     interface: Annotated[
         str, typer.Option(help="plain, or axi: AXI4-Stream and AXI4-Lite around the engine.")
     ] = "plain",
+    device: RomDevice = None,
     json: Json = False,
 ) -> None:
     """Write the Verilog of the engine."""
-    result = flow.rtl(network, out, interface)
+    result = flow.rtl(network, out, interface, device)
     emit(result, json, [f"wrote {path}" for path in result["files"]])
 
 

@@ -18,6 +18,8 @@ from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh
 from sqhw.program import Program
+from sqhw.rom_pieces import piece_names
+from sqhw.rtl.rom import memory_names
 from sqhw.verify.expected import ANYTHING
 from sqhw.verify.runner import SOURCES, check_job, expectations
 from sqhw.verify.tools import cxxrtl_compiler
@@ -166,19 +168,22 @@ class VolumeBench:
         SqhwError
             If a ROM image is missing, or the RTL differs; the message says where.
         """
-        check_job(program, images, self._rtl, roms)
+        pieces = check_job(program, images, self._rtl, roms)
         if jobs < 1:
             raise SqhwError(f"jobs must be 1 or more, not {jobs}")
-        for image in program.images:
-            name = f"{image.name}.hex"
-            read_readmemh(roms / name, image.name, image.width)
-            shutil.copy(roms / name, self._run / name)
+        files = []
+        for rom, parts in pieces.items():
+            memories = zip(memory_names(rom, parts), piece_names(rom, parts), parts, strict=True)
+            for memory, name, piece in memories:
+                read_readmemh(roms / f"{name}.hex", name, piece.bits)
+                shutil.copy(roms / f"{name}.hex", self._run)
+                files.append(f"{memory}={name}.hex")
         reports = []
         done = 0
         with ThreadPoolExecutor(jobs) as pool:
             for report in pool.map(
                 lambda first: self._batch(
-                    program, images[first : first + CHUNK], first, seed, activations
+                    program, files, images[first : first + CHUNK], first, seed, activations
                 ),
                 range(0, len(images), CHUNK),
             ):
@@ -197,6 +202,7 @@ class VolumeBench:
     def _batch(
         self,
         program: Program,
+        files: list[str],
         images: npt.NDArray[Any],
         first: int,
         seed: int,
@@ -211,7 +217,7 @@ class VolumeBench:
         numbers = [seed, run, len(pixels), pixels.shape[1], results.shape[1]]
         numbers += [writeback.shape[1], job["cycles"], int(activations)]
         command = [str(self._run / "harness"), *map(str, numbers), str(source), str(found)]
-        command += [f"{image.name}={image.name}.hex" for image in program.images]
+        command += files
         done = subprocess.run(command, cwd=self._run, capture_output=True, text=True, check=False)
         if done.returncode == BROKEN:
             raise _difference(f"{done.stderr.strip()}; files: {self._run}")

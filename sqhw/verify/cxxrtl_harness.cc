@@ -93,7 +93,7 @@ class Bench {
   }
 
   void load_rom(const std::string &name, const std::string &path) {
-    const std::string full = name + " rom mem";
+    const std::string full = name + " mem";
     if (items_.table.count(full) == 0) refuse("the engine has no memory \"" + full + "\"");
     cxxrtl::debug_item &item = items_.table.at(full).at(0);
     std::ifstream file(path);

@@ -83,7 +83,7 @@ MUTANTS = [
         ("stream_decoder", "Cat(carries, part)", "Cat(1, part)"),
         ("stream_decoder", "(gap != gap_mask) | no_gaps", "gap != gap_mask"),
         ("field_reader", "Mux(end >= word, end - word, end)", "Mux(end > word, end - word, end)"),
-        ("field_reader", "crosses.eq(end >= word)", "crosses.eq(end > word)"),
+        ("field_reader", "return end >= word", "return end > word"),
         ("position_walker", "Mux(wide[-1], carry, on)", "Mux(wide[-1], on, carry)"),
         ("position_walker", "(apart << 1, on_y", "(apart, on_y"),
         ("position_walker", "here.phase_y ^ split", "here.phase_y"),
@@ -121,8 +121,8 @@ MUTANTS = [
         ("sqhw_ram.v", "mem[read_addr]", "mem[read_addr ^ 1]"),
         (
             "sqhw_rom.v",
-            "(posedge clk) data <= mem[addr]",
-            "(posedge clk) data <= mem[addr] & ~1'b1",
+            "data <= mem[addr];\nendmodule\n\n// The same as a piece",
+            "data <= mem[addr] & ~1'b1;\nendmodule\n\n// The same as a piece",
         ),
     )
 ]

@@ -230,7 +230,7 @@ def test_rows_of_residuals_and_of_groups_that_are_written_at_once():
             layer, target, pitch = tiling.layer, tiling.target, tiling.source.pitch
             skip = layer.residual if isinstance(layer, Conv) else None
             assert fields.get("skip", 0) == int(skip is not None)
-            residuals, at_once = residuals + (skip is not None), at_once + (not tiling.walks)
+            residuals, at_once = residuals + (skip is not None), at_once + (not fields["out_walk"])
             for y, x in product(range(target.shape[1]), range(target.shape[2])):
                 tile, lane = divmod(y * pitch + x, engine.lanes)
                 assert tile <= fields["last_tile"]
