@@ -49,7 +49,7 @@ def point_layout(engine: EngineConfig) -> data.StructLayout:
 
 
 class MapSteps:
-    """The constants of a map, registered, and what one step in it does to row and lane.
+    """The constants of a map, registered, and where one step from a place leads.
 
     In a split map a step along the line goes to the odd phase and back to the next position of
     the even one; a step to the next line does the same two phases apart. What a step adds to the
@@ -63,16 +63,19 @@ class MapSteps:
     plane : View of map_layout
     batch : Value
         Images of the run.
+    fast : bool
+        Take the sums of all rows that a step may lead to and choose late: more adders, each of
+        them beside that of the lanes instead of behind it.
     """
 
-    def __init__(self, m, plane, batch) -> None:
-        self._m, self._batch = m, batch
+    def __init__(self, m, plane, batch, fast: bool = False) -> None:
+        self._m, self._batch, self._fast = m, batch, fast
         self.split = Signal(name="split")
         self._pitch_lane = Signal(len(plane.pitch_lane), name="pitch_lane")
         names = ("apart", "on_x", "carry_x", "on_y", "carry_y")
         constants = [Signal(len(plane.channels), name=name) for name in names]
         apart, on_x, carry_x, on_y, carry_y = constants
-        self._along, self._across = (apart, on_x, carry_x), (apart << 1, on_y, carry_y)
+        self.x, self._y = (apart, on_x, carry_x), (apart << 1, on_y, carry_y)
         back = Mux(plane.split, -plane.phase_rows, 0)
         m.d.sync += [
             self.split.eq(plane.split),
@@ -84,19 +87,24 @@ class MapSteps:
             carry_y.eq(on_y + plane.channels),
         ]
 
-    def along(self, lane, phase_x):
-        """Return what a step along the line adds to the row, and the lane it leads to."""
-        return self._step(lane, self.split & ~phase_x, self._batch, self._along)
+    def along(self, row, lane, phase_x):
+        """Return row and lane of the next position of the line."""
+        return self.step(row, lane, self.split & ~phase_x, lane + self._batch, self.x)
 
-    def across(self, lane, phase_y):
-        """Return the same of a step to the next line."""
-        return self._step(lane, self.split & ~phase_y, self._pitch_lane, self._across)
+    def across(self, row, lane, phase_y):
+        """Return row and lane in the next line."""
+        return self.step(row, lane, self.split & ~phase_y, lane + self._pitch_lane, self._y)
 
-    def _step(self, lane, apart, lanes, constants):
+    def step(self, row, lane, apart, ahead, constants):
+        """Return row and lane of the odd phase if `apart`, else at the lane `ahead`."""
         to_odd, on, carry = constants
         wide = Signal(len(lane) + 1)
-        self._m.d.comb += wide.eq(lane + lanes)
-        return Mux(apart, to_odd, Mux(wide[-1], carry, on)), Mux(apart, lane, wide[:-1])
+        self._m.d.comb += wide.eq(ahead)
+        further = Mux(apart, lane, wide[:-1])
+        if self._fast:
+            sums = row + carry, row + Mux(apart, to_odd, on)
+            return Mux(wide[-1] & ~apart, *sums)[: len(row)], further
+        return (row + Mux(apart, to_odd, Mux(wide[-1], carry, on)))[: len(row)], further
 
 
 class PositionWalker(wiring.Component):
@@ -160,10 +168,8 @@ class PositionWalker(wiring.Component):
         m.d.sync += last_x.eq(self.last_x)
         steps = MapSteps(m, self.map, self.batch if self._batched else 1)
         split = steps.split
-        add, along_lane = steps.along(here.lane, here.phase_x)
-        along_row = (here.row + add)[: len(here.row)]
-        add, line_lane = steps.across(here.line_lane, here.phase_y)
-        line_row = (here.line_row + add)[: len(here.row)]
+        along_row, along_lane = steps.along(here.row, here.lane, here.phase_x)
+        line_row, line_lane = steps.across(here.line_row, here.line_lane, here.phase_y)
         m.d.comb += there.eq(here)
         with m.If(here.x == last_x):
             m.d.comb += [

@@ -1,6 +1,6 @@
 """Walks over the taps of a kernel, up to two an entry."""
 
-from amaranth.hdl import C, Module, Mux, Signal, signed
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -62,25 +62,25 @@ class TapWalker(wiring.Component):
         m = Module()
         here, start, plane, two = self.point, self.start, self.map, self.step_two
         batch = self.batch if self._batched else C(1)
-        steps = MapSteps(m, plane, batch)
+        steps = MapSteps(m, plane, batch, fast=True)
 
         # Two steps along a split line are one within its phase.
         rows, lanes = len(here.row), len(here.lane)
-        lanes_two, wide = Signal(lanes + 1), Signal(lanes + 1)
-        on_two, carry_two = Signal(rows), Signal(rows)
+        lanes_two, on_two, carry_two = Signal(lanes + 1), Signal(rows), Signal(rows)
         twice = ~plane.split & batch[-1] if self._carries_twice else 0
         m.d.sync += [
             lanes_two.eq(Mux(plane.split, batch, batch << 1)),
             on_two.eq(Mux(twice, plane.channels << 1, 0)),
             carry_two.eq(plane.channels),
         ]
-        m.d.comb += wide.eq(here.lane + lanes_two)
-        add, lane = steps.along(here.lane, here.phase_x)
-        further, further_lane = Signal(rows), Signal(lanes)
-        m.d.comb += [
-            further.eq(here.row + Mux(two, Mux(wide[-1], carry_two, on_two), add)),
-            further_lane.eq(Mux(two, wide[:-1], lane)),
-        ]
+        apart, on, carry = steps.x
+        further_row, further_lane = steps.step(
+            here.row,
+            here.lane,
+            steps.split & ~here.phase_x & ~two,
+            Mux(two, here.lane + lanes_two, here.lane + batch),
+            (apart, Mux(two, on_two, on), Mux(two, carry_two, carry)),
+        )
 
         # The first two positions of the next line, or of the first one.
         second_x, last_x, last_but_one = (
@@ -88,26 +88,22 @@ class TapWalker(wiring.Component):
         )
         second_row, second_lane = Signal(rows), Signal(lanes)
         start_row, start_lane = Signal(rows), Signal(lanes)
-        add, lane = steps.along(start.lane, start.phase_x)
         m.d.sync += [
             second_x.eq(self.first_x + 1),
             last_x.eq(self.last_x),
             last_but_one.eq(self.last_x - 1),
-            start_row.eq(start.row + add),
-            start_lane.eq(lane),
+            Cat(start_row, start_lane).eq(Cat(*steps.along(start.row, start.lane, start.phase_x))),
         ]
-        add, lane = steps.across(here.line_lane, here.phase_y)
         row_one, lane_one = Signal(rows), Signal(lanes)
-        m.d.comb += [
-            row_one.eq(Mux(self.load, start.row, here.line_row + add)),
-            lane_one.eq(Mux(self.load, start.lane, lane)),
-        ]
-        add, lane = steps.across(second_lane, here.phase_y)
         row_two, lane_two = Signal(rows), Signal(lanes)
-        m.d.comb += [
-            row_two.eq(Mux(self.load, start_row, second_row + add)),
-            lane_two.eq(Mux(self.load, start_lane, lane)),
-        ]
+        with m.If(self.load):
+            m.d.comb += [row_one.eq(start.row), lane_one.eq(start.lane)]
+            m.d.comb += [row_two.eq(start_row), lane_two.eq(start_lane)]
+        with m.Else():
+            ones = steps.across(here.line_row, here.line_lane, here.phase_y)
+            twos = steps.across(second_row, second_lane, here.phase_y)
+            m.d.comb += [row_one.eq(ones[0]), lane_one.eq(ones[1])]
+            m.d.comb += [row_two.eq(twos[0]), lane_two.eq(twos[1])]
 
         ends, turns, to_second = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -132,7 +128,7 @@ class TapWalker(wiring.Component):
             m.d.sync += [
                 here.x.eq(here.x + Mux(two, 2, 1)),
                 here.phase_x.eq(here.phase_x ^ (steps.split & ~two)),
-                here.row.eq(further),
+                here.row.eq(further_row),
                 here.lane.eq(further_lane),
             ]
         return m
