@@ -25,26 +25,9 @@ from sqhw.verify.runner import SOURCES, check_job, expectations
 from sqhw.verify.tools import cxxrtl_compiler
 
 HARNESS = "cxxrtl_harness.cc"
+HEADER = "cxxrtl_plain.h"
+TRANSLATE = "cxxrtl_translate.py"
 ROMS = ("weights", "params", "codebook")
-#: Wide multiplexers are cut where their bits are used: C++ compilers are slow with wide numbers,
-#: and a vector that is rotated in place would look like combinational feedback.
-SCRIPT = f"""read_verilog {" ".join(SOURCES)}
-hierarchy -top sqhw_engine
-proc -norom
-flatten
-opt
-clean
-splitcells t:$mux t:$pmux t:$and t:$or %u %u %u
-splitnets -driver
-clean
-write_cxxrtl -O6 -g1 engine.cc
-"""
-RUN_YOSYS = """import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for line in open(sys.argv[1]):
-    design.run_pass(line.strip())
-"""
 #: CXXRTL's assertions are off because the engine may read ahead beyond the end of a ROM. With
 #: ``-march=native`` the code is no faster, and it would run on this machine only.
 FLAGS = ("-std=c++17", "-DNDEBUG")
@@ -113,12 +96,11 @@ class VolumeBench:
             shutil.copy(rtl / name, self._run / name)
         for name in ROMS:  # yosys reads empty images, the harness fills the ROMs
             atomic_write_text(self._run / f"{name}.hex", "")
-        atomic_write_text(self._run / "engine.ys", SCRIPT)
-        harness = files("sqhw.verify").joinpath(HARNESS).read_text()
-        atomic_write_text(self._run / HARNESS, harness)
+        for name in (HARNESS, HEADER, TRANSLATE):
+            atomic_write_text(self._run / name, files("sqhw.verify").joinpath(name).read_text())
         runtime = _yosys_folder() / "share/include/backends/cxxrtl/runtime"
         compiler = cxxrtl_compiler()
-        self._command("yosys", [sys.executable, "-c", RUN_YOSYS, "engine.ys"])
+        self._command("yosys", [sys.executable, TRANSLATE, *SOURCES])
         flags = [*FLAGS, f"-O{optimize}", f"-I{runtime}", "-I."]
         self._command("compiler", [compiler, *flags, HARNESS, "-o", "harness"])
 
