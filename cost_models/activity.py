@@ -5,7 +5,7 @@ places they are expectations (`sqhw.cost_models.entries`). What the engine does 
 counted: its memories have no read enable, so that they read something in idle cycles too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,23 @@ class LayerActivity:
     def useful(self) -> Numbers:
         """Lanes that multiply and add, add a skip connection, or compare, over the cycles."""
         return self.macs + self.skips + self.comparisons
+
+    @property
+    def lane_cycles(self) -> Numbers:
+        """All lanes, over the cycles."""
+        idle = self.idle_outside + self.idle_fillers + self.idle_waiting + self.idle_overhead
+        lanes: Numbers = self.useful + idle
+        return lanes
+
+    def only(self, chosen: Any) -> "LayerActivity":
+        """Return the options of a mask or of indices."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return LayerActivity(
+            **{
+                name: part[chosen] if isinstance(part, np.ndarray) else part
+                for name, part in parts.items()
+            }
+        )
 
 
 @dataclass(frozen=True, eq=False)

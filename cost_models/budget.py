@@ -1,10 +1,10 @@
 """The table of options of every layer, with what each costs: the budget as a compressor sees it.
 
 An option is a number of non-zeros, a number of bits of their codes, and a format. Its costs are
-exact where the weights' places are given (`known_table`); where only their number is
-(`random_table`) the entries of the stream, and what follows from them, are expectations over
-random places (`sqhw.cost_models.entries`). Block RAMs do not add up layer by layer: `NetworkTable`
-maps the memories of a whole choice, so that what an option adds includes the rounding to blocks.
+exact where the weights' places are known; where only their number is, the entries of the stream,
+and what follows from them, are expectations over random places (`sqhw.cost_models.entries`). Block
+RAMs do not add up layer by layer: `NetworkTable` maps the memories of a whole choice, so that what
+an option adds includes the rounding to blocks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.cost_models.activity import layer_activity
+from sqhw.cost_models.activity import LayerActivity, layer_activity
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices
-from sqhw.cost_models.entries import DenseEntries, EntryCounts, KnownEntries, RandomEntries
+from sqhw.cost_models.entries import DenseEntries
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes, operand_bits
+from sqhw.cost_models.layer_weights import (
+    BITS,
+    CONSTANT_BITS,
+    LayerWeights,
+    has_stream,
+    random_weights,
+)
 from sqhw.cost_models.memory import map_ram, map_rom
 from sqhw.cost_models.storage import Storage, storage
 from sqhw.engine import EngineConfig
@@ -27,16 +34,6 @@ from sqhw.layout import CODEBOOK_WIDTH, descriptor_words
 from sqhw.network import Conv, QuantizedNetwork
 from sqhw.stream import max_gap_bits
 from sqhw.timing import Timing
-
-#: Code widths of the table (unit: bit).
-BITS = tuple(range(1, 9))
-#: Bits of a channel record beside the entry count, as `sqhw quantize` makes them: a bias.
-#: Multiplier and shift are the same for all channels of a layer and stand in its descriptor.
-CONSTANT_BITS = 12
-#: Width of a codebook's values as operands of a multiplier, if they are not known (unit: bit).
-VALUE_BITS = 8
-#: Signed bytes other than 0.
-MOST_VALUES = 255
 
 Numbers = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -54,8 +51,8 @@ class LayerTable:
         As `sqhw.cost_models.storage.Storage` has them; of a layer without a stream, zeros.
     weight_words, param_words, codebook_words : ndarray of int64
         Words of the three ROMs; expectations are rounded up.
-    cycles : ndarray
-        All of the layer in a run.
+    done : LayerActivity
+        What the layer does in a run.
     energy_pj : ndarray
         Of the layer in a run (unit: pJ).
     """
@@ -68,16 +65,26 @@ class LayerTable:
     weight_words: Ints
     param_words: Ints
     codebook_words: Ints
-    cycles: Numbers
+    done: LayerActivity
     energy_pj: Numbers
 
     def __len__(self) -> int:
-        return len(self.cycles)
+        return len(self.nonzeros)
+
+    @property
+    def cycles(self) -> Numbers:
+        """Cycles of the layer in a run."""
+        return self.done.cycles
 
     def only(self, chosen: npt.NDArray[Any]) -> "LayerTable":
         """Return the options of a mask or of indices."""
-        parts = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name != "name"}
-        return LayerTable(self.name, **parts)
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return LayerTable(
+            **{
+                name: part[chosen] if isinstance(part, np.ndarray) else part
+                for name, part in (parts | {"done": self.done.only(chosen)}).items()
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -166,24 +173,28 @@ class NetworkTable:
             "energy": base.energy + (table.energy_pj - table.energy_pj[at]) * 1e-6 / self.batch,
         }
 
+    def words_of(self, layer: int) -> Ints:
+        """Return the words of weight, parameter and codebook ROM, shape (3, options)."""
+        return self._words[layer]
+
+    @property
+    def widths(self) -> Ints:
+        """Width of a word of each of the three ROMs, shape (3,) (unit: bit)."""
+        return np.array((self.engine.word_bits, self.engine.word_bits, CODEBOOK_WIDTH))
+
     @cached_property
     def _words(self) -> list[Ints]:
-        """Words of the weight, parameter and codebook ROM, shape (3, options), by layer."""
         return [np.stack((t.weight_words, t.param_words, t.codebook_words)) for t in self.layers]
 
     def _bits(self, words: Ints) -> Ints:
-        bits: Ints = np.maximum(words, 1).T @ self._widths
+        bits: Ints = np.maximum(words, 1).T @ self.widths
         return bits
-
-    @property
-    def _widths(self) -> Ints:
-        return np.array((self.engine.word_bits, self.engine.word_bits, CODEBOOK_WIDTH))
 
     def _blocks(self, words: Ints) -> Ints:
         """Return the blocks of the three ROMs, shape (options,)."""
         mapped = map_ram if self.engine.writable else map_rom
         total = np.zeros(words.shape[1], dtype=np.int64)
-        for depths, width in zip(np.maximum(words, 1), self._widths, strict=True):
+        for depths, width in zip(np.maximum(words, 1), self.widths, strict=True):
             unique, back = np.unique(depths, return_inverse=True)
             blocks = [mapped(int(depth), int(width), self.device).blocks for depth in unique]
             total += np.array(blocks)[back]
@@ -223,17 +234,13 @@ def network_table(
     SqhwError
         If the network does not fit the engine's activation memory.
     """
-    tables = [
-        random_table(
-            shape,
-            engine,
-            prices,
-            constant_bits,
-            nonzeros.get(shape.name, np.zeros(0, dtype=np.int64)),
-            bits.get(shape.name, BITS) if isinstance(bits, Mapping) else bits,
-        )
-        for shape in layer_shapes(network, engine, batch)
-    ]
+    tables = []
+    for shape in layer_shapes(network, engine, batch):
+        weights = None
+        if isinstance(shape.layer, Conv) and has_stream(shape):
+            widths = bits[shape.name] if isinstance(bits, Mapping) else bits
+            weights = random_weights(shape.layer, nonzeros[shape.name], widths, constant_bits)
+        tables.append(layer_table(shape, engine, prices, weights, constant_bits))
     return NetworkTable(tuple(tables), engine, device, batch)
 
 
@@ -250,86 +257,69 @@ def nonzero_grid(weights: int, counts: int = 64) -> Ints:
     return np.unique(np.round(np.geomspace(1, weights, counts)).astype(np.int64))
 
 
-def random_table(
+def layer_table(
     shape: LayerShape,
     engine: EngineConfig,
     prices: EnergyPrices,
-    constant_bits: int,
-    nonzeros: Ints,
-    bits: Sequence[int] = BITS,
+    weights: LayerWeights | None,
+    constant_bits: int = CONSTANT_BITS,
 ) -> LayerTable:
-    """Return the expected costs of a layer whose weights are at random places.
+    """Return the options of a layer: every number of non-zeros, format and codebook.
 
     Parameters
     ----------
     shape : LayerShape
     engine : EngineConfig
     prices : EnergyPrices
+    weights : LayerWeights or None
+        None for a layer without a weight stream, which has one option.
     constant_bits : int
-        Bits of a channel record beside the entry count.
-    nonzeros : ndarray of int64, shape (counts,), 1 to shape.weights
-    bits : sequence of int, 1 to 8
-        Code widths.
+        Bits of a channel record beside the entry count, of a layer without a weight stream.
     """
-    if not has_options(shape):
-        return fixed_table(shape, engine, prices, constant_bits)
-    found: dict[int, EntryCounts] = {0: DenseEntries(nonzeros, shape.outputs, shape.length)}
-    for gap_bits in gap_formats(shape, engine):
-        found[gap_bits] = RandomEntries(nonzeros, shape.outputs, shape.length, gap_bits)
-    macs = nonzeros * float(shape.inside.mean())
-    return _table(shape, engine, prices, constant_bits, found, macs, bits)
-
-
-def known_table(
-    shape: LayerShape,
-    engine: EngineConfig,
-    prices: EnergyPrices,
-    constant_bits: int,
-    masks: npt.NDArray[np.bool_],
-    bits: Sequence[int] = BITS,
-) -> LayerTable:
-    """Return the exact costs of a layer whose weights are at known places.
-
-    Parameters
-    ----------
-    shape : LayerShape
-    engine : EngineConfig
-    prices : EnergyPrices
-    constant_bits : int
-        Bits of a channel record beside the entry count.
-    masks : ndarray of bool, shape (counts, out_channels, in_channels / groups, kernel_h, kernel_w)
-    bits : sequence of int, 1 to 8
-        Code widths.
-    """
-    if not has_options(shape):
-        return fixed_table(shape, engine, prices, constant_bits)
-    found: dict[int, EntryCounts] = {
-        gap_bits: KnownEntries.of(masks, gap_bits) for gap_bits in (0, *gap_formats(shape, engine))
-    }
-    macs = (masks.sum(axis=(1, 2)) * shape.inside).sum(axis=(1, 2))
-    return _table(shape, engine, prices, constant_bits, found, macs, bits)
-
-
-def has_options(shape: LayerShape) -> bool:
-    """Return whether a layer has a weight stream."""
-    return not (shape.pools or shape.constant)
+    if weights is None:
+        return _fixed_table(shape, engine, prices, constant_bits)
+    formats = list(gap_formats(shape, engine))
+    entries = [weights.entries(gap_bits) for gap_bits in formats]
+    stored = storage(
+        weights.nonzeros,
+        np.maximum(weights.nonzeros, 1),
+        weights.has_zeros,
+        {gap_bits: found.total for gap_bits, found in zip(formats, entries, strict=True)},
+        weights.gap_levels,
+        weights.dense_levels,
+    )
+    stored = stored.only(stored.entry_bits <= engine.word_bits)
+    at = stored.source, stored.gap_bits  # the formats count from 0 without a hole
+    timing = Timing.of(engine)
+    tiles = [found.tile_cycles(timing, shape.serial, shape.skips) for found in entries]
+    counts = np.stack([found.count_bits for found in entries], axis=1)
+    macs = (weights.by_tap * shape.inside).sum(axis=(1, 2))
+    return _costed(
+        shape,
+        engine,
+        prices,
+        stored,
+        np.stack(tiles, axis=1)[at],
+        macs[stored.source],
+        records=shape.outputs * (counts[at] + weights.constant_bits),
+        weight_bits=weights.value_bits,
+    )
 
 
 def gap_formats(shape: LayerShape, engine: EngineConfig) -> range:
-    """Return the widths of gap field that a layer admits on an engine."""
-    return range(1, max_gap_bits(shape.inputs, engine.max_gap_bits) + 1)
+    """Return the widths of gap field that a layer admits on an engine, from 0, a dense stream."""
+    return range(max_gap_bits(shape.inputs, engine.max_gap_bits) + 1)
 
 
-def fixed_table(
+def _fixed_table(
     shape: LayerShape, engine: EngineConfig, prices: EnergyPrices, constant_bits: int
 ) -> LayerTable:
-    """Return the only option of a layer without a weight stream: a maximum or an average."""
-    one = np.array([shape.weights], dtype=np.int64)
+    """Return the only option of a layer of maxima, of an average, or of the input stage."""
+    layer, zero = shape.layer, np.zeros(1, dtype=np.int64)
+    one = zero + shape.weights
     entries = DenseEntries(one, shape.outputs, shape.length)
-    layer = shape.layer
     book = len(layer.codebook) if isinstance(layer, Conv) else 0
     records = 0 if shape.pools else shape.outputs * constant_bits
-    zero = np.zeros(1, dtype=np.int64)
     return _costed(
         shape,
         engine,
@@ -339,44 +329,6 @@ def fixed_table(
         zero + shape.outputs * int(shape.inside.sum()) * shape.inputs,
         records=zero + records,
         weight_bits=operand_bits(layer) if isinstance(layer, Conv) else 0,
-    )
-
-
-def _table(
-    shape: LayerShape,
-    engine: EngineConfig,
-    prices: EnergyPrices,
-    constant_bits: int,
-    entries: Mapping[int, EntryCounts],
-    macs: Numbers,
-    bits: Sequence[int],
-) -> LayerTable:
-    nonzeros = entries[0].nonzeros
-    stored = storage(
-        nonzeros,
-        np.maximum(nonzeros, 1),
-        nonzeros < shape.weights,
-        {gap_bits: counted.total for gap_bits, counted in entries.items()},
-        [min(1 << width, MOST_VALUES) for width in bits],
-        [(1 << width) - 1 for width in bits],
-    )
-    formats = sorted(entries)
-    timing = Timing.of(engine)
-    at = stored.source, np.searchsorted(formats, stored.gap_bits)
-    tiles = np.stack(
-        [entries[r].tile_cycles(timing, shape.serial, shape.skips) for r in formats], axis=1
-    )
-    counts = np.stack([entries[r].count_bits for r in formats], axis=1)
-    fits = stored.entry_bits <= engine.word_bits
-    return _costed(
-        shape,
-        engine,
-        prices,
-        stored.only(fits),
-        tiles[at][fits],
-        macs[stored.source][fits],
-        records=(shape.outputs * (counts[at] + constant_bits))[fits],
-        weight_bits=VALUE_BITS,
     )
 
 
@@ -413,7 +365,7 @@ def _costed(
         weight_words=weight_words,
         param_words=param_words,
         codebook_words=stored.codebook_words,
-        cycles=done.cycles,
+        done=done,
         energy_pj=np.asarray(prices.layer(done).total),
     )
 

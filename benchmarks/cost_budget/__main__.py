@@ -10,17 +10,11 @@ from benchmarks.engine.table import markdown
 from sqhw.compress.input_stage import with_input_stage
 from sqhw.compress.topology import topology
 from sqhw.compress.zoo import float_network
-from sqhw.cost_models.budget import (
-    CONSTANT_BITS,
-    has_options,
-    known_table,
-    network_table,
-    nonzero_grid,
-    random_table,
-)
+from sqhw.cost_models.budget import layer_table, network_table, nonzero_grid
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.energy import EnergyPrices
 from sqhw.cost_models.layer_shape import layer_shapes
+from sqhw.cost_models.layer_weights import has_stream, masked_weights, random_weights
 from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.technology import load_technology
 from sqhw.device_engine import engine_for
@@ -71,12 +65,12 @@ def _compare(path: Path) -> None:
     prices = EnergyPrices(load_technology(), engine, depths)
     rows, sums = [], np.zeros((2, 2))
     for shape, layer in zip(layer_shapes(network, engine), network.layers, strict=True):
-        if not has_options(shape):
+        if not has_stream(shape):
             continue
         mask = layer.weight != 0
         count = np.array([np.count_nonzero(mask)])
-        known = known_table(shape, engine, prices, CONSTANT_BITS, mask[None])
-        model = random_table(shape, engine, prices, CONSTANT_BITS, count)
+        known = layer_table(shape, engine, prices, masked_weights(mask[None]))
+        model = layer_table(shape, engine, prices, random_weights(layer, count))
         at = np.flatnonzero(
             (known.gap_bits == layer.stream.gap_bits) & (known.code_bits == layer.stream.code_bits)
         )

@@ -4,72 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_networks import DEVICE, ENGINE, network, prices
 
 from sqhw.cost_models.activity import activity
-from sqhw.cost_models.budget import (
-    CONSTANT_BITS,
-    NetworkTable,
-    known_table,
-    network_table,
-    nonzero_grid,
-    random_table,
-)
-from sqhw.cost_models.device import find_device
-from sqhw.cost_models.energy import EnergyPrices
+from sqhw.cost_models.budget import NetworkTable, layer_table, network_table, nonzero_grid
 from sqhw.cost_models.layer_shape import layer_shapes
+from sqhw.cost_models.layer_weights import (
+    layer_weights,
+    masked_weights,
+    random_weights,
+)
 from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.schedule import schedule
-from sqhw.cost_models.technology import load_technology
-from sqhw.engine import EngineConfig
-from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
-from sqhw.number import ActivationFormat
+from sqhw.network import Conv
 from sqhw.stream import StreamFormat
-
-U8 = ActivationFormat(8, signed=False)
-ENGINE = EngineConfig(
-    lanes=16, bank_depth=2048, requantizers=4, max_batch=2, groups=True, residuals=True
-)
-DEVICE = find_device("iCE40UP5K")
-
-
-def conv(name, source, shape, **changes):
-    """Return a layer whose constants take `CONSTANT_BITS` bits a channel."""
-    outputs = shape[0]
-    layer = Conv(
-        name=name,
-        source=source,
-        weight=np.ones(shape, dtype=np.int8),
-        bias=np.full(outputs, (1 << (CONSTANT_BITS - 1)) - 1, dtype=np.int32),
-        multiplier=np.ones(outputs, dtype=np.int32),
-        shift=np.zeros(outputs, dtype=np.int32),
-        stride=1,
-        padding=(1, 1, 1, 1),
-        codebook=(1,),
-        stream=StreamFormat(0, 1),
-        output=U8,
-        weight_scale=np.ones(outputs),
-        output_scale=1.0,
-    )
-    return replace(layer, **changes)
-
-
-def network():
-    average = conv(
-        "average", "last", (10, 1, 4, 4), groups=10, padding=(0,) * 4, stream=StreamFormat(0, 0)
-    )
-    return QuantizedNetwork(
-        "net",
-        (3, 9, 9),
-        U8,
-        (
-            conv("first", "input", (16, 3, 3, 3)),
-            conv("depth", "first", (16, 1, 3, 3), groups=16),
-            conv("added", "depth", (20, 16, 3, 3), residual=Residual("first", 3, first=2)),
-            MaxPool("pool", "added", 2, 2),
-            conv("last", "pool", (10, 20, 1, 1), padding=(0,) * 4),
-            average,
-        ),
-    )
 
 
 def weights(rng, layer, density, levels):
@@ -81,10 +29,6 @@ def weights(rng, layer, density, levels):
     weight = np.zeros(layer.weight.shape, dtype=np.int8)
     weight[mask] = values[np.arange(np.count_nonzero(mask)) % levels]
     return weight
-
-
-def prices(engine, depths):
-    return EnergyPrices(load_technology(), engine, depths)
 
 
 @pytest.mark.parametrize("batch", [1, 2])
@@ -118,24 +62,27 @@ def test_known_weights_cost_what_their_network_costs(seed, batch):
     net = replace(network(), layers=tuple(layers))
     cost = rom_cost(net, ENGINE)
     costs = prices(ENGINE, {name: depth for name, depth, _ in cost.memories})
-    tables, choice = [], []
-    for shape, mask, (gap_bits, bits) in zip(shapes, masks, wanted, strict=True):
-        table = known_table(shape, ENGINE, costs, CONSTANT_BITS, mask)
+    tables, own, choice = [], [], []
+    rows = zip(shapes, layer_shapes(net, ENGINE, batch), masks, wanted, strict=True)
+    for shape, known, mask, (gap_bits, bits) in rows:
+        table = layer_table(shape, ENGINE, costs, masked_weights(mask) if bits else None)
         levels = (1 << bits) - (gap_bits == 0)
         found = np.flatnonzero((table.gap_bits == gap_bits) & (table.levels == levels))
         tables.append(table)
         choice.append(int(found[0]) if bits else 0)
-    table = NetworkTable(tuple(tables), ENGINE, DEVICE, batch)
-    found = table.cost(choice)
-    assert found.rom == cost.rom
-    assert found.blocks == cost.blocks(DEVICE)
-    assert found.cycles == schedule(net, ENGINE, batch).cycles
+        exact = layer_table(known, ENGINE, costs, layer_weights(known.layer) if bits else None)
+        own.append(exact.only(exact.gap_bits == gap_bits))
     run = activity(net, ENGINE, batch)
-    energies = sum(costs.layer(layer).total.item() for layer in run.layers)
-    # Narrow codebooks toggle fewer bits of a multiplier; the table does not know their values.
-    assert found.energy >= energies * 1e-6 / batch * (1 - 1e-12)
-    if all(layer.weight_bits in (0, 2, 8) for layer in run.layers):
-        assert found.energy == pytest.approx(energies * 1e-6 / batch)
+    energy = sum(costs.layer(layer).total.item() for layer in run.layers) * 1e-6 / batch
+    found = NetworkTable(tuple(own), ENGINE, DEVICE, batch).cost([0] * len(own))
+    assert (found.rom, found.blocks) == (cost.rom, cost.blocks(DEVICE))
+    assert found.cycles == schedule(net, ENGINE, batch).cycles
+    assert found.energy == pytest.approx(energy, rel=1e-12)
+    found = NetworkTable(tuple(tables), ENGINE, DEVICE, batch).cost(choice)
+    assert (found.rom, found.blocks) == (cost.rom, cost.blocks(DEVICE))
+    assert found.cycles == schedule(net, ENGINE, batch).cycles
+    # Narrow codebooks toggle fewer bits of a multiplier; a table of masks does not know values.
+    assert found.energy >= energy * (1 - 1e-12)
 
 
 def test_marginal_costs_are_differences_of_whole_networks():
@@ -168,8 +115,8 @@ def test_expected_costs_are_near_those_of_drawn_weights(name, density):
     rank = rng.random((200, shape.weights)).argsort(axis=1).argsort(axis=1)
     masks = (rank < count).reshape(200, *shape.layer.weight.shape)
     costs = prices(ENGINE, {"weights": 2048, "params": 512, "codebook": 256})
-    known = known_table(shape, ENGINE, costs, CONSTANT_BITS, masks)
-    model = random_table(shape, ENGINE, costs, CONSTANT_BITS, np.array([count]))
+    known = layer_table(shape, ENGINE, costs, masked_weights(masks))
+    model = layer_table(shape, ENGINE, costs, random_weights(shape.layer, np.array([count])))
     each = len(known) // 200
     assert each == len(model)
     for field in ("gap_bits", "code_bits", "levels", "nonzeros", "codebook_words"):
