@@ -1,5 +1,6 @@
 """The exact cycle schedule of a network on an engine. No tolerance: RTL takes these cycles."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +8,12 @@ import numpy.typing as npt
 
 from sqhw.cost_models.rom import entry_counts, pool_counts
 from sqhw.engine import EngineConfig
-from sqhw.network import Conv, QuantizedNetwork
+from sqhw.network import INPUT, Conv, QuantizedNetwork
 from sqhw.placement import place
 from sqhw.timing import Timing
+
+#: Cycles between two runs, beside the first layer's descriptor: done, boot, and two to settle.
+BETWEEN_FRAMES = 4
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,47 @@ def run_cycles(
     serial : bool
         Whether the layer writes one byte a cycle.
     """
-    least = timing.min_slot_serial if serial else timing.min_slot
+    return tiles * int(tile_cycles(counts, timing, serial))
+
+
+def tile_cycles(
+    counts: npt.NDArray[np.int64], timing: Timing, serial: bool = True
+) -> npt.NDArray[np.int64]:
+    """Return the cycles in which the entries of one tile are issued, shape (...).
+
+    Parameters
+    ----------
+    counts : ndarray of int64, shape (..., channels)
+        Stream entries of each output channel.
+    timing : Timing
+    serial : bool
+        Whether the layer writes one byte a cycle.
+    """
+    least = least_slot(timing, serial)
     slots = np.maximum(counts, least)
-    slots[0] = max(int(counts[0]) + timing.rewind, least)
-    return tiles * int(slots.sum())
+    slots[..., 0] = np.maximum(counts[..., 0] + timing.rewind, least)
+    total: npt.NDArray[np.int64] = slots.sum(axis=-1)
+    return total
+
+
+def least_slot(timing: Timing, serial: bool) -> int:
+    """Return the fewest cycles of a channel in a layer that writes one byte a cycle, or many."""
+    return timing.min_slot_serial if serial else timing.min_slot
+
+
+def overhead_cycles(timing: Timing, serial: bool, first: bool) -> int:
+    """Return the cycles of a layer's descriptor, preparation and drain.
+
+    Parameters
+    ----------
+    timing : Timing
+    serial : bool
+        Whether the layer writes one byte a cycle.
+    first : bool
+        Whether it is the first layer, whose descriptor is there before the run.
+    """
+    drain = timing.drain_serial if serial else timing.drain
+    return timing.prepare + drain + (0 if first else timing.load)
 
 
 def schedule(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> Schedule:
@@ -125,10 +166,28 @@ def schedule(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) ->
                 tiles=tiling.tiles,
                 entries=int(counts.sum()),
                 run=run_cycles(counts, tiling.tiles, timing, tiling.serial),
-                overhead=timing.prepare
-                + (timing.drain_serial if tiling.serial else timing.drain)
-                + (timing.load if index else 0),
+                overhead=overhead_cycles(timing, tiling.serial, first=index == 0),
                 bound=work * height * width * batch / engine.lanes,
             )
         )
     return Schedule(tuple(layers), batch)
+
+
+def frame_cycles(network: QuantizedNetwork, engine: EngineConfig, cycles: int, batch: int) -> float:
+    """Return the cycles of an image from its first pixel to its last result, never made to wait.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+        Its shapes count only.
+    engine : EngineConfig
+    cycles : int
+        Of the run, from `start` to `done`.
+    batch : int
+        Images of the run.
+    """
+    shapes = network.shapes()
+    pixels, results = (math.prod(shapes[name]) for name in (INPUT, network.layers[-1].name))
+    timing = Timing.of(engine)
+    run = cycles + timing.load + BETWEEN_FRAMES
+    return run / batch + pixels + (timing.output + 1) * results

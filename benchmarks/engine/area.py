@@ -7,16 +7,12 @@ from typing import Any
 from sqhw.build import write_rom, write_rtl
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_pieces
-from sqhw.cost_models.schedule import schedule
+from sqhw.cost_models.schedule import frame_cycles, schedule
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.network import INPUT, QuantizedNetwork
+from sqhw.network import QuantizedNetwork
 from sqhw.program import compile_network
 from sqhw.synth.place import place
-from sqhw.timing import Timing
-
-#: Between two runs, beside the first layer's descriptor: done, boot, and two to settle.
-FRAME_CYCLES = 4
 
 
 @dataclass(frozen=True)
@@ -69,18 +65,6 @@ class AreaRow:
         }
 
 
-def frame_cycles(network: QuantizedNetwork, engine: EngineConfig, batch: int) -> float:
-    """Return the cycles of an image from its first pixel to its last result, never made to wait."""
-    shapes = network.shapes()
-    pixels, results = (
-        shapes[name][0] * shapes[name][1] * shapes[name][2]
-        for name in (INPUT, network.layers[-1].name)
-    )
-    timing = Timing.of(engine)
-    cycles = schedule(network, engine, batch).cycles + timing.load + FRAME_CYCLES
-    return cycles / batch + pixels + (timing.output + 1) * results
-
-
 def area_row(
     network: QuantizedNetwork,
     engine: EngineConfig,
@@ -113,6 +97,6 @@ def area_row(
         brams=middle.brams,
         dsps=middle.dsps,
         fmax_mhz=middle.fmax_mhz,
-        cycles=frame_cycles(network, engine, batch),
+        cycles=frame_cycles(network, engine, schedule(network, engine, batch).cycles, batch),
         seeds=seeds,
     )

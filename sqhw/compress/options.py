@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from sqhw.compress.codebook import SortedWeights, kmeans
 from sqhw.compress.knapsack import Option, hull
+from sqhw.cost_models.storage import storage
 from sqhw.engine import EngineConfig
 from sqhw.format_choice import code_bits
-from sqhw.layout import CODEBOOK_WIDTH
 from sqhw.stream import channel_order, count_entries, max_gap_bits
 
 LLOYD_STEPS = 6  # enough to compare options; the codebooks themselves take more
@@ -74,13 +74,12 @@ def layer_options(state: LayerState, engine: EngineConfig, basis: str) -> list[O
     energy = np.empty(rank.size)
     energy[rank] = (state.importance * state.weight**2).reshape(-1)
     dropped = np.concatenate((np.cumsum(energy[::-1])[::-1], [0.0]))
-    ordered_rank = channel_order(rank.reshape(state.weight.shape)[:, state.inputs])
+    counts = _counts(int(state.floor.sum()), rank.size)
     options = []
-    for count in _counts(int(state.floor.sum()), rank.size):
+    for count, costs in zip(counts, _costs(state, counts, engine, basis), strict=True):
         kept = rank_by_value < count
         sums = SortedWeights.make(values[kept], importance[kept])
-        mask = ordered_rank < count
-        for levels, bits in _costs(state, mask, count, engine, basis).items():
+        for levels, bits in costs.items():
             error = kmeans(sums, levels, LLOYD_STEPS)[1]
             options.append(Option(bits, float(dropped[count]) + error, count, levels))
     return hull(options)
@@ -94,29 +93,38 @@ def _counts(least: int, most: int) -> list[int]:
 
 
 def _costs(
-    state: LayerState,
-    mask: npt.NDArray[np.bool_],
-    count: int,
-    engine: EngineConfig,
-    basis: str,
-) -> dict[int, int]:
-    """Return the bits of the cheapest stream by number of values."""
+    state: LayerState, counts: list[int], engine: EngineConfig, basis: str
+) -> list[dict[int, int]]:
+    """Return the bits of the cheapest stream by number of values, for each number of weights."""
     if basis == "payload":
-        return {levels: count * code_bits(levels) for levels in GAP_LEVELS}
-    in_channels = int(state.inputs.sum())
-    if not state.all_rows:
-        mask = mask[mask.any(axis=1)]
-    if mask.size == 0:
-        return dict.fromkeys(GAP_LEVELS, 0)
+        return [{levels: count * code_bits(levels) for levels in GAP_LEVELS} for count in counts]
+    rank = channel_order(state.rank()[:, state.inputs])
     kernel_w = state.weight.shape[3]
-    gap_limit = max_gap_bits(in_channels, kernel_w, engine.taps_per_entry, engine.max_gap_bits)
-    entries = {r: int(count_entries(mask, r).sum()) for r in range(1, gap_limit + 1)}
-    records = state.record_bits * mask.shape[0]
-    costs: dict[int, int] = {}
-    for levels in GAP_LEVELS:
-        stream = min(n * (r + code_bits(levels)) for r, n in entries.items())
-        costs[levels] = stream + CODEBOOK_WIDTH * levels + records
-    for levels in DENSE_LEVELS:
-        stream = mask.size * code_bits(levels + 1)
-        costs[levels] = stream + CODEBOOK_WIDTH * (levels + 1) + records
+    gaps = range(
+        max_gap_bits(int(state.inputs.sum()), kernel_w, engine.taps_per_entry, engine.max_gap_bits)
+        + 1
+    )
+    rows, entries = [], []
+    for count in counts:
+        mask = rank < count
+        if not state.all_rows:
+            mask = mask[mask.any(axis=1)]
+        rows.append(mask.shape[0])
+        entries.append([int(count_entries(mask, gap_bits).sum()) for gap_bits in gaps])
+    totals = np.array(entries).T
+    stored = storage(
+        np.array(counts),
+        np.full(len(counts), max(*GAP_LEVELS, *DENSE_LEVELS)),
+        # Of weights that are all kept one may still be rounded to 0.
+        np.ones(len(counts), dtype=bool),
+        dict(zip(gaps, totals, strict=True)),
+        GAP_LEVELS,
+        DENSE_LEVELS,
+    )
+    records = state.record_bits * np.array(rows)[stored.source]
+    bits = stored.stream_bits + stored.codebook_bits + records
+    costs: list[dict[int, int]] = [{} for _ in counts]
+    for source, levels, cost in zip(stored.source, stored.levels, bits, strict=True):
+        known = costs[source].get(int(levels), int(cost))
+        costs[source][int(levels)] = min(known, int(cost))
     return costs

@@ -11,7 +11,8 @@ from sqhw.stream import StreamFormat
 def topology(network: FloatNetwork) -> QuantizedNetwork:
     """Return a quantized network of the same layers whose weights are all 1.
 
-    Memory plans, strides and pinned channels follow from it; its numbers mean nothing.
+    Memory plans, strides, pinned channels and which layers have a weight stream follow from it; its
+    numbers mean nothing.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def topology(network: FloatNetwork) -> QuantizedNetwork:
                 stride=layer.stride,
                 padding=layer.padding,
                 codebook=(1,),
-                stream=StreamFormat(0, 0),
+                stream=StreamFormat(0, int(layer.trained)),
                 output=ActivationFormat(8, signed=not layer.relu),
                 weight_scale=np.ones(outputs),
                 output_scale=1.0,

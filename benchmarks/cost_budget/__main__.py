@@ -1,0 +1,96 @@
+"""Run with ``python -m benchmarks.cost_budget``."""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.engine.table import markdown
+from sqhw.compress.input_stage import with_input_stage
+from sqhw.compress.topology import topology
+from sqhw.compress.zoo import float_network
+from sqhw.cost_models.budget import layer_table, network_table, nonzero_grid
+from sqhw.cost_models.device import find_device
+from sqhw.cost_models.energy import EnergyPrices
+from sqhw.cost_models.layer_shape import layer_shapes
+from sqhw.cost_models.layer_weights import has_stream, masked_weights, random_weights
+from sqhw.cost_models.rom import rom_cost
+from sqhw.cost_models.technology import load_technology
+from sqhw.device_engine import engine_for
+from sqhw.flow import engine_of
+from sqhw.network_file import load_network
+
+DEVICE = "XCZU7EV"
+NETWORKS = ("lenet5-caffe", "resnet20", "mobilenetv2", "vgg16")
+TRAINED = Path(__file__).parents[1] / "engine" / "resnet8.safetensors"
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cost_budget", description=__doc__)
+    parser.add_argument("--counts", type=int, default=64, help="numbers of non-zeros of a layer")
+    parser.add_argument("--network", type=Path, default=TRAINED, help="a quantized network")
+    arguments = parser.parse_args()
+    _time(arguments.counts)
+    _compare(arguments.network)
+
+
+def _time(counts: int) -> None:
+    """Time the whole table, built from nothing: the second figure has its factorials at hand."""
+    device, rows = find_device(DEVICE), []
+    for name in NETWORKS:
+        network = topology(with_input_stage(float_network(name)))
+        engine = engine_for(device, network)
+        grid = {layer.name: nonzero_grid(layer.weight.size, counts) for layer in network.convs}
+        depths = {"weights": 1 << 18, "params": 1 << 14, "codebook": 1 << 12}
+        prices = EnergyPrices(load_technology(), engine, depths)
+        seconds = []
+        for _ in range(2):
+            start = time.perf_counter()
+            table = network_table(network, engine, device, prices, grid)
+            seconds.append(time.perf_counter() - start)
+        options = sum(len(layer) for layer in table.layers)
+        layers = sum(len(layer) > 1 for layer in table.layers)
+        rows.append([name, f"{layers}", f"{options:,}", *(f"{s:.2f} s" for s in seconds)])
+    print(f"Table of all options: {counts} numbers of non-zeros, 1 to 8 bits, every format\n")
+    print(markdown(["network", "layers", "options", "first", "second"], rows))
+
+
+def _compare(path: Path) -> None:
+    """Compare expectations over random places with the counts of a trained network's places."""
+    network = load_network(path)
+    engine = engine_of(network)
+    depths = {name: depth for name, depth, _ in rom_cost(network, engine).memories}
+    prices = EnergyPrices(load_technology(), engine, depths)
+    rows, sums = [], np.zeros((2, 2))
+    for shape, layer in zip(layer_shapes(network, engine), network.layers, strict=True):
+        if not has_stream(shape):
+            continue
+        mask = layer.weight != 0
+        count = np.array([np.count_nonzero(mask)])
+        known = layer_table(shape, engine, prices, masked_weights(mask[None]))
+        model = layer_table(shape, engine, prices, random_weights(layer, count))
+        at = np.flatnonzero(
+            (known.gap_bits == layer.stream.gap_bits) & (known.code_bits == layer.stream.code_bits)
+        )
+        if not at.size:
+            continue
+        pair = np.array([(t.weight_words[at[0]], t.cycles[at[0]]) for t in (model, known)])
+        sums += pair
+        rows.append(_row(shape.name, f"{count[0] / mask.size:.0%}", str(layer.stream), pair))
+    rows.append(_row("all", "", "", sums))
+    print(f"Expected (weights at random places) and exact, {path.name}\n")
+    head = ["layer", "density", "format", "words expected", "exact", "", "cycles expected", "exact"]
+    print(markdown([*head, ""], rows))
+
+
+def _row(name: str, density: str, form: str, pair: np.ndarray) -> list[str]:
+    cells = [name, density, form]
+    for expected, exact in pair.T:
+        cells += [f"{expected:,.0f}", f"{exact:,.0f}", f"{100 * (expected / exact - 1):+.1f} %"]
+    return cells
+
+
+if __name__ == "__main__":
+    main()

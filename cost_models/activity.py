@@ -1,0 +1,253 @@
+"""Operations and memory accesses of a run, counted from the schedule.
+
+All counts are whole numbers and exact for known weights; for numbers of non-zeros without their
+places they are expectations (`sqhw.cost_models.entries`). What the engine does without need is not
+counted: its memories have no read enable, so that they read something in idle cycles too.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.cost_models.layer_shape import LayerShape, layer_shapes, operand_bits
+from sqhw.cost_models.rom import LayerRom, entry_counts, pool_counts, rom_cost
+from sqhw.cost_models.schedule import tile_cycles
+from sqhw.engine import EngineConfig
+from sqhw.layout import descriptor_words
+from sqhw.network import INPUT, Conv, QuantizedNetwork
+from sqhw.timing import Timing
+
+Numbers = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerActivity:
+    """What a layer does in a run; every field but the name may be an array, one value an option.
+
+    Parameters
+    ----------
+    name : str
+        The layer.
+    cycles : ndarray, shape (options,)
+        All of the layer.
+    entries : ndarray, shape (options,)
+        Entries that are issued, in all tiles, skip connections included. With each of them every
+        activation bank reads one byte.
+    macs : ndarray, shape (options,)
+        Products of a weight that is not zero and an activation inside of the map, each added to an
+        accumulator. A lane beyond the end of the map, in the padding or at a filler multiplies 0.
+    skips : ndarray, shape (options,)
+        The same for skip connections.
+    comparisons : ndarray, shape (options,)
+        Activations that a maximum is taken of.
+    weight_bits : int
+        Width of the widest weight as a signed number (unit: bit).
+    activation_bits, skip_bits : int
+        Widths of the activations that are multiplied, or added (unit: bit).
+    idle_outside, idle_fillers, idle_waiting, idle_overhead : ndarray, shape (options,)
+        Lanes that do none of these, summed over the cycles: outside of the map; at fillers and
+        the zeros of a dense stream; waiting for the end of a slot; between layers.
+    requantizations : ndarray, shape (options,)
+        Accumulators that are requantized, those of lanes beyond the end of the map too.
+    writes : ndarray, shape (options,)
+        Bytes that are written to the activation banks.
+    weight_words, param_words : ndarray, shape (options,)
+        Words read from the weight ROM, all of the layer once a tile; words read from the parameter
+        ROM, a descriptor once and the channel records once a tile.
+    codebook_reads : ndarray, shape (options,)
+        Bytes read from the codebook.
+    bank_reads : ndarray, shape (options,)
+        Bytes read from the activation banks.
+    """
+
+    name: str
+    cycles: Numbers
+    entries: Numbers
+    macs: Numbers
+    skips: Numbers
+    comparisons: Numbers
+    weight_bits: int
+    activation_bits: int
+    skip_bits: int
+    idle_outside: Numbers
+    idle_fillers: Numbers
+    idle_waiting: Numbers
+    idle_overhead: Numbers
+    requantizations: Numbers
+    writes: Numbers
+    weight_words: Numbers
+    param_words: Numbers
+    codebook_reads: Numbers
+    bank_reads: Numbers
+
+    @property
+    def useful(self) -> Numbers:
+        """Lanes that multiply and add, add a skip connection, or compare, over the cycles."""
+        return self.macs + self.skips + self.comparisons
+
+    @property
+    def lane_cycles(self) -> Numbers:
+        """All lanes, over the cycles."""
+        idle = self.idle_outside + self.idle_fillers + self.idle_waiting + self.idle_overhead
+        lanes: Numbers = self.useful + idle
+        return lanes
+
+    def only(self, chosen: Any) -> "LayerActivity":
+        """Return the options of a mask or of indices."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return LayerActivity(
+            **{
+                name: part[chosen] if isinstance(part, np.ndarray) else part
+                for name, part in parts.items()
+            }
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """What an engine does in a run.
+
+    Parameters
+    ----------
+    layers : tuple of LayerActivity
+        In execution order, each with one option.
+    batch : int
+        Images of the run.
+    pixels, results : int
+        Bytes that are written to the activation banks before the run and read from them after it.
+    """
+
+    layers: tuple[LayerActivity, ...]
+    batch: int
+    pixels: int
+    results: int
+
+    def total(self, field: str) -> int | float:
+        """Return the sum of a count over the layers."""
+        total: int | float = sum(getattr(layer, field) for layer in self.layers).item()
+        return total
+
+    def macs_by_width(self) -> dict[tuple[int, int], int | float]:
+        """Return the multiply-accumulates by widths of weight and activation (unit: bit)."""
+        found: dict[tuple[int, int], int | float] = {}
+        for layer in self.layers:
+            widths = layer.weight_bits, layer.activation_bits
+            if layer.macs.item():
+                found[widths] = found.get(widths, 0) + layer.macs.item()
+        return found
+
+
+def layer_activity(
+    shape: LayerShape,
+    engine: EngineConfig,
+    *,
+    stream_entries: Numbers,
+    tile: Numbers,
+    nonzeros: Numbers,
+    macs: Numbers,
+    weight_bits: int,
+    weight_words: Numbers,
+    param_words: Numbers,
+) -> LayerActivity:
+    """Return what a layer does, for several ways to store its weights.
+
+    Parameters
+    ----------
+    shape : LayerShape
+    engine : EngineConfig
+    stream_entries : ndarray, shape (options,)
+        Entries of the weight stream, or kernel positions of a maximum, in one tile.
+    tile : ndarray, shape (options,)
+        Cycles of one tile.
+    nonzeros : ndarray, shape (options,)
+        Entries that are neither fillers nor zeros.
+    macs : ndarray, shape (options,)
+        Products inside of the map.
+    weight_bits : int
+        Width of the widest weight as a signed number (unit: bit).
+    weight_words, param_words : ndarray, shape (options,)
+        ROM words of the layer, its descriptor included.
+    """
+    skips_a_tile = shape.outputs if shape.skips else 0
+    entries = (stream_entries + skips_a_tile) * shape.tiles
+    work = nonzeros + shape.skip_channels
+    zero = np.zeros_like(entries)
+    useful = zero + shape.skip_channels * shape.elements + macs
+    run = tile * shape.tiles
+    descriptor = descriptor_words(engine)
+    return LayerActivity(
+        name=shape.name,
+        cycles=run + shape.overhead,
+        entries=entries,
+        macs=zero if shape.pools else zero + macs,
+        skips=zero + shape.skip_channels * shape.elements,
+        comparisons=zero + macs if shape.pools else zero,
+        weight_bits=weight_bits,
+        activation_bits=shape.activation_bits,
+        skip_bits=shape.skip_bits,
+        idle_outside=work * shape.tiles * engine.lanes - useful,
+        idle_fillers=(entries - work * shape.tiles) * engine.lanes,
+        idle_waiting=(run - entries) * engine.lanes,
+        idle_overhead=zero + shape.overhead * engine.lanes,
+        requantizations=zero + shape.tiles * shape.outputs * engine.lanes,
+        writes=zero + shape.outputs * shape.elements,
+        weight_words=zero + weight_words * shape.tiles,
+        param_words=zero + descriptor + (param_words - descriptor) * shape.tiles,
+        codebook_reads=zero if shape.pools else zero + stream_entries * shape.tiles,
+        bank_reads=entries * engine.lanes,
+    )
+
+
+def activity(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> Activity:
+    """Return what an engine does in a run of a network, exactly.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    engine : EngineConfig
+    batch : int, power of two, 1 to engine.max_batch
+        Images of the run.
+
+    Raises
+    ------
+    SqhwError
+        If the network does not fit the engine's activation memory.
+    """
+    timing, roms = Timing.of(engine), rom_cost(network, engine).layers
+    layers = [
+        _known(shape, rom, engine, timing)
+        for shape, rom in zip(layer_shapes(network, engine, batch), roms, strict=True)
+    ]
+    sizes = {name: int(np.prod(shape)) for name, shape in network.shapes().items()}
+    return Activity(
+        tuple(layers), batch, batch * sizes[INPUT], batch * sizes[network.layers[-1].name]
+    )
+
+
+def _known(shape: LayerShape, rom: LayerRom, engine: EngineConfig, timing: Timing) -> LayerActivity:
+    layer = shape.layer
+    if isinstance(layer, Conv):
+        counts = entry_counts(layer)
+        by_tap = np.count_nonzero(layer.weight, axis=(0, 1))
+        nonzeros = layer.nonzeros
+    else:
+        counts = pool_counts(shape.outputs, layer.kernel)
+        by_tap = np.full(shape.inside.shape, shape.outputs)
+        nonzeros = int(counts.sum())
+
+    def one(value: int) -> Numbers:
+        return np.array([value], dtype=np.int64)
+
+    return layer_activity(
+        shape,
+        engine,
+        stream_entries=one(int(counts.sum())),
+        tile=one(int(tile_cycles(counts + shape.skips, timing, shape.serial))),
+        nonzeros=one(nonzeros),
+        macs=one(int((by_tap * shape.inside).sum())),
+        weight_bits=operand_bits(layer) if isinstance(layer, Conv) else 0,
+        weight_words=one(rom.weight_words),
+        param_words=one(rom.param_words),
+    )

@@ -1,0 +1,64 @@
+"""A small network of every kind of layer, with an engine and a device for it."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sqhw.cost_models.device import find_device
+from sqhw.cost_models.energy import EnergyPrices
+from sqhw.cost_models.layer_weights import CONSTANT_BITS
+from sqhw.cost_models.technology import load_technology
+from sqhw.engine import EngineConfig
+from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
+from sqhw.number import ActivationFormat
+from sqhw.stream import StreamFormat
+
+U8 = ActivationFormat(8, signed=False)
+ENGINE = EngineConfig(
+    lanes=16, bank_depth=2048, requantizers=4, max_batch=2, groups=True, residuals=True
+)
+DEVICE = find_device("iCE40UP5K")
+
+
+def conv(name, source, shape, **changes):
+    """Return a layer whose constants take `CONSTANT_BITS` bits a channel."""
+    outputs = shape[0]
+    layer = Conv(
+        name=name,
+        source=source,
+        weight=np.ones(shape, dtype=np.int8),
+        bias=np.full(outputs, (1 << (CONSTANT_BITS - 1)) - 1, dtype=np.int32),
+        multiplier=np.ones(outputs, dtype=np.int32),
+        shift=np.zeros(outputs, dtype=np.int32),
+        stride=1,
+        padding=(1, 1, 1, 1),
+        codebook=(1,),
+        stream=StreamFormat(0, 1),
+        output=U8,
+        weight_scale=np.ones(outputs),
+        output_scale=1.0,
+    )
+    return replace(layer, **changes)
+
+
+def network():
+    average = conv(
+        "average", "last", (10, 1, 4, 4), groups=10, padding=(0,) * 4, stream=StreamFormat(0, 0)
+    )
+    return QuantizedNetwork(
+        "net",
+        (3, 9, 9),
+        U8,
+        (
+            conv("first", "input", (16, 3, 3, 3)),
+            conv("depth", "first", (16, 1, 3, 3), groups=16),
+            conv("added", "depth", (20, 16, 3, 3), residual=Residual("first", 3, first=2)),
+            MaxPool("pool", "added", 2, 2),
+            conv("last", "pool", (10, 20, 1, 1), padding=(0,) * 4),
+            average,
+        ),
+    )
+
+
+def prices(engine, depths):
+    return EnergyPrices(load_technology(), engine, depths)
