@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -120,6 +120,10 @@ class Quantizer(ABC):
         SqhwError
             If there is no weight, or one is not finite.
         """
+
+    def with_bits(self, bits: int) -> Self:
+        """Return the same quantizer with another width of a code."""
+        return replace(self, bits=bits)
 
     def trainable(self, codebook: Codebook) -> TrainedQuantizer:
         """Return a module from weights to quantized weights that passes gradients.

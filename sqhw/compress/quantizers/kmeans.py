@@ -86,7 +86,7 @@ def lloyd(
         else:
             means = new
         error = float((new * new * weight - 2 * new * moment).sum()) + second
-        if before - error <= tolerance * before:
+        if before < np.inf and before - error <= tolerance * before:
             break
         before = error
     every, weight, moment = cells(np.sort(means))

@@ -23,8 +23,8 @@ class QuantizationNetwork(Quantizer):
     Quantization networks (Yang et al., CVPR 2019):
     ``y = a (sum_i s_i step(B x - b_i) - o)`` with the gaps ``s_i`` between the wanted levels
     ``-top .. top``, ``top = 2**(bits - 1) - 1``, ``o`` half their sum, ``B = 1.25 top / max|w|``
-    and ``a = 1 / B`` at first. The ``b_i`` are the midpoints between the cluster means of the weights;
-    `trainable` replaces the steps by sigmoids whose temperature rises.
+    and ``a = 1 / B`` at first. The ``b_i`` are the midpoints between the cluster means of the
+    weights; `trainable` replaces the steps by sigmoids whose temperature rises.
     """
 
     name: ClassVar[str] = "quantization-network"

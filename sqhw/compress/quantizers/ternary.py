@@ -92,9 +92,11 @@ class TernaryModule(TrainedQuantizer):
     def codebook(self) -> Codebook:
         """Return levels and edges as they are now."""
         delta = np.float32(float(self.delta))
-        positive = max(float(self.positive.detach()), np.finfo(np.float32).tiny)
-        negative = max(float(self.negative.detach()), np.finfo(np.float32).tiny)
-        edges = np.array([-delta, np.nextafter(delta, np.float32(np.inf))], dtype=np.float64)
+        least = float(np.finfo(np.float32).tiny)
+        positive = max(float(self.positive.detach()), least)
+        negative = max(float(self.negative.detach()), least)
+        above = np.nextafter(delta, np.float32(np.inf))
+        edges = np.array([-float(delta), float(above)])
         return Codebook(np.array([-negative, 0.0, positive]), edges)
 
 
