@@ -144,17 +144,10 @@ def compress_with(
     Raises
     ------
     SqhwError
-        If the data does not suit the network, a weight is not finite, the loss ceases to be finite,
-        the budget is infeasible, or the checkpoint is of another run.
+        If the data does not suit the network, the loss ceases to be finite, the budget is infeasible, or the checkpoint is of another run.
     """
     outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
     check_shape(network.name, network.input_shape, outputs, data)
-    for layer in network.convs:
-        if not (np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()):
-            raise SqhwError(
-                f"network {network.name!r}: layer {layer.name!r} has weights that are infinite or "
-                "not a number; train it anew"
-            )
     if torch.device(accelerator).type == "cuda" and not torch.cuda.is_available():
         raise SqhwError("no CUDA device is available to torch; use accelerator 'cpu'")
     with torch_threads(config.recipe.threads):

@@ -1,5 +1,6 @@
 """What a compression method returns, and its way to the engine."""
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,8 @@ from sqhw.errors import SqhwError
 from sqhw.format_choice import code_bits
 from sqhw.network import QuantizedNetwork
 
+#: Entry of a network's metadata: weights of each trained layer before compression, as JSON.
+LAYER_WEIGHTS = "layer_weights"
 MOST_LEVELS = 255  # and zero: what 8-bit codes name
 
 
@@ -174,9 +177,12 @@ def with_integers(
     threads: int = 1,
 ) -> CompressionResult:
     """Return the result with its integers, or with the reason why it has none."""
+    original = result.original
+    sizes = {layer.name: int(layer.weight.size) for layer in original.convs if layer.trained}
     before = {
-        "float_weights": str(result.original.weights),
-        "float_bits": str(result.original.float_bits),
+        "float_weights": str(original.weights),
+        "float_bits": str(original.float_bits),
+        LAYER_WEIGHTS: json.dumps(sizes),
     }
     try:
         found = integer_network(result.network, images, engine, before | metadata, threads=threads)

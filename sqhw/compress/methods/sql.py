@@ -234,12 +234,14 @@ class Sql(Method):
         self.tuning = stage == 1
         if not self.tuning or self.config.finetune.epochs == 0:
             return
-        for layer, weight in zip(self.model.latent(), self._quantized(), strict=True):
+        rest = zip(self.model.latent(), self._quantized(), self.bits, strict=True)
+        for layer, weight, bits in rest:
             kept = weight != 0
             layer.mask.copy_(torch.from_numpy(kept))
             if kept.any():
-                book = self.config.quantizer.with_bits(MOST_BITS).fit(weight[kept])
-                layer.quantizer = self.config.quantizer.trainable(book).to(layer.weight.device)
+                quantizer = self.config.quantizer.with_bits(bits)
+                layer.quantizer = quantizer.trainable(quantizer.fit(weight[kept]))
+                layer.quantizer.to(layer.weight.device)
 
     def after_step(self, step: int, rate: float) -> None:
         """Pull the weights to their quantized copy; project behind the first step."""

@@ -80,11 +80,12 @@ class DeadZoneModule(TrainedQuantizer):
 
     def __init__(self, dead: float, bits: int, learn_bits: bool) -> None:
         super().__init__()
-        self.most_bits = bits
         self.zone = nn.Parameter(torch.tensor(math.atanh(min(1 - dead / 2, 1 - 1e-6))))
         self.width = nn.Parameter(torch.tensor(3.0), requires_grad=learn_bits)
         self.register_buffer("reach", torch.tensor(0.0))
+        self.register_buffer("most_bits", torch.tensor(float(bits)))
         self.reach: Tensor
+        self.most_bits: Tensor
 
     def soft_bits(self) -> Tensor:
         """Return the bits before they are rounded."""
