@@ -4,7 +4,7 @@ Each step reads and writes files and returns what it measured as plain data.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from sqhw.budget import BASES, Budget
 from sqhw.build import write_rom, write_rtl
+from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device, find_device, load_devices
-from sqhw.cost_models.memory import map_rom
 from sqhw.cost_models.rom import rom_cost, rom_pieces
 from sqhw.cost_models.schedule import schedule
 from sqhw.data import Dataset
@@ -240,8 +240,8 @@ def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Res
     return {
         "device": device.name,
         "after": {basis: cost.size(basis, device) for basis in BASES},
-        "float32": _dense(weights, values - weights, FLOAT_BITS, device),
-        "int8": _dense(weights, values - weights, 8, device),
+        "float32": dense_sizes(weights, values - weights, FLOAT_BITS, device),
+        "int8": dense_sizes(weights, values - weights, 8, device),
         "weights_before": weights,
         # Entries of no bits are constants, as average pooling has, and no weights.
         "nonzeros": sum(layer.nonzeros for layer in network.convs if layer.stream.entry_bits),
@@ -263,14 +263,6 @@ def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Res
             if layer.name == rom.name
         ],
     }
-
-
-def _dense(weights: int, biases: int, bits: int, device: Device) -> Result:
-    """Return the sizes of an uncompressed network, in the blocks as a ROM of 32-bit words."""
-    payload, rom = weights * bits, weights * bits + biases * FLOAT_BITS
-    words = -(-rom // FLOAT_BITS)
-    blocks = map_rom(words, FLOAT_BITS, device).blocks if words else 0
-    return {"payload": payload, "stream": payload, "rom": rom, "blocks": blocks}
 
 
 def engine_of(network: QuantizedNetwork) -> EngineConfig:
@@ -464,3 +456,46 @@ def devices() -> list[Result]:
         }
         for device in load_devices().values()
     ]
+
+
+def report(
+    sources: Sequence[Path], device_name: str | None, out: Path | None, progress: Progress
+) -> Result:
+    """Return the accounts of quantized networks and of account files, and plot them to `out`.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        Network files (``.safetensors``), or accounts (``.json``) as benchmarks write them.
+    device_name : str, optional
+        For the block RAMs of network files; by default the device that each was compressed for.
+    out : Path, optional
+        ``.html`` for a page with all plots and tables, ``.png`` or ``.svg`` for the plots.
+
+    Raises
+    ------
+    SqhwError
+        If a file is missing, damaged or of no such kind.
+    """
+    from sqhw.compress.accounting import account_network, read_account
+
+    accounts = []
+    for done, source in enumerate(sources):
+        if source.suffix == ".json":
+            accounts.append(read_account(source))
+        else:
+            network = load_network(source)
+            name = device_name or network.metadata.get("device")
+            if not name:
+                raise SqhwError(f"{source} names no device; say which with --device")
+            device = find_device(name)
+            found = account_network(network, engine_of(network), device, source.stem)
+            accounts.append(found.to_dict())
+        progress("report", done + 1, len(sources), source.name)
+    result: Result = {"accounts": accounts}
+    if out is not None:
+        from sqhw.plots import write_report
+
+        write_report(accounts, out)
+        result["file"] = str(out)
+    return result

@@ -14,6 +14,7 @@ from sqhw.cli.tables import (
     compress_lines,
     demo_lines,
     device_lines,
+    report_lines,
     rom_lines,
     simulate_lines,
     verify_lines,
@@ -275,6 +276,28 @@ def devices(json: Json = False) -> None:
     """List the devices and their boards."""
     found = flow.devices()
     emit({"devices": found}, json, device_lines(found))
+
+
+@app.command()
+def report(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Network files, or accounts as `python -m benchmarks` writes them."),
+    ],
+    device: Annotated[
+        str | None, typer.Option(help="For block RAMs; by default what each was compressed for.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Plots: a page (.html), or one picture (.png, .svg).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Tell sizes on every basis, layer by layer, and plot sparsity, bits, ratio and accuracy."""
+    if out is not None:
+        make_folder(out.parent)
+    with progress() as bar:
+        result = flow.report(files, device, out, bar)
+    emit(result, json, report_lines(result))
 
 
 @app.command()
