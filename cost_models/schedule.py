@@ -8,8 +8,11 @@ import numpy.typing as npt
 from sqhw.cost_models.rom import entry_counts, pool_counts
 from sqhw.engine import EngineConfig
 from sqhw.network import Conv, QuantizedNetwork
-from sqhw.placement import place
-from sqhw.timing import Timing
+from sqhw.placement import Tiling, place
+from sqhw.timing import Timing, fetch_cycles
+
+#: What the cycles of a layer can be spent on, see `LayerUse`.
+BOUNDS = ("entries", "least slot", "writes", "overhead")
 
 
 @dataclass(frozen=True)
@@ -111,17 +114,11 @@ def schedule(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) ->
     timing = Timing.of(engine)
     layers = []
     for index, tiling in enumerate(place(network, engine, batch)):
-        layer = tiling.layer
-        channels, height, width = tiling.target.shape
-        if isinstance(layer, Conv):
-            counts = entry_counts(layer) + (layer.residual is not None)
-            work = layer.nonzeros + (channels if layer.residual else 0)
-        else:
-            counts = pool_counts(channels, layer.kernel)
-            work = int(counts.sum())
+        _, height, width = tiling.target.shape
+        counts, work = _work(tiling)
         layers.append(
             LayerCycles(
-                name=layer.name,
+                name=tiling.layer.name,
                 tiles=tiling.tiles,
                 entries=int(counts.sum()),
                 run=run_cycles(counts, tiling.tiles, timing, tiling.serial),
@@ -132,3 +129,95 @@ def schedule(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) ->
             )
         )
     return Schedule(tuple(layers), batch)
+
+
+@dataclass(frozen=True)
+class LayerUse:
+    """Where the cycles of a layer go.
+
+    Parameters
+    ----------
+    name : str
+        The layer.
+    cycles : int
+        All of them, those of `LayerCycles`.
+    work : float
+        Cycles that its multiplications would take if every lane had one in each: the bound.
+    spent : dict of str to int
+        Cycles by what they are spent on, in the order of `BOUNDS`; their sum is `cycles`.
+        ``entries``: a stream entry, a tap of a pooling or a skip is issued. ``least slot``: none
+        is, because the next record is not read yet or the stream begins anew. ``writes``: none is,
+        because the channel before is not written back yet. ``overhead``: descriptor, preparation
+        and drain.
+    """
+
+    name: str
+    cycles: int
+    work: float
+    spent: dict[str, int]
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the lanes' multiplications that are by a non-zero weight, 0 to 1."""
+        return self.work / self.cycles
+
+    @property
+    def bounded_by(self) -> str:
+        """What most of the cycles are spent on, one of `BOUNDS`."""
+        return max(self.spent, key=self.spent.__getitem__)
+
+
+def layer_use(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> list[LayerUse]:
+    """Return what the cycles of every layer are spent on.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    engine : EngineConfig
+    batch : int, power of two, 1 to engine.max_batch
+        Images of a run.
+
+    Raises
+    ------
+    SqhwError
+        If the network does not fit the engine's activation memory.
+    """
+    fetch = fetch_cycles(engine)
+    uses = []
+    tilings = place(network, engine, batch)
+    for layer, tiling in zip(schedule(network, engine, batch).layers, tilings, strict=True):
+        counts, _ = _work(tiling)
+        entries = layer.tiles * layer.entries
+        # Slots that are longer than the record takes to read wait for the requantizers.
+        writes = layer.tiles * int(
+            np.maximum(_least_slot(engine, tiling) - np.maximum(counts, fetch), 0).sum()
+        )
+        uses.append(
+            LayerUse(
+                name=layer.name,
+                cycles=layer.cycles,
+                work=layer.bound,
+                spent={
+                    "entries": entries,
+                    "least slot": layer.run - entries - writes,
+                    "writes": writes,
+                    "overhead": layer.overhead,
+                },
+            )
+        )
+    return uses
+
+
+def _least_slot(engine: EngineConfig, tiling: Tiling) -> int:
+    timing = Timing.of(engine)
+    return timing.min_slot_serial if tiling.serial else timing.min_slot
+
+
+def _work(tiling: Tiling) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the entries of every channel, shape (channels,), and those that are no fillers."""
+    layer, channels = tiling.layer, tiling.target.shape[0]
+    if isinstance(layer, Conv):
+        counts = entry_counts(layer) + (layer.residual is not None)
+        return counts, layer.nonzeros + (channels if layer.residual else 0)
+    counts = pool_counts(channels, layer.kernel)
+    return counts, int(counts.sum())
