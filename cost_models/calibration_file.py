@@ -125,7 +125,10 @@ def parse_calibration(text: str, file: str) -> Calibration:
             values[key] = _made(Fit, f"{file}: {key}", entry)
     for key in ("tools", "ranges"):
         values[key] = _pairs(f"{file}: {key}", values[key])
-    return _made(Calibration, file, {key: as_tuples(value) for key, value in values.items()})
+    made: Calibration = _made(
+        Calibration, file, {key: as_tuples(value) for key, value in values.items()}
+    )
+    return made
 
 
 def find_calibration(family: str) -> Calibration:

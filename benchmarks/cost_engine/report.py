@@ -60,27 +60,14 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
         + ", ".join(f"{tool} {version}" for tool, version in calibration.tools)
         for name, calibration in calibrations.items()
     ]
+    errors = ("family", "engines", "BRAM exact", "DSP exact", "LUT mean", "worst", "FF mean",
+              "worst", "placed", "MHz mean", "worst")  # fmt: skip
     return (
         "Engines that the model was not fitted to, drawn and held out by seed; after packing, one "
         "placement:\n\n"
         + markdown(HEAD, rows)
         + "\nErrors on them, relative:\n\n"
-        + markdown(
-            (
-                "family",
-                "engines",
-                "BRAM exact",
-                "DSP exact",
-                "LUT mean",
-                "worst",
-                "FF mean",
-                "worst",
-                "placed",
-                "MHz mean",
-                "worst",
-            ),
-            summary,
-        )  # fmt: skip
+        + markdown(errors, summary)
         + "\n"
         + "\n".join(f"- {line}" for line in tools)
         + "\n"
@@ -118,9 +105,8 @@ def _errors(some: Sequence[Compared]) -> list[str]:
         errors = [abs(error) for one in some if (error := one.error(key)) is not None]
         if key == "fmax_mhz":
             cells.append(str(len(errors)))
-        cells += (
-            [f"{100 * sum(errors) / len(errors):.1f} %", f"{100 * max(errors):.1f} %"]
-            if (errors)
-            else ["", ""]
-        )
+        if errors:
+            cells += [f"{100 * sum(errors) / len(errors):.1f} %", f"{100 * max(errors):.1f} %"]
+        else:
+            cells += ["", ""]
     return cells
