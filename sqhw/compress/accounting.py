@@ -129,8 +129,9 @@ def account(
     """Return the account of a method's result.
 
     With integers, ``payload``, ``stream``, ``rom`` and ``blocks`` are those of `rom_cost`, hence of
-    the exported images; weights that read only dead channels are not in them. Without, ``payload`` and ``stream`` are counted from the masks and values
-    in the engine's formats, and the others are None.
+    the exported images; weights that read only dead channels are not in them. Without, ``payload``
+    and ``stream`` are counted from the masks and values in the engine's formats, and the others are
+    None.
 
     Parameters
     ----------
@@ -337,7 +338,8 @@ def _stream_bits(layer: LayerResult, engine: EngineConfig) -> int:
     if not mask.size:
         return 0
     levels = len(layer.levels)
-    limit = max_gap_bits(layer.weight.shape[1], engine.max_gap_bits)
+    _, inputs, _, kernel_w = layer.weight.shape
+    limit = max_gap_bits(inputs, kernel_w, engine.taps_per_entry, engine.max_gap_bits)
     dense = levels + int(layer.nonzeros < layer.weight.size)
     sizes = [layer.weight.size * code_bits(dense) + CODEBOOK_BITS * dense]
     for gap_bits in range(1, limit + 1):

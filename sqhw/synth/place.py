@@ -121,29 +121,56 @@ def read_report(
     SqhwError
         If there is no clock in the report.
     """
-    if not report.get("fmax"):
-        raise SqhwError(f"{flow.tool} reported no clock frequency; see {log}")
-    cells = statistics["design"]["num_cells_by_type"]
-    used = {
-        kind: int(report["utilization"].get(cell, {"used": 0})["used"])
-        for kind, cell in flow.cells.items()
-    }
-    clock, achieved = min(
-        ((name, float(entry["achieved"])) for name, entry in report["fmax"].items()),
-        key=lambda item: item[1],
-    )
+    fmax, clock = _slowest(report, flow, log)
     inside = [
         path["path"]
         for path in report.get("critical_paths", ())
         if path["from"] == path["to"] == f"posedge {clock}"
     ]
     return PlaceReport(
-        **used,
-        ffs=sum(n for cell, n in cells.items() if cell.startswith(flow.ff_prefix)),
-        fmax_mhz=achieved,
+        **read_counts(report, statistics, flow),
+        fmax_mhz=fmax,
         critical_path=tuple(_step(step) for path in inside[:1] for step in path),
         log=log,
     )
+
+
+def read_counts(
+    report: Mapping[str, Any], statistics: Mapping[str, Any], flow: Flow
+) -> dict[str, int]:
+    """Return ``luts``, ``ffs``, ``brams`` and ``dsps``; placement changes none of them.
+
+    Parameters
+    ----------
+    report, statistics : mapping
+        As for `read_report`; the design may be packed only.
+    flow : Flow
+    """
+    cells = statistics["design"]["num_cells_by_type"]
+    used = {
+        kind: int(report["utilization"].get(cell, {"used": 0})["used"])
+        for kind, cell in flow.cells.items()
+    }
+    ffs = sum(number for cell, number in cells.items() if cell.startswith(flow.ff_prefix))
+    return used | {"ffs": ffs}
+
+
+def read_fmax(report: Mapping[str, Any], flow: Flow, log: Path) -> float:
+    """Return the clock frequency in nextpnr's report (unit: MHz).
+
+    Raises
+    ------
+    SqhwError
+        If there is no clock in it.
+    """
+    return _slowest(report, flow, log)[0]
+
+
+def _slowest(report: Mapping[str, Any], flow: Flow, log: Path) -> tuple[float, str]:
+    """Return frequency and name of the slowest clock."""
+    if not report.get("fmax"):
+        raise SqhwError(f"{flow.tool} reported no clock frequency; see {log}")
+    return min((float(entry["achieved"]), name) for name, entry in report["fmax"].items())
 
 
 def _step(step: Mapping[str, Any]) -> str:

@@ -144,7 +144,8 @@ def compress_with(
     Raises
     ------
     SqhwError
-        If the data does not suit the network, the loss ceases to be finite, the budget is infeasible, or the checkpoint is of another run.
+        If the data does not suit the network, the loss ceases to be finite, the budget is
+        infeasible, or the checkpoint is of another run.
     """
     outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
     check_shape(network.name, network.input_shape, outputs, data)
