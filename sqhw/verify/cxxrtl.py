@@ -1,6 +1,7 @@
 """Runs the generated RTL on thousands of images, as C++ that yosys' CXXRTL back end writes."""
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from sqhw.verify.runner import SOURCES, check_job, expectations
 from sqhw.verify.tools import cxxrtl_compiler
 
 HARNESS = "cxxrtl_harness.cc"
-ROMS = ("weights", "params", "codebook")
+IMAGE = re.compile(r'\.FILE\("(\w+\.hex)"\)')
 #: Wide multiplexers are cut where their bits are used: C++ compilers are slow with wide numbers,
 #: and a vector that is rotated in place would look like combinational feedback.
 SCRIPT = f"""read_verilog {" ".join(SOURCES)}
@@ -111,8 +112,9 @@ class VolumeBench:
             if not (rtl / name).is_file():
                 raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
             shutil.copy(rtl / name, self._run / name)
-        for name in ROMS:  # yosys reads empty images, the harness fills the ROMs
-            atomic_write_text(self._run / f"{name}.hex", "")
+        # yosys reads empty images, the harness fills the ROMs
+        for name in IMAGE.findall((rtl / SOURCES[0]).read_text()):
+            atomic_write_text(self._run / name, "")
         atomic_write_text(self._run / "engine.ys", SCRIPT)
         harness = files("sqhw.verify").joinpath(HARNESS).read_text()
         atomic_write_text(self._run / HARNESS, harness)
