@@ -384,7 +384,7 @@ def verify(
     for image in program.padded(depths).images:
         if read_image(image.name, pieces[image.name], folder) != image:
             raise SqhwError(
-                f"{folder / f'{image.name}.hex'} is not the ROM image of {source}; "
+                f"the {image.name} ROM image in {folder} is not that of {source}; "
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
             )
     made_up = _made_up_images(program.network, seed, images, program.batch)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.cost_models.device import Device
 from sqhw.errors import SqhwError
+from sqhw.synth.output_registers import use_output_registers
 from sqhw.synth.tools import Flow, flow_for, run_tool
 from sqhw.synth.top import ENGINE, TOP, engine_ports, top_verilog
 
@@ -24,8 +25,8 @@ class PlaceReport:
     luts : int
         4-input LUTs with their carries; on iCE40 logic cells, each a LUT with a flip-flop.
     ffs : int
-        Flip-flops, as yosys counts them. Like the LUTs they include the shift register around the
-        engine.
+        Flip-flops, as yosys counts them, less those that went into block RAM. Like the LUTs they
+        include the shift register around the engine.
     brams, dsps : int
         Block RAMs and multipliers.
     fmax_mhz : float
@@ -75,12 +76,18 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
     atomic_write_text(work / f"{TOP}.v", top_verilog(ports))
     atomic_write_text(work / "synth.ys", synthesis_script(flow))
     run_tool(("yosys", "-s", "synth.ys"), work, work / "yosys.log")
+    inside = 0
+    if flow.output_registers:
+        netlist = json.loads((work / "netlist.json").read_text(encoding="utf-8"))
+        inside = use_output_registers(netlist, TOP)
+        atomic_write_text(work / "netlist.json", json.dumps(netlist))
     log = work / f"{flow.tool}.log"
     run_tool(place_command(flow, seed), work, log)
     statistics = json.loads((work / "stat.json").read_text(encoding="utf-8"))
-    return read_report(
+    found = read_report(
         json.loads((work / "report.json").read_text(encoding="utf-8")), statistics, flow, log
     )
+    return replace(found, ffs=found.ffs - inside)
 
 
 def synthesis_script(flow: Flow) -> str:

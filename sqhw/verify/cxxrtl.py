@@ -1,6 +1,7 @@
 """Runs the generated RTL on thousands of images, as C++ that yosys' CXXRTL back end writes."""
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from sqhw.verify.tools import cxxrtl_compiler
 HARNESS = "cxxrtl_harness.cc"
 HEADER = "cxxrtl_plain.h"
 TRANSLATE = "cxxrtl_translate.py"
-ROMS = ("weights", "params", "codebook")
+IMAGE = re.compile(r'\.FILE\("(\w+\.hex)"\)')
 #: CXXRTL's assertions are off because the engine may read ahead beyond the end of a ROM. With
 #: ``-march=native`` the code is no faster, and it would run on this machine only.
 FLAGS = ("-std=c++17", "-DNDEBUG")
@@ -94,8 +95,9 @@ class VolumeBench:
             if not (rtl / name).is_file():
                 raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
             shutil.copy(rtl / name, self._run / name)
-        for name in ROMS:  # yosys reads empty images, the harness fills the ROMs
-            atomic_write_text(self._run / f"{name}.hex", "")
+        # yosys reads empty images, the harness fills the ROMs
+        for name in IMAGE.findall((rtl / SOURCES[0]).read_text()):
+            atomic_write_text(self._run / name, "")
         for name in (HARNESS, HEADER, TRANSLATE):
             atomic_write_text(self._run / name, files("sqhw.verify").joinpath(name).read_text())
         runtime = _yosys_folder() / "share/include/backends/cxxrtl/runtime"
