@@ -173,7 +173,7 @@ def test_every_gap_and_code_width(gap_bits, taps):
     expected = []
     least = max(1, -(-((1 << gap_bits) - 1) // taps))
     for code_bits in range(9):
-        kernel = tuple((rng.integers(1, 4, 2) + [0, taps - 1]).tolist())
+        kernel = tuple((rng.integers(1, 4, 2) + np.array([0, taps - 1])).tolist())
         channels = least + code_bits % 3
         if channels > 40:
             kernel = (1, 3)
