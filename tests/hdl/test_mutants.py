@@ -28,7 +28,8 @@ ENGINE = EngineConfig(
     taps_per_entry=2,
 )  # fmt: skip
 LIMITS = {
-    "mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "branches": True, "taps_per_entry": 2,
+    "mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "branches": True,
+    "taps_per_entry": 2, "sparse": True,
 }  # fmt: skip
 NETWORKS = 40
 IMAGES = 2
