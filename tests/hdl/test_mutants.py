@@ -27,7 +27,9 @@ ENGINE = EngineConfig(
     weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True, max_batch=2,
     taps_per_entry=2,
 )  # fmt: skip
-LIMITS = {"mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "taps_per_entry": 2}
+LIMITS = {
+    "mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "taps_per_entry": 2, "sparse": True,
+}  # fmt: skip
 #: Every other network has branches, and every other one maps that mostly are written at full width.
 KINDS = ({"branches": True}, {"max_padding": 3, "widths": (5, 7, 8), "whole": 4})
 NETWORKS = 80
@@ -86,12 +88,13 @@ MUTANTS = [
         ("position_walker", "Mux(wide[-1], carry, on)", "Mux(wide[-1], on, carry)"),
         ("position_walker", "(apart << 1, on_y", "(apart, on_y"),
         ("position_walker", "here.phase_y ^ split", "here.phase_y"),
-        ("position_walker", "batch, batch << 1)", "batch, batch)"),
-        ("position_walker", "plane.channels << 1, 0)", "plane.channels, 0)"),
-        ("position_walker", "here.x == last_but_one", "0"),
-        ("position_walker", "turns.eq(self.step_two)", "turns.eq(0)"),
-        ("position_walker", "turns.eq(self.step | self.step_two)", "turns.eq(self.step)"),
-        ("position_walker", "self.first_phase_x ^ split", "self.first_phase_x"),
+        ("position_walker", "wide[-1] & ~apart", "wide[-1]"),
+        ("tap_walker", "two & (here.x == last_x)", "0"),
+        ("tap_walker", "(two & (here.x == last_but_one))", "0"),
+        ("tap_walker", "batch, batch << 1)", "batch, batch)"),
+        ("tap_walker", "plane.channels << 1, 0)", "plane.channels, 0)"),
+        ("tap_walker", "to_second & steps.split", "0"),
+        ("tap_walker", "second_row.eq(row_two)", "second_row.eq(row_one)"),
         ("engine", "taps.second.eq(decoder.step)", "taps.second.eq(0)"),
         ("activation_memory", "self.lane > bank for", "self.lane >= bank for"),
         ("activation_memory", "word_select(bank % count, 8)", "word_select(0, 8)"),
