@@ -47,7 +47,7 @@ class Limits:
         Of the weight streams.
     sparse : bool
         Whether half of the convolutions have the widest gap field that their kernel admits, and
-        fewer weights.
+        a tenth to a half of their weights.
     branches : bool
         Whether a layer may read another tensor than that of the layer before it.
     groups, residuals, maxpool : bool
@@ -182,8 +182,8 @@ def _conv(
     sparse = limits.sparse and integer(0, 1) == 1
     gap_bits = widest if sparse else integer(0, widest)
     code_bits = integer(limits.min_code_bits, limits.max_code_bits)
-    zeros = integer(0, 4)  # 0: none, 4: all
-    zero_share = (0, 0.5, 0.8, 0.9, 1)[zeros] if sparse else zeros / 4
+    zeros = integer(0, 4)  # 0: none, 4: all, unless it is sparse
+    zero_share = (0.5, 0.6, 0.7, 0.8, 0.9)[zeros] if sparse else zeros / 4
     rng = np.random.default_rng(integer(0, 1 << 32))
 
     weight_shape = (out_channels, in_channels, *kernel)
@@ -199,7 +199,7 @@ def _conv(
         weight = rng.choice(book, weight_shape)
     if gap_bits or zeros:
         weight[rng.random(weight_shape) < zero_share] = 0
-    if zeros == 3:
+    if zeros == 3 and not sparse:
         weight[rng.random(out_channels) < 0.5] = 0
 
     bound = np.abs(weight).sum(axis=(1, 2, 3)) * form.max_abs

@@ -94,7 +94,7 @@ class Route:
                 noise = self.rng.randint(0, 1)  # `second` means nothing without `load`
                 for moves in [0] * (self.rng.random() < 0.2) + [step]:
                     moves = moves if index + moves < len(points) else 0
-                    taken = {"step": int(moves == 1), "step_two": int(moves == 2)}
+                    taken = {"step": int(moves > 0), "step_two": moves == 2 if moves else noise}
                     self.add({"load": 0, **taken, "second": noise}, (plane, (x, y), following))
                 index += step
 
