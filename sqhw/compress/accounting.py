@@ -129,8 +129,9 @@ def account(
     """Return the account of a method's result.
 
     With integers, ``payload``, ``stream``, ``rom`` and ``blocks`` are those of `rom_cost`, hence of
-    the exported images; weights that read only dead channels are not in them. Without, ``payload`` and ``stream`` are counted from the masks and values
-    in the engine's formats, and the others are None.
+    the exported images; weights that read only dead channels are not in them. Without, ``payload``
+    and ``stream`` are counted from the masks and values in the engine's formats, and the others are
+    None.
 
     Parameters
     ----------
