@@ -4,6 +4,7 @@ from sqhw.compress.methods import (  # noqa: F401  (they register)
     deep_compression,
     ecsq,
     hardware,
+    oneshot,
     sql,
     sqs,
 )
