@@ -20,6 +20,7 @@ PICTURES = (".png", ".svg")
 BASES = ("payload", "stream", "rom", "blocks")
 COLOURS = ("#3b6ea5", "#d1803a", "#4f9153", "#a2476b", "#7a6db0", "#8a8a3c", "#4aa0a8", "#777777")
 DPI = 110
+WIDE = 4  # ratio of sizes from which their axis is logarithmic
 MOST_LAYERS = 60  # of which each has a label
 
 
@@ -94,6 +95,8 @@ def size_figure(accounts: Sequence[Account]) -> "Figure":
     """Return accuracy against size, a panel for each basis, a colour for each method."""
     methods = list(dict.fromkeys(account["method"] or account["label"] for account in accounts))
     figure = _figure(11.0, 8.2)
+    from matplotlib.ticker import EngFormatter, NullFormatter
+
     panels = figure.subplots(2, 2)
     for panel, basis in zip(panels.flat, BASES, strict=True):
         for index, method in enumerate(methods):
@@ -114,7 +117,11 @@ def size_figure(accounts: Sequence[Account]) -> "Figure":
                     panel.annotate(
                         label, (size, value), (4, 4), textcoords="offset points", fontsize=6
                     )
-        panel.set_xscale("log")
+        found = [account["sizes"][basis] for account in accounts if account["sizes"][basis]]
+        if found and max(found) > WIDE * min(found):
+            panel.set_xscale("log")
+        panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel(f"{basis}, {'block RAMs' if basis == 'blocks' else 'bit'}")
         panel.set_ylabel("accuracy, %")
         panel.grid(alpha=0.3, which="both", linewidth=0.5)

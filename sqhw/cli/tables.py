@@ -197,7 +197,8 @@ def account_lines(account: Result) -> list[str]:
         f"{name.replace('_', ' ')} {value:.2%}" for name, value in account["accuracy"].items()
     )
     rows: list[tuple[str, ...]] = [("basis", "float32", "compressed", "ratio")]
-    for basis, size in account["sizes"].items():
+    for basis in (*BASES, "own", "published"):
+        size = account["sizes"][basis]
         before = account["float32"]["payload" if basis in ("own", "published") else basis]
         ratio = account["ratio"][basis]
         unit = "" if basis == "blocks" else " bit"

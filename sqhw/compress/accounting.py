@@ -11,20 +11,17 @@ import numpy as np
 
 from sqhw.atomic import atomic_write_text
 from sqhw.budget import BASES
-from sqhw.compress.methods.result import LAYER_WEIGHTS, CompressionResult, LayerResult
+from sqhw.compress.methods.result import LAYER_WEIGHTS, CompressionResult, LayerResult, stream_bits
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.rom import LayerRom, RomCost, rom_cost
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.format_choice import code_bits
 from sqhw.network import QuantizedNetwork
-from sqhw.stream import channel_order, count_entries, max_gap_bits
 
 KIND = "sqhw account"
 VERSION = 1
 FLOAT_BITS = 32
-CODEBOOK_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -316,7 +313,7 @@ def _layer(
         nonzeros=layer.nonzeros,
         bits=layer.bits,
         payload=row.payload if row else payload,
-        stream=row.stream if row else _stream_bits(layer, engine),
+        stream=row.stream if row else stream_bits(layer, engine),
         rom=_rom_bits(row, engine) if row else None,
         own=sum(own.values()) if own else None,
     )
@@ -329,20 +326,3 @@ def _rom_bits(row: LayerRom, engine: EngineConfig) -> int:
 def _published(layer: LayerResult) -> float:
     levels = len(layer.levels)
     return layer.nonzeros * math.log2(levels) if levels else 0.0
-
-
-def _stream_bits(layer: LayerResult, engine: EngineConfig) -> int:
-    """Return the bits of the layer's cheapest stream and codebook, were its values integers."""
-    mask = channel_order(layer.mask)
-    mask = mask[mask.any(axis=1)]
-    if not mask.size:
-        return 0
-    levels = len(layer.levels)
-    _, inputs, _, kernel_w = layer.weight.shape
-    limit = max_gap_bits(inputs, kernel_w, engine.taps_per_entry, engine.max_gap_bits)
-    dense = levels + int(layer.nonzeros < layer.weight.size)
-    sizes = [layer.weight.size * code_bits(dense) + CODEBOOK_BITS * dense]
-    for gap_bits in range(1, limit + 1):
-        entries = int(count_entries(mask, gap_bits).sum())
-        sizes.append(entries * (gap_bits + code_bits(levels)) + CODEBOOK_BITS * levels)
-    return min(sizes)

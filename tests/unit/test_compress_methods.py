@@ -23,7 +23,7 @@ from sqhw.sim.simulator import Simulator
 
 SHARE = Recipe(epochs=1, rate=1e-4, batch=64)
 OPTIONS = {
-    "sql": {"nonzeros": 0.2, "bits": 3.0, "warmup": 0, "finetune": SHARE},
+    "sql": {"nonzeros": 0.2, "bits": 3.0, "warmup": 0, "rate": 0.02, "finetune": SHARE},
     "deep-compression": {"density": 0.3, "rounds": 2, "share": SHARE},
 }
 
@@ -194,7 +194,7 @@ def test_bad_input_is_refused_before_training():
     with pytest.raises(
         SqhwError,
         match=r"^budget of method 'sql' is payload=12, the least feasible for network 'small' is "
-        r"payload=1200; raise nonzeros$",
+        r"payload=1062; raise nonzeros$",
     ):
         compressed("sql", nonzeros=0.0001, bits=3.0, floor=100)
     with pytest.raises(SqhwError, match=r"^layer 'conv1': density|^unknown layer in density"):

@@ -1,6 +1,13 @@
 """The compression methods of the field behind one interface, to compare them on the same terms."""
 
-from sqhw.compress.methods import deep_compression, sql  # noqa: F401  (they register)
+from sqhw.compress.methods import (  # noqa: F401  (they register)
+    deep_compression,
+    ecsq,
+    hardware,
+    oneshot,
+    sql,
+    sqs,
+)
 from sqhw.compress.methods.base import (
     METHODS,
     MethodConfig,

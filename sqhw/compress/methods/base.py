@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,7 +25,7 @@ CALIBRATION_IMAGES = 512
 
 
 @dataclass(frozen=True)
-class MethodConfig(ABC):
+class MethodConfig:
     """The configuration of a method; each has a class of its own.
 
     Parameters
@@ -38,9 +37,9 @@ class MethodConfig(ABC):
     recipe: Recipe = field(default_factory=Recipe)
     name: ClassVar[str]
 
-    @abstractmethod
     def method(self, run: Run) -> Method:
-        """Return the moving parts for one compression."""
+        """Return the moving parts for one compression; those that train have some."""
+        raise NotImplementedError
 
     def prepare(self, network: FloatNetwork) -> FloatNetwork:
         """Return the network that is trained: another topology for factorising methods."""

@@ -40,7 +40,7 @@ class DeepCompressionConfig(MethodConfig):
     ----------
     quality : float
         Threshold in standard deviations of the layer, unless `density` is given.
-    density : float or mapping of str to float, optional
+    density : float, sequence of float, or mapping of str to float, optional
         Share of the weights that each layer keeps, instead.
     rounds : int
         Of pruning and retraining with `recipe`.

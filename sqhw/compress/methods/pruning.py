@@ -13,16 +13,23 @@ from sqhw.compress.oneshot import largest
 from sqhw.errors import SqhwError, unknown_name
 
 Mask = npt.NDArray[np.bool_]
-Density = float | Mapping[str, float]
+Density = float | Sequence[float] | Mapping[str, float]
 
 
 def densities(density: Density, layers: Sequence[LatentLayer]) -> list[float]:
-    """Return the share of weights that each layer keeps; layers that are not named keep all.
+    """Return the share of weights that each layer keeps.
+
+    Parameters
+    ----------
+    density : float, sequence of float, or mapping of str to float
+        For all layers, for each in order, or by name; layers that are not named keep all.
+    layers : sequence of LatentLayer
 
     Raises
     ------
     SqhwError
-        If a layer is unknown or a share not above 0 and at most 1.
+        If a layer is unknown, there are not as many shares as layers, or a share is not above 0 and
+        at most 1.
     """
     names = [layer.layer.name for layer in layers]
     if isinstance(density, Mapping):
@@ -30,6 +37,12 @@ def densities(density: Density, layers: Sequence[LatentLayer]) -> list[float]:
             if name not in names:
                 raise unknown_name("layer in density", name, names)
         shares = [density.get(name, 1.0) for name in names]
+    elif isinstance(density, Sequence):
+        shares = list(density)
+        if len(shares) != len(names):
+            raise SqhwError(
+                f"density has {len(shares)} shares, the network {len(names)} trained layers"
+            )
     else:
         shares = [density] * len(names)
     for name, share in zip(names, shares, strict=True):

@@ -16,7 +16,9 @@ from sqhw.compress.threads import torch_threads
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.format_choice import code_bits
+from sqhw.layout import CODEBOOK_WIDTH
 from sqhw.network import QuantizedNetwork
+from sqhw.stream import channel_order, count_entries, max_gap_bits
 
 #: Entry of a network's metadata: weights of each trained layer before compression, as JSON.
 LAYER_WEIGHTS = "layer_weights"
@@ -118,6 +120,23 @@ def layer_results(original: FloatNetwork, network: FloatNetwork) -> tuple[LayerR
         for layer in network.convs
         if layer.trained
     )
+
+
+def stream_bits(layer: LayerResult, engine: EngineConfig) -> int:
+    """Return the bits of the layer's cheapest stream and codebook, were its values integers."""
+    mask = channel_order(layer.mask)
+    mask = mask[mask.any(axis=1)]
+    if not mask.size:
+        return 0
+    levels = len(layer.levels)
+    _, inputs, _, kernel_w = layer.weight.shape
+    limit = max_gap_bits(inputs, kernel_w, engine.taps_per_entry, engine.max_gap_bits)
+    dense = levels + int(layer.nonzeros < layer.weight.size)
+    sizes = [layer.weight.size * code_bits(dense) + CODEBOOK_WIDTH * dense]
+    for gap_bits in range(1, limit + 1):
+        entries = int(count_entries(mask, gap_bits).sum())
+        sizes.append(entries * (gap_bits + code_bits(levels)) + CODEBOOK_WIDTH * levels)
+    return min(sizes)
 
 
 def integer_network(

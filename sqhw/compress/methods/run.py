@@ -178,6 +178,13 @@ class Method(ABC):
         """Return whether snapshots of a stage may become the result: by default the last stage."""
         return stage == len(self.stages()) - 1
 
+    def excess(self) -> float:
+        """Return how far the network is beyond its budget, 0 within it.
+
+        Of two snapshots the one of less excess is better, of equal ones the more accurate.
+        """
+        return 0.0
+
     def extra_state(self) -> dict[str, Tensor]:
         """Return what the method knows besides the model."""
         return {}
@@ -228,7 +235,7 @@ class _Loop:
         self.method, self.name, self.key, self.checkpoint = method, name, key, checkpoint
         self.context = method.run
         self.best: Snapshot | None = None
-        self.score = (-1.0, -math.inf)
+        self.score = (-math.inf, -1.0, -math.inf)  # excess, accuracy, loss
 
     def run(self) -> Trained:
         stages = self.method.stages()
@@ -251,7 +258,7 @@ class _Loop:
         if self.best is None:
             self._keep_best()
         assert self.best is not None
-        return Trained(self.best, self.score[0])
+        return Trained(self.best, self.score[1])
 
     def _stage(
         self, index: int, stage: Stage, optimizer: torch.optim.Optimizer, first: int
@@ -296,10 +303,10 @@ class _Loop:
     def _keep_best(self) -> float:
         self.context.model.eval()
         snapshot = self.method.snapshot()
-        score = self.context.score(snapshot)
+        score = (-self.method.excess(), *self.context.score(snapshot))
         if self.best is None or score > self.score:
             self.best, self.score = snapshot, score
-        return score[0]
+        return score[1]
 
     def _not_finite(self, stage: str, epoch: int, step: int) -> SqhwError:
         kept = (
@@ -369,7 +376,7 @@ class _Checkpoint:
     key: str
     stage: int
     epoch: int
-    score: tuple[float, float] | None
+    score: tuple[float, float, float] | None
     history: list[dict[str, Any]]
     notes: list[str]
 
@@ -389,7 +396,7 @@ class _Checkpoint:
                 str(header["key"]),
                 int(header["stage"]),
                 int(header["epoch"]),
-                None if score is None else (float(score[0]), float(score[1])),
+                None if score is None else (float(score[0]), float(score[1]), float(score[2])),
                 list(header["history"]),
                 [str(text) for text in header["notes"]],
             )

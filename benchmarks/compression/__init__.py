@@ -1,0 +1,1 @@
+"""The compression methods on the same networks under the same training budget."""

@@ -1,0 +1,61 @@
+"""`python -m benchmarks.compression`: one network, several methods, four size bases."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.compression.cases import CASES, cases, load_network
+from benchmarks.compression.runner import Setting, run_case
+from benchmarks.compression.table import markdown
+from benchmarks.engine.progress import note
+from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.compress.input_stage import with_input_stage
+from sqhw.compress.topology import topology
+from sqhw.cost_models.device import find_device
+from sqhw.data import load_dataset
+from sqhw.device_engine import engine_for
+from sqhw.errors import SqhwError
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    network: Annotated[
+        str, typer.Option(help="lenet5, resnet20, or the file of a float network.")
+    ] = "lenet5",
+    models: Annotated[Path | None, typer.Option(help="Folder with the checkpoints.")] = None,
+    data: Annotated[str, typer.Option(help="mnist:DIR, cifar10:DIR or digits.")] = "digits",
+    methods: Annotated[str, typer.Option(help="Names, or what may be left out: all.")] = ",".join(
+        CASES
+    ),
+    epochs: Annotated[int, typer.Option(help="Passes over the data, of every method.", min=1)] = 30,
+    out: Annotated[
+        Path, typer.Option(help="Folder of results; a run that stopped goes on.")
+    ] = Path("build/benchmarks/compression"),
+    device: Annotated[str, typer.Option(help="For engine and block RAMs.")] = "LFE5U-85F",
+    accelerator: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="Cores.", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="Of order and augmentation.", min=0)] = 0,
+) -> None:
+    """Compress a network by several methods and print the table beside the published rows."""
+    try:
+        short, trained = load_network(network, models)
+        plan = cases(short, methods.split(","), epochs, threads, seed)
+        target = find_device(device)
+        engine = engine_for(target, topology(with_input_stage(trained)), levels=256)
+        folder = make_folder(out / short)
+        setting = Setting(trained, load_dataset(data), engine, target, folder, accelerator)
+        accounts = [run_case(case, setting, note) for case in plan]
+    except SqhwError as error:
+        sys.stderr.write(f"benchmarks.compression: {error}\n")
+        raise typer.Exit(1) from None
+    text = markdown(short, accounts)
+    atomic_write_text(folder / "RESULTS.md", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    app()

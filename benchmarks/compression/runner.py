@@ -1,0 +1,127 @@
+"""Running one case: resumable, with its result and its log in files."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compression.cases import Case
+from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.compress import FloatNetwork, evaluate, torch_logits
+from sqhw.compress.accounting import account, read_account, save_account
+from sqhw.compress.methods import CompressionResult, compress_with
+from sqhw.compress.methods.base import run_key
+from sqhw.cost_models.device import Device
+from sqhw.data import Dataset
+from sqhw.data.dataset import Split
+from sqhw.engine import EngineConfig
+from sqhw.network_file import save_network
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What all cases of a table share.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    data : Dataset
+    engine : EngineConfig
+    device : Device
+    out : Path
+        Folder of the results.
+    accelerator : str
+        A torch device.
+    """
+
+    network: FloatNetwork
+    data: Dataset
+    engine: EngineConfig
+    device: Device
+    out: Path
+    accelerator: str = "cpu"
+
+
+def run_case(case: Case, setting: Setting, note: Callable[[str], None]) -> dict[str, Any]:
+    """Return the account of a case, from its file if that is there already.
+
+    Parameters
+    ----------
+    case : Case
+    setting : Setting
+    note : callable
+        Told what goes on.
+
+    Returns
+    -------
+    dict
+        As `read_account` returns it, with ``key``, ``history``, ``tables`` and ``seconds``.
+    """
+    folder = make_folder(setting.out)
+    path = folder / f"{case.label}.json"
+    key = run_key(setting.network, setting.data, case.config)
+    if path.is_file():
+        found = read_account(path)
+        if found.get("key") == key:
+            note(f"{case.label}: done before")
+            return found
+    checkpoint = make_folder(folder / "work") / f"{case.label}.safetensors"
+    log = folder / f"{case.label}.log"
+    lines = log.read_text().splitlines() if checkpoint.is_file() and log.is_file() else []
+
+    def progress(stage: str, done: int, total: int, detail: str) -> None:
+        lines.append(f"{stage} {done}/{total} {detail}")
+        atomic_write_text(log, "\n".join(lines) + "\n")
+        note(f"{case.label}: {lines[-1]}")
+
+    start = time.monotonic()
+    result = compress_with(
+        setting.network,
+        setting.data,
+        case.config,
+        engine=setting.engine,
+        device=setting.device,
+        progress=progress,
+        resume=checkpoint,
+        accelerator=setting.accelerator,
+    )
+    seconds = time.monotonic() - start
+    found_account = account(
+        result,
+        setting.engine,
+        setting.device,
+        label=case.label,
+        accuracy=accuracies(result, setting.data),
+    )
+    if result.quantized is not None:
+        label = {"engine": json.dumps(setting.engine.to_dict()), "device": setting.device.name}
+        network = replace(result.quantized, metadata=result.quantized.metadata | label)
+        save_network(network, folder / f"{case.label}.safetensors")
+    more = {
+        "key": key,
+        "history": result.history,
+        "tables": result.tables,
+        "seconds": round(seconds),
+    }
+    save_account(found_account, path, more)
+    checkpoint.unlink(missing_ok=True)
+    return read_account(path)
+
+
+def accuracies(result: CompressionResult, data: Dataset) -> dict[str, float]:
+    """Return the accuracies on validation and test split, before and after, floats and integers."""
+    found = {"test_before": evaluate(result.original, data.test.images, data.test.labels)}
+    if result.quantized is None:
+        found["test_float"] = evaluate(result.network, data.test.images, data.test.labels)
+        return found
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        found[name] = _on_integers(result, split)
+    return found
+
+
+def _on_integers(result: CompressionResult, split: Split) -> float:
+    assert result.quantized is not None
+    best = torch_logits(result.quantized, split.images).argmax(axis=1)
+    return float((best == split.labels).mean())

@@ -1,0 +1,142 @@
+"""Quantization near its rate-distortion limit: codebooks for Huffman codes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sqhw.compress.fisher import fisher_diagonal
+from sqhw.compress.huffman import HuffmanCode
+from sqhw.compress.methods.base import MethodConfig, register
+from sqhw.compress.methods.coded import FLOAT_BITS, CodedLayer
+from sqhw.compress.methods.pruning import Density, densities, prune_by_density
+from sqhw.compress.methods.recipe import Recipe
+from sqhw.compress.methods.result import CompressionResult
+from sqhw.compress.methods.run import Method, Run, Stage
+from sqhw.compress.methods.snapshot import Snapshot, plain, take
+from sqhw.compress.quantizers.base import Codebook, Float, Quantizer
+from sqhw.compress.quantizers.straight_through import CodebookQuantizer
+from sqhw.compress.quantizers.uniform_means import UniformMeansQuantizer
+from sqhw.errors import SqhwError
+
+FISHER_IMAGES = 1024
+SHARED = "(shared tables)"
+
+
+@register
+@dataclass(frozen=True)
+class EcsqConfig(MethodConfig):
+    """Towards the limit of network quantization (Choi, El-Khamy and Lee, ICLR 2017).
+
+    The pruned weights of all layers take the values of one codebook; an error counts by the
+    diagonal of the Hessian, here that of the Fisher on a thousand images. Three quantizers:
+    `HessianKMeansQuantizer`, `UniformMeansQuantizer` and `EntropyConstrainedQuantizer`. The values
+    are then trained by the sums of their members' gradients, and codes and gaps are Huffman coded,
+    with one code for all layers.
+
+    Ours is the pruning, by magnitude with one retraining.
+
+    Parameters
+    ----------
+    density : float, sequence of float, or mapping of str to float
+        Share of the weights that each layer keeps.
+    quantizer : Quantizer
+    index_bits : int, 1 to 16
+        Of a relative index.
+    share : Recipe
+        Training of the values.
+    """
+
+    recipe: Recipe = field(default_factory=lambda: Recipe(epochs=10))
+    density: Density = 0.1
+    quantizer: Quantizer = field(default_factory=lambda: UniformMeansQuantizer(5))
+    index_bits: int = 5
+    share: Recipe = field(default_factory=lambda: Recipe(epochs=5, rate=1e-4))
+    name: ClassVar[str] = "ecsq"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index_bits <= 16:
+            raise SqhwError(f"index_bits must be 1 to 16, not {self.index_bits}")
+
+    def method(self, run: Run) -> Method:
+        """Return the moving parts."""
+        return Ecsq(run, self)
+
+    def encode(self, result: CompressionResult) -> CompressionResult:
+        """Return the result with one Huffman code of values and one of gaps for all layers."""
+        layers = [CodedLayer.of(layer.weight, self.index_bits) for layer in result.layers]
+        values = np.unique(np.concatenate([layer.levels for layer in layers]))
+        counts = np.zeros(len(values), dtype=np.int64)
+        places = [np.searchsorted(values, layer.levels) for layer in layers]
+        for layer, place in zip(layers, places, strict=True):
+            counts[place] += layer.code_counts
+        gaps = sum((layer.gap_counts for layer in layers), np.zeros(1 << self.index_bits, np.int64))
+        code, gap = HuffmanCode.of(counts), HuffmanCode.of(gaps)
+        own = {
+            row.name: {
+                "codes": int((layer.code_counts * code.lengths[place]).sum()),
+                "positions": gap.bits(layer.gap_counts),
+                "tables": 0,
+            }
+            for row, layer, place in zip(result.layers, layers, places, strict=True)
+        }
+        tables = code.table_bits + gap.table_bits + FLOAT_BITS * len(values)
+        own[SHARED] = {"codes": 0, "positions": 0, "tables": tables}
+        entries = max(1, int(counts.sum()))
+        facts = {
+            "values": len(values),
+            "weight_bits_huffman": code.bits(counts) / entries,
+            "index_bits_huffman": gap.bits(gaps) / entries,
+        }
+        return replace(result, own_bits=own, tables={"huffman": facts})
+
+
+class Ecsq(Method):
+    """Pruning, then one codebook."""
+
+    def __init__(self, run: Run, config: EcsqConfig) -> None:
+        super().__init__(run)
+        self.config = config
+        self.shares = densities(config.density, self.model.latent())
+
+    def stages(self) -> Sequence[Stage]:
+        """Return pruning and sharing."""
+        return Stage("prune", self.config.recipe), Stage("share", self.config.share)
+
+    def begin(self, stage: int) -> None:
+        """Prune, or share the weights that are left."""
+        layers = self.model.latent()
+        if stage == 0:
+            prune_by_density(layers, self.shares)
+            return
+        module = CodebookQuantizer(self.codebook(), nearest=False).to(self.run.device)
+        for layer in layers:
+            layer.weight.requires_grad_(False)
+            layer.quantizer = module
+
+    def codebook(self) -> Codebook:
+        """Return the codebook of all weights that are kept."""
+        layers = self.model.latent()
+        worth = importance(self.run, [layer.weight for layer in layers])
+        kept = [plain(layer.mask) != 0 for layer in layers]
+        values = [plain(layer.weight)[mask] for layer, mask in zip(layers, kept, strict=True)]
+        weights = [part[mask] for part, mask in zip(worth, kept, strict=True)]
+        return self.config.quantizer.fit(np.concatenate(values), np.concatenate(weights))
+
+    def snapshot(self) -> Snapshot:
+        """Return the weights on the codebook."""
+        return take(self.model)
+
+
+def importance(run: Run, parameters: Sequence[Tensor]) -> list[Float]:
+    """Return the Fisher diagonal of parameters on the first training images, shapes as they are."""
+    count = min(FISHER_IMAGES, len(run.images)) // 32
+    images = run.images[: 32 * count].view(count, 32, *run.images.shape[1:]).to(run.device)
+    generator = torch.Generator(run.device).manual_seed(0)
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    found = fisher_diagonal(run.model, list(parameters), images, generator)
+    return [plain(diagonal).astype(np.float64) for diagonal in found]

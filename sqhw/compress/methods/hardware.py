@@ -1,0 +1,92 @@
+"""The project's own compressor behind the common interface."""
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
+
+from sqhw.budget import Budget
+from sqhw.compress.compressor import compress
+from sqhw.compress.float_network import FloatNetwork
+from sqhw.compress.methods.base import MethodConfig, plain_options, register
+from sqhw.compress.methods.recipe import Recipe
+from sqhw.compress.methods.result import LAYER_WEIGHTS, CompressionResult, dequantized
+from sqhw.compress.samples import Progress
+from sqhw.compress.settings import CompressSettings
+from sqhw.cost_models.device import Device
+from sqhw.data import Dataset
+from sqhw.engine import EngineConfig
+
+
+@register
+@dataclass(frozen=True)
+class HardwareConfig(MethodConfig):
+    """The joint compressor of this project (`sqhw.compress.compress`): exact cost in the budget.
+
+    It brings its own loop. Of the recipe it takes batch, distillation, augmentation, seed and
+    threads, and if `recipe.epochs` are given, four sevenths of them prune and the rest fine-tune.
+
+    Parameters
+    ----------
+    budget : str
+        As `Budget.parse` takes it.
+    settings : CompressSettings
+        Whatever else the compressor has.
+    """
+
+    recipe: Recipe = field(default_factory=lambda: Recipe(epochs=0, distill=0.7))
+    budget: str = "rom=48000"
+    settings: CompressSettings = field(default_factory=CompressSettings)
+    name: ClassVar[str] = "hardware"
+
+    def __post_init__(self) -> None:
+        Budget.parse(self.budget)
+
+    def compress(
+        self,
+        network: FloatNetwork,
+        data: Dataset,
+        engine: EngineConfig,
+        device: Device,
+        progress: Progress,
+        resume: Path | None,
+        accelerator: str,
+    ) -> CompressionResult:
+        """Run the compressor; see `sqhw.compress.methods.compress_with`."""
+        recipe, settings = self.recipe, self.settings
+        if recipe.epochs:
+            prune = max(1, round(recipe.epochs * 4 / 7))
+            tune = max(1, recipe.epochs - prune)
+            settings = replace(settings, prune_epochs=prune, tune_epochs=tune)
+        settings = replace(
+            settings,
+            batch=recipe.batch,
+            distill=recipe.distill,
+            temperature=recipe.temperature,
+            shift=recipe.shift,
+            flip=recipe.flip,
+            seed=recipe.seed,
+            threads=recipe.threads,
+        )
+        budget = Budget.parse(self.budget)
+        found = compress(
+            network,
+            data,
+            engine=engine,
+            device=device,
+            budget=budget,
+            settings=settings,
+            progress=progress,
+        )
+        before = {layer.name: int(layer.weight.size) for layer in network.convs if layer.trained}
+        found = replace(found, metadata=found.metadata | {LAYER_WEIGHTS: json.dumps(before)})
+        return CompressionResult(
+            self.name,
+            plain_options(self),
+            network,
+            network,
+            dequantized(network, found),
+            float(found.metadata["validation_accuracy"]),
+            quantized=found,
+            notes=("its network exists on integers only: `network` is that before compression",),
+        )

@@ -1,0 +1,146 @@
+"""Optimal brain surgeon on one layer: which weights go, and how the others make up for it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.compress.quantizers.base import Codebook, Float
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A layer as a quadratic problem: ``sum_r g_r (w_r - v_r)' H (w_r - v_r)`` over its rows.
+
+    Parameters
+    ----------
+    weight : ndarray of float64, shape (rows, columns)
+        Each row the weights of an output channel.
+    hessian : ndarray of float64, shape (groups, columns, columns)
+        ``2 X X'`` of the inputs of each group of rows, damped: positive definite.
+    worth : ndarray of float64, shape (rows,)
+        What a squared error of each output costs.
+    """
+
+    weight: Float
+    hessian: Float
+    worth: Float
+
+    def of_row(self, row: int) -> Float:
+        """Return the Hessian that a row sees."""
+        h: Float = self.hessian[row * len(self.hessian) // len(self.weight)]
+        return h
+
+    def loss(self, changed: Float) -> float:
+        """Return the loss of other weights."""
+        total = 0.0
+        rows = np.arange(len(self.weight)) * len(self.hessian) // len(self.weight)
+        for group, hessian in enumerate(self.hessian):
+            error = (changed - self.weight)[rows == group]
+            total += float((self.worth[rows == group] * ((error @ hessian) * error).sum(1)).sum())
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """A layer that keeps some of its weights, at their best.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (rows, columns)
+    weight : ndarray of float64, shape (rows, columns)
+    loss : float
+    """
+
+    mask: Mask
+    weight: Float
+    loss: float
+
+
+def damped(hessian: Float, share: float) -> Float:
+    """Return the Hessian with a share of its mean diagonal added to it."""
+    mean = float(np.trace(hessian)) / len(hessian)
+    return hessian + (share * mean or 1.0) * np.eye(len(hessian))
+
+
+def prune_path(layer: Layer, counts: list[int], always: Mask) -> list[Pruned]:
+    """Return the layer with ever fewer weights.
+
+    At each count the weights of least ``g w**2 / [H^-1]_ii`` go, the inverse taken on those that
+    their row still has, and each row is solved anew for the least error (optimal brain surgeon,
+    Hassibi and Stork 1993, many weights a step; OBC, Frantar and Alistarh, NeurIPS 2022, has one).
+
+    Parameters
+    ----------
+    layer : Layer
+    counts : list of int
+        Weights to keep, falling.
+    always : ndarray of bool, shape (rows, columns)
+        Weights that stay.
+    """
+    weight = layer.weight.copy()
+    mask = np.ones(weight.shape, dtype=bool)
+    spread = [np.diag(np.linalg.inv(hessian)) for hessian in layer.hessian]
+    groups = np.arange(len(weight)) * len(layer.hessian) // len(weight)
+    score = layer.worth[:, None] * weight**2 / np.array(spread)[groups]
+    path = []
+    for count in counts:
+        score[always & mask] = np.inf
+        score[~mask] = -np.inf
+        if count < int(mask.sum()):
+            order = np.argsort(-score.reshape(-1), kind="stable")
+            mask = np.zeros(weight.shape, dtype=bool)
+            mask.reshape(-1)[order[: max(count, int(always.sum()))]] = True
+            for row in range(len(weight)):
+                weight[row], score[row] = _solved(layer, row, mask[row])
+        path.append(Pruned(mask, weight.copy(), layer.loss(weight)))
+    return path
+
+
+def solve_rows(layer: Layer, mask: Mask) -> Pruned:
+    """Return the layer with the best weights on a given support."""
+    weight = np.stack([_solved(layer, row, kept)[0] for row, kept in enumerate(mask)])
+    return Pruned(mask, weight, layer.loss(weight))
+
+
+def _solved(layer: Layer, row: int, kept: Mask) -> tuple[Float, Float]:
+    """Return the best weights of a row on its support, and the scores to prune on."""
+    weight, score = np.zeros(len(kept)), np.zeros(len(kept))
+    at = np.flatnonzero(kept)
+    if at.size:
+        hessian = layer.of_row(row)
+        inverse = np.linalg.inv(hessian[np.ix_(at, at)])
+        weight[at] = inverse @ (hessian[at] @ layer.weight[row])
+        score[at] = layer.worth[row] * weight[at] ** 2 / np.diag(inverse)
+    return weight, score
+
+
+def quantize_rows(layer: Layer, pruned: Pruned, book: Codebook) -> Float:
+    """Return the weights on a codebook, the error of each made up for by those behind it.
+
+    GPTQ (Frantar et al., ICLR 2023) on the support of each row: columns in order, updates by the
+    Cholesky factor of the inverse Hessian.
+
+    Parameters
+    ----------
+    layer : Layer
+    pruned : Pruned
+    book : Codebook
+        Without zero: a weight that is kept stays.
+    """
+    found = np.zeros_like(pruned.weight)
+    for row, kept in enumerate(pruned.mask):
+        at = np.flatnonzero(kept)
+        if not at.size:
+            continue
+        inverse = np.linalg.inv(layer.of_row(row)[np.ix_(at, at)])
+        factor = np.linalg.cholesky((inverse + inverse.T) / 2).T  # upper, factor' factor = inverse
+        left = pruned.weight[row, at].copy()
+        for i in range(at.size):
+            taken = book.quantize(left[i : i + 1])[0]
+            error = (left[i] - taken) / factor[i, i]
+            left[i:] -= error * factor[i, i:]
+            found[row, at[i]] = taken
+    return found

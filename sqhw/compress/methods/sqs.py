@@ -1,0 +1,147 @@
+"""SQS: sparsity and bit width of every layer adapted in one training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sqhw.compress.methods.base import MethodConfig, register
+from sqhw.compress.methods.recipe import Recipe
+from sqhw.compress.methods.run import Method, Run, Stage
+from sqhw.compress.methods.snapshot import Snapshot, take
+from sqhw.compress.quantizers.dead_zone import SPEED, DeadZoneModule
+from sqhw.errors import SqhwError
+
+GROWTH = 1e6  # of the pressure over a whole training, if the budget is never met
+START_DEAD = 0.05
+
+
+@register
+@dataclass(frozen=True)
+class SqsConfig(MethodConfig):
+    """SQS (Yao et al., Chinese Journal of Scientific Instrument 44(5), 2023), as far as public.
+
+    Public is that sparsity and weight bit width of every layer are optimised in parallel in one
+    training and adapt to the layer. The equations are not. What stands for them here is CoDeQ's
+    quantizer (arXiv 2512.12981): a dead zone and a number of bits a layer, both learned.
+
+    Ours is also how the size is reached: a pressure on both numbers, weighted by the layer's share
+    of the payload, grows in every step while the payload exceeds the budget and falls by as much
+    while it does not. Only epochs within the budget become the result, or else the smallest.
+
+    Parameters
+    ----------
+    budget : float
+        Payload wanted (unit: bit a weight of the network, zeros included); 32 over it is the ratio.
+    most_bits : int, 2 to 8
+        Of a code, zero included.
+    pressure : float
+        At first.
+    """
+
+    recipe: Recipe = field(default_factory=lambda: Recipe(epochs=60))
+    budget: float = 0.4
+    most_bits: int = 8
+    pressure: float = 0.1
+    name: ClassVar[str] = "sqs"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.budget <= 8:
+            raise SqhwError(
+                f"budget must be above 0 and at most 8 bits a weight, not {self.budget}"
+            )
+        if not 2 <= self.most_bits <= 8:
+            raise SqhwError(f"most_bits must be 2 to 8, not {self.most_bits}")
+        if not self.pressure > 0:
+            raise SqhwError(f"pressure must be positive, not {self.pressure}")
+
+    def method(self, run: Run) -> Method:
+        """Return the moving parts."""
+        return Sqs(run, self)
+
+
+class Sqs(Method):
+    """Learned dead zones and bits under pressure."""
+
+    def __init__(self, run: Run, config: SqsConfig) -> None:
+        super().__init__(run)
+        self.config = config
+        self.pressure = config.pressure
+        self.weights = sum(layer.weight.numel() for layer in self.model.latent())
+        steps = config.recipe.epochs * -(-len(run.images) // config.recipe.batch)
+        self.step = GROWTH ** (1 / max(1, steps))
+
+    def stages(self) -> Sequence[Stage]:
+        """Return the one training."""
+        return (Stage("joint", self.config.recipe),)
+
+    def begin(self, stage: int) -> None:
+        """Put every layer behind a dead zone."""
+        for layer in self.model.latent():
+            module = DeadZoneModule(START_DEAD, self.config.most_bits, learn_bits=True)
+            layer.quantizer = module.to(layer.weight.device)
+
+    def payload(self) -> list[float]:
+        """Return non-zeros times code bits of each layer, as the weights are."""
+        found = []
+        for layer, module in self._pairs():
+            with torch.no_grad():
+                kept = int(torch.count_nonzero(layer.effective()))
+            found.append(kept * float(module.bits()))
+        return found
+
+    def penalty(self) -> Tensor | None:
+        """Return the pressure on dead zones and bits."""
+        sizes = self.payload()
+        total = max(sum(sizes), 1.0)
+        within = total <= self.config.budget * self.weights
+        self.pressure *= 1 / self.step if within else self.step
+        parts = [
+            size / total * (_strength(module.zone) + _strength(module.width))
+            for size, (_, module) in zip(sizes, self._pairs(), strict=True)
+        ]
+        return self.pressure * torch.stack(parts).sum()
+
+    def after_epoch(self, epoch: int) -> dict[str, Any]:
+        """Tell the layers' bits and the payload."""
+        bits = [module.bits() for _, module in self._pairs()]
+        return {"bits": bits, "payload": sum(self.payload()), "pressure": self.pressure}
+
+    def snapshot(self) -> Snapshot:
+        """Return the quantized weights; a layer without any keeps its largest."""
+        found = take(self.model)
+        for weight, (layer, _) in zip(found.weights, self._pairs(), strict=True):
+            if not weight.any():
+                latent = layer.weight.detach().cpu().numpy()
+                at = np.unravel_index(np.abs(latent).argmax(), latent.shape)
+                weight[at] = latent[at]
+                self.run.note(
+                    f"layer {layer.layer.name!r} would have been emptied and keeps one weight"
+                )
+        return found
+
+    def excess(self) -> float:
+        """Return the share of the budget that the payload is beyond it."""
+        return max(0.0, sum(self.payload()) / (self.config.budget * self.weights) - 1)
+
+    def extra_state(self) -> dict[str, Tensor]:
+        """Return the pressure."""
+        return {"pressure": torch.tensor(self.pressure, dtype=torch.float64)}
+
+    def load_extra_state(self, state: dict[str, Tensor]) -> None:
+        """Take it back."""
+        self.pressure = float(state["pressure"])
+
+    def _pairs(self) -> list[tuple[Any, DeadZoneModule]]:
+        pairs = []
+        for layer in self.model.latent():
+            assert isinstance(layer.quantizer, DeadZoneModule)
+            pairs.append((layer, layer.quantizer))
+        return pairs
+
+
+def _strength(parameter: Tensor) -> Tensor:
+    return torch.tanh(SPEED * parameter).abs()
