@@ -35,6 +35,7 @@ def explore(
     device: Device,
     technology: Technology,
     limits: Limits | None = None,
+    worth: str = "rom",
     progress: Progress = lambda done, total: None,
 ) -> tuple[list[Sizing], int]:
     """Return the Pareto front of engine configurations that fit a device.
@@ -50,6 +51,8 @@ def explore(
     technology : Technology
     limits : Limits, optional
         Budgets that every core meets.
+    worth : {"rom", "cycles", "energy"}
+        What the formats are chosen for, within the limits.
     progress : callable
         Called with the configurations done, and all of them.
 
@@ -78,7 +81,13 @@ def explore(
             if activation_blocks(engine, device) >= device.brams and nearest is not None:
                 continue
             size = size_on(
-                workload, device, engine, technology, batch=engine.max_batch, limits=limits
+                workload,
+                device,
+                engine,
+                technology,
+                batch=engine.max_batch,
+                limits=limits,
+                worth=worth,
             )
         except SqhwError as error:
             reasons.append(error)

@@ -86,6 +86,8 @@ def size_network(
     devices = list(load_devices().values()) if device == ALL else [find_device(device)]
     if exploring and device == ALL:
         raise SqhwError("a search is for one device; name it with --device")
+    if exploring and batch != 1:
+        raise SqhwError(f"a search tries several images a run by itself; leave out batch {batch}")
     workload = load_workload(source, density, bits, layers)
     result: Result = {
         "network": workload.network.name,
@@ -98,7 +100,7 @@ def size_network(
         "technology": {"name": table.name, "process": table.process, "source": list(table.source)},
     }
     if exploring:
-        front, fitting = explore(workload, devices[0], table, limits, progress)
+        front, fitting = explore(workload, devices[0], table, limits, worth, progress)
         return result | {
             "device": devices[0].name,
             "configurations": fitting,
@@ -111,7 +113,8 @@ def size_network(
         except SqhwError as error:
             if device != ALL:
                 raise
-            found.append({"device": one.name, "fits": False, "error": str(error)})
+            failed = {"device": one.name, "boards": list(one.boards), "fits": False}
+            found.append(failed | {"error": str(error)})
     fits = [one.name for one, figures in zip(devices, found, strict=True) if figures["fits"]]
     capacities = {one.name: one.brams * one.bram.bits for one in devices}
     return result | {
@@ -239,7 +242,8 @@ def _figures(size: Sizing) -> Result:
         "busy_lanes": _busy(size),
         "energy_uj": energy.total * 1e-6,
         "energy_split_uj": {use: part * 1e-6 for use, part in energy.to_dict().items()},
-        "notes": [*size.notes, *size.prices.notes],
+        "notes": size.notes,
+        "energy_notes": list(size.prices.notes),
         "layers": layers,
     }
 
