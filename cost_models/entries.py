@@ -7,8 +7,8 @@ of the entry counts. A trained network differs, because its weights cluster;
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cache, cached_property, lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -151,6 +151,7 @@ class RandomEntries(EntryCounts):
     channels: int
     length: int
     gap_bits: int
+    _lacks: dict[int, Numbers] = field(default_factory=dict, repr=False)
 
     @cached_property
     def total(self) -> Numbers:
@@ -161,7 +162,7 @@ class RandomEntries(EntryCounts):
         total: Numbers = self.nonzeros + self.channels * (fillers + empty)
         return total
 
-    @property
+    @cached_property
     def count_bits(self) -> npt.NDArray[np.int64]:
         """Expected width of the entry count, shape (options,) (unit: bit).
 
@@ -186,16 +187,21 @@ class RandomEntries(EntryCounts):
         A channel with fewer entries than its least slot waits.
         """
         least = least_slot(timing, serial)
-        first = self._waiting(least - timing.rewind - skips) + timing.rewind
-        others = self._waiting(least - skips) * (self.channels - 1)
+        first = self._lack(least - timing.rewind - skips) + timing.rewind
+        others = self._lack(least - skips) * (self.channels - 1)
         cycles: Numbers = self.total + self.channels * skips + first + others
         return cycles
 
-    def _waiting(self, least: int) -> Numbers:
-        """Return the expected cycles by which a channel has fewer than `least` entries."""
+    def _lack(self, least: int) -> Numbers:
+        """Return the expected entries that a channel lacks to have `least`; found once."""
+        if least not in self._lacks:
+            self._lacks[least] = self._find_lack(least)
+        return self._lacks[least]
+
+    def _find_lack(self, least: int) -> Numbers:
         size = self.channels * self.length
-        waits = _waits(self.length, self._step, max(least, 0))
-        few = np.arange(len(waits))
+        lacks = _lacks(self.length, self._step, max(least, 0))
+        few = np.arange(len(lacks))
         rest = self.nonzeros[:, None] - few
         possible = (rest >= 0) & (rest <= size - self.length)
         chance = np.exp(
@@ -203,12 +209,20 @@ class RandomEntries(EntryCounts):
             + _log_choose(size - self.length, np.where(possible, rest, 0))
             - _log_choose(size, self.nonzeros)[:, None]
         )
-        waiting: Numbers = (possible * chance) @ waits
-        return waiting
+        lack: Numbers = (possible * chance) @ lacks
+        return lack
 
     @property
     def _step(self) -> int:
         return (1 << self.gap_bits) - 1
+
+
+@lru_cache(maxsize=1024)
+def random_entries(
+    nonzeros: tuple[int, ...], channels: int, length: int, gap_bits: int
+) -> RandomEntries:
+    """Return the expected entries of layers of one shape, found once for all of them."""
+    return RandomEntries(np.array(nonzeros, dtype=np.int64), channels, length, gap_bits)
 
 
 def _fillers(nonzeros: Numbers, size: int, length: int, step: int) -> Numbers:
@@ -228,13 +242,13 @@ def _fillers(nonzeros: Numbers, size: int, length: int, step: int) -> Numbers:
 
 
 @cache
-def _waits(length: int, step: int, least: int) -> Numbers:
-    """Return the expected lack of entries of a channel with 0, 1, ... weights, shape (weights,).
+def _lacks(length: int, step: int, least: int) -> Numbers:
+    """Return what a channel of 0, 1, ... weights is expected to lack to have `least` entries.
 
     So many weights with f fillers among them: each gap is a multiple of `step`, and these are f
     together, plus a rest below `step`; what is left of `length` lies behind the last weight.
     """
-    waits = [float(max(least - 1, 0))]
+    lacks = [float(max(least - 1, 0))]
     rests = np.ones(1)  # distribution of the sum of the rests
     for weights in range(1, min(least, length + 1)):
         sums = np.cumsum(np.concatenate((rests, np.zeros(step - 1))))
@@ -248,8 +262,8 @@ def _waits(length: int, step: int, least: int) -> Numbers:
             - _log_choose(length, np.asarray(weights))
         )
         below = np.cumsum(rests)[np.minimum(room[room >= 0], len(rests) - 1)]
-        waits.append(float((chance * below) @ (least - weights - fillers)))
-    return np.array(waits)
+        lacks.append(float((chance * below) @ (least - weights - fillers)))
+    return np.array(lacks)
 
 
 def _log_choose_from(chosen: Numbers, kinds: int) -> Numbers:

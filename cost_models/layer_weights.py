@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.cost_models.entries import DenseEntries, EntryCounts, KnownEntries, RandomEntries
+from sqhw.cost_models.entries import DenseEntries, EntryCounts, KnownEntries, random_entries
 from sqhw.cost_models.layer_shape import LayerShape, operand_bits
 from sqhw.cost_models.rom import entry_counts
 from sqhw.layout import record_format
@@ -81,7 +81,8 @@ class LayerWeights:
             elif self.masks is not None:
                 self._entries[gap_bits] = KnownEntries.of(self.masks, gap_bits)
             else:
-                self._entries[gap_bits] = RandomEntries(*size, gap_bits)
+                counts = tuple(self.nonzeros.tolist())
+                self._entries[gap_bits] = random_entries(counts, *size[1:], gap_bits)
         return self._entries[gap_bits]
 
 

@@ -27,6 +27,8 @@ RESOURCES = {
     "energy": "uJ an image",
 }
 STEPS = 120
+#: Of options of equal cost the one with fewer cycles is taken, or that with fewer bits.
+TIE = 1e-10
 
 Numbers = npt.NDArray[Any]
 
@@ -123,7 +125,12 @@ def choose_options(
         If no options were found that meet the limits; the message has the least of each resource,
         or, if each limit could be met alone, the least with the others held.
     """
-    worths = _costs(table, worth) if isinstance(worth, str) else list(worth)
+    if isinstance(worth, str):
+        others = _costs(table, "rom" if worth == "cycles" else "cycles")
+        parts = zip(_costs(table, worth), others, strict=True)
+        worths = [part + TIE * other for part, other in parts]
+    else:
+        worths = list(worth)
     chosen = _search(table, limits, worths)
     if chosen is None:
         raise SqhwError(_refusal(table, limits))

@@ -1,6 +1,7 @@
 """The engine that suits a device and a network's feature maps, and what it leaves for weights."""
 
 from dataclasses import replace
+from typing import Any
 
 from sqhw.bank_plan import assign_rows, peak_rows
 from sqhw.cost_models.device import Device
@@ -44,14 +45,72 @@ def engine_for(
         If `max_batch` is no such number, the activation banks alone would exceed the device's
         block RAMs, or layers of different strides read the same map.
     """
+    engine = propose_engine(device, network, levels, max_batch)
+    banks = activation_blocks(engine, device)
+    if banks >= device.brams:
+        rows = peak_rows(network, network_maps(network, engine.lanes, max_batch))
+        raise SqhwError(
+            f"{device.name} has {device.brams} block RAMs, but the feature maps need {banks} "
+            f"({rows} rows in each of {engine.lanes} activation banks), which leaves none for "
+            "weights; take a larger device"
+        )
+    return engine
+
+
+def propose_engine(
+    device: Device, network: QuantizedNetwork, levels: int = 32, max_batch: int = 1
+) -> EngineConfig:
+    """Return what `engine_for` does, whether or not the device has the memory for it.
+
+    Raises
+    ------
+    SqhwError
+        If `max_batch` is out of range, layers of different strides read the same map, or no engine
+        at all has maps so large.
+    """
     lanes = LUT_LANES
     while lanes * 2 <= min(device.dsps, MAX_LANES):
         lanes *= 2
     if max_batch < 1 or max_batch & (max_batch - 1) or max_batch > lanes:
         raise SqhwError(f"max_batch must be a power of two, 1 to {lanes}, not {max_batch}")
-    modes = device.bram.modes
-    byte_depth = next(depth for depth, width in modes if width >= 8)
-    word_depth, word_bits = next((depth, width) for depth, width in modes if width >= 16)
+    word_bits = next(width for _, width in device.bram.modes if width >= 16)
+    return fitted_engine(
+        device,
+        network,
+        lanes=lanes,
+        word_bits=word_bits,
+        requantizers=REQUANTIZERS if lanes >= MANY_LANES else 1,
+        taps_per_entry=TAPS_PER_ENTRY if lanes >= MANY_LANES else 1,
+        max_batch=max_batch,
+        levels=levels,
+    )
+
+
+def fitted_engine(
+    device: Device, network: QuantizedNetwork, *, levels: int = 32, **choices: Any
+) -> EngineConfig:
+    """Return an engine of given lanes and the like whose memories suit a network.
+
+    Parameters
+    ----------
+    device : Device
+        Its block RAMs say how deep the weight ROM may be, and how deep a bank is at least.
+    network : QuantizedNetwork
+        Its topology counts, its numbers do not.
+    levels : int
+        Distinct weights of a layer at most.
+    **choices : int
+        Fields of `EngineConfig`: ``lanes``, ``word_bits`` and ``max_batch`` at least, and any that
+        neither follow from the network nor from the device.
+
+    Raises
+    ------
+    SqhwError
+        If layers of different strides read the same map, or no engine has maps so large.
+    """
+    lanes, max_batch = choices["lanes"], choices["max_batch"]
+    byte_depth = next(depth for depth, width in device.bram.modes if width >= 8)
+    rom_bits = device.brams * max(depth * width for depth, width in device.bram.modes)
     shapes = network.shapes().values()
     largest = max(max(height, width) for _, height, width in shapes)
     maps = network_maps(network, lanes, max_batch)
@@ -61,31 +120,24 @@ def engine_for(
         assign_rows(network, maps, depth)
     except SqhwError:  # enough rows, but not in one piece
         depth *= 2
-    engine = EngineConfig(
-        lanes=lanes,
-        bank_depth=depth,
-        dim_bits=max(EngineConfig.dim_bits, largest.bit_length()),
-        word_bits=word_bits,
-        weight_addr_bits=(device.brams * word_depth - 1).bit_length(),
-        codebook_addr_bits=_at_least(EngineConfig.codebook_addr_bits, levels * len(network.convs)),
-        taps_per_entry=TAPS_PER_ENTRY if lanes >= MANY_LANES else 1,
-        requantizers=REQUANTIZERS if lanes >= MANY_LANES else 1,
-        max_batch=max_batch,
-        groups=any(layer.groups > 1 for layer in network.convs),
-        residuals=any(layer.residual is not None for layer in network.convs),
-        maxpool=any(layer.kind == "maxpool" for layer in network.layers),
-    )
+    fields = choices | {
+        "bank_depth": depth,
+        "dim_bits": max(EngineConfig.dim_bits, largest.bit_length()),
+        "weight_addr_bits": (rom_bits // choices["word_bits"] - 1).bit_length(),
+        "codebook_addr_bits": _at_least(
+            EngineConfig.codebook_addr_bits, levels * len(network.convs)
+        ),
+        "groups": any(layer.groups > 1 for layer in network.convs),
+        "residuals": any(layer.residual is not None for layer in network.convs),
+        "maxpool": any(layer.kind == "maxpool" for layer in network.layers),
+    }
     records = RECORD_WORDS * sum(channels for channels, _, _ in shapes)
-    words = records + descriptor_words(engine) * len(network.layers)
-    engine = replace(engine, param_addr_bits=_at_least(engine.param_addr_bits, words))
-    banks = activation_blocks(engine, device)
-    if banks >= device.brams:
-        raise SqhwError(
-            f"{device.name} has {device.brams} block RAMs, but the feature maps need {banks} "
-            f"({rows} rows in each of {lanes} activation banks), which leaves none for weights; "
-            "take a larger device"
-        )
-    return engine
+    try:
+        engine = EngineConfig(**fields)
+        words = records + descriptor_words(engine) * len(network.layers)
+        return replace(engine, param_addr_bits=_at_least(engine.param_addr_bits, words))
+    except ValueError as error:
+        raise SqhwError(f"network {network.name!r} on {lanes} lanes: {error}") from None
 
 
 def _at_least(bits: int, words: int) -> int:

@@ -17,10 +17,12 @@ from sqhw.cli.tables import (
     report_lines,
     rom_lines,
     simulate_lines,
+    sizing_lines,
     verify_lines,
 )
 from sqhw.data import load_dataset
 from sqhw.errors import SqhwError
+from sqhw.size_flow import size_network
 
 app = typer.Typer(
     name="sqhw",
@@ -298,6 +300,65 @@ def report(
     with progress() as bar:
         result = flow.report(files, device, out, bar)
     emit(result, json, report_lines(result))
+
+
+@app.command()
+def size(
+    network: Annotated[
+        str, typer.Argument(help="A network's file, or a name of the zoo, for example vgg16.")
+    ],
+    density: Annotated[
+        float | None, typer.Option(help="Assumed share of non-zero weights.  [default: 1]")
+    ] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="Assumed bits of a weight's code, 1 to 8.  [default: 8]")
+    ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(help="The same for one layer: name=density:bits; may be repeated."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="Device or board, a device file of your own, or all.")
+    ] = "all",
+    batch: Annotated[int, typer.Option(help="Images of a run, a power of two.")] = 1,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Limits that hold together: blocks, rom, cycles, energy (uJ)=limit,..."),
+    ] = None,
+    objective: Annotated[
+        str, typer.Option(help="What streams are chosen for: rom, cycles or energy.")
+    ] = "rom",
+    technology: Annotated[
+        str, typer.Option(help="Energies of operations: a name, or a file of your own.")
+    ] = "horowitz45",
+    explore: Annotated[
+        bool, typer.Option("--explore", help="Search engines, print the Pareto front.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="Picture to write: png, svg or pdf.")] = None,
+    json: Json = False,
+) -> None:
+    """Say what a network takes of a device: memory, multipliers, logic, time and energy."""
+    if plot:
+        from sqhw.size_plot import check_plot, plot_sizes
+
+        check_plot(plot)
+    with progress() as report:
+        result = size_network(
+            network,
+            density=density,
+            bits=bits,
+            layers=layer or (),
+            device=device,
+            batch=batch,
+            budget=budget,
+            worth=objective,
+            technology=technology,
+            exploring=explore,
+            progress=lambda done, total: report("search", done, total, ""),
+        )
+    if plot:
+        plot_sizes(result, plot)
+    emit(result, json, [*sizing_lines(result), *([f"wrote {plot}"] if plot else [])])
 
 
 @app.command()

@@ -3,15 +3,14 @@
 import gzip
 import json
 import re
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from command_line import refuse, run
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from sqhw.cli import main
 from sqhw.network import Conv, MaxPool, QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.number import ActivationFormat
@@ -48,26 +47,6 @@ def digits_network(**changes):
         layer("fc", "pool", (10, 4, 4, 4), StreamFormat(2, 1), S8),
     )
     return QuantizedNetwork("tiny", (1, 8, 8), U8, layers, **changes)
-
-
-def run(monkeypatch, capsys, *arguments):
-    """Run the command; return exit code, standard output and standard error."""
-    monkeypatch.setattr(sys, "argv", ["sqhw", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    output = capsys.readouterr()
-    return stop.value.code or 0, output.out, output.err
-
-
-def refuse(monkeypatch, capsys, *arguments):
-    """Run a command that must fail; return its one sentence."""
-    code, out, err = run(monkeypatch, capsys, *arguments)
-    assert code == 1
-    assert out == ""
-    lines = err.strip().splitlines()
-    assert len(lines) == 1, err
-    assert lines[0].startswith("sqhw: ")
-    return lines[0].removeprefix("sqhw: ")
 
 
 @pytest.fixture

@@ -1,0 +1,254 @@
+"""The command `sqhw size` as a function: from a network's name or file to figures as plain data."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from sqhw.cost_models.device import Device, find_device, load_devices
+from sqhw.cost_models.limits import RESOURCES, Limits
+from sqhw.cost_models.technology import Technology, load_technology
+from sqhw.device_engine import propose_engine
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError, unknown_name
+from sqhw.explore import explore
+from sqhw.network import QuantizedNetwork
+from sqhw.network_file import METADATA_KEY, load_network
+from sqhw.sizing import Sizing, size_on
+from sqhw.workload import Workload, assumed_workload, known_workload, parse_layers
+
+Result = dict[str, Any]
+
+ALL = "all"
+DENSITY, BITS = 1.0, 8
+WORTHS = tuple(name for name in RESOURCES if name != "blocks")
+
+
+def size_network(
+    source: str,
+    *,
+    density: float | None = None,
+    bits: int | None = None,
+    layers: Sequence[str] = (),
+    device: str = ALL,
+    batch: int = 1,
+    budget: str | None = None,
+    worth: str = "rom",
+    technology: str = "horowitz45",
+    exploring: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Result:
+    """Return what a network takes of one device, or of every one.
+
+    Parameters
+    ----------
+    source : str
+        A quantized network's file, whose weights count; a float network's file or a name of the
+        zoo, whose weights are assumed.
+    density : float, above 0, at most 1, optional
+        Share of non-zero weights that is assumed; by default 1.
+    bits : int, 1 to 8, optional
+        Of a code, assumed; by default 8.
+    layers : sequence of str
+        ``name=density:bits`` of single layers.
+    device : str
+        A device or board, a device file, or ``all``.
+    batch : int, power of two
+        Images of a run.
+    budget : str, optional
+        Limits that the choice of formats meets, see `sqhw.cost_models.limits.Limits`.
+    worth : {"rom", "cycles", "energy"}
+        What the formats are chosen for.
+    technology : str
+        A name or a file, see `sqhw.cost_models.technology`.
+    exploring : bool
+        Whether to search engines and give their Pareto front instead.
+    progress : callable
+        Of the search: called with the configurations done, and all of them.
+
+    Returns
+    -------
+    dict
+        As docs/size.md describes it.
+
+    Raises
+    ------
+    SqhwError
+        If the network, the device or an option is unknown or out of range, or, for one device,
+        the network cannot run on it at all or no formats meet the budget.
+    """
+    if worth not in WORTHS:
+        raise unknown_name("objective", worth, WORTHS)
+    limits = Limits.parse(budget) if budget else None
+    table = load_technology(technology)
+    devices = list(load_devices().values()) if device == ALL else [find_device(device)]
+    if exploring and device == ALL:
+        raise SqhwError("a search is for one device; name it with --device")
+    if exploring and batch != 1:
+        raise SqhwError(f"a search tries several images a run by itself; leave out batch {batch}")
+    workload = load_workload(source, density, bits, layers)
+    result: Result = {
+        "network": workload.network.name,
+        "known_weights": workload.known,
+        "assumed": None if workload.known else _assumed(workload, density, bits, layers),
+        "weights": sum(w.channels * w.length for w in workload.weights.values()),
+        "nonzeros": sum(int(w.nonzeros[0]) for w in workload.weights.values()),
+        "budget": str(limits) if limits else None,
+        "objective": worth,
+        "technology": {"name": table.name, "process": table.process, "source": list(table.source)},
+    }
+    if exploring:
+        front, fitting = explore(workload, devices[0], table, limits, worth, progress)
+        return result | {
+            "device": devices[0].name,
+            "configurations": fitting,
+            "front": [_figures(size) for size in front],
+        }
+    found = []
+    for one in devices:
+        try:
+            found.append(_figures(_size(workload, one, table, batch, limits, worth)))
+        except SqhwError as error:
+            if device != ALL:
+                raise
+            failed = {"device": one.name, "boards": list(one.boards), "fits": False}
+            found.append(failed | {"error": str(error)})
+    fits = [one.name for one, figures in zip(devices, found, strict=True) if figures["fits"]]
+    capacities = {one.name: one.brams * one.bram.bits for one in devices}
+    return result | {
+        "smallest": min(fits, key=lambda name: capacities[name], default=None),
+        "devices": found,
+    }
+
+
+def load_workload(
+    source: str, density: float | None, bits: int | None, layers: Sequence[str]
+) -> Workload:
+    """Return the network with its weights, or with assumed ones.
+
+    Raises
+    ------
+    SqhwError
+        If there is no such file or name, or weights are assumed of a network that has its own.
+    """
+    path = Path(source)
+    if path.is_file() and _is_quantized(path):
+        if density is not None or bits is not None or layers:
+            raise SqhwError(
+                f"{source} has weights of its own; density, bits and layers are assumed of float "
+                "networks and names of the zoo only"
+            )
+        return known_workload(load_network(path))
+    parsed = parse_layers(layers)
+    topology = _topology(source, is_file=path.is_file() or path.suffix == ".safetensors")
+    return assumed_workload(
+        topology, DENSITY if density is None else density, BITS if bits is None else bits, parsed
+    )
+
+
+def _topology(source: str, is_file: bool) -> QuantizedNetwork:
+    from sqhw.compress import float_network, load_float
+    from sqhw.compress.input_stage import with_input_stage
+    from sqhw.compress.topology import topology
+
+    return topology(with_input_stage(load_float(source) if is_file else float_network(source)))
+
+
+def _is_quantized(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return METADATA_KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def _assumed(
+    workload: Workload, density: float | None, bits: int | None, layers: Sequence[str]
+) -> Result:
+    return {
+        "density": DENSITY if density is None else density,
+        "bits": BITS if bits is None else bits,
+        "layers": {name: list(chosen) for name, chosen in parse_layers(layers).items()},
+    }
+
+
+def _size(
+    workload: Workload,
+    device: Device,
+    technology: Technology,
+    batch: int,
+    limits: Limits | None,
+    worth: str,
+) -> Sizing:
+    network = workload.network
+    engine = propose_engine(device, network, workload.levels, batch)
+    formats = None
+    # On the device that it was made for, a network is taken as it is exported.
+    if workload.known and network.metadata.get("device") == device.name and limits is None:
+        engine = EngineConfig.from_dict(json.loads(network.metadata.get("engine", "{}")))
+        formats = {layer.name: layer.stream.gap_bits for layer in network.convs}
+    return size_on(
+        workload,
+        device,
+        engine,
+        technology,
+        batch=batch,
+        limits=limits,
+        worth=worth,
+        formats=formats,
+    )
+
+
+def _figures(size: Sizing) -> Result:
+    """Return a sizing as plain data."""
+    device, engine, logic = size.device, size.engine, size.logic
+    bits, blocks = size.memory_bits, size.memory_blocks
+    energy = size.energy
+    layers = [size.layer(index) for index in range(len(size.shapes))]
+    return {
+        "device": device.name,
+        "boards": list(device.boards),
+        "fits": size.fits,
+        "missing": size.missing,
+        "error": None,
+        "engine": engine.to_dict(),
+        "batch": size.batch,
+        "cores": size.cores,
+        "memory": {use: {"bits": bits[use] * size.cores, "blocks": blocks[use]} for use in bits},
+        "block": device.bram.name,
+        "blocks": size.blocks,
+        "available_blocks": device.brams,
+        "dsps": size.dsps,
+        "available_dsps": device.dsps,
+        "luts": size.luts,
+        "available_luts": device.luts,
+        "ffs": size.ffs,
+        "available_ffs": device.ffs,
+        "fmax_mhz": size.fmax_mhz,
+        "errors": {
+            "luts": logic.luts_error,
+            "ffs": logic.ffs_error,
+            "fmax": logic.fmax_error,
+        }
+        if logic
+        else None,
+        "calibrated": logic.calibrated if logic else False,
+        "run_cycles": size.run_cycles,
+        "image_cycles": size.image_cycles,
+        "images_per_second": size.images_per_second,
+        "macs": size.activity.total("macs") / size.batch,
+        "busy_lanes": _busy(size),
+        "energy_uj": energy.total * 1e-6,
+        "energy_split_uj": {use: part * 1e-6 for use, part in energy.to_dict().items()},
+        "notes": size.notes,
+        "energy_notes": list(size.prices.notes),
+        "layers": layers,
+    }
+
+
+def _busy(size: Sizing) -> float:
+    """Return the share of the lanes' cycles of a run in which they compute."""
+    useful = sum(float(layer.useful.item()) for layer in size.activity.layers)
+    return useful / (size.run_cycles * size.engine.lanes)
