@@ -292,7 +292,7 @@ class Engine(wiring.Component):
             if engine.taps_per_entry > 1:
                 m.d.comb += [
                     taps.second.eq(decoder.step),
-                    taps.step_two.eq(decoder.valid & decoder.step_two),
+                    taps.step_two.eq(decoder.step_two),
                 ]
 
         # One cycle later: the place of the vector. It is read `read` cycles after that.

@@ -35,7 +35,7 @@ class StreamDecoder(wiring.Component):
         Something comes out, `sqhw.timing.decode_cycles` later; it begins at the first kernel
         tap; it moves on to the next tap, with `start` from the first one to the second.
     step_two : Out(1)
-        It moves on by two taps instead, never with `start`. Only if an entry may pass two.
+        With `step`: it moves on by two taps, never with `start`. Only if an entry may pass two.
     residual : Out(1)
         It is a channel of the residual.
     weight : Out(1)
@@ -125,17 +125,17 @@ class StreamDecoder(wiring.Component):
             ),
         ]
         wrap = ~wrapped[0][-1]
-        moved, step = Mux(wrap, wrapped[0], ahead), wrap
+        moved = Mux(wrap, wrapped[0], ahead)
         if self._two:
             wrap_two = ~wrapped[1][-1]
-            moved, step = Mux(wrap_two, wrapped[1], moved), wrap & ~wrap_two
-            m.d.sync += self.step_two.eq(wrap_two & ~skip)
+            moved = Mux(wrap_two, wrapped[1], moved)
+            m.d.sync += self.step_two.eq(wrap_two)
         with m.If(issue & ~skip):
             m.d.sync += position.eq(moved)
         m.d.sync += [
             self.valid.eq(issue),
             self.start.eq(first & ~skip),
-            self.step.eq(step & ~skip),
+            self.step.eq(wrap & ~skip),
             self.residual.eq(skip),
             self.weight.eq(carries),
             self.code.eq(code),

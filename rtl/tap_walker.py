@@ -27,10 +27,12 @@ class TapWalker(wiring.Component):
         Go to `start`.
     second : In(1)
         With `load`: go to the position behind `start` instead.
-    step, step_two : In(1)
-        Go to the next position or to the next but one. Ignored in the cycle of `load`.
+    step : In(1)
+        Go to the next position. Ignored in the cycle of `load`.
+    step_two : In(1)
+        With `step`: go to the next but one instead.
     point : Out(point_layout)
-        Where the walker is; one cycle after `load`, `step` or `step_two`.
+        Where the walker is; one cycle after `load` or `step`.
     """
 
     SETTLE_CYCLES = PositionWalker.SETTLE_CYCLES + 1
@@ -108,7 +110,7 @@ class TapWalker(wiring.Component):
         ends, turns, to_second = Signal(), Signal(), Signal()
         m.d.comb += [
             ends.eq((here.x == last_x) | (two & (here.x == last_but_one))),
-            turns.eq(self.load | ((self.step | two) & ends)),
+            turns.eq(self.load | (self.step & ends)),
             to_second.eq(Mux(self.load, self.second, two & (here.x == last_x))),
         ]
         with m.If(turns):
@@ -124,7 +126,7 @@ class TapWalker(wiring.Component):
                 second_row.eq(row_two),
                 second_lane.eq(lane_two),
             ]
-        with m.Elif(self.step | two):
+        with m.Elif(self.step):
             m.d.sync += [
                 here.x.eq(here.x + Mux(two, 2, 1)),
                 here.phase_x.eq(here.phase_x ^ (steps.split & ~two)),

@@ -45,6 +45,9 @@ class Limits:
         Width of the requantization multipliers.
     min_code_bits, max_code_bits, max_gap_bits, taps_per_entry : int
         Of the weight streams.
+    sparse : bool
+        Whether half of the convolutions have the widest gap field that their kernel admits, and
+        a tenth to a half of their weights.
     branches : bool
         Whether a layer may read another tensor than that of the layer before it.
     groups, residuals, maxpool : bool
@@ -65,6 +68,7 @@ class Limits:
     max_code_bits: int = 8
     max_gap_bits: int = 8
     taps_per_entry: int = 1
+    sparse: bool = False
     branches: bool = False
     groups: bool = True
     maxpool: bool = True
@@ -175,9 +179,11 @@ def _conv(
             more = -columns % limits.whole * stride
             padding = (*padding[:3], padding[3] + more)
     widest = max_gap_bits(in_channels, kernel[1], limits.taps_per_entry, limits.max_gap_bits)
-    gap_bits = integer(0, widest)
+    sparse = limits.sparse and integer(0, 1) == 1
+    gap_bits = widest if sparse else integer(0, widest)
     code_bits = integer(limits.min_code_bits, limits.max_code_bits)
-    zeros = integer(0, 4)  # 0: none, 4: all
+    zeros = integer(0, 4)  # 0: none, 4: all, unless it is sparse
+    zero_share = (0.5, 0.6, 0.7, 0.8, 0.9)[zeros] if sparse else zeros / 4
     rng = np.random.default_rng(integer(0, 1 << 32))
 
     weight_shape = (out_channels, in_channels, *kernel)
@@ -192,8 +198,8 @@ def _conv(
         book.sort()
         weight = rng.choice(book, weight_shape)
     if gap_bits or zeros:
-        weight[rng.random(weight_shape) < zeros / 4] = 0
-    if zeros == 3:
+        weight[rng.random(weight_shape) < zero_share] = 0
+    if zeros == 3 and not sparse:
         weight[rng.random(out_channels) < 0.5] = 0
 
     bound = np.abs(weight).sum(axis=(1, 2, 3)) * form.max_abs

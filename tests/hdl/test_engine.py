@@ -27,7 +27,7 @@ CONFIGS = {
         {
             "mult_bits": 12, "acc_bits": 22, "max_channels": 9, "branches": True,
             "min_code_bits": 0, "widths": (5, 8, 15, 16), "whole": 8, "max_kernel": 5,
-            "taps_per_entry": 2,
+            "taps_per_entry": 2, "sparse": True,
         },
     ),
     "2 lanes, narrow": (
@@ -56,14 +56,17 @@ CONFIGS = {
             lanes=32, bank_depth=2048, word_bits=18, mult_bits=12, param_addr_bits=10,
             requantizers=8, max_batch=16, groups=True, residuals=True, taps_per_entry=2,
         ),
-        {"mult_bits": 12, "branches": True, "min_code_bits": 0, "taps_per_entry": 2},
+        {
+            "mult_bits": 12, "branches": True, "min_code_bits": 0, "taps_per_entry": 2,
+            "sparse": True,
+        },
     ),
     "4 lanes, several images, one requantizer": (
         EngineConfig(
             lanes=4, bank_depth=2048, param_addr_bits=10, max_batch=4, groups=True, residuals=True,
             taps_per_entry=2,
         ),
-        {"branches": True, "max_size": 6, "taps_per_entry": 2},
+        {"branches": True, "max_size": 6, "taps_per_entry": 2, "sparse": True},
     ),
     "4 lanes, each its own image": (
         EngineConfig(

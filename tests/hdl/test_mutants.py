@@ -23,15 +23,22 @@ from sqhw.program import compile_network
 from sqhw.verify.cxxrtl import VolumeBench
 
 ENGINE = EngineConfig(
-    lanes=4, bank_depth=1024, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
+    lanes=4, bank_depth=2048, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
     weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True, max_batch=2,
     taps_per_entry=2,
 )  # fmt: skip
 LIMITS = {
     "mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "taps_per_entry": 2,
-    "widths": (5, 7, 8), "whole": 4,
 }  # fmt: skip
-NETWORKS = 60
+#: Networks by turns: with branches, with maps that mostly are written at full width, and with
+#: kernels wide enough for two taps an entry.
+KINDS = (
+    {"branches": True, "sparse": True},
+    {"max_padding": 3, "widths": (5, 7, 8), "whole": 4},
+    {"branches": True, "max_channels": 8, "max_kernel": 5, "max_size": 5, "max_layers": 2,
+     "sparse": True},
+)  # fmt: skip
+NETWORKS = 120
 IMAGES = 2
 
 
@@ -77,8 +84,7 @@ MUTANTS = [
         ("lane_masks", "Mux(self.split, room >> 1, room)", "room"),
         ("lane_masks", "over.eq(~further[-1])", "over.eq(0)"),
         ("stream_decoder", "wrap = ~wrapped[0][-1]", "wrap = wrapped[0][-1]"),
-        ("stream_decoder", "wrap & ~wrap_two", "wrap"),
-        ("stream_decoder", "wrap_two & ~skip", "wrap_two"),
+        ("stream_decoder", "wrap_two = ~wrapped[1][-1]", "wrap_two = wrap"),
         ("stream_decoder", "Cat(carries, gap)", "Cat(1, gap)"),
         ("stream_decoder", "Cat(carries, part)", "Cat(1, part)"),
         ("stream_decoder", "(gap != gap_mask) | no_gaps", "gap != gap_mask"),
@@ -87,12 +93,13 @@ MUTANTS = [
         ("position_walker", "Mux(wide[-1], carry, on)", "Mux(wide[-1], on, carry)"),
         ("position_walker", "(apart << 1, on_y", "(apart, on_y"),
         ("position_walker", "here.phase_y ^ split", "here.phase_y"),
-        ("position_walker", "batch, batch << 1)", "batch, batch)"),
-        ("position_walker", "plane.channels << 1, 0)", "plane.channels, 0)"),
-        ("position_walker", "here.x == last_but_one", "0"),
-        ("position_walker", "turns.eq(self.step_two)", "turns.eq(0)"),
-        ("position_walker", "turns.eq(self.step | self.step_two)", "turns.eq(self.step)"),
-        ("position_walker", "self.first_phase_x ^ split", "self.first_phase_x"),
+        ("position_walker", "wide[-1] & ~apart", "wide[-1]"),
+        ("tap_walker", "two & (here.x == last_x)", "0"),
+        ("tap_walker", "(two & (here.x == last_but_one))", "0"),
+        ("tap_walker", "batch, batch << 1)", "batch, batch)"),
+        ("tap_walker", "plane.channels << 1, 0)", "plane.channels, 0)"),
+        ("tap_walker", "to_second & steps.split", "0"),
+        ("tap_walker", "second_row.eq(row_two)", "second_row.eq(row_one)"),
         ("engine", "taps.second.eq(decoder.step)", "taps.second.eq(0)"),
         ("activation_memory", "self.lane > bank for", "self.lane >= bank for"),
         ("activation_memory", "word_select(bank % count, 8)", "word_select(0, 8)"),
@@ -153,9 +160,9 @@ def mutated(mutant: Mutant, monkeypatch) -> None:
 def check(folder) -> None:
     """Build the RTL in a folder and run random networks until one fails."""
     bench = VolumeBench(folder, folder / "work", optimize=1)
-    networks = (random_network(seed, branches=seed % 2 == 0, **LIMITS) for seed in count())
+    networks = (random_network(seed, **LIMITS, **KINDS[seed % 3]) for seed in count())
     for index, network in enumerate(islice(filter(reads_with_one_stride, networks), NETWORKS)):
-        program = compile_network(network, ENGINE, batch=1 + index % 2)
+        program = compile_network(network, ENGINE, batch=1 + (index // 3 % 3 == 2))
         write_rom(program, folder)
         bench.run(program, random_images(network, 0, IMAGES), folder)
 

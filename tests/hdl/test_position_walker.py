@@ -6,7 +6,7 @@ from hdl.support import FEATURES, clocked, descriptors, drive, observe, random_p
 
 from sqhw.engine import EngineConfig
 from sqhw.network import Conv
-from sqhw.placement import Placement
+from sqhw.placement import Placement, Write
 from sqhw.rtl.position_walker import PositionWalker
 from sqhw.rtl.tap_walker import TapWalker
 
@@ -94,7 +94,7 @@ class Route:
                 noise = self.rng.randint(0, 1)  # `second` means nothing without `load`
                 for moves in [0] * (self.rng.random() < 0.2) + [step]:
                     moves = moves if index + moves < len(points) else 0
-                    taken = {"step": int(moves == 1), "step_two": int(moves == 2)}
+                    taken = {"step": int(moves > 0), "step_two": moves == 2 if moves else noise}
                     self.add({"load": 0, **taken, "second": noise}, (plane, (x, y), following))
                 index += step
 
@@ -230,7 +230,8 @@ def test_rows_of_residuals_and_of_groups_that_are_written_at_once():
             layer, target, pitch = tiling.layer, tiling.target, tiling.source.pitch
             skip = layer.residual if isinstance(layer, Conv) else None
             assert fields.get("skip", 0) == int(skip is not None)
-            residuals, at_once = residuals + (skip is not None), at_once + (not fields["out_walk"])
+            residuals += skip is not None
+            at_once += tiling.write is Write.AS_COMPUTED
             for y, x in product(range(target.shape[1]), range(target.shape[2])):
                 tile, lane = divmod(y * pitch + x, engine.lanes)
                 assert tile <= fields["last_tile"]

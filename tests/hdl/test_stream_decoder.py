@@ -126,16 +126,16 @@ class Issue:
             assert out["residual"] == skip
             step, step_two = out["step"], out.get("step_two", 0)
             if skip:
-                assert (out["start"], step, step_two, out["location"]) == (0, 0, 0, 0)
+                assert (out["start"], step, out["location"]) == (0, 0, 0)
                 continue
             assert out["start"] == first
-            assert not (step and step_two)
             if first:
                 assert not step_two
                 assert not step or two
                 tap = 0
                 channels.append([])
-            tap += step + 2 * step_two
+            tap += step * (1 + step_two)
+            assert step or not step_two
             if out["weight"]:
                 channels[-1].append((tap, offset + out["location"], out["code"]))
         assert not any(out["valid"] for out in seen[:latency])

@@ -5,12 +5,14 @@ from itertools import product
 
 import pytest
 from hdl.support import clocked
+from hdl.test_residual_network import U8, Builder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import networks, random_images, random_network, reads_with_one_stride
 
 from sqhw.build import write_rom, write_rtl
 from sqhw.engine import EngineConfig
+from sqhw.network import QuantizedNetwork
 from sqhw.placement import Placement, Tiling, Write, place
 from sqhw.program import compile_network
 from sqhw.rtl.transposer import Transposer
@@ -165,3 +167,19 @@ def test_networks_of_all_kinds_in_rtl(built):
         *((Write.WALKED, t) for t in (0, 1)),
     ]
     assert min(found[kind] for kind in kinds) >= 5, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", range(17, 25))
+def test_a_split_map_that_ends_anywhere_in_a_pair_of_groups(built, width):
+    """Its last element may be the only one of the pair, or the last."""
+    folder, bench = built
+    add = Builder(seed=width)
+    before = add.conv("input", 2, 1, 25 - width, padding=(0, 24 - width, 0, 0))
+    add.conv(before, 2, 2, 1, stride=2, padding=(0, 0, 0, 24 - width))
+    network = QuantizedNetwork("ends", (1, 3, 24), U8, tuple(add.layers))
+    program = compile_network(network, ENGINE)
+    assert program.tilings[0].target.shape == (2, 3, width)
+    assert program.tilings[0].transposes
+    write_rom(program, folder)
+    bench.run(program, random_images(network, width, 2), folder)

@@ -1,4 +1,4 @@
-"""Which flip-flops of a netlist go into block RAM."""
+"""Which flip-flops of a netlist go into block RAM and multipliers."""
 
 from copy import deepcopy
 
@@ -72,4 +72,48 @@ def test_all_others_stay(cell, kind, key, value):
         assert changed == 1
         return
     assert changed == 0
+    assert found == before
+
+
+def product(bits=3):
+    """Return a multiplier whose product goes to flip-flops."""
+    found = netlist()
+    cells = found["modules"]["top"]["cells"]
+    outputs = [f"P{bit}" for bit in range(bits)]
+    cells["block"] = {
+        "type": "MULT18X18D",
+        "parameters": {},
+        "port_directions": {"A0": "input"} | dict.fromkeys(outputs, "output"),
+        "connections": {"A0": [1]} | {output: [10 + bit] for bit, output in enumerate(outputs)},
+    }
+    return found, cells
+
+
+def test_a_product_stays_in_its_multiplier():
+    found, cells = product()
+    assert use_output_registers(found, "top") == 2
+    assert cells.keys() == {"block", "lut"}
+    nets = cells["block"]["connections"]
+    assert nets == {
+        "A0": [1], "P0": [20], "P1": [21], "P2": [12], "CLK0": [2], "CE0": ["1"], "RST0": ["0"],
+    }  # fmt: skip
+    assert nets.keys() == cells["block"]["port_directions"].keys()
+    assert cells["block"]["parameters"]["REG_OUTPUT_CLK"] == "CLK0"
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "key", "value"),
+    [
+        ("ff0", "connections", "CLK", [7]),
+        ("ff0", "parameters", "CEMUX", "CE"),
+        ("block", "connections", "CLK1", [2]),
+        ("lut", "connections", "B", [12]),
+    ],
+)
+def test_other_products_do_not(cell, kind, key, value):
+    found, cells = product()
+    cells[cell][kind][key] = value
+    cells[cell]["port_directions"].setdefault(key, "input")
+    before = deepcopy(found)
+    assert use_output_registers(found, "top") == 0
     assert found == before
