@@ -21,6 +21,8 @@ class Fit:
     ----------
     factors : tuple of (str, float)
         Factor of each feature, 0 or more.
+    ranges : tuple of (str, (number, number))
+        Smallest and largest value of each parameter among the engines that were fitted.
     engines : int
         Engines that were fitted.
     held_out : int
@@ -30,6 +32,7 @@ class Fit:
     """
 
     factors: tuple[tuple[str, float], ...]
+    ranges: tuple[tuple[str, tuple[float, float]], ...]
     engines: int
     held_out: int
     mean_error: float
@@ -41,12 +44,24 @@ class Fit:
                 raise ValueError(f"factors must be pairs of a feature and a number, not {entry!r}")
             check_text("factors", entry[0])
             _check_number(f"factor of {entry[0]!r}", entry[1])
+        for name, limits in self.ranges:
+            if not (isinstance(limits, tuple) and len(limits) == 2 and limits[0] <= limits[1]):
+                raise ValueError(f"range of {name!r} must be [smallest, largest], not {limits!r}")
         check_int("engines", self.engines, 1)
         check_int("held_out", self.held_out, 1)
         _check_number("mean_error", self.mean_error)
         _check_number("worst_error", self.worst_error)
         if self.worst_error < self.mean_error:
             raise ValueError(f"worst_error {self.worst_error} is below mean_error")
+
+    def outside(self, parameters: Mapping[str, float]) -> list[str]:
+        """Return a sentence for each parameter outside of its range."""
+        return [
+            f"{name} {parameters[name]} is outside of what was calibrated, "
+            + (f"{low} only" if low == high else f"{low} to {high}")
+            for name, (low, high) in self.ranges
+            if not low <= parameters[name] <= high
+        ]
 
     def predict(self, features: Mapping[str, float]) -> float:
         """Return the sum; features without a factor count nothing."""
@@ -68,8 +83,6 @@ class Calibration:
         Digest of the RTL.
     tools : tuple of (str, str)
         Names and versions.
-    ranges : tuple of (str, (number, number))
-        Smallest and largest value of each parameter among the engines that were fitted.
     luts, ffs : Fit
         After packing, without what is around the engine.
     period_ns : Fit or None
@@ -83,7 +96,6 @@ class Calibration:
     clock_devices: tuple[str, ...]
     rtl: str
     tools: tuple[tuple[str, str], ...]
-    ranges: tuple[tuple[str, tuple[float, float]], ...]
     luts: Fit
     ffs: Fit
     period_ns: Fit | None
@@ -93,9 +105,6 @@ class Calibration:
         for key in ("family", "device", "rtl"):
             check_text(key, getattr(self, key))
         check_texts("clock_devices", self.clock_devices, at_least=0)
-        for name, limits in self.ranges:
-            if not (isinstance(limits, tuple) and len(limits) == 2 and limits[0] <= limits[1]):
-                raise ValueError(f"range of {name!r} must be [smallest, largest], not {limits!r}")
 
 
 def parse_calibration(text: str, file: str) -> Calibration:
@@ -121,10 +130,10 @@ def parse_calibration(text: str, file: str) -> Calibration:
     for key in ("luts", "ffs", "period_ns"):
         if not (key == "period_ns" and values[key] is None):
             entry = dict(_checked(f"{file}: {key}", values[key], Fit))
-            entry["factors"] = _pairs(f"{file}: {key}: factors", entry["factors"])
+            for part in ("factors", "ranges"):
+                entry[part] = _pairs(f"{file}: {key}: {part}", entry[part])
             values[key] = _made(Fit, f"{file}: {key}", entry)
-    for key in ("tools", "ranges"):
-        values[key] = _pairs(f"{file}: {key}", values[key])
+    values["tools"] = _pairs(f"{file}: tools", values["tools"])
     made: Calibration = _made(
         Calibration, file, {key: as_tuples(value) for key, value in values.items()}
     )

@@ -5,17 +5,19 @@ clock period are sums of features of the configuration (`sqhw.cost_models.engine
 factors fitted to synthesis runs (`sqhw.cost_models.calibration_file`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqhw.cost_models.calibration_file import Calibration, find_calibration
 from sqhw.cost_models.device import Device, find_device
 from sqhw.cost_models.engine_features import (
+    EngineMemory,
     dsp_lanes,
     engine_memories,
     ff_features,
     lut_features,
     period_features,
+    weight_rows,
 )
 from sqhw.engine import EngineConfig
 
@@ -76,68 +78,46 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
         If the device's family is not calibrated.
     """
     fit = find_calibration(device.family)
-    luts = round(fit.luts.predict(lut_features(engine, device, depths)))
-    outside = _outside(fit, engine, device, depths)
-    notes = list(outside)
+    memories = engine_memories(engine, device, depths)
+    luts = round(fit.luts.predict(lut_features(engine, device, memories)))
+    numbers = parameters(engine, memories)
+    outside = fit.luts.outside(numbers) + _unlike(fit, device)
+    notes = []
     fmax = fmax_error = None
     if fit.period_ns is None:
         notes.append(f"the clock of {fit.family} was not calibrated")
     elif device.name not in fit.clock_devices:
         notes.append(f"the clock was calibrated on {', '.join(fit.clock_devices)} only")
     else:
-        features = period_features(engine, device, depths, luts)
+        features = period_features(engine, device, memories, luts)
         fmax = round(1000 / fit.period_ns.predict(features), 1)
         fmax_error = fit.period_ns.mean_error
+        of_logic = set(outside)
+        beyond = fit.period_ns.outside(numbers)
+        outside += [f"clock: {note}" for note in beyond if note not in of_logic]
     return EngineCost(
         luts=luts,
-        ffs=round(fit.ffs.predict(ff_features(engine, device, depths))),
-        brams=engine_blocks(engine, device, depths),
+        ffs=round(fit.ffs.predict(ff_features(engine, device, memories))),
+        brams=sum(memory.blocks for memory in memories),
         dsps=dsp_lanes(engine, device),
         fmax_mhz=fmax,
         luts_error=fit.luts.mean_error,
         ffs_error=fit.ffs.mean_error,
         fmax_error=fmax_error,
         calibrated=not outside,
-        notes=tuple(notes),
+        notes=(*outside, *notes),
     )
 
 
-def engine_blocks(engine: EngineConfig, device: Device, depths: Mapping[str, int]) -> int:
-    """Return the block RAMs of an engine: activation banks and ROMs.
-
-    Parameters
-    ----------
-    engine : EngineConfig
-    device : Device
-    depths : mapping of str to int
-        Words of the ROMs ``weights``, ``params`` and ``codebook``.
-    """
-    memories = engine_memories(engine, device, depths).values()
-    return sum(count * mapping.blocks for count, _, mapping in memories)
-
-
-def parameters(engine: EngineConfig, device: Device, depths: Mapping[str, int]) -> dict[str, int]:
-    """Return the numbers that ranges are kept of: the engine's, and what its ROMs are made of."""
+def parameters(engine: EngineConfig, memories: Sequence[EngineMemory]) -> dict[str, int]:
+    """Return the numbers that ranges are kept of: the engine's, and the rows of its weight ROM."""
     numbers = {name: int(value) for name, value in engine.to_dict().items()}
-    weights = engine_memories(engine, device, depths)["weights"][2]
-    return numbers | {"segments of the weight ROM": weights.segments}
+    return numbers | {"rows of the weight ROM": weight_rows(memories)}
 
 
-def _outside(
-    fit: Calibration, engine: EngineConfig, device: Device, depths: Mapping[str, int]
-) -> list[str]:
-    """Return a note for each parameter outside of its calibrated range."""
-    found = parameters(engine, device, depths)
-    notes = [
-        f"{name} {found[name]} is outside of what was calibrated, {_said(low, high)}"
-        for name, (low, high) in fit.ranges
-        if not low <= found[name] <= high
-    ]
-    if bool(device.dsps) != bool(find_device(fit.device).dsps):
-        has = "has no DSP blocks" if fit.device and not device.dsps else "has DSP blocks"
-        notes.append(f"{device.name} {has}, unlike {fit.device}, on which was calibrated")
-    return notes
-
-
-def _said(low: float, high: float) -> str:
-    return f"{low} only" if low == high else f"{low} to {high}"
+def _unlike(fit: Calibration, device: Device) -> list[str]:
+    """Return a note if only one of the device and the calibrated one has DSP blocks."""
+    if bool(device.dsps) == bool(find_device(fit.device).dsps):
+        return []
+    has = "has DSP blocks" if device.dsps else "has no DSP blocks"
+    return [f"{device.name} {has}, unlike {fit.device}, on which was calibrated"]

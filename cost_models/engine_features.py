@@ -5,24 +5,54 @@ comparator takes one a bit) or in flip-flops. `sqhw.cost_models.engine_cost` wei
 factors that are fitted to synthesis runs, family by family; near 1 where the count is right.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqhw.cost_models.device import Device
-from sqhw.cost_models.memory import Mapping as MemoryMapping
-from sqhw.cost_models.memory import map_ram, map_rom
+from sqhw.cost_models.mapping import Mapping as MemoryMapping
+from sqhw.cost_models.memory import map_ram
 from sqhw.cost_models.multiplier import map_multiplier
+from sqhw.cost_models.rom import rom_plans
 from sqhw.engine import EngineConfig
-from sqhw.layout import CODEBOOK_WIDTH, ROMS, SHIFT_BITS, descriptor_words
-from sqhw.timing import is_deep, requantize_cycles, requantize_digits
+from sqhw.layout import ROMS, SHIFT_BITS, descriptor_words, rom_widths
+from sqhw.rom_pieces import Piece
+from sqhw.timing import is_deep, requantize_cycles, requantize_digits, rom_cycles, transpose_cycles
 
 #: Widths of a lane's operands: an activation with its sign, and a weight.
 LANE_PRODUCT = (9, 8)
 PRODUCT_BITS = sum(LANE_PRODUCT)
 
 
+@dataclass(frozen=True)
+class EngineMemory:
+    """A memory of the engine: a bank, or a piece of a ROM.
+
+    Parameters
+    ----------
+    name : str
+        ``banks`` or the name of the ROM.
+    count : int
+        So many are alike.
+    piece : Piece
+        Its words and bits.
+    mapping : Mapping
+        How synthesis builds it.
+    """
+
+    name: str
+    count: int
+    piece: Piece
+    mapping: MemoryMapping
+
+    @property
+    def blocks(self) -> int:
+        """Memory blocks of all that are alike."""
+        return self.count * self.mapping.blocks
+
+
 def engine_memories(
     engine: EngineConfig, device: Device, depths: Mapping[str, int]
-) -> dict[str, tuple[int, int, MemoryMapping]]:
+) -> list[EngineMemory]:
     """Return how synthesis builds the engine's memories.
 
     Parameters
@@ -31,20 +61,30 @@ def engine_memories(
     device : Device
     depths : mapping of str to int
         Words of the ROMs ``weights``, ``params`` and ``codebook``.
-
-    Returns
-    -------
-    dict of str to (int, int, Mapping)
-        Of the ROMs and of ``banks``: how many there are, bits per word, and how one is built.
     """
-    mapped = map_ram if engine.writable else map_rom
-    widths = {"codebook": CODEBOOK_WIDTH}
-    found = {}
-    for name in ROMS:
-        width = widths.get(name, engine.word_bits)
-        found[name] = (1, width, mapped(depths[name], width, device))
-    found["banks"] = (engine.lanes, 8, map_ram(engine.bank_depth, 8, device))
-    return found
+    bank = Piece(0, engine.bank_depth, 0, 8)
+    banks = map_ram(engine.bank_depth, 8, device)
+    memories = [EngineMemory("banks", engine.lanes, bank, banks)]
+    if engine.writable:
+        for name, width in rom_widths(engine).items():
+            mapping = map_ram(depths[name], width, device)
+            memories.append(EngineMemory(name, 1, Piece(0, depths[name], 0, width), mapping))
+        return memories
+    plans = rom_plans(engine, {name: depths[name] for name in ROMS}, device)
+    return memories + [
+        EngineMemory(name, 1, part.piece, part.mapping)
+        for name, plan in plans.items()
+        for part in plan.pieces
+    ]
+
+
+def weight_rows(memories: Sequence[EngineMemory]) -> int:
+    """Return the memory blocks, one above the other, of which a weight comes from one."""
+    return sum(
+        memory.mapping.segments
+        for memory in memories
+        if memory.name == "weights" and memory.piece.first_bit == 0
+    )
 
 
 def dsp_lanes(engine: EngineConfig, device: Device) -> int:
@@ -55,7 +95,7 @@ def dsp_lanes(engine: EngineConfig, device: Device) -> int:
 
 
 def ff_features(
-    engine: EngineConfig, device: Device, depths: Mapping[str, int]
+    engine: EngineConfig, device: Device, memories: Sequence[EngineMemory]
 ) -> dict[str, float]:
     """Return the flip-flops of each part of the engine, by hand.
 
@@ -63,11 +103,12 @@ def ff_features(
     ----------
     engine : EngineConfig
     device : Device
-    depths : mapping of str to int
-        Words of the ROMs ``weights``, ``params`` and ``codebook``.
+    memories : sequence of EngineMemory
+        From `engine_memories`.
     """
     lanes, acc, row, word = engine.lanes, engine.acc_bits, engine.row_bits, engine.word_bits
     dim, deep, many = engine.dim_bits, is_deep(engine), engine.requantizers > 1
+    two = engine.taps_per_entry - 1
     in_dsp = dsp_lanes(engine, device)
     addresses = engine.weight_addr_bits + 2 * engine.param_addr_bits
     constants = acc + engine.mult_bits + SHIFT_BITS
@@ -77,20 +118,22 @@ def ff_features(
         "operands of DSP": (PRODUCT_BITS + LANE_PRODUCT[0]) * in_dsp,
         "masks": lanes * (2 * dim + engine.batch_bits + 1),
         "deep lanes": deep * lanes * 18,
-        "requantizers": engine.requantizers * (_sums(engine)[1] + 57),
+        "requantizers": engine.requantizers
+        * (_sums(engine)[1] + 57 + 8 * transpose_cycles(engine)),
         "descriptor": descriptor_words(engine) * word,
         "words": 4 * word + deep * 6 * word,
         "constants": 4 * constants + requantize_cycles(engine) * SHIFT_BITS,
-        "rows": row * (29 + 4 * engine.groups + 3 * engine.residuals + many + 6 * deep),
-        "coordinates": 12 * dim + 6 * engine.lane_bits + 8 * engine.batch_bits,
+        "rows": row
+        * (29 + 4 * engine.groups + 3 * engine.residuals + many + 6 * deep + (3 + deep) * two),
+        "coordinates": 12 * dim + 6 * engine.lane_bits + 8 * engine.batch_bits + 2 * two * dim,
         "addresses": addresses * (1 + deep) + deep * engine.codebook_addr_bits,
-        "segments": _selects(engine, device, depths),
+        "segments": _selects(engine, memories),
         "control": 150.0,
     }
 
 
 def lut_features(
-    engine: EngineConfig, device: Device, depths: Mapping[str, int]
+    engine: EngineConfig, device: Device, memories: Sequence[EngineMemory]
 ) -> dict[str, float]:
     """Return the LUTs of each part of the engine, by hand.
 
@@ -98,36 +141,37 @@ def lut_features(
     ----------
     engine : EngineConfig
     device : Device
-    depths : mapping of str to int
-        Words of the ROMs ``weights``, ``params`` and ``codebook``.
+    memories : sequence of EngineMemory
+        From `engine_memories`.
     """
     lanes, acc, row, word = engine.lanes, engine.acc_bits, engine.row_bits, engine.word_bits
-    dim, many = engine.dim_bits, engine.requantizers > 1
+    dim, many, two = engine.dim_bits, engine.requantizers > 1, engine.taps_per_entry - 1
     wide = dim + engine.batch_bits
     soft = lanes - engine.lut_lanes - dsp_lanes(engine, device)
     return {
         "accumulators": 3.0 * lanes * acc,
         "queue": float(many * lanes * acc),
-        "pooling": 12.0 * lanes * engine.maxpool,
+        "pooling": 24.0 * lanes * engine.maxpool,
         "masks": lanes * (5.5 * wide + 4.5 * dim + 24),
         "rotation": 8.0 * lanes * engine.lane_bits,
         "banks": float(lanes * (row + 4 + 8 * many)),
         "digits": 95.0 * engine.lut_lanes,
         "products": 110.0 * soft,
-        "requantizers": engine.requantizers * (_sums(engine)[0] + acc + 200.0),
-        "words": 10.0 * word + 5.0 * (8 + engine.max_gap_bits) + 6.0 * acc + 2.0 * engine.mult_bits,
-        "rows": row * (50.0 + 8 * engine.groups + 8 * engine.residuals + 2 * many),
+        "requantizers": engine.requantizers
+        * (_sums(engine)[0] + acc + 200.0 + 16 * transpose_cycles(engine)),
+        "words": 20.0 * word + 5.0 * (8 + engine.max_gap_bits) + 6.0 * acc + 2.0 * engine.mult_bits,
+        "rows": row * (50.0 + 8 * engine.groups + 8 * engine.residuals + 4 * many + 14 * two),
         "coordinates": 40.0 * dim + 20.0 * engine.batch_bits + 10.0 * engine.lane_bits,
         "addresses": 3.0
         * (engine.weight_addr_bits + engine.param_addr_bits + engine.codebook_addr_bits),
-        "segments": _multiplexers(engine, device, depths),
-        "ROMs in LUTs": _lut_bits(engine, device, depths) / 16,
-        "control": 300.0,
+        "segments": _multiplexers(memories),
+        "ROMs in LUTs": _lut_bits(memories) / 16,
+        "control": 500.0,
     }
 
 
 def period_features(
-    engine: EngineConfig, device: Device, depths: Mapping[str, int], luts: float
+    engine: EngineConfig, device: Device, memories: Sequence[EngineMemory], luts: float
 ) -> dict[str, float]:
     """Return what the clock period grows with; no single path is the longest in all engines.
 
@@ -135,22 +179,17 @@ def period_features(
     ----------
     engine : EngineConfig
     device : Device
-    depths : mapping of str to int
-        Words of the ROMs ``weights``, ``params`` and ``codebook``.
+    memories : sequence of EngineMemory
+        From `engine_memories`.
     luts : float
         LUTs of the engine.
     """
-    memories = engine_memories(engine, device, depths)
-    weights, banks = memories["weights"][2], memories["banks"][2]
+    bank = next(memory.mapping for memory in memories if memory.name == "banks")
     return {
         "least": 1.0,
-        "short pipeline": float(not is_deep(engine)),
         "lanes": float(engine.lane_bits),
-        "segments": float((weights.segments - 1).bit_length()),
-        "bank segments": float((banks.segments - 1).bit_length()),
+        "rows of memories": float((weight_rows(memories) * bank.segments - 1).bit_length()),
         "accumulator": engine.acc_bits / 16,
-        "rows": engine.row_bits / 8,
-        "words": engine.word_bits / 16,
         "utilisation": luts / device.luts,
     }
 
@@ -168,28 +207,30 @@ def _sums(engine: EngineConfig) -> tuple[int, int]:
     return luts, ffs
 
 
-def _multiplexers(engine: EngineConfig, device: Device, depths: Mapping[str, int]) -> float:
-    """Return the LUTs behind memories that are cut in depth: about one a bit and segment."""
-    return float(
-        sum(
-            count * width * (mapping.segments - 1)
-            for count, width, mapping in engine_memories(engine, device, depths).values()
-        )
+def _multiplexers(memories: Sequence[EngineMemory]) -> float:
+    """Return the LUTs behind memories that are cut in depth: about one a bit and row."""
+    whole = sum(memory.count * memory.piece.bits * memory.mapping.segments for memory in memories)
+    words = sum(
+        memory.count * memory.piece.bits for memory in memories if memory.piece.first_word == 0
+    )
+    return float(whole - words)
+
+
+def _selects(engine: EngineConfig, memories: Sequence[EngineMemory]) -> float:
+    """Return the registers behind pieces, and those that hold which row was read."""
+    behind = sum(
+        memory.piece.bits
+        for memory in memories
+        if memory.name != "banks" and not engine.writable and rom_cycles(engine, memory.name) > 1
+    )
+    return behind + sum(
+        memory.count * (memory.mapping.segments - 1).bit_length() for memory in memories
     )
 
 
-def _selects(engine: EngineConfig, device: Device, depths: Mapping[str, int]) -> float:
-    """Return the registers that hold which segment was read."""
-    return float(
-        sum(
-            count * (mapping.segments - 1).bit_length()
-            for count, _, mapping in engine_memories(engine, device, depths).values()
-        )
-    )
-
-
-def _lut_bits(engine: EngineConfig, device: Device, depths: Mapping[str, int]) -> int:
-    memories = engine_memories(engine, device, depths)
+def _lut_bits(memories: Sequence[EngineMemory]) -> int:
     return sum(
-        depths[name] * memories[name][1] for name in ROMS if memories[name][2].primitive is None
+        memory.piece.words * memory.piece.bits
+        for memory in memories
+        if memory.name != "banks" and memory.mapping.primitive is None
     )

@@ -91,7 +91,7 @@ class RomCost:
         if self.engine.writable:
             return sum(map_ram(depth, width, device).blocks for _, depth, width in self.memories)
         depths = {name: depth for name, depth, _ in self.memories}
-        return sum(plan.blocks for plan in _plans(self.engine, depths, device).values())
+        return sum(plan.blocks for plan in rom_plans(self.engine, depths, device).values())
 
     def size(self, basis: str, device: Device) -> int:
         """Return the size on one of the bases ``payload``, ``stream``, ``rom``, ``blocks``."""
@@ -116,10 +116,21 @@ def rom_pieces(
     if device is None or engine.writable:
         widths = rom_widths(engine)
         return {name: whole(depth, widths[name]) for name, depth in depths.items()}
-    return {name: plan.cuts for name, plan in _plans(engine, depths, device).items()}
+    return {name: plan.cuts for name, plan in rom_plans(engine, depths, device).items()}
 
 
-def _plans(engine: EngineConfig, depths: Mapping[str, int], device: Device) -> dict[str, RomPlan]:
+def rom_plans(
+    engine: EngineConfig, depths: Mapping[str, int], device: Device
+) -> dict[str, RomPlan]:
+    """Return how an engine's ROMs, if they cannot be written, are built on a device.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    depths : mapping of str to int
+        Words of each ROM by name.
+    device : Device
+    """
     widths = rom_widths(engine)
     return {
         name: rom_plan(depth, widths[name], device, registered=rom_cycles(engine, name) > 1)

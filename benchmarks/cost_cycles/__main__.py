@@ -15,6 +15,7 @@ from sqhw.build import write_rom, write_rtl
 from sqhw.cost_models.layer_use import BOUNDS, layer_use
 from sqhw.cost_models.schedule import schedule
 from sqhw.errors import SqhwError
+from sqhw.placement import place
 from sqhw.program import Program
 from sqhw.verify.cxxrtl import VolumeBench
 from tests.strategies import random_images
@@ -98,6 +99,8 @@ def _kinds(program: Program) -> Counter[str]:
         found["stride 2"] += layer.stride == 2
         found["skip"] += getattr(layer, "residual", None) is not None
         found["grouped"] += getattr(layer, "groups", 1) > 1
+    for tiling in place(program.network, program.engine, program.batch):
+        found[f"written {tiling.write.value}"] += 1
     return found
 
 

@@ -18,10 +18,13 @@ ENGINES = {
     ),
     "4 lanes, 2 requantizers, everything": (
         EngineConfig(
-            lanes=4, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2, max_batch=2,
-            groups=True, residuals=True, **_SMALL,
+            lanes=4, word_bits=18, mult_bits=12, acc_bits=22, taps_per_entry=2, requantizers=2,
+            max_batch=2, groups=True, residuals=True, **_SMALL,
         ),
-        {"mult_bits": 12, "acc_bits": 22, "branches": True},
+        {
+            "mult_bits": 12, "acc_bits": 22, "taps_per_entry": 2, "widths": (5, 7, 8),
+            "whole": 4, "branches": True,
+        },
     ),
     "8 lanes, skips": (
         EngineConfig(lanes=8, residuals=True, **_SMALL),
@@ -36,10 +39,13 @@ ENGINES = {
     ),
     "16 lanes, 4 requantizers, everything": (
         EngineConfig(
-            lanes=16, word_bits=18, mult_bits=12, acc_bits=26, requantizers=4, max_batch=4,
-            groups=True, residuals=True, **_SMALL,
+            lanes=16, word_bits=18, mult_bits=12, acc_bits=26, taps_per_entry=2, requantizers=4,
+            max_batch=4, groups=True, residuals=True, **_SMALL | {"bank_depth": 4096},
         ),
-        {"mult_bits": 12, "acc_bits": 26, "max_size": 17, "max_channels": 9, "branches": True},
+        {
+            "mult_bits": 12, "acc_bits": 26, "taps_per_entry": 2, "max_size": 17,
+            "max_channels": 9, "widths": (5, 8, 15, 16), "whole": 8, "branches": True,
+        },
     ),
 }  # fmt: skip
 

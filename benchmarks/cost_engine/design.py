@@ -22,6 +22,7 @@ LEVELS: Mapping[str, Sequence[Any]] = {
     "param_addr_bits": tuple(range(9, 14)),
     "codebook_addr_bits": tuple(range(7, 12)),
     "max_gap_bits": (0, 4, 5, 6, 7, 8),
+    "taps_per_entry": (1, 2),
     "requantizers": (1, 1, 2, 4, 8),
     "max_batch": (1, 1, 1, 2, 4, 8),
     "lut_share": (0, 0, 0, 0, 0.25, 0.5, 1),

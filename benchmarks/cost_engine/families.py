@@ -10,6 +10,38 @@ from sqhw.synth.tools import FLOWS, Flow
 
 
 @dataclass(frozen=True)
+class Mapped:
+    """How a device is synthesized for which nothing is placed: what yosys' cells count as.
+
+    Parameters
+    ----------
+    synth : str
+        The yosys command.
+    luts : mapping of str to int
+        LUTs of each cell; an adder's are counted as on the other families.
+    ff_prefix : str
+        What the names of flip-flops begin with.
+    brams, dsps : mapping of str to int
+        Memory blocks and multipliers of each cell.
+    """
+
+    synth: str
+    luts: Mapping[str, int]
+    ff_prefix: str
+    brams: Mapping[str, int]
+    dsps: Mapping[str, int]
+
+    def counts(self, cells: Mapping[str, int]) -> dict[str, int]:
+        """Return ``luts``, ``ffs``, ``brams`` and ``dsps`` of yosys' cell counts."""
+        found = {
+            key: sum(table.get(cell, 0) * number for cell, number in cells.items())
+            for key, table in (("luts", self.luts), ("brams", self.brams), ("dsps", self.dsps))
+        }
+        ffs = sum(number for cell, number in cells.items() if cell.startswith(self.ff_prefix))
+        return found | {"ffs": ffs}
+
+
+@dataclass(frozen=True)
 class Family:
     """A family, and the engines that are drawn for it.
 
@@ -22,7 +54,8 @@ class Family:
     points : int
         Engines that are synthesized.
     placed : int
-        All that are held out, and the first so many of the others, are placed and routed as well.
+        All that are held out, and the first so many of the others, are placed and routed as well;
+        none if it is 0.
     levels : mapping of str to sequence
         Numbers of lanes, and what differs from `benchmarks.cost_engine.design.LEVELS`.
     clock_devices : tuple of str
@@ -42,6 +75,8 @@ class Family:
 
     def to_place(self) -> tuple[Point, ...]:
         """Return those that are placed and routed, the small ones first."""
+        if not self.placed:
+            return ()
         points = self.draw()
         held_out = [point for point in points if point.held_out]
         others = [point for point in points if not point.held_out]
@@ -54,11 +89,34 @@ class Family:
         return find_device(self.device_name)
 
     @property
-    def flow(self) -> Flow:
-        """How it is synthesized, placed and routed."""
-        return FLOWS[self.device_name]
+    def flow(self) -> Flow | Mapped:
+        """How it is synthesized, and placed and routed if that is set up."""
+        return FLOWS.get(self.device_name) or MAPPED[self.device_name]
 
 
+MAPPED = {
+    "LIFCL-40": Mapped(
+        "synth_lattice -family lifcl",
+        {"LUT4": 1, "CCU2": 2},
+        "FD1P3",
+        {"PDPSC16K": 1, "PDP16K": 1, "DP16K": 1},
+        {"MULT9X9": 1, "MULT18X18": 1},
+    ),
+    "GW2AR-18C": Mapped(
+        "synth_gowin -family gw2a",
+        {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1},
+        "DFF",
+        dict.fromkeys(("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B", "pROM", "pROMX9"), 1),
+        {"MULT9X9": 1, "MULT18X18": 1},
+    ),
+    "XC7A35T": Mapped(
+        "synth_xilinx -family xc7 -noiopad -noclkbuf",
+        {f"LUT{inputs}": 1 for inputs in range(1, 7)} | {"SRL16E": 1, "SRLC32E": 1},
+        "FD",
+        {"RAMB18E1": 1, "RAMB36E1": 2},
+        {"DSP48E1": 1},
+    ),
+}
 #: An iCE40UP5K holds small engines only: 5,280 logic cells, 30 block RAMs, 8 DSPs.
 _UP5K = {
     "lanes": (4, 4, 8),
@@ -72,10 +130,12 @@ _UP5K = {
     "codebook_addr_bits": (7, 8, 9),
     "max_batch": (1, 1, 1, 2),
     "requantizers": (1, 1, 1, 2),
+    "taps_per_entry": (1, 1, 2),
     "lut_share": (0, 0, 0, 0.25),
     "groups": (False, False, True),
     "residuals": (False, False, True),
 }
+_MAPPED = {"lanes": (4, 8, 16)}
 FAMILIES = {
     family.name: family
     for family in (
@@ -88,5 +148,8 @@ FAMILIES = {
             ("LFE5U-12F", "LFE5U-25F", "LFE5U-45F", "LFE5U-85F"),
         ),
         Family("ice40", "iCE40UP5K", 18, 9, _UP5K, ("iCE40UP5K",)),
+        Family("nexus", "LIFCL-40", 12, 0, _MAPPED, ()),
+        Family("gowin", "GW2AR-18C", 12, 0, _MAPPED, ()),
+        Family("xc7", "XC7A35T", 12, 0, _MAPPED, ()),
     )
 }

@@ -9,13 +9,20 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 from benchmarks.cost_engine.families import Family
-from benchmarks.cost_engine.synthesis import Measurement, tool_versions
+from benchmarks.cost_engine.synthesis import Measurement
 from sqhw.cost_models.engine_cost import parameters
-from sqhw.cost_models.engine_features import ff_features, lut_features, period_features
+from sqhw.cost_models.engine_features import (
+    engine_memories,
+    ff_features,
+    lut_features,
+    period_features,
+)
 from sqhw.errors import SqhwError
 
 #: Strengths of the pull towards the prior that are tried, as shares of a squared relative error.
-PULLS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+PULLS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)
+#: The strongest of them is taken whose error is so near to the smallest: few engines tell no more.
+NEAR = 1.1
 LEAST_ENGINES = 6
 DIGITS = 4
 
@@ -41,8 +48,9 @@ def fit_factors(rows: Sequence[Row], measured: Sequence[float], prior: Row) -> d
     names = list(prior)
     design = np.array([[row[name] for name in names] for row in rows]) / np.array(measured)[:, None]
     start = np.array([prior[name] for name in names])
-    best = min(PULLS, key=lambda pull: _left_out_error(design, start, pull))
-    factors = _solve(design, start, best)
+    errors = {pull: _left_out_error(design, start, pull) for pull in PULLS}
+    pull = max(pull for pull, error in errors.items() if error <= NEAR * min(errors.values()))
+    factors = _solve(design, start, pull)
     return {name: round(float(value), DIGITS) for name, value in zip(names, factors, strict=True)}
 
 
@@ -66,7 +74,7 @@ def _left_out_error(
         design[index] @ _solve(np.delete(design, index, axis=0), prior, pull) - 1
         for index in range(len(design))
     ]
-    return float(np.mean(np.square(errors)))
+    return float(np.sqrt(np.mean(np.square(errors))))
 
 
 def calibrate(family: Family, measurements: Sequence[Measurement]) -> dict[str, Any]:
@@ -92,7 +100,9 @@ def calibrate(family: Family, measurements: Sequence[Measurement]) -> dict[str, 
         )
 
     def features(kind: Any, one: Measurement) -> Row:
-        found: Row = kind(one.point.engine, device, one.point.depths)
+        engine = one.point.engine
+        memories = engine_memories(engine, device, one.point.depths)
+        found: Row = kind(engine, device, memories)
         return found
 
     def fit(kind: Any, key: str) -> dict[str, Any]:
@@ -100,20 +110,17 @@ def calibrate(family: Family, measurements: Sequence[Measurement]) -> dict[str, 
         prior = dict.fromkeys(rows[0], 1.0)
         factors = fit_factors(rows, [getattr(one, key) for one in seen], prior)
         tested = [features(kind, one) for one in hidden]
-        return _fitted(factors, len(seen), tested, [getattr(one, key) for one in hidden])
+        return _fitted(
+            factors, _ranges(family, seen), len(seen), tested, [getattr(one, key) for one in hidden]
+        )
 
     luts = fit(lut_features, "luts")
-    numbers = [parameters(one.point.engine, device, one.point.depths) for one in seen]
     return {
         "family": family.name,
         "device": family.device_name,
         "clock_devices": list(family.clock_devices),
         "rtl": seen[0].rtl,
-        "tools": tool_versions(),
-        "ranges": {
-            name: [min(n[name] for n in numbers), max(n[name] for n in numbers)]
-            for name in numbers[0]
-        },
+        "tools": seen[0].tools,
         "luts": luts,
         "ffs": fit(ff_features, "ffs"),
         "period_ns": _fit_period(family, seen, hidden, luts["factors"]),
@@ -131,10 +138,11 @@ def _fit_period(
     luts: Mapping[str, float],
 ) -> dict[str, Any] | None:
     def row(one: Measurement) -> Row:
-        engine, depths = one.point.engine, one.point.depths
-        parts = lut_features(engine, family.device, depths)
+        engine = one.point.engine
+        memories = engine_memories(engine, family.device, one.point.depths)
+        parts = lut_features(engine, family.device, memories)
         predicted = sum(luts[name] * part for name, part in parts.items())
-        return period_features(engine, family.device, depths, predicted)
+        return period_features(engine, family.device, memories, predicted)
 
     seen = [one for one in seen if one.fmax_mhz]
     hidden = [one for one in hidden if one.fmax_mhz]
@@ -144,11 +152,33 @@ def _fit_period(
     prior = {name: float(name == "least") for name in rows[0]}
     factors = fit_factors(rows, [1000 / (one.fmax_mhz or 1) for one in seen], prior)
     tested = [row(one) for one in hidden]
-    return _fitted(factors, len(seen), tested, [1000 / (one.fmax_mhz or 1) for one in hidden])
+    return _fitted(
+        factors,
+        _ranges(family, seen),
+        len(seen),
+        tested,
+        [1000 / (one.fmax_mhz or 1) for one in hidden],
+    )
+
+
+def _ranges(family: Family, seen: Sequence[Measurement]) -> dict[str, list[int]]:
+    """Return the smallest and the largest value of each parameter."""
+    numbers = []
+    for one in seen:
+        engine = one.point.engine
+        memories = engine_memories(engine, family.device, one.point.depths)
+        numbers.append(parameters(engine, memories))
+    return {
+        name: [min(n[name] for n in numbers), max(n[name] for n in numbers)] for name in numbers[0]
+    }
 
 
 def _fitted(
-    factors: dict[str, float], engines: int, rows: Sequence[Row], measured: Sequence[float]
+    factors: dict[str, float],
+    ranges: dict[str, list[int]],
+    engines: int,
+    rows: Sequence[Row],
+    measured: Sequence[float],
 ) -> dict[str, Any]:
     errors = [
         abs(sum(factors[name] * row[name] for name in factors) / value - 1)
@@ -156,6 +186,7 @@ def _fitted(
     ]
     return {
         "factors": factors,
+        "ranges": ranges,
         "engines": engines,
         "held_out": len(rows),
         "mean_error": round(float(np.mean(errors)), DIGITS),

