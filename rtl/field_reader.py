@@ -78,8 +78,9 @@ class FieldReader(wiring.Component):
             return end >= word, Mux(end >= word, end - word, end)
 
         if self._window_cycles:
-            following = Signal.like(self.rom_addr, reset_less=True)
-            m.d.sync += following.eq(self.rom_addr + 1)
+            following = Signal.like(self.rom_addr, reset_less=True)  # `addr` + 1
+            ahead = Mux(next_word, (following + 1)[: len(addr)], following)
+            m.d.sync += following.eq(Mux(self.jump, self.jump_addr + 1, ahead))
             onward = Mux(next_word, following, addr)
         else:
             onward = addr + next_word

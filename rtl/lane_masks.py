@@ -75,21 +75,20 @@ class LaneMasks(wiring.Component):
         # each other, so whether a row ends may be a cycle late.
         step_x, step_y = Signal(wide), Signal(dim)
         back = Signal(signed(wide + 2))
-        turn = Signal(range(engine.lane_bits + 1))
-        beat, double = Signal(), Signal()
-        m.d.comb += double.eq(self.fill & beat)
+        turn = Signal(engine.lane_bits + 1)  # one hot
+        double = Signal()
         _, further, over = self._ahead(m, step_x, step_x, back, "step")
         with m.If(self.clear):
-            m.d.sync += [step_x.eq(last != 0), step_y.eq(last == 0), turn.eq(0), beat.eq(0)]
+            m.d.sync += [step_x.eq(last != 0), step_y.eq(last == 0), turn.eq(1), double.eq(0)]
             m.d.sync += back.eq(Mux(last != 0, -last, -1))
         with m.Elif(self.fill):
-            m.d.sync += beat.eq(~beat)
+            m.d.sync += double.eq(~double)
         with m.If(double):
             m.d.sync += [
                 step_x.eq(Mux(over, further, step_x << 1)),
                 step_y.eq((step_y << 1) + over),
                 back.eq(Mux(over, further - last - 1, further)),
-                turn.eq(turn + 1),
+                turn.eq(turn << 1),
             ]
 
         low_x, high_x = self._bounds(m, self.dx, self.last_x, "x")
@@ -109,7 +108,7 @@ class LaneMasks(wiring.Component):
                 with m.If(self.clear):
                     m.d.sync += [x.eq(0), y.eq(0)]
             else:
-                with m.If(double & (turn == half)):
+                with m.If(double & turn[half]):
                     before = ahead[lane - (1 << half)]
                     m.d.sync += [x.eq(before[0]), y.eq(before[1])]
             inside.append((x >= low_x) & (x <= high_x) & (y >= low_y) & (y <= high_y))

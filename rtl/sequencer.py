@@ -140,7 +140,7 @@ class Sequencer(wiring.Component):
         single = Signal()
         # `wait` is not 0; neither are the pauses that it may begin with.
         waiting, waits_first, waits_other = Signal(), Signal(), Signal()
-        # `timer` is 0, is among those that fill the masks, is at the end of a state.
+        # The first cycle of a state; those that fill the masks; the last of a state.
         entered, filling = Signal(), Signal()
         loaded, at_rest, prepared, drained = Signal(), Signal(), Signal(), Signal()
         pause_first, pause_other = self._pause(timing, timing.rewind), self._pause(timing, 0)
@@ -154,7 +154,7 @@ class Sequencer(wiring.Component):
             waits_first.eq(pause_first != 0),
             waits_other.eq(pause_other != 0),
             entered.eq(0),
-            filling.eq(timer < FILL_BEATS * engine.lane_bits),
+            filling.eq(0),
             loaded.eq(timer == timing.load - 2),
             at_rest.eq(timer == settled - 2),
             prepared.eq(timer == timing.prepare - 2),
@@ -172,7 +172,7 @@ class Sequencer(wiring.Component):
         def go(state: str) -> None:
             """Go to a state and count its cycles from 0."""
             m.next = state
-            m.d.sync += [timer.eq(0), entered.eq(1), filling.eq(0)]
+            m.d.sync += [timer.eq(0), entered.eq(1)]
             m.d.sync += [flag.eq(0) for flag in (loaded, at_rest, prepared, drained)]
 
         def open_slot(channel, group, is_end, first_of_tile) -> None:
@@ -190,6 +190,7 @@ class Sequencer(wiring.Component):
                 fresh.eq(1),
             ]
 
+        m.d.comb += self.fill.eq(filling)
         m.d.sync += self.cycles.eq(self.cycles + self.busy)
         with m.FSM():
             with m.State("BOOT"):
@@ -215,9 +216,8 @@ class Sequencer(wiring.Component):
                 m.d.comb += [
                     self.prepare.eq(entered),
                     self.rewind.eq(entered),
-                    self.fill.eq(filling),
                 ]
-                m.d.sync += tile.eq(0)
+                m.d.sync += [tile.eq(0), filling.eq(timer < FILL_BEATS * engine.lane_bits)]
                 with m.If(entered):
                     m.d.comb += [self.fetch.eq(1), self.fetch_first.eq(1)]
                 with m.If(prepared):
