@@ -98,7 +98,6 @@ MUTANTS = [
         ("tap_walker", "(two & (here.x == last_but_one))", "0"),
         ("tap_walker", "batch, batch << 1)", "batch, batch)"),
         ("tap_walker", "plane.channels << 1, 0)", "plane.channels, 0)"),
-        ("tap_walker", "to_second & steps.split", "0"),
         ("tap_walker", "second_row.eq(row_two)", "second_row.eq(row_one)"),
         ("engine", "taps.second.eq(decoder.step)", "taps.second.eq(0)"),
         ("activation_memory", "self.lane > bank for", "self.lane >= bank for"),
