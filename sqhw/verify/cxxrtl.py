@@ -30,8 +30,9 @@ HEADER = "cxxrtl_plain.h"
 TRANSLATE = "cxxrtl_translate.py"
 IMAGE = re.compile(r'\.FILE\("(\w+\.hex)"\)')
 #: CXXRTL's assertions are off because the engine may read ahead beyond the end of a ROM. With
-#: ``-march=native`` the code is no faster, and it would run on this machine only.
-FLAGS = ("-std=c++17", "-DNDEBUG")
+#: ``-march=native`` the code is no faster, and it would run on this machine only; vectors gathered
+#: from scattered registers make it slower.
+FLAGS = ("-std=c++17", "-DNDEBUG", "-fno-tree-slp-vectorize")
 #: Images that a process runs, a multiple of any batch: bounds the memory, not the result.
 CHUNK = 64
 COUNTS_BYTES = 8
