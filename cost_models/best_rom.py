@@ -1,12 +1,13 @@
-"""A ROM cut into smaller ROMs where synthesis takes more blocks for it than it has to."""
+"""A ROM cut into memories of its own: fewer blocks than synthesis takes, or a faster read."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
-from sqhw.cost_models.fabric import Device
+from sqhw.cost_models.fabric import Device, MemoryPrimitive
 from sqhw.cost_models.mapping import Mapping, ceil_div
 from sqhw.cost_models.memory import map_rom
+from sqhw.rom_pieces import Piece
 
 #: Cuts of a piece at most. A third one saves next to nothing: a block in 13,000 on Cyclone V.
 CUTS = 2
@@ -14,23 +15,16 @@ CUTS = 2
 
 @dataclass(frozen=True)
 class RomPiece:
-    """A rectangle of a ROM that is a memory of its own.
+    """A piece and what synthesis makes of it.
 
     Parameters
     ----------
-    row, column : int
-        Its first word, and its lowest bit in the word.
-    depth, width : int
-        Its words, and its bits per word.
+    piece : Piece
     mapping : Mapping
-        How synthesis builds it, if the Verilog asks for block RAM (``ram_style``) wherever
-        `map_rom` says something else of style ``"auto"``.
+        Of style ``"block"``, or ``"auto"`` if the ROM is not cut.
     """
 
-    row: int
-    column: int
-    depth: int
-    width: int
+    piece: Piece
     mapping: Mapping
 
 
@@ -49,7 +43,83 @@ class RomPlan:
     @property
     def blocks(self) -> int:
         """Memory blocks of all pieces."""
-        return sum(piece.mapping.blocks for piece in self.pieces)
+        return sum(part.mapping.blocks for part in self.pieces)
+
+    @property
+    def cuts(self) -> tuple[Piece, ...]:
+        """The pieces alone."""
+        return tuple(part.piece for part in self.pieces)
+
+
+@cache
+def rom_plan(depth: int, width: int, device: Device, *, registered: bool) -> RomPlan:
+    """Return the pieces in which an engine has a ROM: the fewest blocks, then the fewest pieces.
+
+    Parameters
+    ----------
+    depth : int
+        Number of words, 1 or more.
+    width : int
+        Bits per word, 1 or more.
+    device : Device
+    registered : bool
+        Whether a register follows each piece. Then no multiplexer stands between a block and that
+        register, where this costs no block more.
+
+    Raises
+    ------
+    ValueError
+        If `depth` or `width` is less than 1.
+    """
+    best = best_rom(depth, width, device)
+    if registered and any(part.mapping.segments > 1 for part in best.pieces):
+        rows = _rows(depth, width, device)
+        if rows.blocks <= best.blocks:
+            return rows
+    return best
+
+
+def _rows(depth: int, width: int, device: Device) -> RomPlan:
+    """Return a ROM in rows of pieces, each no deeper than the mode in which it is built."""
+    depths = sorted(_modes(device)[0], reverse=True)
+
+    @cache
+    def plan(left: int, deepest: int) -> RomPlan | None:
+        if left == 0:
+            return RomPlan(())
+        if deepest == len(depths):
+            return None
+        step = depths[deepest]
+        options = []
+        for count in {left // step, left // step + (left % step > 0)} - {0}:
+            rows = [min(step, left - step * index) for index in range(count)]
+            mappings = {row: map_rom(row, width, device, style="block") for row in set(rows)}
+            if any(mapping.segments > 1 for mapping in mappings.values()):
+                continue
+            parts = tuple(
+                RomPiece(Piece(step * index, row, 0, width), mappings[row])
+                for index, row in enumerate(rows)
+            )
+            rest = plan(left - sum(rows), deepest + 1)
+            if rest is not None:
+                options.append(RomPlan(parts + _moved(rest, sum(rows), 0)))
+        shallower = plan(left, deepest + 1)
+        options += [shallower] if shallower else []
+        return min(options, key=lambda p: (p.blocks, len(p.pieces)), default=None)
+
+    best = plan(depth, 0)
+    assert best is not None  # a row as deep as the shallowest mode has one segment in any mode
+    return best
+
+
+def _modes(device: Device) -> tuple[set[int], set[int]]:
+    """Return the depths and the widths of the block RAM that can be initialised."""
+    modes = [mode for cell in _blocks(device) for mode in cell.modes]
+    return {depth for depth, _ in modes}, {width for _, width in modes}
+
+
+def _blocks(device: Device) -> list[MemoryPrimitive]:
+    return [cell for cell in device.memories if cell.kind == "block" and cell.initialisable]
 
 
 def best_rom(depth: int, width: int, device: Device) -> RomPlan:
@@ -80,16 +150,14 @@ def best_rom(depth: int, width: int, device: Device) -> RomPlan:
     """
     whole = map_rom(depth, width, device)
     if whole.primitive is None:
-        return RomPlan((RomPiece(0, 0, depth, width, whole),))
-    cells = [cell for cell in device.memories if cell.kind == "block" and cell.initialisable]
-    depths = sorted({mode_depth for cell in cells for mode_depth, _ in cell.modes})
-    widths = sorted({mode_width for cell in cells for _, mode_width in cell.modes})
-    block_bits = max(cell.bits // cell.block_count for cell in cells)
+        return RomPlan((RomPiece(Piece(0, depth, 0, width), whole),))
+    depths, widths = (sorted(sizes) for sizes in _modes(device))
+    block_bits = max(cell.bits // cell.block_count for cell in _blocks(device))
 
     @cache
     def plan(depth: int, width: int, cuts: int) -> RomPlan:
         mapping = map_rom(depth, width, device, style="block")
-        best = RomPlan((RomPiece(0, 0, depth, width, mapping),))
+        best = RomPlan((RomPiece(Piece(0, depth, 0, width), mapping),))
         least = ceil_div(depth * width, block_bits)
         if cuts:
             for rows, columns in _cuts(depth, width, depths, widths):
@@ -117,8 +185,10 @@ def best_rom(depth: int, width: int, device: Device) -> RomPlan:
 
     best = plan(depth, width, CUTS)
     if best.blocks >= whole.blocks:
-        return RomPlan((RomPiece(0, 0, depth, width, whole),))
-    return RomPlan(tuple(sorted(best.pieces, key=lambda piece: (piece.row, piece.column))))
+        return RomPlan((RomPiece(Piece(0, depth, 0, width), whole),))
+    return RomPlan(
+        tuple(sorted(best.pieces, key=lambda p: (p.piece.first_word, p.piece.first_bit)))
+    )
 
 
 def _cuts(
@@ -131,8 +201,15 @@ def _cuts(
         yield depth, columns
 
 
-def _moved(plan: RomPlan, rows: int, columns: int) -> tuple[RomPiece, ...]:
+def _moved(plan: RomPlan, words: int, bits: int) -> tuple[RomPiece, ...]:
     return tuple(
-        RomPiece(piece.row + rows, piece.column + columns, piece.depth, piece.width, piece.mapping)
-        for piece in plan.pieces
+        RomPiece(
+            replace(
+                part.piece,
+                first_word=part.piece.first_word + words,
+                first_bit=part.piece.first_bit + bits,
+            ),
+            part.mapping,
+        )
+        for part in plan.pieces
     )

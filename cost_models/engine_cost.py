@@ -1,28 +1,46 @@
-"""LUTs, flip-flops and clock of the engine. Not calibrated yet: it refuses every family."""
+"""LUTs, flip-flops, block RAMs, DSPs and clock of the engine on a device, from its configuration.
+
+Block RAMs and DSPs are exact: those of the memory and multiplier mapping. LUTs, flip-flops and the
+clock period are sums of features of the configuration (`sqhw.cost_models.engine_features`) with
+factors fitted to synthesis runs (`sqhw.cost_models.calibration_file`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqhw.cost_models.device import Device
+from sqhw.cost_models.calibration_file import Calibration, find_calibration
+from sqhw.cost_models.device import Device, find_device
+from sqhw.cost_models.engine_features import (
+    dsp_lanes,
+    engine_memories,
+    ff_features,
+    lut_features,
+    period_features,
+)
 from sqhw.engine import EngineConfig
-from sqhw.errors import SqhwError
 
 
 @dataclass(frozen=True)
 class EngineCost:
-    """What an engine takes of a device beside its memories.
+    """What an engine takes of a device.
 
     Parameters
     ----------
-    luts, ffs, brams, dsps : int
+    luts, ffs : int
+        As place and route counts them: on ECP5 every LUT of an adder too, on iCE40 `luts` are logic
+        cells, each a LUT with a flip-flop.
+    brams, dsps : int
+        Block RAMs and DSP blocks, exact.
     fmax_mhz : float or None
-        None where the family's tools give no timing.
-    luts_error, ffs_error, fmax_error : float
-        Mean error on configurations that the calibration did not see, as a share.
+        Clock frequency (unit: MHz); None if the device's clock was not calibrated.
+    luts_error, ffs_error : float
+        Mean relative error of engines that the fit has not seen.
+    fmax_error : float or None
+        The same of the clock.
     calibrated : bool
-        Whether the configuration lies within what was calibrated.
+        Whether all parameters are within what was calibrated; if not, `notes` says which is not.
     notes : tuple of str
-        Sentences on what lies outside.
+        What to say beside the figures.
     """
 
     luts: int
@@ -32,7 +50,7 @@ class EngineCost:
     fmax_mhz: float | None
     luts_error: float
     ffs_error: float
-    fmax_error: float
+    fmax_error: float | None
     calibrated: bool
     notes: tuple[str, ...]
 
@@ -40,9 +58,86 @@ class EngineCost:
 def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int]) -> EngineCost:
     """Return what an engine takes of a device.
 
+    Parameters
+    ----------
+    engine : EngineConfig
+    device : Device
+    depths : mapping of str to int
+        Words of the ROMs ``weights``, ``params`` and ``codebook``.
+
+    Returns
+    -------
+    EngineCost
+        Outside of what was calibrated too, with ``calibrated`` false and a note.
+
     Raises
     ------
     SqhwError
-        If the family is not calibrated.
+        If the device's family is not calibrated.
     """
-    raise SqhwError(f"LUTs and clock of {device.family} are not calibrated")
+    fit = find_calibration(device.family)
+    luts = round(fit.luts.predict(lut_features(engine, device, depths)))
+    outside = _outside(fit, engine, device, depths)
+    notes = list(outside)
+    fmax = fmax_error = None
+    if fit.period_ns is None:
+        notes.append(f"the clock of {fit.family} was not calibrated")
+    elif device.name not in fit.clock_devices:
+        notes.append(f"the clock was calibrated on {', '.join(fit.clock_devices)} only")
+    else:
+        features = period_features(engine, device, depths, luts)
+        fmax = round(1000 / fit.period_ns.predict(features), 1)
+        fmax_error = fit.period_ns.mean_error
+    return EngineCost(
+        luts=luts,
+        ffs=round(fit.ffs.predict(ff_features(engine, device, depths))),
+        brams=engine_blocks(engine, device, depths),
+        dsps=dsp_lanes(engine, device),
+        fmax_mhz=fmax,
+        luts_error=fit.luts.mean_error,
+        ffs_error=fit.ffs.mean_error,
+        fmax_error=fmax_error,
+        calibrated=not outside,
+        notes=tuple(notes),
+    )
+
+
+def engine_blocks(engine: EngineConfig, device: Device, depths: Mapping[str, int]) -> int:
+    """Return the block RAMs of an engine: activation banks and ROMs.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    device : Device
+    depths : mapping of str to int
+        Words of the ROMs ``weights``, ``params`` and ``codebook``.
+    """
+    memories = engine_memories(engine, device, depths).values()
+    return sum(count * mapping.blocks for count, _, mapping in memories)
+
+
+def parameters(engine: EngineConfig, device: Device, depths: Mapping[str, int]) -> dict[str, int]:
+    """Return the numbers that ranges are kept of: the engine's, and what its ROMs are made of."""
+    numbers = {name: int(value) for name, value in engine.to_dict().items()}
+    weights = engine_memories(engine, device, depths)["weights"][2]
+    return numbers | {"segments of the weight ROM": weights.segments}
+
+
+def _outside(
+    fit: Calibration, engine: EngineConfig, device: Device, depths: Mapping[str, int]
+) -> list[str]:
+    """Return a note for each parameter outside of its calibrated range."""
+    found = parameters(engine, device, depths)
+    notes = [
+        f"{name} {found[name]} is outside of what was calibrated, {_said(low, high)}"
+        for name, (low, high) in fit.ranges
+        if not low <= found[name] <= high
+    ]
+    if bool(device.dsps) != bool(find_device(fit.device).dsps):
+        has = "has no DSP blocks" if fit.device and not device.dsps else "has DSP blocks"
+        notes.append(f"{device.name} {has}, unlike {fit.device}, on which was calibrated")
+    return notes
+
+
+def _said(low: float, high: float) -> str:
+    return f"{low} only" if low == high else f"{low} to {high}"

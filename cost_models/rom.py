@@ -1,16 +1,20 @@
 """What a network costs in ROM, on the four size bases, without building an image."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.cost_models.best_rom import RomPlan, rom_plan
 from sqhw.cost_models.device import Device
-from sqhw.cost_models.memory import map_ram, map_rom
+from sqhw.cost_models.memory import map_ram
 from sqhw.engine import EngineConfig
-from sqhw.layout import CODEBOOK_WIDTH, descriptor_words, record_format
+from sqhw.layout import CODEBOOK_WIDTH, descriptor_words, record_format, rom_widths
 from sqhw.network import Conv, QuantizedNetwork
+from sqhw.rom_pieces import Piece, whole
 from sqhw.stream import channel_order, count_entries
+from sqhw.timing import rom_cycles
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,12 @@ class RomCost:
         In execution order.
     memories : tuple of (str, int, int)
         Name, depth (words) and width (bits) of each ROM image.
-    writable : bool
-        Whether the engine holds them in RAM.
+    engine : EngineConfig
     """
 
     layers: tuple[LayerRom, ...]
     memories: tuple[tuple[str, int, int], ...]
-    writable: bool = False
+    engine: EngineConfig
 
     @property
     def payload(self) -> int:
@@ -85,14 +88,57 @@ class RomCost:
 
     def blocks(self, device: Device) -> int:
         """Return the block RAM primitives that the ROMs occupy on `device`."""
-        mapped = map_ram if self.writable else map_rom
-        return sum(mapped(depth, width, device).blocks for _, depth, width in self.memories)
+        return sum(rom_blocks(name, depth, self.engine, device) for name, depth, _ in self.memories)
 
     def size(self, basis: str, device: Device) -> int:
         """Return the size on one of the bases ``payload``, ``stream``, ``rom``, ``blocks``."""
         if basis == "blocks":
             return self.blocks(device)
         return int(getattr(self, basis))
+
+
+def rom_blocks(name: str, depth: int, engine: EngineConfig, device: Device) -> int:
+    """Return the block RAMs of one ROM of an engine; 0 if synthesis makes it of LUTs.
+
+    Parameters
+    ----------
+    name : {"weights", "params", "codebook"}
+    depth : int
+        Words, 1 or more.
+    engine : EngineConfig
+    device : Device
+    """
+    width = rom_widths(engine)[name]
+    if engine.writable:
+        return map_ram(depth, width, device).blocks
+    return rom_plan(depth, width, device, registered=rom_cycles(engine, name) > 1).blocks
+
+
+def rom_pieces(
+    engine: EngineConfig, depths: Mapping[str, int], device: Device | None
+) -> dict[str, tuple[Piece, ...]]:
+    """Return the pieces in which an engine has its ROMs: what Verilog and ROM images have.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    depths : mapping of str to int
+        Words of each ROM by name.
+    device : Device or None
+        Where it is not known, and where the ROMs can be written, each is one piece.
+    """
+    if device is None or engine.writable:
+        widths = rom_widths(engine)
+        return {name: whole(depth, widths[name]) for name, depth in depths.items()}
+    return {name: plan.cuts for name, plan in _plans(engine, depths, device).items()}
+
+
+def _plans(engine: EngineConfig, depths: Mapping[str, int], device: Device) -> dict[str, RomPlan]:
+    widths = rom_widths(engine)
+    return {
+        name: rom_plan(depth, widths[name], device, registered=rom_cycles(engine, name) > 1)
+        for name, depth in depths.items()
+    }
 
 
 def entry_counts(layer: Conv) -> npt.NDArray[np.int64]:
@@ -153,5 +199,5 @@ def rom_cost(network: QuantizedNetwork, engine: EngineConfig) -> RomCost:
                 CODEBOOK_WIDTH,
             ),
         ),
-        engine.writable,
+        engine,
     )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sqhw.cost_models.rom import entry_counts, pool_counts
 from sqhw.engine import EngineConfig
 from sqhw.network import INPUT, Conv, QuantizedNetwork
-from sqhw.placement import place
+from sqhw.placement import Tiling, place
 from sqhw.timing import Timing
 
 #: Cycles between two runs, beside the first layer's descriptor: done, boot, and two to settle.
@@ -152,17 +152,11 @@ def schedule(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) ->
     timing = Timing.of(engine)
     layers = []
     for index, tiling in enumerate(place(network, engine, batch)):
-        layer = tiling.layer
-        channels, height, width = tiling.target.shape
-        if isinstance(layer, Conv):
-            counts = entry_counts(layer) + (layer.residual is not None)
-            work = layer.nonzeros + (channels if layer.residual else 0)
-        else:
-            counts = pool_counts(channels, layer.kernel)
-            work = int(counts.sum())
+        _, height, width = tiling.target.shape
+        counts, work = layer_work(tiling)
         layers.append(
             LayerCycles(
-                name=layer.name,
+                name=tiling.layer.name,
                 tiles=tiling.tiles,
                 entries=int(counts.sum()),
                 run=run_cycles(counts, tiling.tiles, timing, tiling.serial),
@@ -191,3 +185,13 @@ def frame_cycles(network: QuantizedNetwork, engine: EngineConfig, cycles: int, b
     timing = Timing.of(engine)
     run = cycles + timing.load + BETWEEN_FRAMES
     return run / batch + pixels + (timing.output + 1) * results
+
+
+def layer_work(tiling: Tiling) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the entries of every channel, shape (channels,), and those that are no fillers."""
+    layer, channels = tiling.layer, tiling.target.shape[0]
+    if isinstance(layer, Conv):
+        counts = entry_counts(layer) + (layer.residual is not None)
+        return counts, layer.nonzeros + (channels if layer.residual else 0)
+    counts = pool_counts(channels, layer.kernel)
+    return counts, int(counts.sum())

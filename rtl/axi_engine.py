@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
 from sqhw.registers import ADDRESS_BITS
+from sqhw.rom_pieces import Pieces, depth_of
 from sqhw.rtl.axi_lite import AxiLite
 from sqhw.rtl.axi_registers import ERRORS, AxiRegisters
 from sqhw.rtl.axi_stream import AxiStream, StreamRegister
@@ -38,9 +39,9 @@ class AxiEngine(wiring.Component):
     Parameters
     ----------
     engine : EngineConfig
-    depths : dict of str to int
-        Words of the ROMs ``weights``, ``params`` and ``codebook``; their images are
-        ``weights.hex`` and so on.
+    pieces : mapping of str to tuple of Piece
+        Of the ROMs ``weights``, ``params`` and ``codebook``; their images are ``weights.hex``, or
+        ``weights_0.hex`` and so on.
 
     Members
     -------
@@ -55,9 +56,9 @@ class AxiEngine(wiring.Component):
         High while an interrupt is enabled and pending.
     """
 
-    def __init__(self, engine: EngineConfig, depths: dict[str, int]) -> None:
+    def __init__(self, engine: EngineConfig, pieces: Pieces) -> None:
         self._engine = engine
-        self._depths = depths
+        self._pieces = pieces
         super().__init__(
             {
                 "aclk": In(1),
@@ -76,8 +77,10 @@ class AxiEngine(wiring.Component):
         m = Module()
         m.domains.sync = ClockDomain()
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        m.submodules.engine = engine = Engine(self._engine, self._depths)
-        m.submodules.registers = registers = AxiRegisters(self._engine, self._depths)
+        m.submodules.engine = engine = Engine(self._engine, self._pieces)
+        m.submodules.registers = registers = AxiRegisters(
+            self._engine, {name: depth_of(parts) for name, parts in self._pieces.items()}
+        )
         m.submodules.gate = gate = FrameGate()
         m.submodules.pixels = pixels = StreamRegister(every_cycle=True)
         m.submodules.results = results = StreamRegister(every_cycle=False)

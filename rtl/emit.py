@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Mapping
 from importlib.resources import files
 
 from sqhw.engine import EngineConfig
 from sqhw.errors import unknown_name
+from sqhw.rom_pieces import Pieces
 from sqhw.rtl.axi_engine import AxiEngine
 from sqhw.rtl.engine import Engine
 
@@ -21,16 +21,14 @@ TRIGGER = re.compile(r"^  reg (\\\S+verilog_backend\S+) += 0;\n", re.MULTILINE)
 ICARUS_TRIGGER = r"\g<0>`ifdef __ICARUS__\n  initial #0 \1 = 1;\n`endif\n"
 
 
-def engine_verilog(
-    engine: EngineConfig, depths: Mapping[str, int], interface: str = "plain"
-) -> str:
+def engine_verilog(engine: EngineConfig, pieces: Pieces, interface: str = "plain") -> str:
     """Return the Verilog of an engine, without the leaf modules.
 
     Parameters
     ----------
     engine : EngineConfig
-    depths : mapping of str to int
-        Words of each ROM: ``weights``, ``params``, ``codebook``.
+    pieces : mapping of str to tuple of Piece
+        Of each ROM: ``weights``, ``params``, ``codebook``.
     interface : str
         ``plain`` or ``axi``: a key of `TOPS`.
 
@@ -46,7 +44,7 @@ def engine_verilog(
 
     component = Engine if interface == "plain" else AxiEngine
     text = verilog.convert(
-        component(engine, dict(depths)), name=TOPS[interface], strip_internal_attrs=True
+        component(engine, pieces), name=TOPS[interface], strip_internal_attrs=True
     )
     return TRIGGER.sub(ICARUS_TRIGGER, text)
 

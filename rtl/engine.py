@@ -5,7 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
-from sqhw.layout import CODEBOOK_WIDTH, ROMS, writes_batches
+from sqhw.layout import ROMS
+from sqhw.rom_pieces import Pieces
 from sqhw.rtl.activation_memory import ActivationMemory
 from sqhw.rtl.field_reader import FieldReader
 from sqhw.rtl.lane_masks import LaneMasks
@@ -16,6 +17,8 @@ from sqhw.rtl.requantizer import Requantizer
 from sqhw.rtl.rom import Rom
 from sqhw.rtl.sequencer import Sequencer
 from sqhw.rtl.stream_decoder import StreamDecoder
+from sqhw.rtl.tap_walker import TapWalker
+from sqhw.rtl.transposer import Transposer
 from sqhw.timing import (
     ISSUE_CYCLES,
     Timing,
@@ -26,6 +29,8 @@ from sqhw.timing import (
     mask_cycles,
     read_cycles,
     requantize_cycles,
+    rom_cycles,
+    transpose_cycles,
 )
 
 
@@ -39,9 +44,9 @@ class Engine(wiring.Component):
     Parameters
     ----------
     engine : EngineConfig
-    depths : dict of str to int
-        Words of the ROMs ``weights``, ``params`` and ``codebook``; their images are
-        ``weights.hex`` and so on.
+    pieces : mapping of str to tuple of Piece
+        Of the ROMs ``weights``, ``params`` and ``codebook``; their images are ``weights.hex``, or
+        ``weights_0.hex`` and so on.
 
     Members
     -------
@@ -58,8 +63,8 @@ class Engine(wiring.Component):
         Results.
     wb_valid, wb_data, wb_group : Out
         Every activation as it is written back: layer by layer, tile by tile, channel by channel,
-        lane by lane; one byte, or with `wb_group` as many as there are requantizers. For
-        verification.
+        lane by lane; one byte, or with `wb_group` as many as there are requantizers, and then of
+        two groups for a split map first the even lanes, then the odd ones. For verification.
     rom_write_en, rom_write_select, rom_write_addr, rom_write_data : In
         Write a word of the ROM whose place in `sqhw.layout.ROMS` is `rom_write_select`; only if
         the engine is writable, and only while `ready` is high.
@@ -68,9 +73,9 @@ class Engine(wiring.Component):
         Wanted after a write. Only if the engine is writable, and ignored while `ready` is low.
     """
 
-    def __init__(self, engine: EngineConfig, depths: dict[str, int]) -> None:
+    def __init__(self, engine: EngineConfig, pieces: Pieces) -> None:
         self._engine = engine
-        self._depths = depths
+        self._pieces = pieces
         write_port = {
             "rom_write_en": In(1),
             "rom_write_select": In(2),
@@ -108,11 +113,17 @@ class Engine(wiring.Component):
         m = Module()
         engine = self._engine
         roms = {
-            name: Rom(width, self._depths[name], bits, f"{name}.hex", writable=engine.writable)
-            for name, width, bits in (
-                ("weights", engine.word_bits, engine.weight_addr_bits),
-                ("params", engine.word_bits, engine.param_addr_bits),
-                ("codebook", CODEBOOK_WIDTH, engine.codebook_addr_bits),
+            name: Rom(
+                name,
+                self._pieces[name],
+                bits,
+                latency=rom_cycles(engine, name),
+                writable=engine.writable,
+            )
+            for name, bits in (
+                ("weights", engine.weight_addr_bits),
+                ("params", engine.param_addr_bits),
+                ("codebook", engine.codebook_addr_bits),
             )
         }
         m.submodules.weights = weight_rom = roms["weights"]
@@ -124,7 +135,9 @@ class Engine(wiring.Component):
             engine.word_bits, engine.weight_addr_bits, entry_window_cycles(engine)
         )
         m.submodules.decoder = decoder = StreamDecoder(engine)
-        m.submodules.taps = taps = PositionWalker(engine)
+        m.submodules.taps = taps = (
+            TapWalker(engine) if engine.taps_per_entry > 1 else PositionWalker(engine)
+        )
         m.submodules.masks = masks = LaneMasks(engine)
         m.submodules.memory = memory = ActivationMemory(engine)
         m.submodules.lanes = lanes = Lanes(engine)
@@ -133,18 +146,19 @@ class Engine(wiring.Component):
         layer, record = parameters.descriptor, parameters.record
         pool = layer.pool if engine.maxpool else C(0)
         gap_bits = layer.gap_bits if engine.max_gap_bits else C(0)
-        walks = layer.out_walk if engine.requantizers > 1 else C(1)
-        serial = layer.out_serial if writes_batches(engine) else walks
+        serial = layer.out_serial if engine.requantizers > 1 else C(1)
         out_image: Signal | int = 0
+        batch: Signal | int = 1
         if engine.max_batch > 1:
             out_image = seq.image
             batch = Signal(engine.lane_bits + 1)
             m.d.sync += batch.eq(1 << layer.batch_shift)
-            m.d.comb += [walker.batch.eq(batch) for walker in (taps, places)]
             m.d.comb += [
                 seq.last_image.eq(batch - 1),
                 masks.batch_shift.eq(layer.batch_shift),
             ]
+        if max(engine.max_batch, engine.requantizers) > 1:
+            m.d.comb += taps.batch.eq(batch)
         group_channels = layer.group_channels if engine.groups else Mux(pool, 1, layer.in_channels)
 
         m.d.comb += [
@@ -243,8 +257,9 @@ class Engine(wiring.Component):
         code_addr = Signal(engine.codebook_addr_bits)
         m.d.comb += code_addr.eq(layer.codebook_addr + decoder.code)
         m.d.sync += offset.eq(Mux(output, seq.channel, base + decoder.location))
-        wait = int(is_deep(engine))  # there the codebook's address is registered
-        m.d.comb += codebook.addr.eq(after(code_addr, wait, "code_addr"))
+        # In a deep engine the codebook's address is registered too.
+        m.d.comb += codebook.addr.eq(after(code_addr, int(is_deep(engine)), "code_addr"))
+        wait = is_deep(engine) + rom_cycles(engine, "codebook") - 1
         read_map = taps.map
         with m.If(output):
             m.d.comb += [
@@ -274,6 +289,11 @@ class Engine(wiring.Component):
                 taps.load.eq(decoder.valid & decoder.start),
                 taps.step.eq(decoder.valid & decoder.step),
             ]
+            if engine.taps_per_entry > 1:
+                m.d.comb += [
+                    taps.second.eq(decoder.step),
+                    taps.step_two.eq(decoder.valid & decoder.step_two),
+                ]
 
         # One cycle later: the place of the vector. It is read `read` cycles after that.
         row = Signal(engine.row_bits, reset_less=True)
@@ -352,7 +372,7 @@ class Engine(wiring.Component):
             requantizer.clamp_lo.eq(layer.clamp_lo),
             requantizer.clamp_hi.eq(layer.clamp_hi),
         ]
-        self._write_back(m, seq, layer, memory, requantizer, places, finished, walks, serial)
+        self._write_back(m, seq, layer, memory, requantizer, places, finished, serial, batch)
         self._output(m, seq, layer, memory, taps)
         return m
 
@@ -365,7 +385,7 @@ class Engine(wiring.Component):
         ]
 
     def _write_back(
-        self, m, seq, layer, memory, requantizer, places, finished, walks, serial
+        self, m, seq, layer, memory, requantizer, places, finished, serial, batch
     ) -> None:
         """Write results, and before a run the pixels, to their places."""
         engine = self._engine
@@ -382,13 +402,39 @@ class Engine(wiring.Component):
         element = Signal(range(engine.lanes))
         active = Signal()
         first_element = Signal()
-        pipe = Signal(requantize_cycles(engine) - 1)
+        pipe = Signal(requantize_cycles(engine) + transpose_cycles(engine) - 1)
         m.d.sync += pipe.eq(Cat(finished, pipe))
-        # `first_element` is high in the cycle before element 0 comes out of the requantizer.
+        # `first_element` is high in the cycle before element 0 is there to be written.
         m.d.comb += [first_element.eq(pipe[-1]), places.start.eq(tile_start)]
         last_element = Signal()
         # The elements written at once differ in the low bits of their number.
         low = engine.requantizers.bit_length() - 1
+        walks, last_x, edge_x = C(1), layer.pitch_last_x, layer.out_last_x
+        written = requantizer.y
+        if engine.requantizers > 1:
+            # Groups of neighbours are walked over as positions of as many images are; of a split
+            # map, those of the even and the odd phase in turn, and an edge is behind both.
+            walks, neighbours = layer.out_walk, layer.out_walk & ~serial
+            if engine.max_batch > 1:
+                neighbours &= layer.batch_shift == 0
+            together, edge_x = Signal.like(places.batch), Signal(engine.dim_bits)
+            m.d.comb += places.batch.eq(together)
+            m.d.sync += [
+                together.eq(Mux(seq.busy & neighbours, engine.requantizers, batch)),
+                edge_x.eq(
+                    Mux(neighbours, layer.out_last_x >> low | layer.out_split, layer.out_last_x)
+                ),
+            ]
+            last_x = Mux(neighbours, layer.pitch_last_x >> low, layer.pitch_last_x)
+        elif engine.max_batch > 1:
+            m.d.comb += places.batch.eq(batch)
+        if transpose_cycles(engine):
+            m.submodules.transposer = transposer = Transposer(engine)
+            written = transposer.y
+            m.d.comb += [
+                transposer.x.eq(requantizer.y),
+                transposer.second.eq(neighbours & layer.out_split & active & ~element[low]),
+            ]
         end_of_group = element[:low].all() if low else 1
         m.d.comb += last_element.eq(element[low:].all() & (~serial | end_of_group))
         group_row = Signal(engine.row_bits)
@@ -410,7 +456,7 @@ class Engine(wiring.Component):
         with m.If(seq.busy):
             m.d.comb += [
                 self._map_of(places.map, layer, "out"),
-                places.last_x.eq(layer.pitch_last_x),
+                places.last_x.eq(last_x),
             ]
         with m.Else():
             m.d.comb += [
@@ -433,17 +479,16 @@ class Engine(wiring.Component):
         with m.Else():
             inside = Signal()
             m.d.comb += [
-                # Beyond the map a group may be written: its rows hold nothing else.
+                # Beyond the map a group may be written: no other map has these places.
                 inside.eq(
-                    ~walks
-                    | (places.point.x <= layer.out_last_x) & (places.point.y <= layer.out_last_y)
+                    ~walks | (places.point.x <= edge_x) & (places.point.y <= layer.out_last_y)
                 ),
-                memory.write_data.eq(requantizer.y),
+                memory.write_data.eq(written),
                 memory.write_group.eq(~serial),
                 self.wb_group.eq(~serial),
                 memory.write_en.eq(active & inside),
                 self.wb_valid.eq(active & inside),
-                self.wb_data.eq(requantizer.y),
+                self.wb_data.eq(written),
                 places.step.eq(active & last_image),
             ]
             with m.If(active):

@@ -10,8 +10,8 @@ from sqhw.timing import JUMP_CYCLES
 class FieldReader(wiring.Component):
     """Unpacks bit-packed fields that follow each other from bit 0 of a word upwards.
 
-    The ROM's output register holds the word after the one in `head`, so the two together always
-    hold a whole field and the next word can be fetched in the cycle in which one is used up.
+    The ROM's output holds the word after the one in `head`, so the two together always hold a
+    whole field and the next word can be fetched in the cycle in which one is used up.
     Whether a field uses up its word is known beforehand: the loop from `take` to the ROM's
     address has no adder in it.
 
@@ -22,8 +22,8 @@ class FieldReader(wiring.Component):
     addr_bits : int
         Address width of the ROM (unit: bit).
     window_cycles : {0, 1, 2}
-        Registers: 1 for the two words of which the field is shifted out; 2 for another one
-        behind the ROM, whose output multiplexer may be wide.
+        1 for a register of the two words of which the field is shifted out; 2 if the ROM takes
+        two cycles as well.
 
     Members
     -------
@@ -38,7 +38,7 @@ class FieldReader(wiring.Component):
         The field of `window_cycles` before in the low bits; bits above its width are those of
         the next.
     rom_addr, rom_data
-        To a `Rom`.
+        To a `Rom` of latency 1, or 2 with two `window_cycles`.
     """
 
     LATENCY = JUMP_CYCLES
@@ -70,7 +70,12 @@ class FieldReader(wiring.Component):
         offset, behind = Signal(range(word)), Signal(range(word))
         crosses = Signal()
         begin = Signal.like(offset)
-        end = Signal(range(2 * word))
+
+        def after_field(start):
+            """Return whether the field behind one that begins at `start` is in the next word."""
+            end = Signal(range(2 * word))
+            m.d.comb += end.eq(start + self.next_width)
+            return end >= word, Mux(end >= word, end - word, end)
 
         if self._window_cycles:
             following = Signal.like(self.rom_addr, reset_less=True)
@@ -81,28 +86,30 @@ class FieldReader(wiring.Component):
         m.d.comb += [
             next_word.eq(loading | (self.take & crosses)),
             self.rom_addr.eq(Mux(self.jump, self.jump_addr, onward)),
-            end.eq(begin + self.next_width),
+            begin.eq(Mux(self.take, behind, offset)),
         ]
-        with m.If(~loading):
-            m.d.comb += begin.eq(Mux(self.take, behind, offset))
+        if self._window_cycles:  # `take` comes late
+            onwards = zip(after_field(behind), after_field(offset), strict=True)
+            next_crosses, next_behind = (Mux(self.take, taken, stays) for taken, stays in onwards)
+        else:
+            next_crosses, next_behind = after_field(begin)
         m.d.sync += [
             addr.eq(self.rom_addr),
             loading.eq(self.jump),
-            offset.eq(begin),
-            crosses.eq(end >= word),
-            behind.eq(Mux(end >= word, end - word, end)),
+            offset.eq(Mux(self.jump, 0, begin)),
+            crosses.eq(next_crosses),
+            behind.eq(next_behind),
         ]
         # The words follow the control as late as they come.
-        data, at, moves_on = self.rom_data, offset, next_word
+        at, moves_on = offset, next_word
         if self._window_cycles > 1:
-            data = Signal(word, name="data", reset_less=True)
             at = Signal.like(offset, name="at", reset_less=True)
             moves_on = Signal()
-            m.d.sync += [data.eq(self.rom_data), at.eq(offset), moves_on.eq(next_word)]
+            m.d.sync += [at.eq(offset), moves_on.eq(next_word)]
         with m.If(moves_on):
-            m.d.sync += head.eq(data)
+            m.d.sync += head.eq(self.rom_data)
 
-        both = Cat(head, data)
+        both = Cat(head, self.rom_data)
         if self._window_cycles:
             words, where = Signal(2 * word, reset_less=True), Signal.like(offset, reset_less=True)
             m.d.sync += [words.eq(both), where.eq(at)]

@@ -48,6 +48,65 @@ def point_layout(engine: EngineConfig) -> data.StructLayout:
     )
 
 
+class MapSteps:
+    """The constants of a map, registered, and where one step from a place leads.
+
+    In a split map a step along the line goes to the odd phase and back to the next position of
+    the even one; a step to the next line does the same two phases apart. What a step adds to the
+    row is one of three constants of the map: to the odd phase, on, and on with a carry out of the
+    lanes. They are there two cycles after the map.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the logic.
+    plane : View of map_layout
+    batch : Value
+        Images of the run.
+    fast : bool
+        Take the sums of all rows that a step may lead to and choose late: more adders, each of
+        them beside that of the lanes instead of behind it.
+    """
+
+    def __init__(self, m, plane, batch, fast: bool = False) -> None:
+        self._m, self._batch, self._fast = m, batch, fast
+        self.split = Signal(name="split")
+        self._pitch_lane = Signal(len(plane.pitch_lane), name="pitch_lane")
+        names = ("apart", "on_x", "carry_x", "on_y", "carry_y")
+        constants = [Signal(len(plane.channels), name=name) for name in names]
+        apart, on_x, carry_x, on_y, carry_y = constants
+        self.x, self._y = (apart, on_x, carry_x), (apart << 1, on_y, carry_y)
+        back = Mux(plane.split, -plane.phase_rows, 0)
+        m.d.sync += [
+            self.split.eq(plane.split),
+            self._pitch_lane.eq(plane.pitch_lane),
+            apart.eq(plane.phase_rows),
+            on_x.eq(back),
+            carry_x.eq(on_x + plane.channels),
+            on_y.eq(plane.pitch_rows + (back << 1)),
+            carry_y.eq(on_y + plane.channels),
+        ]
+
+    def along(self, row, lane, phase_x):
+        """Return row and lane of the next position of the line."""
+        return self.step(row, lane, self.split & ~phase_x, lane + self._batch, self.x)
+
+    def across(self, row, lane, phase_y):
+        """Return row and lane in the next line."""
+        return self.step(row, lane, self.split & ~phase_y, lane + self._pitch_lane, self._y)
+
+    def step(self, row, lane, apart, ahead, constants):
+        """Return row and lane of the odd phase if `apart`, else at the lane `ahead`."""
+        to_odd, on, carry = constants
+        wide = Signal(len(lane) + 1)
+        self._m.d.comb += wide.eq(ahead)
+        further = Mux(apart, lane, wide[:-1])
+        if self._fast:
+            sums = row + carry, row + Mux(apart, to_odd, on)
+            return Mux(wide[-1] & ~apart, *sums)[: len(row)], further
+        return (row + Mux(apart, to_odd, Mux(wide[-1], carry, on)))[: len(row)], further
+
+
 class PositionWalker(wiring.Component):
     """Steps along a line of positions and on to the next line.
 
@@ -63,7 +122,8 @@ class PositionWalker(wiring.Component):
     map : In(map_layout)
         The map that is walked over.
     batch : In(lane_bits + 1)
-        Images of the run; missing in an engine that runs single images.
+        Elements of a position, which are the images of the run, or those written at once; missing
+        in an engine that has neither.
     first_x, last_x : In(signed)
         The `x` at which a line begins and the one after which the next begins.
     first_phase_x : In(1)
@@ -83,7 +143,7 @@ class PositionWalker(wiring.Component):
 
     def __init__(self, engine: EngineConfig) -> None:
         point = point_layout(engine)
-        self._batched = engine.max_batch > 1
+        self._batched = max(engine.max_batch, engine.requantizers) > 1
         batch = {"batch": In(engine.lane_bits + 1)} if self._batched else {}
         super().__init__(
             {
@@ -103,54 +163,13 @@ class PositionWalker(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the walker."""
         m = Module()
-        here, there, plane = self.point, self.next, self.map
+        here, there = self.point, self.next
         last_x = Signal.like(self.last_x)
-        split, pitch_lane = Signal(), Signal(len(here.lane))
-        m.d.sync += [
-            last_x.eq(self.last_x),
-            split.eq(plane.split),
-            pitch_lane.eq(plane.pitch_lane),
-        ]
-
-        # In a split map a step along the line goes to the odd phase and back to the next position
-        # of the even one; a step to the next line does the same two phases apart. What a step
-        # adds to the row is one of three constants of the map: to the odd phase, on, and on with
-        # a carry out of the lanes.
-        rows = len(here.row)
-        apart, on_x, carry_x = (Signal(rows, name=name) for name in ("apart", "on_x", "carry_x"))
-        on_y, carry_y = (Signal(rows, name=name) for name in ("on_y", "carry_y"))
-        back = Mux(plane.split, -plane.phase_rows, 0)
-        back_y = plane.pitch_rows + (back << 1)
-        m.d.sync += [
-            apart.eq(plane.phase_rows),
-            on_x.eq(back),
-            carry_x.eq(on_x + plane.channels),
-            on_y.eq(back_y),
-            carry_y.eq(on_y + plane.channels),
-        ]
-
-        def advance(row, lane, apart, lanes, constants):
-            """Return where a step leads: to the odd phase or by `lanes` positions."""
-            to_odd, on, carry = constants
-            wide = Signal(len(lane) + 1)
-            m.d.comb += wide.eq(lane + lanes)
-            add = Mux(apart, to_odd, Mux(wide[-1], carry, on))
-            return (row + add)[:rows], Mux(apart, lane, wide[:-1])
-
-        along_row, along_lane = advance(
-            here.row,
-            here.lane,
-            split & ~here.phase_x,
-            self.batch if self._batched else 1,
-            (apart, on_x, carry_x),
-        )
-        line_row, line_lane = advance(
-            here.line_row,
-            here.line_lane,
-            split & ~here.phase_y,
-            pitch_lane,
-            (apart << 1, on_y, carry_y),
-        )
+        m.d.sync += last_x.eq(self.last_x)
+        steps = MapSteps(m, self.map, self.batch if self._batched else 1)
+        split = steps.split
+        along_row, along_lane = steps.along(here.row, here.lane, here.phase_x)
+        line_row, line_lane = steps.across(here.line_row, here.line_lane, here.phase_y)
         m.d.comb += there.eq(here)
         with m.If(here.x == last_x):
             m.d.comb += [

@@ -1,41 +1,58 @@
-"""A ROM that is initialised from a ``$readmemh`` file, never from assignments in the Verilog."""
+"""A ROM that is initialised from ``$readmemh`` files, never from assignments in the Verilog."""
 
-from amaranth.hdl import ClockSignal, Instance, Module
+from collections.abc import Sequence
+from itertools import pairwise
+
+from amaranth.hdl import Array, Cat, ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from sqhw.rom_pieces import Piece, check_pieces, depth_of, piece_names, width_of
+
 
 class Rom(wiring.Component):
-    """Synchronous ROM, or RAM that begins as one.
+    """Synchronous ROM, or RAM that begins as one, of one or several memories.
 
     Parameters
     ----------
-    width : int
-        Word width (unit: bit).
-    depth : int
-        Words; reads beyond are undefined.
+    name : str
+        The images of its pieces are ``NAME.hex``, or ``NAME_0.hex`` and so on, in the folder in
+        which simulation or synthesis runs.
+    pieces : sequence of Piece
+        The memories that make it up; reads beyond are undefined.
     addr_bits : int
         Address width (unit: bit).
-    file : str
-        The image, relative to the folder in which simulation or synthesis runs.
+    latency : {1, 2}
+        Cycles from address to word: with 2 there is a register behind each piece, in front of the
+        multiplexer.
     writable : bool
-        Whether there is a write port.
+        Whether there is a write port; then there must be one piece.
 
     Members
     -------
     addr : In(addr_bits)
     data : Out(width)
-        The word at the `addr` of one cycle before.
+        The word at the `addr` of `latency` cycles before.
     write_en, write_addr, write_data : In
         Only if writable. What is read in the cycle in which it is written is undefined.
     """
 
-    LATENCY = 1
-
     def __init__(
-        self, width: int, depth: int, addr_bits: int, file: str, *, writable: bool = False
+        self,
+        name: str,
+        pieces: Sequence[Piece],
+        addr_bits: int,
+        *,
+        latency: int = 1,
+        writable: bool = False,
     ) -> None:
-        self._parameters = {"WIDTH": width, "DEPTH": depth, "ADDR": addr_bits, "FILE": file}
+        depth, width = depth_of(pieces), width_of(pieces)
+        check_pieces(pieces, depth, width)
+        if writable and len(pieces) > 1:
+            raise ValueError(f"the ROM {name} can be written: it must be one piece")
+        self._name = name
+        self._pieces = tuple(pieces)
+        self._latency = latency
         self._writable = writable
         members = {"addr": In(addr_bits), "data": Out(width)}
         if writable:
@@ -47,22 +64,69 @@ class Rom(wiring.Component):
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
-        """Wrap the Verilog module ``sqhw_rom``, or ``sqhw_rom_rw`` if writable."""
+        """Wrap the Verilog modules of the memories and choose between them."""
         m = Module()
-        parameters = {f"p_{name}": value for name, value in self._parameters.items()}
-        write_port = {}
-        if self._writable:
-            write_port = {
-                "i_write_en": self.write_en,
-                "i_write_addr": self.write_addr,
-                "i_write_data": self.write_data,
-            }
-        m.submodules.rom = Instance(
-            "sqhw_rom_rw" if self._writable else "sqhw_rom",
-            **parameters,
-            **write_port,
-            i_clk=ClockSignal(),
-            i_addr=self.addr,
-            o_data=self.data,
-        )
+        alone = len(self._pieces) == 1
+        outputs = {}
+        names = piece_names(self._name, self._pieces)
+        for index, (piece, name) in enumerate(zip(self._pieces, names, strict=True)):
+            bits = len(self.addr) if alone else max(1, piece.addr_bits)
+            ports = {"i_clk": ClockSignal(), "i_addr": self.addr[:bits]}
+            module = "sqhw_rom" if alone else "sqhw_rom_piece"
+            if self._writable:
+                module = "sqhw_rom_rw"
+                ports["i_write_en"] = self.write_en
+                ports["i_write_addr"] = self.write_addr
+                ports["i_write_data"] = self.write_data
+            word = Signal(piece.bits, name=f"word_{index}")
+            m.submodules[_memory(index, alone)] = Instance(
+                module,
+                p_WIDTH=piece.bits,
+                p_DEPTH=piece.words,
+                p_ADDR=bits,
+                p_FILE=f"{name}.hex",
+                **ports,
+                o_data=word,
+            )
+            if self._latency > 1:
+                late = Signal(piece.bits, name=f"late_{index}", reset_less=True)
+                m.d.sync += late.eq(word)
+                word = late
+            outputs[piece] = word
+        m.d.comb += self.data.eq(Cat(self._columns(m, outputs)))
         return m
+
+    def _columns(self, m, outputs):
+        """Return the bits of the word, each column of pieces chosen by the row."""
+        starts = sorted({piece.first_word for piece in outputs})
+        edges = sorted({p.first_bit for p in outputs} | {p.first_bit + p.bits for p in outputs})
+        # As many rows begin at or before the address as its number says, less 1.
+        row = sum((self.addr >= start for start in starts[1:]), start=0)
+        if len(starts) > 1:
+            for cycle in range(self._latency):
+                late = Signal(range(len(starts)), name=f"row_{cycle}", reset_less=True)
+                m.d.sync += late.eq(row)
+                row = late
+        columns = []
+        for low, high in pairwise(edges):
+            words = [
+                next(
+                    word[low - piece.first_bit : high - piece.first_bit]
+                    for piece, word in outputs.items()
+                    if piece.first_bit <= low < piece.first_bit + piece.bits
+                    and piece.first_word <= start < piece.first_word + piece.words
+                )
+                for start in starts
+            ]
+            columns.append(Array(words)[row] if len(starts) > 1 else words[0])
+        return columns
+
+
+def memory_names(name: str, pieces: Sequence[Piece]) -> list[str]:
+    """Return the instances, from the engine down, of the memories that make up a ROM."""
+    alone = len(pieces) == 1
+    return [f"{name} {_memory(index, alone)}" for index in range(len(pieces))]
+
+
+def _memory(index: int, alone: bool) -> str:
+    return "rom" if alone else f"rom_{index}"

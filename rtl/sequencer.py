@@ -138,9 +138,11 @@ class Sequencer(wiring.Component):
         next_is_end = Signal()
         wait_first, wait_other = Signal.like(wait), Signal.like(wait)
         single = Signal()
-        # `wait` is not 0; neither are the pauses that it may begin with; `timer` is at the end.
+        # `wait` is not 0; neither are the pauses that it may begin with.
         waiting, waits_first, waits_other = Signal(), Signal(), Signal()
-        prepared, drained = Signal(), Signal()
+        # `timer` is 0, is among those that fill the masks, is at the end of a state.
+        entered, filling = Signal(), Signal()
+        loaded, at_rest, prepared, drained = Signal(), Signal(), Signal(), Signal()
         pause_first, pause_other = self._pause(timing, timing.rewind), self._pause(timing, 0)
         m.d.sync += [
             end_of_tile.eq(self.channel == self.last_channel),
@@ -151,6 +153,10 @@ class Sequencer(wiring.Component):
             wait_other.eq(pause_other),
             waits_first.eq(pause_first != 0),
             waits_other.eq(pause_other != 0),
+            entered.eq(0),
+            filling.eq(timer < FILL_BEATS * engine.lane_bits),
+            loaded.eq(timer == timing.load - 2),
+            at_rest.eq(timer == settled - 2),
             prepared.eq(timer == timing.prepare - 2),
             drained.eq(timer == Mux(self.serial, timing.drain_serial, timing.drain) - 2),
             single.eq(self.count == 1),
@@ -166,7 +172,8 @@ class Sequencer(wiring.Component):
         def go(state: str) -> None:
             """Go to a state and count its cycles from 0."""
             m.next = state
-            m.d.sync += [timer.eq(0), prepared.eq(0), drained.eq(0)]
+            m.d.sync += [timer.eq(0), entered.eq(1), filling.eq(0)]
+            m.d.sync += [flag.eq(0) for flag in (loaded, at_rest, prepared, drained)]
 
         def open_slot(channel, group, is_end, first_of_tile) -> None:
             """Begin the slot of `channel` in the next cycle, with the record at hand."""
@@ -188,8 +195,8 @@ class Sequencer(wiring.Component):
             with m.State("BOOT"):
                 go("LOAD-FIRST")
             with m.State("LOAD-FIRST"):
-                m.d.comb += [self.load.eq(timer == 0), self.restart.eq(1)]
-                with m.If(timer == settled - 1):
+                m.d.comb += [self.load.eq(entered), self.restart.eq(1)]
+                with m.If(at_rest):
                     m.d.comb += self.frame.eq(1)
                     m.next = "IDLE"
             with m.State("IDLE"):
@@ -201,18 +208,17 @@ class Sequencer(wiring.Component):
                     with m.Elif(self.reload):
                         m.next = "BOOT"
             with m.State("LOAD"):
-                m.d.comb += self.load.eq(timer == 0)
-                with m.If(timer == timing.load - 1):
+                m.d.comb += self.load.eq(entered)
+                with m.If(loaded):
                     go("PREPARE")
             with m.State("PREPARE"):
-                begin = timer == 0
                 m.d.comb += [
-                    self.prepare.eq(begin),
-                    self.rewind.eq(begin),
-                    self.fill.eq((timer >= 1) & (timer <= FILL_BEATS * engine.lane_bits)),
+                    self.prepare.eq(entered),
+                    self.rewind.eq(entered),
+                    self.fill.eq(filling),
                 ]
                 m.d.sync += tile.eq(0)
-                with m.If(begin):
+                with m.If(entered):
                     m.d.comb += [self.fetch.eq(1), self.fetch_first.eq(1)]
                 with m.If(prepared):
                     open_slot(0, (0, 0), self.last_channel == 0, 1)
@@ -243,7 +249,7 @@ class Sequencer(wiring.Component):
                             m.d.sync += tile.eq(tile + end_of_tile)
             with m.State("DRAIN"):
                 # The constants of the last channel move on as if a slot followed.
-                m.d.comb += self.take.eq(timer == 0)
+                m.d.comb += self.take.eq(entered)
                 with m.If(drained):
                     with m.If(self.last_layer):
                         m.d.sync += self.busy.eq(0)

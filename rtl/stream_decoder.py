@@ -14,7 +14,8 @@ class StreamDecoder(wiring.Component):
     """Splits an entry into gap and code and advances the position in the kernel by the gap.
 
     A position is (kernel tap, input channel), the channel innermost. An entry passes the end of
-    the channels at most once (``2**gap_bits - 1 <= channels``), so one subtraction wraps it.
+    the channels at most `taps_per_entry` times (`sqhw.stream.max_gap_bits`), so the position is one
+    of as many sums and one: not wrapped, wrapped once, wrapped twice.
 
     Parameters
     ----------
@@ -32,7 +33,9 @@ class StreamDecoder(wiring.Component):
         Gap in the low bits, code above; higher bits are ignored.
     valid, start, step : Out(1)
         Something comes out, `sqhw.timing.decode_cycles` later; it begins at the first kernel
-        tap; it moves on to the next tap.
+        tap; it moves on to the next tap, with `start` from the first one to the second.
+    step_two : Out(1)
+        It moves on by two taps instead, never with `start`. Only if an entry may pass two.
     residual : Out(1)
         It is a channel of the residual.
     weight : Out(1)
@@ -44,9 +47,11 @@ class StreamDecoder(wiring.Component):
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
+        self._two = engine.taps_per_entry > 1
         self.latency = decode_cycles(engine)
         super().__init__(
-            {
+            ({"step_two": Out(1)} if self._two else {})
+            | {
                 "gap_bits": In(4),
                 "code_bits": In(4),
                 "channels": In(engine.row_bits),
@@ -85,42 +90,52 @@ class StreamDecoder(wiring.Component):
             skip.eq(self.skip),
         ]
 
-        # Gap, and gap less the channels: what is added to the position without and with a wrap.
+        # Gap, and gap less the channels once and twice: what is added to the position.
         gap = Signal(max(1, engine.max_gap_bits))
-        beyond = Signal(wide)
+        taps = range(1, engine.taps_per_entry + 1)
+        beyond = [Signal(wide, name=f"beyond_{tap}") for tap in taps]
         carries, code = Signal(), Signal(MAX_CODE_BITS)
         m.d.comb += [
             gap.eq(entry & gap_mask),
-            beyond.eq(gap - self.channels),
+            *(part.eq(gap - tap * self.channels) for part, tap in zip(beyond, taps, strict=True)),
             carries.eq((gap != gap_mask) | no_gaps),
             code.eq((entry >> self.gap_bits) & code_mask),
         ]
         if is_deep(engine):
-            parts = [issue, first, skip, gap, beyond, carries, code]
+            parts = [issue, first, skip, gap, carries, code, *beyond]
             late = [
                 Signal.like(part, name=f"late_{part.name}", reset_less=part is not issue)
                 for part in parts
             ]
             m.d.sync += [after.eq(part) for after, part in zip(late, parts, strict=True)]
-            issue, first, skip, gap, beyond, carries, code = late
+            issue, first, skip, gap, carries, code, *beyond = late
 
         # `position` is the channel of the last weight, -1 at the beginning. A weight is one more
         # than its gap ahead of it; a filler ends one before where a weight would.
         position, here = Signal(wide, reset_less=True), Signal(wide)
-        ahead, wrapped = Signal(wide), Signal(wide)
+        ahead = Signal(wide)
+        wrapped = [Signal(wide, name=f"wrapped_{tap}") for tap in taps]
         m.d.comb += [
             here.eq(position | first.replicate(wide)),
             # The lowest bits make the carry into the sum: one adder each.
             ahead.eq((Cat(1, here) + Cat(carries, gap)) >> 1),
-            wrapped.eq((Cat(1, here) + Cat(carries, beyond)) >> 1),
+            *(
+                there.eq((Cat(1, here) + Cat(carries, part)) >> 1)
+                for there, part in zip(wrapped, beyond, strict=True)
+            ),
         ]
-        wrap = ~wrapped[-1]
+        wrap = ~wrapped[0][-1]
+        moved, step = Mux(wrap, wrapped[0], ahead), wrap
+        if self._two:
+            wrap_two = ~wrapped[1][-1]
+            moved, step = Mux(wrap_two, wrapped[1], moved), wrap & ~wrap_two
+            m.d.sync += self.step_two.eq(wrap_two & ~skip)
         with m.If(issue & ~skip):
-            m.d.sync += position.eq(Mux(wrap, wrapped, ahead))
+            m.d.sync += position.eq(moved)
         m.d.sync += [
             self.valid.eq(issue),
             self.start.eq(first & ~skip),
-            self.step.eq(wrap & ~skip),
+            self.step.eq(step & ~skip),
             self.residual.eq(skip),
             self.weight.eq(carries),
             self.code.eq(code),

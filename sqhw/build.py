@@ -5,21 +5,50 @@ from pathlib import Path
 
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.engine import EngineConfig
-from sqhw.export.readmemh import write_readmemh
+from sqhw.export.readmemh import write_image
+from sqhw.layout import rom_widths
 from sqhw.manifest import write_manifest
 from sqhw.program import Program
+from sqhw.rom_pieces import Pieces, check_pieces, to_plain, whole
 
 
-def write_rom(program: Program, folder: Path) -> list[Path]:
-    """Write the ROM images, and a manifest that tells what they are for; return the paths."""
+def write_rom(program: Program, folder: Path, pieces: Pieces | None = None) -> list[Path]:
+    """Write the ROM images, and a manifest that tells what they are for; return the paths.
+
+    Parameters
+    ----------
+    program : Program
+    folder : path
+        Made if missing.
+    pieces : mapping of str to tuple of Piece, optional
+        Those of the Verilog, from `sqhw.cost_models.rom.rom_pieces`; by default each ROM is one
+        piece of as many words as its image.
+
+    Raises
+    ------
+    SqhwError
+        If an image has more words than its pieces, or the folder cannot be written.
+    """
     make_folder(folder)
-    facts = {"network": program.network.name, "batch": program.batch, "words": program.depths}
-    images = [write_readmemh(image, folder) for image in program.images]
+    pieces = pieces or {image.name: whole(image.depth, image.width) for image in program.images}
+    facts = {
+        "network": program.network.name,
+        "batch": program.batch,
+        "words": program.depths,
+        "pieces": to_plain(pieces),
+    }
+    images = [
+        path for image in program.images for path in write_image(image, pieces[image.name], folder)
+    ]
     return [*images, write_manifest(folder, "rom", program.engine, facts)]
 
 
 def write_rtl(
-    engine: EngineConfig, depths: Mapping[str, int], folder: Path, interface: str = "plain"
+    engine: EngineConfig,
+    depths: Mapping[str, int],
+    folder: Path,
+    interface: str = "plain",
+    pieces: Pieces | None = None,
 ) -> list[Path]:
     """Write the Verilog of the engine, and a manifest, and return the paths.
 
@@ -33,6 +62,9 @@ def write_rtl(
         Made if missing.
     interface : str
         ``plain`` (top module ``sqhw_engine``) or ``axi`` (``sqhw_axi``).
+    pieces : mapping of str to tuple of Piece, optional
+        Of ROMs of these depths, from `sqhw.cost_models.rom.rom_pieces`; by default each ROM is
+        one piece.
 
     Raises
     ------
@@ -41,11 +73,15 @@ def write_rtl(
     """
     from sqhw.rtl.emit import LEAVES, TOPS, engine_verilog, leaf_verilog
 
-    text = engine_verilog(engine, depths, interface)
+    widths = rom_widths(engine)
+    pieces = pieces or {name: whole(depth, widths[name]) for name, depth in depths.items()}
+    for name, parts in pieces.items():
+        check_pieces(parts, depths[name], widths[name])
+    text = engine_verilog(engine, pieces, interface)
     make_folder(folder)
     texts = {f"{TOPS[interface]}.v": text}
     texts |= {name: leaf_verilog(name) for name in LEAVES}
     for name, text in texts.items():
         atomic_write_text(folder / name, text)
-    facts = {"interface": interface, "words": dict(depths)}
+    facts = {"interface": interface, "words": dict(depths), "pieces": to_plain(pieces)}
     return [*(folder / name for name in texts), write_manifest(folder, "rtl", engine, facts)]

@@ -18,6 +18,8 @@ MAX_LANES = 32
 #: Requantizers of an engine with many lanes: with one alone, short channels would wait for it.
 REQUANTIZERS = 4
 MANY_LANES = 16
+#: There a second kernel tap an entry is a small part of the logic.
+TAPS_PER_ENTRY = 2
 #: Words of the parameter ROM that a channel takes at most, as far as addresses go.
 RECORD_WORDS = 3
 
@@ -77,6 +79,7 @@ def propose_engine(
         network,
         lanes=lanes,
         word_bits=word_bits,
+        taps_per_entry=TAPS_PER_ENTRY if lanes >= MANY_LANES else 1,
         requantizers=REQUANTIZERS if lanes >= MANY_LANES else 1,
         max_batch=max_batch,
         levels=levels,

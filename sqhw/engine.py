@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from sqhw.errors import SqhwError
+from sqhw.stream import MAX_TAPS_PER_ENTRY
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,12 @@ class EngineConfig:
         depths that the Verilog is written with.
     max_gap_bits : int, 0 to 12
         Largest gap field of the weight stream; with 0 the engine decodes dense streams only.
+    taps_per_entry : int, 1 or 2
+        Kernel taps that an entry of the weight stream may pass: with 2, layers of few channels
+        have gaps twice as long.
     requantizers : int, power of two, 1 to lanes
-        Accumulators requantized a cycle, in layers whose output lies in memory as it is computed;
-        the others write one byte a cycle.
+        Accumulators requantized a cycle, in layers of which so many outputs lie together in
+        memory; the others write one byte a cycle.
     max_batch : int, power of two, 1 to the smaller of lanes and 32
         Images that one run computes at most; they share tiles, so that small maps fill the lanes.
     lut_lanes : int, 0 to lanes
@@ -62,6 +66,7 @@ class EngineConfig:
     param_addr_bits: int = 12
     codebook_addr_bits: int = 9
     max_gap_bits: int = 8
+    taps_per_entry: int = 1
     requantizers: int = 1
     max_batch: int = 1
     lut_lanes: int = 0
@@ -82,6 +87,7 @@ class EngineConfig:
             "param_addr_bits": (4, 20),
             "codebook_addr_bits": (4, 20),
             "max_gap_bits": (0, 12),
+            "taps_per_entry": (1, MAX_TAPS_PER_ENTRY),
             "requantizers": (1, self.lanes),
             "max_batch": (1, min(self.lanes, 32)),
             "lut_lanes": (0, self.lanes),

@@ -4,7 +4,7 @@ Each step reads and writes files and returns what it measured as plain data.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,19 +14,20 @@ import numpy.typing as npt
 
 from sqhw.budget import BASES, Budget
 from sqhw.build import write_rom, write_rtl
+from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device, find_device, load_devices
-from sqhw.cost_models.memory import map_rom
-from sqhw.cost_models.rom import rom_cost
+from sqhw.cost_models.rom import rom_cost, rom_pieces
 from sqhw.cost_models.schedule import schedule
 from sqhw.data import Dataset
 from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.export.readmemh import read_readmemh
-from sqhw.manifest import check_manifest, check_plain
+from sqhw.export.readmemh import read_image
+from sqhw.manifest import check_manifest, check_plain, check_same_pieces, pieces_of
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.program import Program, compile_network
+from sqhw.rom_pieces import Piece, depth_of
 from sqhw.sim.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -239,8 +240,8 @@ def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Res
     return {
         "device": device.name,
         "after": {basis: cost.size(basis, device) for basis in BASES},
-        "float32": _dense(weights, values - weights, FLOAT_BITS, device),
-        "int8": _dense(weights, values - weights, 8, device),
+        "float32": dense_sizes(weights, values - weights, FLOAT_BITS, device),
+        "int8": dense_sizes(weights, values - weights, 8, device),
         "weights_before": weights,
         # Entries of no bits are constants, as average pooling has, and no weights.
         "nonzeros": sum(layer.nonzeros for layer in network.convs if layer.stream.entry_bits),
@@ -262,14 +263,6 @@ def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Res
             if layer.name == rom.name
         ],
     }
-
-
-def _dense(weights: int, biases: int, bits: int, device: Device) -> Result:
-    """Return the sizes of an uncompressed network, in the blocks as a ROM of 32-bit words."""
-    payload, rom = weights * bits, weights * bits + biases * FLOAT_BITS
-    words = -(-rom // FLOAT_BITS)
-    blocks = map_rom(words, FLOAT_BITS, device).blocks if words else 0
-    return {"payload": payload, "stream": payload, "rom": rom, "blocks": blocks}
 
 
 def engine_of(network: QuantizedNetwork) -> EngineConfig:
@@ -311,10 +304,24 @@ def simulate(source: Path, data: Dataset, float_source: Path | None, progress: P
     return result
 
 
-def rom(source: Path, folder: Path, batch: int = 1) -> Result:
-    """Write the ROM images, for runs of `batch` images."""
+def rom(
+    source: Path,
+    folder: Path,
+    batch: int = 1,
+    device: str | None = None,
+    rtl_folder: Path | None = None,
+) -> Result:
+    """Write the ROM images, for runs of `batch` images.
+
+    Their pieces are those of the Verilog in `rtl_folder`, or suit the device, by default that of
+    the network.
+    """
     program = _program(source, batch)
-    paths = write_rom(program, folder)
+    if rtl_folder is None:
+        pieces = _pieces(program, device)
+    else:
+        pieces = pieces_of(rtl_folder, "rtl", program.engine)
+    paths = write_rom(program, folder, pieces)
     predicted = rom_cost(program.network, program.engine).rom
     return {
         "files": [str(path) for path in paths],
@@ -323,17 +330,17 @@ def rom(source: Path, folder: Path, batch: int = 1) -> Result:
             for image in program.images
         ],
         "rom_bits_exported": sum(
-            read_readmemh(folder / f"{image.name}.hex", image.name, image.width).bits
-            for image in program.images
+            read_image(name, parts, folder).bits for name, parts in pieces.items()
         ),
         "rom_bits_predicted": predicted,
     }
 
 
-def rtl(source: Path, folder: Path, interface: str = "plain") -> Result:
-    """Write the Verilog of the engine."""
+def rtl(source: Path, folder: Path, interface: str = "plain", device: str | None = None) -> Result:
+    """Write the Verilog of the engine, its ROMs in pieces that suit the device."""
     program = _program(source)
-    paths = write_rtl(program.engine, program.depths, folder, interface)
+    pieces = _pieces(program, device)
+    paths = write_rtl(program.engine, program.depths, folder, interface, pieces)
     return {"files": [str(path) for path in paths], "engine": program.engine.to_dict()}
 
 
@@ -368,14 +375,16 @@ def verify(
 
     engine = engine_of(load_network(source))
     program = _program(source, int(check_manifest(folder, "rom", engine).get("batch", 1)))
-    check_plain(folder, check_manifest(folder, "rtl", engine), program.depths)
+    check_plain(folder, check_manifest(folder, "rtl", engine))
+    pieces = check_same_pieces(folder, folder, engine)
     _check_images(program.network, data)
     if not 1 <= images <= len(data.test):
         raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
-    for image in program.images:
-        if read_readmemh(folder / f"{image.name}.hex", image.name, image.width) != image:
+    depths = {name: depth_of(parts) for name, parts in pieces.items()}
+    for image in program.padded(depths).images:
+        if read_image(image.name, pieces[image.name], folder) != image:
             raise SqhwError(
-                f"{folder / f'{image.name}.hex'} is not the ROM image of {source}; "
+                f"the {image.name} ROM image in {folder} is not that of {source}; "
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
             )
     made_up = _made_up_images(program.network, seed, images, program.batch)
@@ -414,6 +423,12 @@ def _program(source: Path, batch: int = 1) -> Program:
     return compile_network(network, engine_of(network), batch)
 
 
+def _pieces(program: Program, device: str | None) -> dict[str, tuple[Piece, ...]]:
+    """Return the pieces of the ROMs on a device, by default that of the network, if it has one."""
+    name = device or program.network.metadata.get("device")
+    return rom_pieces(program.engine, program.depths, find_device(name) if name else None)
+
+
 def _check_images(network: "QuantizedNetwork | FloatNetwork", data: Dataset) -> None:
     if data.image_shape != network.input_shape:
         raise SqhwError(
@@ -441,3 +456,46 @@ def devices() -> list[Result]:
         }
         for device in load_devices().values()
     ]
+
+
+def report(
+    sources: Sequence[Path], device_name: str | None, out: Path | None, progress: Progress
+) -> Result:
+    """Return the accounts of quantized networks and of account files, and plot them to `out`.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        Network files (``.safetensors``), or accounts (``.json``) as benchmarks write them.
+    device_name : str, optional
+        For the block RAMs of network files; by default the device that each was compressed for.
+    out : Path, optional
+        ``.html`` for a page with all plots and tables, ``.png`` or ``.svg`` for the plots.
+
+    Raises
+    ------
+    SqhwError
+        If a file is missing, damaged or of no such kind.
+    """
+    from sqhw.compress.accounting import account_network, read_account
+
+    accounts = []
+    for done, source in enumerate(sources):
+        if source.suffix == ".json":
+            accounts.append(read_account(source))
+        else:
+            network = load_network(source)
+            name = device_name or network.metadata.get("device")
+            if not name:
+                raise SqhwError(f"{source} names no device; say which with --device")
+            device = find_device(name)
+            found = account_network(network, engine_of(network), device, source.stem)
+            accounts.append(found.to_dict())
+        progress("report", done + 1, len(sources), source.name)
+    result: Result = {"accounts": accounts}
+    if out is not None:
+        from sqhw.plots import write_report
+
+        write_report(accounts, out)
+        result["file"] = str(out)
+    return result

@@ -76,7 +76,9 @@ def cheapest_stream(layer: Conv, engine: EngineConfig, tiling: Tiling | None = N
     values = tuple(int(value) for value in np.unique(layer.weight))
     nonzero = tuple(value for value in values if value != 0) or (1,)
     mask = channel_order(layer.weight) != 0
-    limit = max_gap_bits(mask.shape[1] // (layer.kernel[0] * layer.kernel[1]), engine.max_gap_bits)
+    limit = max_gap_bits(
+        layer.weight.shape[1], layer.kernel[1], engine.taps_per_entry, engine.max_gap_bits
+    )
     best: tuple[tuple[int, int], StreamFormat, tuple[int, ...]] | None = None
     for gap_bits in range(limit + 1):
         book = nonzero if gap_bits else values

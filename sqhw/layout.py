@@ -24,6 +24,12 @@ CODEBOOK_WIDTH = 8  # bits of a codebook entry: a signed weight
 SHIFT_BITS = 5
 
 
+def rom_widths(engine: EngineConfig) -> dict[str, int]:
+    """Return the word width of each of the `ROMS` (unit: bit)."""
+    word = engine.word_bits
+    return {"weights": word, "params": word, "codebook": CODEBOOK_WIDTH}
+
+
 def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
     """Return (name, width in bits) of every field of a layer descriptor, low bits first.
 
@@ -46,8 +52,10 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
     )
     pool = (("pool", 1),)  # maximum instead of multiply-accumulate; one input channel a channel
     gap = (("gap_bits", 4),)
-    walk = (("out_walk", 1),)  # does not lie in memory as it is computed; one byte a cycle
-    serial = (("out_serial", 1),)  # one byte a cycle; the others write `requantizers`
+    write = (
+        ("out_walk", 1),  # does not lie in memory as it is computed
+        ("out_serial", 1),  # one byte a cycle; the others write `requantizers`
+    )
     batch = (("batch_shift", engine.batch_bits.bit_length()),)  # log2 of the images of a run
     return (
         ("last", 1),  # the network ends with this layer
@@ -87,8 +95,7 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("out_pitch_lane", lane),
         ("out_last_x", dim),
         ("out_last_y", dim),
-        *(walk if engine.requantizers > 1 else ()),
-        *(serial if writes_batches(engine) else ()),
+        *(write if engine.requantizers > 1 else ()),
         # weight stream
         ("weight_addr", engine.weight_addr_bits),
         *(gap if engine.max_gap_bits else ()),
@@ -106,11 +113,6 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("shift_base", SHIFT_BITS),
         ("shift_width", 3),
     )
-
-
-def writes_batches(engine: EngineConfig) -> bool:
-    """Return whether the images of a run may fill all requantizers, wherever a position lies."""
-    return 1 < engine.requantizers <= engine.max_batch
 
 
 def descriptor_bits(engine: EngineConfig) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from sqhw.atomic import atomic_write_text
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.rom_pieces import Piece, depth_of, from_plain
 
 #: File name by what it describes.
 FILES = {"rom": "rom.json", "rtl": "rtl.json"}
@@ -65,31 +66,73 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
     return dict(found)
 
 
-def check_plain(folder: Path, rtl: Mapping[str, Any], words: Mapping[str, int]) -> None:
-    """Check that Verilog is of the plain interface and its ROMs hold the images.
+def pieces_of(folder: Path, kind: str, engine: EngineConfig) -> dict[str, tuple[Piece, ...]]:
+    """Return the pieces of the ROMs that the files in a folder were written for.
+
+    Raises
+    ------
+    SqhwError
+        As `check_manifest`; or if the manifest does not say so.
+    """
+    found = check_manifest(folder, kind, engine)
+    return from_plain(found.get("pieces"), str(folder / FILES[kind]))
+
+
+def check_plain(folder: Path, rtl: Mapping[str, Any]) -> None:
+    """Check that Verilog is of the plain interface.
 
     Parameters
     ----------
     folder : path
     rtl : mapping
         The manifest of the Verilog.
-    words : mapping of str to int
-        Words of each ROM image by name.
 
     Raises
     ------
     SqhwError
-        Naming the interface, or the ROM and both sizes.
+        Naming the interface.
     """
     if rtl.get("interface") != "plain":
         raise SqhwError(
             f"the Verilog files in {folder} have the interface {rtl.get('interface')!r}, only "
             "plain ones can be verified; write them anew with `sqhw rtl`"
         )
-    for name, count in words.items():
-        room = rtl.get("words", {}).get(name, 0)
-        if count > room:
+
+
+def check_same_pieces(rtl: Path, roms: Path, engine: EngineConfig) -> dict[str, tuple[Piece, ...]]:
+    """Check that ROM images are those of the Verilog's pieces; return these of the images.
+
+    A ROM of one piece may be deeper than its image.
+
+    Parameters
+    ----------
+    rtl, roms : path
+        The folders of both.
+    engine : EngineConfig
+
+    Raises
+    ------
+    SqhwError
+        Naming the ROM and what it is in both folders.
+    """
+    built, images = pieces_of(rtl, "rtl", engine), pieces_of(roms, "rom", engine)
+    for name, parts in images.items():
+        there = built.get(name, ())
+        if len(parts) == len(there) == 1:
+            if depth_of(parts) > depth_of(there):
+                raise SqhwError(
+                    f"the {name} ROM of the Verilog in {rtl} has {depth_of(there)} words, its "
+                    f"image {depth_of(parts)}; write the Verilog anew with `sqhw rtl`"
+                )
+        elif parts != there:
             raise SqhwError(
-                f"the {name} ROM of the Verilog in {folder} has {room} words, its image {count}; "
-                "write the Verilog anew with `sqhw rtl`"
+                f"the {name} ROM is {_size(there)} in the Verilog in {rtl}, its image "
+                f"{_size(parts)} in {roms}; write both anew, with `sqhw rtl` and `sqhw rom`, for "
+                "the same device"
             )
+    return images
+
+
+def _size(pieces: tuple[Piece, ...]) -> str:
+    words = depth_of(pieces) if pieces else 0
+    return f"{words} words in {len(pieces)} pieces"

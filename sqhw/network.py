@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sqhw.errors import SqhwError
 from sqhw.number import ActivationFormat
-from sqhw.stream import StreamFormat
+from sqhw.stream import MAX_TAPS_PER_ENTRY, StreamFormat, max_gap_bits
 
 INPUT = "input"
 MAX_SHIFT = 31
@@ -370,11 +370,12 @@ def _check_conv(layer: Conv, shape: Shape, where: str) -> None:
     strangers = np.setdiff1d(np.unique(layer.weight), np.array([*book, 0]))
     if strangers.size:
         raise SqhwError(f"{where}: weight {int(strangers[0])} is not in its codebook")
-    limit = (1 << layer.stream.gap_bits) - 1
-    if limit > in_channels:
+    gap_bits = layer.stream.gap_bits
+    widest = max_gap_bits(in_channels, layer.kernel[1], MAX_TAPS_PER_ENTRY)
+    if gap_bits > widest:
         raise SqhwError(
-            f"{where}: a gap of {layer.stream.gap_bits} bits skips up to {limit} positions, "
-            f"more than its {in_channels} input channels"
+            f"{where}: a gap field of {gap_bits} bits is too wide for {in_channels} input "
+            f"channels and a kernel {layer.kernel[1]} wide; at most {widest}"
         )
 
 

@@ -8,6 +8,7 @@ reads vectors of consecutive elements.
 """
 
 from dataclasses import dataclass, replace
+from enum import Enum
 
 from sqhw.bank_plan import assign_rows
 from sqhw.engine import EngineConfig
@@ -59,6 +60,17 @@ class Placement:
         return self.split == 1 and replace(self, base=0) == replace(other, base=0)
 
 
+class Write(Enum):
+    """How the output of a layer is written."""
+
+    #: At full width and lane by lane: it lies in memory as it is computed.
+    AS_COMPUTED = "as computed"
+    #: At full width, each group of bytes to a place of its own.
+    WALKED = "walked"
+    #: One byte a cycle, each to a place of its own.
+    SERIAL = "serial"
+
+
 @dataclass(frozen=True)
 class Tiling:
     """The tiles of a layer: `lanes` consecutive elements, numbered with the input's pitch.
@@ -84,18 +96,33 @@ class Tiling:
     requantizers: int
 
     @property
-    def walks(self) -> bool:
-        """True if the output does not lie in memory as it is computed, lane by lane."""
-        return self.target.split != 1 or self.target.pitch != self.source.pitch
+    def write(self) -> Write:
+        """How the output is written."""
+        target, requantizers = self.target, self.requantizers
+        one_line = target.shape[1] == 1  # its pitch is never used
+        if requantizers == 1:
+            return Write.SERIAL
+        if target.split == 1 and (one_line or target.pitch == self.source.pitch):
+            return Write.AS_COMPUTED
+        if target.batch >= requantizers:  # the images of a position fill a group
+            return Write.WALKED
+        # Else a group holds neighbours of one line, and two groups of them those of two phases.
+        # They lie together in both maps if lines and tiles are made of whole groups.
+        unit = requantizers * target.split
+        whole = target.batch == 1 and not (
+            self.source.pitch % unit or target.pitch % requantizers or target.lanes % unit
+        )
+        return Write.WALKED if whole else Write.SERIAL
+
+    @property
+    def transposes(self) -> bool:
+        """True if of two groups first the even elements are written, then the odd ones."""
+        return self.write is Write.WALKED and self.target.batch == 1 and self.target.split == 2
 
     @property
     def serial(self) -> bool:
-        """True if the output is written one byte a cycle.
-
-        Where it does not lie in memory as it is computed, only the images of a position lie
-        together.
-        """
-        return self.walks and self.target.batch < self.requantizers
+        """True if the output is written one byte a cycle."""
+        return self.write is Write.SERIAL
 
 
 def network_maps(network: QuantizedNetwork, lanes: int, batch: int = 1) -> dict[str, Placement]:

@@ -19,8 +19,8 @@ from sqhw.layout import (
     record_values,
 )
 from sqhw.network import Conv, Layer, QuantizedNetwork
-from sqhw.placement import Tiling, place
-from sqhw.stream import encode
+from sqhw.placement import Tiling, Write, place
+from sqhw.stream import encode, max_gap_bits
 
 
 @dataclass(frozen=True)
@@ -212,6 +212,13 @@ def _check_engine(layer: Conv, bound: int, engine: EngineConfig) -> None:
             f"{where}: gap field of {layer.stream.gap_bits} bits exceeds the engine's "
             f"{engine.max_gap_bits}; raise max_gap_bits"
         )
+    channels, kernel_w = layer.weight.shape[1], layer.kernel[1]
+    if layer.stream.gap_bits > max_gap_bits(channels, kernel_w, engine.taps_per_entry):
+        raise SqhwError(
+            f"{where}: a gap of {layer.stream.gap_bits} bits skips up to {layer.stream.filler} "
+            f"positions, more than the {engine.taps_per_entry * channels} that an entry of this "
+            "engine may pass; raise taps_per_entry to 2 or choose the streams for this engine"
+        )
     if layer.stream.entry_bits > engine.word_bits:
         raise SqhwError(
             f"{where}: stream entries of {layer.stream.entry_bits} bits exceed the ROM word of "
@@ -258,7 +265,7 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
         "last_channel": out_channels - 1,
         "group_channels": channels // groups,
         "group_last": out_channels // groups - 1,
-        "out_walk": int(tiling.walks),
+        "out_walk": int(tiling.write is not Write.AS_COMPUTED),
         "out_serial": int(tiling.serial),
         "out_base": target.base,
         "out_channels": out_channels,

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.network import INPUT, Conv, MaxPool, QuantizedNetwork
-from sqhw.stream import StreamFormat, max_gap_bits
+from sqhw.stream import MAX_TAPS_PER_ENTRY, StreamFormat, max_gap_bits
 
 Mask = npt.NDArray[np.bool_]
 
@@ -110,12 +110,15 @@ def _without(network: QuantizedNetwork, keep: dict[str, Mask]) -> QuantizedNetwo
                 multiplier=layer.multiplier[rows],
                 shift=layer.shift[rows],
                 weight_scale=layer.weight_scale[rows],
-                stream=_allowed(layer.stream, int(columns.sum())),
+                stream=_allowed(layer, int(columns.sum())),
             )
         layers.append(layer)
     return replace(network, layers=tuple(layers))
 
 
-def _allowed(stream: StreamFormat, in_channels: int) -> StreamFormat:
-    gap_bits = min(stream.gap_bits, max_gap_bits(in_channels, stream.gap_bits))
+def _allowed(layer: Conv, in_channels: int) -> StreamFormat:
+    """Return the layer's format for fewer channels; its entries pass no more taps than before."""
+    stream = layer.stream
+    taps = 1 if stream.filler <= layer.weight.shape[1] else MAX_TAPS_PER_ENTRY
+    gap_bits = max_gap_bits(in_channels, layer.kernel[1], taps, stream.gap_bits)
     return StreamFormat(gap_bits, stream.code_bits)

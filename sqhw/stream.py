@@ -6,8 +6,8 @@ column, input channel innermost: position ``(ky * kernel_w + kx) * in_channels +
 With a gap field of ``r > 0`` bits an entry is ``gap`` zeros followed by the weight of its code.
 The gap ``2**r - 1`` is the filler: it skips ``2**r - 1`` positions and carries no weight; its
 code field is 0. With ``r = 0`` (dense) every position has an entry. Each channel has at least one
-entry, so a channel without a weight is one filler. The engine's decoder advances at most one
-kernel position an entry, hence ``2**r - 1 <= in_channels``.
+entry, so a channel without a weight is one filler. The engine's decoder advances at most
+`EngineConfig.taps_per_entry` kernel taps an entry, hence the limit of `max_gap_bits`.
 
 In the bit stream the gap stands in the low bits of an entry, the code above it; entries follow
 each other from bit 0 of a word upwards without padding, and each layer begins a new word.
@@ -19,6 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+#: Kernel taps that an entry passes at most on any engine.
+MAX_TAPS_PER_ENTRY = 2
+MAX_GAP_BITS = 12
+
 
 @dataclass(frozen=True)
 class StreamFormat:
@@ -26,7 +30,7 @@ class StreamFormat:
 
     Parameters
     ----------
-    gap_bits : int, 0 to 12
+    gap_bits : int, 0 to `MAX_GAP_BITS`
         Width of the gap field; 0 means dense.
     code_bits : int, 0 to 8
         Width of the code, an index into the layer's codebook. 0 is a codebook of one value.
@@ -41,8 +45,8 @@ class StreamFormat:
     code_bits: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.gap_bits <= 12:
-            raise ValueError(f"gap_bits must be 0 to 12, not {self.gap_bits!r}")
+        if not 0 <= self.gap_bits <= MAX_GAP_BITS:
+            raise ValueError(f"gap_bits must be 0 to {MAX_GAP_BITS}, not {self.gap_bits!r}")
         if not 0 <= self.code_bits <= 8:
             raise ValueError(f"code_bits must be 0 to 8, not {self.code_bits!r}")
 
@@ -85,9 +89,28 @@ class Entries:
     counts: npt.NDArray[np.int32]
 
 
-def max_gap_bits(in_channels: int, limit: int) -> int:
-    """Return the widest gap field that `in_channels` admits, at most `limit`."""
-    return min((in_channels + 1).bit_length() - 1, limit)
+def max_gap_bits(
+    in_channels: int, kernel_w: int, taps_per_entry: int, limit: int = MAX_GAP_BITS
+) -> int:
+    """Return the widest gap field of a layer.
+
+    A filler of ``2**r - 1`` positions passes the end of the channels as often as they go into it,
+    rounded up, and no entry passes it more often. Two taps on must be in the same line of the
+    kernel or in the next one, so a kernel of one column admits one tap.
+
+    Parameters
+    ----------
+    in_channels : int
+        Input channels of a group.
+    kernel_w : int
+        Columns of the kernel.
+    taps_per_entry : int, 1 or 2
+        Kernel taps that an entry may pass.
+    limit : int
+        The result is at most this.
+    """
+    taps = taps_per_entry if kernel_w > 1 else 1
+    return min((taps * in_channels + 1).bit_length() - 1, limit)
 
 
 def channel_order(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:

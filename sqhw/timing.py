@@ -25,14 +25,23 @@ def is_deep(engine: EngineConfig) -> bool:
     return engine.lanes >= DEEP_LANES
 
 
+def rom_cycles(engine: EngineConfig, name: str) -> int:
+    """Return the cycles from the address of a ROM to the word.
+
+    In a deep engine there is a register in front of the multiplexer of a ROM's pieces. The
+    parameter ROM has none: it is small, and channels of few weights wait for it.
+    """
+    return 2 if is_deep(engine) and name != "params" else 1
+
+
 def record_window_cycles(engine: EngineConfig) -> int:
     """Return the cycles from taking a field of the parameter ROM to the field."""
     return int(is_deep(engine))
 
 
 def entry_window_cycles(engine: EngineConfig) -> int:
-    """Return the cycles from taking a stream entry to the entry; its ROM is the deepest."""
-    return 2 if is_deep(engine) else 0
+    """Return the cycles from taking a stream entry to the entry."""
+    return rom_cycles(engine, "weights") if is_deep(engine) else 0
 
 
 def decode_cycles(engine: EngineConfig) -> int:
@@ -85,6 +94,14 @@ def requantize_cycles(engine: EngineConfig) -> int:
     return 7 + (requantize_digits(engine) - 1).bit_length()
 
 
+def transpose_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the requantizers to the bytes as they are written.
+
+    A tile of two groups or more may be written to the even and the odd phase of its output.
+    """
+    return int(1 < engine.requantizers < engine.lanes)
+
+
 @dataclass(frozen=True)
 class Timing:
     """Cycles of an engine that do not depend on the network.
@@ -125,7 +142,7 @@ class Timing:
         fetch, accumulate = fetch_cycles(engine), accumulate_cycles(engine)
         writes = engine.lanes // engine.requantizers
         min_slot = max(writes, fetch)
-        drain = accumulate + requantize_cycles(engine) + WRITE_CYCLES
+        drain = accumulate + requantize_cycles(engine) + transpose_cycles(engine) + WRITE_CYCLES
         return cls(
             min_slot=min_slot,
             min_slot_serial=max(engine.lanes, fetch),

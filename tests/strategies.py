@@ -35,12 +35,19 @@ class Limits:
     ----------
     max_channels, max_size, max_layers, max_kernel, max_padding, max_stride : int
         Channels, height and width of the input, and so on.
+    widths : tuple of int
+        Widths of the input; if empty, any up to `max_size`.
+    whole : int
+        Most convolutions are padded on the right until their width is a multiple of it.
     acc_bits : int
         No accumulator needs more bits.
     mult_bits : int
         Width of the requantization multipliers.
-    min_code_bits, max_code_bits, max_gap_bits : int
+    min_code_bits, max_code_bits, max_gap_bits, taps_per_entry : int
         Of the weight streams.
+    sparse : bool
+        Whether half of the convolutions have the widest gap field that their kernel admits, and
+        fewer weights.
     branches : bool
         Whether a layer may read another tensor than that of the layer before it.
     groups, residuals, maxpool : bool
@@ -53,11 +60,15 @@ class Limits:
     max_kernel: int = 3
     max_padding: int = 2
     max_stride: int = 2
+    widths: tuple[int, ...] = ()
+    whole: int = 1
     acc_bits: int = 24
     mult_bits: int = 8
     min_code_bits: int = 1
     max_code_bits: int = 8
     max_gap_bits: int = 8
+    taps_per_entry: int = 1
+    sparse: bool = False
     branches: bool = False
     groups: bool = True
     maxpool: bool = True
@@ -105,11 +116,9 @@ def reads_with_one_stride(network: QuantizedNetwork) -> bool:
 
 
 def _network(integer: Integer, limits: Limits) -> QuantizedNetwork:
-    shape = (
-        integer(1, limits.max_channels),
-        integer(1, limits.max_size),
-        integer(1, limits.max_size),
-    )
+    channels, height = integer(1, limits.max_channels), integer(1, limits.max_size)
+    widths = limits.widths or range(1, limits.max_size + 1)
+    shape = (channels, height, widths[integer(0, len(widths) - 1)])
     shapes: dict[str, Shape] = {INPUT: shape}
     formats = {INPUT: _format(integer)}
     layers: list[Layer] = []
@@ -165,9 +174,16 @@ def _conv(
             integer(1, min(limits.max_kernel, height + padding[0] + padding[1])),
             integer(1, min(limits.max_kernel, width + padding[2] + padding[3])),
         )
-    gap_bits = integer(0, max_gap_bits(in_channels, limits.max_gap_bits))
+        if limits.whole > 1 and integer(0, 3):
+            columns = (width + padding[2] + padding[3] - kernel[1]) // stride + 1
+            more = -columns % limits.whole * stride
+            padding = (*padding[:3], padding[3] + more)
+    widest = max_gap_bits(in_channels, kernel[1], limits.taps_per_entry, limits.max_gap_bits)
+    sparse = limits.sparse and integer(0, 1) == 1
+    gap_bits = widest if sparse else integer(0, widest)
     code_bits = integer(limits.min_code_bits, limits.max_code_bits)
     zeros = integer(0, 4)  # 0: none, 4: all
+    zero_share = (0, 0.5, 0.8, 0.9, 1)[zeros] if sparse else zeros / 4
     rng = np.random.default_rng(integer(0, 1 << 32))
 
     weight_shape = (out_channels, in_channels, *kernel)
@@ -182,7 +198,7 @@ def _conv(
         book.sort()
         weight = rng.choice(book, weight_shape)
     if gap_bits or zeros:
-        weight[rng.random(weight_shape) < zeros / 4] = 0
+        weight[rng.random(weight_shape) < zero_share] = 0
     if zeros == 3:
         weight[rng.random(out_channels) < 0.5] = 0
 

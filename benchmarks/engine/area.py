@@ -6,6 +6,7 @@ from typing import Any
 
 from sqhw.build import write_rom, write_rtl
 from sqhw.cost_models.device import find_device
+from sqhw.cost_models.rom import rom_pieces
 from sqhw.cost_models.schedule import frame_cycles, schedule
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
@@ -77,9 +78,10 @@ def area_row(
         raise SqhwError(f"seeds must be an odd number, of which there is a median, not {seeds}")
     program = compile_network(network, engine, batch)
     folder = work / f"{network.name}-{device.replace(' ', '-')}-{engine.lut_lanes}"
-    write_rom(program, folder)
-    write_rtl(engine, program.depths, folder)
     part = find_device(device)
+    pieces = rom_pieces(engine, program.depths, part)
+    write_rom(program, folder, pieces)
+    write_rtl(engine, program.depths, folder, pieces=pieces)
     reports = [
         place(folder, part, seed=seed, work=folder / f"seed{seed}") for seed in range(1, seeds + 1)
     ]

@@ -73,6 +73,7 @@ def benchmark_engine(lanes: int) -> EngineConfig:
         weight_addr_bits=22,
         param_addr_bits=16,
         codebook_addr_bits=11,
+        taps_per_entry=2,
         requantizers=requantizers,
         max_batch=requantizers,
         groups=True,

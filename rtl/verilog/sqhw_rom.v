@@ -19,7 +19,27 @@ module sqhw_rom #(
   always @(posedge clk) data <= mem[addr];
 endmodule
 
-// The same with a write port. What is read in the cycle in which it is written is undefined.
+// The same as a piece of a deeper or wider ROM: block RAM, however small it is.
+module sqhw_rom_piece #(
+    parameter WIDTH = 16,
+    parameter DEPTH = 256,
+    parameter ADDR = 8,
+    parameter FILE = ""
+) (
+    input  wire             clk,
+    input  wire [ ADDR-1:0] addr,
+    output reg  [WIDTH-1:0] data
+);
+  (* ram_style = "block" *) reg [WIDTH-1:0] mem[0:DEPTH-1];
+  generate
+    if (FILE != "") begin : content
+      initial $readmemh(FILE, mem);
+    end
+  endgenerate
+  always @(posedge clk) data <= mem[addr];
+endmodule
+
+// The first one with a write port. What is read in the cycle in which it is written is undefined.
 module sqhw_rom_rw #(
     parameter WIDTH = 16,
     parameter DEPTH = 256,

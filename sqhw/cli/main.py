@@ -14,6 +14,7 @@ from sqhw.cli.tables import (
     compress_lines,
     demo_lines,
     device_lines,
+    report_lines,
     rom_lines,
     simulate_lines,
     sizing_lines,
@@ -207,6 +208,10 @@ def simulate(
 
 
 Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
+RomDevice = Annotated[
+    str | None,
+    typer.Option("--device", help="Device whose block RAM the ROMs suit; that of the network."),
+]
 
 
 @app.command()
@@ -216,10 +221,14 @@ def rom(
     batch: Annotated[
         int, typer.Option(help="Images of a run, a power of two up to the engine's max_batch.")
     ] = 1,
+    device: RomDevice = None,
+    rtl: Annotated[
+        Path | None, typer.Option(help="Write them for the Verilog in this folder.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write the ROM images for $readmemh."""
-    result = flow.rom(network, out, batch)
+    result = flow.rom(network, out, batch, device, rtl)
     emit(result, json, rom_lines(result))
 
 
@@ -230,10 +239,11 @@ def rtl(
     interface: Annotated[
         str, typer.Option(help="plain, or axi: AXI4-Stream and AXI4-Lite around the engine.")
     ] = "plain",
+    device: RomDevice = None,
     json: Json = False,
 ) -> None:
     """Write the Verilog of the engine."""
-    result = flow.rtl(network, out, interface)
+    result = flow.rtl(network, out, interface, device)
     emit(result, json, [f"wrote {path}" for path in result["files"]])
 
 
@@ -327,6 +337,28 @@ def size(
     if plot:
         plot_sizes(result, plot)
     emit(result, json, [*sizing_lines(result), *([f"wrote {plot}"] if plot else [])])
+
+
+@app.command()
+def report(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Network files, or accounts as `python -m benchmarks` writes them."),
+    ],
+    device: Annotated[
+        str | None, typer.Option(help="For block RAMs; by default what each was compressed for.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Plots: a page (.html), or one picture (.png, .svg).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Tell sizes on every basis, layer by layer, and plot sparsity, bits, ratio and accuracy."""
+    if out is not None:
+        make_folder(out.parent)
+    with progress() as bar:
+        result = flow.report(files, device, out, bar)
+    emit(result, json, report_lines(result))
 
 
 @app.command()

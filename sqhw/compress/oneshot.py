@@ -74,8 +74,8 @@ def quantize(
     Raises
     ------
     SqhwError
-        If a layer is named that does not exist or is not trained, a number is out of range, or the
-        engine's accumulators are too narrow.
+        If a layer is named that does not exist or is not trained, a number or pixel is out of
+        range, or the engine's accumulators are too narrow.
     """
     names = [layer.name for layer in network.convs if layer.trained]
     densities = _each(density, names, 1.0, "density")
@@ -89,6 +89,12 @@ def quantize(
         raise SqhwError(
             f"network {network.name!r} is calibrated on images of shape {network.input_shape}, "
             f"not on {len(pixels)} of {tuple(pixels.shape[1:])}"
+        )
+    lo, hi = float(pixels.min()), float(pixels.max())
+    if lo < 0 or hi > network.input_max:
+        raise SqhwError(
+            f"network {network.name!r} takes pixels of 0 to {network.input_max}, the calibration "
+            f"images have {lo:g} to {hi:g}"
         )
     with torch_threads(threads):
         model = QatNetwork(network)

@@ -99,7 +99,11 @@ def _costs(
     if basis == "payload":
         return [{levels: count * code_bits(levels) for levels in GAP_LEVELS} for count in counts]
     rank = channel_order(state.rank()[:, state.inputs])
-    gaps = range(max_gap_bits(int(state.inputs.sum()), engine.max_gap_bits) + 1)
+    kernel_w = state.weight.shape[3]
+    gaps = range(
+        max_gap_bits(int(state.inputs.sum()), kernel_w, engine.taps_per_entry, engine.max_gap_bits)
+        + 1
+    )
     rows, entries = [], []
     for count in counts:
         mask = rank < count

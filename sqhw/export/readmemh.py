@@ -1,10 +1,12 @@
 """ROM images for ``$readmemh``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqhw.atomic import atomic_write_text
 from sqhw.errors import SqhwError
 from sqhw.program import RomImage
+from sqhw.rom_pieces import Piece, depth_of, joined, piece_names, piece_words, width_of
 
 
 def readmemh_text(image: RomImage) -> str:
@@ -17,15 +19,50 @@ def readmemh_text(image: RomImage) -> str:
     return "".join(f"{word:0{digits}x}\n" for word in image.words)
 
 
-def write_readmemh(image: RomImage, folder: Path) -> Path:
-    """Write an image to ``folder/NAME.hex`` and return the path."""
-    path = folder / f"{image.name}.hex"
-    atomic_write_text(path, readmemh_text(image))
-    return path
+def write_image(image: RomImage, pieces: Sequence[Piece], folder: Path) -> list[Path]:
+    """Write a file for each piece of a ROM and return the paths.
+
+    Raises
+    ------
+    SqhwError
+        If the image has more words than the pieces.
+    """
+    if image.depth > depth_of(pieces):
+        raise SqhwError(
+            f"the {image.name} image has {image.depth} words, the ROM {depth_of(pieces)}; write "
+            "Verilog with deeper ROMs with `sqhw rtl`"
+        )
+    paths = []
+    for name, piece in zip(piece_names(image.name, pieces), pieces, strict=True):
+        content = RomImage(name, piece.bits, tuple(piece_words(image.words, piece)))
+        paths.append(folder / f"{name}.hex")
+        atomic_write_text(paths[-1], readmemh_text(content))
+    return paths
+
+
+def read_image(name: str, pieces: Sequence[Piece], folder: Path) -> RomImage:
+    """Read the files that `write_image` wrote.
+
+    Raises
+    ------
+    SqhwError
+        If a file is missing, has another number of lines than its piece has words, or a line is
+        not a word of its width; names the file.
+    """
+    contents = []
+    for part, piece in zip(piece_names(name, pieces), pieces, strict=True):
+        content = read_readmemh(folder / f"{part}.hex", part, piece.bits)
+        if content.depth != piece.words:
+            raise SqhwError(
+                f"ROM image {folder / f'{part}.hex'} has {content.depth} words instead of "
+                f"{piece.words}; write it anew with `sqhw rom`"
+            )
+        contents.append(content.words)
+    return RomImage(name, width_of(pieces), tuple(joined(contents, pieces)))
 
 
 def read_readmemh(path: Path, name: str, width: int) -> RomImage:
-    """Read an image that `write_readmemh` wrote.
+    """Read a file of words.
 
     Raises
     ------

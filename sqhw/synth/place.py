@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.cost_models.device import Device
 from sqhw.errors import SqhwError
+from sqhw.synth.output_registers import use_output_registers
 from sqhw.synth.tools import Flow, flow_for, run_tool
 from sqhw.synth.top import ENGINE, TOP, engine_ports, top_verilog
 
@@ -24,8 +25,8 @@ class PlaceReport:
     luts : int
         4-input LUTs with their carries; on iCE40 logic cells, each a LUT with a flip-flop.
     ffs : int
-        Flip-flops, as yosys counts them. Like the LUTs they include the shift register around the
-        engine.
+        Flip-flops, as yosys counts them, less those that went into block RAM. Like the LUTs they
+        include the shift register around the engine.
     brams, dsps : int
         Block RAMs and multipliers.
     fmax_mhz : float
@@ -75,12 +76,18 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
     atomic_write_text(work / f"{TOP}.v", top_verilog(ports))
     atomic_write_text(work / "synth.ys", synthesis_script(flow))
     run_tool(("yosys", "-s", "synth.ys"), work, work / "yosys.log")
+    inside = 0
+    if flow.output_registers:
+        netlist = json.loads((work / "netlist.json").read_text(encoding="utf-8"))
+        inside = use_output_registers(netlist, TOP)
+        atomic_write_text(work / "netlist.json", json.dumps(netlist))
     log = work / f"{flow.tool}.log"
     run_tool(place_command(flow, seed), work, log)
     statistics = json.loads((work / "stat.json").read_text(encoding="utf-8"))
-    return read_report(
+    found = read_report(
         json.loads((work / "report.json").read_text(encoding="utf-8")), statistics, flow, log
     )
+    return replace(found, ffs=found.ffs - inside)
 
 
 def synthesis_script(flow: Flow) -> str:
@@ -121,29 +128,56 @@ def read_report(
     SqhwError
         If there is no clock in the report.
     """
-    if not report.get("fmax"):
-        raise SqhwError(f"{flow.tool} reported no clock frequency; see {log}")
-    cells = statistics["design"]["num_cells_by_type"]
-    used = {
-        kind: int(report["utilization"].get(cell, {"used": 0})["used"])
-        for kind, cell in flow.cells.items()
-    }
-    clock, achieved = min(
-        ((name, float(entry["achieved"])) for name, entry in report["fmax"].items()),
-        key=lambda item: item[1],
-    )
+    fmax, clock = _slowest(report, flow, log)
     inside = [
         path["path"]
         for path in report.get("critical_paths", ())
         if path["from"] == path["to"] == f"posedge {clock}"
     ]
     return PlaceReport(
-        **used,
-        ffs=sum(n for cell, n in cells.items() if cell.startswith(flow.ff_prefix)),
-        fmax_mhz=achieved,
+        **read_counts(report, statistics, flow),
+        fmax_mhz=fmax,
         critical_path=tuple(_step(step) for path in inside[:1] for step in path),
         log=log,
     )
+
+
+def read_counts(
+    report: Mapping[str, Any], statistics: Mapping[str, Any], flow: Flow
+) -> dict[str, int]:
+    """Return ``luts``, ``ffs``, ``brams`` and ``dsps``; placement changes none of them.
+
+    Parameters
+    ----------
+    report, statistics : mapping
+        As for `read_report`; the design may be packed only.
+    flow : Flow
+    """
+    cells = statistics["design"]["num_cells_by_type"]
+    used = {
+        kind: int(report["utilization"].get(cell, {"used": 0})["used"])
+        for kind, cell in flow.cells.items()
+    }
+    ffs = sum(number for cell, number in cells.items() if cell.startswith(flow.ff_prefix))
+    return used | {"ffs": ffs}
+
+
+def read_fmax(report: Mapping[str, Any], flow: Flow, log: Path) -> float:
+    """Return the clock frequency in nextpnr's report (unit: MHz).
+
+    Raises
+    ------
+    SqhwError
+        If there is no clock in it.
+    """
+    return _slowest(report, flow, log)[0]
+
+
+def _slowest(report: Mapping[str, Any], flow: Flow, log: Path) -> tuple[float, str]:
+    """Return frequency and name of the slowest clock."""
+    if not report.get("fmax"):
+        raise SqhwError(f"{flow.tool} reported no clock frequency; see {log}")
+    return min((float(entry["achieved"]), name) for name, entry in report["fmax"].items())
 
 
 def _step(step: Mapping[str, Any]) -> str:

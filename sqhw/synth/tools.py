@@ -29,6 +29,8 @@ class Flow:
         Its names of the cells that are counted: ``luts``, ``brams``, ``dsps``.
     ff_prefix : str
         What the names of yosys' flip-flops begin with.
+    output_registers : bool
+        Whether registers behind block RAM go into it, see `sqhw.synth.output_registers`.
     """
 
     synth: str
@@ -37,6 +39,7 @@ class Flow:
     target_mhz: int
     cells: dict[str, str]
     ff_prefix: str
+    output_registers: bool = False
 
 
 _ICE40 = {"luts": "ICESTORM_LC", "brams": "ICESTORM_RAM", "dsps": "ICESTORM_DSP"}
@@ -50,7 +53,9 @@ def _ice40(part: str, package: str, synth: str, mhz: int) -> Flow:
 
 def _ecp5(part: str) -> Flow:
     options = (f"--{part}", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained")
-    return Flow("synth_ecp5", "nextpnr-ecp5", options, 150, _ECP5, "TRELLIS_FF")
+    return Flow(
+        "synth_ecp5", "nextpnr-ecp5", options, 150, _ECP5, "TRELLIS_FF", output_registers=True
+    )
 
 
 FLOWS = {

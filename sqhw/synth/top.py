@@ -1,6 +1,7 @@
 """A top module with few pins around the engine, whose ports are more than a package has pins."""
 
 import re
+from dataclasses import dataclass
 
 from sqhw.errors import SqhwError
 
@@ -34,6 +35,36 @@ def engine_ports(verilog: str) -> dict[str, tuple[str, int]]:
     return {
         name: port for name, port in ports.items() if name != "clk" and not name.startswith("wb_")
     }
+
+
+@dataclass(frozen=True)
+class TopCells:
+    """What the module of `top_verilog` takes itself.
+
+    Parameters
+    ----------
+    ffs, luts : int
+        Flip-flops, and LUTs of 4 inputs.
+    cells : int
+        Logic cells of a LUT and a flip-flop each.
+    """
+
+    ffs: int
+    luts: int
+    cells: int
+
+
+def top_cells(ports: dict[str, tuple[str, int]]) -> TopCells:
+    """Return what the module that `top_verilog` makes takes of a device, without the engine."""
+    ins, outs = (
+        sum(width for direction, width in ports.values() if direction == side)
+        for side in ("input", "output")
+    )
+    levels = [outs]
+    while levels[-1] > 1:
+        levels.append(-(-levels[-1] // 4))
+    ffs, luts = ins + sum(levels), sum(levels[1:])
+    return TopCells(ffs, luts, ffs)
 
 
 def top_verilog(ports: dict[str, tuple[str, int]]) -> str:

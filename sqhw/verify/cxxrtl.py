@@ -1,6 +1,7 @@
 """Runs the generated RTL on thousands of images, as C++ that yosys' CXXRTL back end writes."""
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -18,31 +19,16 @@ from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh
 from sqhw.program import Program
+from sqhw.rom_pieces import piece_names
+from sqhw.rtl.rom import memory_names
 from sqhw.verify.expected import ANYTHING
 from sqhw.verify.runner import SOURCES, check_job, expectations
 from sqhw.verify.tools import cxxrtl_compiler
 
 HARNESS = "cxxrtl_harness.cc"
-ROMS = ("weights", "params", "codebook")
-#: Wide multiplexers are cut where their bits are used: C++ compilers are slow with wide numbers,
-#: and a vector that is rotated in place would look like combinational feedback.
-SCRIPT = f"""read_verilog {" ".join(SOURCES)}
-hierarchy -top sqhw_engine
-proc -norom
-flatten
-opt
-clean
-splitcells t:$mux t:$pmux t:$and t:$or %u %u %u
-splitnets -driver
-clean
-write_cxxrtl -O6 -g1 engine.cc
-"""
-RUN_YOSYS = """import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for line in open(sys.argv[1]):
-    design.run_pass(line.strip())
-"""
+HEADER = "cxxrtl_plain.h"
+TRANSLATE = "cxxrtl_translate.py"
+IMAGE = re.compile(r'\.FILE\("(\w+\.hex)"\)')
 #: CXXRTL's assertions are off because the engine may read ahead beyond the end of a ROM. With
 #: ``-march=native`` the code is no faster, and it would run on this machine only.
 FLAGS = ("-std=c++17", "-DNDEBUG")
@@ -109,14 +95,14 @@ class VolumeBench:
             if not (rtl / name).is_file():
                 raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
             shutil.copy(rtl / name, self._run / name)
-        for name in ROMS:  # yosys reads empty images, the harness fills the ROMs
-            atomic_write_text(self._run / f"{name}.hex", "")
-        atomic_write_text(self._run / "engine.ys", SCRIPT)
-        harness = files("sqhw.verify").joinpath(HARNESS).read_text()
-        atomic_write_text(self._run / HARNESS, harness)
+        # yosys reads empty images, the harness fills the ROMs
+        for name in IMAGE.findall((rtl / SOURCES[0]).read_text()):
+            atomic_write_text(self._run / name, "")
+        for name in (HARNESS, HEADER, TRANSLATE):
+            atomic_write_text(self._run / name, files("sqhw.verify").joinpath(name).read_text())
         runtime = _yosys_folder() / "share/include/backends/cxxrtl/runtime"
         compiler = cxxrtl_compiler()
-        self._command("yosys", [sys.executable, "-c", RUN_YOSYS, "engine.ys"])
+        self._command("yosys", [sys.executable, TRANSLATE, *SOURCES])
         flags = [*FLAGS, f"-O{optimize}", f"-I{runtime}", "-I."]
         self._command("compiler", [compiler, *flags, HARNESS, "-o", "harness"])
 
@@ -166,19 +152,22 @@ class VolumeBench:
         SqhwError
             If a ROM image is missing, or the RTL differs; the message says where.
         """
-        check_job(program, images, self._rtl, roms)
+        pieces = check_job(program, images, self._rtl, roms)
         if jobs < 1:
             raise SqhwError(f"jobs must be 1 or more, not {jobs}")
-        for image in program.images:
-            name = f"{image.name}.hex"
-            read_readmemh(roms / name, image.name, image.width)
-            shutil.copy(roms / name, self._run / name)
+        files = []
+        for rom, parts in pieces.items():
+            memories = zip(memory_names(rom, parts), piece_names(rom, parts), parts, strict=True)
+            for memory, name, piece in memories:
+                read_readmemh(roms / f"{name}.hex", name, piece.bits)
+                shutil.copy(roms / f"{name}.hex", self._run)
+                files.append(f"{memory}={name}.hex")
         reports = []
         done = 0
         with ThreadPoolExecutor(jobs) as pool:
             for report in pool.map(
                 lambda first: self._batch(
-                    program, images[first : first + CHUNK], first, seed, activations
+                    program, files, images[first : first + CHUNK], first, seed, activations
                 ),
                 range(0, len(images), CHUNK),
             ):
@@ -197,6 +186,7 @@ class VolumeBench:
     def _batch(
         self,
         program: Program,
+        files: list[str],
         images: npt.NDArray[Any],
         first: int,
         seed: int,
@@ -211,7 +201,7 @@ class VolumeBench:
         numbers = [seed, run, len(pixels), pixels.shape[1], results.shape[1]]
         numbers += [writeback.shape[1], job["cycles"], int(activations)]
         command = [str(self._run / "harness"), *map(str, numbers), str(source), str(found)]
-        command += [f"{image.name}={image.name}.hex" for image in program.images]
+        command += files
         done = subprocess.run(command, cwd=self._run, capture_output=True, text=True, check=False)
         if done.returncode == BROKEN:
             raise _difference(f"{done.stderr.strip()}; files: {self._run}")

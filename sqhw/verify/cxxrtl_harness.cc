@@ -16,33 +16,8 @@
 #include <string>
 #include <vector>
 
-#include <cxxrtl/cxxrtl.h>
-
-// The engine settles in one evaluation, so that nobody need know what has changed: a register takes
-// its next value without a comparison, whose outcome no processor predicts, and a memory queues
-// only those writes that are enabled.
-template <size_t Bits>
-struct plain_wire : cxxrtl::wire<Bits> {
-  using cxxrtl::wire<Bits>::wire;
-  template <class Observer>
-  bool commit(Observer &) {
-    this->curr = this->next;
-    return true;
-  }
-};
-template <size_t Width>
-struct gated_memory : cxxrtl::memory<Width> {
-  using cxxrtl::memory<Width>::memory;
-  void update(size_t index, const cxxrtl::value<Width> &data, const cxxrtl::value<Width> &mask,
-              int priority) {
-    if (mask) cxxrtl::memory<Width>::update(index, data, mask, priority);
-  }
-};
-#define wire plain_wire
-#define memory gated_memory
+#include "cxxrtl_plain.h"
 #include "engine.cc"
-#undef wire
-#undef memory
 
 namespace {
 
@@ -93,7 +68,7 @@ class Bench {
   }
 
   void load_rom(const std::string &name, const std::string &path) {
-    const std::string full = name + " rom mem";
+    const std::string full = name + " mem";
     if (items_.table.count(full) == 0) refuse("the engine has no memory \"" + full + "\"");
     cxxrtl::debug_item &item = items_.table.at(full).at(0);
     std::ifstream file(path);

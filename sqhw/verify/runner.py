@@ -16,9 +16,10 @@ import numpy.typing as npt
 from sqhw.atomic import make_folder
 from sqhw.cost_models.schedule import schedule
 from sqhw.errors import SqhwError, unknown_name
-from sqhw.manifest import check_manifest
+from sqhw.manifest import check_same_pieces
 from sqhw.network import INPUT
 from sqhw.program import Program
+from sqhw.rom_pieces import Piece, piece_names
 from sqhw.sim.simulator import Simulator
 from sqhw.verify.expected import writeback
 from sqhw.verify.tools import has_icarus, verilator_environment
@@ -155,12 +156,12 @@ class RtlBench:
             If a ROM image is missing, ROM images or Verilog were written for another engine
             configuration, or the RTL differs; the message says where and names the log.
         """
-        check_job(program, images, self._rtl, roms)
-        for image in program.images:
-            name = f"{image.name}.hex"
-            if not (roms / name).is_file():
-                raise SqhwError(f"{roms / name} is missing; write it with `sqhw rom`")
-            shutil.copy(roms / name, self._run / name)
+        pieces = check_job(program, images, self._rtl, roms)
+        for rom, parts in pieces.items():
+            for name in (f"{name}.hex" for name in piece_names(rom, parts)):
+                if not (roms / name).is_file():
+                    raise SqhwError(f"{roms / name} is missing; write it with `sqhw rom`")
+                shutil.copy(roms / name, self._run / name)
         job = expectations(program, images)
         np.savez(self._run / "job.npz", seed=seed, batch=program.batch, **job)
         log, report = self._run / "simulation.log", self._run / "report.json"
@@ -198,8 +199,10 @@ class RtlBench:
                 return False
 
 
-def check_job(program: Program, images: npt.NDArray[Any], rtl: Path, roms: Path) -> None:
-    """Check that images, ROM images and Verilog suit a program.
+def check_job(
+    program: Program, images: npt.NDArray[Any], rtl: Path, roms: Path
+) -> dict[str, tuple[Piece, ...]]:
+    """Check that images, ROM images and Verilog suit a program; return the pieces of the ROMs.
 
     Raises
     ------
@@ -212,8 +215,7 @@ def check_job(program: Program, images: npt.NDArray[Any], rtl: Path, roms: Path)
         raise SqhwError(
             f"the program runs {program.batch} images at a time; {len(images)} is no multiple"
         )
-    check_manifest(rtl, "rtl", program.engine)
-    check_manifest(roms, "rom", program.engine)
+    return check_same_pieces(rtl, roms, program.engine)
 
 
 def expectations(program: Program, images: npt.NDArray[Any]) -> dict[str, Any]:
@@ -237,7 +239,6 @@ def expectations(program: Program, images: npt.NDArray[Any]) -> dict[str, Any]:
         writeback(
             program.tilings,
             {name: tensor[start : start + batch] for name, tensor in tensors.items()},
-            program.engine.requantizers > 1,
         )
         for start in range(0, len(images), batch)
     ]

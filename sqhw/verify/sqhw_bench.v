@@ -21,6 +21,7 @@ module sqhw_bench #(
 );
   wire wb_valid;
   wire wb_group;
+  wire in_last;
   wire [WB_BITS-1:0] wb_data;
 
   sqhw_engine engine (
@@ -41,7 +42,7 @@ module sqhw_bench #(
       .in_valid(in_valid),
       .in_data(in_data),
       .in_ready(in_ready),
-      .in_last(),
+      .in_last(in_last),
       .out_valid(out_valid),
       .out_data(out_data),
       .out_last(out_last),
@@ -61,6 +62,12 @@ module sqhw_bench #(
       if (done) running <= 0;
     end
 
+  // Pixels since the last one of a frame.
+  reg [31:0] pixels;
+  always @(posedge clk)
+    if (rst) pixels <= 0;
+    else if (in_valid && in_ready) pixels <= in_last ? 0 : pixels + 1;
+
   // Rules of the interface, watched in every cycle.
   reg was_done, stalled, was_last;
   reg [7:0] was_data;
@@ -76,6 +83,7 @@ module sqhw_bench #(
           || (in_ready && (busy || running || out_valid))  // no pixels while it works
           || (ready && (busy || running))
           || (busy !== (running && !done))
+          || (start && ready && pixels != 0)  // in_last came with the last pixel
           || (^{ready, busy, done, in_ready, out_valid} === 1'bx)
           || (stalled && !(out_valid && out_data === was_data && out_last === was_last)))
         violations <= violations + 1;

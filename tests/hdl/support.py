@@ -1,6 +1,7 @@
 """Runs Amaranth components in Amaranth's own simulator, cycle by cycle."""
 
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -11,8 +12,9 @@ from amaranth.sim import Simulator, SimulatorContext
 from strategies import random_network, reads_with_one_stride
 
 from sqhw.engine import EngineConfig
-from sqhw.layout import descriptor_fields, descriptor_words
+from sqhw.layout import descriptor_fields, descriptor_words, rom_widths
 from sqhw.program import Program, compile_network
+from sqhw.rom_pieces import Piece
 
 #: Inputs that change at the beginning of a cycle, by name; all others keep their values.
 Inputs = Mapping[str, Any]
@@ -34,10 +36,11 @@ def simulate(
     component: wiring.Component,
     bench: Callable[[SimulatorContext], Awaitable[None]],
     rom: Sequence[int] | None = None,
+    rom_cycles: int = 1,
 ) -> None:
     """Run a component until `bench` ends, with a ROM at its `rom_addr` and `rom_data`.
 
-    Words behind the end of the ROM are random.
+    Words behind the end of the ROM are random; a word comes `rom_cycles` after its address.
     """
     simulator = Simulator(component)
     simulator.add_clock(1e-6)
@@ -47,9 +50,10 @@ def simulate(
         bits = len(component.rom_data)
 
         async def memory(ctx: SimulatorContext) -> None:
+            words = deque(noise.getrandbits(bits) for _ in range(rom_cycles - 1))
             async for _, _, address in ctx.tick().sample(component.rom_addr):
-                word = rom[address] if address < len(rom) else noise.getrandbits(bits)
-                ctx.set(component.rom_data, word)
+                words.append(rom[address] if address < len(rom) else noise.getrandbits(bits))
+                ctx.set(component.rom_data, words.popleft())
 
         simulator.add_process(memory)
     simulator.run()
@@ -82,6 +86,7 @@ def clocked(
     stimulus: Iterable[Inputs],
     outputs: Sequence[str],
     rom: Sequence[int] | None = None,
+    rom_cycles: int = 1,
 ) -> list[Outputs]:
     """Return what a component shows in every cycle of a stimulus."""
     seen: list[Outputs] = []
@@ -92,8 +97,21 @@ def clocked(
             seen.append(observe(ctx, component, outputs))
             await ctx.tick()
 
-    simulate(component, bench, rom)
+    simulate(component, bench, rom, rom_cycles)
     return seen
+
+
+def in_four(engine: EngineConfig, depths: Mapping[str, int]) -> dict[str, tuple[Piece, ...]]:
+    """Return ROMs of four unequal pieces each."""
+    found = {}
+    for name, width in rom_widths(engine).items():
+        half = 1 << (depths[name] - 1).bit_length() - 1
+        rest = depths[name] - half
+        found[name] = (
+            Piece(0, half, 0, 3), Piece(0, half, 3, width - 3),
+            Piece(half, rest, 0, 5), Piece(half, rest, 5, width - 5),
+        )  # fmt: skip
+    return found
 
 
 def random_program(seed: int, engine: EngineConfig, **limits: Any) -> Program:

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hdl.support import in_four
 from strategies import random_images, random_network, reads_with_one_stride
 
 from sqhw import flow
 from sqhw.build import write_rom, write_rtl
 from sqhw.cli.tables import verify_lines
+from sqhw.cost_models.rom import rom_pieces
 from sqhw.cost_models.schedule import schedule
 from sqhw.data import load_dataset
 from sqhw.engine import EngineConfig
@@ -18,6 +20,7 @@ from sqhw.network import Conv, QuantizedNetwork
 from sqhw.network_file import save_network
 from sqhw.number import ActivationFormat
 from sqhw.program import Program, compile_network
+from sqhw.rom_pieces import piece_names
 from sqhw.stream import StreamFormat
 from sqhw.verify.cxxrtl import VolumeBench
 from sqhw.verify.tools import cxxrtl_compiler
@@ -35,9 +38,16 @@ CONFIGS = {
         ),
         {"mult_bits": 12, "acc_bits": 22, "min_code_bits": 0},
     ),
+    "4 lanes, each its own image": (
+        EngineConfig(
+            lanes=4, bank_depth=2048, weight_addr_bits=11, param_addr_bits=10, requantizers=4,
+            max_batch=4, groups=True, residuals=True,
+        ),
+        {"max_size": 6},
+    ),
 }  # fmt: skip
 NETWORKS = 12
-IMAGES = 70  # more than a batch
+IMAGES = 80  # more than are run at once, and a multiple of every batch
 
 
 def programs(name: str) -> list[tuple[int, Program]]:
@@ -61,18 +71,19 @@ def bench(request, tmp_path_factory):
         "params": 1 << engine.param_addr_bits,
         "codebook": 1 << engine.codebook_addr_bits,
     }
-    write_rtl(engine, depths, folder)
-    return request.param, VolumeBench(folder, folder / "work", optimize=1)
+    pieces = rom_pieces(engine, depths, None) if engine.writable else in_four(engine, depths)
+    write_rtl(engine, depths, folder, pieces=pieces)
+    return request.param, VolumeBench(folder, folder / "work", optimize=1), pieces
 
 
 @pytest.mark.slow
 def test_random_networks(bench, tmp_path):
-    name, volume = bench
+    name, volume, pieces = bench
     for seed, program in programs(name):
         print(f"network seed {seed}")
         network = program.network
         images = random_images(network, seed, IMAGES)
-        write_rom(program, tmp_path)
+        write_rom(program, tmp_path, pieces)
         done = []
         report = volume.run(program, images, tmp_path, seed, jobs=2, progress=done.append)
         maps = [shape for name, shape in network.shapes().items() if name != "input"]
@@ -81,7 +92,10 @@ def test_random_networks(bench, tmp_path):
         assert report.activations == IMAGES * sum(c * h * w for c, h, w in maps)
         assert report.cycles == schedule(network, program.engine, program.batch).cycles
         assert report.clock_cycles > IMAGES // program.batch * report.cycles
-        assert volume.run(program, images[:2], tmp_path, activations=False).activations == 0
+        assert (
+            volume.run(program, images[: program.batch], tmp_path, activations=False).activations
+            == 0
+        )
 
 
 def transparent_network() -> QuantizedNetwork:
@@ -108,12 +122,12 @@ def transparent_network() -> QuantizedNetwork:
 @pytest.mark.parametrize("rom", ["weights", "params", "codebook"])
 @pytest.mark.parametrize("activations", [True, False])
 def test_one_wrong_rom_bit_is_noticed(bench, tmp_path, rom, activations):
-    name, volume = bench
+    name, volume, pieces = bench
     program = compile_network(transparent_network(), CONFIGS[name][0])
     images = random_images(program.network, 0, 3)
-    write_rom(program, tmp_path)
+    write_rom(program, tmp_path, pieces)
     volume.run(program, images, tmp_path, activations=activations)
-    path = tmp_path / f"{rom}.hex"
+    path = tmp_path / f"{piece_names(rom, pieces[rom])[0]}.hex"
     first, *rest = path.read_text().splitlines()
     path.write_text("\n".join([f"{int(first, 16) ^ 1:0{len(first)}x}", *rest]) + "\n")
     with pytest.raises(SqhwError, match="the RTL differs from the simulator under cxxrtl; run"):
@@ -122,19 +136,21 @@ def test_one_wrong_rom_bit_is_noticed(bench, tmp_path, rom, activations):
 
 @pytest.mark.slow
 def test_rom_image_is_too_long(bench, tmp_path):
-    name, volume = bench
+    name, volume, pieces = bench
     program = compile_network(transparent_network(), CONFIGS[name][0])
-    write_rom(program, tmp_path)
-    (tmp_path / "codebook.hex").write_text("00\n" * 513)
-    with pytest.raises(SqhwError, match=r"^codebook\.hex has more words than the 512 of the ROM"):
+    write_rom(program, tmp_path, pieces)
+    file = f"{piece_names('codebook', pieces['codebook'])[-1]}.hex"
+    digits = len((tmp_path / file).read_text().split()[0])
+    (tmp_path / file).write_text(f"{0:0{digits}}\n" * 513)
+    with pytest.raises(SqhwError, match=rf"^{file} has more words than the \d+ of the ROM"):
         volume.run(program, random_images(program.network, 0, 1), tmp_path)
 
 
 @pytest.mark.slow
 def test_no_images(bench, tmp_path):
-    name, volume = bench
+    name, volume, pieces = bench
     program = compile_network(transparent_network(), CONFIGS[name][0])
-    write_rom(program, tmp_path)
+    write_rom(program, tmp_path, pieces)
     with pytest.raises(SqhwError, match="there is no image to run"):
         volume.run(program, np.zeros((0, 2, 3, 3)), tmp_path)
 

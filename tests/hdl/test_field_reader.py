@@ -36,7 +36,8 @@ class FieldModel:
 def windows(word_bits, addr_bits, inputs, words, late=0):
     """Return the window of every cycle, given each field's width in the cycle in which it is used.
 
-    With `late` the reader registers the words, and its windows come one cycle later.
+    With `late` the reader registers the words, and its windows come so many cycles later; with
+    two of them the ROM takes two cycles as well.
     """
     inputs = [*inputs, *[{"jump": 0, "take": 0}] * late]
     widths = []
@@ -47,7 +48,8 @@ def windows(word_bits, addr_bits, inputs, words, late=0):
         for given, width in zip(inputs, [*widths[1:], 0], strict=True)
     ]
     reader = FieldReader(word_bits, addr_bits, late)
-    return [out["window"] for out in clocked(reader, stimulus, ["window"], rom=words)][late:]
+    outputs = clocked(reader, stimulus, ["window"], rom=words, rom_cycles=max(1, late))
+    return [out["window"] for out in outputs][late:]
 
 
 def random_rom(rng, word_bits, depth):

@@ -23,11 +23,16 @@ from sqhw.program import compile_network
 from sqhw.verify.cxxrtl import VolumeBench
 
 ENGINE = EngineConfig(
-    lanes=2, bank_depth=1024, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
+    lanes=4, bank_depth=2048, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
     weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True, max_batch=2,
+    taps_per_entry=2,
 )  # fmt: skip
-LIMITS = {"mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "branches": True}
-NETWORKS = 40
+LIMITS = {
+    "mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "taps_per_entry": 2, "sparse": True,
+}  # fmt: skip
+#: Every other network has branches, and every other one maps that mostly are written at full width.
+KINDS = ({"branches": True}, {"max_padding": 3, "widths": (5, 7, 8), "whole": 4})
+NETWORKS = 80
 IMAGES = 2
 
 
@@ -72,20 +77,37 @@ MUTANTS = [
         ("lane_masks", "(minus + 1) >> 1", "minus >> 1"),
         ("lane_masks", "Mux(self.split, room >> 1, room)", "room"),
         ("lane_masks", "over.eq(~further[-1])", "over.eq(0)"),
-        ("stream_decoder", "wrap = ~wrapped[-1]", "wrap = wrapped[-1]"),
+        ("stream_decoder", "wrap = ~wrapped[0][-1]", "wrap = wrapped[0][-1]"),
+        ("stream_decoder", "wrap & ~wrap_two", "wrap"),
+        ("stream_decoder", "wrap_two & ~skip", "wrap_two"),
         ("stream_decoder", "Cat(carries, gap)", "Cat(1, gap)"),
+        ("stream_decoder", "Cat(carries, part)", "Cat(1, part)"),
         ("stream_decoder", "(gap != gap_mask) | no_gaps", "gap != gap_mask"),
         ("field_reader", "Mux(end >= word, end - word, end)", "Mux(end > word, end - word, end)"),
-        ("field_reader", "crosses.eq(end >= word)", "crosses.eq(end > word)"),
+        ("field_reader", "return end >= word", "return end > word"),
         ("position_walker", "Mux(wide[-1], carry, on)", "Mux(wide[-1], on, carry)"),
         ("position_walker", "(apart << 1, on_y", "(apart, on_y"),
         ("position_walker", "here.phase_y ^ split", "here.phase_y"),
+        ("position_walker", "wide[-1] & ~apart", "wide[-1]"),
+        ("tap_walker", "two & (here.x == last_x)", "0"),
+        ("tap_walker", "(two & (here.x == last_but_one))", "0"),
+        ("tap_walker", "batch, batch << 1)", "batch, batch)"),
+        ("tap_walker", "plane.channels << 1, 0)", "plane.channels, 0)"),
+        ("tap_walker", "to_second & steps.split", "0"),
+        ("tap_walker", "second_row.eq(row_two)", "second_row.eq(row_one)"),
+        ("engine", "taps.second.eq(decoder.step)", "taps.second.eq(0)"),
         ("activation_memory", "self.lane > bank for", "self.lane >= bank for"),
         ("activation_memory", "word_select(bank % count, 8)", "word_select(0, 8)"),
         ("engine", "(channel <= layer.skip_last)", "(channel < layer.skip_last)"),
         ("engine", "layer.skip_signed, in_signed)", "in_signed, in_signed)"),
-        ("engine", "(places.point.x <= layer.out_last_x)", "(places.point.x < layer.out_last_x)"),
+        ("engine", "(places.point.x <= edge_x)", "(places.point.x < edge_x)"),
         ("engine", " & (~serial | end_of_group)", ""),
+        ("engine", "layer.out_last_x >> low | layer.out_split", "layer.out_last_x >> low"),
+        ("engine", "Mux(neighbours, layer.pitch_last_x >> low", "Mux(0, layer.pitch_last_x >> low"),
+        ("engine", "neighbours &= layer.batch_shift == 0", "neighbours &= 1"),
+        ("engine", "layer.out_split & active & ~element[low]", "layer.out_split & ~element[low]"),
+        ("transposer", "Mux(self.second, even, ", "Mux(self.second, odd, "),
+        ("transposer", "range(first, count, 2)", "range(1 - first, count, 2)"),
         # control and handshakes
         ("sequencer", "left == 2", "left == 3"),
         ("sequencer", "self.offset + self.group_channels", "self.offset + 0"),
@@ -101,8 +123,8 @@ MUTANTS = [
         ("sqhw_ram.v", "mem[read_addr]", "mem[read_addr ^ 1]"),
         (
             "sqhw_rom.v",
-            "(posedge clk) data <= mem[addr]",
-            "(posedge clk) data <= mem[addr] & ~1'b1",
+            "data <= mem[addr];\nendmodule\n\n// The same as a piece",
+            "data <= mem[addr] & ~1'b1;\nendmodule\n\n// The same as a piece",
         ),
     )
 ]
@@ -133,9 +155,9 @@ def mutated(mutant: Mutant, monkeypatch) -> None:
 def check(folder) -> None:
     """Build the RTL in a folder and run random networks until one fails."""
     bench = VolumeBench(folder, folder / "work", optimize=1)
-    networks = (random_network(seed, **LIMITS) for seed in count())
+    networks = (random_network(seed, **LIMITS, **KINDS[seed % 2]) for seed in count())
     for index, network in enumerate(islice(filter(reads_with_one_stride, networks), NETWORKS)):
-        program = compile_network(network, ENGINE, batch=1 + index % 2)
+        program = compile_network(network, ENGINE, batch=1 + (index % 3 == 2))
         write_rom(program, folder)
         bench.run(program, random_images(network, 0, IMAGES), folder)
 

@@ -8,8 +8,11 @@ from sqhw.engine import EngineConfig
 from sqhw.network import Conv
 from sqhw.placement import Placement
 from sqhw.rtl.position_walker import PositionWalker
+from sqhw.rtl.tap_walker import TapWalker
 
 DEPTH = 1024
+#: By the most steps that they take at once.
+WALKERS = {1: PositionWalker, 2: TapWalker}
 
 
 def place_of(plane, x, y):
@@ -63,36 +66,53 @@ def random_placement(rng, lanes, split=None, batch=1):
 class Route:
     """Walks over rectangles, with pauses, and compares the places with the definition."""
 
-    def __init__(self, rng):
+    def __init__(self, rng, steps=1):
         self.rng = rng
+        self.steps = steps
         self.stimulus = []
         self.expected = []  # (plane, x, y) by cycle
 
     def rectangle(self, plane, inputs, xs, ys):
-        """Add a walk that begins at the first of `xs` and `ys` and covers them all."""
+        """Add walks that begin at the first of `xs` and `ys`; one position a step covers all."""
+        inputs = dict(inputs)
         start = inputs.pop("start")
-        for _ in range(PositionWalker.SETTLE_CYCLES):
-            self.stimulus.append({**inputs, "start": start, "load": 0, "step": 0})
-            self.expected.append(None)
-        loading = {**inputs, "start": start, "load": 1, "step": self.rng.randint(0, 1)}
-        self.stimulus.append(loading)
-        self.expected.append(None)
+        two = self.steps > 1 and len(xs) > 1
+        for _ in range(WALKERS[self.steps].SETTLE_CYCLES):
+            self.add({**inputs, "start": start, "load": 0, "step": 0})
         points = list(product(ys, xs))
-        for index, (y, x) in enumerate(points):
-            last = index == len(points) - 1
-            following = None if last else (points[index + 1][1], points[index + 1][0])
-            for step in [0] * (self.rng.random() < 0.2) + [int(not last)]:
-                self.stimulus.append({"load": 0, "step": step, "start": {}})
-                self.expected.append((plane, (x, y), following))
+        for _ in range(6 if two else 1):
+            chance = self.rng.choice([0, 0.5, 1]) if two else 0
+            index = int(two and self.rng.random() < 0.5)
+            asked = {"step": self.rng.randint(0, 1), "step_two": self.rng.randint(0, 1)}
+            self.add({**inputs, "start": start, "load": 1, **asked, "second": index})
+            inputs = {}
+            while index < len(points):
+                y, x = points[index]
+                last = index == len(points) - 1
+                following = None if last else (points[index + 1][1], points[index + 1][0])
+                step = 2 if self.rng.random() < chance else 1
+                noise = self.rng.randint(0, 1)  # `second` means nothing without `load`
+                for moves in [0] * (self.rng.random() < 0.2) + [step]:
+                    moves = moves if index + moves < len(points) else 0
+                    taken = {"step": int(moves == 1), "step_two": int(moves == 2)}
+                    self.add({"load": 0, **taken, "second": noise}, (plane, (x, y), following))
+                index += step
+
+    def add(self, stimulus, expected=None):
+        if self.steps == 1:
+            stimulus = {k: v for k, v in stimulus.items() if k not in ("step_two", "second")}
+        self.stimulus.append(stimulus)
+        self.expected.append(expected)
 
     def check(self, engine):
-        seen = clocked(PositionWalker(engine), self.stimulus, ["point", "next"])
+        outputs = ["point", "next"] if self.steps == 1 else ["point"]
+        seen = clocked(WALKERS[self.steps](engine), self.stimulus, outputs)
         for cycle, (expected, out) in enumerate(zip(self.expected, seen, strict=True)):
             if expected is None:
                 continue
             plane, here, there = expected
             assert found(out["point"]) == (here, place_of(plane, *here)), cycle
-            if there:
+            if there and self.steps == 1:
                 assert found(out["next"]) == (there, place_of(plane, *there)), cycle
 
 
@@ -100,13 +120,14 @@ def found(point):
     return (point["x"], point["y"]), (point["row"], point["lane"])
 
 
+@pytest.mark.parametrize("steps", WALKERS)
 @pytest.mark.parametrize("split", [1, 2])
 @pytest.mark.parametrize(
     ("lanes", "max_batch"), [(2, 1), (4, 1), (8, 1), (16, 1), (32, 1), (2, 2), (8, 4), (32, 32)]
 )
-def test_walk_over_a_map(lanes, max_batch, split):
+def test_walk_over_a_map(lanes, max_batch, split, steps):
     rng = random.Random(lanes)
-    route = Route(rng)
+    route = Route(rng, steps)
     for index in range(8):
         batch = max(1, max_batch >> index % 3)
         plane = random_placement(rng, lanes, split, batch)
@@ -124,14 +145,18 @@ def test_walk_over_a_map(lanes, max_batch, split):
     route.check(EngineConfig(lanes=lanes, bank_depth=DEPTH, max_batch=max_batch))
 
 
+@pytest.mark.parametrize("steps", WALKERS)
 @pytest.mark.parametrize("split", [1, 2])
-@pytest.mark.parametrize("lanes", [2, 8, 32])
-def test_walk_over_a_kernel_that_begins_in_the_padding(lanes, split):
+@pytest.mark.parametrize(
+    ("lanes", "max_batch"), [(2, 1), (8, 1), (32, 1), (2, 2), (8, 8), (16, 4), (32, 16)]
+)
+def test_walk_over_a_kernel_that_begins_in_the_padding(lanes, max_batch, split, steps):
     """Taps outside of the map count too: the vectors that begin there reach into it."""
     rng = random.Random(lanes + split)
-    route = Route(rng)
-    for _ in range(24):
-        plane = random_placement(rng, lanes, split)
+    route = Route(rng, steps)
+    for index in range(24):
+        batch = max(1, max_batch >> index % 3)
+        plane = random_placement(rng, lanes, split, batch)
         top, left = rng.randint(0, 7), rng.randint(0, 7)
         xs = range(-left, rng.randint(1, 7) - left)
         ys = range(-top, rng.randint(1, 7) - top)
@@ -142,19 +167,22 @@ def test_walk_over_a_kernel_that_begins_in_the_padding(lanes, split):
             "first_phase_x": xs[0] % split,
             "start": start_inputs(plane, xs[0], ys[0]),
         }
+        if max_batch > 1:
+            inputs["batch"] = batch
         route.rectangle(plane, inputs, xs, ys)
-    route.check(EngineConfig(lanes=lanes, bank_depth=DEPTH))
+    route.check(EngineConfig(lanes=lanes, bank_depth=DEPTH, max_batch=max_batch))
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("features", FEATURES)
-def test_walks_of_random_networks(features, seed):
+@pytest.mark.parametrize("steps", WALKERS)
+def test_walks_of_random_networks(steps, features, seed):
     """The kernel and the output map of every layer, from the descriptors in the ROM."""
     lanes = [2, 4, 8, 16, 32][seed]
     engine = EngineConfig(lanes=lanes, bank_depth=DEPTH, **FEATURES[features])
     limits = {"max_padding": 4, "max_kernel": 5, **FEATURES[features]}
     program = random_program(seed, engine, **limits)
-    route = Route(random.Random(seed))
+    route = Route(random.Random(seed), steps)
     for tiling, fields in zip(program.tilings, descriptors(program), strict=True):
         layer, source, target = tiling.layer, tiling.source, tiling.target
         if isinstance(layer, Conv):
@@ -202,7 +230,7 @@ def test_rows_of_residuals_and_of_groups_that_are_written_at_once():
             layer, target, pitch = tiling.layer, tiling.target, tiling.source.pitch
             skip = layer.residual if isinstance(layer, Conv) else None
             assert fields.get("skip", 0) == int(skip is not None)
-            residuals, at_once = residuals + (skip is not None), at_once + (not tiling.walks)
+            residuals, at_once = residuals + (skip is not None), at_once + (not fields["out_walk"])
             for y, x in product(range(target.shape[1]), range(target.shape[2])):
                 tile, lane = divmod(y * pitch + x, engine.lanes)
                 assert tile <= fields["last_tile"]

@@ -12,6 +12,7 @@ from sqhw.stream import StreamFormat, encode, max_gap_bits
 from sqhw.timing import decode_cycles
 
 OUTPUTS = ["valid", "start", "step", "residual", "weight", "code", "location"]
+TAPS = [1, 2]
 
 
 def random_layer(rng, gap_bits, code_bits, in_channels, kernel, out_channels=3):
@@ -113,7 +114,8 @@ class Issue:
         A channel of the residual is checked where it comes out and is not among the weights.
         """
         self.pause(decode_cycles(self.engine))
-        seen = clocked(StreamDecoder(self.engine), self.stimulus, OUTPUTS)
+        two = ["step_two"] if self.engine.taps_per_entry > 1 else []
+        seen = clocked(StreamDecoder(self.engine), self.stimulus, OUTPUTS + two)
         channels = []
         latency = decode_cycles(self.engine)
         for entry, out in zip(self.issued[:-latency], seen[latency:], strict=True):
@@ -122,15 +124,18 @@ class Issue:
             if not issue:
                 continue
             assert out["residual"] == skip
+            step, step_two = out["step"], out.get("step_two", 0)
             if skip:
-                assert (out["start"], out["step"], out["location"]) == (0, 0, 0)
+                assert (out["start"], step, step_two, out["location"]) == (0, 0, 0, 0)
                 continue
             assert out["start"] == first
+            assert not (step and step_two)
             if first:
-                assert not out["step"]
+                assert not step_two
+                assert not step or two
                 tap = 0
                 channels.append([])
-            tap += out["step"]
+            tap += step + 2 * step_two
             if out["weight"]:
                 channels[-1].append((tap, offset + out["location"], out["code"]))
         assert not any(out["valid"] for out in seen[:latency])
@@ -157,29 +162,32 @@ def add_pool(issue, channels, kernel, pause_chance=0.2):
     return [[(tap, number, 0) for tap in range(kernel**2)] for number in range(channels)]
 
 
+@pytest.mark.parametrize("taps", TAPS)
 @pytest.mark.parametrize("gap_bits", range(9))
-def test_every_gap_and_code_width(gap_bits):
+def test_every_gap_and_code_width(gap_bits, taps):
     """With as few channels as the gap admits, one more, and a power of two."""
     rng = np.random.default_rng(gap_bits)
     lanes = 8 << gap_bits % 2
-    issue = Issue(random.Random(gap_bits), EngineConfig(lanes=lanes, word_bits=17))
+    engine = EngineConfig(lanes=lanes, word_bits=17, taps_per_entry=taps)
+    issue = Issue(random.Random(gap_bits), engine)
     expected = []
-    least = max(1, (1 << gap_bits) - 1)
+    least = max(1, -(-((1 << gap_bits) - 1) // taps))
     for code_bits in range(9):
-        kernel = tuple(rng.integers(1, 4, 2).tolist())
+        kernel = tuple((rng.integers(1, 4, 2) + np.array([0, taps - 1])).tolist())
         channels = least + code_bits % 3
         if channels > 40:
-            kernel = (1, 2)
+            kernel = (1, 3)
         expected += add_conv(issue, *random_layer(rng, gap_bits, code_bits, channels, kernel))
     assert issue.weights() == expected
 
 
-def test_the_widest_gap_and_the_most_channels():
+@pytest.mark.parametrize("taps", TAPS)
+def test_the_widest_gap_and_the_most_channels(taps):
     rng = np.random.default_rng(1)
-    engine = EngineConfig(word_bits=20, max_gap_bits=12, bank_depth=8192)
+    engine = EngineConfig(word_bits=20, max_gap_bits=12, bank_depth=8192, taps_per_entry=taps)
     issue = Issue(random.Random(1), engine)
     expected = []
-    for channels, gap_bits in [(4095, 12), (8191, 12), (8191, 11)]:
+    for channels, gap_bits in [(4096 // taps, 12), (4095, 12), (8191, 12), (8191, 11)]:
         weight = np.zeros((1, channels, 2, 2), np.int8)
         weight.reshape(-1)[rng.integers(0, weight.size, 30)] = 7
         weight[0, -1] = weight[0, 0, 1, 1] = 7
@@ -187,24 +195,27 @@ def test_the_widest_gap_and_the_most_channels():
     assert issue.weights() == expected
 
 
+@pytest.mark.parametrize("taps", TAPS)
 @pytest.mark.parametrize("in_channels", [3, 4, 5, 6, 7])
-def test_weights_at_regular_distances(in_channels):
+def test_weights_at_regular_distances(in_channels, taps):
     """Gaps and fillers that end at the end of a tap, before it and behind it."""
-    issue = Issue(random.Random(in_channels), EngineConfig())
+    issue = Issue(random.Random(in_channels), EngineConfig(taps_per_entry=taps))
+    reach = taps * in_channels
     length = 4 * in_channels
-    flat = np.zeros((in_channels * in_channels, length), np.int8)
+    flat = np.zeros((reach * reach, length), np.int8)
     for row in range(len(flat)):
-        flat[row, row // in_channels :: row % in_channels + 1] = 5
+        flat[row, row // reach :: row % reach + 1] = 5
     weight = flat.reshape(-1, 2, 2, in_channels).transpose(0, 3, 1, 2)
     expected = []
-    for gap_bits in range(1, max_gap_bits(in_channels, 8) + 1):
+    for gap_bits in range(1, max_gap_bits(in_channels, 2, taps) + 1):
         expected += add_conv(issue, weight, (5,), StreamFormat(gap_bits, 0), pause_chance=0)
     assert issue.weights() == expected
 
 
+@pytest.mark.parametrize("taps", TAPS)
 @pytest.mark.parametrize("kernel", [1, 2, 3])
-def test_pooling_visits_every_tap_of_its_channel(kernel):
-    issue = Issue(random.Random(kernel), EngineConfig())
+def test_pooling_visits_every_tap_of_its_channel(kernel, taps):
+    issue = Issue(random.Random(kernel), EngineConfig(taps_per_entry=taps))
     expected = [out for channels in (1, 2, 7) for out in add_pool(issue, channels, kernel)]
     assert issue.weights() == expected
 
@@ -222,10 +233,11 @@ def test_every_group_begins_at_its_offset(gap_bits, groups):
     assert issue.weights() == expected
 
 
+@pytest.mark.parametrize("taps", TAPS)
 @pytest.mark.parametrize("seed", range(8))
-def test_layers_of_random_networks(seed):
-    issue = Issue(random.Random(seed), EngineConfig())
-    network = random_network(seed, max_channels=8, max_kernel=3, max_size=4)
+def test_layers_of_random_networks(seed, taps):
+    issue = Issue(random.Random(seed), EngineConfig(lanes=8 * taps, taps_per_entry=taps))
+    network = random_network(seed, max_channels=8, max_kernel=3, max_size=4, taps_per_entry=taps)
     shapes = network.shapes()
     expected = []
     for layer in network.layers:

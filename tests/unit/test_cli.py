@@ -277,6 +277,35 @@ def test_import_of_a_checkpoint(monkeypatch, capsys, tmp_path):
     assert str(checkpoint) in message
 
 
+def test_rom_for_the_verilog_at_hand(monkeypatch, capsys, saved, tmp_path):
+    rtl, rom = tmp_path / "rtl", tmp_path / "rom"
+    run(monkeypatch, capsys, "rtl", saved, "--out", rtl)
+    path = rtl / "rtl.json"
+    manifest = json.loads(path.read_text())
+    words, width = manifest["words"]["weights"], manifest["engine"]["word_bits"]
+    room = 1 << (words - 1).bit_length()
+    manifest["pieces"]["weights"] = [[0, room, 0, width], [room, 8, 0, 3], [room, 8, 3, width - 3]]
+    path.write_text(json.dumps(manifest))
+    code, out, _ = run(monkeypatch, capsys, "rom", saved, "--out", rom, "--rtl", rtl, "--json")
+    assert code == 0
+    assert json.loads(out)["files"][:3] == [str(rom / f"weights_{i}.hex") for i in range(3)]
+    assert json.loads((rom / "rom.json").read_text())["pieces"] == manifest["pieces"]
+    assert (rom / "weights_1.hex").read_text() == "0\n" * 8
+    manifest["pieces"]["weights"] = [[0, 1, 0, width]]
+    path.write_text(json.dumps(manifest))
+    message = refuse(monkeypatch, capsys, "rom", saved, "--out", rom, "--rtl", rtl)
+    assert message == (
+        f"the weights image has {words} words, the ROM 1; write Verilog with deeper ROMs with "
+        "`sqhw rtl`"
+    )
+
+
+@pytest.mark.parametrize("command", ["rom", "rtl"])
+def test_roms_suit_a_known_device(monkeypatch, capsys, saved, tmp_path, command):
+    message = refuse(monkeypatch, capsys, command, saved, "--out", tmp_path, "--device", "iCE41")
+    assert "unknown device" in message
+
+
 def test_images_of_another_network(monkeypatch, capsys, saved, tmp_path):
     folder = tmp_path / "rtl"
     run(monkeypatch, capsys, "rom", saved, "--out", folder)
@@ -284,7 +313,7 @@ def test_images_of_another_network(monkeypatch, capsys, saved, tmp_path):
     path = folder / "weights.hex"
     path.write_text("ffff\n" + path.read_text()[5:])
     message = refuse(monkeypatch, capsys, "verify", saved, "--rtl", folder)
-    assert message.startswith(f"{path} is not the ROM image of {saved}")
+    assert message.startswith(f"the weights ROM image in {folder} is not that of {saved}")
     path.write_text("xyz\n")
     message = refuse(monkeypatch, capsys, "verify", saved, "--rtl", folder)
     assert message == (f"ROM image {path}, line 1: 'xyz' is not a word of 16 bits in 4 hex digits")

@@ -122,3 +122,10 @@ def test_bad_settings_are_refused(changes, message):
         quantize(NETWORKS["residual"], images(2), ENGINE, **changes)
     with pytest.raises(SqhwError, match=r"is calibrated on images of shape \(3, 8, 8\)"):
         quantize(NETWORKS["residual"], np.zeros((2, 1, 8, 8)), ENGINE)
+
+
+def test_pixels_out_of_range_are_refused():
+    with pytest.raises(
+        SqhwError, match=r"takes pixels of 0 to \d+, the calibration images have 256"
+    ):
+        quantize(NETWORKS["residual"], np.full_like(images(2), 256), ENGINE)

@@ -59,12 +59,13 @@ def test_no_stream_is_cheaper_and_the_weights_survive(seed):
         weight_scale=np.ones(outputs),
         output_scale=1.0,
     )
-    best = cheapest_stream(layer, EngineConfig())
+    engine = EngineConfig(taps_per_entry=int(rng.integers(1, 3)))
+    best = cheapest_stream(layer, engine)
     entries = encode(best.weight, best.codebook, best.stream)
     assert np.array_equal(decode(entries, best.codebook, best.stream, weight.shape), weight)
     values = np.unique(weight)
     bits = int(entries.counts.sum()) * best.stream.entry_bits + 8 * len(best.codebook)
-    for gap_bits in range(max_gap_bits(inputs, 8) + 1):
+    for gap_bits in range(max_gap_bits(inputs, 3, engine.taps_per_entry, 8) + 1):
         book = len(values) if gap_bits == 0 else max(1, int(np.count_nonzero(values)))
         count = int(count_entries(channel_order(weight) != 0, gap_bits).sum())
         assert bits <= count * (gap_bits + max(1, (book - 1).bit_length())) + 8 * book

@@ -26,6 +26,7 @@ def lenet():
         ({"lanes": 6}, "engine lanes must be a power of two, not 6"),
         ({"lanes": 256}, "engine lanes must be 2 to 128, not 256"),
         ({"acc_bits": 8.0}, "engine acc_bits must be 16 to 32, not 8.0"),
+        ({"taps_per_entry": 3}, "engine taps_per_entry must be 1 to 2, not 3"),
         (
             {"word_bits": 8, "max_gap_bits": 8},
             "engine max_gap_bits 8 leaves no room for a code in a 8-bit word",
@@ -44,6 +45,9 @@ def test_bad_engine(changes, message):
 def test_engine_round_trip():
     engine = EngineConfig(lanes=16)
     assert EngineConfig.from_dict(engine.to_dict()) == engine
+    without = engine.to_dict()
+    del without["taps_per_entry"]  # files of engines before there was a choice
+    assert EngineConfig.from_dict(without) == engine
     with pytest.raises(SqhwError, match=r"^engine configuration: .*'lines'$"):
         EngineConfig.from_dict({"lines": 8})
 
@@ -52,6 +56,7 @@ def test_engine_for_icebreaker_has_a_lane_a_dsp():
     device = find_device("iCEBreaker")
     engine = engine_for(device, digits())
     assert (engine.lanes, engine.bank_depth, engine.word_bits) == (8, 512, 16)
+    assert engine.taps_per_entry == 1
     assert activation_blocks(engine, device) == 8
     assert weight_blocks(engine, device) == 22
 
@@ -66,6 +71,7 @@ def test_engine_for_larger_maps():
     engine = engine_for(find_device("LFE5U-25F"), lenet())
     assert (engine.lanes, engine.bank_depth, engine.word_bits) == (16, 2048, 18)
     assert (engine.requantizers, engine.groups, engine.residuals) == (4, False, False)
+    assert engine.taps_per_entry == 2
 
 
 @pytest.mark.parametrize("make", [residual_network, mobile_network])

@@ -223,8 +223,9 @@ def test_weight_outside_the_codebook():
 
 
 def test_gap_longer_than_the_channels():
-    assert message(conv(stream=StreamFormat(2, 1))) == (
-        "layer 'c1': a gap of 2 bits skips up to 3 positions, more than its 2 input channels"
+    assert message(conv(stream=StreamFormat(3, 1))) == (
+        "layer 'c1': a gap field of 3 bits is too wide for 2 input channels and a kernel 3 wide; "
+        "at most 2"
     )
 
 
@@ -273,7 +274,8 @@ def test_residual_counts_in_the_format_of_its_tensor():
 
 def test_a_gap_skips_no_more_than_the_channels_of_a_group():
     assert message(depthwise(stream=StreamFormat(2, 1))) == (
-        "layer 'd1': a gap of 2 bits skips up to 3 positions, more than its 1 input channels"
+        "layer 'd1': a gap field of 2 bits is too wide for 1 input channels and a kernel 1 wide; "
+        "at most 1"
     )
 
 

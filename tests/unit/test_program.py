@@ -125,11 +125,10 @@ def test_descriptor_fills_whole_words():
                 "skip_last",
             ],
         ),
-        ({"requantizers": 2}, ["out_walk"]),
+        ({"requantizers": 2}, ["out_walk", "out_serial"]),
         ({"max_batch": 4}, ["batch_shift"]),
         ({"maxpool": True}, ["pool"]),
         ({"max_gap_bits": 3}, ["gap_bits"]),
-        ({"requantizers": 2, "max_batch": 4}, ["batch_shift", "out_walk", "out_serial"]),
     ],
 )
 def test_descriptor_has_only_what_the_engine_has(changes, more):
@@ -193,22 +192,35 @@ def test_schedule_of_a_residual_and_of_several_requantizers():
     full = conv("full", "sparse", (2, 2, 3, 3), residual=Residual("wide", 3))
     half = conv("half", "full", (2, 2, 2, 2), stride=2, padding=(0, 0, 0, 0))
     wide = conv("wide", shape=(2, 2, 3, 3))
-    net = network(wide, ones, sparse, full, half, shape=(2, 16, 16))
+    net = network(wide, ones, sparse, full, half, shape=(2, 12, 12))
     engine = EngineConfig(lanes=32, requantizers=4, groups=True, residuals=True)
     timing = Timing.of(engine)
     assert (timing.min_slot, timing.min_slot_serial) == (10, 32)
     plan = schedule(net, engine)
     tilings = place(net, engine)
-    # The map that `half` reads is stored in four phases, so `full` writes byte by byte.
+    # The map that `half` reads is stored in four phases, whose lines of 6 no groups of 4 fill, so
+    # `full` writes byte by byte.
     assert [tiling.serial for tiling in tilings] == [False, False, False, True, False]
-    assert [layer.tiles for layer in plan.layers] == [8, 8, 8, 8, 2]
+    assert [layer.tiles for layer in plan.layers] == [5, 5, 5, 5, 2]
     assert [layer.entries for layer in plan.layers] == [36, 2, 4, 38, 16]
     slots = [19 + 18, 10 + 10, 10 + 10, 32 + 32, 10 + 10]
     assert [layer.run for layer in plan.layers] == [
-        8 * slots[0], 8 * slots[1], 8 * slots[2], 8 * slots[3], 2 * slots[4],
+        5 * slots[0], 5 * slots[1], 5 * slots[2], 5 * slots[3], 2 * slots[4],
     ]  # fmt: skip
     # a residual is work as a weight a channel is
-    assert plan.layers[3].bound == (36 + 2) * 256 / 32
+    assert plan.layers[3].bound == (36 + 2) * 144 / 32
+    # Lines of 8 they do fill.
+    wider = replace(net, input_shape=(2, 16, 16))
+    assert not any(tiling.serial for tiling in place(wider, engine))
+    assert schedule(wider, engine).layers[3].run == 8 * (20 + 19)
+
+
+def test_the_last_byte_of_a_tile_of_several_groups_is_a_cycle_later():
+    def drain(**changes):
+        return Timing.of(replace(ENGINE, **changes)).drain
+
+    assert drain(requantizers=8) == drain() - 7
+    assert drain(requantizers=4) == drain() - 6 + 1
 
 
 def test_overflowing_accumulator_is_refused():
@@ -232,6 +244,17 @@ def test_wide_gap_is_refused():
     net = network(conv(shape=(4, 8, 3, 3), stream=StreamFormat(3, 0)), shape=(8, 8, 8))
     with pytest.raises(SqhwError, match=r"^layer 'conv': gap field of 3 bits exceeds the "):
         compile_network(net, replace(ENGINE, max_gap_bits=2))
+
+
+def test_a_gap_of_two_taps_is_refused_by_an_engine_of_one():
+    net = network(conv(shape=(4, 8, 3, 3), stream=StreamFormat(4, 0)), shape=(8, 8, 8))
+    with pytest.raises(SqhwError) as error:
+        compile_network(net, ENGINE)
+    assert str(error.value) == (
+        "layer 'conv': a gap of 4 bits skips up to 15 positions, more than the 8 that an entry of "
+        "this engine may pass; raise taps_per_entry to 2 or choose the streams for this engine"
+    )
+    compile_network(net, replace(ENGINE, taps_per_entry=2))
 
 
 def test_rom_beyond_the_address_is_refused():

@@ -4,6 +4,7 @@ import re
 from itertools import combinations
 from pathlib import Path
 
+from sqhw.cost_models.rom import rom_pieces
 from sqhw.engine import EngineConfig
 from sqhw.registers import ADDRESS_BITS, ID, REGISTERS, find_register, register_table
 from sqhw.rtl.emit import engine_verilog
@@ -43,6 +44,7 @@ def test_every_configuration_fits_its_register():
 def test_the_instance_has_every_port():
     (instance,) = re.findall(r"```verilog\n(.*?)```", DOC, re.DOTALL)
     depths = {"weights": 16, "params": 64, "codebook": 16}
-    verilog = engine_verilog(EngineConfig(), depths, "axi")
+    pieces = rom_pieces(EngineConfig(), depths, None)
+    verilog = engine_verilog(EngineConfig(), pieces, "axi")
     (ports,) = re.findall(r"^module sqhw_axi\((.*?)\);", verilog, re.MULTILINE | re.DOTALL)
     assert sorted(re.findall(r"\.(\w+)\(", instance)) == sorted(re.findall(r"\w+", ports))

@@ -18,7 +18,7 @@ def make_conv(rng, name, source, shape, density, signed):
     weight[rng.random(out) < 0.4] = 0  # channels without weights ...
     weight[:, rng.random(inputs) < 0.3] = 0  # ... and channels that nothing reads
     book = tuple(int(value) for value in np.unique(weight[weight != 0])) or (1,)
-    gap_bits = int(rng.integers(1, max_gap_bits(inputs, 8) + 1))
+    gap_bits = int(rng.integers(1, max_gap_bits(inputs, shape[3], 2) + 1))
     bias = rng.integers(-6, 7, out) * (rng.random(out) < 0.5)
     return Conv(
         name=name,
@@ -73,6 +73,15 @@ def test_every_output_is_the_same(seed):
 def test_nothing_is_left_to_remove(seed):
     small = simplify(make_network(seed)[0])
     assert simplify(small) is small
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.integers(0, 2**32 - 1))
+def test_entries_pass_no_more_taps_than_before(seed):
+    network, _ = make_network(seed)
+    for before, after in zip(network.convs, simplify(network).convs, strict=True):
+        taps = -(-before.stream.filler // before.weight.shape[1])
+        assert after.stream.filler <= taps * after.weight.shape[1]
 
 
 def chain(first, second):

@@ -17,11 +17,11 @@ from sqhw.stream import (
 
 @st.composite
 def layers(draw):
-    """Draw (weight, codebook, format) with any gap field that the input channels admit."""
+    """Draw (weight, codebook, format) with any gap field that the kernel admits."""
     out_channels, in_channels = draw(st.integers(1, 5)), draw(st.integers(1, 40))
     kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     stream = StreamFormat(
-        draw(st.integers(0, max_gap_bits(in_channels, 12))), draw(st.integers(0, 8))
+        draw(st.integers(0, max_gap_bits(in_channels, kernel[1], 2))), draw(st.integers(0, 8))
     )
     rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     density = draw(st.sampled_from([0.0, 0.02, 0.1, 0.5, 1.0]))
@@ -74,9 +74,18 @@ def test_entries_fit_their_fields_and_fillers_carry_no_code(case):
 
 
 @given(layers())
-def test_a_filler_stays_within_one_kernel_position(case):
-    weight, _, stream = case
-    assert stream.filler <= weight.shape[1]
+def test_an_entry_passes_at_most_two_taps_and_one_in_a_narrow_kernel(case):
+    weight, codebook, stream = case
+    in_channels, _, kernel_w = weight.shape[1:]
+    entries = encode(weight, codebook, stream)
+    ends = np.cumsum(entries.counts)
+    for begin, end in zip(ends - entries.counts, ends, strict=True):
+        gaps = entries.gaps[begin:end].astype(np.int64)
+        ahead = np.where(gaps == stream.filler if stream.filler else False, gaps, gaps + 1)
+        taps = np.concatenate(([-1], np.cumsum(ahead) - 1)).clip(0) // in_channels
+        assert np.diff(taps).max() <= (2 if kernel_w > 1 else 1)
+        assert taps[1] < 2
+        assert taps[-1] < weight[0, 0].size
 
 
 @given(networks(max_channels=12, min_code_bits=0))
@@ -137,14 +146,26 @@ def test_empty_channels_among_full_ones():
     [(1, 8, 1), (2, 8, 1), (3, 8, 2), (6, 8, 2), (7, 8, 3), (255, 8, 8), (1000, 8, 8), (4, 1, 1)],
 )
 def test_max_gap_bits(in_channels, limit, bits):
-    assert max_gap_bits(in_channels, limit) == bits
+    assert max_gap_bits(in_channels, 3, 1, limit) == bits
+    assert max_gap_bits(in_channels, 1, 2, limit) == bits
 
 
-@given(st.integers(1, 5000), st.integers(0, 12))
-def test_max_gap_bits_is_the_widest_that_stays_within_the_channels(in_channels, limit):
-    bits = max_gap_bits(in_channels, limit)
-    assert 2**bits - 1 <= in_channels
-    assert bits == limit or 2 ** (bits + 1) - 1 > in_channels
+@pytest.mark.parametrize(
+    ("in_channels", "kernel_w", "bits"),
+    [(1, 2, 1), (2, 2, 2), (3, 3, 2), (4, 5, 3), (16, 3, 5), (16, 1, 4), (4095, 2, 12)],
+)
+def test_max_gap_bits_of_two_taps(in_channels, kernel_w, bits):
+    assert max_gap_bits(in_channels, kernel_w, 2) == bits
+
+
+@given(st.integers(1, 5000), st.integers(1, 7), st.integers(1, 2), st.integers(0, 12))
+def test_max_gap_bits_is_the_widest_that_stays_within_the_taps(
+    in_channels, kernel_w, taps_per_entry, limit
+):
+    bits = max_gap_bits(in_channels, kernel_w, taps_per_entry, limit)
+    positions = in_channels * (taps_per_entry if kernel_w > 1 else 1)
+    assert 2**bits - 1 <= positions
+    assert bits == limit or 2 ** (bits + 1) - 1 > positions
 
 
 def test_decode_refuses_an_entry_behind_the_channel():

@@ -1,0 +1,1 @@
+"""The cycle model against the RTL, on random networks, and what bounds their layers."""

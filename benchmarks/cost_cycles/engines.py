@@ -1,0 +1,58 @@
+"""The engines that run random networks, and the networks they run."""
+
+from collections.abc import Iterator
+from itertools import count
+
+from sqhw.engine import EngineConfig
+from sqhw.network import QuantizedNetwork
+from sqhw.program import Program, compile_network
+from tests.strategies import random_network, reads_with_one_stride
+
+#: What is beside the lanes: small ROMs, so that any address is soon used.
+_SMALL = {"bank_depth": 1024, "weight_addr_bits": 13, "param_addr_bits": 11}
+#: An engine and the limits of its networks, `tests.strategies.Limits`.
+ENGINES = {
+    "2 lanes, chains only": (
+        EngineConfig(lanes=2, **_SMALL),
+        {"groups": False, "residuals": False},
+    ),
+    "4 lanes, 2 requantizers, everything": (
+        EngineConfig(
+            lanes=4, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2, max_batch=2,
+            groups=True, residuals=True, **_SMALL,
+        ),
+        {"mult_bits": 12, "acc_bits": 22, "branches": True},
+    ),
+    "8 lanes, skips": (
+        EngineConfig(lanes=8, residuals=True, **_SMALL),
+        {"groups": False},
+    ),
+    "8 lanes, dense, batches": (
+        EngineConfig(
+            lanes=8, max_gap_bits=0, requantizers=4, max_batch=4, groups=True, maxpool=False,
+            **_SMALL,
+        ),
+        {"max_gap_bits": 0, "residuals": False, "maxpool": False},
+    ),
+    "16 lanes, 4 requantizers, everything": (
+        EngineConfig(
+            lanes=16, word_bits=18, mult_bits=12, acc_bits=26, requantizers=4, max_batch=4,
+            groups=True, residuals=True, **_SMALL,
+        ),
+        {"mult_bits": 12, "acc_bits": 26, "max_size": 17, "max_channels": 9, "branches": True},
+    ),
+}  # fmt: skip
+
+
+def programs(name: str, number: int) -> Iterator[tuple[int, Program]]:
+    """Yield so many random networks compiled for an engine, with their seeds and all batches."""
+    engine, limits = ENGINES[name]
+    found = 0
+    for seed in count():
+        network: QuantizedNetwork = random_network(seed, **limits)
+        if not reads_with_one_stride(network):
+            continue
+        if found == number:
+            return
+        yield seed, compile_network(network, engine, 1 << found % (engine.batch_bits + 1))
+        found += 1

@@ -1,0 +1,1 @@
+"""The cost model of the engine: its calibration on synthesis runs, and its error on others."""

@@ -1,0 +1,163 @@
+"""Fits the factors of the features to measurements, and measures the error on those held out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+
+from benchmarks.cost_engine.families import Family
+from benchmarks.cost_engine.synthesis import Measurement, tool_versions
+from sqhw.cost_models.engine_cost import parameters
+from sqhw.cost_models.engine_features import ff_features, lut_features, period_features
+from sqhw.errors import SqhwError
+
+#: Strengths of the pull towards the prior that are tried, as shares of a squared relative error.
+PULLS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+LEAST_ENGINES = 6
+DIGITS = 4
+
+Row = Mapping[str, float]
+
+
+def fit_factors(rows: Sequence[Row], measured: Sequence[float], prior: Row) -> dict[str, float]:
+    """Return factors of 0 or more with small relative errors.
+
+    Least squares of the relative errors, pulled towards the prior where the measurements do not
+    tell: a feature that makes up a large share of the engines moves, one that hardly occurs stays.
+    How strong the pull is follows from leaving out one measurement at a time.
+
+    Parameters
+    ----------
+    rows : sequence of mapping of str to float
+        Features of each engine.
+    measured : sequence of float
+        Its quantity, more than 0.
+    prior : mapping of str to float
+        Factors before anything is measured; they are scaled as a whole to fit.
+    """
+    names = list(prior)
+    design = np.array([[row[name] for name in names] for row in rows]) / np.array(measured)[:, None]
+    start = np.array([prior[name] for name in names])
+    best = min(PULLS, key=lambda pull: _left_out_error(design, start, pull))
+    factors = _solve(design, start, best)
+    return {name: round(float(value), DIGITS) for name, value in zip(names, factors, strict=True)}
+
+
+def _solve(
+    design: npt.NDArray[np.float64], prior: npt.NDArray[np.float64], pull: float
+) -> npt.NDArray[np.float64]:
+    """Return the factors for relative features, whose sum should be 1 in every row."""
+    whole = design @ prior
+    start = prior * (whole.sum() / (whole @ whole))
+    share = np.sqrt(pull * len(design)) * np.diag(design.mean(axis=0) + 1e-9)
+    values, _ = nnls(
+        np.vstack([design, share]), np.concatenate([np.ones(len(design)), share @ start])
+    )
+    return np.asarray(values)
+
+
+def _left_out_error(
+    design: npt.NDArray[np.float64], prior: npt.NDArray[np.float64], pull: float
+) -> float:
+    errors = [
+        design[index] @ _solve(np.delete(design, index, axis=0), prior, pull) - 1
+        for index in range(len(design))
+    ]
+    return float(np.mean(np.square(errors)))
+
+
+def calibrate(family: Family, measurements: Sequence[Measurement]) -> dict[str, Any]:
+    """Return the contents of the family's calibration file.
+
+    Parameters
+    ----------
+    family : Family
+    measurements : sequence of Measurement
+
+    Raises
+    ------
+    SqhwError
+        If there are too few of them.
+    """
+    device = family.device
+    seen = [one for one in measurements if not one.point.held_out]
+    hidden = [one for one in measurements if one.point.held_out]
+    if len(seen) < LEAST_ENGINES or not hidden:
+        raise SqhwError(
+            f"{family.name}: {len(seen)} engines to fit and {len(hidden)} held out are too few; "
+            f"synthesize {LEAST_ENGINES} and 1 at least"
+        )
+
+    def features(kind: Any, one: Measurement) -> Row:
+        found: Row = kind(one.point.engine, device, one.point.depths)
+        return found
+
+    def fit(kind: Any, key: str) -> dict[str, Any]:
+        rows = [features(kind, one) for one in seen]
+        prior = dict.fromkeys(rows[0], 1.0)
+        factors = fit_factors(rows, [getattr(one, key) for one in seen], prior)
+        tested = [features(kind, one) for one in hidden]
+        return _fitted(factors, len(seen), tested, [getattr(one, key) for one in hidden])
+
+    luts = fit(lut_features, "luts")
+    numbers = [parameters(one.point.engine, device, one.point.depths) for one in seen]
+    return {
+        "family": family.name,
+        "device": family.device_name,
+        "clock_devices": list(family.clock_devices),
+        "rtl": seen[0].rtl,
+        "tools": tool_versions(),
+        "ranges": {
+            name: [min(n[name] for n in numbers), max(n[name] for n in numbers)]
+            for name in numbers[0]
+        },
+        "luts": luts,
+        "ffs": fit(ff_features, "ffs"),
+        "period_ns": _fit_period(family, seen, hidden, luts["factors"]),
+        "configurations": [
+            [one.point.number, one.point.held_out, asdict(one.point.engine) | one.point.depths]
+            for one in measurements
+        ],
+    }
+
+
+def _fit_period(
+    family: Family,
+    seen: Sequence[Measurement],
+    hidden: Sequence[Measurement],
+    luts: Mapping[str, float],
+) -> dict[str, Any] | None:
+    def row(one: Measurement) -> Row:
+        engine, depths = one.point.engine, one.point.depths
+        parts = lut_features(engine, family.device, depths)
+        predicted = sum(luts[name] * part for name, part in parts.items())
+        return period_features(engine, family.device, depths, predicted)
+
+    seen = [one for one in seen if one.fmax_mhz]
+    hidden = [one for one in hidden if one.fmax_mhz]
+    if len(seen) < LEAST_ENGINES or not hidden:
+        return None
+    rows = [row(one) for one in seen]
+    prior = {name: float(name == "least") for name in rows[0]}
+    factors = fit_factors(rows, [1000 / (one.fmax_mhz or 1) for one in seen], prior)
+    tested = [row(one) for one in hidden]
+    return _fitted(factors, len(seen), tested, [1000 / (one.fmax_mhz or 1) for one in hidden])
+
+
+def _fitted(
+    factors: dict[str, float], engines: int, rows: Sequence[Row], measured: Sequence[float]
+) -> dict[str, Any]:
+    errors = [
+        abs(sum(factors[name] * row[name] for name in factors) / value - 1)
+        for row, value in zip(rows, measured, strict=True)
+    ]
+    return {
+        "factors": factors,
+        "engines": engines,
+        "held_out": len(rows),
+        "mean_error": round(float(np.mean(errors)), DIGITS),
+        "worst_error": round(max(errors), DIGITS),
+    }

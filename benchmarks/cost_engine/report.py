@@ -1,0 +1,112 @@
+"""The table of engines that were held out: measured, predicted, and how far apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.cost_engine.families import FAMILIES
+from benchmarks.cost_engine.synthesis import Measurement
+from benchmarks.engine.table import markdown
+from sqhw.cost_models.calibration_file import load_calibrations
+from sqhw.cost_models.engine_cost import EngineCost, engine_cost
+
+HEAD = (
+    "engine", "lanes", "LUT", "model", "error", "FF", "model", "error",
+    "BRAM", "model", "DSP", "model", "MHz", "model", "error",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An engine's measurement and the model's answer."""
+
+    measured: Measurement
+    model: EngineCost
+
+    def error(self, key: str) -> float | None:
+        """Return the model's relative error; None if there is nothing to compare."""
+        there, told = getattr(self.measured, key), getattr(self.model, key)
+        return None if not there or told is None else told / there - 1
+
+
+def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
+    """Return the tables of all families that are calibrated.
+
+    Parameters
+    ----------
+    measurements : mapping of str to sequence of Measurement
+        Of each family; those to which the model was fitted are left out.
+    """
+    calibrations = load_calibrations()
+    compared = [
+        Compared(one, engine_cost(one.point.engine, FAMILIES[name].device, one.point.depths))
+        for name, family in measurements.items()
+        if name in calibrations
+        for one in family
+        if one.point.held_out
+    ]
+    rows = [_row(one) for one in compared]
+    summary = []
+    for name in [*calibrations, "all"]:
+        some = [one for one in compared if name in ("all", one.measured.family)]
+        summary.append((name, str(len(some)), *_exact(some), *_errors(some)))
+    tools = [
+        f"{name}: {calibration.luts.engines} engines fitted, {calibration.luts.held_out} held out"
+        + (
+            f"; clock {calibration.period_ns.engines} and {calibration.period_ns.held_out}"
+            if calibration.period_ns
+            else "; no clock"
+        )
+        + f"; {calibration.device}, RTL {calibration.rtl}, "
+        + ", ".join(f"{tool} {version}" for tool, version in calibration.tools)
+        for name, calibration in calibrations.items()
+    ]
+    errors = ("family", "engines", "BRAM exact", "DSP exact", "LUT mean", "worst", "FF mean",
+              "worst", "placed", "MHz mean", "worst")  # fmt: skip
+    return (
+        "Engines that the model was not fitted to, drawn and held out by seed; after packing, one "
+        "placement:\n\n"
+        + markdown(HEAD, rows)
+        + "\nErrors on them, relative:\n\n"
+        + markdown(errors, summary)
+        + "\n"
+        + "\n".join(f"- {line}" for line in tools)
+        + "\n"
+    )
+
+
+def _row(one: Compared) -> tuple[str, ...]:
+    measured, model = one.measured, one.model
+    cells = [f"{measured.family} {measured.point.number}", str(measured.point.engine.lanes)]
+    for key in ("luts", "ffs"):
+        cells += [f"{getattr(measured, key):,}", f"{getattr(model, key):,}", _percent(one, key)]
+    for key in ("brams", "dsps"):
+        cells += [str(getattr(measured, key)), str(getattr(model, key))]
+    found, told = measured.fmax_mhz, model.fmax_mhz
+    cells += [f"{found:.1f}" if found else "", f"{told:.1f}" if found and told else ""]
+    return (*cells, _percent(one, "fmax_mhz"))
+
+
+def _percent(one: Compared, key: str) -> str:
+    error = one.error(key)
+    return "" if error is None else f"{100 * error:+.1f} %"
+
+
+def _exact(some: Sequence[Compared]) -> tuple[str, str]:
+    brams, dsps = (
+        sum(getattr(one.measured, key) == getattr(one.model, key) for one in some)
+        for key in ("brams", "dsps")
+    )
+    return str(brams), str(dsps)
+
+
+def _errors(some: Sequence[Compared]) -> list[str]:
+    cells = []
+    for key in ("luts", "ffs", "fmax_mhz"):
+        errors = [abs(error) for one in some if (error := one.error(key)) is not None]
+        if key == "fmax_mhz":
+            cells.append(str(len(errors)))
+        if errors:
+            cells += [f"{100 * sum(errors) / len(errors):.1f} %", f"{100 * max(errors):.1f} %"]
+        else:
+            cells += ["", ""]
+    return cells

@@ -1,0 +1,25 @@
+"""The compression methods of the field behind one interface, to compare them on the same terms."""
+
+from sqhw.compress.methods import deep_compression, sql  # noqa: F401  (they register)
+from sqhw.compress.methods.base import (
+    METHODS,
+    MethodConfig,
+    compress_with,
+    configure,
+    find_method,
+    register,
+)
+from sqhw.compress.methods.recipe import Recipe
+from sqhw.compress.methods.result import CompressionResult, LayerResult
+
+__all__ = [
+    "METHODS",
+    "CompressionResult",
+    "LayerResult",
+    "MethodConfig",
+    "Recipe",
+    "compress_with",
+    "configure",
+    "find_method",
+    "register",
+]

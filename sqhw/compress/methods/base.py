@@ -1,0 +1,220 @@
+"""The one interface of all compression methods: a configuration a method, and `compress_with`."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from sqhw.compress.float_network import FloatNetwork
+from sqhw.compress.methods.recipe import Recipe
+from sqhw.compress.methods.result import CompressionResult, layer_results, with_integers
+from sqhw.compress.methods.run import Method, Run, train
+from sqhw.compress.methods.snapshot import Snapshot
+from sqhw.compress.samples import Progress, check_shape, silent
+from sqhw.compress.threads import torch_threads
+from sqhw.cost_models.device import Device
+from sqhw.data import Dataset
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError, unknown_name
+
+CALIBRATION_IMAGES = 512
+
+
+@dataclass(frozen=True)
+class MethodConfig(ABC):
+    """The configuration of a method; each has a class of its own.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the training.
+    """
+
+    recipe: Recipe = field(default_factory=Recipe)
+    name: ClassVar[str]
+
+    @abstractmethod
+    def method(self, run: Run) -> Method:
+        """Return the moving parts for one compression."""
+
+    def prepare(self, network: FloatNetwork) -> FloatNetwork:
+        """Return the network that is trained: another topology for factorising methods."""
+        return network
+
+    def finish(self, network: FloatNetwork) -> FloatNetwork:
+        """Return the compressed network without what can be removed from it."""
+        return network
+
+    def encode(self, result: CompressionResult) -> CompressionResult:
+        """Return the result with the sizes of the method's own coding, if it has one."""
+        return result
+
+    def compress(
+        self,
+        network: FloatNetwork,
+        data: Dataset,
+        engine: EngineConfig,
+        device: Device,
+        progress: Progress,
+        resume: Path | None,
+        accelerator: str,
+    ) -> CompressionResult:
+        """Run the method; see `compress_with`."""
+        run = Run(
+            network,
+            self.prepare(network),
+            data,
+            engine,
+            self.recipe.seed,
+            accelerator,
+            progress,
+        )
+        key = run_key(network, data, self)
+        done = train(self.method(run), self.name, key, resume)
+        return self.result(run, done.snapshot, done.accuracy)
+
+    def result(self, run: Run, snapshot: Snapshot, accuracy: float) -> CompressionResult:
+        """Return the result that a snapshot makes."""
+        small = self.finish(snapshot.applied(run.model.network))
+        found = CompressionResult(
+            self.name,
+            plain_options(self),
+            run.network,
+            small,
+            layer_results(run.network, small),
+            accuracy,
+            run.history,
+            notes=tuple(run.notes),
+        )
+        order = np.random.default_rng(self.recipe.seed).permutation(len(run.data.train))
+        metadata = {
+            "method": self.name,
+            "data": run.data.name,
+            "compress_seed": str(self.recipe.seed),
+            "validation_accuracy": f"{accuracy:.6f}",
+        }
+        images = run.data.train.images[np.sort(order[:CALIBRATION_IMAGES])]
+        found = with_integers(found, images, run.engine, metadata, self.recipe.threads)
+        return self.encode(found)
+
+
+def compress_with(
+    network: FloatNetwork,
+    data: Dataset,
+    config: MethodConfig,
+    *,
+    engine: EngineConfig,
+    device: Device,
+    progress: Progress = silent,
+    resume: Path | None = None,
+    accelerator: str = "cpu",
+) -> CompressionResult:
+    """Compress a trained network by the method of a configuration.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        Left as it is.
+    data : Dataset
+        The training split is trained on, epochs are chosen on the validation split; the test split
+        is not read.
+    config : MethodConfig
+        Names the method too.
+    engine : EngineConfig
+    device : Device
+        For budgets in block RAMs.
+    progress : callable
+        Called with (stage, done, total, detail).
+    resume : Path, optional
+        Checkpoint file: continued from if it exists, written after every epoch. An interrupted and
+        resumed run returns what an uninterrupted one does. Methods that do not train, and
+        ``hardware``, ignore it.
+    accelerator : str
+        A torch device. Calibration and budgets are computed on the CPU.
+
+    Returns
+    -------
+    CompressionResult
+
+    Raises
+    ------
+    SqhwError
+        If the data does not suit the network, the loss ceases to be finite, the budget is
+        infeasible, or the checkpoint is of another run.
+    """
+    outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
+    check_shape(network.name, network.input_shape, outputs, data)
+    if torch.device(accelerator).type == "cuda" and not torch.cuda.is_available():
+        raise SqhwError("no CUDA device is available to torch; use accelerator 'cpu'")
+    with torch_threads(config.recipe.threads):
+        return config.compress(network, data, engine, device, progress, resume, accelerator)
+
+
+#: Every method by name; `register` adds to it.
+METHODS: dict[str, type[MethodConfig]] = {}
+
+
+def register(kind: type[MethodConfig]) -> type[MethodConfig]:
+    """Enter a configuration class under its name; a decorator."""
+    METHODS[kind.name] = kind
+    return kind
+
+
+def find_method(name: str) -> type[MethodConfig]:
+    """Return the configuration class of a method.
+
+    Raises
+    ------
+    SqhwError
+        If there is none of that name.
+    """
+    if name not in METHODS:
+        raise unknown_name("compression method", name, METHODS)
+    return METHODS[name]
+
+
+def configure(name: str, **options: Any) -> MethodConfig:
+    """Return the configuration of a method with these options, those of its recipe among them.
+
+    Raises
+    ------
+    SqhwError
+        If the method or an option is unknown, or a value is out of range.
+    """
+    kind = find_method(name)
+    own = {f.name for f in fields(kind)}
+    training = {f.name for f in fields(Recipe)}
+    for option in options:
+        if option not in own | training:
+            raise unknown_name(f"option of method {name!r}", option, own | training)
+    config = kind(**{key: value for key, value in options.items() if key in own})
+    changes = {key: value for key, value in options.items() if key in training - own}
+    return replace(config, recipe=replace(config.recipe, **changes))
+
+
+def plain_options(value: Any) -> Any:
+    """Return a configuration as plain data, quantizers with their names."""
+    if is_dataclass(value) and not isinstance(value, type):
+        name = getattr(value, "name", None)
+        own = {"name": name} if isinstance(name, str) else {}
+        return own | {f.name: plain_options(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain_options(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_options(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def run_key(network: FloatNetwork, data: Dataset, config: MethodConfig) -> str:
+    """Return what tells one run from another: a SHA-256 of network, data and options."""
+    digest = hashlib.sha256(json.dumps(plain_options(config), sort_keys=True).encode())
+    digest.update(f"{network.name} {data.name} {len(data.train)}".encode())
+    for layer in network.convs:
+        digest.update(layer.weight.tobytes() + layer.bias.tobytes())
+    digest.update(np.ascontiguousarray(data.train.labels).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,133 @@
+"""Deep Compression: prune, share weights, Huffman."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import torch
+
+from sqhw.compress.methods.base import MethodConfig, register
+from sqhw.compress.methods.coded import coding_table
+from sqhw.compress.methods.pruning import (
+    Density,
+    densities,
+    prune_by_density,
+    prune_by_quality,
+)
+from sqhw.compress.methods.recipe import Recipe
+from sqhw.compress.methods.result import CompressionResult
+from sqhw.compress.methods.run import Method, Run, Stage
+from sqhw.compress.methods.snapshot import Snapshot, plain, take
+from sqhw.compress.quantizers.base import Quantizer
+from sqhw.compress.quantizers.kmeans import KMeansQuantizer
+from sqhw.compress.quantizers.straight_through import CodebookQuantizer
+from sqhw.errors import SqhwError
+
+
+@register
+@dataclass(frozen=True)
+class DeepCompressionConfig(MethodConfig):
+    """Deep Compression (Han, Mao and Dally, ICLR 2016).
+
+    In each round weights below a threshold go, and the others are retrained. Then the weights of a
+    layer share the centroids of a k-means with linear start; the centroids are trained by the sums
+    of their members' gradients, members stay members. Codes and relative indices are Huffman coded,
+    tables and codebooks counted.
+
+    Ours are the rounds: the threshold rises evenly to the wanted one.
+
+    Parameters
+    ----------
+    quality : float
+        Threshold in standard deviations of the layer, unless `density` is given.
+    density : float or mapping of str to float, optional
+        Share of the weights that each layer keeps, instead.
+    rounds : int
+        Of pruning and retraining with `recipe`.
+    conv_bits, fc_bits : int, 1 to 8
+        Of a code in convolutions and fully connected layers; 8 and 5 in the paper.
+    index_bits : int, 1 to 16
+        Of a relative index; 5 in the paper's LeNet-5, 4 in its AlexNet.
+    quantizer : Quantizer
+        With the bits of each layer.
+    centroids : bool
+        Whether the centroids alone are trained; else the weights are too, straight through.
+    share : Recipe
+        Training of the shared weights.
+    """
+
+    recipe: Recipe = field(default_factory=lambda: Recipe(epochs=10))
+    quality: float = 1.0
+    density: Density | None = None
+    rounds: int = 1
+    conv_bits: int = 8
+    fc_bits: int = 5
+    index_bits: int = 5
+    quantizer: Quantizer = field(default_factory=lambda: KMeansQuantizer(pinned_zero=False))
+    centroids: bool = True
+    share: Recipe = field(default_factory=lambda: Recipe(epochs=5, rate=1e-4))
+    name: ClassVar[str] = "deep-compression"
+
+    def __post_init__(self) -> None:
+        if self.quality < 0:
+            raise SqhwError(f"quality must not be negative, not {self.quality}")
+        if self.rounds < 1:
+            raise SqhwError(f"rounds must be at least 1, not {self.rounds}")
+        for name, most in (("conv_bits", 8), ("fc_bits", 8), ("index_bits", 16)):
+            if not 1 <= getattr(self, name) <= most:
+                raise SqhwError(f"{name} must be 1 to {most}, not {getattr(self, name)}")
+
+    def method(self, run: Run) -> Method:
+        """Return the moving parts."""
+        return DeepCompression(run, self)
+
+    def encode(self, result: CompressionResult) -> CompressionResult:
+        """Return the result with its Huffman codes."""
+        own, table = coding_table(result.layers, self.index_bits)
+        return replace(result, own_bits=own, tables={"huffman": table})
+
+
+class DeepCompression(Method):
+    """Rounds of pruning, then shared weights."""
+
+    def __init__(self, run: Run, config: DeepCompressionConfig) -> None:
+        super().__init__(run)
+        self.config = config
+        if config.density is not None:
+            self.shares = densities(config.density, self.model.latent())
+
+    def stages(self) -> Sequence[Stage]:
+        """Return the rounds and the sharing."""
+        rounds = [
+            Stage(f"prune {i + 1}" if self.config.rounds > 1 else "prune", self.config.recipe)
+            for i in range(self.config.rounds)
+        ]
+        return [*rounds, Stage("share", self.config.share)]
+
+    def begin(self, stage: int) -> None:
+        """Prune, or share the weights that are left."""
+        layers, config = self.model.latent(), self.config
+        if stage < config.rounds:
+            part = (stage + 1) / config.rounds
+            if config.density is not None:
+                prune_by_density(layers, [1 - part * (1 - share) for share in self.shares])
+            else:
+                prune_by_quality(self.run, layers, part * config.quality)
+            return
+        for layer in layers:
+            with torch.no_grad():
+                weight = plain(layer.effective())
+                kept = weight != 0
+                bits = config.fc_bits if layer.layer.kind == "linear" else config.conv_bits
+                quantizer = config.quantizer.with_bits(bits)
+                book = quantizer.fit(weight[kept])
+                if config.centroids:
+                    layer.weight.requires_grad_(False)
+                    layer.quantizer = CodebookQuantizer(book, nearest=False)
+                else:
+                    layer.quantizer = quantizer.trainable(book)
+                layer.quantizer.to(layer.weight.device)
+
+    def snapshot(self) -> Snapshot:
+        """Return the shared weights."""
+        return take(self.model)

@@ -1,0 +1,82 @@
+"""How a method trains: the options that every training loop has."""
+
+from dataclasses import dataclass
+
+from sqhw.errors import SqhwError, unknown_name
+
+OPTIMIZERS = ("sgd", "adam")
+PRECISIONS = ("float32", "bf16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Options of a training loop.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the training split; 0 leaves the stage out.
+    batch : int
+        Images a step.
+    rate : float
+        Peak learning rate; a cosine takes it to 0 over all steps.
+    optimizer : {"sgd", "adam"}
+    momentum : float, 0 to below 1
+        Of SGD; the first moment of Adam.
+    decay : float
+        Weight decay, added to the gradients of weights, not of biases.
+    warmup : int
+        Epochs of a linear rise ahead of the cosine.
+    distill : float, 0 to 1
+        Share of the knowledge distillation from the network before compression (Hinton et al.,
+        2015) in the loss, the labels have the rest.
+    temperature : float
+        Of the distillation; its loss is multiplied by the square.
+    shift : int
+        Pixels that training images are moved by at most.
+    flip : bool
+        Whether half of the training images are mirrored left to right.
+    precision : {"float32", "bf16"}
+        Of the products in training; evaluation is in float32.
+    seed : int
+        Fixes order and augmentation.
+    threads : int
+        Cores to use; with another number, other last digits.
+    """
+
+    epochs: int = 10
+    batch: int = 256
+    rate: float = 1e-3
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    decay: float = 0.0
+    warmup: int = 0
+    distill: float = 0.0
+    temperature: float = 4.0
+    shift: int = 0
+    flip: bool = False
+    precision: str = "float32"
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name, kind, known in (
+            ("optimizer", "optimizer", OPTIMIZERS),
+            ("precision", "precision", PRECISIONS),
+        ):
+            if getattr(self, name) not in known:
+                raise unknown_name(kind, getattr(self, name), known)
+        for name, least in (("epochs", 0), ("warmup", 0), ("shift", 0), ("batch", 1)):
+            if getattr(self, name) < least:
+                raise SqhwError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if self.threads < 1:
+            raise SqhwError(f"threads must be at least 1, not {self.threads}")
+        if not 0 <= self.distill <= 1:
+            raise SqhwError(f"distill must be 0 to 1, not {self.distill}")
+        if not 0 <= self.momentum < 1:
+            raise SqhwError(f"momentum must be 0 to below 1, not {self.momentum}")
+        for name in ("rate", "temperature"):
+            if not getattr(self, name) > 0:
+                raise SqhwError(f"{name} must be positive, not {getattr(self, name)}")
+        if not self.decay >= 0:
+            raise SqhwError(f"decay must not be negative, not {self.decay}")

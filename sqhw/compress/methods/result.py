@@ -1,0 +1,217 @@
+"""What a compression method returns, and its way to the engine."""
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sqhw.compress.assemble import export
+from sqhw.compress.calibrate import calibrate
+from sqhw.compress.float_network import FloatArray, FloatConv, FloatNetwork
+from sqhw.compress.qat import QatNetwork
+from sqhw.compress.threads import torch_threads
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
+from sqhw.format_choice import code_bits
+from sqhw.network import QuantizedNetwork
+
+#: Entry of a network's metadata: weights of each trained layer before compression, as JSON.
+LAYER_WEIGHTS = "layer_weights"
+MOST_LEVELS = 255  # and zero: what 8-bit codes name
+
+
+@dataclass(frozen=True, eq=False)
+class LayerResult:
+    """A compressed layer.
+
+    Parameters
+    ----------
+    name : str
+    weight : ndarray of float32, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
+        On the layer's codebook; weights that are not kept are zero.
+    weights_before : int
+        Weights of the layer before compression.
+    """
+
+    name: str
+    weight: FloatArray
+    weights_before: int
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Where weights are kept, shape as `weight`."""
+        kept: npt.NDArray[np.bool_] = self.weight != 0
+        return kept
+
+    @property
+    def nonzeros(self) -> int:
+        """Number of weights kept."""
+        return int(np.count_nonzero(self.weight))
+
+    @property
+    def levels(self) -> FloatArray:
+        """The distinct non-zero values, ascending."""
+        return np.unique(self.weight[self.weight != 0])
+
+    @property
+    def bits(self) -> int:
+        """Width of a code that names the non-zero values, at least 1; 0 without any (unit: bit)."""
+        return code_bits(len(self.levels)) if len(self.levels) else 0
+
+
+@dataclass(frozen=True, eq=False)
+class CompressionResult:
+    """A compressed network with all that is known of it.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+    options : dict
+        The method's configuration as plain data.
+    original, network : FloatNetwork
+        Before; and after, on its codebooks, with the topology that the method left.
+    layers : tuple of LayerResult
+        Of the trained layers of `network`.
+    validation_accuracy : float
+        Of `network`, with real activations.
+    history : list of dict
+        A line of facts an epoch.
+    quantized : QuantizedNetwork or None
+        The integers of the engine, activations quantized.
+    reason : str
+        Why there are none; empty if there are.
+    own_bits : dict of str to dict of str to int
+        Layer by layer, what the method's own coding takes: ``codes``, ``positions`` and ``tables``
+        (unit: bit). Empty for methods that have none.
+    tables : dict
+        Further figures of the method, as plain data.
+    notes : tuple of str
+        What the user should know, for example layers that were kept from being emptied.
+    """
+
+    method: str
+    options: dict[str, Any]
+    original: FloatNetwork
+    network: FloatNetwork
+    layers: tuple[LayerResult, ...]
+    validation_accuracy: float
+    history: list[dict[str, Any]] = field(default_factory=list)
+    quantized: QuantizedNetwork | None = None
+    reason: str = ""
+    own_bits: dict[str, dict[str, int]] = field(default_factory=dict)
+    tables: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def layer_results(original: FloatNetwork, network: FloatNetwork) -> tuple[LayerResult, ...]:
+    """Return the layers of a compressed network.
+
+    A layer that the original does not have, as a factorisation makes, had no weights before.
+    """
+    before = {layer.name: layer.weight.size for layer in original.convs}
+    return tuple(
+        LayerResult(layer.name, layer.weight, before.get(layer.name, 0))
+        for layer in network.convs
+        if layer.trained
+    )
+
+
+def integer_network(
+    network: FloatNetwork,
+    images: npt.NDArray[Any],
+    engine: EngineConfig,
+    metadata: dict[str, str],
+    bias_bits: int = 12,
+    threads: int = 1,
+) -> QuantizedNetwork:
+    """Return the integers of a network whose weights lie on codebooks.
+
+    Values become signed 8-bit integers by one scale a layer, activations and biases are quantized
+    as in `sqhw.compress.quantize`.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    images : ndarray of int, shape (images, channels, height, width)
+        Raw pixels to calibrate on.
+    engine : EngineConfig
+    metadata : dict of str to str
+    bias_bits : int
+        Width that biases are rounded to at most.
+    threads : int
+        Cores to use.
+
+    Raises
+    ------
+    SqhwError
+        If a layer has more values than 8-bit codes name, or the engine cannot run the network.
+    """
+    model = QatNetwork(network)
+    for layer in model.layers():
+        weight = layer.weight.detach().numpy()
+        kept = weight != 0
+        book = np.unique(weight[kept]).astype(np.float64)
+        if len(book) > MOST_LEVELS:
+            raise SqhwError(
+                f"layer {layer.layer.name!r} has {len(book)} distinct values, the engine's "
+                f"codebooks hold {MOST_LEVELS} besides zero; take fewer bits"
+            )
+        layer.set_projection(kept, book if len(book) else np.ones(1))
+        layer.freeze()
+    with torch_threads(threads):
+        pixels = torch.from_numpy(np.asarray(images).astype(np.float32))
+        calibrate(model, pixels, engine, bias_bits)
+    sizes = {"float_weights": str(network.weights), "float_bits": str(network.float_bits)}
+    return export(model, engine, {**network.metadata, **sizes, **metadata})
+
+
+def with_integers(
+    result: CompressionResult,
+    images: npt.NDArray[Any],
+    engine: EngineConfig,
+    metadata: dict[str, str],
+    threads: int = 1,
+) -> CompressionResult:
+    """Return the result with its integers, or with the reason why it has none."""
+    original = result.original
+    sizes = {layer.name: int(layer.weight.size) for layer in original.convs if layer.trained}
+    before = {
+        "float_weights": str(original.weights),
+        "float_bits": str(original.float_bits),
+        LAYER_WEIGHTS: json.dumps(sizes),
+    }
+    try:
+        found = integer_network(result.network, images, engine, before | metadata, threads=threads)
+    except SqhwError as error:
+        return replace(result, reason=str(error))
+    return replace(result, quantized=found)
+
+
+def dequantized(original: FloatNetwork, quantized: QuantizedNetwork) -> tuple[LayerResult, ...]:
+    """Return the layers of a quantized network in real units.
+
+    Parameters
+    ----------
+    original : FloatNetwork
+        Before compression.
+    quantized : QuantizedNetwork
+        Made of it; layers may have lost channels.
+    """
+    before = {
+        layer.name: layer.weight.size
+        for layer in original.convs
+        if isinstance(layer, FloatConv) and layer.trained
+    }
+    return tuple(
+        LayerResult(
+            layer.name,
+            (layer.weight * layer.weight_scale[:, None, None, None]).astype(np.float32),
+            before[layer.name],
+        )
+        for layer in quantized.convs
+        if layer.name in before
+    )

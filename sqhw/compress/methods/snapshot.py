@@ -1,0 +1,56 @@
+"""The compressed network at one moment of a training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sqhw.compress.float_network import FloatArray, FloatConv, FloatNetwork
+from sqhw.compress.methods.latent import LatentNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Weights on their codebooks, pruned ones zero, and biases, trained layer by trained layer.
+
+    Parameters
+    ----------
+    weights, biases : list of ndarray of float32
+    """
+
+    weights: list[FloatArray]
+    biases: list[FloatArray]
+
+    def applied(self, network: FloatNetwork) -> FloatNetwork:
+        """Return the network with these weights and biases."""
+        rest = iter(zip(self.weights, self.biases, strict=True))
+        layers = []
+        for layer in network.layers:
+            if isinstance(layer, FloatConv) and layer.trained:
+                weight, bias = next(rest)
+                layer = replace(layer, weight=weight, bias=bias)
+            layers.append(layer)
+        return replace(network, layers=tuple(layers))
+
+
+def take(model: LatentNetwork, weights: Sequence[Tensor] | None = None) -> Snapshot:
+    """Return what the model computes with, or its biases with other weights.
+
+    Parameters
+    ----------
+    model : LatentNetwork
+    weights : sequence of Tensor, optional
+    """
+    with torch.no_grad():
+        taken = [layer.effective() for layer in model.latent()] if weights is None else weights
+        return Snapshot(
+            [plain(weight) for weight in taken], [plain(layer.bias) for layer in model.latent()]
+        )
+
+
+def plain(tensor: Tensor) -> FloatArray:
+    """Return a tensor as an array of its own; negative zeros become zeros."""
+    array = tensor.detach().to("cpu", torch.float32, copy=True).contiguous().numpy()
+    return np.ascontiguousarray(array + np.float32(0))

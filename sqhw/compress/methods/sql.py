@@ -1,0 +1,333 @@
+"""SQL: sparsity and quantization learned jointly by constrained optimization."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sqhw.compress.knapsack import Option, choose, hull
+from sqhw.compress.methods.base import MethodConfig, register
+from sqhw.compress.methods.recipe import Recipe
+from sqhw.compress.methods.run import Method, Run, Stage
+from sqhw.compress.methods.snapshot import Snapshot, plain, take
+from sqhw.compress.quantizers.base import Float, Quantizer
+from sqhw.compress.quantizers.kmeans import KMeansQuantizer
+from sqhw.errors import SqhwError
+
+ZERO = 1e-5  # smaller weights count as zero
+MOST_BITS = 8
+
+
+@register
+@dataclass(frozen=True)
+class SqlConfig(MethodConfig):
+    """SQL (Yang, Gui, Zhu and Liu, CVPR 2020): ADMM between sparse and quantized weights.
+
+    Minimises the loss over W under ``sum of bits * non-zeros <= budget``. Every step pulls the
+    weights to their quantized copy V in closed form, ``W <- (W + b (V - U)) / (1 + b)`` with ``b =
+    rate * rho``; behind the first step and every epoch W is projected by one greedy 0-1 knapsack
+    over all weights, V = quantized (W + U) by a multiple-choice knapsack over the bits of the
+    layers, and ``U <- U + W - V``. Between projections dropped weights may come back. The loop,
+    the projections and the quantizer are those of the authors' code
+    (hyang1990/sparsity_quantization_joint).
+
+    Ours are the choice of the epoch on the validation split (theirs is on the test split), the
+    floor, and the option of another quantizer.
+
+    Parameters
+    ----------
+    nonzeros : float, above 0 to 1
+        Share of the weights in the budget.
+    bits : float, 1 to 8
+        Bits of a weight in the budget; layers begin at its whole part. The budget is
+        ``bits * nonzeros * weights`` (basis ``payload``).
+    rho : float
+        Strength of the pull; 0.05 for small networks, 0.001 for large ones.
+    least_bits : int, 1 to 8
+        Of any layer.
+    floor : int
+        Weights that each layer keeps at least; the authors have none, and at their budgets none is
+        emptied.
+    quantizer : Quantizer
+        With every number of bits in turn.
+    finetune : Recipe
+        Training with masks and codebooks fixed, straight through; no epochs by default.
+    """
+
+    recipe: Recipe = field(
+        default_factory=lambda: Recipe(
+            epochs=120, rate=0.1, optimizer="sgd", momentum=0.93, decay=5e-4, warmup=10
+        )
+    )
+    nonzeros: float = 0.0054
+    bits: float = 3.0
+    rho: float = 0.05
+    least_bits: int = 1
+    floor: int = 1
+    quantizer: Quantizer = field(default_factory=KMeansQuantizer)
+    finetune: Recipe = field(default_factory=lambda: Recipe(epochs=0, rate=1e-3))
+    name: ClassVar[str] = "sql"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.nonzeros <= 1:
+            raise SqhwError(f"nonzeros must be above 0 and at most 1, not {self.nonzeros}")
+        if not 1 <= self.least_bits <= self.bits <= MOST_BITS:
+            raise SqhwError(
+                f"bits must be least_bits, now {self.least_bits}, to {MOST_BITS}, not {self.bits}"
+            )
+        if not self.rho > 0:
+            raise SqhwError(f"rho must be positive, not {self.rho}")
+        if self.floor < 0:
+            raise SqhwError(f"floor must not be negative, not {self.floor}")
+
+    def method(self, run: Run) -> Method:
+        """Return the moving parts."""
+        return Sql(run, self)
+
+
+def sparsify(
+    weights: Sequence[Float], bits: Sequence[int], budget: float, floor: int = 0
+) -> list[np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Return which weights to keep: the projection of W.
+
+    All weights of all layers by falling ``w**2 / bits of the layer``, the longest prefix whose bits
+    do not exceed the budget, less its last weight, as the authors' code has it.
+
+    Parameters
+    ----------
+    weights : sequence of ndarray of float64
+    bits : sequence of int
+        Of each layer.
+    budget : float
+        Unit: bit.
+    floor : int
+        Weights that each layer keeps at least, ahead of all others.
+
+    Raises
+    ------
+    SqhwError
+        If the floors alone exceed the budget.
+    """
+    score = np.concatenate(
+        [w.reshape(-1).astype(np.float64) ** 2 / b for w, b in zip(weights, bits, strict=True)]
+    )
+    sizes = [w.size for w in weights]
+    starts = np.concatenate(([0], np.cumsum(sizes)))
+    cost = np.repeat(np.asarray(bits, dtype=np.float64), sizes)
+    if floor:
+        for start, size in zip(starts, sizes, strict=False):
+            own = score[start : start + size]
+            best = np.argpartition(own, size - min(floor, size))[size - min(floor, size) :]
+            score[start + best] = np.inf
+    order = np.argsort(-score, kind="stable")
+    spent = np.cumsum(cost[order])
+    least = sum(min(floor, size) * b for size, b in zip(sizes, bits, strict=True))
+    floors = sum(min(floor, size) for size in sizes)
+    count = max(floors, int(np.searchsorted(spent, budget, side="right")) - 1)
+    if least > budget:
+        raise SqhwError(
+            f"budget payload={int(budget)} is too small: {floor} weights in each of {len(sizes)} "
+            f"layers take payload={least}"
+        )
+    mask = np.zeros(len(score), dtype=bool)
+    mask[order[:count]] = True
+    parts = np.split(mask, starts[1:-1])
+    return [part.reshape(w.shape) for part, w in zip(parts, weights, strict=True)]
+
+
+def quantize_layers(
+    weights: Sequence[Float],
+    nonzeros: Sequence[int],
+    budget: float,
+    quantizer: Quantizer,
+    least_bits: int = 1,
+) -> tuple[list[Float], list[int]]:
+    """Return the quantized copy V of the weights and the bits of each layer.
+
+    The bits are chosen by a multiple-choice knapsack on convex hulls, cost ``bits * nonzeros``,
+    gain the distortion of the quantizer over all weights of the layer but those next to zero.
+
+    Parameters
+    ----------
+    weights : sequence of ndarray of float64
+        W + U.
+    nonzeros : sequence of int
+        Of each layer in W.
+    budget : float
+        Unit: bit.
+    quantizer : Quantizer
+    least_bits : int
+
+    Raises
+    ------
+    SqhwError
+        If `least_bits` everywhere exceed the budget.
+    """
+    hulls, books = [], []
+    for weight, count in zip(weights, nonzeros, strict=True):
+        kept = np.abs(weight) >= ZERO
+        values = weight[kept]
+        found, options = {}, []
+        for bits in range(max(least_bits, quantizer.least_bits), quantizer.most_bits + 1):
+            if len(values) == 0:
+                options.append(Option(bits * count, 0.0, count, 1 << bits))
+                break
+            taken = quantizer.with_bits(bits).fit(values).quantize(values)
+            error = float(((taken - values) ** 2).sum())
+            options.append(Option(bits * count, error, count, 1 << bits))
+            found[1 << bits] = (kept, taken)
+        hulls.append(hull(options))
+        books.append(found)
+    chosen = choose(hulls, math.floor(budget))
+    if chosen is None:
+        least = sum(layer[0].bits for layer in hulls)
+        raise SqhwError(
+            f"budget payload={int(budget)} is too small for {sum(nonzeros)} weights of "
+            f"{least_bits} bits; the least is payload={least}"
+        )
+    quantized, widths = [], []
+    for weight, option, found in zip(weights, chosen, books, strict=True):
+        values = np.zeros(weight.shape)
+        if found:
+            kept, taken = found[option.levels]
+            values[kept] = taken
+        quantized.append(values)
+        widths.append(option.levels.bit_length() - 1)
+    return quantized, widths
+
+
+class Sql(Method):
+    """The loop of SQL."""
+
+    def __init__(self, run: Run, config: SqlConfig) -> None:
+        super().__init__(run)
+        self.config = config
+        layers = self.model.latent()
+        self.sizes = [layer.weight.numel() for layer in layers]
+        self.bits = [math.floor(config.bits)] * len(layers)
+        self.copy = [layer.weight.detach().clone() for layer in layers]  # V
+        self.dual = [torch.zeros_like(layer.weight) for layer in layers]  # U
+        # The authors' first projection takes whole bits, the later ones do not.
+        kept = sum(math.ceil(config.nonzeros * size) for size in self.sizes)
+        self.first_budget, self.budget = math.floor(config.bits) * kept, config.bits * kept
+        least = sum(min(config.floor, n) * b for n, b in zip(self.sizes, self.bits, strict=True))
+        if self.first_budget < least:
+            raise SqhwError(
+                f"budget of method 'sql' is payload={self.first_budget}, the least feasible for "
+                f"network {run.network.name!r} is payload={least}; raise nonzeros"
+            )
+
+    def stages(self) -> Sequence[Stage]:
+        """Return the ADMM and the fine-tuning."""
+        return Stage("admm", self.config.recipe), Stage("finetune", self.config.finetune)
+
+    def eligible(self, stage: int) -> bool:
+        """Both stages give results; the fine-tuning can only add to them."""
+        return True
+
+    def begin(self, stage: int) -> None:
+        """Fix masks and codebooks for the fine-tuning."""
+        self.tuning = stage == 1
+        if not self.tuning or self.config.finetune.epochs == 0:
+            return
+        rest = zip(self.model.latent(), self._quantized(), self.bits, strict=True)
+        for layer, weight, bits in rest:
+            kept = weight != 0
+            layer.mask.copy_(torch.from_numpy(kept))
+            if kept.any():
+                quantizer = self.config.quantizer.with_bits(bits)
+                layer.quantizer = quantizer.trainable(quantizer.fit(weight[kept]))
+                layer.quantizer.to(layer.weight.device)
+
+    def after_step(self, step: int, rate: float) -> None:
+        """Pull the weights to their quantized copy; project behind the first step."""
+        if self.tuning:
+            return
+        beta = rate * self.config.rho
+        with torch.no_grad():
+            rest = zip(self.model.latent(), self.copy, self.dual, strict=True)
+            for layer, copy, dual in rest:
+                layer.weight.add_(beta * (copy - dual)).div_(1 + beta)
+        if step == 0:
+            self._project(self.first_budget)
+
+    def after_epoch(self, epoch: int) -> dict[str, Any]:
+        """Project, and tell how far the two copies are apart."""
+        if self.tuning:
+            return {}
+        gap = self._project(self.budget)
+        return {
+            "bits": list(self.bits),
+            "nonzeros": [int((layer.weight != 0).sum()) for layer in self.model.latent()],
+            "gap": gap,
+        }
+
+    def snapshot(self) -> Snapshot:
+        """Return the sparse weights, quantized with the bits of their layers."""
+        if self.tuning:
+            return take(self.model)
+        device = self.run.device
+        return take(self.model, [torch.from_numpy(w).float().to(device) for w in self._quantized()])
+
+    def extra_state(self) -> dict[str, Tensor]:
+        """Return V, U and the bits."""
+        state = {"bits": torch.tensor(self.bits)}
+        state |= {f"dual.{i}": tensor for i, tensor in enumerate(self.dual)}
+        return state | {f"copy.{i}": tensor for i, tensor in enumerate(self.copy)}
+
+    def load_extra_state(self, state: dict[str, Tensor]) -> None:
+        """Take them back."""
+        device, count = self.run.device, len(self.sizes)
+        self.bits = [int(bits) for bits in state["bits"]]
+        self.dual = [state[f"dual.{i}"].to(device) for i in range(count)]
+        self.copy = [state[f"copy.{i}"].to(device) for i in range(count)]
+
+    def _project(self, budget: float) -> float:
+        """Project W in place and V, update U; return the squared distance of W and V."""
+        layers = self.model.latent()
+        weights = [plain(layer.weight).astype(np.float64) for layer in layers]
+        masks = sparsify(weights, self.bits, budget, self.config.floor)
+        if self.config.floor:
+            free = sparsify(weights, self.bits, budget)
+            for layer, mask in zip(layers, free, strict=True):
+                if not mask.any():
+                    self.run.note(
+                        f"layer {layer.layer.name!r} would have been emptied by the budget and "
+                        f"keeps {self.config.floor} weights"
+                    )
+        gap = 0.0
+        duals = [plain(dual).astype(np.float64) for dual in self.dual]
+        sparse = [np.where(mask, w, 0.0) for mask, w in zip(masks, weights, strict=True)]
+        copies, self.bits = quantize_layers(
+            [w + u for w, u in zip(sparse, duals, strict=True)],
+            [int(mask.sum()) for mask in masks],
+            self.budget,
+            self.config.quantizer,
+            self.config.least_bits,
+        )
+        self.copy = []
+        with torch.no_grad():
+            for i, (layer, copy) in enumerate(zip(layers, copies, strict=True)):
+                layer.weight.mul_(torch.from_numpy(masks[i]).to(layer.weight))
+                whole = torch.from_numpy(copy).to(layer.weight)
+                self.copy.append(whole)
+                self.dual[i] += layer.weight - whole
+                gap += float(((layer.weight - whole) ** 2).sum())
+        return gap
+
+    def _quantized(self) -> list[Float]:
+        """Return the projected weights on codebooks of the bits that their layers have."""
+        found = []
+        for layer, bits in zip(self.model.latent(), self.bits, strict=True):
+            weight = plain(layer.weight).astype(np.float64)
+            kept = np.abs(weight) >= ZERO
+            values = np.zeros(weight.shape)
+            if kept.any():
+                part = weight[kept]
+                values[kept] = self.config.quantizer.with_bits(bits).fit(part).quantize(part)
+            found.append(values)
+        return found

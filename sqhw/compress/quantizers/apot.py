@@ -1,0 +1,102 @@
+"""Additive powers of two: a multiplication is a sum of a few shifts."""
+
+import itertools
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from sqhw.compress.quantizers.base import (
+    Codebook,
+    Quantizer,
+    TrainedQuantizer,
+    best_scale,
+    checked,
+    symmetric,
+)
+
+#: Exponents of the terms by bits, without the sign: the sets of the authors' code. A term may also
+#: be zero.
+TERMS: dict[int, tuple[tuple[int, ...], ...]] = {
+    2: ((0,),),
+    3: ((1, 2, 3),),
+    4: ((1, 2, 4), (3,)),
+    5: ((1, 3, 5), (2, 4, 6)),
+}
+CLIP_STD = 3.0
+CANDIDATES = 60
+
+
+def apot_levels(bits: int) -> npt.NDArray[np.float64]:
+    """Return the levels of additive powers of two, ascending, the largest 1.
+
+    Parameters
+    ----------
+    bits : int, 2 to 5
+        The sign included; 2 bits fall back to ternary.
+    """
+    sets = [[0.0, *(2.0**-e for e in exponents)] for exponents in TERMS[bits]]
+    sums = np.unique([sum(terms) for terms in itertools.product(*sets)])
+    return symmetric(sums / sums[-1])
+
+
+@dataclass(frozen=True)
+class ApotQuantizer(Quantizer):
+    """Additive powers of two (Li, Dong and Wang, ICLR 2020).
+
+    The clip is the multiple of the weights' spread with the least squared error, 3 at most as in
+    the authors' start; in training it learns by their gradient. Weights are not normalised first,
+    which the authors do: the levels stay sums of powers of two in every layer.
+    """
+
+    name: ClassVar[str] = "apot"
+    least_bits: ClassVar[int] = 2
+    most_bits: ClassVar[int] = 5
+
+    def fit(self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None) -> Codebook:
+        """Return the codebook for these weights; see `Quantizer.fit`."""
+        weights, worth = checked(values, importance)
+        levels = apot_levels(self.bits)
+        spread = float(np.sqrt((weights**2).mean())) or 1.0
+        tried = [CLIP_STD * spread * (i + 1) / CANDIDATES for i in range(CANDIDATES)]
+        return Codebook.nearest(best_scale(weights, worth, levels, tried) * levels)
+
+    def trainable(self, codebook: Codebook) -> TrainedQuantizer:
+        """Return the module whose clip learns."""
+        return ApotModule(self.bits, float(codebook.levels[-1]))
+
+
+class ApotModule(TrainedQuantizer):
+    """``clip * Q(w / clip)`` with the clip's gradient ``sign(w)`` outside, ``Q - w / clip`` inside.
+
+    Parameters
+    ----------
+    bits : int, 2 to 5
+    clip : float
+        At first.
+    """
+
+    def __init__(self, bits: int, clip: float) -> None:
+        super().__init__()
+        self.clip = nn.Parameter(torch.tensor(clip))
+        self.register_buffer("unit", torch.from_numpy(apot_levels(bits)).float())
+        self.unit: Tensor
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the quantized weights, shape as `weight`."""
+        clip = self.clip.clamp_min(1e-12)
+        ratio = (weight / clip).clamp(-1.0, 1.0)
+        levels = (clip * self.unit).detach()
+        edges = (levels[1:] + levels[:-1]) / 2
+        taken = self.unit[torch.bucketize(weight.detach(), edges, right=True)]
+        return clip * (ratio + (taken - ratio).detach())
+
+    def codebook(self) -> Codebook:
+        """Return the levels as they are now."""
+        with torch.no_grad():
+            levels = self.clip.clamp_min(1e-12) * self.unit
+            edges = (levels[1:] + levels[:-1]) / 2
+        return Codebook(levels.double().cpu().numpy(), edges.double().cpu().numpy())

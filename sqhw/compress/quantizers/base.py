@@ -1,0 +1,194 @@
+"""What a quantizer is: it finds the values that the weights of a layer may take."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from sqhw.errors import SqhwError
+
+Float = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+
+MAX_BITS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Codebook:
+    """The values that weights may take, and which weight takes which.
+
+    Parameters
+    ----------
+    levels : ndarray of float64, shape (n,), ascending and distinct
+        The values.
+    edges : ndarray of float64, shape (n - 1,), ascending
+        A weight from ``edges[i - 1]`` on and below ``edges[i]`` takes ``levels[i]``.
+    """
+
+    levels: Float
+    edges: Float
+
+    def __post_init__(self) -> None:
+        if len(self.levels) < 1 or len(self.edges) != len(self.levels) - 1:
+            raise ValueError(f"{len(self.levels)} levels have not {len(self.edges)} edges")
+        if not (np.isfinite(self.levels).all() and np.isfinite(self.edges).all()):
+            raise ValueError("levels and edges must be finite")
+        if (np.diff(self.levels) <= 0).any() or (np.diff(self.edges) < 0).any():
+            raise ValueError("levels and edges must ascend")
+
+    @classmethod
+    def nearest(cls, levels: npt.ArrayLike) -> "Codebook":
+        """Return the codebook of these values in which each weight takes the nearest."""
+        values = np.unique(np.asarray(levels, dtype=np.float64))
+        return cls(values, (values[1:] + values[:-1]) / 2)
+
+    def codes(self, values: Float) -> Codes:
+        """Return the number of the level that each value takes, shape as `values`."""
+        return np.searchsorted(self.edges, values, side="right")
+
+    def quantize(self, values: Float) -> Float:
+        """Return the level that each value takes, shape as `values`."""
+        taken: Float = self.levels[self.codes(values)]
+        return taken
+
+    @property
+    def nonzero_levels(self) -> int:
+        """Levels that are not zero."""
+        return int(np.count_nonzero(self.levels))
+
+
+class TrainedQuantizer(nn.Module, ABC):
+    """A module from weights to quantized weights whose codebook can be read at any time."""
+
+    @abstractmethod
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the quantized weights, shape as `weight`."""
+
+    @abstractmethod
+    def codebook(self) -> Codebook:
+        """Return levels and edges as they are now."""
+
+    def set_progress(self, share: float) -> None:
+        """Take notice of the share of the training that is done, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Quantizer(ABC):
+    """A rule that makes a codebook from the weights that a layer keeps.
+
+    Parameters
+    ----------
+    bits : int, 1 to 8
+        Width of a code. How many values that makes is for each quantizer to say.
+
+    Raises
+    ------
+    SqhwError
+        If `bits` is out of range.
+    """
+
+    bits: int = 4
+    name: ClassVar[str]
+    least_bits: ClassVar[int] = 1
+    most_bits: ClassVar[int] = MAX_BITS
+
+    def __post_init__(self) -> None:
+        if not self.least_bits <= self.bits <= self.most_bits:
+            raise SqhwError(
+                f"quantizer {self.name!r}: bits must be {self.least_bits} to {self.most_bits}, "
+                f"not {self.bits}"
+            )
+
+    @abstractmethod
+    def fit(self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None) -> Codebook:
+        """Return the codebook for these weights.
+
+        Parameters
+        ----------
+        values : array-like, shape (n,)
+            The weights that are kept; at least one, all finite.
+        importance : array-like, shape (n,), optional
+            Loss that a squared change of each weight causes, not negative; by default all alike.
+            Quantizers whose source knows no weighting ignore it.
+
+        Raises
+        ------
+        SqhwError
+            If there is no weight, or one is not finite.
+        """
+
+    def with_bits(self, bits: int) -> Self:
+        """Return the same quantizer with another width of a code."""
+        return replace(self, bits=bits)
+
+    def trainable(self, codebook: Codebook) -> TrainedQuantizer:
+        """Return a module from weights to quantized weights that passes gradients.
+
+        By default straight through to the weights, and to each level the sum of the gradients of
+        the weights that take it (Han et al., 2016, section 3.3).
+        """
+        from sqhw.compress.quantizers.straight_through import CodebookQuantizer
+
+        return CodebookQuantizer(codebook)
+
+
+def checked(values: npt.ArrayLike, importance: npt.ArrayLike | None) -> tuple[Float, Float]:
+    """Return weights and importance as flat arrays of float64, ascending by weight.
+
+    Weights without any importance get a thousandth of the mean, so that they too prefer a value
+    near their own.
+
+    Raises
+    ------
+    SqhwError
+        If there is no weight, or one is not finite.
+    """
+    flat = np.asarray(values, dtype=np.float64).reshape(-1)
+    if flat.size == 0:
+        raise SqhwError("a quantizer needs at least one weight, got none; lower the sparsity")
+    if not np.isfinite(flat).all():
+        raise SqhwError("a quantizer needs finite weights, found infinity or not-a-number")
+    if importance is None:
+        return np.sort(flat), np.ones(flat.size)
+    order = np.argsort(flat, kind="stable")
+    worth = np.asarray(importance, dtype=np.float64).reshape(-1)[order]
+    if worth.size != flat.size or not np.isfinite(worth).all() or (worth < 0).any():
+        raise SqhwError("importance must be one finite number a weight, none negative")
+    floor = 1e-3 * worth.mean()
+    return flat[order], worth + floor if floor > 0 else np.ones(flat.size)
+
+
+def symmetric(magnitudes: npt.ArrayLike) -> Float:
+    """Return these magnitudes with both signs, ascending; zero once."""
+    positive = np.asarray(magnitudes, dtype=np.float64)
+    return np.unique(np.concatenate((-positive, positive)) + 0.0)
+
+
+def largest(values: Float) -> float:
+    """Return the largest magnitude, 1 if all are zero."""
+    return float(np.abs(values).max()) or 1.0
+
+
+def best_scale(
+    values: Float, importance: Float, levels: Float, scales: Iterator[float] | list[float]
+) -> float:
+    """Return the scale of `levels` with the least weighted squared error, the first of equal ones.
+
+    Parameters
+    ----------
+    values, importance : ndarray of float64, shape (n,)
+        As `checked` returns them.
+    levels : ndarray of float64, ascending
+    scales : iterable of float
+        Candidates, positive.
+    """
+
+    def error(scale: float) -> float:
+        book = Codebook.nearest(scale * levels)
+        return float((importance * (book.quantize(values) - values) ** 2).sum())
+
+    return min(scales, key=error)

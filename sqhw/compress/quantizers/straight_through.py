@@ -1,0 +1,52 @@
+"""Codebooks as modules that learn: a level forwards, straight through backwards."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sqhw.compress.quantizers.base import Codebook, Float, TrainedQuantizer
+
+
+class CodebookQuantizer(TrainedQuantizer):
+    """Weights take the level of their cell; the gradient goes to the weight and to the level.
+
+    A level that is zero stays zero.
+
+    Parameters
+    ----------
+    book : Codebook
+    nearest : bool
+        Whether the edges follow the levels, halfway between them; else they stay.
+    """
+
+    def __init__(self, book: Codebook, nearest: bool = True) -> None:
+        super().__init__()
+        self.nearest = nearest
+        self.levels = nn.Parameter(torch.from_numpy(book.levels.copy()).float())
+        self.register_buffer("edges", torch.from_numpy(book.edges.copy()).float())
+        self.register_buffer("moving", (self.levels.detach() != 0).float())
+        self.edges: Tensor
+        self.moving: Tensor
+
+    def _now(self) -> tuple[Tensor, Tensor]:
+        levels = torch.sort(self.levels * self.moving).values
+        edges = (levels[1:] + levels[:-1]).detach() / 2 if self.nearest else self.edges
+        return levels, edges
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the quantized weights, shape as `weight`."""
+        levels, edges = self._now()
+        taken = levels[torch.bucketize(weight.detach(), edges, right=True)]
+        return taken + (weight - weight.detach())
+
+    def codebook(self) -> Codebook:
+        """Return levels and edges as they are now; levels that have met are one."""
+        with torch.no_grad():
+            levels, edges = self._now()
+        return merged(levels.double().cpu().numpy(), edges.double().cpu().numpy())
+
+
+def merged(levels: Float, edges: Float) -> Codebook:
+    """Return the codebook of ascending levels, some of which may be equal."""
+    apart = np.diff(levels) > 0
+    return Codebook(levels[np.concatenate(([True], apart))], edges[apart])

@@ -1,0 +1,117 @@
+"""Three values a layer, two of them learned: trained ternary quantization."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from sqhw.compress.quantizers.base import Codebook, Quantizer, TrainedQuantizer, checked
+from sqhw.errors import SqhwError
+
+
+@dataclass(frozen=True)
+class TernaryQuantizer(Quantizer):
+    """The values ``-n``, 0 and ``p``: trained ternary quantization (Zhu et al., ICLR 2017).
+
+    Weights up to ``threshold * max|w|`` become zero. The two values begin as the means of the
+    weights that take them and are trained.
+
+    Parameters
+    ----------
+    bits : int
+        A code of three values takes 2; no other number is meant.
+    threshold : float, 0 to below 1
+        In units of the largest magnitude; the paper has 0.05.
+    """
+
+    bits: int = 2
+    threshold: float = 0.05
+    name: ClassVar[str] = "ternary"
+    least_bits: ClassVar[int] = 2
+    most_bits: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.threshold < 1:
+            raise SqhwError(
+                f"quantizer 'ternary': threshold must be 0 to below 1, not {self.threshold}"
+            )
+
+    def fit(self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None) -> Codebook:
+        """Return the codebook for these weights; see `Quantizer.fit`."""
+        weights, worth = checked(values, importance)
+        delta = self.threshold * float(np.abs(weights).max())
+        levels: list[float] = [0.0]
+        edges: list[float] = []
+        for low, mask in ((True, weights < -delta), (False, weights > delta)):
+            if mask.any():
+                mean = float(np.average(weights[mask], weights=worth[mask]))
+                levels.insert(0 if low else len(levels), mean)
+                edges.append(-delta if low else np.nextafter(delta, np.inf))
+        return Codebook(np.array(levels), np.array(edges))
+
+    def trainable(self, codebook: Codebook) -> TrainedQuantizer:
+        """Return the module with the gradients of the paper."""
+        return TernaryModule(codebook, self.threshold)
+
+
+class TernaryModule(TrainedQuantizer):
+    """Trained ternary quantization: ``p`` and ``n`` learn by the sums of their weights' gradients.
+
+    The gradient of a weight is that of its value times ``p``, 1 or ``n``, by its zone.
+
+    Parameters
+    ----------
+    book : Codebook
+        As `TernaryQuantizer.fit` returns it.
+    threshold : float
+        In units of the largest magnitude.
+    """
+
+    def __init__(self, book: Codebook, threshold: float) -> None:
+        super().__init__()
+        self.threshold = threshold
+        low, high = min(book.levels[0], 0.0), max(book.levels[-1], 0.0)
+        self.negative = nn.Parameter(torch.tensor(-float(low)))
+        self.positive = nn.Parameter(torch.tensor(float(high)))
+        self.register_buffer("delta", torch.tensor(0.0))
+        self.delta: Tensor
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the quantized weights, shape as `weight`."""
+        with torch.no_grad():
+            self.delta.copy_(self.threshold * weight.abs().max())
+        taken: Tensor = _Ternary.apply(  # type: ignore[no-untyped-call]
+            weight, self.positive, self.negative, self.delta
+        )
+        return taken
+
+    def codebook(self) -> Codebook:
+        """Return levels and edges as they are now."""
+        delta = np.float32(float(self.delta))
+        least = float(np.finfo(np.float32).tiny)
+        positive = max(float(self.positive.detach()), least)
+        negative = max(float(self.negative.detach()), least)
+        above = np.nextafter(delta, np.float32(np.inf))
+        edges = np.array([-float(delta), float(above)])
+        return Codebook(np.array([-negative, 0.0, positive]), edges)
+
+
+class _Ternary(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, positive: Tensor, negative: Tensor, delta: Tensor
+    ) -> Tensor:
+        high, low = (weight > delta).to(weight), (weight < -delta).to(weight)
+        ctx.save_for_backward(high, low, positive, negative)
+        return high * positive - low * negative
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (grad,) = grads
+        high, low, positive, negative = ctx.saved_tensors
+        scale = high * positive + low * negative + (1 - high - low)
+        return grad * scale, (grad * high).sum(), -(grad * low).sum(), None

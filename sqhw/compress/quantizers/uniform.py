@@ -1,0 +1,59 @@
+"""Equal steps around zero: b-bit and INT8 quantization."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.compress.quantizers.base import Codebook, Quantizer, best_scale, checked, largest
+from sqhw.errors import SqhwError, unknown_name
+
+RANGES = ("max", "mse")
+CANDIDATES = 100
+
+
+@dataclass(frozen=True)
+class UniformQuantizer(Quantizer):
+    """Steps of one size, symmetric: ``step * k``.
+
+    With zero among the values ``|k| <= 2**(bits - 1) - 1`` (8 bits are INT8, restricted to
+    [-127, 127]); without, for layers that store non-zeros only, all ``2**bits`` values
+    ``step * (k + 1/2)``.
+
+    Parameters
+    ----------
+    zero : bool
+        Whether zero is a value; with 1 bit it cannot be.
+    clip : {"max", "mse"}
+        Range up to the largest weight, or the one with the least squared error.
+    """
+
+    zero: bool = True
+    clip: str = "max"
+    name: ClassVar[str] = "uniform"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.clip not in RANGES:
+            raise unknown_name("range of the uniform quantizer", self.clip, RANGES)
+        if self.zero and self.bits < 2:
+            raise SqhwError("quantizer 'uniform': 1 bit has no room for zero; set zero to false")
+
+    def steps(self) -> npt.NDArray[np.float64]:
+        """Return the values in steps."""
+        if self.zero:
+            top = (1 << (self.bits - 1)) - 1
+            return np.arange(-top, top + 1, dtype=np.float64)
+        half = 1 << (self.bits - 1)
+        return np.arange(-half, half, dtype=np.float64) + 0.5
+
+    def fit(self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None) -> Codebook:
+        """Return the codebook for these weights; see `Quantizer.fit`."""
+        weights, worth = checked(values, importance)
+        steps = self.steps()
+        widest = largest(weights) / float(steps[-1])
+        if self.clip == "max":
+            return Codebook.nearest(widest * steps)
+        tried = [widest * (i + 1) / CANDIDATES for i in range(CANDIDATES)]
+        return Codebook.nearest(best_scale(weights, worth, steps, tried) * steps)

@@ -1,0 +1,185 @@
+"""Write-back at full width: where the bytes go, in a model of the walk and in whole networks."""
+
+from collections import Counter
+from itertools import product
+
+import pytest
+from hdl.support import clocked
+from hdl.test_residual_network import U8, Builder
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import networks, random_images, random_network, reads_with_one_stride
+
+from sqhw.build import write_rom, write_rtl
+from sqhw.engine import EngineConfig
+from sqhw.network import QuantizedNetwork
+from sqhw.placement import Placement, Tiling, Write, place
+from sqhw.program import compile_network
+from sqhw.rtl.transposer import Transposer
+from sqhw.verify.cxxrtl import VolumeBench
+
+ENGINE = EngineConfig(
+    lanes=16, bank_depth=1024, word_bits=18, requantizers=4, weight_addr_bits=11,
+    param_addr_bits=10, groups=True, residuals=True, max_batch=4,
+)  # fmt: skip
+#: Maps that phases and groups divide, mostly.
+LIMITS = {"widths": (8, 16, 24, 31), "whole": 8, "max_channels": 4}
+DRAWN = networks(**LIMITS).filter(reads_with_one_stride)
+
+
+def place_of(plane: Placement, x: int, y: int) -> tuple[int, int]:
+    """Return row of channel 0 and bank of a position, by the definition in `sqhw.placement`."""
+    phase = 2 * (y % plane.split) + x % plane.split
+    element = y // plane.split * plane.pitch + x // plane.split
+    row = plane.base + phase * plane.phase_rows + element // plane.lanes * plane.shape[0]
+    return row, element % plane.lanes
+
+
+@given(DRAWN, st.sampled_from([(16, 2), (16, 4), (8, 8), (32, 8)]))
+def test_groups_lie_together_in_the_rows_of_their_map(network, widths):
+    """What is written at once is computed in one tile and lies in one row of the map."""
+    lanes, count = widths
+    engine = EngineConfig(
+        lanes=lanes, requantizers=count, bank_depth=2048, groups=True, residuals=True
+    )
+    for tiling in place(network, engine):
+        source, target = tiling.source, tiling.target
+        channels, height, width = target.shape
+        unit = count * target.split
+        for y, x in product(range(height), range(width)):
+            tile, lane = divmod(y * source.pitch + x, lanes)
+            row, bank = place_of(target, x, y)
+            assert target.base <= row <= target.base + target.rows - channels
+            if tiling.write is Write.AS_COMPUTED:
+                assert (row, bank) == (target.base + tile * channels, lane)
+            if tiling.write is Write.WALKED and x % unit < target.split:
+                assert (y * source.pitch + x) % unit == x % unit
+                assert lane + unit <= lanes + x % unit
+                group = [place_of(target, x + target.split * index, y) for index in range(count)]
+                assert group == [(row, bank + index) for index in range(count)]
+                assert bank % count == 0
+
+
+def between(source, target, requantizers):
+    """Return a tiling of a layer from one map to another."""
+    return Tiling(random_network(0).layers[0], source, target, None, 1, requantizers)
+
+
+def test_kinds_of_writing():
+    """By hand: maps of (split, pitch) in 32 lanes, 4 bytes a cycle."""
+
+    def kinds(source, target, batch=1, requantizers=4, lanes=32):
+        maps = [
+            Placement((1, 9, split * pitch), split, pitch, lanes, 0, batch)
+            for split, pitch in (source, target)
+        ]
+        tiling = between(*maps, requantizers)
+        assert tiling.serial == (tiling.write is Write.SERIAL)
+        return tiling.write, tiling.transposes
+
+    assert kinds((1, 9), (1, 9)) == (Write.AS_COMPUTED, False)
+    assert kinds((2, 9), (1, 9)) == (Write.AS_COMPUTED, False)
+    assert kinds((1, 9), (1, 8)) == (Write.SERIAL, False)
+    assert kinds((1, 12), (1, 8)) == (Write.WALKED, False)
+    assert kinds((1, 12), (1, 10)) == (Write.SERIAL, False)
+    assert kinds((1, 16), (2, 8)) == (Write.WALKED, True)
+    assert kinds((1, 12), (2, 8)) == (Write.SERIAL, False)
+    assert kinds((1, 16), (2, 6)) == (Write.SERIAL, False)
+    assert kinds((1, 16), (2, 8), lanes=4) == (Write.SERIAL, False)  # a tile is half a pair
+    assert kinds((1, 12), (1, 8), lanes=4) == (Write.WALKED, False)
+    assert kinds((1, 16), (2, 8), batch=2) == (Write.SERIAL, False)
+    assert kinds((1, 7), (2, 4), batch=4) == (Write.WALKED, False)
+    assert kinds((1, 16), (2, 8), requantizers=1) == (Write.SERIAL, False)
+    assert kinds((1, 9), (1, 9), requantizers=1) == (Write.SERIAL, False)
+
+
+def test_a_map_of_one_line_needs_no_pitch():
+    line, wide = Placement((3, 1, 5), 1, 5, 16, 0), Placement((3, 5, 9), 1, 9, 16, 0)
+    assert between(wide, line, 4).write is Write.AS_COMPUTED
+    # It is stored as it is computed, whatever the pitches are.
+    assert [place_of(line, x, 0) for x in range(5)] == [(0, x) for x in range(5)]
+
+
+@pytest.mark.parametrize(("lanes", "requantizers"), [(4, 2), (8, 4), (32, 8)])
+@given(data=st.data())
+def test_transposer(lanes, requantizers, data):
+    engine = EngineConfig(lanes=lanes, requantizers=requantizers)
+    byte = st.integers(0, 255)
+    group = st.lists(byte, min_size=requantizers, max_size=requantizers)
+    pairs = data.draw(st.lists(st.tuples(group, group, st.booleans()), min_size=1, max_size=6))
+    stimulus, expected = [], []
+    for first, second, together in pairs:
+        stimulus += [{"x": first, "second": 0}, {"x": second, "second": int(together)}]
+        both = first + second
+        expected += [both[::2], both[1::2]] if together else [first, second]
+    stimulus.append({"second": 0})
+    seen = [out["y"] for out in clocked(Transposer(engine), stimulus, ["y"])]
+    assert seen[1:] == expected
+
+
+def test_transposer_by_hand():
+    stimulus = [{"x": [1, 2, 3, 4], "second": 0}, {"x": [5, 6, 7, 8], "second": 1}, {"second": 0}]
+    seen = clocked(Transposer(EngineConfig(requantizers=4)), stimulus, ["y"])
+    assert [out["y"] for out in seen[1:]] == [[1, 3, 5, 7], [2, 4, 6, 8]]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Return a folder with the engine's RTL and its bench."""
+    folder = tmp_path_factory.mktemp("write_back")
+    depths = {
+        "weights": 1 << ENGINE.weight_addr_bits,
+        "params": 1 << ENGINE.param_addr_bits,
+        "codebook": 1 << ENGINE.codebook_addr_bits,
+    }
+    write_rtl(ENGINE, depths, folder)
+    return folder, VolumeBench(folder, folder / "work", optimize=1)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(network=DRAWN, seed=st.integers(0, 99), batch=st.sampled_from([1, 2, 4]))
+def test_networks_in_rtl(built, network, seed, batch):
+    folder, bench = built
+    program = compile_network(network, ENGINE, batch)
+    write_rom(program, folder)
+    report = bench.run(program, random_images(network, seed, 2 * batch), folder)
+    assert report.activations > 0
+
+
+@pytest.mark.slow
+def test_networks_of_all_kinds_in_rtl(built):
+    """Two maps before a stride, after one, and between other pitches, each many times."""
+    folder, bench = built
+    found: Counter[tuple[Write, bool]] = Counter()
+    for seed in range(80):
+        network = random_network(seed, **LIMITS)
+        if not reads_with_one_stride(network):
+            continue
+        print(f"network seed {seed}")
+        program = compile_network(network, ENGINE)
+        found.update((tiling.write, tiling.transposes) for tiling in program.tilings)
+        write_rom(program, folder)
+        bench.run(program, random_images(network, seed, 2), folder)
+    kinds = [
+        (Write.AS_COMPUTED, False),
+        (Write.SERIAL, False),
+        *((Write.WALKED, t) for t in (0, 1)),
+    ]
+    assert min(found[kind] for kind in kinds) >= 5, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", range(17, 25))
+def test_a_split_map_that_ends_anywhere_in_a_pair_of_groups(built, width):
+    """Its last element may be the only one of the pair, or the last."""
+    folder, bench = built
+    add = Builder(seed=width)
+    before = add.conv("input", 2, 1, 25 - width, padding=(0, 24 - width, 0, 0))
+    add.conv(before, 2, 2, 1, stride=2, padding=(0, 0, 0, 24 - width))
+    network = QuantizedNetwork("ends", (1, 3, 24), U8, tuple(add.layers))
+    program = compile_network(network, ENGINE)
+    assert program.tilings[0].target.shape == (2, 3, width)
+    assert program.tilings[0].transposes
+    write_rom(program, folder)
+    bench.run(program, random_images(network, width, 2), folder)

@@ -1,0 +1,230 @@
+"""The interface of the compression methods: results, resuming, bad input."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from method_cases import DEVICE, ENGINE, QUICK, compressed, digits, small_network
+
+from sqhw.compress import evaluate, torch_logits
+from sqhw.compress.methods import METHODS, CompressionResult, Recipe, compress_with, configure
+from sqhw.compress.methods.base import run_key
+from sqhw.compress.quantizers import (
+    QUANTIZERS,
+    ApotQuantizer,
+    EntropyConstrainedQuantizer,
+    KMeansQuantizer,
+    UniformQuantizer,
+)
+from sqhw.compress.threads import torch_threads
+from sqhw.errors import SqhwError
+from sqhw.sim.simulator import Simulator
+
+SHARE = Recipe(epochs=1, rate=1e-4, batch=64)
+OPTIONS = {
+    "sql": {"nonzeros": 0.2, "bits": 3.0, "warmup": 0, "finetune": SHARE},
+    "deep-compression": {"density": 0.3, "rounds": 2, "share": SHARE},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    with torch_threads(1):
+        yield
+
+
+class Stopped(Exception):
+    """Stands for a lost machine."""
+
+
+def stop_at(count):
+    """Return a progress callback that raises behind the epoch of that number."""
+    seen = []
+
+    def progress(*event):
+        seen.append(event)
+        if len(seen) == count:
+            raise Stopped
+
+    return progress
+
+
+def equal(a: CompressionResult, b: CompressionResult):
+    """Assert that two results are the same to the last bit."""
+    assert a.history == b.history
+    assert a.validation_accuracy == b.validation_accuracy
+    for x, y in zip(a.layers, b.layers, strict=True):
+        assert x.weight.tobytes() == y.weight.tobytes()
+    for x, y in zip(a.network.convs, b.network.convs, strict=True):
+        assert x.bias.tobytes() == y.bias.tobytes()
+
+
+@pytest.mark.parametrize("method", OPTIONS)
+def test_a_result_keeps_its_promises(method):
+    result = compressed(method, **QUICK, **OPTIONS[method])
+    data = digits()
+    assert result.method == method
+    assert result.options["recipe"]["batch"] == 64
+    # What the history says of its best epoch is what the network does.
+    found = evaluate(result.network, data.validation.images, data.validation.labels)
+    assert result.validation_accuracy == pytest.approx(found)
+    rows = [row["validation_accuracy"] for row in result.history if "validation_accuracy" in row]
+    assert result.validation_accuracy >= max(rows)
+    for layer, conv in zip(result.layers, result.network.convs, strict=True):
+        assert layer.weight is conv.weight
+        assert 0 < layer.nonzeros <= layer.weights_before
+        assert len(layer.levels) <= 1 << layer.bits
+    # The integers are those weights in steps of 1/127 of the largest, and the simulator runs them.
+    assert result.quantized is not None, result.reason
+    logits = torch_logits(result.quantized, data.test.images)
+    assert np.array_equal(logits, Simulator(result.quantized).logits(data.test.images))
+    accuracy = (logits.argmax(1) == data.test.labels).mean()
+    real = evaluate(result.network, data.test.images, data.test.labels)
+    assert accuracy == pytest.approx(real, abs=0.03)
+
+
+@pytest.mark.parametrize("method", OPTIONS)
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_interrupted_equals_uninterrupted(method, epoch, tmp_path):
+    options = {**QUICK, **OPTIONS[method]}
+    whole = compressed(method, **options)
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(Stopped):
+        compressed(method, resume=path, progress=stop_at(epoch), **options)
+    equal(compressed(method, resume=path, **options), whole)
+    equal(compressed(method, resume=path, **options), whole)  # nothing is left to do
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    compressed("sql", resume=path, **QUICK, **OPTIONS["sql"])
+    with pytest.raises(SqhwError, match=r"is the checkpoint of another run .* remove it or name"):
+        compressed("sql", resume=path, **QUICK, **(OPTIONS["sql"] | {"bits": 4.0}))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(SqhwError, match=r"is damaged or not a checkpoint .* to start anew$"):
+        compressed("sql", resume=path, **QUICK, **OPTIONS["sql"])
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_epoch(tmp_path, monkeypatch):
+    path = tmp_path / "run.safetensors"
+    options = {**QUICK, **OPTIONS["deep-compression"]}
+    events = []
+    forward = torch.nn.functional.cross_entropy
+
+    def spoiled(*args, **kwargs):
+        loss = forward(*args, **kwargs)
+        return loss * float("nan") if len(events) == 1 and loss.requires_grad else loss
+
+    monkeypatch.setattr("sqhw.compress.methods.run.functional.cross_entropy", spoiled)
+    with pytest.raises(
+        SqhwError,
+        match=r"^method 'deep-compression': the loss is not finite in stage 'prune 1', epoch 2, "
+        r"step 11; take a lower learning rate; the checkpoint in .* is that of the last good epoch",
+    ):
+        compressed("deep-compression", resume=path, progress=lambda *e: events.append(e), **options)
+    monkeypatch.undo()
+    equal(
+        compressed("deep-compression", resume=path, **options),
+        compressed("deep-compression", **options),
+    )
+
+
+def test_distillation_is_an_option_of_every_loop():
+    plain = compressed("deep-compression", density=0.3, **QUICK)
+    taught = compressed("deep-compression", density=0.3, distill=0.5, **QUICK)
+    assert taught.history[0]["loss"] != plain.history[0]["loss"]
+    assert taught.options["recipe"]["distill"] == 0.5
+
+
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_any_quantizer_serves_any_method(name):
+    kind = QUANTIZERS[name]
+    bits = min(kind.most_bits, 3)
+    quantizer = EntropyConstrainedQuantizer(3, rate=2.0) if name == "ecsq" else kind(bits)
+    result = compressed(
+        "deep-compression",
+        epochs=1,
+        batch=200,
+        density=0.5,
+        conv_bits=bits,
+        fc_bits=bits,
+        quantizer=quantizer,
+        centroids=False,
+        share=replace(SHARE, batch=200),
+    )
+    for layer in result.layers:
+        assert len(layer.levels) <= 1 << bits
+    assert result.quantized is not None
+    assert result.validation_accuracy > 0.3
+    if name != "ecsq":
+        options = OPTIONS["sql"] | {"quantizer": quantizer, "bits": float(bits)}
+        if kind.least_bits <= 2 <= kind.most_bits and kind.most_bits > 2:
+            found = compressed("sql", epochs=1, batch=200, **(options | {"least_bits": 2}))
+            assert all(layer.nonzeros for layer in found.layers)
+
+
+def test_too_many_values_for_the_engine_are_told():
+    from sqhw.compress.methods.result import integer_network
+
+    with pytest.raises(SqhwError, match=r"^layer 'fc1|^layer .* distinct values, the engine's"):
+        integer_network(small_network(), digits().train.images[:20], ENGINE, {})
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("sqll", {}, r"^unknown compression method 'sqll'; did you mean 'sql'\?$"),
+        ("sql", {"rhoo": 1}, r"^unknown option of method 'sql' 'rhoo'; did you mean 'rho'\?$"),
+        ("sql", {"nonzeros": 0.0}, r"^nonzeros must be above 0 and at most 1, not 0.0$"),
+        ("sql", {"bits": 9}, r"^bits must be least_bits, now 1, to 8, not 9$"),
+        ("sql", {"optimizer": "sdg"}, r"^unknown optimizer 'sdg'; did you mean 'sgd'\?$"),
+        ("sql", {"epochs": -1}, r"^epochs must be at least 0, not -1$"),
+        ("sql", {"rate": 0.0}, r"^rate must be positive, not 0.0$"),
+        ("deep-compression", {"index_bits": 0}, r"^index_bits must be 1 to 16, not 0$"),
+    ],
+)
+def test_bad_options_are_refused(method, options, message):
+    with pytest.raises(SqhwError, match=message):
+        configure(method, **options)
+
+
+def test_bad_input_is_refused_before_training():
+    network = small_network()
+    with pytest.raises(
+        SqhwError,
+        match=r"^budget of method 'sql' is payload=12, the least feasible for network 'small' is "
+        r"payload=1200; raise nonzeros$",
+    ):
+        compressed("sql", nonzeros=0.0001, bits=3.0, floor=100)
+    with pytest.raises(SqhwError, match=r"^layer 'conv1': density|^unknown layer in density"):
+        compressed("deep-compression", density={"convx": 0.5})
+    with pytest.raises(SqhwError, match=r"^no CUDA device is available"):
+        compress_with(
+            network,
+            digits(),
+            configure("sql"),
+            engine=ENGINE,
+            device=DEVICE,
+            accelerator="cuda" if not torch.cuda.is_available() else pytest.skip("has CUDA"),
+        )
+
+
+def test_the_key_of_a_run_depends_on_everything():
+    network, data = small_network(), digits()
+    keys = {
+        run_key(network, data, configure("sql")),
+        run_key(network, data, configure("sql", seed=1)),
+        run_key(network, data, configure("sql", quantizer=KMeansQuantizer(2))),
+        run_key(network, data, configure("sql", quantizer=UniformQuantizer(4))),
+        run_key(network, data, configure("sql", quantizer=ApotQuantizer(4))),
+        run_key(network, data, configure("deep-compression")),
+        run_key(replace(network, layers=network.layers[:3]), data, configure("sql")),
+    }
+    assert len(keys) == 7
+
+
+def test_methods_are_registered_by_their_names():
+    for name, kind in METHODS.items():
+        assert kind.name == name
+        assert (kind.__doc__ or "").count("\n") > 5
