@@ -123,7 +123,8 @@ class Sizing:
     @property
     def run_cycles(self) -> int:
         """Cycles from `start` to `done`, for all images of a run; expectations are rounded up."""
-        return 1 + math.ceil(sum(layer.cycles.item() for layer in self.table.layers) - 1e-6)
+        cycles = sum(float(layer.cycles.item()) for layer in self.table.layers)
+        return 1 + math.ceil(cycles - 1e-6)
 
     @property
     def image_cycles(self) -> float:
