@@ -93,7 +93,7 @@ def _rows(depth: int, width: int, device: Device) -> RomPlan:
         options = []
         for count in {left // step, left // step + (left % step > 0)} - {0}:
             rows = [min(step, left - step * index) for index in range(count)]
-            mappings = {row: map_rom(row, width, device, style="block") for row in rows}
+            mappings = {row: map_rom(row, width, device, style="block") for row in set(rows)}
             if any(mapping.segments > 1 for mapping in mappings.values()):
                 continue
             parts = tuple(

@@ -27,10 +27,10 @@ from sqhw.cost_models.layer_weights import (
     has_stream,
     random_weights,
 )
-from sqhw.cost_models.memory import map_ram, map_rom
+from sqhw.cost_models.rom import rom_blocks
 from sqhw.cost_models.storage import Storage, storage
 from sqhw.engine import EngineConfig
-from sqhw.layout import CODEBOOK_WIDTH, descriptor_words
+from sqhw.layout import ROMS, descriptor_words, rom_widths
 from sqhw.network import Conv, QuantizedNetwork
 from sqhw.stream import max_gap_bits
 from sqhw.timing import Timing
@@ -180,7 +180,7 @@ class NetworkTable:
     @property
     def widths(self) -> Ints:
         """Width of a word of each of the three ROMs, shape (3,) (unit: bit)."""
-        return np.array((self.engine.word_bits, self.engine.word_bits, CODEBOOK_WIDTH))
+        return np.array([rom_widths(self.engine)[name] for name in ROMS])
 
     @cached_property
     def _words(self) -> list[Ints]:
@@ -192,13 +192,33 @@ class NetworkTable:
 
     def _blocks(self, words: Ints) -> Ints:
         """Return the blocks of the three ROMs, shape (options,)."""
-        mapped = map_ram if self.engine.writable else map_rom
         total = np.zeros(words.shape[1], dtype=np.int64)
-        for depths, width in zip(np.maximum(words, 1), self.widths, strict=True):
+        for name, depths in zip(ROMS, np.maximum(words, 1), strict=True):
             unique, back = np.unique(depths, return_inverse=True)
-            blocks = [mapped(int(depth), int(width), self.device).blocks for depth in unique]
-            total += np.array(blocks)[back]
+            total += self._rising(name, unique)[back]
         return total
+
+    def _rising(self, name: str, depths: Ints) -> Ints:
+        """Return the blocks of a ROM of rising depths, each number of blocks looked for once.
+
+        A deeper ROM never takes fewer blocks, so depths between two of the same number have it too.
+        """
+        blocks = np.zeros(len(depths), dtype=np.int64)
+
+        def at(index: int) -> int:
+            return rom_blocks(name, int(depths[index]), self.engine, self.device)
+
+        spans = [(0, len(depths) - 1, at(0), at(len(depths) - 1))]
+        while spans:
+            low, high, first, last = spans.pop()
+            if first == last or high - low < 2:
+                blocks[low : high + 1] = first
+                blocks[high] = last
+                continue
+            middle = (low + high) // 2
+            between = at(middle)
+            spans += [(low, middle, first, between), (middle, high, between, last)]
+        return blocks
 
 
 def network_table(

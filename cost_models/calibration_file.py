@@ -152,7 +152,7 @@ def find_calibration(family: str) -> Calibration:
     if family not in known:
         raise SqhwError(
             f"the engine's logic is not calibrated for family {family}, only for "
-            f"{', '.join(known)}; run `python -m benchmarks.cost_engine calibrate` for it"
+            f"{', '.join(known) or 'none'}; run `python -m benchmarks.cost_engine calibrate` for it"
         )
     return known[family]
 
@@ -167,7 +167,8 @@ def load_calibrations() -> dict[str, Calibration]:
         If a file has an unknown or missing key or an impossible value.
     """
     folder = files("sqhw.cost_models") / FOLDER
-    paths = [path for path in folder.iterdir() if path.name.endswith(".json")]
+    entries = folder.iterdir() if folder.is_dir() else ()
+    paths = [path for path in entries if path.name.endswith(".json")]
     found = (
         parse_calibration(path.read_text(encoding="utf-8"), path.name)
         for path in sorted(paths, key=lambda path: path.name)

@@ -157,7 +157,7 @@ def _search(table: NetworkTable, limits: Limits, worths: list[Numbers]) -> list[
     names = [name for name, _ in limits.items()]
     bounds = np.array([limit for _, limit in limits.items()])
     best = _cheapest(worths)
-    if limits.admits(table.cost(best)):
+    if not names or limits.admits(table.cost(best)):
         return best
     # A tight limit is met by what it limits alone, and prices never quite get there.
     ends = [_cheapest(_costs(table, name)) for name in names]

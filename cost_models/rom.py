@@ -88,16 +88,30 @@ class RomCost:
 
     def blocks(self, device: Device) -> int:
         """Return the block RAM primitives that the ROMs occupy on `device`."""
-        if self.engine.writable:
-            return sum(map_ram(depth, width, device).blocks for _, depth, width in self.memories)
-        depths = {name: depth for name, depth, _ in self.memories}
-        return sum(plan.blocks for plan in rom_plans(self.engine, depths, device).values())
+        return sum(rom_blocks(name, depth, self.engine, device) for name, depth, _ in self.memories)
 
     def size(self, basis: str, device: Device) -> int:
         """Return the size on one of the bases ``payload``, ``stream``, ``rom``, ``blocks``."""
         if basis == "blocks":
             return self.blocks(device)
         return int(getattr(self, basis))
+
+
+def rom_blocks(name: str, depth: int, engine: EngineConfig, device: Device) -> int:
+    """Return the block RAMs of one ROM of an engine; 0 if synthesis makes it of LUTs.
+
+    Parameters
+    ----------
+    name : {"weights", "params", "codebook"}
+    depth : int
+        Words, 1 or more.
+    engine : EngineConfig
+    device : Device
+    """
+    width = rom_widths(engine)[name]
+    if engine.writable:
+        return map_ram(depth, width, device).blocks
+    return rom_plan(depth, width, device, registered=rom_cycles(engine, name) > 1).blocks
 
 
 def rom_pieces(

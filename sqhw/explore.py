@@ -10,7 +10,12 @@ import numpy.typing as npt
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.limits import Limits
 from sqhw.cost_models.technology import Technology
-from sqhw.device_engine import activation_blocks, fitted_engine
+from sqhw.device_engine import (
+    MANY_LANES,
+    TAPS_PER_ENTRY,
+    activation_blocks,
+    fitted_engine,
+)
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.sizing import Sizing, size_on
@@ -122,6 +127,7 @@ def _configurations(device: Device) -> Iterator[dict[str, Any]]:
                                     "lut_lanes": lut_lanes,
                                     "max_batch": batch,
                                     "requantizers": requantizers,
+                                    "taps_per_entry": TAPS_PER_ENTRY if lanes >= MANY_LANES else 1,
                                     "word_bits": word_bits,
                                     "max_gap_bits": gap_bits,
                                 }

@@ -1,5 +1,6 @@
 """What a network takes of a device: memory, multipliers, logic, time and energy."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,18 +10,18 @@ import numpy as np
 
 from sqhw.cost_models.activity import Activity, LayerActivity
 from sqhw.cost_models.budget import LayerTable, NetworkTable, layer_table
+from sqhw.cost_models.calibration_file import load_calibrations
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices, EnergySplit
 from sqhw.cost_models.engine_cost import EngineCost, engine_cost
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
 from sqhw.cost_models.layer_weights import CONSTANT_BITS
 from sqhw.cost_models.limits import Limits, choose_options
-from sqhw.cost_models.memory import map_ram, map_rom
+from sqhw.cost_models.rom import rom_blocks
 from sqhw.cost_models.schedule import frame_cycles
 from sqhw.cost_models.technology import Technology
 from sqhw.device_engine import activation_blocks, dsp_blocks
 from sqhw.engine import EngineConfig
-from sqhw.errors import SqhwError
 from sqhw.layout import CODEBOOK_WIDTH, ROMS
 from sqhw.network import INPUT
 from sqhw.stream import StreamFormat
@@ -78,11 +79,8 @@ class Sizing:
     @cached_property
     def memory_blocks(self) -> dict[str, int]:
         """Block RAMs of all cores by the same uses; 0 is a ROM that synthesis puts into LUTs."""
-        mapped = map_ram if self.engine.writable else map_rom
-        word = self.engine.word_bits
-        widths = {"weights": word, "params": word, "codebook": CODEBOOK_WIDTH}
         blocks = [
-            mapped(self.depths[name], widths[name], self.device).blocks * self.cores
+            rom_blocks(name, self.depths[name], self.engine, self.device) * self.cores
             for name in ROMS
         ]
         banks = activation_blocks(self.engine, self.device) * self.cores
@@ -103,10 +101,9 @@ class Sizing:
     @cached_property
     def logic(self) -> EngineCost | None:
         """LUTs, flip-flops and clock of one core; None where nothing is calibrated."""
-        try:
-            return engine_cost(self.engine, self.device, self.depths)
-        except SqhwError:
+        if self.device.family not in load_calibrations():
             return None
+        return engine_cost(self.engine, self.device, self.depths)
 
     @property
     def luts(self) -> int | None:
@@ -125,8 +122,9 @@ class Sizing:
 
     @property
     def run_cycles(self) -> int:
-        """Cycles from `start` to `done`, for all images of a run; expectations are rounded."""
-        return 1 + round(float(sum(layer.cycles.item() for layer in self.table.layers)))
+        """Cycles from `start` to `done`, for all images of a run; expectations are rounded up."""
+        cycles = sum(float(layer.cycles.item()) for layer in self.table.layers)
+        return 1 + math.ceil(cycles - 1e-6)
 
     @property
     def image_cycles(self) -> float:

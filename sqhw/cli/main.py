@@ -281,28 +281,6 @@ def devices(json: Json = False) -> None:
 
 
 @app.command()
-def report(
-    files: Annotated[
-        list[Path],
-        typer.Argument(help="Network files, or accounts as `python -m benchmarks` writes them."),
-    ],
-    device: Annotated[
-        str | None, typer.Option(help="For block RAMs; by default what each was compressed for.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Plots: a page (.html), or one picture (.png, .svg).")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Tell sizes on every basis, layer by layer, and plot sparsity, bits, ratio and accuracy."""
-    if out is not None:
-        make_folder(out.parent)
-    with progress() as bar:
-        result = flow.report(files, device, out, bar)
-    emit(result, json, report_lines(result))
-
-
-@app.command()
 def size(
     network: Annotated[
         str, typer.Argument(help="A network's file, or a name of the zoo, for example vgg16.")
@@ -359,6 +337,28 @@ def size(
     if plot:
         plot_sizes(result, plot)
     emit(result, json, [*sizing_lines(result), *([f"wrote {plot}"] if plot else [])])
+
+
+@app.command()
+def report(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Network files, or accounts as `python -m benchmarks` writes them."),
+    ],
+    device: Annotated[
+        str | None, typer.Option(help="For block RAMs; by default what each was compressed for.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Plots: a page (.html), or one picture (.png, .svg).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Tell sizes on every basis, layer by layer, and plot sparsity, bits, ratio and accuracy."""
+    if out is not None:
+        make_folder(out.parent)
+    with progress() as bar:
+        result = flow.report(files, device, out, bar)
+    emit(result, json, report_lines(result))
 
 
 @app.command()

@@ -183,64 +183,6 @@ def device_lines(devices: list[Result]) -> list[str]:
     return _columns(rows)
 
 
-def report_lines(result: Result) -> list[str]:
-    """Return what `sqhw report` prints."""
-    lines: list[str] = []
-    for account in result["accounts"]:
-        lines += [*account_lines(account), ""]
-    return [*lines, f"wrote {result['file']}"] if "file" in result else lines[:-1]
-
-
-def account_lines(account: Result) -> list[str]:
-    """Return the sizes of a compression and the table of its layers."""
-    accuracy = ", ".join(
-        f"{name.replace('_', ' ')} {value:.2%}" for name, value in account["accuracy"].items()
-    )
-    rows: list[tuple[str, ...]] = [("basis", "float32", "compressed", "ratio")]
-    for basis in (*BASES, "own", "published"):
-        size = account["sizes"][basis]
-        before = account["float32"]["payload" if basis in ("own", "published") else basis]
-        ratio = account["ratio"][basis]
-        unit = "" if basis == "blocks" else " bit"
-        if size is not None:
-            # Cut, not rounded: a ratio is never better than it says.
-            cut = f"{int(10 * ratio) / 10:,}x" if ratio is not None else "-"
-            rows.append((basis, f"{before:,}{unit}", f"{size:,}{unit}", cut))
-    table: list[tuple[str, ...]] = [
-        ("layer", "weights", "non-zero", "share", "bits", "payload", "stream", "rom", "own")
-    ]
-    for layer in account["layers"]:
-        share = f"{layer['nonzeros'] / layer['weights']:.2%}" if layer["weights"] else "-"
-        sizes = [layer[basis] for basis in ("payload", "stream", "rom", "own")]
-        table.append(
-            (
-                layer["name"],
-                f"{layer['weights']:,}",
-                f"{layer['nonzeros']:,}",
-                share,
-                str(layer["bits"]),
-                *("-" if size is None else f"{size:,}" for size in sizes),
-            )
-        )
-    head = f"{account['label']}: {account['network']}"
-    if account["method"]:
-        head += f" by {account['method']}"
-    lines = [
-        head,
-        *([f"  {accuracy}"] if accuracy else []),
-        (
-            f"  {account['density']:.2%} of the weights, {account['average_bits']:.2f} bits each "
-            f"on average"
-        ),
-        *_columns(rows),
-        "",
-        *_columns(table),
-    ]
-    if account["reason"]:
-        lines.append(f"  no integers: {account['reason']}")
-    return lines + [f"  {note}" for note in account["notes"]]
-
-
 #: Rows of a Pareto front, and notes, that are printed; the JSON has all.
 MOST_ROWS = 40
 MOST_NOTES = 6
@@ -419,14 +361,11 @@ def _sizing_notes(result: Result, found: Sequence[Result]) -> list[str]:
     if any(d["luts"] is None for d in known):
         notes.append("  ?: not calibrated for this family; what fits may still lack LUTs")
     elif any(d["fmax_mhz"] is None for d in known):
-        notes.append("  ?: the tools of this family give no timing")
-    for d in known:
-        errors = d["errors"]
-        if errors and len(known) == 1:
-            notes.append(
-                f"  mean error of the model: LUTs {errors['luts']:.1%}, flip-flops "
-                f"{errors['ffs']:.1%}, clock {errors['fmax']:.1%}"
-            )
+        notes.append("  ?: the clock of this device is not calibrated")
+    errors = known[0]["errors"] if len(known) == 1 else None
+    if errors:
+        said = [f"{name} {error:.1%}" for name, error in errors.items() if error is not None]
+        notes.append(f"  mean errors of the calibrated model: {', '.join(said)}")
     if any(d["energy_notes"] for d in known):
         notes.append(
             "  memories smaller or larger than those of its table are extrapolated, see --json"
@@ -439,3 +378,60 @@ def _sizing_notes(result: Result, found: Sequence[Result]) -> list[str]:
 def _known(value: float | None, behind: str = "", digits: int = 0) -> str:
     """Return a figure, or a question mark if it is not known."""
     return "?" if value is None else f"{value:,.{digits}f}{behind}"
+
+
+def report_lines(result: Result) -> list[str]:
+    """Return what `sqhw report` prints."""
+    lines: list[str] = []
+    for account in result["accounts"]:
+        lines += [*account_lines(account), ""]
+    return [*lines, f"wrote {result['file']}"] if "file" in result else lines[:-1]
+
+
+def account_lines(account: Result) -> list[str]:
+    """Return the sizes of a compression and the table of its layers."""
+    accuracy = ", ".join(
+        f"{name.replace('_', ' ')} {value:.2%}" for name, value in account["accuracy"].items()
+    )
+    rows: list[tuple[str, ...]] = [("basis", "float32", "compressed", "ratio")]
+    for basis, size in account["sizes"].items():
+        before = account["float32"]["payload" if basis in ("own", "published") else basis]
+        ratio = account["ratio"][basis]
+        unit = "" if basis == "blocks" else " bit"
+        if size is not None:
+            # Cut, not rounded: a ratio is never better than it says.
+            cut = f"{int(10 * ratio) / 10:,}x" if ratio is not None else "-"
+            rows.append((basis, f"{before:,}{unit}", f"{size:,}{unit}", cut))
+    table: list[tuple[str, ...]] = [
+        ("layer", "weights", "non-zero", "share", "bits", "payload", "stream", "rom", "own")
+    ]
+    for layer in account["layers"]:
+        share = f"{layer['nonzeros'] / layer['weights']:.2%}" if layer["weights"] else "-"
+        sizes = [layer[basis] for basis in ("payload", "stream", "rom", "own")]
+        table.append(
+            (
+                layer["name"],
+                f"{layer['weights']:,}",
+                f"{layer['nonzeros']:,}",
+                share,
+                str(layer["bits"]),
+                *("-" if size is None else f"{size:,}" for size in sizes),
+            )
+        )
+    head = f"{account['label']}: {account['network']}"
+    if account["method"]:
+        head += f" by {account['method']}"
+    lines = [
+        head,
+        *([f"  {accuracy}"] if accuracy else []),
+        (
+            f"  {account['density']:.2%} of the weights, {account['average_bits']:.2f} bits each "
+            f"on average"
+        ),
+        *_columns(rows),
+        "",
+        *_columns(table),
+    ]
+    if account["reason"]:
+        lines.append(f"  no integers: {account['reason']}")
+    return lines + [f"  {note}" for note in account["notes"]]

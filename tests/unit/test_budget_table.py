@@ -8,13 +8,14 @@ from small_networks import DEVICE, ENGINE, network, prices
 
 from sqhw.cost_models.activity import activity
 from sqhw.cost_models.budget import NetworkTable, layer_table, network_table, nonzero_grid
+from sqhw.cost_models.device import find_device
 from sqhw.cost_models.layer_shape import layer_shapes
 from sqhw.cost_models.layer_weights import (
     layer_weights,
     masked_weights,
     random_weights,
 )
-from sqhw.cost_models.rom import rom_cost
+from sqhw.cost_models.rom import rom_blocks, rom_cost
 from sqhw.cost_models.schedule import schedule
 from sqhw.network import Conv
 from sqhw.stream import StreamFormat
@@ -130,6 +131,17 @@ def test_expected_costs_are_near_those_of_drawn_weights(name, density):
     mean = known.param_words.reshape(200, each).mean(axis=0)
     # the count field of a record may be a bit off
     assert np.all(np.abs(model.param_words - mean) <= 1 + 1.5 * shape.outputs / ENGINE.word_bits)
+
+
+@pytest.mark.parametrize("name", ["iCE40UP5K", "LFE5U-85F", "XC7Z020", "5CEBA4", "CCGM1A1"])
+def test_a_deeper_rom_takes_no_fewer_blocks(name):
+    """Between two depths with the same number of blocks the table takes that number."""
+    print("seed 0")
+    device = find_device(name)
+    depths = np.sort(np.random.default_rng(0).integers(1, 30_000, 120))
+    for rom in ("weights", "codebook"):
+        blocks = [rom_blocks(rom, int(depth), ENGINE, device) for depth in depths]
+        assert blocks == sorted(blocks)
 
 
 def test_a_layer_of_maxima_or_averages_has_one_option():

@@ -146,6 +146,7 @@ def test_calibrated_engines_have_a_rate(monkeypatch):
         return EngineCost(luts, 50, 1, 1, 25.0, 0.03, 0.02, 0.1, True, ("a note",))
 
     monkeypatch.setattr(sizing, "engine_cost", cost)
+    monkeypatch.setattr(sizing, "load_calibrations", lambda: {DEVICE.family: None})
     size = size_on(known_workload(sparse_network()), DEVICE, ENGINE, HOROWITZ)
     assert size.images_per_second == pytest.approx(25e6 / size.image_cycles)
     assert (size.luts, size.ffs, size.notes) == (1600, 50, ["a note"])
