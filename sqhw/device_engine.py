@@ -81,7 +81,6 @@ def propose_engine(
         word_bits=word_bits,
         taps_per_entry=TAPS_PER_ENTRY if lanes >= MANY_LANES else 1,
         requantizers=REQUANTIZERS if lanes >= MANY_LANES else 1,
-        taps_per_entry=TAPS_PER_ENTRY if lanes >= MANY_LANES else 1,
         max_batch=max_batch,
         levels=levels,
     )

@@ -29,14 +29,14 @@ def simplify(network: QuantizedNetwork) -> QuantizedNetwork:
         Equal to `network` in every output.
     """
     while True:
-        keep = _live_channels(network)
+        keep = live_channels(network)
         if all(mask.all() for mask in keep.values()):
             return network
         network = _without(network, keep)
 
 
-def _live_channels(network: QuantizedNetwork) -> dict[str, Mask]:
-    """Return which channels of every tensor to keep."""
+def live_channels(network: QuantizedNetwork) -> dict[str, Mask]:
+    """Return which channels of every tensor to keep; removing the others may free further ones."""
     shapes = network.shapes()
     zero: dict[str, Mask] = {INPUT: np.zeros(shapes[INPUT][0], dtype=bool)}
     for layer in network.layers:

@@ -1,6 +1,12 @@
 """Hypothesis: the same examples in every run; ``--hypothesis-profile explore`` looks further."""
 
+import sys
+from pathlib import Path
+
 from hypothesis import settings
+
+# The benchmarks are tested but not installed; last, so that what is installed comes first.
+sys.path.append(str(Path(__file__).parents[1]))
 
 settings.register_profile("fixed", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=2000)

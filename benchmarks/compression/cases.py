@@ -165,10 +165,39 @@ def _hardware(network: str, recipe: Recipe, epochs: int) -> list[Case]:
     ]
 
 
+def _oneshot(network: str, recipe: Recipe, epochs: int) -> list[Case]:
+    # The curve of accuracy against size; no epochs, some images.
+    limits = (140_000, 80_000, 50_000) if network == "lenet5" else (1_000_000, 700_000, 500_000)
+    plain = Recipe(epochs=0, seed=recipe.seed, threads=recipe.threads)
+    return [
+        Case(f"oneshot-rom{limit}", configure("oneshot", recipe=plain, budget=f"rom={limit}"))
+        for limit in limits
+    ]
+
+
+def _structured(network: str, recipe: Recipe, epochs: int) -> list[Case]:
+    prune, share = _halves(recipe, epochs)
+    return [
+        Case(
+            f"{'soft-filter' if unit == 'filter' else unit}-{density:g}",
+            configure("structured", recipe=prune, share=share, unit=unit, density=density),
+        )
+        for unit, density in (("filter", 0.5), ("kernel", 0.2), ("channel", 0.5))
+    ]
+
+
+def _low_rank(network: str, recipe: Recipe, epochs: int) -> list[Case]:
+    train, share = _halves(recipe, epochs)
+    return [Case("low-rank", configure("low-rank", recipe=train, share=share))]
+
+
 CASES: dict[str, Callable[[str, Recipe, int], list[Case]]] = {
     "sql": _sql,
     "deep-compression": _deep_compression,
     "ecsq": _ecsq,
     "sqs": _sqs,
     "hardware": _hardware,
+    "oneshot": _oneshot,
+    "structured": _structured,
+    "low-rank": _low_rank,
 }

@@ -4,9 +4,11 @@ from sqhw.compress.methods import (  # noqa: F401  (they register)
     deep_compression,
     ecsq,
     hardware,
+    low_rank,
     oneshot,
     sql,
     sqs,
+    structured,
 )
 from sqhw.compress.methods.base import (
     METHODS,

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-import torch
-
 from sqhw.compress.methods.base import MethodConfig, register
 from sqhw.compress.methods.coded import coding_table
 from sqhw.compress.methods.pruning import (
@@ -17,10 +15,10 @@ from sqhw.compress.methods.pruning import (
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult
 from sqhw.compress.methods.run import Method, Run, Stage
-from sqhw.compress.methods.snapshot import Snapshot, plain, take
+from sqhw.compress.methods.sharing import share_weights
+from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
-from sqhw.compress.quantizers.straight_through import CodebookQuantizer
 from sqhw.errors import SqhwError
 
 
@@ -115,18 +113,8 @@ class DeepCompression(Method):
                 prune_by_quality(self.run, layers, part * config.quality)
             return
         for layer in layers:
-            with torch.no_grad():
-                weight = plain(layer.effective())
-                kept = weight != 0
-                bits = config.fc_bits if layer.layer.kind == "linear" else config.conv_bits
-                quantizer = config.quantizer.with_bits(bits)
-                book = quantizer.fit(weight[kept])
-                if config.centroids:
-                    layer.weight.requires_grad_(False)
-                    layer.quantizer = CodebookQuantizer(book, nearest=False)
-                else:
-                    layer.quantizer = quantizer.trainable(book)
-                layer.quantizer.to(layer.weight.device)
+            bits = config.fc_bits if layer.layer.kind == "linear" else config.conv_bits
+            share_weights(layer, config.quantizer.with_bits(bits), config.centroids)
 
     def snapshot(self) -> Snapshot:
         """Return the shared weights."""

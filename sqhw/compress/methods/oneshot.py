@@ -51,6 +51,9 @@ from sqhw.network import INPUT
 BATCH = 32
 SEARCH_STEPS = 14
 RATIO = 0.8  # between neighbouring numbers of weights
+#: Rows times the cubed weights of one, beyond which a layer's path begins at a lower density: the
+#: inverses of a step take about three such products.
+WORK = 8e9
 
 
 @register
@@ -195,7 +198,9 @@ class _Oneshot:
     def _options(self, layer: FloatConv, problem: Layer, floor: Mask) -> list[_Choice]:
         always = floor.reshape(problem.weight.shape)
         least, size = int(always.sum()), problem.weight.size
-        counts = [size]
+        rows, columns = problem.weight.shape
+        share = min(1.0, (WORK / (rows * columns**3)) ** (1 / 3))
+        counts = [size] if share == 1 else [size, max(least, int(share * size))]
         while counts[-1] > least:
             counts.append(max(least, int(RATIO * counts[-1])))
         found = []

@@ -1,0 +1,60 @@
+"""Removal of dead channels from float networks; every output stays what it is."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sqhw.compress.float_network import FloatConv, FloatLayer, FloatNetwork
+from sqhw.compress.topology import topology
+from sqhw.network import Conv, QuantizedNetwork
+from sqhw.simplify import Mask, live_channels
+from sqhw.stream import StreamFormat
+
+
+def simplify_float(network: FloatNetwork) -> FloatNetwork:
+    """Remove channels that are zero for every input or that no layer reads.
+
+    The rules are those of `sqhw.simplify.simplify`: maps of grouped layers and of skip connections
+    keep all channels.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+
+    Returns
+    -------
+    FloatNetwork
+        Equal to `network` in every output, but for the order of float sums.
+    """
+    while True:
+        keep = live_channels(_signs(network))
+        if all(mask.all() for mask in keep.values()):
+            return network
+        layers = tuple(_without(layer, keep) for layer in network.layers)
+        network = replace(network, layers=layers)
+
+
+def _signs(network: FloatNetwork) -> QuantizedNetwork:
+    """Return a network of the same zeros, with weights 0 and 1 and biases -1, 0 and 1."""
+    float_layers = {layer.name: layer for layer in network.convs}
+    layers = []
+    for layer in topology(network).layers:
+        if isinstance(layer, Conv):
+            own = float_layers[layer.name]
+            layer = replace(
+                layer,
+                weight=(own.weight != 0).astype(np.int8),
+                bias=np.sign(own.bias).astype(np.int32),
+                codebook=(0, 1),
+                stream=StreamFormat(0, 1),
+            )
+        layers.append(layer)
+    return replace(topology(network), layers=tuple(layers))
+
+
+def _without(layer: FloatLayer, keep: dict[str, Mask]) -> FloatLayer:
+    if not isinstance(layer, FloatConv) or layer.groups > 1:
+        return layer
+    rows, columns = keep[layer.name], keep[layer.source]
+    weight = np.ascontiguousarray(layer.weight[rows][:, columns])
+    return replace(layer, weight=weight, bias=layer.bias[rows])

@@ -1,0 +1,91 @@
+"""The benchmark of compression: resumable, and its table tells what its files say."""
+
+from dataclasses import replace
+
+import pytest
+from method_cases import DEVICE, ENGINE, QUICK, digits, small_network
+from typer.testing import CliRunner
+
+from benchmarks.compression.__main__ import app
+from benchmarks.compression.cases import CASES, Case, cases
+from benchmarks.compression.published import PUBLISHED
+from benchmarks.compression.runner import Setting, run_case
+from benchmarks.compression.table import HEAD, markdown
+from sqhw.compress import torch_logits
+from sqhw.compress.methods import METHODS, Recipe, configure
+from sqhw.errors import SqhwError
+from sqhw.flow import engine_of
+from sqhw.network_file import load_network
+
+SHARE = Recipe(epochs=1, rate=1e-4, batch=64)
+
+
+class Stopped(Exception):
+    """Stands for a lost machine."""
+
+
+def case():
+    return Case("dc", configure("deep-compression", density=0.3, share=SHARE, **QUICK))
+
+
+def setting(out):
+    return Setting(small_network(), digits(), ENGINE, DEVICE, out)
+
+
+def test_an_interrupted_case_gives_the_same_files(tmp_path):
+    whole = run_case(case(), setting(tmp_path / "a"), lambda text: None)
+    seen = []
+
+    def stop(text):
+        seen.append(text)
+        if len(seen) == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_case(case(), setting(tmp_path / "b"), stop)
+    found = run_case(case(), setting(tmp_path / "b"), lambda text: None)
+    names = ("dc.safetensors", "dc.log")
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert found | {"seconds": 0} == whole | {"seconds": 0}
+    again = []
+    assert run_case(case(), setting(tmp_path / "b"), again.append) == found
+    assert again == ["dc: done before"]
+    # The file of the network is the row of the table.
+    network = load_network(tmp_path / "a" / "dc.safetensors")
+    assert engine_of(network) == ENGINE
+    test = digits().test
+    right = (torch_logits(network, test.images).argmax(1) == test.labels).mean()
+    assert whole["accuracy"]["test"] == pytest.approx(right)
+    changed = replace(case(), config=replace(case().config, conv_bits=3))
+    assert run_case(changed, setting(tmp_path / "b"), lambda text: None)["key"] != found["key"]
+
+
+def test_the_table_has_a_row_for_every_file_and_every_paper(tmp_path):
+    found = run_case(case(), setting(tmp_path), lambda text: None)
+    lines = markdown("lenet5", [found]).splitlines()
+    assert len(lines) == 3 + len(PUBLISHED["lenet5"])
+    assert all(line.count("|") == len(HEAD) + 1 for line in lines)
+    cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
+    row = dict(zip(HEAD, cells, strict=True))
+    assert row["test %"] == f"{100 * found['accuracy']['test']:.2f}"
+    assert row["rom"].endswith("x")
+    assert float(row["rom"][:-1].replace(",", "")) <= found["ratio"]["rom"]
+
+
+def test_every_method_has_cases():
+    assert set(CASES) == set(METHODS)
+    for network in ("lenet5", "resnet20", "other"):
+        plan = cases(network, list(CASES), 9, 1, 0)
+        labels = [entry.label for entry in plan]
+        assert len(labels) == len(set(labels))
+    with pytest.raises(SqhwError, match=r"^unknown method of the benchmark 'sqll'; did you mean"):
+        cases("lenet5", ["sqll"], 9, 1, 0)
+
+
+def test_the_command_refuses_in_one_sentence(tmp_path):
+    run = CliRunner().invoke(app, ["--network", "lenet6", "--out", str(tmp_path)])
+    assert run.exit_code == 1
+    assert "unknown network of the benchmark 'lenet6'; did you mean 'lenet5'?" in run.stderr
+    run = CliRunner().invoke(app, ["--network", "lenet5", "--out", str(tmp_path)])
+    assert "needs its checkpoint; name its folder with --models" in run.stderr
