@@ -89,7 +89,7 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
     elif device.name not in fit.clock_devices:
         notes.append(f"the clock was calibrated on {', '.join(fit.clock_devices)} only")
     else:
-        features = period_features(engine, device, memories, luts)
+        features = period_features(engine, memories, luts)
         fmax = round(1000 / fit.period_ns.predict(features), 1)
         fmax_error = fit.period_ns.mean_error
         of_logic = set(outside)

@@ -171,14 +171,13 @@ def lut_features(
 
 
 def period_features(
-    engine: EngineConfig, device: Device, memories: Sequence[EngineMemory], luts: float
+    engine: EngineConfig, memories: Sequence[EngineMemory], luts: float
 ) -> dict[str, float]:
     """Return what the clock period grows with; no single path is the longest in all engines.
 
     Parameters
     ----------
     engine : EngineConfig
-    device : Device
     memories : sequence of EngineMemory
         From `engine_memories`.
     luts : float
@@ -190,7 +189,7 @@ def period_features(
         "lanes": float(engine.lane_bits),
         "rows of memories": float((weight_rows(memories) * bank.segments - 1).bit_length()),
         "accumulator": engine.acc_bits / 16,
-        "utilisation": luts / device.luts,
+        "size": luts / 10_000,
     }
 
 

@@ -142,7 +142,7 @@ def _fit_period(
         memories = engine_memories(engine, family.device, one.point.depths)
         parts = lut_features(engine, family.device, memories)
         predicted = sum(luts[name] * part for name, part in parts.items())
-        return period_features(engine, family.device, memories, predicted)
+        return period_features(engine, memories, predicted)
 
     seen = [one for one in seen if one.fmax_mhz]
     hidden = [one for one in hidden if one.fmax_mhz]

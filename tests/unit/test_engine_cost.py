@@ -138,7 +138,7 @@ def test_the_files_in_the_package(name):
         assert [feature for feature, _ in fit.factors] == list(kind(engine, device, memories))
     if found.period_ns:
         names = [feature for feature, _ in found.period_ns.factors]
-        assert names == list(period_features(engine, device, memories, 1000.0))
+        assert names == list(period_features(engine, memories, 1000.0))
     numbers = [number for number, _, _ in found.configurations]
     held_out = sum(is_held_out for _, is_held_out, _ in found.configurations)
     assert len(set(numbers)) == len(numbers) == found.luts.engines + found.luts.held_out
