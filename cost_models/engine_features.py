@@ -18,6 +18,8 @@ from sqhw.layout import ROMS, SHIFT_BITS, descriptor_words, rom_widths
 from sqhw.rom_pieces import Piece
 from sqhw.timing import is_deep, requantize_cycles, requantize_digits, rom_cycles, transpose_cycles
 
+#: Of an entry of the weight stream.
+MAX_CODE_BITS = 8
 #: Widths of a lane's operands: an activation with its sign, and a weight.
 LANE_PRODUCT = (9, 8)
 PRODUCT_BITS = sum(LANE_PRODUCT)
@@ -155,12 +157,13 @@ def lut_features(
         "masks": lanes * (5.5 * wide + 4.5 * dim + 24),
         "rotation": 8.0 * lanes * engine.lane_bits,
         "banks": float(lanes * (row + 4 + 8 * many)),
-        "digits": 95.0 * engine.lut_lanes,
+        "digits": 130.0 * engine.lut_lanes,
         "products": 110.0 * soft,
         "requantizers": engine.requantizers
         * (_sums(engine)[0] + acc + 200.0 + 16 * transpose_cycles(engine)),
-        "words": 20.0 * word + 5.0 * (8 + engine.max_gap_bits) + 6.0 * acc + 2.0 * engine.mult_bits,
-        "rows": row * (50.0 + 8 * engine.groups + 8 * engine.residuals + 4 * many + 14 * two),
+        "words": 14.0 * word + 6.0 * acc + 2.0 * engine.mult_bits,
+        "entries": 8.0 * _entry_bits(engine) + bool(engine.max_gap_bits) * (4.0 * row + 60),
+        "rows": row * (50.0 + 8 * engine.groups + 12 * engine.residuals + 4 * many + 14 * two),
         "coordinates": 40.0 * dim + 20.0 * engine.batch_bits + 10.0 * engine.lane_bits,
         "addresses": 3.0
         * (engine.weight_addr_bits + engine.param_addr_bits + engine.codebook_addr_bits),
@@ -200,10 +203,19 @@ def _sums(engine: EngineConfig) -> tuple[int, int]:
     luts = ffs = len(terms) * (acc + 1)
     ffs += acc + 2 * len(terms)
     while len(terms) > 1:
-        terms = [sum(terms[at : at + 2]) for at in range(0, len(terms), 2)]
-        bits = sum(min(acc + 2 * digits, acc + mult) for digits in terms)
-        luts, ffs = luts + bits, ffs + bits
+        pairs = [terms[at : at + 2] for at in range(0, len(terms), 2)]
+        for pair in pairs:
+            bits = min(acc + 2 * sum(pair), acc + mult)
+            ffs += bits
+            luts += bits if len(pair) > 1 else 0  # one alone only waits for the others
+        terms = [sum(pair) for pair in pairs]
     return luts, ffs
+
+
+def _entry_bits(engine: EngineConfig) -> int:
+    """Return the bits of two words from which an entry is shifted out that anything reads."""
+    widest_gap = 15 if engine.max_gap_bits else 0
+    return min(engine.word_bits, widest_gap + MAX_CODE_BITS)
 
 
 def _multiplexers(memories: Sequence[EngineMemory]) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 from sqhw.engine import EngineConfig
 
 SEED = 4
-#: Every so many-th engine is held out; their order is random.
-HELD_OUT = 3
+#: Engines that are held out have numbers from here on, and a seed of their own.
+HELD_OUT = 100
 
 #: The values that a parameter takes, as often as they are listed; a Latin hypercube over them.
 LEVELS: Mapping[str, Sequence[Any]] = {
@@ -63,9 +63,9 @@ class Point:
 
 
 def draw_points(
-    family: str, count: int, levels: Mapping[str, Sequence[Any]], seed: int = SEED
+    family: str, count: int, levels: Mapping[str, Sequence[Any]], *, held_out: bool
 ) -> tuple[Point, ...]:
-    """Return the engines for a family, always the same for a seed.
+    """Return engines for a family, always the same ones.
 
     Parameters
     ----------
@@ -75,14 +75,19 @@ def draw_points(
         Engines.
     levels : mapping of str to sequence
         What a parameter takes, where that differs from `LEVELS`; ``lanes`` must be there.
-    seed : int
+    held_out : bool
+        Whether the fit never sees them.
     """
-    random = Random(f"{seed} {family} {count}")
+    random = Random(f"{SEED} {family} {count}" + (" held out" if held_out else ""))
     columns = {
         name: _stratified(values, count, random) for name, values in {**LEVELS, **levels}.items()
     }
     return tuple(
-        _point(number, {name: column[number] for name, column in columns.items()})
+        _point(
+            number + HELD_OUT * held_out,
+            {name: column[number] for name, column in columns.items()},
+            held_out,
+        )
         for number in range(count)
     )
 
@@ -96,7 +101,7 @@ def _stratified(levels: Sequence[Any], count: int, random: Random) -> list[Any]:
     return values
 
 
-def _point(number: int, values: dict[str, Any]) -> Point:
+def _point(number: int, values: dict[str, Any], held_out: bool) -> Point:
     lanes, fill = values["lanes"], values.pop("fill")
     values["lut_lanes"] = round(values.pop("lut_share") * lanes)
     for name in ("requantizers", "max_batch"):
@@ -113,4 +118,4 @@ def _point(number: int, values: dict[str, Any]) -> Point:
         name: min(MOST_WORDS[name], max(16, int(fill * (1 << width))))
         for name, width in bits.items()
     }
-    return Point(number, engine, depths, number % HELD_OUT == HELD_OUT - 1)
+    return Point(number, engine, depths, held_out)

@@ -51,11 +51,11 @@ class Family:
         Of its calibration file.
     device_name : str
         The device that is placed and routed, or whose tools map the logic.
-    points : int
-        Engines that are synthesized.
+    points, held_out : int
+        Engines that are fitted, and those that are held out.
     placed : int
-        All that are held out, and the first so many of the others, are placed and routed as well;
-        none if it is 0.
+        All that are held out, and so many of the others, the small ones, are placed and routed as
+        well; none if it is 0.
     levels : mapping of str to sequence
         Numbers of lanes, and what differs from `benchmarks.cost_engine.design.LEVELS`.
     clock_devices : tuple of str
@@ -65,23 +65,23 @@ class Family:
     name: str
     device_name: str
     points: int
+    held_out: int
     placed: int
     levels: Mapping[str, Sequence[Any]]
     clock_devices: tuple[str, ...]
 
     def draw(self) -> tuple[Point, ...]:
         """Return its engines."""
-        return draw_points(self.name, self.points, self.levels)
+        fitted = draw_points(self.name, self.points, self.levels, held_out=False)
+        return fitted + draw_points(self.name, self.held_out, self.levels, held_out=True)
 
     def to_place(self) -> tuple[Point, ...]:
         """Return those that are placed and routed, the small ones first."""
         if not self.placed:
             return ()
-        points = self.draw()
-        held_out = [point for point in points if point.held_out]
-        others = [point for point in points if not point.held_out]
-        chosen = [*held_out, *others[: self.placed]]
-        return tuple(sorted(chosen, key=lambda point: (point.engine.lanes, point.number)))
+        points = sorted(self.draw(), key=lambda point: (point.engine.lanes, point.number))
+        others = [point for point in points if not point.held_out][: self.placed]
+        return tuple(point for point in points if point.held_out or point in others)
 
     @property
     def device(self) -> Device:
@@ -147,9 +147,9 @@ FAMILIES = {
             {"lanes": (4, 4, 8, 8, 16, 16, 32)},
             ("LFE5U-12F", "LFE5U-25F", "LFE5U-45F", "LFE5U-85F"),
         ),
-        Family("ice40", "iCE40UP5K", 18, 9, _UP5K, ("iCE40UP5K",)),
-        Family("nexus", "LIFCL-40", 12, 0, _MAPPED, ()),
-        Family("gowin", "GW2AR-18C", 12, 0, _MAPPED, ()),
-        Family("xc7", "XC7A35T", 12, 0, _MAPPED, ()),
+        Family("ice40", "iCE40UP5K", 18, 6, 8, _UP5K, ("iCE40UP5K",)),
+        Family("nexus", "LIFCL-40", 12, 4, 0, _MAPPED, ()),
+        Family("gowin", "GW2AR-18C", 12, 4, 0, _MAPPED, ()),
+        Family("xc7", "XC7A35T", 12, 4, 0, _MAPPED, ()),
     )
 }

@@ -225,9 +225,9 @@ class TestFit:
         for family in FAMILIES.values():
             points = family.draw()
             assert points == family.draw()
-            assert len(points) == family.points
-            assert len({point.engine for point in points}) == family.points
-            assert sum(point.held_out for point in points) == family.points // 3
+            assert len({point.engine for point in points}) == len(points)
+            assert sum(point.held_out for point in points) == family.held_out
+            assert len(points) == family.points + family.held_out
 
     def test_factors_are_found(self):
         from benchmarks.cost_engine.fit import fit_factors
