@@ -141,9 +141,10 @@ FAMILIES = {
     for family in (
         Family(
             "ecp5",
-            "LFE5U-25F",
+            "LFE5U-85F",
             21,
-            9,
+            6,
+            8,
             {"lanes": (4, 4, 8, 8, 16, 16, 32)},
             ("LFE5U-12F", "LFE5U-25F", "LFE5U-45F", "LFE5U-85F"),
         ),
