@@ -54,8 +54,8 @@ class Family:
     points, held_out : int
         Engines that are fitted, and those that are held out.
     placed : int
-        All that are held out, and so many of the others, the small ones, are placed and routed as
-        well; none if it is 0.
+        All that are held out, and so many of the others at most, of all numbers of lanes, are
+        placed and routed as well; none if it is 0.
     levels : mapping of str to sequence
         Numbers of lanes, and what differs from `benchmarks.cost_engine.design.LEVELS`.
     clock_devices : tuple of str
@@ -80,7 +80,8 @@ class Family:
         if not self.placed:
             return ()
         points = sorted(self.draw(), key=lambda point: (point.engine.lanes, point.number))
-        others = [point for point in points if not point.held_out][: self.placed]
+        others = [point for point in points if not point.held_out]
+        others = others[:: -(-len(others) // self.placed)]
         return tuple(point for point in points if point.held_out or point in others)
 
     @property
