@@ -59,14 +59,21 @@ def calibrate(
         if name not in FAMILIES:
             raise unknown_name("family", name, FAMILIES)
         family = FAMILIES[name]
-        if synthesize:
-            for point in sorted(family.draw(), key=lambda point: point.engine.lanes):
+        failed = set()
+        for point in sorted(family.draw(), key=lambda point: point.engine.lanes):
+            if not synthesize:
+                break
+            try:
                 found = measure(family, point, data, work)
+            except SqhwError as error:  # yosys 0.70 stops at an assertion behind abc9 on some
+                failed.add(point.number)
+                note(f"{name} {point.number}: {error}")
+            else:
                 note(f"{name} {point.number}: {found.luts} LUTs, {found.ffs} FFs")
-        if synthesize and route and family.placed:
-            for point in family.to_place():
+        for point in family.to_place() if synthesize and route else ():
+            if point.number not in failed:
                 found = place_once(family, measure(family, point, data, work), data, work)
-                note(f"{name} {point.number}: {found.fmax_mhz or found.unplaced} MHz")
+                note(f"{name} {point.number}: {found.fmax_mhz or found.unplaced}")
         try:
             fitted = fit_family(family, read_measurements(data, name))
         except SqhwError as error:

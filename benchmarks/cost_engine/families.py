@@ -144,7 +144,7 @@ FAMILIES = {
             "ecp5",
             "LFE5U-85F",
             21,
-            6,
+            7,
             8,
             {"lanes": (4, 4, 8, 8, 16, 16, 32)},
             ("LFE5U-12F", "LFE5U-25F", "LFE5U-45F", "LFE5U-85F"),

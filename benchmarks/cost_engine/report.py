@@ -60,6 +60,13 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
         + ", ".join(f"{tool} {version}" for tool, version in calibration.tools)
         for name, calibration in calibrations.items()
     ]
+    missing = [
+        f"{name} {point.number}"
+        for name, family in measurements.items()
+        if name in calibrations
+        for point in FAMILIES[name].draw()
+        if point not in [one.point for one in family]
+    ]
     errors = ("family", "engines", "BRAM exact", "DSP exact", "LUT mean", "worst", "FF mean",
               "worst", "placed", "MHz mean", "worst")  # fmt: skip
     return (
@@ -70,6 +77,7 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
         + markdown(errors, summary)
         + "\n"
         + "\n".join(f"- {line}" for line in tools)
+        + (f"\n- without a measurement: {', '.join(missing)}" if missing else "")
         + "\n"
     )
 

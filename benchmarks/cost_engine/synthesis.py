@@ -38,7 +38,6 @@ PLACEMENT_SEED = 1
 #: What the engine's Verilog is made from.
 RTL_FILES = ("engine.py", "layout.py", "rom_pieces.py", "timing.py", "synth/top.py",
              "synth/output_registers.py")  # fmt: skip
-ATTEMPTS = 3
 YOSYS = """import sys
 from pyosys import libyosys
 design = libyosys.Design()
@@ -173,21 +172,17 @@ def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
     ports = engine_ports((folder / SOURCES[0]).read_text(encoding="utf-8"))
     atomic_write_text(folder / f"{TOP}.v", top_verilog(ports))
     atomic_write_text(folder / "synth.ys", _script(flow))
-    # On some engines yosys 0.70 stops at an assertion behind abc9; other contents change its names.
-    for attempt in range(ATTEMPTS):
-        for name, width in rom_widths(engine).items():
-            random = Random(f"{name} {point.number}" + f" {attempt}" * bool(attempt))
-            words = tuple(random.getrandbits(width) for _ in range(point.depths[name]))
-            write_image(RomImage(name, width, words), pieces[name], folder)
-        log = folder / "yosys.log"
-        with log.open("w", encoding="utf-8") as out:
-            run = subprocess.run(
-                [sys.executable, "-c", YOSYS, "synth.ys"],
-                cwd=folder, stdout=out, stderr=subprocess.STDOUT, check=False,
-            )  # fmt: skip
-        if not run.returncode:
-            break
-    else:
+    for name, width in rom_widths(engine).items():
+        random = Random(f"{name} {point.number}")
+        words = tuple(random.getrandbits(width) for _ in range(point.depths[name]))
+        write_image(RomImage(name, width, words), pieces[name], folder)
+    log = folder / "yosys.log"
+    with log.open("w", encoding="utf-8") as out:
+        run = subprocess.run(
+            [sys.executable, "-c", YOSYS, "synth.ys"],
+            cwd=folder, stdout=out, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+    if run.returncode:
         raise SqhwError(f"yosys fails ({run.returncode}); see {log}")
     statistics = _json(folder / "stat.json")
     around = top_cells(ports)
