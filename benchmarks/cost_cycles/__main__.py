@@ -43,7 +43,7 @@ class Row:
 
 @app.command()
 def main(
-    networks: Annotated[int, typer.Option(help="Random networks of each engine.")] = 12,
+    networks: Annotated[int, typer.Option(help="Random networks of each engine.")] = 40,
     runs: Annotated[int, typer.Option(help="Frames that each of them runs.")] = 2,
     out: Annotated[Path, typer.Option(help="Folder for RESULTS.md and the RTL.")] = Path(
         "build/benchmarks/cost_cycles"
