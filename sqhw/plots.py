@@ -183,7 +183,7 @@ def _drawn(figure: "Figure", kind: str) -> bytes:
 
 
 def _page(accounts: Sequence[Account]) -> str:
-    from sqhw.cli.tables import account_lines
+    from sqhw.cli.report_tables import account_lines
 
     parts = []
     if len(accounts) > 1:

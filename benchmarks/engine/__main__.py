@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -42,13 +43,16 @@ def main(
     lut_lanes: Annotated[
         str, typer.Option(help="Lanes that multiply in LUTs, a placement for each.")
     ] = "0",
+    taps: Annotated[
+        str, typer.Option(help="Kernel taps that an entry may pass, a placement for each.")
+    ] = "1",
     seeds: Annotated[int, typer.Option(help="Placements of which the median is taken.")] = 3,
 ) -> None:
     """Run networks through the RTL, compare everything with the simulator, and print tables."""
     out.mkdir(parents=True, exist_ok=True)
     images = test_images(data)
     rows: list[CycleRow] = []
-    for number in [int(text) for text in lanes.split(",") if text]:
+    for number in _numbers(lanes):
         made = list(cases(benchmark_engine(number), images, models, networks.split(",")))
         for row in cycle_rows(made, number, images, out / "work", note):
             note(f"  {row.measured:,.0f} cycles, {row.ratio:.3f} of the bound")
@@ -58,15 +62,23 @@ def main(
         file, _, device = text.partition("@")
         network = load_network(Path(file))
         engine = engine_of(network)
-        for number in [int(text) for text in lut_lanes.split(",")]:
-            note(f"place and route: {network.name} on {device}, {number} lanes in LUTs")
-            changed = replace(engine, lut_lanes=number)
+        for number, passed in product(_numbers(lut_lanes), _numbers(taps)):
+            changed = replace(engine, lut_lanes=number, taps_per_entry=passed)
+            note(f"place and route: {network.name} on {device}, {_label(number, passed)}")
             areas.append(area_row(network, changed, device, 1, seeds, out / "work"))
     report = report_text(rows, areas)
     (out / "RESULTS.md").write_text(report)
     plain = {"cycles": [r.to_dict() for r in rows], "area": [r.to_dict() for r in areas]}
     (out / "results.json").write_text(json.dumps(plain, indent=1) + "\n")
     print(report)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",") if part]
+
+
+def _label(lut_lanes: int, taps: int) -> str:
+    return f"{lut_lanes} in LUTs" + (f", {taps} taps an entry" if taps > 1 else "")
 
 
 def report_text(rows: list[CycleRow], areas: list[AreaRow]) -> str:
@@ -84,7 +96,7 @@ def report_text(rows: list[CycleRow], areas: list[AreaRow]) -> str:
     if areas:
         head = ("engine", "LUT", "FF", "BRAM", "DSP", "MHz", "images/s", "images/s per DSP")
         lines = [
-            (f"{r.network}, {r.device}, {r.lanes} lanes, {r.lut_lanes} in LUTs",
+            (f"{r.network}, {r.device}, {r.lanes} lanes, {_label(r.lut_lanes, r.taps_per_entry)}",
              f"{r.luts:,}", f"{r.ffs:,}",
              str(r.brams), str(r.dsps), f"{r.fmax_mhz:.1f}", f"{r.images_per_second:,.0f}",
              f"{r.images_per_second_and_dsp:.1f}")

@@ -22,7 +22,7 @@ class AreaRow:
     Parameters
     ----------
     network, device : str
-    lanes, lut_lanes, batch : int
+    lanes, lut_lanes, taps_per_entry, batch : int
     luts, ffs, brams, dsps : int
         After place and route, flip-flops after synthesis; on iCE40 `luts` are logic cells. The
         shift register around the engine, some 80 flip-flops, is included.
@@ -38,6 +38,7 @@ class AreaRow:
     device: str
     lanes: int
     lut_lanes: int
+    taps_per_entry: int
     batch: int
     luts: int
     ffs: int
@@ -77,7 +78,10 @@ def area_row(
     if seeds % 2 == 0:
         raise SqhwError(f"seeds must be an odd number, of which there is a median, not {seeds}")
     program = compile_network(network, engine, batch)
-    folder = work / f"{network.name}-{device.replace(' ', '-')}-{engine.lut_lanes}"
+    folder = (
+        work
+        / f"{network.name}-{device.replace(' ', '-')}-{engine.lut_lanes}-{engine.taps_per_entry}"
+    )
     part = find_device(device)
     pieces = rom_pieces(engine, program.depths, part)
     write_rom(program, folder, pieces)
@@ -91,6 +95,7 @@ def area_row(
         device=part.name,
         lanes=engine.lanes,
         lut_lanes=engine.lut_lanes,
+        taps_per_entry=engine.taps_per_entry,
         batch=batch,
         luts=middle.luts,
         ffs=middle.ffs,

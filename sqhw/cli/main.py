@@ -10,14 +10,14 @@ from sqhw import __version__, flow
 from sqhw.atomic import make_folder
 from sqhw.cli.console import emit, progress, status
 from sqhw.cli.demo import run_demo
+from sqhw.cli.report_tables import report_lines
+from sqhw.cli.size_tables import sizing_lines
 from sqhw.cli.tables import (
     compress_lines,
     demo_lines,
     device_lines,
-    report_lines,
     rom_lines,
     simulate_lines,
-    sizing_lines,
     verify_lines,
 )
 from sqhw.data import load_dataset

@@ -28,6 +28,7 @@ def fisher_diagonal(
         Require gradients.
     images : Tensor, shape (batches, batch, channels, height, width)
     generator : torch.Generator
+        On the CPU.
     temperature : float
         Logits are divided by it, so that confident networks still have a Fisher.
 
@@ -41,7 +42,7 @@ def fisher_diagonal(
         logits = forward(batch)
         share = torch.softmax(logits.detach() / temperature, dim=1)
         root = share.sqrt()
-        noise = torch.randn(logits.shape, generator=generator)
+        noise = torch.randn(logits.shape, generator=generator).to(logits.device)
         direction = root * noise - share * (root * noise).sum(1, keepdim=True)
         grads = torch.autograd.grad((direction * logits).sum(), list(parameters))
         for total, grad in zip(totals, grads, strict=True):

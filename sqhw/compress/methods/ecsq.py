@@ -22,7 +22,7 @@ from sqhw.compress.quantizers.straight_through import CodebookQuantizer
 from sqhw.compress.quantizers.uniform_means import UniformMeansQuantizer
 from sqhw.errors import SqhwError
 
-FISHER_IMAGES = 1024
+FISHER_IMAGES, FISHER_BATCH = 1024, 32
 SHARED = "(shared tables)"
 
 
@@ -133,9 +133,10 @@ class Ecsq(Method):
 
 def importance(run: Run, parameters: Sequence[Tensor]) -> list[Float]:
     """Return the Fisher diagonal of parameters on the first training images, shapes as they are."""
-    count = min(FISHER_IMAGES, len(run.images)) // 32
-    images = run.images[: 32 * count].view(count, 32, *run.images.shape[1:]).to(run.device)
-    generator = torch.Generator(run.device).manual_seed(0)
+    size = min(FISHER_BATCH, len(run.images))
+    count = min(FISHER_IMAGES, len(run.images)) // size
+    images = run.images[: size * count].view(count, size, *run.images.shape[1:]).to(run.device)
+    generator = torch.Generator().manual_seed(0)
     for parameter in parameters:
         parameter.requires_grad_(True)
     found = fisher_diagonal(run.model, list(parameters), images, generator)
