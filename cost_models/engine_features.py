@@ -186,12 +186,14 @@ def period_features(
     luts : float
         LUTs of the engine.
     """
-    bank = next(memory.mapping for memory in memories if memory.name == "banks")
+    short = not is_deep(engine)
+    rows = (weight_rows(memories) - 1).bit_length()
     return {
         "least": 1.0,
+        # A short pipeline has no register between a block RAM, its multiplexer and the shifter.
+        "short pipeline": float(short),
+        "rows of the weight ROM": float(short * rows),
         "lanes": float(engine.lane_bits),
-        "rows of memories": float((weight_rows(memories) * bank.segments - 1).bit_length()),
-        "accumulator": engine.acc_bits / 16,
         "size": luts / 10_000,
     }
 
