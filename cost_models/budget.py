@@ -201,14 +201,20 @@ class NetworkTable:
     def _rising(self, name: str, depths: Ints) -> Ints:
         """Return the blocks of a ROM of rising depths, each number of blocks looked for once.
 
-        A deeper ROM never takes fewer blocks, so depths between two of the same number have it too.
+        Where synthesis gives up a memory that would fill a block badly, a deeper ROM may take fewer
+        blocks, but only beyond a multiple of a block's depth: between two of these it never does.
         """
         blocks = np.zeros(len(depths), dtype=np.int64)
 
         def at(index: int) -> int:
             return rom_blocks(name, int(depths[index]), self.engine, self.device)
 
-        spans = [(0, len(depths) - 1, at(0), at(len(depths) - 1))]
+        step = min(depth for depth, _ in self.device.bram.modes)
+        ends = np.flatnonzero(np.diff((depths - 1) // step, append=-1))
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        spans = [
+            (int(low), int(high), at(low), at(high)) for low, high in zip(starts, ends, strict=True)
+        ]
         while spans:
             low, high, first, last = spans.pop()
             if first == last or high - low < 2:

@@ -164,7 +164,7 @@ def _title(account: Account) -> str:
     if account["method"] and account["method"] != account["label"]:
         title += f" by {account['method']}"
     ratios = [
-        f"{basis} {account['ratio'][basis]:,.1f}x"
+        f"{basis} {int(10 * account['ratio'][basis]) / 10:,}x"  # cut, as in the tables
         for basis in BASES
         if account["ratio"].get(basis) is not None
     ]

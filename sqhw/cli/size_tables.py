@@ -48,7 +48,7 @@ def _devices_lines(result: Result) -> list[str]:
         if d["error"]:
             rows.append((d["device"], "no", *["-"] * 7, ""))
             continue
-        lacks = d["missing"][0].partition(" (")[0] if d["missing"] else ""
+        lacks = ", ".join(part.partition(" (")[0] for part in d["missing"])
         rows.append(
             (
                 d["device"],
@@ -65,7 +65,7 @@ def _devices_lines(result: Result) -> list[str]:
         )
     errors = [f"  {d['device']}: {d['error']}" for d in result["devices"] if d["error"]]
     smallest = result["smallest"] or "none"
-    return [*columns(rows), *errors, "", f"fits with the least block RAM: {smallest}"]
+    return [*columns(rows), *errors, "", f"smallest device that fits, by the block RAM it has: {smallest}"]
 
 
 def _device_lines(d: Result) -> list[str]:

@@ -123,7 +123,7 @@ def test_all_devices_in_one_table(monkeypatch, capsys):
     assert code == 0
     for name in found:
         assert f"\n  {name} " in out
-    assert f"fits with the least block RAM: {result['smallest']}" in out
+    assert f"smallest device that fits, by the block RAM it has: {result['smallest']}" in out
     assert "assumed: density 0.1, 4 bit" in out
 
 
