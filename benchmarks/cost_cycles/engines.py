@@ -28,7 +28,7 @@ ENGINES = {
     ),
     "8 lanes, skips": (
         EngineConfig(lanes=8, residuals=True, **_SMALL),
-        {"groups": False},
+        {"groups": False, "max_kernel": 1, "max_padding": 0, "branches": True, "max_layers": 6},
     ),
     "8 lanes, dense, batches": (
         EngineConfig(
