@@ -65,7 +65,12 @@ def _devices_lines(result: Result) -> list[str]:
         )
     errors = [f"  {d['device']}: {d['error']}" for d in result["devices"] if d["error"]]
     smallest = result["smallest"] or "none"
-    return [*columns(rows), *errors, "", f"smallest device that fits, by the block RAM it has: {smallest}"]
+    return [
+        *columns(rows),
+        *errors,
+        "",
+        f"smallest device that fits, by the block RAM it has: {smallest}",
+    ]
 
 
 def _device_lines(d: Result) -> list[str]:
