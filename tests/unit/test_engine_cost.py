@@ -1,6 +1,7 @@
 """The engine's cost model: its files, its ranges, and what it has from the exact mappings."""
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -175,10 +176,13 @@ def test_blocks_and_dsps_are_those_measured(path):
 
 
 def test_outside_of_what_was_calibrated():
-    inside = engine_cost(EngineConfig(), ECP5, DEPTHS)
+    entries = [json.loads(path.read_text()) for path in sorted(DATA.glob("ecp5/*.json"))]
+    placed = [e["point"] for e in entries if e["fmax_mhz"] and not e["point"]["held_out"]]
+    engine = EngineConfig.from_dict(placed[0]["engine"])
+    inside = engine_cost(engine, ECP5, placed[0]["depths"])
     assert inside.calibrated, inside.notes
     limit = dict(find_calibration("ecp5").luts.ranges)["lanes"]
-    wide = engine_cost(EngineConfig(lanes=128), ECP5, DEPTHS)
+    wide = engine_cost(replace(engine, lanes=128), ECP5, placed[0]["depths"])
     assert not wide.calibrated
     said = f"lanes 128 is outside of what was calibrated, {limit[0]} to {limit[1]}"
     assert said in wide.notes
