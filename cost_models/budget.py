@@ -213,7 +213,8 @@ class NetworkTable:
         ends = np.flatnonzero(np.diff((depths - 1) // step, append=-1))
         starts = np.concatenate(([0], ends[:-1] + 1))
         spans = [
-            (int(low), int(high), at(low), at(high)) for low, high in zip(starts, ends, strict=True)
+            (low, high, at(low), at(high))
+            for low, high in zip(starts.tolist(), ends.tolist(), strict=True)
         ]
         while spans:
             low, high, first, last = spans.pop()

@@ -1,6 +1,7 @@
 """The table of options: exact for known weights, the mean of drawn ones for a number of them."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from small_networks import DEVICE, ENGINE, network, prices
 
 from sqhw.cost_models.activity import activity
 from sqhw.cost_models.budget import NetworkTable, layer_table, network_table, nonzero_grid
-from sqhw.cost_models.device import find_device
+from sqhw.cost_models.device import find_device, load_devices
 from sqhw.cost_models.layer_shape import layer_shapes
 from sqhw.cost_models.layer_weights import (
     layer_weights,
@@ -160,3 +161,16 @@ def test_grid_has_both_ends_and_no_number_twice():
     grid = nonzero_grid(2_359_296)
     assert (grid[0], grid[-1]) == (1, 2_359_296)
     assert np.all(np.diff(grid) > 0)
+
+
+@pytest.mark.parametrize("name", sorted(load_devices()))
+def test_blocks_of_rising_depths_are_those_of_each(name):
+    """Some devices take fewer blocks for a deeper ROM, where synthesis gives a memory up."""
+    table = SimpleNamespace(engine=ENGINE, device=load_devices()[name])
+    steps = 512 * np.arange(1, 16)
+    rng = np.random.default_rng(0)
+    depths = np.unique(np.concatenate((steps, steps + 1, rng.integers(1, 8000, 40))))
+    found = NetworkTable._rising(table, "weights", depths)
+    assert found.tolist() == [
+        rom_blocks("weights", int(depth), ENGINE, table.device) for depth in depths
+    ]
