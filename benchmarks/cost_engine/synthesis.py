@@ -116,6 +116,8 @@ def place_once(family: Family, measured: Measurement, data: Path, work: Path) ->
     try:
         run_tool(place_command(flow, PLACEMENT_SEED), folder, log)
     except SqhwError as error:
+        if "ERROR" not in log.read_text(encoding="utf-8", errors="replace"):
+            raise  # the tool was stopped: that says nothing of the engine
         placed = replace(measured, unplaced=str(error).split("; see ")[0])
     else:
         placed = replace(
