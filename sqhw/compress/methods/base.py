@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +26,7 @@ CALIBRATION_IMAGES = 512
 
 
 @dataclass(frozen=True)
-class MethodConfig:
+class MethodConfig(ABC):
     """The configuration of a method; each has a class of its own.
 
     Parameters
@@ -37,22 +38,7 @@ class MethodConfig:
     recipe: Recipe = field(default_factory=Recipe)
     name: ClassVar[str]
 
-    def method(self, run: Run) -> Method:
-        """Return the moving parts for one compression; those that train have some."""
-        raise NotImplementedError
-
-    def prepare(self, network: FloatNetwork) -> FloatNetwork:
-        """Return the network that is trained: another topology for factorising methods."""
-        return network
-
-    def finish(self, network: FloatNetwork) -> FloatNetwork:
-        """Return the compressed network without what can be removed from it."""
-        return network
-
-    def encode(self, result: CompressionResult) -> CompressionResult:
-        """Return the result with the sizes of the method's own coding, if it has one."""
-        return result
-
+    @abstractmethod
     def compress(
         self,
         network: FloatNetwork,
@@ -64,18 +50,14 @@ class MethodConfig:
         accelerator: str,
     ) -> CompressionResult:
         """Run the method; see `compress_with`."""
-        run = Run(
-            network,
-            self.prepare(network),
-            data,
-            engine,
-            self.recipe.seed,
-            accelerator,
-            progress,
-        )
-        key = run_key(network, data, self)
-        done = train(self.method(run), self.name, key, resume)
-        return self.result(run, done.snapshot, done.accuracy)
+
+    def finish(self, network: FloatNetwork) -> FloatNetwork:
+        """Return the compressed network without what can be removed from it."""
+        return network
+
+    def encode(self, result: CompressionResult) -> CompressionResult:
+        """Return the result with the sizes of the method's own coding, if it has one."""
+        return result
 
     def result(self, run: Run, snapshot: Snapshot, accuracy: float) -> CompressionResult:
         """Return the result that a snapshot makes."""
@@ -100,6 +82,49 @@ class MethodConfig:
         images = run.data.train.images[np.sort(order[:CALIBRATION_IMAGES])]
         found = with_integers(found, images, run.engine, metadata, self.recipe.threads)
         return self.encode(found)
+
+
+@dataclass(frozen=True)
+class TrainedConfig(MethodConfig):
+    """The configuration of a method that is a training loop of its own moving parts.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the training.
+    """
+
+    @abstractmethod
+    def method(self, run: Run) -> Method:
+        """Return the moving parts for one compression."""
+
+    def prepare(self, network: FloatNetwork) -> FloatNetwork:
+        """Return the network that is trained: another topology for factorising methods."""
+        return network
+
+    def compress(
+        self,
+        network: FloatNetwork,
+        data: Dataset,
+        engine: EngineConfig,
+        device: Device,
+        progress: Progress,
+        resume: Path | None,
+        accelerator: str,
+    ) -> CompressionResult:
+        """Run the method; see `compress_with`."""
+        run = Run(
+            network,
+            self.prepare(network),
+            data,
+            engine,
+            self.recipe.seed,
+            accelerator,
+            progress,
+        )
+        key = run_key(network, data, self)
+        done = train(self.method(run), self.name, key, resume)
+        return self.result(run, done.snapshot, done.accuracy)
 
 
 def compress_with(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from sqhw.compress.methods.base import MethodConfig, register
+from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.coded import coding_table
 from sqhw.compress.methods.pruning import (
     Density,
@@ -24,7 +24,7 @@ from sqhw.errors import SqhwError
 
 @register
 @dataclass(frozen=True)
-class DeepCompressionConfig(MethodConfig):
+class DeepCompressionConfig(TrainedConfig):
     """Deep Compression (Han, Mao and Dally, ICLR 2016).
 
     In each round weights below a threshold go, and the others are retrained. Then the weights of a

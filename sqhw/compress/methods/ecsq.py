@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sqhw.compress.fisher import fisher_diagonal
 from sqhw.compress.huffman import HuffmanCode
-from sqhw.compress.methods.base import MethodConfig, register
+from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.coded import FLOAT_BITS, CodedLayer
 from sqhw.compress.methods.pruning import Density, densities, prune_by_density
 from sqhw.compress.methods.recipe import Recipe
@@ -28,7 +28,7 @@ SHARED = "(shared tables)"
 
 @register
 @dataclass(frozen=True)
-class EcsqConfig(MethodConfig):
+class EcsqConfig(TrainedConfig):
     """Towards the limit of network quantization (Choi, El-Khamy and Lee, ICLR 2017).
 
     The pruned weights of all layers take the values of one codebook; an error counts by the

@@ -13,7 +13,7 @@ from sqhw.compress.float_network import (
     FloatNetwork,
     FloatResidual,
 )
-from sqhw.compress.methods.base import MethodConfig, register
+from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run, Stage
 from sqhw.compress.methods.sharing import share_weights
@@ -28,7 +28,7 @@ STEPS = 30
 
 @register
 @dataclass(frozen=True)
-class LowRankConfig(MethodConfig):
+class LowRankConfig(TrainedConfig):
     """Low rank plus sparse, ``W = U V + S`` (GoDec, Zhou and Tao, ICML 2011), then retraining.
 
     U V of a given rank and S of a given number of weights are found by turns: a truncated singular

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sqhw.compress.knapsack import Option, choose, hull
-from sqhw.compress.methods.base import MethodConfig, register
+from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run, Stage
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
@@ -24,7 +24,7 @@ MOST_BITS = 8
 
 @register
 @dataclass(frozen=True)
-class SqlConfig(MethodConfig):
+class SqlConfig(TrainedConfig):
     """SQL (Yang, Gui, Zhu and Liu, CVPR 2020): ADMM between sparse and quantized weights.
 
     Minimises the loss over W under ``sum of bits * non-zeros <= budget``. Every step pulls the

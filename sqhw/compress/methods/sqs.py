@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqhw.compress.methods.base import MethodConfig, register
+from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run, Stage
 from sqhw.compress.methods.snapshot import Snapshot, take
@@ -21,7 +21,7 @@ START_DEAD = 0.05
 
 @register
 @dataclass(frozen=True)
-class SqsConfig(MethodConfig):
+class SqsConfig(TrainedConfig):
     """SQS (Yao et al., Chinese Journal of Scientific Instrument 44(5), 2023), as far as public.
 
     Public is that sparsity and weight bit width of every layer are optimised in parallel in one

@@ -9,7 +9,7 @@ import torch
 
 from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.float_simplify import simplify_float
-from sqhw.compress.methods.base import MethodConfig, register
+from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.latent import LatentLayer
 from sqhw.compress.methods.pruning import Density, Mask, densities
 from sqhw.compress.methods.recipe import Recipe
@@ -26,7 +26,7 @@ UNITS = {"filter": (1, 2, 3), "channel": (0, 2, 3), "kernel": (2, 3)}
 
 @register
 @dataclass(frozen=True)
-class StructuredConfig(MethodConfig):
+class StructuredConfig(TrainedConfig):
     """Pruning of filters, input channels or kernels by their L2 norm, then real removal.
 
     With `soft`, soft filter pruning (He et al., IJCAI 2018): behind every epoch the weakest units
