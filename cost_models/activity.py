@@ -52,7 +52,8 @@ class LayerActivity:
     requantizations : ndarray, shape (options,)
         Accumulators that are requantized, those of lanes beyond the end of the map too.
     writes : ndarray, shape (options,)
-        Bytes that are written to the activation banks.
+        Bytes of the map that are written to the activation banks; what a group writes beyond the
+        map is not counted.
     weight_words, param_words : ndarray, shape (options,)
         Words read from the weight ROM, all of the layer once a tile; words read from the parameter
         ROM, a descriptor once and the channel records once a tile.

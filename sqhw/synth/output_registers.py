@@ -13,6 +13,8 @@ from typing import Any
 Cell = dict[str, Any]
 
 FLIP_FLOP = "TRELLIS_FF"
+#: What reads a bit that leaves the module.
+OUTSIDE = ""
 #: A flip-flop that a block's register is the same as: no enable, no reset, 0 at first.
 PLAIN = {"CEMUX": "1", "CLKMUX": "CLK", "REGSET": "RESET"}
 
@@ -32,8 +34,13 @@ def use_output_registers(netlist: dict[str, Any], top: str) -> int:
     int
         Flip-flops that are gone.
     """
-    cells: dict[str, Cell] = netlist["modules"][top]["cells"]
+    module = netlist["modules"][top]
+    cells: dict[str, Cell] = module["cells"]
     readers = _readers(cells)
+    # A bit that leaves the module is wanted as it is.
+    for port in module["ports"].values():
+        for bit in port["bits"]:
+            readers[bit].append((OUTSIDE, ""))
     before = len(cells)
     for block in list(cells.values()):
         if block["type"] == "DP16KD":
@@ -52,6 +59,7 @@ def _hold_word(
         block["parameters"].get(f"REGMODE_{port}") == "NOREG"
         and nets.get(f"OCE{port}") == ["1"]
         and nets.get(f"RST{port}") == ["0"]
+        and not _inverted(block, f"CLK{port}MUX", f"OCE{port}MUX", f"RST{port}MUX")
     )
     behind = _flip_flops(block, f"DO{port}", cells, readers) if free else {}
     if behind and _clock(behind, cells) == nets[f"CLK{port}"]:
@@ -77,6 +85,11 @@ def _hold_product(
 def _take_over(block: Cell, behind: dict[str, str], cells: dict[str, Cell]) -> None:
     for output, name in behind.items():
         block["connections"][output] = cells.pop(name)["connections"]["Q"]
+
+
+def _inverted(cell: Cell, *muxes: str) -> bool:
+    """Return whether one of a cell's control inputs is inverted inside of it."""
+    return any(cell["parameters"].get(mux, "").strip() == "INV" for mux in muxes)
 
 
 def _readers(cells: dict[str, Cell]) -> dict[int, list[tuple[str, str]]]:
@@ -112,11 +125,13 @@ def _flip_flops(
 def _is_plain(ends: Iterable[tuple[str, str]], cells: dict[str, Cell]) -> bool:
     """Return whether a net leads to the data input of one plain flip-flop and nowhere else."""
     (name, port), *more = ends
+    if more or name == OUTSIDE:
+        return False
     cell = cells[name]
     return (
-        not more
-        and cell["type"] == FLIP_FLOP
+        cell["type"] == FLIP_FLOP
         and port == "DI"
         and cell["connections"].get("LSR", ["0"]) == ["0"]
+        and not _inverted(cell, "LSRMUX")
         and all(cell["parameters"][key].strip() == value for key, value in PLAIN.items())
     )

@@ -35,7 +35,8 @@ def netlist():
         "port_directions": {"A": "input", "B": "input", "Z": "output"},
         "connections": {"A": [9], "B": [20], "Z": [30]},
     }
-    return {"modules": {"top": {"cells": cells}}}
+    ports = {"out": {"direction": "output", "bits": [30]}}
+    return {"modules": {"top": {"cells": cells, "ports": ports}}}
 
 
 def test_flip_flops_behind_every_bit_go_into_the_block():
@@ -54,6 +55,9 @@ def test_flip_flops_behind_every_bit_go_into_the_block():
         ("block", "connections", "RSTB", [3]),
         ("block", "connections", "CLKB", [4]),
         ("block", "parameters", "REGMODE_B", "OUTREG"),
+        ("block", "parameters", "CLKBMUX", "INV"),
+        ("block", "parameters", "RSTBMUX", "INV"),
+        ("ff1", "parameters", "LSRMUX", "INV"),
         ("ff0", "parameters", "CEMUX", "CE"),
         ("ff0", "parameters", "CLKMUX", "INV"),
         ("ff0", "parameters", "REGSET", "SET"),
@@ -72,6 +76,15 @@ def test_all_others_stay(cell, kind, key, value):
         assert changed == 1
         return
     assert changed == 0
+    assert found == before
+
+
+@pytest.mark.parametrize("bit", [10, 12])
+def test_a_bit_that_leaves_the_module_is_wanted_at_once(bit):
+    found = netlist()
+    found["modules"]["top"]["ports"]["out"]["bits"] = [30, bit]
+    before = deepcopy(found)
+    assert use_output_registers(found, "top") == 0
     assert found == before
 
 
