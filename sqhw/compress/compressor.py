@@ -3,6 +3,9 @@
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +16,18 @@ from torch.nn import functional
 from sqhw.budget import Budget
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import acc_limit, calibrate
+from sqhw.compress.checkpoint import (
+    Checkpoint,
+    fingerprint,
+    load_optimizer,
+    optimizer_tensors,
+)
 from sqhw.compress.fisher import fisher_diagonal
 from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.input_stage import with_input_stage
 from sqhw.compress.projection import Projection, Projector
 from sqhw.compress.qat import QatNetwork
+from sqhw.compress.qat_state import load_state, stage_facts
 from sqhw.compress.samples import (
     SMALL_SET,
     Progress,
@@ -41,8 +51,10 @@ from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 
 FISHER_BATCHES = (32, 6)  # at the start, and at every later projection
+FISHER_IMAGES = 64  # of a batch; the estimate gains more by batches than by images
 FISHER_KEEP = 0.6  # share of the old estimate in the new one
 CALIBRATION_IMAGES = 512
+BIAS_RATE = 0.1  # of the rate, which is relative to the spread of a layer's weights
 
 
 def compress(
@@ -54,6 +66,7 @@ def compress(
     budget: Budget,
     settings: CompressSettings | None = None,
     progress: Progress = silent,
+    resume: Path | None = None,
 ) -> QuantizedNetwork:
     """Compress a trained network until it meets a budget.
 
@@ -71,6 +84,9 @@ def compress(
     settings : CompressSettings, optional
     progress : callable
         Called with (stage, done, total, detail).
+    resume : Path, optional
+        Checkpoint file: continued from if it exists, written after every epoch. An interrupted and
+        resumed run returns what an uninterrupted one does.
 
     Returns
     -------
@@ -81,21 +97,37 @@ def compress(
     ------
     SqhwError
         If the engine cannot run this topology, or no network of it meets the budget; the message
-        then has the smallest that would.
+        then has the smallest that would. If the loss ceases to be finite, or the checkpoint is of
+        another run.
     """
     settings = settings or CompressSettings()
     outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
     check_shape(network.name, network.input_shape, outputs, data)
     place(topology(with_input_stage(network)), engine)  # refuses before anything is trained
     with torch_threads(settings.threads):
-        run = _Run(network, data, Target(budget, engine, device), settings, progress)
-        run.prune()
-        run.tune()
-        return run.result()
+        target = Target(budget, engine, device)
+        return Compression(network, data, target, settings, progress, resume).run()
 
 
-class _Run:
-    """One compression: the model, its data and its budget."""
+class Compression:
+    """One run of the joint compressor; see `compress`.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    data : Dataset
+    target : Target
+    settings : CompressSettings
+    progress : callable
+    resume : Path, optional
+
+    Attributes
+    ----------
+    history : list of dict
+        Facts of every epoch so far.
+    notes : list of str
+        What the user should know.
+    """
 
     def __init__(
         self,
@@ -104,9 +136,10 @@ class _Run:
         target: Target,
         settings: CompressSettings,
         progress: Progress,
+        resume: Path | None,
     ) -> None:
         self.network, self.target, self.settings = network, target, settings
-        self.progress = progress
+        self.progress, self.resume = progress, resume
         self.data_name = data.name
         self.images, self.labels = tensors(data.train)
         self.held_images, self.held_labels = tensors(data.validation)
@@ -114,9 +147,9 @@ class _Run:
         self.batch = settings.batch or (64 if self.small else 256)
         self.per_epoch = math.ceil(len(self.images) / self.batch)
         self.generator = torch.Generator().manual_seed(settings.seed)
-        teacher = network.to_module().eval()
-        self.teacher: Callable[[Tensor], Tensor] = teacher
+        self.teacher: Callable[[Tensor], Tensor] = network.to_module().eval()
         self.model = QatNetwork(network)
+        self.spread = [float(layer.weight.detach().std()) for layer in self.model.layers()]
         self.importance = self._fisher(FISHER_BATCHES[0])
         projector = self._projector()
         self.smallest = projector.floor()
@@ -128,8 +161,30 @@ class _Run:
         self.first_bits = min(
             projector.most_bits, 2 * self._fit(projector).bits + projector.most_bits // 8
         )
+        self.stage, self.epoch = 0, 0
+        self.best, self.kept = (-1.0, -math.inf), self.model.state_dict()
+        self.history: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+        options = [asdict(part) for part in (settings, target.budget)]
+        self.key = fingerprint(
+            network, data, [*options, target.engine.to_dict(), target.device.name]
+        )
 
-    def prune(self) -> None:
+    def run(self) -> QuantizedNetwork:
+        """Run all stages, from the checkpoint on if there is one, and return the network."""
+        found = Checkpoint.read(self.resume, self.key)
+        if found:
+            self._restore(found)
+        whole = self.settings.distill > 0 and not (self.settings.shift or self.settings.flip)
+        self.wanted = predict(self.teacher, self.images) if whole else None
+        if self.stage == 0:
+            self._prune(found)
+            self._fix()
+        self._tune(found if found and found.header["stage"] == 1 else None)
+        self.model.load_state_dict(self.kept)
+        return self._result()
+
+    def _prune(self, found: Checkpoint | None) -> None:
         """Shrink the budget round by round; dropped weights keep learning and may come back."""
         epochs = self.settings.prune_epochs or (25 if self.small else 4)
         rounds = self.settings.rounds
@@ -143,11 +198,13 @@ class _Run:
                     for old, now in zip(self.importance, new, strict=True)
                 ]
             projector = self._projector()
-            found = self._fit(projector)
+            chosen = self._fit(projector)
             left = max(0.0, 1 - (done + 1) / ramp) ** 3
-            if left > 0 and self.first_bits > found.bits:
-                found = projector.at_most(round(found.bits + left * (self.first_bits - found.bits)))
-            self._apply(projector, found)
+            if left > 0 and self.first_bits > chosen.bits:
+                chosen = projector.at_most(
+                    round(chosen.bits + left * (self.first_bits - chosen.bits))
+                )
+            self._apply(projector, chosen)
 
         steps = epochs * self.per_epoch
         starts = {done * steps // rounds: done for done in range(rounds)}
@@ -156,12 +213,11 @@ class _Run:
             if step in starts:
                 project(starts[step])
 
-        self._train("prune", epochs, self.settings.prune_rate, 0.1, before=before)
+        self._train("prune", epochs, self.settings.prune_rate, 0.1, found, before=before)
         project(rounds)
 
-    def tune(self) -> None:
-        """Fix the masks, go to integers and fine-tune them; keep the best epoch."""
-        epochs = self.settings.tune_epochs or (40 if self.small else 3)
+    def _fix(self) -> None:
+        """Fix the masks and go to integers."""
         for layer in self.model.layers():
             layer.freeze()
         order = torch.randperm(len(self.images), generator=self.generator)
@@ -171,18 +227,26 @@ class _Run:
             self.target.engine,
             self.settings.bias_bits,
         )
+        self._check_invariants()
         self.best = self._score()
         self.kept = copy.deepcopy(self.model.state_dict())
+        self.stage, self.epoch = 1, 0
 
-        def keep_best() -> None:
+    def _tune(self, found: Checkpoint | None) -> None:
+        """Fine-tune the integers; keep the best epoch."""
+        epochs = self.settings.tune_epochs or (40 if self.small else 3)
+
+        def keep_best() -> str:
+            self._check_invariants()
             score = self._score()
             if score > self.best and self._fits_accumulator():
                 self.best, self.kept = score, copy.deepcopy(self.model.state_dict())
+            self.history[-1]["validation_accuracy"] = score[0]
+            return f", validation {score[0]:.2%}"
 
-        self._train("tune", epochs, self.settings.tune_rate, 0.0, after=keep_best)
-        self.model.load_state_dict(self.kept)
+        self._train("tune", epochs, self.settings.tune_rate, 0.0, found, after=keep_best)
 
-    def result(self) -> QuantizedNetwork:
+    def _result(self) -> QuantizedNetwork:
         """Return the quantized network, its budget checked once more on the exact cost."""
         target = self.target
         with torch.no_grad():
@@ -211,56 +275,137 @@ class _Run:
         epochs: int,
         peak: float,
         end: float,
+        found: Checkpoint | None,
         *,
         before: Callable[[int], None] = lambda step: None,
-        after: Callable[[], None] = lambda: None,
+        after: Callable[[], str] = lambda: "",
     ) -> None:
         """Train with distillation; a cosine takes the rate from `peak` to ``end * peak``.
 
         `before` is called ahead of every step with its number, `after` behind every epoch.
         """
-        optimizer = torch.optim.Adam(
-            [
-                parameter
-                for layer in self.model.layers()
-                for parameter in (layer.weight, layer.bias, layer.codebook)
-                if parameter.requires_grad
-            ],
-            lr=peak,
-        )
-        step = 0
-        for epoch in range(epochs):
+        optimizer, rates = self._optimizer()
+        if found:
+            load_optimizer(optimizer, found.part("optimizer"))
+        step = self.epoch * self.per_epoch
+        for epoch in range(self.epoch, epochs):
             total = 0.0
+            self.model.set_exact(False)
             for chosen in batches(len(self.images), self.batch, self.generator):
                 before(step)
                 wave = 0.5 * (1 + math.cos(math.pi * step / (epochs * self.per_epoch)))
-                for group in optimizer.param_groups:
-                    group["lr"] = peak * (end + (1 - end) * wave)
-                pixels = shifted(self.images[chosen], self.settings.shift, self.generator)
-                if self.settings.flip:
-                    pixels = flipped(pixels, self.generator)
-                loss = self._loss(channels_last(pixels), self.labels[chosen])
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * peak * (end + (1 - end) * wave)
+                loss = self._loss(chosen)
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    raise self._not_finite(stage, epoch, step)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
-                total += float(loss.detach())
+                total += value
                 step += 1
-            after()
-            self.progress(stage, epoch + 1, epochs, f"loss {total / self.per_epoch:.4f}")
+            self.model.set_exact(True)
+            self.epoch = epoch + 1
+            mean = total / self.per_epoch
+            self.history.append({"stage": stage, "epoch": self.epoch, "loss": mean})
+            shown = after()
+            self._write(optimizer)
+            self.progress(stage, self.epoch, epochs, f"loss {mean:.4f}{shown}")
 
-    def _loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        with torch.no_grad():
-            wanted = self.teacher(pixels)
-        logits = self.model(pixels)
-        t = self.settings.temperature
+    def _optimizer(self) -> tuple[torch.optim.Optimizer, list[float]]:
+        """Return Adam, a group a layer, and the factors of their rates.
+
+        Adam changes every weight by about the rate in a step, so the rate follows the spread of the
+        layer's weights: it may differ a hundredfold between layers.
+        """
+        groups, rates = [], []
+        for layer, spread in zip(self.model.layers(), self.spread, strict=True):
+            groups.append(
+                {"params": [p for p in (layer.weight, layer.codebook) if p.requires_grad]}
+            )
+            rates.append(spread)
+        groups.append({"params": [layer.bias for layer in self.model.layers()]})
+        rates.append(BIAS_RATE)
+        return torch.optim.Adam(groups, lr=1e-3), rates
+
+    def _loss(self, chosen: Tensor) -> Tensor:
+        settings = self.settings
+        pixels = shifted(self.images[chosen], settings.shift, self.generator)
+        if settings.flip:
+            pixels = flipped(pixels, self.generator)
+        pixels = channels_last(pixels)
+        with torch.autocast("cpu", torch.bfloat16, settings.precision == "bf16"):
+            if self.wanted is not None:
+                wanted = self.wanted[chosen]
+            else:
+                with torch.no_grad():
+                    wanted = self.teacher(pixels).float()
+            logits = self.model(pixels).float()
+        hard = functional.cross_entropy(logits, self.labels[chosen])
+        if settings.distill == 0:
+            return hard
+        t = settings.temperature
         soft = functional.kl_div(
             functional.log_softmax(logits / t, 1),
             functional.log_softmax(wanted / t, 1),
             reduction="batchmean",
             log_target=True,
         )
-        share = self.settings.distill
-        return share * t * t * soft + (1 - share) * functional.cross_entropy(logits, labels)
+        return settings.distill * t * t * soft + (1 - settings.distill) * hard
+
+    def _not_finite(self, stage: str, epoch: int, step: int) -> SqhwError:
+        kept = (
+            f"; the checkpoint in {self.resume} is that of the last good epoch"
+            if self.resume and self.resume.is_file()
+            else ""
+        )
+        return SqhwError(
+            f"network {self.network.name!r}: the loss is not finite in stage {stage!r}, epoch "
+            f"{epoch + 1}, step {step + 1}; take a lower {stage}_rate{kept}"
+        )
+
+    def _check_invariants(self) -> None:
+        """Assert that dropped weights are 0, and that codebooks have the size that was paid for."""
+        for layer in self.model.layers():
+            with torch.no_grad():
+                weight = layer.real_weight()
+            if bool((weight[layer.mask == 0] != 0).any()):
+                raise AssertionError(f"layer {layer.layer.name!r}: a dropped weight is not 0")
+            values = len(torch.unique(weight[layer.mask != 0]))
+            if values > len(layer.codebook):
+                raise AssertionError(f"layer {layer.layer.name!r}: {values} values")
+
+    def _write(self, optimizer: torch.optim.Optimizer) -> None:
+        """Write the checkpoint, if one is wanted."""
+        if self.resume is None:
+            return
+        found = {f"model.{name}": t for name, t in self.model.state_dict().items()}
+        found |= {f"kept.{name}": t for name, t in self.kept.items()}
+        found |= {f"optimizer.{name}": t for name, t in optimizer_tensors(optimizer).items()}
+        for index, array in enumerate(self.importance):
+            found[f"importance.{index}"] = torch.from_numpy(array)
+        found["generator"] = self.generator.get_state()
+        header = {
+            "stage": self.stage,
+            "epoch": self.epoch,
+            "best": list(self.best),
+            "facts": stage_facts(self.model),
+            "history": self.history,
+            "notes": self.notes,
+        }
+        Checkpoint(self.key, header, found).write(self.resume)
+
+    def _restore(self, found: Checkpoint) -> None:
+        """Go back to where a checkpoint was written."""
+        header = found.header
+        load_state(self.model, found.part("model"), header["facts"], self.target.engine)
+        self.stage, self.epoch = header["stage"], header["epoch"]
+        self.best = (header["best"][0], header["best"][1])
+        self.kept = found.part("kept")
+        self.importance = [tensor.numpy() for tensor in found.numbered("importance")]
+        self.generator.set_state(found.tensors["generator"])
+        self.history[:], self.notes[:] = header["history"], header["notes"]
 
     def _score(self) -> tuple[float, float]:
         """Return validation accuracy, and the negative loss to break ties."""
@@ -280,7 +425,7 @@ class _Run:
         return True
 
     def _fisher(self, count: int) -> list[npt.NDArray[np.float64]]:
-        size = min(self.batch, len(self.images))
+        size = min(FISHER_IMAGES, len(self.images))
         chosen = torch.randint(0, len(self.images), (count * size,), generator=self.generator)
         found = fisher_diagonal(
             self.model,

@@ -212,8 +212,29 @@ def normalise(images: Tensor, network: FloatNetwork) -> Tensor:
     return (images / network.input_max - mean) / std
 
 
+class _GradientAsInput(torch.autograd.Function):
+    """Nothing, but for the memory format of the gradient.
+
+    Behind a depthwise convolution or a padding it is not that of its input, and would slow down
+    every sum of gradients that it then takes part in.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.last = x.is_contiguous(memory_format=torch.channels_last)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        if not ctx.last:
+            return grads[0]
+        return grads[0].contiguous(memory_format=torch.channels_last)
+
+
 def padded_conv(x: Tensor, weight: Tensor, bias: Tensor | None, layer: FloatConv) -> Tensor:
     """Return the convolution of `x` with the layer's stride and padding."""
+    if layer.groups > 1 and x.requires_grad:
+        x = _GradientAsInput.apply(x)  # type: ignore[no-untyped-call]
     top, bottom, left, right = layer.padding
     pads = (top, left)
     if top != bottom or left != right:
@@ -227,9 +248,15 @@ def with_residual(
     """Return `acc` with the tensor of a skip connection added."""
     if residual is None:
         return acc
-    skip = tensors[residual.source][:, :, :: residual.stride, :: residual.stride]
+    skip = tensors[residual.source]
+    if skip.requires_grad:
+        skip = _GradientAsInput.apply(skip)  # type: ignore[no-untyped-call]
+    if residual.stride > 1:  # views that change nothing cost copies of the gradient
+        skip = skip[:, :, :: residual.stride, :: residual.stride]
     behind = acc.shape[1] - residual.first - skip.shape[1]
-    return acc + functional.pad(skip, (0, 0, 0, 0, residual.first, behind))
+    if residual.first or behind:
+        skip = functional.pad(skip, (0, 0, 0, 0, residual.first, behind))
+    return acc + skip
 
 
 def activated(x: Tensor, layer: FloatConv) -> Tensor:

@@ -84,6 +84,17 @@ class QatNetwork(nn.Module):
         """Return the module of a layer."""
         return self.steps[self._index[layer.name]]
 
+    def set_exact(self, exact: bool) -> None:
+        """Compute integers exactly, as for evaluation, or as fast as the precision at hand allows.
+
+        Parameters
+        ----------
+        exact : bool
+        """
+        for step in self.steps:
+            if isinstance(step, QatLayer):
+                step.exact = exact
+
     def layers(self) -> list[QatConv]:
         """Return the layers whose weights are trained."""
         return [layer for layer in self.steps if isinstance(layer, QatConv)]

@@ -2,7 +2,8 @@
 
 A layer passes three stages: float weights; weights of a mask and a codebook on real activations,
 where dropped weights keep learning and may come back; and integers throughout, which compute what
-`sqhw.sim.reference` defines, with straight-through gradients.
+`sqhw.sim.reference` defines, with straight-through gradients. While it trains, the sums and the
+requantization of the third stage have the precision of the training; evaluation is exact.
 """
 
 from abc import ABC, abstractmethod
@@ -13,9 +14,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sqhw.compress.codebook_weights import codebook_weights
 from sqhw.compress.float_network import FloatConv, activated, padded_conv, with_residual
 from sqhw.compress.integers import LayerIntegers
-from sqhw.compress.requantize import requantize
+from sqhw.compress.requantize import requantize, requantize_nearly
 from sqhw.number import ActivationFormat
 
 FLOAT32_EXACT = 1 << 24  # integers below it are exact in float32
@@ -59,13 +61,21 @@ class IntegerPlan:
 
 
 class QatLayer(nn.Module, ABC):
-    """A convolution on real numbers, or on integers once it has a plan."""
+    """A convolution on real numbers, or on integers once it has a plan.
+
+    Attributes
+    ----------
+    plan : IntegerPlan or None
+    exact : bool
+        Whether integers are computed exactly, or in the precision at hand, which is faster.
+    """
 
     def __init__(self, layer: FloatConv, last: bool) -> None:
         super().__init__()
         self.layer = layer
         self.last = last
         self.plan: IntegerPlan | None = None
+        self.exact = True
 
     @property
     def top(self) -> int:
@@ -100,8 +110,27 @@ class QatLayer(nn.Module, ABC):
             y = padded_conv(x, weight, bias, self.layer)
             return activated(with_residual(y, self.layer.residual, tensors), self.layer)
         plan = self.plan
+        if not self.exact:
+            value = self._scaled_nearly(x, weight, bias, tensors)
+            return requantize_nearly(value, plan.output.lo, plan.output.hi)
         acc = self.accumulate(x, weight, bias, tensors)
         return requantize(acc, plan.multiplier, plan.shift, plan.output.lo, plan.output.hi)
+
+    def _scaled_nearly(
+        self, x: Tensor, weight: Tensor, bias: Tensor, tensors: dict[str, Tensor]
+    ) -> Tensor:
+        """Return the accumulators in units of the output, in the precision of the training."""
+        plan = self.plan
+        assert plan is not None
+        ratio = plan.multiplier / 2**plan.shift
+        real = bias / (plan.in_scale * plan.weight_scale)
+        whole = real + (self.whole_bias(real).to(real.dtype) - real).detach()
+        value = padded_conv(x, weight * (ratio / plan.weight_scale), whole * ratio, self.layer)
+        residual = self.layer.residual
+        if residual is None:
+            return value
+        skip = {residual.source: plan.skip_weight * ratio * tensors[residual.source]}
+        return with_residual(value, residual, skip)
 
     def accumulate(
         self, x: Tensor, weight: Tensor, bias: Tensor, tensors: dict[str, Tensor]
@@ -239,17 +268,16 @@ class QatConv(QatLayer):
         return float(self.codebook.detach().abs().max()) or 1.0
 
     def real_weight(self) -> Tensor:
-        """Return the weights that the layer computes with, in real units, straight-through."""
+        """Return the weights that the layer computes with, in real units, straight-through.
+
+        Until the mask is frozen, dropped weights have the gradient of the place that they had.
+        """
         if not self.quantized:
             return self.weight
-        book = self._book()
-        index = torch.bucketize(self.weight.detach(), (book[1:] + book[:-1]).detach() / 2)
-        chosen = book[index]
-        if not self.frozen:
-            return self.weight + (chosen * self.mask - self.weight).detach()
-        return (chosen + (self.weight - self.weight.detach())) * self.mask
+        return codebook_weights(self.weight, self._book(), self.mask, masked_grad=self.frozen)
 
     def _book(self) -> Tensor:
+        """Return the values in real units, ascending, whole once there is a plan."""
         book = torch.sort(self.codebook).values
         if self.plan is None:
             return book

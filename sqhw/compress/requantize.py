@@ -104,3 +104,22 @@ def requantize(
     """Return ``clamp((acc * multiplier + 2**(shift - 1)) >> shift, lo, hi)`` as float32."""
     result: Tensor = Requantize.apply(acc, multiplier, shift, lo, hi)  # type: ignore[no-untyped-call]
     return result
+
+
+class _Round(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        return value.round()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0]
+
+
+def requantize_nearly(value: Tensor, lo: int, hi: int) -> Tensor:
+    """Return ``clamp(round(value), lo, hi)`` with the gradient of `requantize`.
+
+    For training: `value` is the accumulator times the ratio, in whatever precision.
+    """
+    rounded: Tensor = _Round.apply(torch.nn.functional.hardtanh(value, lo, hi))  # type: ignore[no-untyped-call]
+    return rounded

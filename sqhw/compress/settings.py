@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqhw.errors import SqhwError, unknown_name
 
 METHODS = ("hardware",)
+PRECISIONS = ("float32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class CompressSettings:
     batch : int, optional
         Images a step; by default 64, or 256 for more than 10,000 images.
     prune_rate, tune_rate : float
-        Peak learning rates of Adam.
+        Peak learning rates of Adam, in standard deviations of a layer's weights before compression.
+    precision : {"float32", "bf16"}
+        Of the products in training; evaluation is exact.
     temperature : float
         Of the distillation from the float network.
     distill : float, 0 to 1
@@ -47,8 +50,9 @@ class CompressSettings:
     prune_epochs: int | None = None
     tune_epochs: int | None = None
     batch: int | None = None
-    prune_rate: float = 2e-3
-    tune_rate: float = 3e-3
+    prune_rate: float = 1.5e-2
+    tune_rate: float = 1.5e-2
+    precision: str = "float32"
     temperature: float = 4.0
     distill: float = 0.7
     rounds: int = 25
@@ -62,6 +66,8 @@ class CompressSettings:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise unknown_name("compression method", self.method, METHODS)
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", self.precision, PRECISIONS)
         for name in ("prune_epochs", "tune_epochs", "batch", "rounds", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -1,7 +1,5 @@
 """The one interface of all compression methods: a configuration a method, and `compress_with`."""
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from sqhw.compress.checkpoint import fingerprint
 from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, layer_results, with_integers
@@ -235,10 +234,5 @@ def plain_options(value: Any) -> Any:
 
 
 def run_key(network: FloatNetwork, data: Dataset, config: MethodConfig) -> str:
-    """Return what tells one run from another: a SHA-256 of network, data and options."""
-    digest = hashlib.sha256(json.dumps(plain_options(config), sort_keys=True).encode())
-    digest.update(f"{network.name} {data.name} {len(data.train)}".encode())
-    for layer in network.convs:
-        digest.update(layer.weight.tobytes() + layer.bias.tobytes())
-    digest.update(np.ascontiguousarray(data.train.labels).tobytes())
-    return digest.hexdigest()
+    """Return what tells one run from another; see `sqhw.compress.checkpoint.fingerprint`."""
+    return fingerprint(network, data, plain_options(config))

@@ -1,6 +1,5 @@
 """The training loop of all methods: steps, distillation, validation, checkpoints, resuming."""
 
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
-from sqhw.atomic import atomic_write_bytes
+from sqhw.compress.checkpoint import (
+    Checkpoint,
+    load_module,
+    load_optimizer,
+    optimizer_tensors,
+)
 from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.latent import LatentNetwork
 from sqhw.compress.methods.recipe import Recipe
@@ -24,8 +26,6 @@ from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 
-KEY = "sqhw_method_checkpoint"
-VERSION = 1
 HELD_BATCH = 512
 
 
@@ -239,8 +239,8 @@ class _Loop:
 
     def run(self) -> Trained:
         stages = self.method.stages()
-        found = self._read()
-        first = found.stage if found else 0
+        found = Checkpoint.read(self.checkpoint, self.key)
+        first = int(found.header["stage"]) if found else 0
         for index in range(first, len(stages)):
             recipe = stages[index].recipe
             self.method.begin(index)
@@ -248,13 +248,13 @@ class _Loop:
                 if self.method.eligible(index):
                     self._keep_best()
                 continue
-            here = found if found and found.stage == index else None
+            here = found if index == first else None
             if here:
                 self._restore(here)
             optimizer = _optimizer(self.context.model, recipe)
             if here:
-                _load_optimizer(optimizer, here.part("optimizer"))
-            self._stage(index, stages[index], optimizer, here.epoch if here else 0)
+                load_optimizer(optimizer, here.part("optimizer"))
+            self._stage(index, stages[index], optimizer, int(here.header["epoch"]) if here else 0)
         if self.best is None:
             self._keep_best()
         assert self.best is not None
@@ -322,10 +322,8 @@ class _Loop:
     def _write(self, stage: int, epoch: int, optimizer: torch.optim.Optimizer) -> None:
         if self.checkpoint is None:
             return
-        found = {f"model.{name}": t for name, t in _model_state(self.context.model).items()}
-        for index, state in optimizer.state_dict()["state"].items():
-            for name, value in state.items():
-                found[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+        found = {f"model.{name}": t for name, t in self.context.model.state_dict().items()}
+        found |= {f"optimizer.{name}": t for name, t in optimizer_tensors(optimizer).items()}
         found |= {f"method.{name}": t for name, t in self.method.extra_state().items()}
         found["generator"] = self.context.generator.get_state()
         if self.best is not None:
@@ -333,90 +331,28 @@ class _Loop:
                 for index, array in enumerate(getattr(self.best, part)):
                     found[f"best.{part}.{index}"] = torch.from_numpy(array)
         header = {
-            "version": VERSION,
-            "key": self.key,
             "stage": stage,
             "epoch": epoch,
             "score": list(self.score) if self.best is not None else None,
             "history": self.context.history,
             "notes": self.context.notes,
         }
-        plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in found.items()}
-        atomic_write_bytes(self.checkpoint, save(plain, {KEY: json.dumps(header)}))
+        Checkpoint(self.key, header, found).write(self.checkpoint)
 
-    def _read(self) -> "_Checkpoint | None":
-        if self.checkpoint is None or not self.checkpoint.exists():
-            return None
-        found = _Checkpoint.read(self.checkpoint)
-        if found.key != self.key:
-            raise SqhwError(
-                f"{self.checkpoint} is the checkpoint of another run (network, data, method or an "
-                "option differs); remove it or name another file"
-            )
-        return found
-
-    def _restore(self, found: "_Checkpoint") -> None:
+    def _restore(self, found: Checkpoint) -> None:
         run = self.context
-        _load_model(run.model, found.part("model"), run.device)
+        load_module(run.model, found.part("model"), run.device)
         self.method.load_extra_state(found.part("method"))
         run.generator.set_state(found.tensors["generator"])
-        run.history[:] = found.history
-        run.notes[:] = found.notes
-        if found.score is not None:
+        run.history[:] = found.header["history"]
+        run.notes[:] = found.header["notes"]
+        if found.header["score"] is not None:
             arrays = {
-                part: [tensor.numpy() for _, tensor in _numbered(found.part(f"best.{part}"))]
+                part: [tensor.numpy() for tensor in found.numbered(f"best.{part}")]
                 for part in ("weights", "biases")
             }
-            self.best, self.score = Snapshot(**arrays), found.score
-
-
-@dataclass(frozen=True, eq=False)
-class _Checkpoint:
-    tensors: dict[str, Tensor]
-    key: str
-    stage: int
-    epoch: int
-    score: tuple[float, float, float] | None
-    history: list[dict[str, Any]]
-    notes: list[str]
-
-    @classmethod
-    def read(cls, path: Path) -> "_Checkpoint":
-        try:
-            with safe_open(path, framework="pt") as file:
-                header = json.loads((file.metadata() or {})[KEY])
-                found = {name: file.get_tensor(name) for name in file.keys()}
-            if header["version"] != VERSION:
-                raise SqhwError(
-                    f"{path} has checkpoint version {header['version']}, this sqhw reads {VERSION}"
-                )
-            score = header["score"]
-            return cls(
-                found,
-                str(header["key"]),
-                int(header["stage"]),
-                int(header["epoch"]),
-                None if score is None else (float(score[0]), float(score[1]), float(score[2])),
-                list(header["history"]),
-                [str(text) for text in header["notes"]],
-            )
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-            raise SqhwError(
-                f"{path} is damaged or not a checkpoint of a method; remove it to start anew"
-            ) from None
-
-    def part(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors whose names begin with `prefix` and a point, without it."""
-        start = f"{prefix}."
-        return {
-            name.removeprefix(start): tensor
-            for name, tensor in self.tensors.items()
-            if name.startswith(start)
-        }
-
-
-def _numbered(found: dict[str, Tensor]) -> list[tuple[int, Tensor]]:
-    return sorted((int(name), tensor) for name, tensor in found.items())
+            excess, accuracy, loss = found.header["score"]
+            self.best, self.score = Snapshot(**arrays), (excess, accuracy, loss)
 
 
 def _rate(recipe: Recipe, step: int, per_epoch: int) -> float:
@@ -434,36 +370,8 @@ def _optimizer(model: LatentNetwork, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.Adam(learning, lr=recipe.rate, betas=(recipe.momentum, 0.999))
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, found: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in found.items():
-        index, _, field = name.partition(".")
-        state.setdefault(int(index), {})[field] = tensor
-    whole = optimizer.state_dict()
-    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
-
-
 def _decay(model: LatentNetwork, decay: float) -> None:
     if decay:
         for layer in model.latent():
             if layer.weight.grad is not None:
                 layer.weight.grad.add_(layer.weight.detach(), alpha=decay)
-
-
-def _model_state(model: LatentNetwork) -> dict[str, Tensor]:
-    return dict(model.state_dict())
-
-
-def _load_model(model: LatentNetwork, found: dict[str, Tensor], device: torch.device) -> None:
-    """Take back the model's tensors, those of codebooks whatever their size."""
-    for name in model.state_dict():
-        owner: Any = model
-        *path, field = name.split(".")
-        for part in path:
-            owner = getattr(owner, part)
-        tensor = found[name].to(device)
-        old = getattr(owner, field)
-        if isinstance(old, torch.nn.Parameter):
-            setattr(owner, field, torch.nn.Parameter(tensor, requires_grad=old.requires_grad))
-        else:
-            owner.register_buffer(field, tensor)

@@ -1,0 +1,73 @@
+"""The state of a network during compression as tensors and plain data, for checkpoints."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sqhw.compress.checkpoint import load_module
+from sqhw.compress.input_stage import QatInput
+from sqhw.compress.qat import QatNetwork
+from sqhw.compress.qat_layers import IntegerPlan, QatConv, QatLayer
+from sqhw.engine import EngineConfig
+from sqhw.number import ActivationFormat
+
+FORMATS = ("source", "output", "skip")
+
+
+def stage_facts(model: QatNetwork) -> list[dict[str, Any]]:
+    """Return how far each layer has come, which its tensors do not say.
+
+    Parameters
+    ----------
+    model : QatNetwork
+
+    Returns
+    -------
+    list of dict
+        Plain data, for `load_state`.
+    """
+    facts = []
+    for step in model.steps:
+        fact: dict[str, Any] = {}
+        if isinstance(step, QatLayer) and step.plan is not None:
+            fact["plan"] = asdict(step.plan)
+        if isinstance(step, QatConv):
+            fact |= {"quantized": step.quantized, "frozen": step.frozen}
+        facts.append(fact)
+    return facts
+
+
+def load_state(
+    model: QatNetwork,
+    tensors: dict[str, Tensor],
+    facts: list[dict[str, Any]],
+    engine: EngineConfig,
+) -> None:
+    """Take back a state.
+
+    Parameters
+    ----------
+    model : QatNetwork
+    tensors : dict of str to Tensor
+        As ``model.state_dict()`` returned them.
+    facts : list of dict
+        As `stage_facts` returned them.
+    engine : EngineConfig
+    """
+    load_module(model, tensors, torch.device("cpu"))
+    for step, fact in zip(model.steps, facts, strict=True):
+        if isinstance(step, QatInput) and any("plan" in other for other in facts):
+            step.whole = step.integers(engine)
+        if isinstance(step, QatConv):
+            step.quantized = bool(fact["quantized"])
+            if fact["frozen"]:
+                step.freeze()
+        if isinstance(step, QatLayer) and "plan" in fact:
+            step.plan = _plan(fact["plan"])
+
+
+def _plan(fact: dict[str, Any]) -> IntegerPlan:
+    formats = {name: fact[name] and ActivationFormat(**fact[name]) for name in FORMATS}
+    return IntegerPlan(**fact | formats)
