@@ -14,7 +14,7 @@ from sqhw.stream import channel_order, count_entries, max_gap_bits
 
 LLOYD_STEPS = 6  # enough to compare options; the codebooks themselves take more
 GAP_LEVELS = (2, 4, 8, 16)
-DENSE_LEVELS = (1, 3, 7, 15, 31)
+DENSE_LEVELS = (1, 2, 3, 4, 7, 8, 15, 16, 31, 32)  # with and without a code for 0
 RATIO = 1.2  # between neighbouring numbers of weights
 
 
@@ -44,9 +44,18 @@ class LayerState:
     record_bits: int
     all_rows: bool
 
+    @property
+    def stored(self) -> int:
+        """Weights of stored input channels: with all of them kept no weight is 0."""
+        outputs, _, *kernel = self.weight.shape
+        return outputs * int(self.inputs.sum()) * int(np.prod(kernel))
+
     def rank(self) -> npt.NDArray[np.int64]:
-        """Return the rank of every weight, 0 for the last one to be dropped."""
-        score = self.importance * self.weight**2
+        """Return the rank of every weight, 0 for the last one to be dropped.
+
+        Weights of input channels that are not stored come behind all others.
+        """
+        score = np.where(self.inputs[:, None, None], self.importance * self.weight**2, -1.0)
         key = np.where(self.floor, np.inf, score).reshape(-1)
         rank = np.empty(key.size, dtype=np.int64)
         rank[np.argsort(-key, kind="stable")] = np.arange(key.size)
@@ -74,9 +83,9 @@ def layer_options(state: LayerState, engine: EngineConfig, basis: str) -> list[O
     energy = np.empty(rank.size)
     energy[rank] = (state.importance * state.weight**2).reshape(-1)
     dropped = np.concatenate((np.cumsum(energy[::-1])[::-1], [0.0]))
-    counts = _counts(int(state.floor.sum()), rank.size)
+    counts = _counts(int(state.floor.sum()), state.stored)
     options = []
-    for count, costs in zip(counts, _costs(state, counts, engine, basis), strict=True):
+    for count, costs in zip(counts, stream_costs(state, counts, engine, basis), strict=True):
         kept = rank_by_value < count
         sums = SortedWeights.make(values[kept], importance[kept])
         for levels, bits in costs.items():
@@ -92,7 +101,7 @@ def _counts(least: int, most: int) -> list[int]:
     return sorted({round(float(value)) for value in grid} | {least, most})
 
 
-def _costs(
+def stream_costs(
     state: LayerState, counts: list[int], engine: EngineConfig, basis: str
 ) -> list[dict[int, int]]:
     """Return the bits of the cheapest stream by number of values, for each number of weights."""
@@ -115,12 +124,14 @@ def _costs(
     stored = storage(
         np.array(counts),
         np.full(len(counts), max(*GAP_LEVELS, *DENSE_LEVELS)),
-        # Of weights that are all kept one may still be rounded to 0.
-        np.ones(len(counts), dtype=bool),
+        # `QatConv` rounds no kept weight to 0.
+        np.array(counts) < state.stored,
         dict(zip(gaps, totals, strict=True)),
         GAP_LEVELS,
         DENSE_LEVELS,
     )
+    full = stored.codebook_words == 1 << stored.code_bits
+    stored = stored.only(full | (stored.gap_bits > 0))
     records = state.record_bits * np.array(rows)[stored.source]
     bits = stored.stream_bits + stored.codebook_bits + records
     costs: list[dict[int, int]] = [{} for _ in counts]

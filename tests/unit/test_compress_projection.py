@@ -5,17 +5,29 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from float_networks import conv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sqhw.budget import Budget
+from sqhw.compress.assemble import export, skeleton
+from sqhw.compress.calibrate import calibrate
 from sqhw.compress.fisher import fisher_diagonal
 from sqhw.compress.float_network import FloatConv, FloatNetwork
 from sqhw.compress.floor import floor_masks
+from sqhw.compress.options import stream_costs
+from sqhw.compress.projection import Projector
+from sqhw.compress.qat import QatNetwork
+from sqhw.compress.target import Target
+from sqhw.cost_models.device import find_device
+from sqhw.cost_models.rom import rom_cost
 from sqhw.engine import EngineConfig
 from sqhw.format_choice import cheapest_stream
 from sqhw.network import Conv
 from sqhw.number import ActivationFormat
 from sqhw.stream import StreamFormat, channel_order, count_entries, decode, encode, max_gap_bits
+
+ENGINE = EngineConfig()
 
 
 def test_the_floor_is_one_unbroken_path_for_every_output():
@@ -80,3 +92,51 @@ def test_fisher_of_a_linear_layer_is_the_closed_form():
     variance = 1 / 3 - 1 / 9
     expected = variance * images.pow(2).mean((0, 1)).expand(3, 2)
     assert found.numpy() == pytest.approx(expected.numpy(), rel=0.3)
+
+
+@pytest.mark.parametrize("levels", [2, 4, 32])
+def test_a_layer_with_every_weight_kept_has_no_code_for_zero(levels):
+    print("seed 0")
+    rng = np.random.default_rng(0)
+    layers = (
+        conv(rng, "a", "input", 6, 3),
+        conv(rng, "b", "a", 8, 6),
+        conv(rng, "c", "b", 4, 8, relu=False),
+    )
+    chain = FloatNetwork("chain", (3, 8, 8), 255, (0.0,), (0.25,), layers)
+    model = QatNetwork(chain)
+    dead = {"a": [0, 4], "b": [3]}  # channels that no weight makes; then none reads them
+    target = Target(Budget("rom", 1 << 30), ENGINE, find_device("iCE40UP5K"))
+    for layer in model.layers():
+        mask = np.ones(layer.weight.shape, bool)
+        mask[dead.get(layer.layer.name, [])] = False
+        layer.set_projection(mask, np.linspace(-0.3, 0.3, levels))
+    importance = [rng.random(layer.weight.shape) for layer in model.layers()]
+    importance[1][:, dead["a"]] = importance[2][:, dead["b"]] = 0
+    projector = Projector(model, importance, target, 10)
+    masks, costs = [], []
+    for state in projector.states:
+        masks.append(state.rank() < state.stored)
+        assert masks[-1].sum() == state.stored
+        masks[-1][dead.get(layers[len(masks) - 1].name, [])] = False
+        rows = masks[-1].any(axis=(1, 2, 3))
+        width = (levels - 1).bit_length()
+        costs.append(state.stored * rows.mean() * width + 8 * levels)
+        (table,) = stream_costs(state, [state.stored], ENGINE, "stream")
+        assert table[levels] == state.stored * width + 8 * levels + len(rows) * state.record_bits
+    counts = [levels] * 3
+    whole = skeleton(model, masks, counts, 10, ENGINE)
+    for layer, mask in zip(model.layers(), masks, strict=True):
+        layer.set_projection(mask, np.linspace(-0.3, 0.3, levels))
+        layer.freeze()
+    pixels = torch.from_numpy(rng.integers(0, 256, (8, 3, 8, 8))).float()
+    calibrate(model, pixels, ENGINE, 10)
+    exported = export(model, ENGINE, {})
+    for network in (whole, exported):
+        assert [layer.stream for layer in network.convs] == [StreamFormat(0, width)] * 3
+        # Of 32 values some may be no weight's.
+        unused = [levels - len(layer.codebook) for layer in network.convs]
+        found = [layer.stream for layer in rom_cost(network, ENGINE).layers]
+        assert [bits + 8 * n for bits, n in zip(found, unused, strict=True)] == costs
+    assert {len(layer.codebook) for layer in whole.convs} == {levels}
+    assert all((layer.weight != 0).all() for layer in exported.convs)
