@@ -101,9 +101,6 @@ def compress(
         another run.
     """
     settings = settings or CompressSettings()
-    outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
-    check_shape(network.name, network.input_shape, outputs, data)
-    place(topology(with_input_stage(network)), engine)  # refuses before anything is trained
     with torch_threads(settings.threads):
         target = Target(budget, engine, device)
         return Compression(network, data, target, settings, progress, resume).run()
@@ -127,6 +124,11 @@ class Compression:
         Facts of every epoch so far.
     notes : list of str
         What the user should know.
+
+    Raises
+    ------
+    SqhwError
+        See `compress`.
     """
 
     def __init__(
@@ -138,6 +140,9 @@ class Compression:
         progress: Progress,
         resume: Path | None,
     ) -> None:
+        outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
+        check_shape(network.name, network.input_shape, outputs, data)
+        place(topology(with_input_stage(network)), target.engine)  # refuses before training
         self.network, self.target, self.settings = network, target, settings
         self.progress, self.resume = progress, resume
         self.data_name = data.name

@@ -48,7 +48,7 @@ class LayerState:
     def stored(self) -> int:
         """Weights of stored input channels: with all of them kept no weight is 0."""
         outputs, _, *kernel = self.weight.shape
-        return outputs * int(self.inputs.sum()) * int(np.prod(kernel))
+        return int(outputs * self.inputs.sum() * np.prod(kernel))
 
     def rank(self) -> npt.NDArray[np.int64]:
         """Return the rank of every weight, 0 for the last one to be dropped.

@@ -18,6 +18,7 @@ from sqhw.compress import (
 )
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import acc_limit, calibrate
+from sqhw.compress.compressor import Compression
 from sqhw.compress.float_network import predict
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.threads import torch_threads
@@ -123,6 +124,70 @@ def test_same_seed_same_network(network, data):
         assert np.array_equal(a.weight, b.weight)
         assert np.array_equal(a.bias, b.bias)
         assert (a.stream, a.codebook, a.output_scale) == (b.stream, b.codebook, b.output_scale)
+
+
+@pytest.mark.parametrize("stop", [("prune", 2), ("prune", 4), ("tune", 1)])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_an_interrupted_run_ends_in_the_same_network(network, data, tmp_path, stop, precision):
+    settings = replace(QUICK, precision=precision)
+    arguments = {"engine": ENGINE, "device": DEVICE, "budget": Budget("rom", 7000)}
+    checkpoint = tmp_path / "run.ckpt"
+
+    def interrupt(stage, done, total, detail):
+        if (stage, done) == stop:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compress(
+            network, data, **arguments, settings=settings, progress=interrupt, resume=checkpoint
+        )
+    seen = []
+    resumed = compress(
+        network,
+        data,
+        **arguments,
+        settings=settings,
+        progress=lambda *event: seen.append(event[:2]),
+        resume=checkpoint,
+    )
+    events = [("prune", n) for n in range(1, 5)] + [("tune", n) for n in range(1, 4)]
+    assert seen == events[events.index(stop) + 1 :]
+    whole = compress(network, data, **arguments, settings=settings)
+    assert resumed.metadata == whole.metadata
+    for a, b in zip(resumed.convs, whole.convs, strict=True):
+        assert np.array_equal(a.weight, b.weight)
+        assert np.array_equal(a.bias, b.bias)
+    with pytest.raises(SqhwError, match=r"run.ckpt is the checkpoint of another run"):
+        compress(network, data, **arguments, settings=replace(settings, seed=1), resume=checkpoint)
+
+
+def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
+    network, data, tmp_path, monkeypatch
+):
+    checkpoint = tmp_path / "run.ckpt"
+    honest = Compression._loss
+    calls = []
+
+    def loss(self, chosen):
+        calls.append(1)
+        return honest(self, chosen) * (float("nan") if len(calls) == 23 else 1.0)
+
+    monkeypatch.setattr(Compression, "_loss", loss)
+    with pytest.raises(
+        SqhwError,
+        match=r"^network 'stripes': the loss is not finite in stage 'prune', epoch 3, step 23; "
+        r"take a lower prune_rate; the checkpoint in .*run.ckpt is that of the last good epoch$",
+    ):
+        compress(
+            network,
+            data,
+            engine=ENGINE,
+            device=DEVICE,
+            budget=Budget("rom", 7000),
+            settings=QUICK,
+            resume=checkpoint,
+        )
+    assert checkpoint.is_file()
 
 
 @pytest.mark.parametrize("basis", ["payload", "stream", "rom"])

@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import ClassVar
 
 from sqhw.budget import Budget
-from sqhw.compress.compressor import compress
+from sqhw.compress.compressor import Compression
 from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.base import MethodConfig, plain_options, register
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import LAYER_WEIGHTS, CompressionResult, dequantized
 from sqhw.compress.samples import Progress
 from sqhw.compress.settings import CompressSettings
+from sqhw.compress.target import Target
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
+
+ON_INTEGERS = "its network exists on integers only: `network` is that before compression"
 
 
 @register
@@ -23,8 +26,9 @@ from sqhw.engine import EngineConfig
 class HardwareConfig(MethodConfig):
     """The joint compressor of this project (`sqhw.compress.compress`): exact cost in the budget.
 
-    It brings its own loop. Of the recipe it takes batch, distillation, augmentation, seed and
-    threads, and if `recipe.epochs` are given, four sevenths of them prune and the rest fine-tune.
+    It brings its own loop. Of the recipe it takes batch, distillation, augmentation, precision,
+    seed and threads, and if `recipe.epochs` are given, four sevenths of them prune and the rest
+    fine-tune.
 
     Parameters
     ----------
@@ -65,19 +69,13 @@ class HardwareConfig(MethodConfig):
             temperature=recipe.temperature,
             shift=recipe.shift,
             flip=recipe.flip,
+            precision=recipe.precision,
             seed=recipe.seed,
             threads=recipe.threads,
         )
-        budget = Budget.parse(self.budget)
-        found = compress(
-            network,
-            data,
-            engine=engine,
-            device=device,
-            budget=budget,
-            settings=settings,
-            progress=progress,
-        )
+        target = Target(Budget.parse(self.budget), engine, device)
+        run = Compression(network, data, target, settings, progress, resume)
+        found = run.run()
         before = {layer.name: int(layer.weight.size) for layer in network.convs if layer.trained}
         found = replace(found, metadata=found.metadata | {LAYER_WEIGHTS: json.dumps(before)})
         return CompressionResult(
@@ -88,5 +86,6 @@ class HardwareConfig(MethodConfig):
             dequantized(network, found),
             float(found.metadata["validation_accuracy"]),
             quantized=found,
-            notes=("its network exists on integers only: `network` is that before compression",),
+            history=run.history,
+            notes=(*run.notes, ON_INTEGERS),
         )
