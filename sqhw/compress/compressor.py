@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,14 @@ from sqhw.errors import SqhwError
 from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 
-FISHER_BATCHES = (32, 6)  # at the start, and at every later projection
+FISHER_BATCHES = (32, 12)  # at the start, and at every later projection
 FISHER_IMAGES = 64  # of a batch; the estimate gains more by batches than by images
-FISHER_KEEP = 0.6  # share of the old estimate in the new one
+FISHER_POWER = 0.5
+FISHER_KEEP = 0.8  # share of the old estimate in the new one
 CALIBRATION_IMAGES = 512
+#: Shares of the pruning stage between which weights move to their codebooks.
+QUANTIZE = (0.3, 0.8)
+DROPPED_DECAY = 0.5  # of a dropped weight in a step, times the rate
 BIAS_RATE = 0.1  # of the rate, which is relative to the spread of a layer's weights
 
 
@@ -163,9 +167,9 @@ class Compression:
                 f"budget {target.budget} is too small for network {network.name!r}; "
                 f"the smallest that is sure to do is {target.budget.basis}={self.smallest.size}"
             )
-        self.first_bits = min(
-            projector.most_bits, 2 * self._fit(projector).bits + projector.most_bits // 8
-        )
+        least = self._fit(projector).bits
+        # Of the first budget to the last.
+        self.first_ratio = max(1.0, projector.most_bits / max(1, least))
         self.stage, self.epoch = 0, 0
         self.best, self.kept = (-1.0, -math.inf), self.model.state_dict()
         self.history: list[dict[str, Any]] = []
@@ -202,23 +206,23 @@ class Compression:
                     FISHER_KEEP * old + (1 - FISHER_KEEP) * now
                     for old, now in zip(self.importance, new, strict=True)
                 ]
-            projector = self._projector()
-            chosen = self._fit(projector)
             left = max(0.0, 1 - (done + 1) / ramp) ** 3
-            if left > 0 and self.first_bits > chosen.bits:
-                chosen = projector.at_most(
-                    round(chosen.bits + left * (self.first_bits - chosen.bits))
-                )
-            self._apply(projector, chosen)
+            projector = self._projector(1 + (self.first_ratio - 1) * left)
+            self._apply(projector, self._fit(projector))
 
         steps = epochs * self.per_epoch
         starts = {done * steps // rounds: done for done in range(rounds)}
 
         def before(step: int) -> None:
+            share = (step / steps - QUANTIZE[0]) / (QUANTIZE[1] - QUANTIZE[0])
+            for layer in self.model.layers():
+                layer.share = min(1.0, max(0.0, share))
             if step in starts:
                 project(starts[step])
 
         self._train("prune", epochs, self.settings.prune_rate, 0.1, found, before=before)
+        for layer in self.model.layers():
+            layer.share = 1.0
         project(rounds)
 
     def _fix(self) -> None:
@@ -308,6 +312,7 @@ class Compression:
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
+                self._decay_dropped(optimizer)
                 total += value
                 step += 1
             self.model.set_exact(True)
@@ -333,6 +338,15 @@ class Compression:
         groups.append({"params": [layer.bias for layer in self.model.layers()]})
         rates.append(BIAS_RATE)
         return torch.optim.Adam(groups, lr=1e-3), rates
+
+    def _decay_dropped(self, optimizer: torch.optim.Optimizer) -> None:
+        """Draw dropped weights towards 0: only a steady gradient brings one back, not noise."""
+        with torch.no_grad():
+            for layer, group, spread in zip(
+                self.model.layers(), optimizer.param_groups, self.spread, strict=False
+            ):
+                if layer.quantized and not layer.frozen:
+                    layer.weight.mul_(1 - DROPPED_DECAY * group["lr"] / spread * (1 - layer.mask))
 
     def _loss(self, chosen: Tensor) -> Tensor:
         settings = self.settings
@@ -438,10 +452,13 @@ class Compression:
             self.images[chosen].view(count, size, *self.images.shape[1:]),
             self.generator,
         )
-        return [diagonal.numpy().astype(np.float64) for diagonal in found]
+        return [diagonal.numpy().astype(np.float64) ** FISHER_POWER for diagonal in found]
 
-    def _projector(self) -> Projector:
-        return Projector(self.model, self.importance, self.target, self.settings.bias_bits)
+    def _projector(self, ratio: float = 1.0) -> Projector:
+        """Return the projection to the budget times `ratio`."""
+        budget = replace(self.target.budget, limit=int(self.target.budget.limit * ratio))
+        target = replace(self.target, budget=budget)
+        return Projector(self.model, self.importance, target, self.settings.bias_bits)
 
     def _fit(self, projector: Projector) -> Projection:
         """Return the best projection within the budget; at worst the smallest of the start."""

@@ -227,6 +227,11 @@ class QatConv(QatLayer):
         Whether the layer makes the network's output.
     pinned : bool
         Whether output channels are stored even if they have no weights.
+
+    Attributes
+    ----------
+    share : float, 0 to 1
+        How far weights are moved to the values of the codebook; 1 on integers.
     """
 
     def __init__(self, layer: FloatConv, mean: Tensor | None, last: bool, pinned: bool) -> None:
@@ -239,6 +244,7 @@ class QatConv(QatLayer):
         self.register_buffer("mask", torch.ones_like(self.weight))
         self.mask: Tensor
         self.quantized = False
+        self.share = 1.0
         self.frozen = False
 
     def set_projection(
@@ -253,6 +259,7 @@ class QatConv(QatLayer):
 
     def freeze(self) -> None:
         """Fix the mask; let the codebook learn."""
+        self.share = 1.0
         self.frozen = True
         self.codebook.requires_grad_(True)
 
@@ -274,7 +281,9 @@ class QatConv(QatLayer):
         """
         if not self.quantized:
             return self.weight
-        return codebook_weights(self.weight, self._book(), self.mask, masked_grad=self.frozen)
+        return codebook_weights(
+            self.weight, self._book(), self.mask, share=self.share, masked_grad=self.frozen
+        )
 
     def _book(self) -> Tensor:
         """Return the values in real units, ascending, whole once there is a plan."""
