@@ -16,10 +16,11 @@ Ints = npt.NDArray[np.int64]
 Float = npt.NDArray[np.float64]
 
 RATIO = 1.2  # between neighbouring numbers of weights
+FINE_REACH = 1.3  # factor between the middle and the ends of a fine grid
 VALUE_BINS = 1024
 _KEY_SHIFT = 16  # of the bits of a float32: 128 bins an octave
 _TOP = (1 << 15) - 1  # bin of what is always kept, above all finite scores
-_SNAP = 0.05  # a mask may be this much larger or smaller than wanted
+_SNAP = 0.25  # of the step to the next mask: how far one may be from where it is wanted
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class NestedMasks:
     Parameters
     ----------
     counts : ndarray of int64, shape (masks,)
-        Weights of each, ascending: from those that are always kept to all.
+        Weights of each, ascending.
     first : ndarray of uint8, shape (rows, inputs, kernel_h * kernel_w)
         Index of the first mask that has the weight.
     """
@@ -78,7 +79,9 @@ class MaskSums:
     largest: float
 
 
-def nest(score: npt.NDArray[np.float32], floor: npt.NDArray[np.bool_]) -> NestedMasks:
+def nest(
+    score: npt.NDArray[np.float32], floor: npt.NDArray[np.bool_], near: int | None = None
+) -> NestedMasks:
     """Return masks of rising numbers of weights, those of the highest scores.
 
     Parameters
@@ -86,18 +89,22 @@ def nest(score: npt.NDArray[np.float32], floor: npt.NDArray[np.bool_]) -> Nested
     score : ndarray of float32, shape (rows, inputs, kernel_h * kernel_w), 0 or more
         Finite. Of equal ones the first is ranked higher.
     floor : ndarray of bool, same shape
-        What the first mask has, and hence all.
+        What every mask has.
+    near : int, optional
+        Without it the masks go from `floor` to all weights; with it they are near that number, in
+        steps of a tenth of those.
     """
     flat = np.ascontiguousarray(score, dtype=np.float32).reshape(-1)
     key, held = _keys(flat.view(np.int32), floor.reshape(-1))
     above = np.concatenate((np.cumsum(held[::-1])[::-1], [0]))  # weights in this bin or higher
     ends: list[int] = []
     ranked: set[int] = set()
-    for wanted in _wanted(int(floor.sum()), flat.size):
+    wanted_numbers, ratio = _wanted(max(1, int(floor.sum())), flat.size, near)
+    for wanted in wanted_numbers:
         at = int(np.searchsorted(-above, -wanted, side="right")) - 1  # lowest bin of the wanted
         low, high = int(above[at + 1]), int(above[at])
         near = low if wanted - low < high - wanted and low > 0 else high
-        if abs(near - wanted) > _SNAP * wanted:
+        if abs(near - wanted) > _SNAP * (ratio - 1) * wanted:
             ranked.add(at)
             near = wanted
         ends.append(near)
@@ -112,11 +119,18 @@ def nest(score: npt.NDArray[np.float32], floor: npt.NDArray[np.bool_]) -> Nested
     return NestedMasks(counts, first.reshape(score.shape))
 
 
-def _wanted(least: int, most: int) -> list[int]:
-    """Return numbers of weights on a logarithmic grid, both ends included."""
-    steps = max(1, int(np.ceil(np.log(max(most / max(least, 1), 1.0)) / np.log(RATIO))))
-    grid = np.geomspace(max(least, 1), most, steps + 1)
-    return sorted({round(float(value)) for value in grid} | {max(least, 1), most})
+def _wanted(least: int, most: int, near: int | None) -> tuple[list[int], float]:
+    """Return numbers of weights on a logarithmic grid, both ends included, and its ratio."""
+    low, high, ratio = least, most, RATIO
+    if near is not None:
+        near = min(max(near, least), most)
+        low = max(least, min(near - 1, round(near / FINE_REACH)))
+        high = min(most, max(near + 1, round(near * FINE_REACH)))
+        ratio = RATIO**0.1
+    steps = max(1, int(np.ceil(np.log(high / low) / np.log(ratio))))
+    grid = np.geomspace(low, high, steps + 1)
+    ends = {low, high, near or low}
+    return sorted({round(float(value)) for value in grid} | ends), ratio
 
 
 @njit(cache=True)
@@ -210,6 +224,8 @@ def _walk(first, weight, importance, worth, masks, largest):  # type: ignore[no-
         for tap in range(taps):
             for channel in range(inputs):
                 mask = first[row, channel, tap]
+                if mask >= masks:
+                    continue
                 value = np.float64(weight[row, channel, tap])
                 care = np.float64(worth[row, channel, tap])
                 root = np.sqrt(abs(value) * scale) * (half - 1)
@@ -280,8 +296,8 @@ def bin_values(largest):  # type: ignore[no-untyped-def]
 def histogram_errors(mass, moment, second, largest, levels, steps):  # type: ignore[no-untyped-def]
     """Return the error of the best values that Lloyd's algorithm finds on histograms.
 
-    It starts from the density that is best for many levels: the cube root of the importance
-    (Panter and Dite, 1951).
+    The better of two starts: clusters of equally many bins that are not empty, and the density that
+    is best for many levels, the cube root of that of the importance (Panter and Dite, 1951).
 
     Parameters
     ----------
@@ -303,6 +319,7 @@ def histogram_errors(mass, moment, second, largest, levels, steps):  # type: ign
     sums = np.zeros(bins + 1)
     moments = np.zeros(bins + 1)
     density = np.zeros(bins + 1)
+    filled = np.zeros(bins + 1)
     edges = np.empty(levels.max() + 1, dtype=np.int64)
     centres = np.empty(levels.max())
     for mask in range(masks):
@@ -312,32 +329,36 @@ def histogram_errors(mass, moment, second, largest, levels, steps):  # type: ign
             width = bounds[at + 1] - bounds[at]
             dense = (mass[mask, at] * width * width) ** (1 / 3)
             density[at + 1] = density[at] + dense
+            filled[at + 1] = filled[at] + (mass[mask, at] > 0)
         for option in range(len(levels)):
             count = levels[option]
-            for at in range(count + 1):
-                edges[at] = np.searchsorted(density, density[bins] * at / count)
-            edges[0], edges[count] = 0, bins
-            for step in range(steps + 1):
-                explained = 0.0
-                for at in range(count):
-                    held = sums[edges[at + 1]] - sums[edges[at]]
-                    turned = moments[edges[at + 1]] - moments[edges[at]]
-                    if held > 0:
-                        centres[at] = turned / held
-                        explained += turned * turned / held
-                    else:
-                        centres[at] = bounds[edges[at]]
-                if step == steps:
-                    break
-                moved = False
-                for at in range(1, count):
-                    middle = (centres[at - 1] + centres[at]) / 2
-                    root = int(round(np.sqrt(abs(middle) * scale) * (half - 1)))
-                    edge = half + root if middle >= 0 else half - root
-                    edge = min(max(edge, edges[at - 1]), bins)
-                    moved |= edge != edges[at]
-                    edges[at] = edge
-                if not moved:
-                    break
-            errors[mask, option] = max(0.0, second[mask] - explained)
+            best = np.inf
+            for start in (density, filled):
+                for at in range(count + 1):
+                    edges[at] = np.searchsorted(start, start[bins] * at / count)
+                edges[0], edges[count] = 0, bins
+                for step in range(steps + 1):
+                    explained = 0.0
+                    for at in range(count):
+                        held = sums[edges[at + 1]] - sums[edges[at]]
+                        turned = moments[edges[at + 1]] - moments[edges[at]]
+                        if held > 0:
+                            centres[at] = turned / held
+                            explained += turned * turned / held
+                        else:
+                            centres[at] = bounds[edges[at]]
+                    best = min(best, second[mask] - explained)
+                    if step == steps:
+                        break
+                    moved = False
+                    for at in range(1, count):
+                        middle = (centres[at - 1] + centres[at]) / 2
+                        root = int(np.sqrt(abs(middle) * scale) * (half - 1) + 0.5)
+                        edge = half + root if middle >= 0 else half - root
+                        edge = min(max(edge, edges[at - 1]), bins)
+                        moved |= edge != edges[at]
+                        edges[at] = edge
+                    if not moved:
+                        break
+            errors[mask, option] = max(0.0, best)
     return errors

@@ -113,7 +113,7 @@ class LayerOptions:
 
 
 def layer_options(
-    state: LayerState, rows: Mask, inputs: Mask, engine: EngineConfig
+    state: LayerState, rows: Mask, inputs: Mask, engine: EngineConfig, near: int | None = None
 ) -> LayerOptions:
     """Return all numbers of weights and of values of a layer, and what each costs.
 
@@ -123,6 +123,8 @@ def layer_options(
     rows, inputs : ndarray of bool, shapes (out_channels,), (in_channels / groups,)
         Channels that are stored.
     engine : EngineConfig
+    near : int, optional
+        Number of weights to stay near, in finer steps.
     """
     chosen = np.ix_(rows, inputs)
     taps = state.weight.shape[2] * state.weight.shape[3]
@@ -131,7 +133,7 @@ def layer_options(
         np.ascontiguousarray(part[chosen]).reshape(shape)
         for part in (state.weight, state.importance)
     )
-    nested = nest(importance * weight * weight, state.floor[chosen].reshape(shape))
+    nested = nest(importance * weight * weight, state.floor[chosen].reshape(shape), near)
     # A weight with no measured importance still prefers a value near its own.
     worth = importance + np.float32(1e-3 * float(importance.mean()) + 1e-30)
     formats = 1 + max_gap_bits(
@@ -148,20 +150,18 @@ def layer_options(
         DENSE_LEVELS,
     )
     full = stored.codebook_words == 1 << stored.code_bits
-    stored = stored.only(
-        (full | (stored.gap_bits > 0)) & (stored.entry_bits <= engine.word_bits)
-    )
+    stored = stored.only((full | (stored.gap_bits > 0)) & (stored.entry_bits <= engine.word_bits))
     levels = np.unique(stored.levels)
     errors = histogram_errors(
         sums.mass, sums.moment, sums.second, sums.largest, levels, LLOYD_STEPS
     )
-    lost = sums.energy[-1] - sums.energy
+    lost = float(np.sum(importance * weight * weight, dtype=np.float64)) - sums.energy
     return LayerOptions(
         rows,
         inputs,
         nested,
         stored,
         records=state.record_bits * sums.rows[stored.source],
-        distortion=lost[stored.source]
+        distortion=np.maximum(lost, 0)[stored.source]
         + errors[stored.source, np.searchsorted(levels, stored.levels)],
     )

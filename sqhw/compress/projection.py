@@ -1,7 +1,7 @@
 """The projection: masks and codebooks of all layers for a budget, found together."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,13 @@ from sqhw.compress.qat import QatNetwork
 from sqhw.compress.target import Target
 
 Mask = npt.NDArray[np.bool_]
-Hulls = list[list[Option]]
 
 COUNT_BITS = 6  # typical width of the entry count in a channel record
 SEARCH_STEPS = 12
 CLOSE = 1e-3  # of the budget: what a search may leave of it
 CHANNEL_ROUNDS = 4
+CHANNEL_START = 64  # budget at which channels begin to go, in budgets
+CHANNEL_RATIO = 2.0  # between that and the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +54,36 @@ class Projection:
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
-    """A choice from the tables of one set of stored channels."""
+class _Stage:
+    """The tables of one set of stored output channels."""
 
-    hulls: Hulls
+    rows: list[Mask]
+    tables: list[LayerOptions]
+    hulls: list[list[Option]]
+
+    @property
+    def least_bits(self) -> int:
+        return sum(layer[0].bits for layer in self.hulls)
+
+    @property
+    def most_bits(self) -> int:
+        return sum(layer[-1].bits for layer in self.hulls)
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """One option a layer of a stage; `size` is exact once it is known."""
+
+    stage: _Stage
     chosen: list[Option]
-    projection: Projection
+    masks: list[Mask]
+    distortion: float
+    budget: int
+    size: int = -1
+
+    @property
+    def bits(self) -> int:
+        return sum(option.bits for option in self.chosen)
 
 
 class Projector:
@@ -90,34 +115,33 @@ class Projector:
         layers = model.layers()
         weights = [layer.weight.detach().numpy() for layer in layers]
         worths = [np.asarray(part, dtype=np.float32) for part in importance]
-        floors = floor_masks(model.network, [f * w**2 for f, w in zip(worths, weights, strict=True)])
+        scores = [f * w * w for f, w in zip(worths, weights, strict=True)]
+        floors = floor_masks(model.network, scores)
         self.states = [
             LayerState(weight, worth, floor, bias_bits + COUNT_BITS, layer.pinned)
             for layer, weight, worth, floor in zip(layers, weights, worths, floors, strict=True)
         ]
-        self.scores = [state.score for state in self.states]
+        self.scores = scores
         self.graph = ChannelGraph.of(model)
-        self.needed = [floor.any(axis=(1, 2, 3)) for floor in floors]
+        self.needed: list[Mask] = [np.asarray(floor.any(axis=(1, 2, 3))) for floor in floors]
         self.every = [np.ones(len(needed), dtype=bool) for needed in self.needed]
-        self.tables = self._tables(self.every)
-        self.hulls = self._hulls(self.tables)
+        self.whole = self._stage([np.ones(len(needed), dtype=bool) for needed in self.needed])
 
     @property
     def least_bits(self) -> int:
         """Knapsack cost of the floor (unit: bit)."""
-        return sum(layer[0].bits for layer in self.hulls)
+        return self.whole.least_bits
 
     @property
     def most_bits(self) -> int:
         """Knapsack cost of the most exact options (unit: bit)."""
-        return sum(layer[-1].bits for layer in self.hulls)
+        return self.whole.most_bits
 
     def at_most(self, bits: int) -> Projection:
         """Return the projection for a knapsack budget, at least that of the floor."""
 
-        def pick(tables: list[LayerOptions], hulls: Hulls) -> _Found:
-            least = sum(layer[0].bits for layer in hulls)
-            return self._at(tables, hulls, max(bits, least))
+        def pick(stage: _Stage) -> _Choice:
+            return self._sized(self._choice(stage, bits))
 
         found = self._search(pick)
         assert found is not None
@@ -126,8 +150,11 @@ class Projector:
     def floor(self) -> Projection:
         """Return the smallest network: one path of weights for every output, one value each."""
         masks = [state.floor for state in self.states]
-        worth = sum(float(s[~state.floor].sum()) for s, state in zip(self.scores, self.states, strict=True))
-        return self._projection(masks, [1] * len(masks), 0, worth, self.every)
+        worth = sum(
+            float(score[~mask].sum()) for score, mask in zip(self.scores, masks, strict=True)
+        )
+        levels = [1] * len(masks)
+        return Projection(masks, levels, self._size(masks, levels), 0, worth, [0] * len(masks))
 
     def fitting(self) -> Projection | None:
         """Return the best projection found whose exact cost meets the target."""
@@ -136,107 +163,122 @@ class Projector:
             found = self.floor()
         return found if self.target.admits(found.size) else None
 
-    def _search(
-        self, pick: Callable[[list[LayerOptions], Hulls], _Found | None]
-    ) -> Projection | None:
-        """Return the best of the choices for fewer and fewer channels."""
-        rows, tables, hulls = self.every, self.tables, self.hulls
-        best: Projection | None = None
-        for _ in range(CHANNEL_ROUNDS):
-            found = pick(tables, hulls)
-            if found is None:
-                smaller = [
-                    np.where(can_go, needed, row)
-                    for can_go, needed, row in zip(
-                        self.graph.removable, self.needed, rows, strict=True
-                    )
-                ]
-            else:
-                if best is None or found.projection.distortion < best.distortion:
-                    best = found.projection
-                smaller = without_channels(
-                    self.graph,
-                    rows,
-                    self.needed,
-                    self._shares(tables, found),
-                    price(found.hulls, found.chosen),
-                )
-            if all(np.array_equal(a, b) for a, b in zip(rows, smaller, strict=True)):
-                break
-            rows = smaller
-            tables = self._tables(rows)
-            hulls = self._hulls(tables)
-        return best
+    def _search(self, pick: Callable[[_Stage], _Choice | None]) -> Projection | None:
+        """Return the best of the choices for fewer and fewer channels.
 
-    def _fitting(self, tables: list[LayerOptions], hulls: Hulls) -> _Found | None:
+        The budget shrinks to its end in steps: what a layer needs then shows before the layers
+        that read it are all but empty.
+        """
+        stage = self.whole
+        best = pick(stage)
+        aim = max(1, best.bits if best else stage.least_bits)
+        start = min(stage.most_bits, CHANNEL_START * aim)
+        steps = int(np.ceil(np.log(max(start / aim, 1)) / np.log(CHANNEL_RATIO)))
+        for bits in np.geomspace(start, aim, steps + 1)[:-1]:
+            stage = self._smaller(self._choice(stage, round(float(bits)))) or stage
+        for _ in range(CHANNEL_ROUNDS):
+            found = pick(stage)
+            if found is not None:
+                best = found if best is None else min(best, found, key=_distortion)
+            smaller = self._smaller(found or self._choice(stage, 0))
+            if smaller is None:
+                break
+            stage = smaller
+        if best is None:
+            return None
+        near = [option.nonzeros for option in best.chosen]
+        found = pick(self._stage(best.stage.rows, near))
+        if found is not None:
+            best = min(best, found, key=_distortion)
+        return Projection(
+            best.masks,
+            [option.levels for option in best.chosen],
+            best.size,
+            best.budget,
+            best.distortion,
+            [int((~row).sum()) for row in best.stage.rows],
+        )
+
+    def _smaller(self, found: _Choice) -> _Stage | None:
+        """Return the stage without channels that a choice shows to be dear, or None."""
+        rows = found.stage.rows
+        smaller = without_channels(
+            self.graph,
+            rows,
+            self.needed,
+            self._shares(found),
+            price(found.stage.hulls, found.chosen),
+        )
+        if all(np.array_equal(a, b) for a, b in zip(rows, smaller, strict=True)):
+            return None
+        return self._stage(smaller)
+
+    def _fitting(self, stage: _Stage) -> _Choice | None:
         """Return the richest choice found whose exact cost meets the target."""
-        low, high = (sum(layer[end].bits for layer in hulls) for end in (0, -1))
-        best = self._at(tables, hulls, high)
-        if self.target.admits(best.projection.size):
+        low, high = stage.least_bits, stage.most_bits
+        best = self._sized(self._choice(stage, high))
+        if self.target.admits(best.size):
             return best
-        best = self._at(tables, hulls, low)
-        if not self.target.admits(best.projection.size):
+        best = self._sized(self._choice(stage, low))
+        if not self.target.admits(best.size):
             return None
         limit = self.target.budget.limit
         last = best
         for _ in range(SEARCH_STEPS):
             middle = (low + high) // 2
             if self.target.budget.basis != "blocks":  # then sizes differ by about a constant
-                used = sum(option.bits for option in last.chosen)
-                guess = used + limit - last.projection.size
+                guess = last.bits + limit - last.size
                 middle = guess if low < guess < high else middle
-            last = self._at(tables, hulls, middle)
-            if self.target.admits(last.projection.size):
+            last = self._sized(self._choice(stage, middle))
+            if self.target.admits(last.size):
                 low, best = middle, last
-                if limit - last.projection.size <= CLOSE * limit:
+                if limit - last.size <= CLOSE * limit:
                     break
             else:
                 high = middle
         return best
 
-    def _at(self, tables: list[LayerOptions], hulls: Hulls, bits: int) -> _Found:
-        chosen = choose(hulls, bits)
+    def _choice(self, stage: _Stage, bits: int) -> _Choice:
+        """Return the choice for a knapsack budget, at least that of the cheapest options."""
+        chosen = choose(stage.hulls, max(bits, stage.least_bits))
         assert chosen is not None
         masks = [
             table.mask(option, state.weight.shape)
-            for table, option, state in zip(tables, chosen, self.states, strict=True)
+            for table, option, state in zip(stage.tables, chosen, self.states, strict=True)
         ]
-        levels = [option.levels for option in chosen]
-        rows = [table.rows for table in tables]
         worth = sum(option.distortion for option in chosen)
-        worth += dropped_worth(self.graph, rows, self.scores)
-        return _Found(hulls, chosen, self._projection(masks, levels, bits, worth, rows))
+        worth += dropped_worth(self.graph, stage.rows, self.scores)
+        return _Choice(stage, chosen, masks, worth, bits)
 
-    def _projection(
-        self, masks: list[Mask], levels: list[int], bits: int, worth: float, rows: list[Mask]
-    ) -> Projection:
-        size = self.target.size(
-            skeleton(self.model, masks, levels, self.bias_bits, self.target.engine)
-        )
-        dropped = [int((~row).sum()) for row in rows]
-        return Projection(masks, levels, size, bits, worth, dropped)
+    def _sized(self, found: _Choice) -> _Choice:
+        """Return a choice with its exact size."""
+        levels = [option.levels for option in found.chosen]
+        return replace(found, size=self._size(found.masks, levels))
 
-    def _tables(self, rows: list[Mask]) -> list[LayerOptions]:
-        return [
+    def _size(self, masks: list[Mask], levels: list[int]) -> int:
+        engine = self.target.engine
+        return self.target.size(skeleton(self.model, masks, levels, self.bias_bits, engine))
+
+    def _stage(self, rows: list[Mask], near: Sequence[int] | None = None) -> _Stage:
+        tables = [
             layer_options(
                 state,
                 rows[at],
                 self.graph.inputs(rows, at, state.weight.shape[1]),
                 self.target.engine,
+                None if near is None else near[at],
             )
             for at, state in enumerate(self.states)
         ]
-
-    def _hulls(self, tables: list[LayerOptions]) -> Hulls:
         basis = self.target.budget.basis
-        return [table.hull(table.costs(basis)) for table in tables]
+        return _Stage(rows, tables, [table.hull(table.costs(basis)) for table in tables])
 
-    def _shares(self, tables: list[LayerOptions], found: _Found) -> list[ChannelShares]:
+    def _shares(self, found: _Choice) -> list[ChannelShares]:
         """Return what each channel costs and is worth in a choice."""
         payload = self.target.budget.basis == "payload"
         shares = []
         for score, table, option, mask in zip(
-            self.scores, tables, found.chosen, found.projection.masks, strict=True
+            self.scores, found.stage.tables, found.chosen, found.masks, strict=True
         ):
             stored = mask
             if table.stored.gap_bits[option.index] == 0 and not payload:
@@ -262,6 +304,10 @@ class Projector:
             _codebook(state, mask, count)
             for state, mask, count in zip(self.states, found.masks, found.levels, strict=True)
         ]
+
+
+def _distortion(found: _Choice) -> float:
+    return found.distortion
 
 
 def _codebook(state: LayerState, mask: Mask, levels: int) -> npt.NDArray[np.float64]:
