@@ -455,10 +455,21 @@ class Compression:
         return [diagonal.numpy().astype(np.float64) ** FISHER_POWER for diagonal in found]
 
     def _projector(self, ratio: float = 1.0) -> Projector:
-        """Return the projection to the budget times `ratio`."""
+        """Return the projection to the budget times `ratio`.
+
+        Each layer's importance is relative to what it keeps now, so that a step of the shrinking
+        budget takes from all layers the same share of their signal (as Lee et al., "Layer-adaptive
+        sparsity for the magnitude-based pruning", ICLR 2021): the local estimate of the loss alone
+        starves the layers whose weights are easiest to drop one by one.
+        """
+        importance = []
+        for layer, worth in zip(self.model.layers(), self.importance, strict=True):
+            weight, mask = (part.detach().numpy() for part in (layer.weight, layer.mask))
+            kept = float(np.sum(worth * weight * weight * mask, dtype=np.float64))
+            importance.append(worth / max(kept, 1e-300))
         budget = replace(self.target.budget, limit=int(self.target.budget.limit * ratio))
         target = replace(self.target, budget=budget)
-        return Projector(self.model, self.importance, target, self.settings.bias_bits)
+        return Projector(self.model, importance, target, self.settings.bias_bits)
 
     def _fit(self, projector: Projector) -> Projection:
         """Return the best projection within the budget; at worst the smallest of the start."""

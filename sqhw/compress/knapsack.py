@@ -18,12 +18,15 @@ class Option:
         Weights kept.
     levels : int
         Distinct non-zero values.
+    index : int
+        Place in the table of the layer that it is from.
     """
 
     bits: int
     distortion: float
     nonzeros: int = 0
     levels: int = 1
+    index: int = 0
 
 
 def hull(options: Sequence[Option]) -> list[Option]:
@@ -74,6 +77,16 @@ def choose(hulls: Sequence[Sequence[Option]], budget: int) -> list[Option] | Non
         chosen[index] = hulls[index][at + 1]
         left -= cost
     return chosen
+
+
+def price(hulls: Sequence[Sequence[Option]], chosen: Sequence[Option]) -> float:
+    """Return the distortion that the last bits of a choice saved each, 0 if all are cheapest."""
+    gains = [
+        _gain(layer[at - 1], layer[at])
+        for layer, option in zip(hulls, chosen, strict=True)
+        if (at := layer.index(option)) > 0
+    ]
+    return min(gains, default=0.0)
 
 
 def _gain(a: Option, b: Option) -> float:

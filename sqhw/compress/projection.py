@@ -1,24 +1,28 @@
 """The projection: masks and codebooks of all layers for a budget, found together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from sqhw.compress.assemble import skeleton
+from sqhw.compress.channels import ChannelGraph, ChannelShares, dropped_worth, without_channels
 from sqhw.compress.codebook import SortedWeights, kmeans
-from sqhw.compress.float_network import FloatConv
 from sqhw.compress.floor import floor_masks
-from sqhw.compress.knapsack import Option, choose
-from sqhw.compress.options import LayerState, layer_options
+from sqhw.compress.knapsack import Option, choose, price
+from sqhw.compress.options import LayerOptions, LayerState, layer_options
 from sqhw.compress.qat import QatNetwork
-from sqhw.compress.qat_layers import QatConv
 from sqhw.compress.target import Target
-from sqhw.network import INPUT
+
+Mask = npt.NDArray[np.bool_]
 
 COUNT_BITS = 6  # typical width of the entry count in a channel record
 SEARCH_STEPS = 12
+CLOSE = 1e-3  # of the budget: what a search may leave of it
+CHANNEL_ROUNDS = 4
+CHANNEL_START = 64  # budget at which channels begin to go, in budgets
+CHANNEL_RATIO = 2.0  # between that and the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +39,58 @@ class Projection:
         Cost of the network on the budget's basis, at most.
     bits : int
         Budget of the knapsack that gave it (unit: bit).
+    distortion : float
+        Loss that it is expected to cause (no unit).
+    dropped : list of int
+        Output channels of each layer that went as a whole, to save their records and positions.
     """
 
-    masks: list[npt.NDArray[np.bool_]]
+    masks: list[Mask]
     levels: list[int]
     size: int
     bits: int
+    distortion: float
+    dropped: list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """The tables of one set of stored output channels."""
+
+    rows: list[Mask]
+    tables: list[LayerOptions]
+    hulls: list[list[Option]]
+
+    @property
+    def least_bits(self) -> int:
+        return sum(layer[0].bits for layer in self.hulls)
+
+    @property
+    def most_bits(self) -> int:
+        return sum(layer[-1].bits for layer in self.hulls)
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """One option a layer of a stage; `size` is exact once it is known."""
+
+    stage: _Stage
+    chosen: list[Option]
+    masks: list[Mask]
+    distortion: float
+    budget: int
+    size: int = -1
+
+    @property
+    def bits(self) -> int:
+        return sum(option.bits for option in self.chosen)
 
 
 class Projector:
     """Finds the best masks and codebooks at one moment of the training.
+
+    Every projection begins with all channels. Those that are worth less than what their weights,
+    records and positions cost at the price of the choice go, and the choice is made again.
 
     Parameters
     ----------
@@ -59,7 +105,7 @@ class Projector:
     def __init__(
         self,
         model: QatNetwork,
-        importance: Sequence[npt.NDArray[np.float64]],
+        importance: Sequence[npt.NDArray[np.floating]],
         target: Target,
         bias_bits: int,
     ) -> None:
@@ -67,68 +113,190 @@ class Projector:
         self.target = target
         self.bias_bits = bias_bits
         layers = model.layers()
-        weights = [layer.weight.detach().numpy().astype(np.float64) for layer in layers]
-        scores = [f * w**2 for f, w in zip(importance, weights, strict=True)]
+        weights = [layer.weight.detach().numpy() for layer in layers]
+        worths = [np.asarray(part, dtype=np.float32) for part in importance]
+        scores = [f * w * w for f, w in zip(worths, weights, strict=True)]
         floors = floor_masks(model.network, scores)
-        inputs = _live_inputs(model, floors)
         self.states = [
-            LayerState(weight, worth, floor, live, bias_bits + COUNT_BITS, layer.pinned)
-            for layer, weight, worth, floor, live in zip(
-                layers, weights, importance, floors, inputs, strict=True
-            )
+            LayerState(weight, worth, floor, bias_bits + COUNT_BITS, layer.pinned)
+            for layer, weight, worth, floor in zip(layers, weights, worths, floors, strict=True)
         ]
-        self.ranks = [state.rank() for state in self.states]
-        self.hulls = [
-            layer_options(state, target.engine, target.budget.basis) for state in self.states
-        ]
+        self.scores = scores
+        self.graph = ChannelGraph.of(model)
+        self.needed: list[Mask] = [np.asarray(floor.any(axis=(1, 2, 3))) for floor in floors]
+        self.every = [np.ones(len(needed), dtype=bool) for needed in self.needed]
+        self.whole = self._stage([np.ones(len(needed), dtype=bool) for needed in self.needed])
 
     @property
     def least_bits(self) -> int:
         """Knapsack cost of the floor (unit: bit)."""
-        return sum(layer[0].bits for layer in self.hulls)
+        return self.whole.least_bits
 
     @property
     def most_bits(self) -> int:
         """Knapsack cost of the most exact options (unit: bit)."""
-        return sum(layer[-1].bits for layer in self.hulls)
+        return self.whole.most_bits
 
     def at_most(self, bits: int) -> Projection:
         """Return the projection for a knapsack budget, at least that of the floor."""
-        chosen = choose(self.hulls, max(bits, self.least_bits))
-        assert chosen is not None
-        return self._project(chosen, bits)
+
+        def pick(stage: _Stage) -> _Choice:
+            return self._sized(self._choice(stage, bits))
+
+        found = self._search(pick)
+        assert found is not None
+        return found
 
     def floor(self) -> Projection:
         """Return the smallest network: one path of weights for every output, one value each."""
-        chosen = [Option(0, 0.0, int(state.floor.sum()), 1) for state in self.states]
-        return self._project(chosen, 0)
+        masks = [state.floor for state in self.states]
+        worth = sum(
+            float(score[~mask].sum()) for score, mask in zip(self.scores, masks, strict=True)
+        )
+        levels = [1] * len(masks)
+        return Projection(masks, levels, self._size(masks, levels), 0, worth, [0] * len(masks))
 
     def fitting(self) -> Projection | None:
-        """Return the richest projection found whose exact cost meets the target."""
-        low, high = self.least_bits, self.most_bits
-        best = self.at_most(high)
+        """Return the best projection found whose exact cost meets the target."""
+        found = self._search(self._fitting)
+        if found is None:
+            found = self.floor()
+        return found if self.target.admits(found.size) else None
+
+    def _search(self, pick: Callable[[_Stage], _Choice | None]) -> Projection | None:
+        """Return the best of the choices for fewer and fewer channels.
+
+        The budget shrinks to its end in steps: what a layer needs then shows before the layers
+        that read it are all but empty.
+        """
+        stage = self.whole
+        best = pick(stage)
+        aim = max(1, best.bits if best else stage.least_bits)
+        start = min(stage.most_bits, CHANNEL_START * aim)
+        steps = int(np.ceil(np.log(max(start / aim, 1)) / np.log(CHANNEL_RATIO)))
+        for bits in np.geomspace(start, aim, steps + 1)[:-1]:
+            stage = self._smaller(self._choice(stage, round(float(bits)))) or stage
+        for _ in range(CHANNEL_ROUNDS):
+            found = pick(stage)
+            if found is not None:
+                best = found if best is None else min(best, found, key=_distortion)
+            smaller = self._smaller(found or self._choice(stage, 0))
+            if smaller is None:
+                break
+            stage = smaller
+        if best is None:
+            return None
+        near = [option.nonzeros for option in best.chosen]
+        found = pick(self._stage(best.stage.rows, near))
+        if found is not None:
+            best = min(best, found, key=_distortion)
+        return Projection(
+            best.masks,
+            [option.levels for option in best.chosen],
+            best.size,
+            best.budget,
+            best.distortion,
+            [int((~row).sum()) for row in best.stage.rows],
+        )
+
+    def _smaller(self, found: _Choice) -> _Stage | None:
+        """Return the stage without channels that a choice shows to be dear, or None."""
+        rows = found.stage.rows
+        smaller = without_channels(
+            self.graph,
+            rows,
+            self.needed,
+            self._shares(found),
+            price(found.stage.hulls, found.chosen),
+        )
+        if all(np.array_equal(a, b) for a, b in zip(rows, smaller, strict=True)):
+            return None
+        return self._stage(smaller)
+
+    def _fitting(self, stage: _Stage) -> _Choice | None:
+        """Return the richest choice found whose exact cost meets the target."""
+        low, high = stage.least_bits, stage.most_bits
+        best = self._sized(self._choice(stage, high))
         if self.target.admits(best.size):
             return best
-        best = self.at_most(low)
+        best = self._sized(self._choice(stage, low))
         if not self.target.admits(best.size):
-            best = self.floor()
-            return best if self.target.admits(best.size) else None
+            return None
+        limit = self.target.budget.limit
+        last = best
         for _ in range(SEARCH_STEPS):
             middle = (low + high) // 2
-            found = self.at_most(middle)
-            if self.target.admits(found.size):
-                low, best = middle, found
+            if self.target.budget.basis != "blocks":  # then sizes differ by about a constant
+                guess = last.bits + limit - last.size
+                middle = guess if low < guess < high else middle
+            last = self._sized(self._choice(stage, middle))
+            if self.target.admits(last.size):
+                low, best = middle, last
+                if limit - last.size <= CLOSE * limit:
+                    break
             else:
                 high = middle
         return best
 
-    def _project(self, chosen: Sequence[Option], bits: int) -> Projection:
-        masks = [rank < o.nonzeros for rank, o in zip(self.ranks, chosen, strict=True)]
-        levels = [option.levels for option in chosen]
-        size = self.target.size(
-            skeleton(self.model, masks, levels, self.bias_bits, self.target.engine)
-        )
-        return Projection(masks, levels, size, bits)
+    def _choice(self, stage: _Stage, bits: int) -> _Choice:
+        """Return the choice for a knapsack budget, at least that of the cheapest options."""
+        chosen = choose(stage.hulls, max(bits, stage.least_bits))
+        assert chosen is not None
+        masks = [
+            table.mask(option, state.weight.shape)
+            for table, option, state in zip(stage.tables, chosen, self.states, strict=True)
+        ]
+        worth = sum(option.distortion for option in chosen)
+        worth += dropped_worth(self.graph, stage.rows, self.scores)
+        return _Choice(stage, chosen, masks, worth, bits)
+
+    def _sized(self, found: _Choice) -> _Choice:
+        """Return a choice with its exact size."""
+        levels = [option.levels for option in found.chosen]
+        return replace(found, size=self._size(found.masks, levels))
+
+    def _size(self, masks: list[Mask], levels: list[int]) -> int:
+        engine = self.target.engine
+        return self.target.size(skeleton(self.model, masks, levels, self.bias_bits, engine))
+
+    def _stage(self, rows: list[Mask], near: Sequence[int] | None = None) -> _Stage:
+        tables = [
+            layer_options(
+                state,
+                rows[at],
+                self.graph.inputs(rows, at, state.weight.shape[1]),
+                self.target.engine,
+                None if near is None else near[at],
+            )
+            for at, state in enumerate(self.states)
+        ]
+        basis = self.target.budget.basis
+        return _Stage(rows, tables, [table.hull(table.costs(basis)) for table in tables])
+
+    def _shares(self, found: _Choice) -> list[ChannelShares]:
+        """Return what each channel costs and is worth in a choice."""
+        payload = self.target.budget.basis == "payload"
+        shares = []
+        for score, table, option, mask in zip(
+            self.scores, found.stage.tables, found.chosen, found.masks, strict=True
+        ):
+            stored = mask
+            if table.stored.gap_bits[option.index] == 0 and not payload:
+                stored = np.zeros(mask.shape, dtype=bool)
+                stored[np.ix_(mask.any(axis=(1, 2, 3)), table.inputs)] = True
+            records = 0 if payload else int(table.records[option.index])
+            each = (option.bits - records) / max(1, int(stored.sum()))
+            score = np.where(mask, score, 0)
+            rows = max(1, int(mask.any(axis=(1, 2, 3)).sum()))
+            shares.append(
+                ChannelShares(
+                    row_cost=each * stored.sum(axis=(1, 2, 3)) + records / rows,
+                    column_cost=each * stored.sum(axis=(0, 2, 3)),
+                    row_worth=score.sum(axis=(1, 2, 3), dtype=np.float64),
+                    column_worth=score.sum(axis=(0, 2, 3), dtype=np.float64),
+                )
+            )
+        return shares
 
     def codebooks(self, found: Projection) -> list[npt.NDArray[np.float64]]:
         """Return the values of the kept weights of each layer in real units, ascending."""
@@ -138,32 +306,13 @@ class Projector:
         ]
 
 
-def _live_inputs(
-    model: QatNetwork, floors: Sequence[npt.NDArray[np.bool_]]
-) -> list[npt.NDArray[np.bool_]]:
-    """Return which input channels of each trained layer are stored."""
-    live = {INPUT: np.ones(model.network.input_shape[0], dtype=bool)}
-    inputs = []
-    rest = iter(floors)
-    for layer in model.network.layers:
-        step = model.step(layer) if isinstance(layer, FloatConv) else None
-        if isinstance(step, QatConv):
-            floor = next(rest)
-            if step.layer.groups == 1:
-                inputs.append(live[layer.source] | floor.any(axis=(0, 2, 3)))
-            else:
-                inputs.append(np.ones(floor.shape[1], dtype=bool))
-            live[layer.name] = step.alive().detach().numpy() > 0
-        else:
-            live[layer.name] = live[layer.source]
-    return inputs
+def _distortion(found: _Choice) -> float:
+    return found.distortion
 
 
-def _codebook(
-    state: LayerState, mask: npt.NDArray[np.bool_], levels: int
-) -> npt.NDArray[np.float64]:
-    values = state.weight[mask]
+def _codebook(state: LayerState, mask: Mask, levels: int) -> npt.NDArray[np.float64]:
+    values = state.weight[mask].astype(np.float64)
     order = np.argsort(values, kind="stable")
-    worth = state.importance[mask][order]
-    worth = worth + 1e-3 * state.importance.mean() + 1e-30
+    worth = state.importance[mask][order].astype(np.float64)
+    worth = worth + 1e-3 * float(state.importance.mean()) + 1e-30
     return kmeans(SortedWeights.make(values[order], worth), levels, steps=50)[0]

@@ -9,17 +9,14 @@ from float_networks import conv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqhw.budget import Budget
 from sqhw.compress.assemble import export, skeleton
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.fisher import fisher_diagonal
 from sqhw.compress.float_network import FloatConv, FloatNetwork
 from sqhw.compress.floor import floor_masks
-from sqhw.compress.options import stream_costs
-from sqhw.compress.projection import Projector
+from sqhw.compress.knapsack import Option
+from sqhw.compress.options import LayerState, layer_options
 from sqhw.compress.qat import QatNetwork
-from sqhw.compress.target import Target
-from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.engine import EngineConfig
 from sqhw.format_choice import cheapest_stream
@@ -105,25 +102,25 @@ def test_a_layer_with_every_weight_kept_has_no_code_for_zero(levels):
     )
     chain = FloatNetwork("chain", (3, 8, 8), 255, (0.0,), (0.25,), layers)
     model = QatNetwork(chain)
-    dead = {"a": [0, 4], "b": [3]}  # channels that no weight makes; then none reads them
-    target = Target(Budget("rom", 1 << 30), ENGINE, find_device("iCE40UP5K"))
-    for layer in model.layers():
-        mask = np.ones(layer.weight.shape, bool)
-        mask[dead.get(layer.layer.name, [])] = False
-        layer.set_projection(mask, np.linspace(-0.3, 0.3, levels))
-    importance = [rng.random(layer.weight.shape) for layer in model.layers()]
-    importance[1][:, dead["a"]] = importance[2][:, dead["b"]] = 0
-    projector = Projector(model, importance, target, 10)
+    rows = [np.ones(len(layer.bias), dtype=bool) for layer in layers]
+    rows[0][[0, 4]] = rows[1][3] = False  # channels that are not stored
+    inputs = [np.ones(3, dtype=bool), rows[0], rows[1]]
+    width = (levels - 1).bit_length()
     masks, costs = [], []
-    for state in projector.states:
-        masks.append(state.rank() < state.stored)
-        assert masks[-1].sum() == state.stored
-        masks[-1][dead.get(layers[len(masks) - 1].name, [])] = False
-        rows = masks[-1].any(axis=(1, 2, 3))
-        width = (levels - 1).bit_length()
-        costs.append(state.stored * rows.mean() * width + 8 * levels)
-        (table,) = stream_costs(state, [state.stored], ENGINE, "stream")
-        assert table[levels] == state.stored * width + 8 * levels + len(rows) * state.record_bits
+    for layer, row, column in zip(model.layers(), rows, inputs, strict=True):
+        weight = layer.weight.detach().numpy()
+        floor = np.zeros(weight.shape, dtype=bool)
+        state = LayerState(weight, np.ones_like(weight), floor, 16, all_rows=False)
+        table = layer_options(state, row, column, ENGINE)
+        size = int(row.sum() * column.sum()) * 9
+        full = (table.stored.nonzeros == size) & (table.stored.levels == levels)
+        costs.append(size * width + 8 * levels)
+        assert table.costs("stream")[full].min() == costs[-1]
+        assert table.costs("rom")[full].min() == costs[-1] + 16 * row.sum()
+        assert table.costs("payload")[full].min() == size * width
+        option = Option(0, 0.0, size, levels, int(np.flatnonzero(full)[0]))
+        masks.append(table.mask(option, weight.shape))
+        assert masks[-1].sum() == masks[-1][np.ix_(row, column)].size == size
     counts = [levels] * 3
     whole = skeleton(model, masks, counts, 10, ENGINE)
     for layer, mask in zip(model.layers(), masks, strict=True):

@@ -1,0 +1,90 @@
+"""Channels that go as a whole: they leave the export, and never those that are needed."""
+
+import numpy as np
+import pytest
+from float_networks import conv, mobile_network, residual_network
+
+from sqhw.budget import Budget
+from sqhw.compress.assemble import skeleton
+from sqhw.compress.channels import ChannelGraph, ChannelShares, dropped_worth, without_channels
+from sqhw.compress.float_network import FloatMaxPool, FloatNetwork
+from sqhw.compress.projection import Projector
+from sqhw.compress.qat import QatNetwork
+from sqhw.compress.target import Target
+from sqhw.cost_models.device import find_device
+from sqhw.cost_models.rom import rom_cost
+from sqhw.engine import EngineConfig
+
+ENGINE = EngineConfig(groups=True, residuals=True, mult_bits=12, word_bits=18)
+DEVICE = find_device("iCE40UP5K")
+
+
+def chain(seed=0):
+    rng = np.random.default_rng(seed)
+    layers = (
+        conv(rng, "a", "input", 12, 3),
+        FloatMaxPool("pool", "a", 2, 2),
+        conv(rng, "b", "pool", 16, 12),
+        conv(rng, "c", "b", 4, 16, relu=False),
+    )
+    return FloatNetwork("chain", (3, 8, 8), 255, (0.0,), (0.25,), layers)
+
+
+def test_the_graph_passes_pools_and_stops_at_skips_groups_and_the_output():
+    graph = ChannelGraph.of(QatNetwork(chain()))
+    assert graph.producers == (None, 0, 1)
+    assert graph.removable == (True, True, False)
+    residual = QatNetwork(residual_network())
+    graph = ChannelGraph.of(residual)
+    names = [layer.layer.name for layer in residual.layers()]
+    assert [n for n, can_go in zip(names, graph.removable, strict=True) if can_go] == [
+        "a1",
+        "b1",
+        "c1",
+    ]
+    assert graph.readers(names.index("a1")) == [names.index("a2")]
+    mobile = QatNetwork(mobile_network())
+    removable = ChannelGraph.of(mobile).removable
+    names = [layer.layer.name for layer in mobile.layers()]
+    assert [n for n, can_go in zip(names, removable, strict=True) if can_go] == ["stem"]
+
+
+def test_a_channel_goes_if_it_is_worth_less_than_its_cost():
+    graph = ChannelGraph((None, 0), (True, False))
+    rows = [np.ones(4, dtype=bool), np.ones(2, dtype=bool)]
+    needed = [np.array([True, False, False, False]), np.ones(2, dtype=bool)]
+    first = ChannelShares(np.full(4, 10.0), np.zeros(3), np.array([0.0, 9, 30, 1e9]), np.zeros(3))
+    second = ChannelShares(np.zeros(2), np.full(4, 5.0), np.zeros(2), np.array([0.0, 1e9, 16, 14]))
+    # Worth 0 (but needed), 9, 16 and 14 at a cost of 15.
+    kept = without_channels(graph, rows, needed, [first, second], 1.0)
+    assert kept[0].tolist() == [True, False, True, False]
+    assert kept[1].all()
+    scores = [np.ones((4, 3, 1, 1), np.float32), np.full((2, 4, 1, 1), 4, np.float32)]
+    assert dropped_worth(graph, kept, scores) == pytest.approx(2 * min(3, 2 * 4))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("make", [chain, residual_network])
+def test_dropped_channels_leave_the_network_and_the_budget_is_met(make, seed):
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    model = QatNetwork(make(seed))
+    importance = []
+    for layer in model.layers():
+        shape = layer.weight.shape
+        each = rng.exponential(size=shape) * rng.exponential(size=(shape[0], 1, 1, 1)) ** 6
+        importance.append(each)
+    free = Projector(model, importance, Target(Budget("rom", 1 << 30), ENGINE, DEVICE), 10)
+    limit = int(0.4 * free.fitting().size)
+    target = Target(Budget("rom", limit), ENGINE, DEVICE)
+    projector = Projector(model, importance, target, 10)
+    found = projector.fitting()
+    network = skeleton(model, found.masks, found.levels, 10, ENGINE)
+    assert rom_cost(network, ENGINE).rom == found.size <= limit
+    assert sum(found.dropped) > 0
+    by_name = {layer.name: layer for layer in network.convs}
+    for layer, mask, dropped, state in zip(
+        model.layers(), found.masks, found.dropped, projector.states, strict=True
+    ):
+        assert (mask | ~state.floor).all()
+        assert by_name[layer.layer.name].weight.shape[0] <= mask.shape[0] - dropped
