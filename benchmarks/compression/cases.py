@@ -19,7 +19,7 @@ CHECKPOINTS = {
     "resnet20": ("resnet20", "resnet20.safetensors"),
 }
 RECIPES = {
-    "lenet5": Recipe(rate=1e-3),
+    "lenet5": Recipe(rate=1e-3, precision="bf16"),
     "resnet20": Recipe(batch=128, rate=1e-3, shift=4, flip=True, precision="bf16"),
 }
 
@@ -182,7 +182,7 @@ def _structured(network: str, recipe: Recipe, epochs: int) -> list[Case]:
             f"{'soft-filter' if unit == 'filter' else unit}-{density:g}",
             configure("structured", recipe=prune, share=share, unit=unit, density=density),
         )
-        for unit, density in (("filter", 0.5), ("kernel", 0.2), ("channel", 0.5))
+        for unit, density in (("filter", 0.5), ("kernel", 0.2))
     ]
 
 
@@ -193,11 +193,11 @@ def _low_rank(network: str, recipe: Recipe, epochs: int) -> list[Case]:
 
 CASES: dict[str, Callable[[str, Recipe, int], list[Case]]] = {
     "sql": _sql,
+    "sqs": _sqs,
     "deep-compression": _deep_compression,
     "ecsq": _ecsq,
-    "sqs": _sqs,
-    "hardware": _hardware,
-    "oneshot": _oneshot,
-    "structured": _structured,
     "low-rank": _low_rank,
+    "structured": _structured,
+    "oneshot": _oneshot,
+    "hardware": _hardware,
 }

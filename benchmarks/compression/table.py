@@ -3,12 +3,27 @@
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.compression.published import PUBLISHED
+from benchmarks.compression.cases import CHECKPOINTS
+from benchmarks.compression.published import PUBLISHED, Published
+from benchmarks.compression.recount import recounted
 
 HEAD = (
     "method", "test %", "drop", "non-zero %", "bits", "payload", "as published", "stream",
     "own coding", "rom", "blocks",
 )  # fmt: skip
+LEGEND = """
+Ratios to float32. `payload`: non-zeros times whole bits; `as published`: times the logarithm of the
+number of values; `stream`: with positions and codebooks; `own coding`: the method's own Huffman
+codes with their tables; `rom`: everything that the engine reads; `blocks`: block RAMs of the device.
+Test accuracy is that of the engine's integers, activations of 8 bits, unless `floats` stands beside
+it; the epoch was chosen on the validation split.
+
+Rows in italics are the papers' figures. A drop in brackets is inferred here, from the error that the
+source prints and the benchmark's checkpoint; `?` is not stated. Ratios with `~` are not the papers':
+they are what a network of the printed share of weights and bits in every layer, at random places,
+would take on this engine. A paper's file that is decoded as a whole before use stands under `own
+coding`.
+"""
 
 
 def markdown(network: str, accounts: Sequence[dict[str, Any]]) -> str:
@@ -19,21 +34,16 @@ def markdown(network: str, accounts: Sequence[dict[str, Any]]) -> str:
     network : str
         Short name, for the published rows.
     accounts : sequence of dict
+        At least one.
     """
     rows = [_row(account) for account in accounts]
+    rows += [_published(network, row, accounts[0]) for row in PUBLISHED.get(network, ())]
     lines = [
         "| " + " | ".join(HEAD) + " |",
         "|" + " --- |" * len(HEAD),
         *("| " + " | ".join(row) + " |" for row in rows),
     ]
-    for row in PUBLISHED.get(network, ()):
-        cells = dict.fromkeys(HEAD, "")
-        cells["method"] = f"*{row.method}*, {row.source}"
-        cells["drop"] = f"{row.drop:.2f}"
-        column = {"payload": "as published", "stream": "own coding", "file": "rom"}[row.basis]
-        cells[column] = f"{row.ratio:,g}x"
-        lines.append("| " + " | ".join(cells.values()) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + LEGEND
 
 
 def _row(account: dict[str, Any]) -> tuple[str, ...]:
@@ -42,7 +52,7 @@ def _row(account: dict[str, Any]) -> tuple[str, ...]:
     mark = "" if "test" in accuracy else " (floats)"
     drop = 100 * (accuracy["test_before"] - test)
     sizes = [
-        _ratio(account, basis)
+        _ratio(account["ratio"].get(basis))
         for basis in ("payload", "published", "stream", "own", "rom", "blocks")
     ]
     return (
@@ -55,7 +65,21 @@ def _row(account: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _ratio(account: dict[str, Any], basis: str) -> str:
-    ratio = account["ratio"].get(basis)
+def _published(network: str, row: Published, account: dict[str, Any]) -> tuple[str, ...]:
+    cells = dict.fromkeys(HEAD, "-")
+    cells["method"] = f"*{row.method}*, {row.source}"
+    drop = "?" if row.drop is None else f"{row.drop:.2f}"
+    cells["drop"] = f"({drop})" if row.inferred else drop
+    if row.density is not None and row.bits is not None:
+        cells["non-zero %"], cells["bits"] = f"{100 * row.density:.2f}", f"{row.bits:.2f}"
+        sizes = recounted(CHECKPOINTS[network][0], row.density, row.bits, account["device"])
+        for basis in ("stream", "rom", "blocks"):
+            cells[basis] = "~" + _ratio(account["float32"][basis] / sizes[basis])
+    column = {"payload": "as published", "stream": "own coding", "file": "own coding"}[row.basis]
+    cells[column] = f"{row.ratio:,g}x"
+    return tuple(cells.values())
+
+
+def _ratio(ratio: float | None) -> str:
     # Cut, not rounded: a ratio is never better than it says.
     return "-" if ratio is None else f"{int(10 * ratio) / 10:,}x"

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from benchmarks.compression.__main__ import app
 from benchmarks.compression.cases import CASES, Case, cases
 from benchmarks.compression.published import PUBLISHED
+from benchmarks.compression.recount import recounted
 from benchmarks.compression.runner import Setting, run_case
 from benchmarks.compression.table import HEAD, markdown
 from sqhw.compress import torch_logits
@@ -63,7 +64,7 @@ def test_an_interrupted_case_gives_the_same_files(tmp_path):
 
 def test_the_table_has_a_row_for_every_file_and_every_paper(tmp_path):
     found = run_case(case(), setting(tmp_path), lambda text: None)
-    lines = markdown("lenet5", [found]).splitlines()
+    lines = [line for line in markdown("lenet5", [found]).splitlines() if line.startswith("|")]
     assert len(lines) == 3 + len(PUBLISHED["lenet5"])
     assert all(line.count("|") == len(HEAD) + 1 for line in lines)
     cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
@@ -71,6 +72,19 @@ def test_the_table_has_a_row_for_every_file_and_every_paper(tmp_path):
     assert row["test %"] == f"{100 * found['accuracy']['test']:.2f}"
     assert row["rom"].endswith("x")
     assert float(row["rom"][:-1].replace(",", "")) <= found["ratio"]["rom"]
+
+
+def test_papers_are_recounted_with_positions_and_constants():
+    for row in PUBLISHED["lenet5"]:
+        if row.density is None or row.basis != "payload":
+            continue
+        sizes = recounted("lenet5-caffe", row.density, row.bits, DEVICE.name)
+        # Printed shares and bits are rounded.
+        assert 32 * 430_500 / sizes["payload"] == pytest.approx(row.ratio, rel=0.05)
+        assert sizes["payload"] < sizes["stream"] < sizes["rom"]
+    whole, more = (recounted("lenet5-caffe", 0.1, bits, DEVICE.name) for bits in (3, 4))
+    mixed = recounted("lenet5-caffe", 0.1, 3.25, DEVICE.name)
+    assert mixed["rom"] == pytest.approx(0.75 * whole["rom"] + 0.25 * more["rom"])
 
 
 def test_every_method_has_cases():

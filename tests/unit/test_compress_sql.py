@@ -94,3 +94,11 @@ def test_projections_of_the_published_checkpoint():
     sparse = [np.where(mask, w, 0) for mask, w in zip(masks, weights, strict=True)]
     _, bits = quantize_layers(sparse, counts, budget, KMeansQuantizer())
     assert bits == [4, 2, 1, 3]
+
+
+def test_without_fine_tuning_the_result_is_the_quantized_copy():
+    result = compressed("sql", nonzeros=0.3, bits=3.0, **QUICK)
+    assert all(len(layer.levels) <= 256 for layer in result.layers)
+    assert result.quantized is not None
+    bits = next(row["bits"] for row in reversed(result.history) if "bits" in row)
+    assert all(layer.bits <= max(bits) for layer in result.layers)

@@ -231,8 +231,8 @@ class Sql(Method):
 
     def begin(self, stage: int) -> None:
         """Fix masks and codebooks for the fine-tuning."""
-        self.tuning = stage == 1
-        if not self.tuning or self.config.finetune.epochs == 0:
+        self.tuning = stage == 1 and self.config.finetune.epochs > 0
+        if not self.tuning:
             return
         rest = zip(self.model.latent(), self._quantized(), self.bits, strict=True)
         for layer, weight, bits in rest:
