@@ -1,6 +1,5 @@
 """The project's own compressor behind the common interface."""
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +9,7 @@ from sqhw.compress.compressor import compress
 from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.base import MethodConfig, plain_options, register
 from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.result import LAYER_WEIGHTS, CompressionResult, dequantized
+from sqhw.compress.methods.result import CompressionResult, dequantized
 from sqhw.compress.samples import Progress
 from sqhw.compress.settings import CompressSettings
 from sqhw.cost_models.device import Device
@@ -78,8 +77,6 @@ class HardwareConfig(MethodConfig):
             settings=settings,
             progress=progress,
         )
-        before = {layer.name: int(layer.weight.size) for layer in network.convs if layer.trained}
-        found = replace(found, metadata=found.metadata | {LAYER_WEIGHTS: json.dumps(before)})
         return CompressionResult(
             self.name,
             plain_options(self),
