@@ -217,10 +217,8 @@ def account_network(
     left = sum(layer.weights_before for layer in results)
     notes: tuple[str, ...] = ()
     if left < weights and not before:
-        notes = (
-            f"the file does not tell the layers' weights before compression: their {left:,} are "
-            f"those of the layers that are left, of {weights:,}",
-        )
+        said = "the file does not tell the layers' weights before compression: their "
+        notes = (f"{said}{left:,} are those that are left, of {weights:,}",)
     return _account(
         label or network.name,
         network.metadata.get("method", ""),

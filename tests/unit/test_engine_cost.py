@@ -285,3 +285,23 @@ class TestFit:
         rows = [{"a": a, "never": 0.0} for a in (5.0, 11.0, 20.0)]
         found = fit_factors(rows, [3 * row["a"] for row in rows], {"a": 1.0, "never": 1.0})
         assert found == pytest.approx({"a": 3.0, "never": 3.0}, rel=0.01)
+
+    def test_digest_is_of_what_makes_the_netlist(self):
+        from benchmarks.cost_engine.families import FAMILIES
+        from benchmarks.cost_engine.synthesis import rtl_digest
+
+        digests = {name: rtl_digest(family.flow) for name, family in FAMILIES.items()}
+        # Only on ECP5 registers move into blocks after synthesis.
+        assert len({digest for name, digest in digests.items() if name != "ecp5"}) == 1
+        assert digests["ecp5"] != digests["ice40"]
+
+    def test_report_parts_errors_by_the_ranges(self):
+        from benchmarks.cost_engine.families import FAMILIES
+        from benchmarks.cost_engine.report import report_text
+        from benchmarks.cost_engine.synthesis import read_measurements
+
+        found = report_text({name: read_measurements(DATA, name) for name in FAMILIES})
+        rows = [[cell.strip() for cell in line.split("|")] for line in found.splitlines()]
+        counts = {row[1]: int(row[2]) for row in rows if len(row) == 13 and row[2].isdigit()}
+        assert counts["all"] == counts["within the ranges"] + counts["outside of one"]
+        assert counts["all"] == sum(counts[name] for name in load_calibrations())
