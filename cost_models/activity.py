@@ -52,8 +52,8 @@ class LayerActivity:
     requantizations : ndarray, shape (options,)
         Accumulators that are requantized, those of lanes beyond the end of the map too.
     writes : ndarray, shape (options,)
-        Bytes of the map that are written to the activation banks; what a group writes beyond the
-        map is not counted.
+        Bytes that are written to the activation banks: what a tile or a group writes beyond the map
+        too.
     weight_words, param_words : ndarray, shape (options,)
         Words read from the weight ROM, all of the layer once a tile; words read from the parameter
         ROM, a descriptor once and the channel records once a tile.
@@ -193,7 +193,7 @@ def layer_activity(
         idle_waiting=(run - entries) * engine.lanes,
         idle_overhead=zero + shape.overhead * engine.lanes,
         requantizations=zero + shape.tiles * shape.outputs * engine.lanes,
-        writes=zero + shape.outputs * shape.elements,
+        writes=zero + shape.outputs * shape.written,
         weight_words=zero + weight_words * shape.tiles,
         param_words=zero + descriptor + (param_words - descriptor) * shape.tiles,
         codebook_reads=zero if shape.pools else zero + stream_entries * shape.tiles,

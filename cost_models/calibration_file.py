@@ -54,14 +54,13 @@ class Fit:
         if self.worst_error < self.mean_error:
             raise ValueError(f"worst_error {self.worst_error} is below mean_error")
 
-    def outside(self, parameters: Mapping[str, float]) -> list[str]:
-        """Return a sentence for each parameter outside of its range."""
-        return [
-            f"{name} {parameters[name]} is outside of what was calibrated, "
-            + (f"{low} only" if low == high else f"{low} to {high}")
+    def outside(self, parameters: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+        """Return the range of each parameter that is outside of it."""
+        return {
+            name: (low, high)
             for name, (low, high) in self.ranges
             if not low <= parameters[name] <= high
-        ]
+        }
 
     def predict(self, features: Mapping[str, float]) -> float:
         """Return the sum; features without a factor count nothing."""

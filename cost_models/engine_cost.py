@@ -8,7 +8,7 @@ factors fitted to synthesis runs (`sqhw.cost_models.calibration_file`).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqhw.cost_models.calibration_file import Calibration, find_calibration
+from sqhw.cost_models.calibration_file import Calibration, Fit, find_calibration
 from sqhw.cost_models.device import Device, find_device
 from sqhw.cost_models.engine_features import (
     EngineMemory,
@@ -20,6 +20,30 @@ from sqhw.cost_models.engine_features import (
     weight_rows,
 )
 from sqhw.engine import EngineConfig
+
+#: What the parameters are called; those that an engine has or has not.
+PARAMETERS = {
+    "lanes": "lanes",
+    "bank_depth": "rows of a bank",
+    "acc_bits": "bits of an accumulator",
+    "mult_bits": "bits of a requantization multiplier",
+    "dim_bits": "bits of a map's height and width",
+    "word_bits": "bits of a ROM word",
+    "weight_addr_bits": "address bits of the weight ROM",
+    "param_addr_bits": "address bits of the parameter ROM",
+    "codebook_addr_bits": "address bits of the codebook",
+    "max_gap_bits": "bits of the largest gap",
+    "taps_per_entry": "kernel taps an entry",
+    "requantizers": "requantizers",
+    "max_batch": "images a run",
+    "lut_lanes": "lanes that multiply in LUTs",
+    "writable": "writable ROMs",
+    "groups": "grouped convolutions",
+    "residuals": "skip connections",
+    "maxpool": "max pooling",
+    "rows of the weight ROM": "block RAMs of the weight ROM one above the other",
+}
+SWITCHES = ("writable", "groups", "residuals", "maxpool")
 
 
 @dataclass(frozen=True)
@@ -35,10 +59,9 @@ class EngineCost:
         Block RAMs and DSP blocks, exact.
     fmax_mhz : float or None
         Clock frequency (unit: MHz); None if the device's clock was not calibrated.
-    luts_error, ffs_error : float
-        Mean relative error of engines that the fit has not seen.
-    fmax_error : float or None
-        The same of the clock.
+    luts_error, ffs_error, fmax_error : float or None
+        Mean relative error of engines that the fit has not seen; None where this one is outside of
+        what was calibrated, so that nobody knows.
     calibrated : bool
         Whether all parameters are within what was calibrated; if not, `notes` says which is not.
     notes : tuple of str
@@ -50,8 +73,8 @@ class EngineCost:
     brams: int
     dsps: int
     fmax_mhz: float | None
-    luts_error: float
-    ffs_error: float
+    luts_error: float | None
+    ffs_error: float | None
     fmax_error: float | None
     calibrated: bool
     notes: tuple[str, ...]
@@ -81,7 +104,8 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
     memories = engine_memories(engine, device, depths)
     luts = round(fit.luts.predict(lut_features(engine, device, memories)))
     numbers = parameters(engine, memories)
-    outside = fit.luts.outside(numbers) + _unlike(fit, device)
+    outside = _outside(fit.luts, numbers) + _unlike(fit, device)
+    known = not outside
     notes = []
     fmax = fmax_error = None
     if fit.period_ns is None:
@@ -91,18 +115,22 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
     else:
         features = period_features(engine, memories, luts)
         fmax = round(1000 / fit.period_ns.predict(features), 1)
-        fmax_error = fit.period_ns.mean_error
-        of_logic = set(outside)
-        beyond = fit.period_ns.outside(numbers)
-        outside += [f"clock: {note}" for note in beyond if note not in of_logic]
+        beyond = _outside(fit.period_ns, numbers)
+        fmax_error = None if outside or beyond else fit.period_ns.mean_error
+        of_logic = fit.luts.outside(numbers)
+        outside += [
+            f"clock: {note}"
+            for name, note in zip(fit.period_ns.outside(numbers), beyond, strict=True)
+            if name not in of_logic
+        ]
     return EngineCost(
         luts=luts,
         ffs=round(fit.ffs.predict(ff_features(engine, device, memories))),
         brams=sum(memory.blocks for memory in memories),
         dsps=dsp_lanes(engine, device),
         fmax_mhz=fmax,
-        luts_error=fit.luts.mean_error,
-        ffs_error=fit.ffs.mean_error,
+        luts_error=fit.luts.mean_error if known else None,
+        ffs_error=fit.ffs.mean_error if known else None,
         fmax_error=fmax_error,
         calibrated=not outside,
         notes=(*outside, *notes),
@@ -113,6 +141,20 @@ def parameters(engine: EngineConfig, memories: Sequence[EngineMemory]) -> dict[s
     """Return the numbers that ranges are kept of: the engine's, and the rows of its weight ROM."""
     numbers = {name: int(value) for name, value in engine.to_dict().items()}
     return numbers | {"rows of the weight ROM": weight_rows(memories)}
+
+
+def _outside(fit: Fit, numbers: Mapping[str, int]) -> list[str]:
+    """Return a sentence for each parameter outside of what was fitted."""
+    return [
+        f"{PARAMETERS[name]}: {_value(name, numbers[name])}, calibrated "
+        + _value(name, low)
+        + (f" to {_value(name, high)}" if high > low else " only")
+        for name, (low, high) in fit.outside(numbers).items()
+    ]
+
+
+def _value(name: str, value: float) -> str:
+    return ("without", "with")[int(value)] if name in SWITCHES else f"{value:,}"
 
 
 def _unlike(fit: Calibration, device: Device) -> list[str]:

@@ -35,6 +35,8 @@ class LayerShape:
         Output channels; input channels that each of them reads.
     elements : int
         Positions of the output map times images of the run.
+    written : int
+        Bytes that an output channel writes to the activation banks.
     skip_channels : int
         Output channels that get something from a skip connection.
     inside : ndarray of int64, shape (kernel_h, kernel_w)
@@ -50,6 +52,7 @@ class LayerShape:
     outputs: int
     inputs: int
     elements: int
+    written: int
     skip_channels: int
     inside: npt.NDArray[np.int64]
     activation_bits: int
@@ -80,6 +83,7 @@ class LayerShape:
             outputs=outputs,
             inputs=int(layer.weight.shape[1]) if isinstance(layer, Conv) else 1,
             elements=height * width * tiling.target.batch,
+            written=tiling.written,
             skip_channels=tiling.skip.shape[0] if tiling.skip else 0,
             inside=_inside(layer, tiling.source.shape, tiling.target.shape) * tiling.target.batch,
             activation_bits=formats[layer.source].bits,

@@ -124,6 +124,18 @@ class Tiling:
         """True if the output is written one byte a cycle."""
         return self.write is Write.SERIAL
 
+    @property
+    def written(self) -> int:
+        """Bytes that an output channel writes, what a tile or group writes beyond the map too."""
+        target = self.target
+        _, height, width = target.shape
+        if self.write is Write.AS_COMPUTED:
+            return self.tiles * target.lanes
+        if self.write is Write.WALKED and target.batch == 1:
+            unit = self.requantizers * target.split
+            return height * -(-width // unit) * unit
+        return height * width * target.batch
+
 
 def network_maps(network: QuantizedNetwork, lanes: int, batch: int = 1) -> dict[str, Placement]:
     """Return how every map of a network is stored, by name, all at row 0.

@@ -1,6 +1,7 @@
 """The command `sqhw size` as a function: from a network's name or file to figures as plain data."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ def size_network(
         "network": workload.network.name,
         "known_weights": workload.known,
         "assumed": None if workload.known else _assumed(workload, density, bits, layers),
+        "input": list(workload.network.input_shape),
         "weights": sum(w.channels * w.length for w in workload.weights.values()),
         "nonzeros": sum(int(w.nonzeros[0]) for w in workload.weights.values()),
         "budget": str(limits) if limits else None,
@@ -117,8 +119,10 @@ def size_network(
             found.append(failed | {"error": str(error)})
     fits = [one.name for one, figures in zip(devices, found, strict=True) if figures["fits"]]
     capacities = {one.name: one.brams * one.bram.bits for one in devices}
+    near = [figures for figures in found if not figures["fits"] and not figures["error"]]
     return result | {
         "smallest": min(fits, key=lambda name: capacities[name], default=None),
+        "nearest": None if fits or not near else min(near, key=_shortfall)["device"],
         "devices": found,
     }
 
@@ -246,6 +250,15 @@ def _figures(size: Sizing) -> Result:
         "energy_notes": list(size.prices.notes),
         "layers": layers,
     }
+
+
+def _shortfall(figures: Result) -> float:
+    """Return how many times what a device has a network takes, of what it lacks most."""
+    pairs = [
+        (figures[kind] or 0, figures[f"available_{kind}"])
+        for kind in ("blocks", "dsps", "luts", "ffs")
+    ]
+    return max(used / there if there else math.inf for used, there in pairs if used > there)
 
 
 def _busy(size: Sizing) -> float:

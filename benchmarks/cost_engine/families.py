@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.cost_engine.design import Point, draw_points
 from sqhw.cost_models.device import Device, find_device
+from sqhw.engine import EngineConfig
 from sqhw.synth.tools import FLOWS, Flow
 
 
@@ -52,10 +53,12 @@ class Family:
     device_name : str
         The device that is placed and routed, or whose tools map the logic.
     points, held_out : int
-        Engines that are fitted, and those that are held out.
-    placed : int
-        All that are held out, and so many of the others at most, of all numbers of lanes, are
-        placed and routed as well; none if it is 0.
+        Engines that are drawn to be fitted, and to be held out.
+    usual : tuple of Point
+        Engines that are added to them: those that `sqhw.device_engine` proposes.
+    placed : tuple of int
+        Numbers of those that are placed and routed as well, beside all that are held out; none at
+        all if it is empty.
     levels : mapping of str to sequence
         Numbers of lanes, and what differs from `benchmarks.cost_engine.design.LEVELS`.
     clock_devices : tuple of str
@@ -66,23 +69,23 @@ class Family:
     device_name: str
     points: int
     held_out: int
-    placed: int
+    usual: tuple[Point, ...]
+    placed: tuple[int, ...]
     levels: Mapping[str, Sequence[Any]]
     clock_devices: tuple[str, ...]
 
     def draw(self) -> tuple[Point, ...]:
         """Return its engines."""
         fitted = draw_points(self.name, self.points, self.levels, held_out=False)
-        return fitted + draw_points(self.name, self.held_out, self.levels, held_out=True)
+        drawn = fitted + draw_points(self.name, self.held_out, self.levels, held_out=True)
+        return drawn + self.usual
 
     def to_place(self) -> tuple[Point, ...]:
         """Return those that are placed and routed, the small ones first."""
         if not self.placed:
             return ()
         points = sorted(self.draw(), key=lambda point: (point.engine.lanes, point.number))
-        others = [point for point in points if not point.held_out]
-        others = others[:: -(-len(others) // self.placed)]
-        return tuple(point for point in points if point.held_out or point in others)
+        return tuple(point for point in points if point.held_out or point.number in self.placed)
 
     @property
     def device(self) -> Device:
@@ -111,8 +114,8 @@ MAPPED = {
         {"MULT9X9": 1, "MULT18X18": 1},
     ),
     "XC7A35T": Mapped(
-        "synth_xilinx -family xc7 -noiopad -noclkbuf",
-        {f"LUT{inputs}": 1 for inputs in range(1, 7)} | {"SRL16E": 1, "SRLC32E": 1},
+        "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
+        {f"LUT{inputs}": 1 for inputs in range(1, 7)} | {"INV": 1, "SRL16E": 1, "SRLC32E": 1},
         "FD",
         {"RAMB18E1": 1, "RAMB36E1": 2},
         {"DSP48E1": 1},
@@ -137,6 +140,32 @@ _UP5K = {
     "residuals": (False, False, True),
 }
 _MAPPED = {"lanes": (4, 8, 16)}
+#: Of VGG16 and of a ResNet; the number of lanes and the width of addresses follow from the device.
+_VGG16 = {"bank_depth": 4096, "param_addr_bits": 15, "groups": True}
+_RESNET = {"bank_depth": 2048, "groups": True, "residuals": True, "maxpool": False}
+
+
+def _usual(number: int, weights: int, held_out: bool = False, **fields: Any) -> Point:
+    """Return an engine as `sqhw.device_engine` proposes it, with so many words of weights."""
+    wide = {"lanes": 32, "requantizers": 4, "taps_per_entry": 2, "word_bits": 18}
+    depths = {"weights": weights, "params": 2000, "codebook": 300}
+    return Point(number, EngineConfig(**wide | fields), depths, held_out)
+
+
+#: The engine of ``sqhw demo``.
+_UP5K_USUAL = Point(
+    50, EngineConfig(weight_addr_bits=13), {"weights": 4500, "params": 500, "codebook": 80}, False
+)
+_ECP5_USUAL = (
+    _usual(50, 100_000, weight_addr_bits=18, **_VGG16),
+    _usual(51, 24_000, lanes=16, bank_depth=2048, weight_addr_bits=16),
+    _usual(150, 24_000, True, weight_addr_bits=16, **_RESNET | {"lanes": 16, "bank_depth": 4096}),
+    _usual(151, 60_000, True, weight_addr_bits=18, **_RESNET),
+)
+_MAPPED_USUAL = (
+    _usual(50, 16_000, weight_addr_bits=17, **_VGG16),
+    _usual(150, 20_000, True, weight_addr_bits=17, **_RESNET),
+)
 FAMILIES = {
     family.name: family
     for family in (
@@ -145,13 +174,16 @@ FAMILIES = {
             "LFE5U-85F",
             21,
             7,
-            8,
+            _ECP5_USUAL,
+            (0, 1, 5, 6, 8, 12, 13, 15, 20, 50, 51),
             {"lanes": (4, 4, 8, 8, 16, 16, 32)},
             ("LFE5U-12F", "LFE5U-25F", "LFE5U-45F", "LFE5U-85F"),
         ),
-        Family("ice40", "iCE40UP5K", 18, 6, 8, _UP5K, ("iCE40UP5K",)),
-        Family("nexus", "LIFCL-40", 12, 4, 0, _MAPPED, ()),
-        Family("gowin", "GW2AR-18C", 12, 4, 0, _MAPPED, ()),
-        Family("xc7", "XC7A35T", 12, 4, 0, _MAPPED, ()),
+        Family(
+            "ice40", "iCE40UP5K", 18, 6, (_UP5K_USUAL,), (*range(13), 17, 50), _UP5K, ("iCE40UP5K",)
+        ),
+        Family("nexus", "LIFCL-40", 12, 4, _MAPPED_USUAL, (), _MAPPED, ()),
+        Family("gowin", "GW2AR-18C", 12, 4, _MAPPED_USUAL, (), _MAPPED, ()),
+        Family("xc7", "XC7A35T", 12, 4, _MAPPED_USUAL, (), _MAPPED, ()),
     )
 }

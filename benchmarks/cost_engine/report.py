@@ -27,6 +27,10 @@ class Compared:
         there, told = getattr(self.measured, key), getattr(self.model, key)
         return None if not there or told is None else told / there - 1
 
+    def inside(self, key: str) -> bool:
+        """Return whether the engine lies within what the figure's model was calibrated on."""
+        return getattr(self.model, f"{key.removesuffix('_mhz')}_error") is not None
+
 
 def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
     """Return the tables of all families that are calibrated.
@@ -49,6 +53,9 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
     for name in [*calibrations, "all"]:
         some = [one for one in compared if name in ("all", one.measured.family)]
         summary.append((name, str(len(some)), *_exact(some), *_errors(some)))
+    for name, inside in (("within the ranges", True), ("outside of one", False)):
+        some = [one for one in compared if one.inside("luts") is inside]
+        summary.append((name, str(len(some)), *_exact(some), *_errors(compared, inside)))
     tools = [
         f"{name}: {calibration.luts.engines} engines fitted, {calibration.luts.held_out} held out"
         + (
@@ -70,10 +77,10 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
     errors = ("family", "engines", "BRAM exact", "DSP exact", "LUT mean", "worst", "FF mean",
               "worst", "placed", "MHz mean", "worst")  # fmt: skip
     return (
-        "Engines that the model was not fitted to, drawn and held out by seed; after packing, one "
-        "placement:\n\n"
+        "Engines that the model was not fitted to; after packing, one placement:\n\n"
         + markdown(HEAD, rows)
-        + "\nErrors on them, relative:\n\n"
+        + "\nErrors on them, relative. The last two rows part them by whether every parameter lies "
+        "in the range that the engines fitted have, which is narrower for the clock:\n\n"
         + markdown(errors, summary)
         + "\n"
         + "\n".join(f"- {line}" for line in tools)
@@ -107,10 +114,15 @@ def _exact(some: Sequence[Compared]) -> tuple[str, str]:
     return str(brams), str(dsps)
 
 
-def _errors(some: Sequence[Compared]) -> list[str]:
+def _errors(some: Sequence[Compared], inside: bool | None = None) -> list[str]:
+    """Return mean and worst errors of all, or of those inside or outside of the calibration."""
     cells = []
     for key in ("luts", "ffs", "fmax_mhz"):
-        errors = [abs(error) for one in some if (error := one.error(key)) is not None]
+        errors = [
+            abs(error)
+            for one in some
+            if (error := one.error(key)) is not None and inside in (None, one.inside(key))
+        ]
         if key == "fmax_mhz":
             cells.append(str(len(errors)))
         if errors:

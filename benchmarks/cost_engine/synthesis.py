@@ -36,8 +36,9 @@ from sqhw.synth.top import TOP, engine_ports, top_cells, top_verilog
 #: One placement each: the model is of the typical one, and its error includes their spread.
 PLACEMENT_SEED = 1
 #: What the engine's Verilog is made from.
-RTL_FILES = ("engine.py", "layout.py", "rom_pieces.py", "timing.py", "synth/top.py",
-             "synth/output_registers.py")  # fmt: skip
+RTL_FILES = ("engine.py", "layout.py", "rom_pieces.py", "timing.py", "synth/top.py")
+#: What changes the netlist before it is placed, on the devices that have such registers.
+OUTPUT_REGISTERS = "synth/output_registers.py"
 YOSYS = """import sys
 from pyosys import libyosys
 design = libyosys.Design()
@@ -97,7 +98,7 @@ def measure(family: Family, point: Point, data: Path, work: Path) -> Measurement
     """
     path = data / family.name / f"{point.number:03d}.json"
     found = read_measurement(path) if path.is_file() else None
-    if found is None or found.rtl != rtl_digest() or found.point != point:
+    if found is None or found.rtl != rtl_digest(family.flow) or found.point != point:
         found = _synthesize(family, point, work / family.name / f"{point.number:03d}")
         _write(found, path)
     return found
@@ -139,11 +140,13 @@ def read_measurements(data: Path, family: str) -> list[Measurement]:
     return [read_measurement(path) for path in sorted((data / family).glob("*.json"))]
 
 
-def rtl_digest() -> str:
-    """Return the SHA-256 of the files that the Verilog is made from, first 16 hex digits."""
+def rtl_digest(flow: Flow | Mapped) -> str:
+    """Return the SHA-256 of the files that the netlist is made from, first 16 hex digits."""
     root = files("sqhw")
     folder = files("sqhw.rtl")
     paths = [root.joinpath(name) for name in RTL_FILES]
+    if isinstance(flow, Flow) and flow.output_registers:
+        paths.append(root.joinpath(OUTPUT_REGISTERS))
     paths += sorted(
         (path for path in folder.iterdir() if path.name.endswith(".py")), key=lambda path: path.name
     )
@@ -208,7 +211,7 @@ def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
         dsps=counts["dsps"],
         fmax_mhz=None,
         unplaced="",
-        rtl=rtl_digest(),
+        rtl=rtl_digest(flow),
         tools=tool_versions("" if isinstance(flow, Mapped) else flow.tool),
     )
 
@@ -216,9 +219,12 @@ def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
 def _script(flow: Flow | Mapped) -> str:
     if isinstance(flow, Flow):
         return synthesis_script(flow)
+    # Split nets keep names that abc9 makes from clashing, at which yosys 0.70 stops.
     return (
         f"read_verilog {' '.join(SOURCES)} {TOP}.v\n"
-        f"{flow.synth} -top {TOP}\n"
+        f"{flow.synth} -top {TOP} -run begin:map_luts\n"
+        "splitnets\n"
+        f"{flow.synth} -top {TOP} -run map_luts:\n"
         "tee -q -o stat.json stat -json\n"
     )
 

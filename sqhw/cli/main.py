@@ -41,8 +41,8 @@ PauseSeed = Annotated[int, typer.Option("--seed", help="Of pauses and noise.", m
 Budget = Annotated[
     str | None,
     typer.Option(
-        help="basis=limit: blocks, or payload, stream or rom in bits. "
-        "By default all block RAMs that the feature maps leave."
+        help="basis=limit: blocks (block RAMs of the ROMs, not of the feature maps), or payload, "
+        "stream or rom in bits. By default all block RAMs that the feature maps leave."
     ),
 ]
 Device = Annotated[
@@ -210,7 +210,11 @@ def simulate(
 Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 RomDevice = Annotated[
     str | None,
-    typer.Option("--device", help="Device whose block RAM the ROMs suit; that of the network."),
+    typer.Option(
+        "--device",
+        help="Device or board: the ROMs are cut into pieces that suit its block RAMs. "
+        "By default the one that the network was compressed for.",
+    ),
 ]
 
 
@@ -301,7 +305,11 @@ def size(
     batch: Annotated[int, typer.Option(help="Images of a run, a power of two.")] = 1,
     budget: Annotated[
         str | None,
-        typer.Option(help="Limits that hold together: blocks, rom, cycles, energy (uJ)=limit,..."),
+        typer.Option(
+            help="Limits that hold together, for example blocks=22,cycles=60000: blocks (block "
+            "RAMs of the ROMs, not of the feature maps), rom (bits), cycles (of a run), energy "
+            "(uJ an image)."
+        ),
     ] = None,
     objective: Annotated[
         str, typer.Option(help="What streams are chosen for: rom, cycles or energy.")

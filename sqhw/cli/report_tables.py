@@ -6,6 +6,12 @@ from sqhw.cli.columns import columns
 
 Result = dict[str, Any]
 
+#: What is said below the tables of sizes that not every account has.
+LEGEND = {
+    "own": "as the method itself encodes the weights, with its tables; the engine reads none of it",
+    "published": "non-zeros times log2 of the number of values, without positions, as papers count",
+}
+
 
 def report_lines(result: Result) -> list[str]:
     """Return what `sqhw report` prints."""
@@ -58,6 +64,11 @@ def account_lines(account: Result) -> list[str]:
         *columns(rows),
         "",
         *columns(table),
+    ]
+    lines += [
+        f"  {basis}: {said}"
+        for basis, said in LEGEND.items()
+        if account["sizes"].get(basis) is not None
     ]
     if account["reason"]:
         lines.append(f"  no integers: {account['reason']}")

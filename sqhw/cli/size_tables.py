@@ -10,6 +10,11 @@ Result = dict[str, Any]
 #: Rows of a Pareto front, and notes, that are printed; the JSON has all.
 MOST_ROWS = 40
 MOST_NOTES = 6
+#: Devices that a note names.
+MOST_NAMES = 3
+#: What the modelled figures are called, and of which model those are that have no error alone.
+NAMES = {"luts": "LUTs", "ffs": "flip-flops", "fmax": "MHz"}
+MODEL = {"fmax_mhz": "fmax", "images_per_second": "fmax"}
 
 
 def sizing_lines(result: Result) -> list[str]:
@@ -19,14 +24,15 @@ def sizing_lines(result: Result) -> list[str]:
         return [*head, "", *_front_lines(result)]
     found = result["devices"]
     if len(found) > 1:
-        return [*head, "", *_devices_lines(result), "", *_sizing_notes(result, found)]
-    return [*head, "", *_device_lines(found[0]), "", *_sizing_notes(result, found)]
+        return [*head, "", *_devices_lines(result), "", *sizing_notes(result, found)]
+    return [*head, "", *_device_lines(found[0]), "", *sizing_notes(result, found)]
 
 
 def _workload_lines(result: Result) -> list[str]:
     weights, nonzeros = result["weights"], result["nonzeros"]
+    shape = "x".join(map(str, result["input"]))
     line = (
-        f"{result['network']}: {weights:,} weights, {nonzeros:,} not zero "
+        f"{result['network']}, input {shape}: {weights:,} weights, {nonzeros:,} not zero "
         f"({nonzeros / max(1, weights):.1%})"
     )
     assumed = result["assumed"]
@@ -64,13 +70,20 @@ def _devices_lines(result: Result) -> list[str]:
             )
         )
     errors = [f"  {d['device']}: {d['error']}" for d in result["devices"] if d["error"]]
-    smallest = result["smallest"] or "none"
-    return [
-        *columns(rows),
-        *errors,
-        "",
-        f"smallest device that fits, by the block RAM it has: {smallest}",
-    ]
+    return [*columns(rows), *errors, "", _conclusion(result)]
+
+
+def _conclusion(result: Result) -> str:
+    """Return which device to take, or the one that lacks least."""
+    if result["smallest"]:
+        return f"smallest device that fits, by the block RAM it has: {result['smallest']}"
+    if not result["nearest"]:
+        return "no device fits: none can run the network, see above"
+    (nearest,) = (d for d in result["devices"] if d["device"] == result["nearest"])
+    return (
+        f"no device fits; the nearest is {nearest['device']}, which lacks "
+        f"{', '.join(nearest['missing'])}; lower density or bits, or write a file of a larger one"
+    )
 
 
 def _device_lines(d: Result) -> list[str]:
@@ -174,11 +187,11 @@ def _front_lines(result: Result) -> list[str]:
         *([f"  and {more} more, see --json"] if more > 0 else []),
         "",
         "  cycles of an image, over the cores; a core is a whole engine with ROMs of its own",
-        *_sizing_notes(result, front),
+        *sizing_notes(result, front),
     ]
 
 
-def _sizing_notes(result: Result, found: Sequence[Result]) -> list[str]:
+def sizing_notes(result: Result, found: Sequence[Result]) -> list[str]:
     """Return what the figures mean and leave out."""
     known = [d for d in found if not d["error"]]
     notes = [
@@ -192,18 +205,36 @@ def _sizing_notes(result: Result, found: Sequence[Result]) -> list[str]:
     elif any(d["fmax_mhz"] is None for d in known):
         notes.append("  ?: the clock of this device is not calibrated")
     if any(d["luts"] is not None and not d["calibrated"] for d in known):
-        notes.append("  ~: outside of what the model was calibrated on, a guess; see the notes")
+        notes.append(
+            "  ~: outside of what the model was calibrated on, a guess without a known error"
+        )
     errors = known[0]["errors"] if len(known) == 1 else None
-    if errors:
-        said = [f"{name} {error:.1%}" for name, error in errors.items() if error is not None]
+    said = [
+        f"{NAMES[key]} {error:.1%}" for key, error in (errors or {}).items() if error is not None
+    ]
+    if said:
         notes.append(f"  mean errors of the calibrated model: {', '.join(said)}")
     if any(d["energy_notes"] for d in known):
         notes.append(
             "  memories smaller or larger than those of its table are extrapolated, see --json"
         )
-    seen = list(dict.fromkeys(f"  {note}" for d in known for note in d["notes"]))
-    notes += seen[:MOST_NOTES]
-    return notes if len(seen) <= MOST_NOTES else [*notes, "  and more notes, see --json"]
+    seen: dict[str, dict[str, None]] = {}
+    for d in known:
+        for note in d["notes"]:
+            seen.setdefault(note, {})[d["device"]] = None
+    several = len({d["device"] for d in known}) > 1
+    said = [
+        f"  {_named(list(of))}: {note}" if several else f"  {note}" for note, of in seen.items()
+    ]
+    notes += said[:MOST_NOTES]
+    return notes if len(said) <= MOST_NOTES else [*notes, "  and more notes, see --json"]
+
+
+def _named(devices: list[str]) -> str:
+    """Return the names of a few devices, or the first ones and how many there are."""
+    more = len(devices) - MOST_NAMES
+    names = ", ".join(devices[:MOST_NAMES])
+    return names if more <= 0 else f"{names} and {more} more"
 
 
 def _modelled(d: Result, key: str, behind: str = "", digits: int = 0) -> str:
@@ -211,4 +242,5 @@ def _modelled(d: Result, key: str, behind: str = "", digits: int = 0) -> str:
     value = d[key]
     if value is None:
         return "?"
-    return f"{'' if d['calibrated'] else '~'}{value:,.{digits}f}{behind}"
+    known = d["errors"][MODEL.get(key, key)] is not None
+    return f"{'' if known else '~'}{value:,.{digits}f}{behind}"

@@ -11,7 +11,8 @@ import numpy as np
 
 from sqhw.atomic import atomic_write_text
 from sqhw.budget import BASES
-from sqhw.compress.methods.result import LAYER_WEIGHTS, CompressionResult, LayerResult, stream_bits
+from sqhw.compress.float_network import LAYER_WEIGHTS
+from sqhw.compress.methods.result import CompressionResult, LayerResult, stream_bits
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.rom import LayerRom, RomCost, rom_cost
@@ -180,7 +181,8 @@ def account_network(
 ) -> Account:
     """Return the account of a quantized network.
 
-    Weights before compression are those of its metadata; without them, those of its layers.
+    Weights before compression are those of its metadata; without them, those of its layers, and a
+    note says so if some are gone.
 
     Parameters
     ----------
@@ -212,6 +214,11 @@ def account_network(
         for name in ("float_validation_accuracy", "validation_accuracy", "test_accuracy")
         if name in network.metadata
     }
+    left = sum(layer.weights_before for layer in results)
+    notes: tuple[str, ...] = ()
+    if left < weights and not before:
+        said = "the file does not tell the layers' weights before compression: their "
+        notes = (f"{said}{left:,} are those that are left, of {weights:,}",)
     return _account(
         label or network.name,
         network.metadata.get("method", ""),
@@ -225,7 +232,7 @@ def account_network(
         own=None,
         accuracy=accuracies,
         reason="",
-        notes=(),
+        notes=notes,
         options={},
     )
 

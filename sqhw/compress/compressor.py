@@ -267,8 +267,7 @@ class Compression:
             "budget": str(target.budget),
             "device": target.device.name,
             "compress_seed": str(self.settings.seed),
-            "float_bits": str(self.network.float_bits),
-            "float_weights": str(self.network.weights),
+            **self.network.size_labels,
             "float_validation_accuracy": f"{_accuracy(float_logits, self.held_labels):.6f}",
             "validation_accuracy": f"{self.best[0]:.6f}",
         }

@@ -1,5 +1,6 @@
 """The trained network before compression: float weights and a topology, as plain data."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ from sqhw.network import INPUT, Padding, Shape
 
 FloatArray = npt.NDArray[np.float32]
 KINDS = ("conv", "linear", "avgpool")
+#: Entry of a network's metadata: weights of each trained layer before compression, as JSON.
+LAYER_WEIGHTS = "layer_weights"
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,16 @@ class FloatNetwork:
         return 32 * sum(
             layer.weight.size + layer.bias.size for layer in self.convs if layer.trained
         )
+
+    @property
+    def size_labels(self) -> dict[str, str]:
+        """What the metadata of a compressed network say of this one's size."""
+        sizes = {layer.name: int(layer.weight.size) for layer in self.convs if layer.trained}
+        return {
+            "float_weights": str(self.weights),
+            "float_bits": str(self.float_bits),
+            LAYER_WEIGHTS: json.dumps(sizes),
+        }
 
     def to_module(self) -> nn.Module:
         """Return a module that maps raw pixels (n, c, h, w) to logits (n, outputs)."""

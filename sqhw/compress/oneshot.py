@@ -216,5 +216,5 @@ def _finish(
         layer.freeze()
     calibrate(model, pixels, engine, bias_bits)
     network = model.network
-    sizes = {"float_weights": str(network.weights), "float_bits": str(network.float_bits)}
-    return export(model, engine, {**network.metadata, **metadata, **sizes}, objective)
+    labels = {**network.metadata, **metadata, **network.size_labels}
+    return export(model, engine, labels, objective)

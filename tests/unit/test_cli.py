@@ -3,6 +3,8 @@
 import gzip
 import json
 import re
+import runpy
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,7 @@ from command_line import refuse, run
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from sqhw import __version__
 from sqhw.network import Conv, MaxPool, QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.number import ActivationFormat
@@ -298,6 +301,14 @@ def test_rom_for_the_verilog_at_hand(monkeypatch, capsys, saved, tmp_path):
         f"the weights image has {words} words, the ROM 1; write Verilog with deeper ROMs with "
         "`sqhw rtl`"
     )
+
+
+def test_as_a_module(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["sqhw", "--version"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module("sqhw", run_name="__main__")
+    assert not stop.value.code
+    assert capsys.readouterr().out == f"sqhw {__version__}\n"
 
 
 @pytest.mark.parametrize("command", ["rom", "rtl"])

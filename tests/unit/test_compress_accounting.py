@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from sqhw.cli.main import app
 from sqhw.compress.accounting import account, account_network, read_account, save_account
 from sqhw.compress.methods.result import LayerResult
+from sqhw.compress.oneshot import quantize
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.rom import rom_cost
 from sqhw.errors import SqhwError
@@ -101,6 +102,21 @@ def test_a_network_file_gives_the_same_account(result):
         assert (a.weights, a.nonzeros, a.stream, a.rom) == (b.weights, b.nonzeros, b.stream, b.rom)
 
 
+def test_layers_are_measured_against_the_network_before():
+    """Removed channels make layers smaller, but no share or ratio worse than the whole says."""
+    before = small_network()
+    images = np.random.default_rng(0).integers(0, 17, (8, *before.input_shape))
+    network = quantize(before, images, ENGINE, density=0.03)
+    found = account_network(network, ENGINE, DEVICE)
+    assert sum(layer.weight.size for layer in network.convs) < before.weights
+    assert [row.weights for row in found.layers] == [layer.weight.size for layer in before.convs]
+    assert found.notes == ()
+    kept = {key: text for key, text in network.metadata.items() if key != "layer_weights"}
+    found = account_network(replace(network, metadata=kept), ENGINE, DEVICE)
+    (note,) = found.notes
+    assert note.startswith("the file does not tell the layers' weights before compression: their ")
+
+
 @pytest.fixture
 def files(result, tmp_path):
     labelled = replace(
@@ -119,6 +135,8 @@ def test_report_prints_and_plots(files, tmp_path):
     assert "net: small by deep-compression" in run.output
     assert "other: small by deep-compression" in run.output
     assert "no integers" not in run.output
+    assert run.output.count("\n  own: as the method itself encodes the weights") == 1
+    assert run.output.count("\n  published: non-zeros times log2") == 2
     page = (tmp_path / "r.html").read_text()
     assert page.count("<img") == 3
     again = CliRunner().invoke(app, ["report", *map(str, files), "--out", str(tmp_path / "s.html")])

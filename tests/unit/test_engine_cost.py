@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sqhw.cost_models import engine_cost as engine_cost_module
 from sqhw.cost_models.calibration_file import (
     find_calibration,
     load_calibrations,
     parse_calibration,
 )
 from sqhw.cost_models.device import find_device, load_devices
-from sqhw.cost_models.engine_cost import engine_cost
+from sqhw.cost_models.engine_cost import PARAMETERS, SWITCHES, engine_cost, parameters
 from sqhw.cost_models.engine_features import (
     engine_memories,
     ff_features,
@@ -82,10 +83,8 @@ def text(**changes):
 def test_a_file():
     found = parse_calibration(text(), "ecp5.json")
     assert found.luts.ranges == (("lanes", (4, 32)),)
-    assert found.luts.outside({"lanes": 32}) == []
-    assert found.luts.outside({"lanes": 64}) == [
-        "lanes 64 is outside of what was calibrated, 4 to 32"
-    ]
+    assert found.luts.outside({"lanes": 32}) == {}
+    assert found.luts.outside({"lanes": 64}) == {"lanes": (4, 32)}
     assert found.luts.predict({"lanes": 4.0, "other": 9.0}) == 6
     assert found.period_ns is None
 
@@ -181,12 +180,44 @@ def test_outside_of_what_was_calibrated():
     engine = EngineConfig.from_dict(placed[0]["engine"])
     inside = engine_cost(engine, ECP5, placed[0]["depths"])
     assert inside.calibrated, inside.notes
+    fit = find_calibration("ecp5")
+    assert (inside.luts_error, inside.ffs_error) == (fit.luts.mean_error, fit.ffs.mean_error)
+    assert inside.fmax_error == fit.period_ns.mean_error
     limit = dict(find_calibration("ecp5").luts.ranges)["lanes"]
     wide = engine_cost(replace(engine, lanes=128), ECP5, placed[0]["depths"])
     assert not wide.calibrated
-    said = f"lanes 128 is outside of what was calibrated, {limit[0]} to {limit[1]}"
-    assert said in wide.notes
+    assert f"lanes: 128, calibrated {limit[0]} to {limit[1]}" in wide.notes
+    assert (wide.luts_error, wide.ffs_error, wide.fmax_error) == (None, None, None)
     assert wide.luts > inside.luts
+
+
+def test_every_parameter_has_words():
+    """Outside of its range each is named as people would, and switches as switches."""
+    fit = replace(find_calibration("ecp5").luts, ranges=tuple((n, (-2, -1)) for n in PARAMETERS))
+    device, engine = ECP5, EngineConfig()
+    numbers = parameters(engine, engine_memories(engine, device, DEPTHS))
+    assert list(numbers) == list(PARAMETERS)
+    assert set(fit.outside(numbers)) == set(PARAMETERS)
+    for name in SWITCHES:
+        assert isinstance(getattr(engine, name), bool)
+
+
+def test_the_clock_may_be_outside_alone(monkeypatch):
+    fit = find_calibration("ecp5")
+    ranges = (("lanes", (4, 8)), ("maxpool", (0, 0)))
+    narrow = replace(fit, period_ns=replace(fit.period_ns, ranges=ranges))
+    wide = replace(narrow, luts=replace(fit.luts, ranges=(("lanes", (4, 16)),)))
+    monkeypatch.setattr(engine_cost_module, "find_calibration", lambda family: wide)
+    cost = engine_cost(EngineConfig(lanes=16), ECP5, DEPTHS)
+    assert cost.notes == (
+        "clock: lanes: 16, calibrated 4 to 8",
+        "clock: max pooling: with, calibrated without only",
+    )
+    assert not cost.calibrated
+    assert (cost.luts_error, cost.fmax_error) == (fit.luts.mean_error, None)
+    cost = engine_cost(EngineConfig(lanes=32), ECP5, DEPTHS)
+    assert cost.notes[0] == "lanes: 32, calibrated 4 to 16"
+    assert len(cost.notes) == 2
 
 
 def test_a_device_without_dsp_blocks():
@@ -194,6 +225,7 @@ def test_a_device_without_dsp_blocks():
     cost = engine_cost(EngineConfig(), device, DEPTHS)
     assert cost.dsps == 0
     assert not cost.calibrated
+    assert cost.luts_error is cost.ffs_error is None
     assert cost.fmax_mhz is None
     assert cost.fmax_error is None
     said = "iCE40HX8K has no DSP blocks, unlike iCE40UP5K, on which was calibrated"
@@ -224,14 +256,18 @@ class TestFit:
         monkeypatch.syspath_prepend(str(ROOT))
 
     def test_draw_is_that_of_its_seed(self):
+        from benchmarks.cost_engine.design import HELD_OUT
         from benchmarks.cost_engine.families import FAMILIES
 
         for family in FAMILIES.values():
             points = family.draw()
             assert points == family.draw()
             assert len({point.engine for point in points}) == len(points)
-            assert sum(point.held_out for point in points) == family.held_out
-            assert len(points) == family.points + family.held_out
+            drawn = [point for point in points if point not in family.usual]
+            assert sum(point.held_out for point in drawn) == family.held_out
+            assert len(drawn) == family.points + family.held_out
+            assert {point.number for point in points} >= set(family.placed)
+            assert all(point.held_out == (point.number >= HELD_OUT) for point in points)
 
     def test_factors_are_found(self):
         from benchmarks.cost_engine.fit import fit_factors
@@ -249,3 +285,23 @@ class TestFit:
         rows = [{"a": a, "never": 0.0} for a in (5.0, 11.0, 20.0)]
         found = fit_factors(rows, [3 * row["a"] for row in rows], {"a": 1.0, "never": 1.0})
         assert found == pytest.approx({"a": 3.0, "never": 3.0}, rel=0.01)
+
+    def test_digest_is_of_what_makes_the_netlist(self):
+        from benchmarks.cost_engine.families import FAMILIES
+        from benchmarks.cost_engine.synthesis import rtl_digest
+
+        digests = {name: rtl_digest(family.flow) for name, family in FAMILIES.items()}
+        # Only on ECP5 registers move into blocks after synthesis.
+        assert len({digest for name, digest in digests.items() if name != "ecp5"}) == 1
+        assert digests["ecp5"] != digests["ice40"]
+
+    def test_report_parts_errors_by_the_ranges(self):
+        from benchmarks.cost_engine.families import FAMILIES
+        from benchmarks.cost_engine.report import report_text
+        from benchmarks.cost_engine.synthesis import read_measurements
+
+        found = report_text({name: read_measurements(DATA, name) for name in FAMILIES})
+        rows = [[cell.strip() for cell in line.split("|")] for line in found.splitlines()]
+        counts = {row[1]: int(row[2]) for row in rows if len(row) == 13 and row[2].isdigit()}
+        assert counts["all"] == counts["within the ranges"] + counts["outside of one"]
+        assert counts["all"] == sum(counts[name] for name in load_calibrations())

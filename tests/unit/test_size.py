@@ -11,6 +11,7 @@ from command_line import refuse, run
 from small_networks import DEVICE, ENGINE, network
 
 from sqhw import explore, sizing
+from sqhw.cli import size_tables
 from sqhw.cost_models.activity import activity
 from sqhw.cost_models.device import find_device, load_devices
 from sqhw.cost_models.energy import EnergyPrices
@@ -125,6 +126,56 @@ def test_all_devices_in_one_table(monkeypatch, capsys):
         assert f"\n  {name} " in out
     assert f"smallest device that fits, by the block RAM it has: {result['smallest']}" in out
     assert "assumed: density 0.1, 4 bit" in out
+
+
+def test_if_nothing_fits_the_nearest_device_is_named(monkeypatch, capsys):
+    code, out, _ = run(monkeypatch, capsys, "size", "vgg16", "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert result["smallest"] is None
+    found = {d["device"]: d for d in result["devices"]}
+    nearest = found[result["nearest"]]
+
+    def lacking(d):
+        pairs = [(d[kind] or 0, d[f"available_{kind}"]) for kind in ("blocks", "dsps", "luts")]
+        return max(used / max(there, 1e-9) for used, there in pairs)
+
+    assert lacking(nearest) == min(lacking(d) for d in found.values() if not d["error"])
+    code, out, _ = run(monkeypatch, capsys, "size", "vgg16")
+    (line,) = (line for line in out.splitlines() if line.startswith("no device fits"))
+    assert line == (
+        f"no device fits; the nearest is {nearest['device']}, which lacks "
+        f"{', '.join(nearest['missing'])}; lower density or bits, or write a file of a larger one"
+    )
+    assert out.startswith("vgg16, input 3x32x32: ")
+
+
+def test_notes_name_the_devices_that_they_concern():
+    d = {"error": None, "luts": 1, "fmax_mhz": 1.0, "calibrated": False, "energy_notes": []}
+    found = [
+        d | {"device": name, "errors": None, "notes": notes}
+        for name, notes in (("a", ["x", "y"]), ("b", ["x"]), ("c", ["x"]), ("d", ["x"]), ("e", []))
+    ]
+    result = {"technology": {"name": "T", "process": "P"}}
+    lines = size_tables.sizing_notes(result, found)
+    assert lines[-2:] == ["  a, b, c and 1 more: x", "  a: y"]
+    assert size_tables.sizing_notes(result, found[:1])[-2:] == ["  x", "  y"]
+
+
+def test_only_what_is_outside_of_the_calibration_is_marked(monkeypatch, capsys):
+    def cost(engine, device, depths):
+        return EngineCost(700, 50, 1, 1, 25.0, 0.03, 0.02, None, False, ("clock: far",))
+
+    monkeypatch.setattr(sizing, "engine_cost", cost)
+    monkeypatch.setattr(sizing, "load_calibrations", lambda: {DEVICE.family: None})
+    code, out, _ = run(
+        monkeypatch, capsys, "size", "digits-cnn", "--density", "0.1", "--device", DEVICE.name
+    )
+    assert code == 0
+    assert re.search(r"\n  LUTs +700 ", out)
+    assert re.search(r"\n  MHz +~25.0", out)
+    assert "mean errors of the calibrated model: LUTs 3.0%, flip-flops 2.0%\n" in out
+    assert "  clock: far\n" in out
 
 
 def test_one_device_layer_by_layer(monkeypatch, capsys, tmp_path):

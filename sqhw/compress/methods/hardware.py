@@ -1,6 +1,5 @@
 """The project's own compressor behind the common interface."""
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +9,7 @@ from sqhw.compress.compressor import Compression
 from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.base import MethodConfig, plain_options, register
 from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.result import LAYER_WEIGHTS, CompressionResult, dequantized
+from sqhw.compress.methods.result import CompressionResult, dequantized
 from sqhw.compress.samples import Progress
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
@@ -76,8 +75,6 @@ class HardwareConfig(MethodConfig):
         target = Target(Budget.parse(self.budget), engine, device)
         run = Compression(network, data, target, settings, progress, resume)
         found = run.run()
-        before = {layer.name: int(layer.weight.size) for layer in network.convs if layer.trained}
-        found = replace(found, metadata=found.metadata | {LAYER_WEIGHTS: json.dumps(before)})
         return CompressionResult(
             self.name,
             plain_options(self),

@@ -1,6 +1,5 @@
 """What a compression method returns, and its way to the engine."""
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,8 +19,6 @@ from sqhw.layout import CODEBOOK_WIDTH
 from sqhw.network import QuantizedNetwork
 from sqhw.stream import channel_order, count_entries, max_gap_bits
 
-#: Entry of a network's metadata: weights of each trained layer before compression, as JSON.
-LAYER_WEIGHTS = "layer_weights"
 MOST_LEVELS = 255  # and zero: what 8-bit codes name
 
 
@@ -184,8 +181,7 @@ def integer_network(
     with torch_threads(threads):
         pixels = torch.from_numpy(np.asarray(images).astype(np.float32))
         calibrate(model, pixels, engine, bias_bits)
-    sizes = {"float_weights": str(network.weights), "float_bits": str(network.float_bits)}
-    return export(model, engine, {**network.metadata, **sizes, **metadata})
+    return export(model, engine, {**network.metadata, **network.size_labels, **metadata})
 
 
 def with_integers(
@@ -196,15 +192,9 @@ def with_integers(
     threads: int = 1,
 ) -> CompressionResult:
     """Return the result with its integers, or with the reason why it has none."""
-    original = result.original
-    sizes = {layer.name: int(layer.weight.size) for layer in original.convs if layer.trained}
-    before = {
-        "float_weights": str(original.weights),
-        "float_bits": str(original.float_bits),
-        LAYER_WEIGHTS: json.dumps(sizes),
-    }
+    labels = result.original.size_labels | metadata
     try:
-        found = integer_network(result.network, images, engine, before | metadata, threads=threads)
+        found = integer_network(result.network, images, engine, labels, threads=threads)
     except SqhwError as error:
         return replace(result, reason=str(error))
     return replace(result, quantized=found)
