@@ -41,8 +41,8 @@ PauseSeed = Annotated[int, typer.Option("--seed", help="Of pauses and noise.", m
 Budget = Annotated[
     str | None,
     typer.Option(
-        help="basis=limit: blocks, or payload, stream or rom in bits. "
-        "By default all block RAMs that the feature maps leave."
+        help="basis=limit, several with commas: blocks; payload, stream or rom in bits; cycles a "
+        "run; energy (uJ) an image. By default all block RAMs that the feature maps leave."
     ),
 ]
 Device = Annotated[

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sqhw.budget import Budget
+from sqhw.budget import Budget, Budgets
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import acc_limit, calibrate
 from sqhw.compress.fisher import fisher_diagonal
@@ -36,7 +36,6 @@ from sqhw.compress.topology import topology
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
-from sqhw.errors import SqhwError
 from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 
@@ -51,7 +50,7 @@ def compress(
     *,
     engine: EngineConfig,
     device: Device,
-    budget: Budget,
+    budget: Budget | Budgets,
     settings: CompressSettings | None = None,
     progress: Progress = silent,
 ) -> QuantizedNetwork:
@@ -67,7 +66,7 @@ def compress(
     engine : EngineConfig
     device : Device
         Its block RAM gives the sizes on the basis ``blocks``.
-    budget : Budget
+    budget : Budget or Budgets
     settings : CompressSettings, optional
     progress : callable
         Called with (stage, done, total, detail).
@@ -75,7 +74,8 @@ def compress(
     Returns
     -------
     QuantizedNetwork
-        ``rom_cost(result, engine).size(budget.basis, device) <= budget.limit``.
+        Its exact costs on the bases of the budget (`sqhw.compress.target.Target.costs`) are within
+        the limits.
 
     Raises
     ------
@@ -120,11 +120,8 @@ class _Run:
         self.importance = self._fisher(FISHER_BATCHES[0])
         projector = self._projector()
         self.smallest = projector.floor()
-        if not target.admits(self.smallest.size):
-            raise SqhwError(
-                f"budget {target.budget} is too small for network {network.name!r}; "
-                f"the smallest that is sure to do is {target.budget.basis}={self.smallest.size}"
-            )
+        if not target.admits(self.smallest.costs):
+            raise target.refusal(network.name, self.smallest.costs)
         self.first_bits = min(
             projector.most_bits, 2 * self._fit(projector).bits + projector.most_bits // 8
         )
@@ -200,9 +197,9 @@ class _Run:
             "validation_accuracy": f"{self.best[0]:.6f}",
         }
         network = export(self.model, target.engine, metadata)
-        size = target.size(network)
-        if not target.admits(size):
-            raise AssertionError(f"budget {target.budget} missed after all: {size}")
+        costs = target.costs(network)
+        if not target.admits(costs):
+            raise AssertionError(f"budget {target.budget} missed after all: {costs}")
         return network
 
     def _train(
