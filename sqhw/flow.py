@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.budget import BASES, Budget
+from sqhw.budget import BASES, Budget, Budgets
 from sqhw.build import write_rom, write_rtl
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device, find_device, load_devices
@@ -80,7 +80,7 @@ def check_target(data: Dataset, network: str | None, device: str, budget: str | 
 
 def target(
     network: "FloatNetwork", device_name: str, budget_text: str | None, max_batch: int = 1
-) -> tuple[Device, EngineConfig, Budget]:
+) -> tuple[Device, EngineConfig, Budgets]:
     """Return the device, the engine for a network on it, and the budget.
 
     Raises
@@ -94,8 +94,8 @@ def target(
     device = find_device(device_name)
     engine = engine_for(device, topology(with_input_stage(network)), max_batch=max_batch)
     available = weight_blocks(engine, device)
-    budget = Budget.parse(budget_text) if budget_text else Budget("blocks", available)
-    if budget.basis == "blocks" and budget.limit > available:
+    budget = Budgets.parse(budget_text) if budget_text else Budgets((Budget("blocks", available),))
+    if any(item.basis == "blocks" and item.limit > available for item in budget.items):
         raise SqhwError(
             f"budget {budget} exceeds the {available} block RAMs of {device.name} that its "
             f"{activation_blocks(engine, device)} activation banks leave of {device.brams}"

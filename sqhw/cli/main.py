@@ -41,8 +41,9 @@ PauseSeed = Annotated[int, typer.Option("--seed", help="Of pauses and noise.", m
 Budget = Annotated[
     str | None,
     typer.Option(
-        help="basis=limit: blocks (block RAMs of the ROMs, not of the feature maps), or payload, "
-        "stream or rom in bits. By default all block RAMs that the feature maps leave."
+        help="basis=limit, several with commas: blocks (block RAMs of the ROMs, not of the feature "
+        "maps); payload, stream or rom in bits; cycles a run; energy (uJ) an image. By default all "
+        "block RAMs that the feature maps leave."
     ),
 ]
 Device = Annotated[

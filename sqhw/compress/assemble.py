@@ -7,7 +7,7 @@ from sqhw.compress.float_network import FloatConv, FloatMaxPool, FloatNetwork
 from sqhw.compress.input_stage import QatInput
 from sqhw.compress.integers import LayerIntegers
 from sqhw.compress.qat import QatNetwork
-from sqhw.compress.qat_layers import QatConv, QatLayer
+from sqhw.compress.qat_layers import WEIGHT_TOP, QatConv, QatLayer
 from sqhw.engine import EngineConfig
 from sqhw.format_choice import cheapest_streams, code_bits
 from sqhw.network import Conv, Layer, MaxPool, QuantizedNetwork, Residual
@@ -86,10 +86,10 @@ def skeleton(
     bias_bits: int,
     engine: EngineConfig,
 ) -> QuantizedNetwork:
-    """Return a network of the same ROM cost as the one to come, or a little more.
+    """Return a network of the same cost as the one to come, or a little more.
 
-    Its weights are the codes of `levels` values in turn, its biases fill `bias_bits` bits. Masks
-    and levels are those of ``model.layers()``.
+    Its weights are `levels` values in turn, the widest that there are, its biases fill `bias_bits`
+    bits. Masks and levels are those of ``model.layers()``.
     """
     integers = []
     chosen = iter(zip(masks, levels, strict=True))
@@ -103,7 +103,7 @@ def skeleton(
         if isinstance(layer, QatConv):
             mask, count = next(chosen)
             weight = np.zeros(mask.shape, dtype=np.int8)
-            weight[mask] = 1 + np.arange(int(mask.sum())) % count
+            weight[mask] = WEIGHT_TOP - np.arange(int(mask.sum())) % count
             alive = np.logical_or(mask.any(axis=(1, 2, 3)), layer.pinned)
         else:
             weight = np.ones(layer.layer.weight.shape, dtype=np.int8)

@@ -17,6 +17,10 @@ Mask = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float64]
 
 
+#: The weights of a channel act together: the loss of all is more than the sum of their losses.
+CHANNEL_WORTH = 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class ChannelGraph:
     """Which trained layers make the channels that others read.
@@ -130,7 +134,7 @@ def without_channels(
         cost = shares[layer].row_cost + sum(shares[at].column_cost for at in readers)
         read = sum((shares[at].column_worth for at in readers), np.zeros(len(stored)))
         worth = np.minimum(shares[layer].row_worth, read)
-        kept.append(stored & (always | (worth > price * cost)))
+        kept.append(stored & (always | (CHANNEL_WORTH * worth > price * cost)))
     return kept
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sqhw.budget import Budget
+from sqhw.budget import Budget, Budgets
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import acc_limit, calibrate
 from sqhw.compress.checkpoint import (
@@ -46,17 +46,18 @@ from sqhw.compress.topology import topology
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
-from sqhw.errors import SqhwError
 from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 
 FISHER_BATCHES = (32, 12)  # at the start, and at every later projection
 FISHER_IMAGES = 64  # of a batch; the estimate gains more by batches than by images
-FISHER_POWER = 0.5
+#: Of the logarithm of the budget over the share of the ramp that is left.
+SLOPE = 1.5
+FISHER_POWER = 1.0
 FISHER_KEEP = 0.8  # share of the old estimate in the new one
 CALIBRATION_IMAGES = 512
 #: Shares of the pruning stage between which weights move to their codebooks.
-QUANTIZE = (0.3, 0.8)
+QUANTIZE = (0.5, 0.95)
 DROPPED_DECAY = 0.5  # of a dropped weight in a step, times the rate
 BIAS_RATE = 0.1  # of the rate, which is relative to the spread of a layer's weights
 
@@ -67,7 +68,7 @@ def compress(
     *,
     engine: EngineConfig,
     device: Device,
-    budget: Budget,
+    budget: Budget | Budgets,
     settings: CompressSettings | None = None,
     progress: Progress = silent,
     resume: Path | None = None,
@@ -84,7 +85,7 @@ def compress(
     engine : EngineConfig
     device : Device
         Its block RAM gives the sizes on the basis ``blocks``.
-    budget : Budget
+    budget : Budget or Budgets
     settings : CompressSettings, optional
     progress : callable
         Called with (stage, done, total, detail).
@@ -95,7 +96,8 @@ def compress(
     Returns
     -------
     QuantizedNetwork
-        ``rom_cost(result, engine).size(budget.basis, device) <= budget.limit``.
+        Its exact costs on the bases of the budget (`sqhw.compress.target.Target.costs`) are within
+        the limits.
 
     Raises
     ------
@@ -162,11 +164,8 @@ class Compression:
         self.importance = self._fisher(FISHER_BATCHES[0])
         projector = self._projector()
         self.smallest = projector.floor()
-        if not target.admits(self.smallest.size):
-            raise SqhwError(
-                f"budget {target.budget} is too small for network {network.name!r}; "
-                f"the smallest that is sure to do is {target.budget.basis}={self.smallest.size}"
-            )
+        if not target.admits(self.smallest.costs):
+            raise target.refusal(network.name, self.smallest.costs)
         least = self._fit(projector).bits
         # Of the first budget to the last.
         self.first_ratio = max(1.0, projector.most_bits / max(1, least))
@@ -174,9 +173,9 @@ class Compression:
         self.best, self.kept = (-1.0, -math.inf), self.model.state_dict()
         self.history: list[dict[str, Any]] = []
         self.notes: list[str] = []
-        options = [asdict(part) for part in (settings, target.budget)]
+        engine, device = target.engine.to_dict(), target.device.name
         self.key = fingerprint(
-            network, data, [*options, target.engine.to_dict(), target.device.name]
+            network, data, [asdict(settings), str(target.budget), engine, device]
         )
 
     def run(self) -> QuantizedNetwork:
@@ -206,8 +205,8 @@ class Compression:
                     FISHER_KEEP * old + (1 - FISHER_KEEP) * now
                     for old, now in zip(self.importance, new, strict=True)
                 ]
-            left = max(0.0, 1 - (done + 1) / ramp) ** 3
-            projector = self._projector(1 + (self.first_ratio - 1) * left)
+            left = max(0.0, 1 - (done + 1) / ramp) ** SLOPE
+            projector = self._projector(self.first_ratio**left)
             self._apply(projector, self._fit(projector))
 
         steps = epochs * self.per_epoch
@@ -272,9 +271,9 @@ class Compression:
             "validation_accuracy": f"{self.best[0]:.6f}",
         }
         network = export(self.model, target.engine, metadata)
-        size = target.size(network)
-        if not target.admits(size):
-            raise AssertionError(f"budget {target.budget} missed after all: {size}")
+        costs = target.costs(network)
+        if not target.admits(costs):
+            raise AssertionError(f"budget {target.budget} missed after all: {costs}")
         return network
 
     def _train(
@@ -466,8 +465,9 @@ class Compression:
             weight, mask = (part.detach().numpy() for part in (layer.weight, layer.mask))
             kept = float(np.sum(worth * weight * weight * mask, dtype=np.float64))
             importance.append(worth / max(kept, 1e-300))
-        budget = replace(self.target.budget, limit=int(self.target.budget.limit * ratio))
-        target = replace(self.target, budget=budget)
+        budgets = Budgets.of(self.target.budget).items
+        larger = tuple(replace(item, limit=int(item.limit * ratio)) for item in budgets)
+        target = replace(self.target, budget=Budgets(larger))
         return Projector(self.model, importance, target, self.settings.bias_bits)
 
     def _fit(self, projector: Projector) -> Projection:

@@ -1,12 +1,14 @@
 """The table of ways to store a layer: how many weights, how many values, at what cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from sqhw.compress.knapsack import Option, hull
 from sqhw.compress.nested import NestedMasks, histogram_errors, mask_sums, nest
+from sqhw.compress.run_costs import least_entries, run_costs
+from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.storage import Storage, storage
 from sqhw.engine import EngineConfig
 from sqhw.stream import max_gap_bits
@@ -36,6 +38,8 @@ class LayerState:
         Estimated bits of a channel record.
     all_rows : bool
         Whether channels without weights are stored too (`sqhw.simplify.pinned_tensors`).
+    shape : LayerShape, optional
+        What the layer does in a run; without it options have no cycles and no energy.
     """
 
     weight: npt.NDArray[np.float32]
@@ -43,6 +47,7 @@ class LayerState:
     floor: Mask
     record_bits: int
     all_rows: bool
+    shape: LayerShape | None = None
 
     @property
     def score(self) -> npt.NDArray[np.float32]:
@@ -67,6 +72,8 @@ class LayerOptions:
         Bits of the channel records.
     distortion : ndarray of float64, shape (options,)
         Loss of all that is dropped or rounded, but for weights of channels that are not stored.
+    cycles, energy : ndarray of float64, shape (options,), optional
+        Of the layer in a run (unit of energy: uJ).
     """
 
     rows: Mask
@@ -75,14 +82,20 @@ class LayerOptions:
     stored: Storage
     records: npt.NDArray[np.int64]
     distortion: Float
+    cycles: Float | None = None
+    energy: Float | None = None
 
     def costs(self, basis: str) -> Float:
-        """Return the cost of every option on a basis, shape (options,) (unit: bit).
+        """Return the cost of every option on a basis, shape (options,).
 
-        ``payload`` counts codes only, ``stream`` the weight stream and the codebook, any other
-        basis the channel records too.
+        ``payload`` counts codes only, ``stream`` the weight stream and the codebook, ``rom`` and
+        ``blocks`` the channel records too (unit: bit); ``cycles`` and ``energy`` are the layer's.
         """
         stored = self.stored
+        if basis in ("cycles", "energy"):
+            work = self.cycles if basis == "cycles" else self.energy
+            assert work is not None
+            return work
         if basis == "payload":
             return np.asarray(stored.nonzeros * stored.code_bits, dtype=np.float64)
         bits = stored.stream_bits + stored.codebook_bits
@@ -141,7 +154,11 @@ def layer_options(
     formats = 1 + max_gap_bits(
         shape[1], state.weight.shape[3], engine.taps_per_entry, engine.max_gap_bits
     )
-    sums = mask_sums(nested, weight, importance, worth, formats, every_row=state.all_rows)
+    work = state.shape and replace(state.shape, outputs=shape[0], inputs=shape[1])
+    least = least_entries(work, engine) if work else (0, 0)
+    sums = mask_sums(
+        nested, weight, importance, worth, formats, every_row=state.all_rows, least=least
+    )
     stored = storage(
         nested.counts,
         np.full(len(nested.counts), max(*GAP_LEVELS, *DENSE_LEVELS)),
@@ -158,12 +175,16 @@ def layer_options(
         sums.mass, sums.moment, sums.second, sums.largest, levels, LLOYD_STEPS
     )
     lost = float(np.sum(importance * weight * weight, dtype=np.float64)) - sums.energy
+    records = state.record_bits * sums.rows[stored.source]
+    done = run_costs(work, engine, stored, sums, records) if work else (None, None)
     return LayerOptions(
         rows,
         inputs,
         nested,
         stored,
-        records=state.record_bits * sums.rows[stored.source],
+        records=records,
         distortion=np.maximum(lost, 0)[stored.source]
         + QUANTIZATION * errors[stored.source, np.searchsorted(levels, stored.levels)],
+        cycles=done[0],
+        energy=done[1],
     )

@@ -1,7 +1,7 @@
 """The projection: masks and codebooks of all layers for a budget, found together."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,10 @@ from sqhw.compress.floor import floor_masks
 from sqhw.compress.knapsack import Option, choose, price
 from sqhw.compress.options import LayerOptions, LayerState, layer_options
 from sqhw.compress.qat import QatNetwork
+from sqhw.compress.scale import Scale
 from sqhw.compress.target import Target
+from sqhw.compress.topology import topology
+from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
 
 Mask = npt.NDArray[np.bool_]
 
@@ -21,6 +24,7 @@ COUNT_BITS = 6  # typical width of the entry count in a channel record
 SEARCH_STEPS = 12
 CLOSE = 1e-3  # of the budget: what a search may leave of it
 CHANNEL_ROUNDS = 4
+SCALE_STEPS = 5
 CHANNEL_START = 64  # budget at which channels begin to go, in budgets
 CHANNEL_RATIO = 2.0  # between that and the next
 
@@ -35,10 +39,10 @@ class Projection:
         Weights kept, layer by layer.
     levels : list of int
         Distinct values of them at most.
-    size : int
-        Cost of the network on the budget's basis, at most.
+    costs : dict of str to float
+        Cost of the network on each basis of the budget, at most.
     bits : int
-        Budget of the knapsack that gave it (unit: bit).
+        Budget of the knapsack that gave it, on its scale: bits, or a mixture of several costs.
     distortion : float
         Loss that it is expected to cause (no unit).
     dropped : list of int
@@ -47,10 +51,15 @@ class Projection:
 
     masks: list[Mask]
     levels: list[int]
-    size: int
+    costs: dict[str, float]
     bits: int
     distortion: float
     dropped: list[int]
+
+    @property
+    def size(self) -> int:
+        """Cost on the basis of the only budget, or of the first."""
+        return int(next(iter(self.costs.values())))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +81,14 @@ class _Stage:
 
 @dataclass(frozen=True, eq=False)
 class _Choice:
-    """One option a layer of a stage; `size` is exact once it is known."""
+    """One option a layer of a stage; its costs are exact once they are known."""
 
     stage: _Stage
     chosen: list[Option]
     masks: list[Mask]
     distortion: float
     budget: int
-    size: int = -1
+    costs: dict[str, float] = field(default_factory=dict)
 
     @property
     def bits(self) -> int:
@@ -117,8 +126,20 @@ class Projector:
         worths = [np.asarray(part, dtype=np.float32) for part in importance]
         scores = [f * w * w for f, w in zip(worths, weights, strict=True)]
         floors = floor_masks(model.network, scores)
+        self.scale = Scale.even(target)
+        shapes: dict[str, LayerShape] = {}
+        if {"cycles", "energy"} & set(target.limits):
+            every = layer_shapes(topology(model.network), target.engine)
+            shapes = {shape.name: shape for shape in every}
         self.states = [
-            LayerState(weight, worth, floor, bias_bits + COUNT_BITS, layer.pinned)
+            LayerState(
+                weight,
+                worth,
+                floor,
+                bias_bits + COUNT_BITS,
+                layer.pinned,
+                shapes.get(layer.layer.name),
+            )
             for layer, weight, worth, floor in zip(layers, weights, worths, floors, strict=True)
         ]
         self.scores = scores
@@ -154,14 +175,34 @@ class Projector:
             float(score[~mask].sum()) for score, mask in zip(self.scores, masks, strict=True)
         )
         levels = [1] * len(masks)
-        return Projection(masks, levels, self._size(masks, levels), 0, worth, [0] * len(masks))
+        return Projection(masks, levels, self._costs(masks, levels), 0, worth, [0] * len(masks))
 
     def fitting(self) -> Projection | None:
-        """Return the best projection found whose exact cost meets the target."""
-        found = self._search(self._fitting)
-        if found is None:
-            found = self.floor()
-        return found if self.target.admits(found.size) else None
+        """Return the best projection found whose exact costs meet the target.
+
+        With several budgets the scale is weighted towards those that are exceeded, or nearest to
+        it, and the projection is made again.
+        """
+        best = self._search(self._fitting)
+        for _ in range(SCALE_STEPS if len(self.target.limits) > 1 else 0):
+            costs = best.costs if best else self.floor().costs
+            limits = self.target.limits
+            heavier = self.scale.towards({b: cost / limits[b] for b, cost in costs.items()})
+            if heavier.near(self.scale):
+                break
+            self._rescale(heavier)
+            found = self._search(self._fitting)
+            if found is not None and (best is None or found.distortion < best.distortion):
+                best = found
+        if best is None:
+            best = self.floor()
+        return best if self.target.admits(best.costs) else None
+
+    def _rescale(self, scale: Scale) -> None:
+        self.scale = scale
+        tables = self.whole.tables
+        hulls = [table.hull(scale.costs(table)) for table in tables]
+        self.whole = _Stage(self.whole.rows, tables, hulls)
 
     def _search(self, pick: Callable[[_Stage], _Choice | None]) -> Projection | None:
         """Return the best of the choices for fewer and fewer channels.
@@ -193,7 +234,7 @@ class Projector:
         return Projection(
             best.masks,
             [option.levels for option in best.chosen],
-            best.size,
+            best.costs,
             best.budget,
             best.distortion,
             [int((~row).sum()) for row in best.stage.rows],
@@ -214,25 +255,23 @@ class Projector:
         return self._stage(smaller)
 
     def _fitting(self, stage: _Stage) -> _Choice | None:
-        """Return the richest choice found whose exact cost meets the target."""
+        """Return the richest choice found whose exact costs meet the target."""
         low, high = stage.least_bits, stage.most_bits
         best = self._sized(self._choice(stage, high))
-        if self.target.admits(best.size):
+        if self.target.admits(best.costs):
             return best
         best = self._sized(self._choice(stage, low))
-        if not self.target.admits(best.size):
+        if not self.target.admits(best.costs):
             return None
-        limit = self.target.budget.limit
         last = best
         for _ in range(SEARCH_STEPS):
-            middle = (low + high) // 2
-            if self.target.budget.basis != "blocks":  # then sizes differ by about a constant
-                guess = last.bits + limit - last.size
-                middle = guess if low < guess < high else middle
+            left = 1 - self.target.excess(last.costs)
+            guess = last.bits + round(left * self.scale.whole)
+            middle = guess if low < guess < high else (low + high) // 2
             last = self._sized(self._choice(stage, middle))
-            if self.target.admits(last.size):
+            if self.target.admits(last.costs):
                 low, best = middle, last
-                if limit - last.size <= CLOSE * limit:
+                if 1 - self.target.excess(last.costs) <= CLOSE:
                     break
             else:
                 high = middle
@@ -251,13 +290,13 @@ class Projector:
         return _Choice(stage, chosen, masks, worth, bits)
 
     def _sized(self, found: _Choice) -> _Choice:
-        """Return a choice with its exact size."""
+        """Return a choice with its exact costs."""
         levels = [option.levels for option in found.chosen]
-        return replace(found, size=self._size(found.masks, levels))
+        return replace(found, costs=self._costs(found.masks, levels))
 
-    def _size(self, masks: list[Mask], levels: list[int]) -> int:
+    def _costs(self, masks: list[Mask], levels: list[int]) -> dict[str, float]:
         engine = self.target.engine
-        return self.target.size(skeleton(self.model, masks, levels, self.bias_bits, engine))
+        return self.target.costs(skeleton(self.model, masks, levels, self.bias_bits, engine))
 
     def _stage(self, rows: list[Mask], near: Sequence[int] | None = None) -> _Stage:
         tables = [
@@ -270,12 +309,11 @@ class Projector:
             )
             for at, state in enumerate(self.states)
         ]
-        basis = self.target.budget.basis
-        return _Stage(rows, tables, [table.hull(table.costs(basis)) for table in tables])
+        return _Stage(rows, tables, [table.hull(self.scale.costs(table)) for table in tables])
 
     def _shares(self, found: _Choice) -> list[ChannelShares]:
         """Return what each channel costs and is worth in a choice."""
-        payload = self.target.budget.basis == "payload"
+        payload = set(self.target.limits) == {"payload"}
         shares = []
         for score, table, option, mask in zip(
             self.scores, found.stage.tables, found.chosen, found.masks, strict=True
@@ -284,7 +322,7 @@ class Projector:
             if table.stored.gap_bits[option.index] == 0 and not payload:
                 stored = np.zeros(mask.shape, dtype=bool)
                 stored[np.ix_(mask.any(axis=(1, 2, 3)), table.inputs)] = True
-            records = 0 if payload else int(table.records[option.index])
+            records = self.scale.a_record_bit * int(table.records[option.index])
             each = (option.bits - records) / max(1, int(stored.sum()))
             score = np.where(mask, score, 0)
             rows = max(1, int(mask.any(axis=(1, 2, 3)).sum()))

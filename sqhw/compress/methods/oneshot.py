@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sqhw.budget import Budget
+from sqhw.budget import Budgets
 from sqhw.compress.assemble import skeleton
 from sqhw.compress.float_network import (
     FloatArray,
@@ -72,7 +72,7 @@ class OneshotConfig(MethodConfig):
     Parameters
     ----------
     budget : str
-        As `Budget.parse` takes it.
+        As `Budgets.parse` takes it.
     images : int
         Training images to calibrate on.
     most_bits : int, 1 to 6
@@ -91,7 +91,7 @@ class OneshotConfig(MethodConfig):
     name: ClassVar[str] = "oneshot"
 
     def __post_init__(self) -> None:
-        Budget.parse(self.budget)
+        Budgets.parse(self.budget)
         if self.images < 1:
             raise SqhwError(f"images must be at least 1, not {self.images}")
         if not 1 <= self.most_bits <= 6:
@@ -113,7 +113,7 @@ class OneshotConfig(MethodConfig):
     ) -> CompressionResult:
         """Run the method; see `sqhw.compress.methods.compress_with`."""
         run = Run(network, network, data, engine, self.recipe.seed, "cpu", progress)
-        snapshot = _Oneshot(run, self, Target(Budget.parse(self.budget), engine, device)).run()
+        snapshot = _Oneshot(run, self, Target(Budgets.parse(self.budget), engine, device)).run()
         return self.result(run, snapshot, run.score(snapshot)[0])
 
 
@@ -210,7 +210,7 @@ class _Oneshot:
                 taken = np.where(pruned.mask, book.quantize(pruned.weight), 0.0)
                 weight = taken.reshape(layer.weight.shape).astype(np.float32)
                 result = LayerResult(layer.name, weight, size)
-                payload = self.target.budget.basis == "payload"
+                payload = set(self.target.limits) == {"payload"}
                 cost = result.nonzeros * bits if payload else stream_bits(result, self._engine)
                 count = int(pruned.mask.sum())
                 option = Option(cost, problem.loss(taken), count, len(book.levels))
@@ -239,7 +239,7 @@ class _Oneshot:
         model = QatNetwork(self.network)
         low, high = (sum(options[end].bits for options in hulls) for end in (0, -1))
 
-        def at(bits: int) -> tuple[list[_Choice], int]:
+        def at(bits: int) -> tuple[list[_Choice], dict[str, float]]:
             picked = choose(hulls, bits)
             assert picked is not None
             taken = [names[id(option)] for names, option in zip(by_option, picked, strict=True)]
@@ -248,22 +248,19 @@ class _Oneshot:
                 for choice, layer in zip(taken, self.convs, strict=True)
             ]
             levels = [choice.option.levels for choice in taken]
-            size = skeleton(model, masks, levels, self.config.bias_bits, self._engine)
-            return taken, self.target.size(size)
+            whole = skeleton(model, masks, levels, self.config.bias_bits, self._engine)
+            return taken, self.target.costs(whole)
 
-        best, size = at(high)
-        if self.target.admits(size):
+        best, costs = at(high)
+        if self.target.admits(costs):
             return best
-        best, size = at(low)
-        if not self.target.admits(size):
-            raise SqhwError(
-                f"budget {self.target.budget} is too small for network {self.network.name!r}; the "
-                f"smallest that is sure to do is {self.target.budget.basis}={size}"
-            )
+        best, costs = at(low)
+        if not self.target.admits(costs):
+            raise self.target.refusal(self.network.name, costs)
         for _ in range(SEARCH_STEPS):
             middle = (low + high) // 2
-            taken, size = at(middle)
-            if self.target.admits(size):
+            taken, costs = at(middle)
+            if self.target.admits(costs):
                 low, best = middle, taken
             else:
                 high = middle

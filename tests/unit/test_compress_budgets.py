@@ -1,0 +1,106 @@
+"""Several budgets at once: parsing, refusal, and projections that meet all of them."""
+
+import numpy as np
+import pytest
+from float_networks import residual_network
+
+from sqhw.budget import Budget, Budgets
+from sqhw.compress.assemble import skeleton
+from sqhw.compress.options import layer_options
+from sqhw.compress.projection import Projector
+from sqhw.compress.qat import QatNetwork
+from sqhw.compress.target import Target
+from sqhw.cost_models.device import find_device
+from sqhw.cost_models.schedule import schedule
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
+
+ENGINE = EngineConfig(groups=True, residuals=True, mult_bits=12, word_bits=18)
+DEVICE = find_device("iCE40UP5K")
+
+
+def test_budgets_are_read_and_written():
+    budgets = Budgets.parse("rom=345000, cycles=900000,blocks=30,energy=2.5")
+    assert [item.limit for item in budgets.items] == [345000, 900000, 30, 2.5]
+    assert Budgets.parse(str(budgets)) == budgets
+    assert Budgets.of(Budget("rom", 5)) == Budgets.parse("rom=5")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rom=5,rom=6", "limits rom twice, rom=5 and rom=6"),
+        ("payload=9,rom=8", "payload=9 exceeds rom=8"),
+        ("stream=9,payload=10", "payload=10 exceeds stream=9"),
+        ("rom=5,", "must read basis=limit"),
+        ("rom=5.5", "whole number"),
+        ("energy=0", "above 0"),
+        ("area=5", "area"),
+    ],
+)
+def test_budgets_that_contradict_themselves_are_refused(text, message):
+    with pytest.raises(SqhwError, match=message):
+        Budgets.parse(text)
+
+
+@pytest.fixture(scope="module")
+def case():
+    print("seed 0")
+    rng = np.random.default_rng(0)
+    model = QatNetwork(residual_network())
+    return model, [rng.exponential(size=layer.weight.shape) for layer in model.layers()]
+
+
+def test_cycles_of_the_table_are_those_of_the_schedule(case):
+    model, importance = case
+    projector = Projector(model, importance, Target(Budget("cycles", 1 << 30), ENGINE, DEVICE), 10)
+    found = projector.fitting()
+    network = skeleton(model, found.masks, found.levels, 10, ENGINE)
+    cycles = {layer.name: layer.cycles for layer in schedule(network, ENGINE).layers}
+    sizes = {layer.name: layer.weight.shape for layer in network.convs}
+    for state, layer, mask, levels in zip(
+        projector.states, model.layers(), found.masks, found.levels, strict=True
+    ):
+        if sizes[layer.layer.name] != mask.shape:
+            continue  # it lost channels
+        rows, inputs = (np.ones(n, dtype=bool) for n in mask.shape[:2])
+        table = layer_options(state, rows, inputs, ENGINE)
+        stream = next(c.stream for c in network.convs if c.name == layer.layer.name)
+        same = (
+            (table.stored.nonzeros == mask.sum())
+            & (table.stored.levels == levels)
+            & (table.stored.gap_bits == stream.gap_bits)
+        )
+        if same.any():
+            assert table.cycles[same][0] == cycles[layer.layer.name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rom={rom},cycles={cycles}", "energy={energy}", "cycles={cycles}", "blocks=3,rom={rom}"],
+)
+def test_all_budgets_are_met_on_the_exact_cost(case, text):
+    model, importance = case
+    every = Target(Budgets.parse("rom=1,cycles=1,energy=1"), ENGINE, DEVICE)
+    least = Projector(model, importance, every, 10).floor().costs
+    loose = Target(Budgets.parse("rom=9999999,cycles=9999999,energy=9999"), ENGINE, DEVICE)
+    most = Projector(model, importance, loose, 10).fitting().costs
+    limits = {basis: int(least[basis] + 0.4 * (most[basis] - least[basis])) for basis in least}
+    limits["energy"] = least["energy"] + 0.4 * (most["energy"] - least["energy"])
+    target = Target(Budgets.parse(text.format(**limits)), ENGINE, DEVICE)
+    found = Projector(model, importance, target, 10).fitting()
+    costs = target.costs(skeleton(model, found.masks, found.levels, 10, ENGINE))
+    assert costs == found.costs
+    assert all(costs[item.basis] <= item.limit for item in Budgets.of(target.budget).items)
+    assert target.excess(costs) > 0.5
+
+
+def test_a_refusal_names_each_basis_that_lacks(case):
+    model, importance = case
+    target = Target(Budgets.parse("rom=10,cycles=20,blocks=30"), ENGINE, DEVICE)
+    projector = Projector(model, importance, target, 10)
+    assert projector.fitting() is None
+    least = projector.floor().costs
+    message = str(target.refusal("residual", least))
+    assert f"rom={int(least['rom'])},cycles={int(least['cycles'])}" in message
+    assert "blocks=3," not in message.split(";")[1]
