@@ -46,6 +46,7 @@ from sqhw.compress.topology import topology
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
 from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 
