@@ -1,0 +1,1 @@
+"""What a training step of the compressor takes, beside plain quantization-aware training."""
