@@ -18,7 +18,7 @@ Float = npt.NDArray[np.float64]
 
 
 #: The weights of a channel act together: the loss of all is more than the sum of their losses.
-CHANNEL_WORTH = 1.0
+CHANNEL_WORTH = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +105,9 @@ def without_channels(
 ) -> list[Mask]:
     """Return the output channels of each layer that are worth what they cost.
 
-    A channel is worth its row or the columns that read it, whichever is less: without the one the
-    other has no effect.
+    A channel is worth what its row and the columns that read it are worth weight by weight, and
+    more: they act together. The lesser of the two would do in theory, but on LeNet-5 it gave up
+    nine tenths of the channels at once, which no training made up for.
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ def without_channels(
         readers = graph.readers(layer)
         cost = shares[layer].row_cost + sum(shares[at].column_cost for at in readers)
         read = sum((shares[at].column_worth for at in readers), np.zeros(len(stored)))
-        worth = np.minimum(shares[layer].row_worth, read)
+        worth = shares[layer].row_worth + read
         kept.append(stored & (always | (CHANNEL_WORTH * worth > price * cost)))
     return kept
 
@@ -162,5 +163,5 @@ def dropped_worth(
         for at in graph.readers(layer):
             columns = scores[at][np.ix_(rows[at], gone)]
             read += columns.sum(axis=(0, 2, 3), dtype=np.float64)
-        total += float(np.minimum(row, read).sum())
+        total += float((row + read).sum())
     return total

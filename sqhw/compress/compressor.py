@@ -55,6 +55,7 @@ FISHER_IMAGES = 64  # of a batch; the estimate gains more by batches than by ima
 #: Of the logarithm of the budget over the share of the ramp that is left.
 SLOPE = 1.5
 FISHER_POWER = 1.0
+RELATIVE = 0.0
 FISHER_KEEP = 0.8  # share of the old estimate in the new one
 CALIBRATION_IMAGES = 512
 #: Shares of the pruning stage between which weights move to their codebooks.
@@ -220,7 +221,7 @@ class Compression:
             if step in starts:
                 project(starts[step])
 
-        self._train("prune", epochs, self.settings.prune_rate, 0.1, found, before=before)
+        self._train("prune", epochs, self.settings.prune_rate, 0.3, found, before=before)
         for layer in self.model.layers():
             layer.share = 1.0
         project(rounds)
@@ -465,7 +466,7 @@ class Compression:
         for layer, worth in zip(self.model.layers(), self.importance, strict=True):
             weight, mask = (part.detach().numpy() for part in (layer.weight, layer.mask))
             kept = float(np.sum(worth * weight * weight * mask, dtype=np.float64))
-            importance.append(worth / max(kept, 1e-300))
+            importance.append(worth / max(kept, 1e-300) ** RELATIVE)
         budgets = Budgets.of(self.target.budget).items
         larger = tuple(replace(item, limit=int(item.limit * ratio)) for item in budgets)
         target = replace(self.target, budget=Budgets(larger))
