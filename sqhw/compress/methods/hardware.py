@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-from sqhw.budget import Budget
+from sqhw.budget import Budgets
 from sqhw.compress.compressor import compress
 from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.base import MethodConfig, plain_options, register
@@ -29,7 +29,7 @@ class HardwareConfig(MethodConfig):
     Parameters
     ----------
     budget : str
-        As `Budget.parse` takes it.
+        As `Budgets.parse` takes it.
     settings : CompressSettings
         Whatever else the compressor has.
     """
@@ -40,7 +40,7 @@ class HardwareConfig(MethodConfig):
     name: ClassVar[str] = "hardware"
 
     def __post_init__(self) -> None:
-        Budget.parse(self.budget)
+        Budgets.parse(self.budget)
 
     def compress(
         self,
@@ -68,7 +68,7 @@ class HardwareConfig(MethodConfig):
             seed=recipe.seed,
             threads=recipe.threads,
         )
-        budget = Budget.parse(self.budget)
+        budget = Budgets.parse(self.budget)
         found = compress(
             network,
             data,
