@@ -2,15 +2,14 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from sqhw.cost_models.schedule import run_cycles
 from sqhw.engine import EngineConfig
 from sqhw.errors import unknown_name
 from sqhw.layout import CODEBOOK_WIDTH
 from sqhw.network import Conv, QuantizedNetwork
+from sqhw.number import distinct_bytes
 from sqhw.placement import Tiling, place
-from sqhw.stream import StreamFormat, channel_order, count_entries, max_gap_bits
+from sqhw.stream import StreamFormat, channel_order, count_all_entries, max_gap_bits
 from sqhw.timing import Timing
 
 OBJECTIVES = ("rom", "cycles")
@@ -73,19 +72,19 @@ def cheapest_stream(layer: Conv, engine: EngineConfig, tiling: Tiling | None = N
     """
     if layer.stream.entry_bits == 0:
         return layer
-    values = tuple(int(value) for value in np.unique(layer.weight))
+    values = tuple(int(value) for value in distinct_bytes(layer.weight))
     nonzero = tuple(value for value in values if value != 0) or (1,)
     mask = channel_order(layer.weight) != 0
     limit = max_gap_bits(
         layer.weight.shape[1], layer.kernel[1], engine.taps_per_entry, engine.max_gap_bits
     )
     best: tuple[tuple[int, int], StreamFormat, tuple[int, ...]] | None = None
-    for gap_bits in range(limit + 1):
+    every = count_all_entries(mask, limit + 1)
+    for gap_bits, counts in enumerate(every):
         book = nonzero if gap_bits else values
         stream = StreamFormat(gap_bits, code_bits(len(book)))
         if stream.entry_bits > engine.word_bits:
             continue
-        counts = count_entries(mask, gap_bits)
         bits = int(counts.sum()) * stream.entry_bits + CODEBOOK_WIDTH * len(book)
         cycles = 0
         if tiling is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.errors import SqhwError
-from sqhw.number import ActivationFormat
+from sqhw.number import ActivationFormat, distinct_bytes
 from sqhw.stream import MAX_TAPS_PER_ENTRY, StreamFormat, max_gap_bits
 
 INPUT = "input"
@@ -367,7 +367,7 @@ def _check_conv(layer: Conv, shape: Shape, where: str) -> None:
         raise SqhwError(f"{where}: a dense stream with zero weights needs 0 in its codebook")
     if not layer.stream.dense and 0 in book:
         raise SqhwError(f"{where}: a gap stream stores non-zeros only; take 0 out of its codebook")
-    strangers = np.setdiff1d(np.unique(layer.weight), np.array([*book, 0]))
+    strangers = np.setdiff1d(distinct_bytes(layer.weight), np.array([*book, 0]))
     if strangers.size:
         raise SqhwError(f"{where}: weight {int(strangers[0])} is not in its codebook")
     gap_bits = layer.stream.gap_bits

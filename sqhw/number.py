@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 
 @dataclass(frozen=True)
 class ActivationFormat:
@@ -57,3 +60,15 @@ def signed_width(value: int) -> int:
     if value == 0:
         return 0
     return (value if value > 0 else ~value).bit_length() + 1
+
+
+def distinct_bytes(values: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """Return the values of an array of signed bytes, each once, ascending.
+
+    Parameters
+    ----------
+    values : ndarray of int8
+        Of any shape.
+    """
+    found = np.bincount(np.ascontiguousarray(values).reshape(-1).view(np.uint8), minlength=256)
+    return np.flatnonzero(np.concatenate((found[128:], found[:128]))) - 128

@@ -136,13 +136,35 @@ def count_entries(nonzero: npt.NDArray[np.bool_], gap_bits: int) -> npt.NDArray[
     -------
     ndarray of int64, shape (out_channels,)
     """
-    channels, length = nonzero.shape
-    if gap_bits == 0:
-        return np.full(channels, length, dtype=np.int64)
+    counts: npt.NDArray[np.int64] = count_all_entries(nonzero, gap_bits + 1)[gap_bits]
+    return counts
+
+
+def count_all_entries(nonzero: npt.NDArray[np.bool_], formats: int) -> npt.NDArray[np.int64]:
+    """Return the entries of each channel for several widths of the gap field.
+
+    Parameters
+    ----------
+    nonzero : ndarray of bool, shape (out_channels, positions)
+        Where the weights are, in stream order.
+    formats : int, 1 to 13
+        Widths of the gap field, from 0.
+
+    Returns
+    -------
+    ndarray of int64, shape (formats, out_channels)
+    """
+    counts = np.empty((formats, nonzero.shape[0]), dtype=np.int64)
+    counts[0] = nonzero.shape[1]
     rows, gaps = _gaps(nonzero)
-    weights = np.bincount(rows, minlength=channels)
-    fillers = np.bincount(rows, weights=gaps // ((1 << gap_bits) - 1), minlength=channels)
-    return np.maximum(weights + fillers.astype(np.int64), 1)
+    weights = np.bincount(rows, minlength=nonzero.shape[0])
+    for gap_bits in range(1, formats):
+        step = (1 << gap_bits) - 1
+        far = np.flatnonzero(gaps >= step)
+        fillers = np.bincount(rows[far], weights=gaps[far] // step, minlength=nonzero.shape[0])
+        counts[gap_bits] = np.maximum(weights + fillers.astype(np.int64), 1)
+        rows, gaps = rows[far], gaps[far]  # wider fields have fillers there only
+    return counts
 
 
 def encode(weight: npt.NDArray[Any], codebook: tuple[int, ...], stream: StreamFormat) -> Entries:

@@ -11,7 +11,7 @@ from sqhw.compress.qat_layers import WEIGHT_TOP, QatConv, QatLayer
 from sqhw.engine import EngineConfig
 from sqhw.format_choice import cheapest_streams, code_bits
 from sqhw.network import Conv, Layer, MaxPool, QuantizedNetwork, Residual
-from sqhw.number import ActivationFormat
+from sqhw.number import ActivationFormat, distinct_bytes
 from sqhw.simplify import simplify
 from sqhw.stream import StreamFormat
 
@@ -55,7 +55,7 @@ def assemble(
 
 def _conv(layer: FloatConv, values: LayerIntegers) -> Conv:
     outputs = values.weight.shape[0]
-    book = tuple(int(value) for value in np.unique(values.weight))
+    book = tuple(int(value) for value in distinct_bytes(values.weight))
     skip = layer.residual
     return Conv(
         name=layer.name,

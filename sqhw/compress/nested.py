@@ -191,7 +191,7 @@ def mask_sums(
     lengths = gaps.astype(np.float64)
     for gap_bits in range(1, formats):
         each = 1 + positions // ((1 << gap_bits) - 1)
-        entries[:, gap_bits] = (lengths @ each).astype(np.int64) + empty
+        entries[:, gap_bits] = (each @ lengths).astype(np.int64) + empty
     waits = _waits(nested.first, per_row, formats, every_row, np.array(least), inputs * taps)
     return MaskSums(
         entries=entries,
@@ -210,7 +210,7 @@ def mask_sums(
 def _walk(first, weight, importance, worth, masks, largest):  # type: ignore[no-untyped-def]
     """Return zeros before each weight by mask, and sums of each mask's own weights."""
     rows, inputs, taps = weight.shape
-    gaps = np.zeros((masks, inputs * taps), dtype=np.int32)
+    gaps = np.zeros((inputs * taps, masks), dtype=np.int32)  # larger masks have smaller gaps
     per_row = np.zeros((masks, rows), dtype=np.int32)
     by_tap = np.zeros((masks, taps), dtype=np.int64)
     energy, second = np.zeros(masks), np.zeros(masks)
@@ -238,7 +238,7 @@ def _walk(first, weight, importance, worth, masks, largest):  # type: ignore[no-
                 per_row[mask, row] += 1
                 position = tap * inputs + channel
                 for larger in range(mask, masks):
-                    gaps[larger, position - last[larger] - 1] += 1
+                    gaps[position - last[larger] - 1, larger] += 1
                     last[larger] = position
         for mask in range(1, masks):
             per_row[mask, row] += per_row[mask - 1, row]

@@ -160,13 +160,9 @@ class Projector:
 
     def at_most(self, bits: int) -> Projection:
         """Return the projection for a knapsack budget, at least that of the floor."""
-
-        def pick(stage: _Stage) -> _Choice:
-            return self._sized(self._choice(stage, bits))
-
-        found = self._search(pick)
+        found = self._search(lambda stage: self.choice(stage, bits))
         assert found is not None
-        return found
+        return replace(found, costs=self.exact(found.masks, found.levels))
 
     def floor(self) -> Projection:
         """Return the smallest network: one path of weights for every output, one value each."""
@@ -175,7 +171,7 @@ class Projector:
             float(score[~mask].sum()) for score, mask in zip(self.scores, masks, strict=True)
         )
         levels = [1] * len(masks)
-        return Projection(masks, levels, self._costs(masks, levels), 0, worth, [0] * len(masks))
+        return Projection(masks, levels, self.exact(masks, levels), 0, worth, [0] * len(masks))
 
     def fitting(self) -> Projection | None:
         """Return the best projection found whose exact costs meet the target.
@@ -216,12 +212,12 @@ class Projector:
         start = min(stage.most_bits, CHANNEL_START * aim)
         steps = int(np.ceil(np.log(max(start / aim, 1)) / np.log(CHANNEL_RATIO)))
         for bits in np.geomspace(start, aim, steps + 1)[:-1]:
-            stage = self._smaller(self._choice(stage, round(float(bits)))) or stage
+            stage = self._smaller(self.choice(stage, round(float(bits)))) or stage
         for _ in range(CHANNEL_ROUNDS):
             found = pick(stage)
             if found is not None:
                 best = found if best is None else min(best, found, key=_distortion)
-            smaller = self._smaller(found or self._choice(stage, 0))
+            smaller = self._smaller(found or self.choice(stage, 0))
             if smaller is None:
                 break
             stage = smaller
@@ -257,10 +253,10 @@ class Projector:
     def _fitting(self, stage: _Stage) -> _Choice | None:
         """Return the richest choice found whose exact costs meet the target."""
         low, high = stage.least_bits, stage.most_bits
-        best = self._sized(self._choice(stage, high))
+        best = self._sized(self.choice(stage, high))
         if self.target.admits(best.costs):
             return best
-        best = self._sized(self._choice(stage, low))
+        best = self._sized(self.choice(stage, low))
         if not self.target.admits(best.costs):
             return None
         last = best
@@ -268,7 +264,7 @@ class Projector:
             left = 1 - self.target.excess(last.costs)
             guess = last.bits + round(left * self.scale.whole)
             middle = guess if low < guess < high else (low + high) // 2
-            last = self._sized(self._choice(stage, middle))
+            last = self._sized(self.choice(stage, middle))
             if self.target.admits(last.costs):
                 low, best = middle, last
                 if 1 - self.target.excess(last.costs) <= CLOSE:
@@ -277,7 +273,7 @@ class Projector:
                 high = middle
         return best
 
-    def _choice(self, stage: _Stage, bits: int) -> _Choice:
+    def choice(self, stage: _Stage, bits: int) -> _Choice:
         """Return the choice for a knapsack budget, at least that of the cheapest options."""
         chosen = choose(stage.hulls, max(bits, stage.least_bits))
         assert chosen is not None
@@ -292,9 +288,10 @@ class Projector:
     def _sized(self, found: _Choice) -> _Choice:
         """Return a choice with its exact costs."""
         levels = [option.levels for option in found.chosen]
-        return replace(found, costs=self._costs(found.masks, levels))
+        return replace(found, costs=self.exact(found.masks, levels))
 
-    def _costs(self, masks: list[Mask], levels: list[int]) -> dict[str, float]:
+    def exact(self, masks: list[Mask], levels: list[int]) -> dict[str, float]:
+        """Return the exact costs of a network of these masks and numbers of values."""
         engine = self.target.engine
         return self.target.costs(skeleton(self.model, masks, levels, self.bias_bits, engine))
 

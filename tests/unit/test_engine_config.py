@@ -111,7 +111,7 @@ def test_budget():
             "22",
             (
                 "budget '22' must read basis=limit with a whole number, for example blocks=22; "
-                "bases: payload, stream, rom, blocks"
+                "bases: payload, stream, rom, blocks, cycles, energy"
             ),
         ),
     ],

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-from sqhw.budget import Budget
+from sqhw.budget import Budgets
 from sqhw.compress.compressor import Compression
 from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.base import MethodConfig, plain_options, register
@@ -32,7 +32,7 @@ class HardwareConfig(MethodConfig):
     Parameters
     ----------
     budget : str
-        As `Budget.parse` takes it.
+        As `Budgets.parse` takes it.
     settings : CompressSettings
         Whatever else the compressor has.
     """
@@ -43,7 +43,7 @@ class HardwareConfig(MethodConfig):
     name: ClassVar[str] = "hardware"
 
     def __post_init__(self) -> None:
-        Budget.parse(self.budget)
+        Budgets.parse(self.budget)
 
     def compress(
         self,
@@ -72,7 +72,7 @@ class HardwareConfig(MethodConfig):
             seed=recipe.seed,
             threads=recipe.threads,
         )
-        target = Target(Budget.parse(self.budget), engine, device)
+        target = Target(Budgets.parse(self.budget), engine, device)
         run = Compression(network, data, target, settings, progress, resume)
         found = run.run()
         return CompressionResult(

@@ -1,0 +1,1 @@
+"""How long a projection of the joint compressor takes."""

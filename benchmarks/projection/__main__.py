@@ -1,0 +1,74 @@
+"""Time of a projection: tables of all options, choices for a budget, codebooks.
+
+``python -m benchmarks.projection --network vgg16`` prints a table. Weights are random, as they are
+before training, with made-up importances: what counts is their number.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from sqhw.budget import Budget
+from sqhw.compress import float_network
+from sqhw.compress.input_stage import with_input_stage
+from sqhw.compress.projection import Projector
+from sqhw.compress.qat import QatNetwork
+from sqhw.compress.target import Target
+from sqhw.compress.threads import torch_threads
+from sqhw.compress.topology import topology
+from sqhw.cost_models.device import find_device
+from sqhw.device_engine import engine_for
+
+
+def main(
+    network: Annotated[str, typer.Option(help="Name of the zoo.")] = "vgg16",
+    share: Annotated[float, typer.Option(help="Budget as a share of the richest option.")] = 0.03,
+    device: Annotated[str, typer.Option(help="For the engine.")] = "XC7A100T",
+    repeats: Annotated[int, typer.Option(help="The fastest counts.", min=1)] = 3,
+) -> None:
+    """Print seconds of wall time and of processor time of each part."""
+    rng = np.random.default_rng(0)
+    trained = float_network(network)
+    target = find_device(device)
+    engine = engine_for(target, topology(with_input_stage(trained)))
+    with torch_threads(1):
+        model = QatNetwork(trained)
+        importance = [rng.exponential(size=tuple(layer.weight.shape)) for layer in model.layers()]
+
+        def tables(limit: int) -> Projector:
+            return Projector(model, importance, Target(Budget("rom", limit), engine, target), 10)
+
+        projector = tables(1 << 40)  # compiles
+        limit = int(share * projector.most_bits)
+        weights = sum(layer.weight.numel() for layer in model.layers())
+        options = sum(len(table.distortion) for table in projector.whole.tables)
+        print(f"{network}: {weights:,} weights, {options:,} options, rom={limit:,}, seed 0")
+        projector = tables(limit)
+        aim = projector.at_most(limit)
+        _row("tables of all options", lambda: tables(limit), repeats)
+        choice = projector.choice(projector.whole, limit)
+        _row("one choice", lambda: projector.choice(projector.whole, limit), repeats)
+        _row(
+            "its exact cost",
+            lambda: projector.exact(choice.masks, [2] * len(choice.masks)),
+            repeats,
+        )
+        _row("search of channels", lambda: projector.at_most(limit), repeats)
+        _row("codebooks", lambda: projector.codebooks(aim), repeats)
+
+
+def _row(name: str, work: Callable[[], object], repeats: int) -> None:
+    wall = processor = np.inf
+    for _ in range(repeats):
+        start, began = time.perf_counter(), time.process_time()
+        work()
+        wall = min(wall, time.perf_counter() - start)
+        processor = min(processor, time.process_time() - began)
+    print(f"  {name:<24}{wall:8.3f} s{processor:8.3f} s of one core")
+
+
+if __name__ == "__main__":
+    typer.run(main)
