@@ -201,7 +201,7 @@ def sizing_notes(result: Result, found: Sequence[Result]) -> list[str]:
         )
     ]
     if any(d["luts"] is None for d in known):
-        notes.append("  ?: not calibrated for this family; what fits may still lack LUTs")
+        notes.append("  ?: not calibrated; without LUTs known, what fits may still lack some")
     elif any(d["fmax_mhz"] is None for d in known):
         notes.append("  ?: the clock of this device is not calibrated")
     if any(d["luts"] is not None and not d["calibrated"] for d in known):
