@@ -18,7 +18,7 @@ Float = npt.NDArray[np.float64]
 
 
 #: The weights of a channel act together: the loss of all is more than the sum of their losses.
-CHANNEL_WORTH = 2.0
+CHANNEL_WORTH = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -133,7 +133,7 @@ def _wanted(least: int, most: int, near: int | None) -> tuple[list[int], float]:
     return sorted({round(float(value)) for value in grid} | ends), ratio
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _keys(bits, floor):  # type: ignore[no-untyped-def]
     """Return the bin of every score, and how many each bin holds."""
     key = np.empty(bits.size, dtype=np.uint16)
@@ -144,7 +144,7 @@ def _keys(bits, floor):  # type: ignore[no-untyped-def]
     return key, held
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _looked_up(table, key):  # type: ignore[no-untyped-def]
     """Return ``table[key]``."""
     found = np.empty(key.size, dtype=np.uint8)
@@ -206,7 +206,7 @@ def mask_sums(
     )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _walk(first, weight, importance, worth, masks, largest):  # type: ignore[no-untyped-def]
     """Return zeros before each weight by mask, and sums of each mask's own weights."""
     rows, inputs, taps = weight.shape
@@ -245,7 +245,7 @@ def _walk(first, weight, importance, worth, masks, largest):  # type: ignore[no-
     return gaps, per_row, by_tap, energy, second, mass, moment
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _waits(first, per_row, formats, every_row, least, length):  # type: ignore[no-untyped-def]
     """Return the cycles that rows of fewer entries than `least` wait, by mask and format."""
     rows, inputs, taps = first.shape
@@ -281,7 +281,7 @@ def _waits(first, per_row, formats, every_row, least, length):  # type: ignore[n
     return waits
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def bin_values(largest):  # type: ignore[no-untyped-def]
     """Return the bounds of the value bins, ascending, shape (VALUE_BINS + 1,)."""
     half = VALUE_BINS // 2
@@ -292,7 +292,7 @@ def bin_values(largest):  # type: ignore[no-untyped-def]
     return bounds
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def histogram_errors(mass, moment, second, largest, levels, steps):  # type: ignore[no-untyped-def]
     """Return the error of the best values that Lloyd's algorithm finds on histograms.
 

@@ -1,10 +1,12 @@
 """The projection: masks and codebooks of all layers for a budget, found together."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from sqhw.compress.assemble import skeleton
 from sqhw.compress.channels import ChannelGraph, ChannelShares, dropped_worth, without_channels
@@ -23,10 +25,9 @@ Mask = npt.NDArray[np.bool_]
 COUNT_BITS = 6  # typical width of the entry count in a channel record
 SEARCH_STEPS = 12
 CLOSE = 1e-3  # of the budget: what a search may leave of it
-CHANNEL_ROUNDS = 4
+CHANNEL_ROUNDS = 3
+SAME = 1.001  # losses that differ by less are the same; then fewer channels are better
 SCALE_STEPS = 5
-CHANNEL_START = 64  # budget at which channels begin to go, in budgets
-CHANNEL_RATIO = 2.0  # between that and the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,32 +202,21 @@ class Projector:
         self.whole = _Stage(self.whole.rows, tables, hulls)
 
     def _search(self, pick: Callable[[_Stage], _Choice | None]) -> Projection | None:
-        """Return the best of the choices for fewer and fewer channels.
-
-        The budget shrinks to its end in steps: what a layer needs then shows before the layers
-        that read it are all but empty.
-        """
-        stage = self.whole
-        best = pick(stage)
-        aim = max(1, best.bits if best else stage.least_bits)
-        start = min(stage.most_bits, CHANNEL_START * aim)
-        steps = int(np.ceil(np.log(max(start / aim, 1)) / np.log(CHANNEL_RATIO)))
-        for bits in np.geomspace(start, aim, steps + 1)[:-1]:
-            stage = self._smaller(self.choice(stage, round(float(bits)))) or stage
+        """Return the best of the choices, for all channels and without those that are dear."""
+        best = pick(self.whole)
         for _ in range(CHANNEL_ROUNDS):
-            found = pick(stage)
-            if found is not None:
-                best = found if best is None else min(best, found, key=_distortion)
-            smaller = self._smaller(found or self.choice(stage, 0))
-            if smaller is None:
+            smaller = self._smaller(best or self.choice(self.whole, 0))
+            found = pick(smaller) if smaller else None
+            if found is None or (best is not None and found.distortion > SAME * best.distortion):
                 break
-            stage = smaller
+            best = found
         if best is None:
             return None
-        near = [option.nonzeros for option in best.chosen]
-        found = pick(self._stage(best.stage.rows, near))
-        if found is not None:
-            best = min(best, found, key=_distortion)
+        if 1 - self.target.excess(best.costs) > CLOSE:
+            near = [option.nonzeros for option in best.chosen]
+            found = pick(self._stage(best.stage.rows, near))
+            if found is not None:
+                best = min(best, found, key=_distortion)
         return Projection(
             best.masks,
             [option.levels for option in best.chosen],
@@ -296,16 +286,14 @@ class Projector:
         return self.target.costs(skeleton(self.model, masks, levels, self.bias_bits, engine))
 
     def _stage(self, rows: list[Mask], near: Sequence[int] | None = None) -> _Stage:
-        tables = [
-            layer_options(
-                state,
-                rows[at],
-                self.graph.inputs(rows, at, state.weight.shape[1]),
-                self.target.engine,
-                None if near is None else near[at],
-            )
-            for at, state in enumerate(self.states)
-        ]
+        def table(at: int) -> LayerOptions:
+            state = self.states[at]
+            inputs = self.graph.inputs(rows, at, state.weight.shape[1])
+            count = None if near is None else near[at]
+            return layer_options(state, rows[at], inputs, self.target.engine, count)
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            tables = list(pool.map(table, range(len(self.states))))
         return _Stage(rows, tables, [table.hull(self.scale.costs(table)) for table in tables])
 
     def _shares(self, found: _Choice) -> list[ChannelShares]:
