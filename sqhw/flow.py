@@ -114,11 +114,13 @@ def compress(
     epochs: tuple[int | None, int | None] = (None, None),
     threads: int = 1,
     max_batch: int = 1,
+    precision: str = "float32",
+    resume: Path | None = None,
 ) -> Result:
     """Compress a float network for a device and write the quantized network to `out`.
 
     Without a budget it is every block RAM that the activation banks leave. `epochs` are those of
-    pruning and of fine-tuning.
+    pruning and of fine-tuning. `resume` is a checkpoint that is gone on from, and kept up to date.
     """
     from sqhw.compress import CompressSettings, load_float
     from sqhw.compress import compress as compress_network
@@ -139,8 +141,10 @@ def compress(
             threads=threads,
             shift=shift,
             flip=flip,
+            precision=precision,
         ),
         progress=progress,
+        resume=resume,
     )
     result = _labelled(result, engine, device, {"budget": str(budget)})
     compile_network(result, engine)  # refuses what would not run, before anything is written
@@ -151,6 +155,7 @@ def compress(
         "validation_images": len(data.validation),
         "validation_accuracy": float(result.metadata["validation_accuracy"]),
         "float_validation_accuracy": float(result.metadata["float_validation_accuracy"]),
+        "notes": result.metadata.get("notes", ""),
     } | size(result, engine, device)
 
 

@@ -136,6 +136,14 @@ def compress(
     threads: Annotated[
         int, typer.Option(help="Cores; with another number, other last digits.", min=1)
     ] = 1,
+    precision: Annotated[
+        str,
+        typer.Option(help="Of the training: float32, or bf16, faster on recent cores."),
+    ] = "float32",
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint, written after each epoch; a run that stopped goes on."),
+    ] = None,
     max_batch: MaxBatch = 1,
     seed: Seed = 0,
     json: Json = False,
@@ -155,6 +163,8 @@ def compress(
             epochs,
             threads,
             max_batch,
+            precision,
+            resume,
         )
     emit(result, json, compress_lines(result))
 

@@ -37,8 +37,10 @@ def compress_lines(result: Result) -> list[str]:
         )
         for layer in result["layers"]
     ]
+    notes = result["notes"].split("; ") if result["notes"] else []
     return [
         *columns(rows),
+        *(f"note: {note}" for note in notes),
         "",
         *size_lines(result),
         "",

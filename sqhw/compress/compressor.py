@@ -209,7 +209,10 @@ class Compression:
                 ]
             left = max(0.0, 1 - (done + 1) / ramp) ** SLOPE
             projector = self._projector(self.first_ratio**left)
-            self._apply(projector, self._fit(projector))
+            chosen = self._fit(projector)
+            self._apply(projector, chosen)
+            if done == rounds:
+                self._note_floors(projector, chosen)
 
         steps = epochs * self.per_epoch
         starts = {done * steps // rounds: done for done in range(rounds)}
@@ -225,6 +228,21 @@ class Compression:
         for layer in self.model.layers():
             layer.share = 1.0
         project(rounds)
+
+    def _note_floors(self, projector: Projector, found: Projection) -> None:
+        """Say which layers keep no more than the path of weights that every layer keeps."""
+        floored = [
+            layer.layer.name
+            for layer, state, mask in zip(
+                self.model.layers(), projector.states, found.masks, strict=True
+            )
+            if mask.sum() <= state.floor.sum()
+        ]
+        for name in floored:
+            self.notes.append(
+                f"layer {name!r}: the budget would have emptied it; it keeps one weight for each "
+                "channel that is needed"
+            )
 
     def _fix(self) -> None:
         """Fix the masks and go to integers."""
@@ -271,6 +289,7 @@ class Compression:
             **self.network.size_labels,
             "float_validation_accuracy": f"{_accuracy(float_logits, self.held_labels):.6f}",
             "validation_accuracy": f"{self.best[0]:.6f}",
+            **({"notes": "; ".join(self.notes)} if self.notes else {}),
         }
         network = export(self.model, target.engine, metadata)
         costs = target.costs(network)

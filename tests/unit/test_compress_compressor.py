@@ -1,5 +1,6 @@
 """Compression end to end on a small network and made-up images."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -201,6 +202,11 @@ def test_too_small_a_budget_names_the_smallest_and_that_one_does(network, data, 
     least = int(str(caught.value).rpartition("=")[2])
     small = run(network, data, f"{basis}={least}", prune_epochs=2, tune_epochs=1)
     assert rom_cost(small, ENGINE).size(basis, DEVICE) <= least
+    if basis == "rom":
+        assert re.match(
+            r"layer '\w+': the budget would have emptied it; it keeps one weight for each",
+            small.metadata["notes"],
+        )
 
 
 def test_a_mean_and_padding_need_an_input_stage(network, data):
