@@ -18,7 +18,7 @@ Mask = npt.NDArray[np.bool_]
 
 LLOYD_STEPS = 12
 #: Training makes up for most of what rounding to a codebook costs, for less of what dropping does.
-QUANTIZATION = 0.25
+QUANTIZATION = 0.5
 GAP_LEVELS = (2, 4, 8, 16)
 DENSE_LEVELS = (1, 2, 3, 4, 7, 8, 15, 16, 31, 32)  # with and without a code for 0
 

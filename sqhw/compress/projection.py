@@ -146,8 +146,23 @@ class Projector:
         self.scores = scores
         self.graph = ChannelGraph.of(model)
         self.needed: list[Mask] = [np.asarray(floor.any(axis=(1, 2, 3))) for floor in floors]
-        self.every = [np.ones(len(needed), dtype=bool) for needed in self.needed]
-        self.whole = self._stage([np.ones(len(needed), dtype=bool) for needed in self.needed])
+        self.every = self._stored()
+        self.whole = self._stage(self.every)
+
+    def _stored(self) -> list[Mask]:
+        """Return the channels that have weights now, and are read by some; none comes back.
+
+        A table that counted the others would be far from what an export costs.
+        """
+        masks = [layer.mask.detach().numpy() > 0 for layer in self.model.layers()]
+        stored = []
+        for at, (mask, needed) in enumerate(zip(masks, self.needed, strict=True)):
+            rows = mask.any(axis=(1, 2, 3))
+            readers = self.graph.readers(at)
+            if readers:
+                rows = rows & np.any([masks[r].any(axis=(0, 2, 3)) for r in readers], axis=0)
+            stored.append(rows | needed if self.graph.removable[at] else np.ones_like(rows))
+        return stored
 
     @property
     def least_bits(self) -> int:
