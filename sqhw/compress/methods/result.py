@@ -9,8 +9,10 @@ import numpy.typing as npt
 import torch
 
 from sqhw.compress.assemble import export
+from sqhw.compress.bias_correction import correct_biases
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.float_network import FloatArray, FloatConv, FloatNetwork
+from sqhw.compress.input_stage import QatInput
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.threads import torch_threads
 from sqhw.engine import EngineConfig
@@ -183,6 +185,12 @@ def integer_network(
         layer.freeze()
     with torch_threads(threads):
         pixels = torch.from_numpy(np.asarray(images).astype(np.float32))
+        calibrate(model, pixels, engine, bias_bits)
+        # A value that is rounded moves all of its weights one way: the biases take that up.
+        for step in model.steps:
+            if isinstance(step, QatInput):
+                step.whole = None
+        correct_biases(model, pixels)
         calibrate(model, pixels, engine, bias_bits)
     sizes = {"float_weights": str(network.weights), "float_bits": str(network.float_bits)}
     return export(model, engine, {**network.metadata, **sizes, **metadata})
