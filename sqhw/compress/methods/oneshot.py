@@ -191,6 +191,7 @@ class _Oneshot:
         self.convs = [layer for layer in self.network.convs if layer.trained]
         order = torch.randperm(len(context.images), generator=context.generator)
         self.images = context.images[order[: config.images]]
+        self.wanted = self._outputs(*self._float_values())
         seen, worth = self._inputs(), self._worth()
         self.problems = [
             Layer(_matrix(layer), self._hessian(sums), g)
@@ -329,17 +330,17 @@ class _Oneshot:
 
     def _divergence(self, index: int, weight: Float, mean: Float) -> float:
         """Return how far the outputs diverge with other weights and the right bias in a layer."""
-        weights = [layer.weight for layer in self.convs]
-        biases = [layer.bias for layer in self.convs]
-        wanted = self._outputs(weights, biases)
+        weights, biases = self._float_values()
         layer = self.convs[index]
         groups = np.arange(len(weight)) * len(mean) // len(weight)
         error = ((_matrix(layer) - weight) * mean[groups]).sum(axis=1)
         weights[index] = weight.reshape(layer.weight.shape).astype(np.float32)
         biases[index] = (layer.bias + error).astype(np.float32)
         found = self._outputs(weights, biases)
-        kind = functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
-        return float(kind)
+        return float(functional.kl_div(found, self.wanted, reduction="batchmean", log_target=True))
+
+    def _float_values(self) -> tuple[list[FloatArray], list[FloatArray]]:
+        return [layer.weight for layer in self.convs], [layer.bias for layer in self.convs]
 
     def _outputs(self, weights: list[FloatArray], biases: list[FloatArray]) -> Tensor:
         logits = self.context.logits(Snapshot(weights, biases), self.images).double()
