@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.compression.cases import load_network
 from benchmarks.engine.progress import note
@@ -139,25 +140,31 @@ def markdown(found: dict[str, Any]) -> str:
 
 
 def figure(name: str, found: dict[str, Any]) -> Figure:
-    """Return accuracy against size of both curves."""
+    """Return the error against the size of both curves."""
     picture = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = picture.subplots()
     for method, colour, mark in (("plain", "#777777", "s"), ("oneshot", "#3b6ea5", "o")):
         points = sorted(found[method], key=lambda point: point["rom"])
         axes.plot(
             [point["rom"] / 1000 for point in points],
-            [100 * point["test"] for point in points],
+            [100 - 100 * point["test"] for point in points],
             marker=mark,
             color=colour,
             label="magnitude and k-means" if method == "plain" else method,
         )
-    axes.axhline(100 * found["float"], color="black", linestyle="--", linewidth=1, label="float")
+    error = 100 - 100 * found["float"]
+    axes.axhline(error, color="black", linestyle="--", linewidth=1, label="float")
     axes.set_xscale("log")
-    axes.set_xlabel("ROM (kbit, logarithmic)")
-    axes.set_ylabel("test accuracy (%)")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("ROM (kbit)")
+    axes.set_ylabel("test error (%)")
     axes.set_title(f"{name} without training, {IMAGES} images")
     axes.grid(alpha=0.3, which="both")
-    axes.legend(loc="lower right")
+    axes.legend(loc="center right")
     return picture
 
 
