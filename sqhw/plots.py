@@ -46,7 +46,7 @@ def write_report(accounts: Sequence[Account], out: Path) -> None:
         atomic_write_text(out, _page(accounts))
     else:
         figure = layer_figure(accounts[0]) if len(accounts) == 1 else size_figure(accounts)
-        atomic_write_bytes(out, _drawn(figure, out.suffix[1:]))
+        atomic_write_bytes(out, drawn(figure, out.suffix[1:]))
 
 
 def layer_figure(account: Account) -> "Figure":
@@ -171,7 +171,7 @@ def _title(account: Account) -> str:
     return f"{title}\n{', '.join(ratios)}"
 
 
-def _drawn(figure: "Figure", kind: str) -> bytes:
+def drawn(figure: "Figure", kind: str) -> bytes:
     """Return the bytes of a picture; the same figure gives the same bytes."""
     from matplotlib import rc_context
 
@@ -203,5 +203,5 @@ def _page(accounts: Sequence[Account]) -> str:
 
 
 def _image(figure: "Figure", text: str) -> str:
-    data = base64.b64encode(_drawn(figure, "png")).decode()
+    data = base64.b64encode(drawn(figure, "png")).decode()
     return f'<p><img alt="{html.escape(text)}" src="data:image/png;base64,{data}"></p>'

@@ -14,15 +14,15 @@ HEAD = (
 LEGEND = """
 Ratios to float32. `payload`: non-zeros times whole bits; `as published`: times the logarithm of the
 number of values; `stream`: with positions and codebooks; `own coding`: the method's own Huffman
-codes with their tables; `rom`: everything that the engine reads; `blocks`: block RAMs of the device.
+codes with their tables; `rom`: everything that the engine reads; `blocks`: block RAMs.
 Test accuracy is that of the engine's integers, activations of 8 bits, unless `floats` stands beside
 it; the epoch was chosen on the validation split.
 
-Rows in italics are the papers' figures. A drop in brackets is inferred here, from the error that the
-source prints and the benchmark's checkpoint; `?` is not stated. Ratios with `~` are not the papers':
-they are what a network of the printed share of weights and bits in every layer, at random places,
-would take on this engine. A paper's file that is decoded as a whole before use stands under `own
-coding`.
+Rows in italics are the papers' figures. A drop in brackets is inferred here, from the error that
+the source prints and the benchmark's checkpoint; `?` is not stated. Ratios with `~` are not the
+papers': they are what a network of the printed share of weights and bits in every layer, at random
+places, would take on this engine. A paper's file that is decoded as a whole before use stands under
+`own coding`.
 """
 
 

@@ -1,5 +1,6 @@
 """The benchmark of compression: resumable, and its table tells what its files say."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,9 @@ from typer.testing import CliRunner
 
 from benchmarks.compression.__main__ import app
 from benchmarks.compression.cases import CASES, Case, cases
+from benchmarks.compression.oneshot import Setting as CurveSetting
+from benchmarks.compression.oneshot import curves, figure
+from benchmarks.compression.oneshot import markdown as curve_markdown
 from benchmarks.compression.published import PUBLISHED
 from benchmarks.compression.recount import recounted
 from benchmarks.compression.runner import Setting, run_case
@@ -85,6 +89,26 @@ def test_papers_are_recounted_with_positions_and_constants():
     whole, more = (recounted("lenet5-caffe", 0.1, bits, DEVICE.name) for bits in (3, 4))
     mixed = recounted("lenet5-caffe", 0.1, 3.25, DEVICE.name)
     assert mixed["rom"] == pytest.approx(0.75 * whole["rom"] + 0.25 * more["rom"])
+
+
+def test_both_curves_have_the_same_sizes_and_go_on_where_they_stopped(tmp_path):
+    file = tmp_path / "curve.json"
+    shared = CurveSetting(small_network(), digits(), ENGINE, DEVICE, file)
+    found = curves(shared, ((0.6, 4), (0.3, 4)))
+    for plain, ours in zip(found["plain"], found["oneshot"], strict=True):
+        assert ours["rom"] <= plain["rom"]
+        assert ours["test"] > plain["test"] - 0.02
+    lines = curve_markdown(found).splitlines()
+    assert [line.count("|") for line in lines[:4]] == [9] * 4
+    assert len(figure("small", found).axes) == 1
+    text = file.read_text()
+    assert curves(shared, ((0.6, 4), (0.3, 4))) == found
+    found["oneshot"].pop()
+    file.write_text(json.dumps(found))
+    curves(shared, ((0.6, 4), (0.3, 4)))
+    again, whole = json.loads(file.read_text()), json.loads(text)
+    assert again["oneshot"][0] == whole["oneshot"][0]
+    assert again["oneshot"][1] | {"seconds": 0} == whole["oneshot"][1] | {"seconds": 0}
 
 
 def test_every_method_has_cases():

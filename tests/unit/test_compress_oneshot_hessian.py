@@ -19,7 +19,7 @@ from sqhw.compress.methods.obs import (
     quantize_rows,
     solve_rows,
 )
-from sqhw.compress.methods.oneshot import hessian
+from sqhw.compress.methods.oneshot import InputSums, oneshot_curve, solved, whole
 from sqhw.compress.quantizers import Codebook
 from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.rom import rom_cost
@@ -108,7 +108,6 @@ def test_the_hessian_is_that_of_the_outputs(groups):
 
         layer = conv(rng, "d", "input", 6, 3, groups=3, stride=2)
     x = torch.from_numpy(rng.normal(size=(4, 3, 8, 8))).float()
-    found = hessian(x, layer)
     change = rng.normal(size=layer.weight.shape).astype(np.float32)
     y = torch.nn.functional.conv2d(
         torch.nn.functional.pad(x, [layer.padding[i] for i in (2, 3, 0, 1)]),
@@ -116,11 +115,34 @@ def test_the_hessian_is_that_of_the_outputs(groups):
         stride=layer.stride,
         groups=layer.groups,
     )
+    wrong = torch.from_numpy(rng.normal(size=y.shape)).float()
+    sums = InputSums.empty(layer)
+    for part in (slice(0, 1), slice(1, 4)):
+        sums.add(x[part], layer, wrong[part])
     rows = change.reshape(len(change), -1).astype(np.float64)
-    wanted = 2 * (y.double() ** 2).sum(dim=(0, 2, 3)).numpy()
-    for row, energy in enumerate(wanted):
-        h = found[row * groups // len(change)]
-        assert rows[row] @ h @ rows[row] == pytest.approx(energy, rel=1e-4)
+    free = y.double() - y.double().mean(dim=(0, 2, 3), keepdim=True)
+    own = wrong.double() - wrong.double().mean(dim=(0, 2, 3), keepdim=True)
+    cross = 2 * (own * free).sum(dim=(0, 2, 3)).numpy()
+    for row in range(len(change)):
+        group = row * groups // len(change)
+        energy = 2 * float((y[:, row].double() ** 2).sum())
+        assert rows[row] @ sums.second[group] @ rows[row] == pytest.approx(energy, rel=1e-4)
+        # A bias takes the mean off.
+        energy = 2 * float((free[:, row] ** 2).sum())
+        assert rows[row] @ sums.centred()[group] @ rows[row] == pytest.approx(energy, rel=1e-4)
+        assert sums.towards()[row] @ rows[row] == pytest.approx(cross[row], rel=1e-3, abs=1e-3)
+    hessian = sums.centred() + np.eye(rows.shape[1])
+    for row, found in enumerate(solved(hessian, rows)):
+        assert np.allclose(found @ hessian[row * groups // len(change)], rows[row])
+
+
+def test_codebooks_of_whole_numbers():
+    book = Codebook.nearest([-0.31, -0.001, 0.0004, 0.27])
+    found = whole(book, 0.01)
+    assert np.allclose(found.levels, [-0.31, -0.01, 0.01, 0.27])
+    own = whole(book, None).levels / (0.31 / 127)
+    assert np.allclose(own, [-127, -1, 1, 111])
+    assert len(whole(book, 1.0).levels) == 2
 
 
 @pytest.mark.parametrize("budget", ["rom=14000", "payload=4000", "blocks=4"])
@@ -156,6 +178,20 @@ def test_graphs_of_every_kind(make):
     )
     assert rom_cost(result.quantized, engine).rom <= 16_000
     assert (torch_logits(result.quantized, images).argmax(1) == labels).mean() > 0.5
+
+
+def test_a_curve_is_what_its_points_are():
+    options = {"images": 64}
+    configs = [configure("oneshot", budget=f"rom={limit}", **options) for limit in (16000, 12000)]
+    whole_curve = oneshot_curve(small_network(), digits(), configs, ENGINE, DEVICE)
+    for config, found in zip(configs, whole_curve, strict=True):
+        alone = compressed("oneshot", budget=config.budget, **options)
+        assert found.options == alone.options
+        for a, b in zip(found.layers, alone.layers, strict=True):
+            assert a.weight.tobytes() == b.weight.tobytes()
+    other = configure("oneshot", budget="rom=12000", images=32)
+    with pytest.raises(SqhwError, match="must be alike but for the limit"):
+        next(oneshot_curve(small_network(), digits(), [configs[0], other], ENGINE, DEVICE))
 
 
 def test_an_infeasible_budget_names_the_least():

@@ -101,7 +101,12 @@ def prune_path(layer: Layer, counts: list[int], always: Mask) -> list[Pruned]:
 
 def solve_rows(layer: Layer, mask: Mask) -> Pruned:
     """Return the layer with the best weights on a given support."""
-    weight = np.stack([_solved(layer, row, kept)[0] for row, kept in enumerate(mask)])
+    weight = np.stack(
+        [
+            layer.weight[row] if kept.all() else _solved(layer, row, kept)[0]
+            for row, kept in enumerate(mask)
+        ]
+    )
     return Pruned(mask, weight, layer.loss(weight))
 
 
@@ -120,8 +125,8 @@ def _solved(layer: Layer, row: int, kept: Mask) -> tuple[Float, Float]:
 def quantize_rows(layer: Layer, pruned: Pruned, book: Codebook) -> Float:
     """Return the weights on a codebook, the error of each made up for by those behind it.
 
-    GPTQ (Frantar et al., ICLR 2023) on the support of each row: columns in order, updates by the
-    Cholesky factor of the inverse Hessian.
+    GPTQ (Frantar et al., ICLR 2023) on the support of each row, updates by the Cholesky factor of
+    the inverse Hessian. Columns of large inputs come first, their errors can be made up for best.
 
     Parameters
     ----------
@@ -131,16 +136,22 @@ def quantize_rows(layer: Layer, pruned: Pruned, book: Codebook) -> Float:
         Without zero: a weight that is kept stays.
     """
     found = np.zeros_like(pruned.weight)
+    alike: dict[tuple[int, bytes], list[int]] = {}
     for row, kept in enumerate(pruned.mask):
-        at = np.flatnonzero(kept)
+        group = row * len(layer.hessian) // len(pruned.mask)
+        alike.setdefault((group, kept.tobytes()), []).append(row)
+    for rows in alike.values():
+        hessian = layer.of_row(rows[0])
+        at = np.flatnonzero(pruned.mask[rows[0]])
         if not at.size:
             continue
-        inverse = np.linalg.inv(layer.of_row(row)[np.ix_(at, at)])
+        at = at[np.argsort(-np.diag(hessian)[at], kind="stable")]
+        inverse = np.linalg.inv(hessian[np.ix_(at, at)])
         factor = np.linalg.cholesky((inverse + inverse.T) / 2).T  # upper, factor' factor = inverse
-        left = pruned.weight[row, at].copy()
+        left = pruned.weight[np.ix_(rows, at)]
         for i in range(at.size):
-            taken = book.quantize(left[i : i + 1])[0]
-            error = (left[i] - taken) / factor[i, i]
-            left[i:] -= error * factor[i, i:]
-            found[row, at[i]] = taken
+            taken = book.quantize(left[:, i])
+            error = (left[:, i] - taken) / factor[i, i]
+            left[:, i:] -= error[:, None] * factor[i, i:]
+            found[rows, at[i]] = taken
     return found

@@ -1,6 +1,8 @@
 """Joint pruning and quantization without training, by the Hessian of each layer."""
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,13 +36,19 @@ from sqhw.compress.methods.obs import (
     solve_rows,
 )
 from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.result import CompressionResult, LayerResult, stream_bits
+from sqhw.compress.methods.result import (
+    CompressionResult,
+    LayerResult,
+    integer_network,
+    stream_bits,
+)
 from sqhw.compress.methods.run import Run
 from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.qat import QatNetwork
+from sqhw.compress.qat_layers import WEIGHT_TOP
 from sqhw.compress.quantizers.base import Codebook, Float
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
-from sqhw.compress.samples import Progress
+from sqhw.compress.samples import Progress, silent
 from sqhw.compress.target import Target
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
@@ -54,6 +62,8 @@ RATIO = 0.8  # between neighbouring numbers of weights
 #: Rows times the cubed weights of one, beyond which a layer's path begins at a lower density: the
 #: inverses of a step take about three such products.
 WORK = 8e9
+#: Options of a layer whose loss is measured, and the temperature of the softmax that measures it.
+PROBES, TEMPERATURE = 3, 4.0
 
 
 @register
@@ -63,11 +73,13 @@ class OneshotConfig(MethodConfig):
 
     Layer by layer weights are pruned by the optimal brain surgeon along a path of densities
     (OBC, Frantar and Alistarh, NeurIPS 2022) and quantized by GPTQ's updates (ICLR 2023) to the
-    centroids of a k-means. Ours is the choice: a table of (non-zeros, bits) a layer with its stored
-    bits and its loss, the latter weighted by the mean squared gradient of each output (as KFAC
-    factors the Fisher), and one knapsack under the budget, checked on the exact cost. The biases
-    take up the mean error of each output. For the simplest quantization without a budget see
-    `sqhw.compress.quantize`.
+    centroids of a k-means, rounded to the integers of the engine. Ours is the choice: a table of
+    (non-zeros, bits) a layer with its stored bits and its loss, the latter weighted by the mean
+    squared gradient of each output (as KFAC factors the Fisher) and scaled by the divergence of the
+    network's outputs at some of the options, and one knapsack under the budget, checked on the
+    exact cost. The biases take up the mean error of each output, so inputs count by their
+    covariance. Each layer aims at the outputs of the network before compression, on the inputs that
+    it has after. For the simplest quantization without a budget see `sqhw.compress.quantize`.
 
     Parameters
     ----------
@@ -112,9 +124,58 @@ class OneshotConfig(MethodConfig):
         accelerator: str,
     ) -> CompressionResult:
         """Run the method; see `sqhw.compress.methods.compress_with`."""
-        run = Run(network, network, data, engine, self.recipe.seed, "cpu", progress)
-        snapshot = _Oneshot(run, self, Target(Budgets.parse(self.budget), engine, device)).run()
-        return self.result(run, snapshot, run.score(snapshot)[0])
+        del resume, accelerator
+        return next(oneshot_curve(network, data, [self], engine, device, progress))
+
+
+def oneshot_curve(
+    network: FloatNetwork,
+    data: Dataset,
+    configs: Sequence[OneshotConfig],
+    engine: EngineConfig,
+    device: Device,
+    progress: Progress = silent,
+) -> Iterator[CompressionResult]:
+    """Compress a network to several budgets; what does not depend on them is computed once.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    data : Dataset
+    configs : sequence of OneshotConfig
+        Alike but for the limit of the budget.
+    engine : EngineConfig
+    device : Device
+    progress : callable
+
+    Yields
+    ------
+    CompressionResult
+        Of each configuration in order.
+
+    Raises
+    ------
+    SqhwError
+        If the configurations differ in more than the limit, or a budget is infeasible.
+    """
+    first = configs[0]
+    bases = _bases(first)
+    for config in configs:
+        alike = replace(config, budget=first.budget) == first
+        if not alike or _bases(config) != bases:
+            raise SqhwError(
+                "the one-shot compressions of a curve must be alike but for the limit of their "
+                f"budget, {config} is not like {first}; run them one by one"
+            )
+    run = Run(network, network, data, engine, first.recipe.seed, "cpu", progress)
+    prepared = _Oneshot(run, first, Target(Budgets.parse(first.budget), engine, device))
+    for config in configs:
+        snapshot = prepared.at(Target(Budgets.parse(config.budget), engine, device))
+        yield config.result(run, snapshot, run.score(snapshot)[0])
+
+
+def _bases(config: OneshotConfig) -> list[str]:
+    return [item.basis for item in Budgets.parse(config.budget).items]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +185,7 @@ class _Choice:
     option: Option
     pruned: Pruned
     bits: int
+    weight: Float
 
 
 class _Oneshot:
@@ -133,39 +195,64 @@ class _Oneshot:
         self.convs = [layer for layer in self.network.convs if layer.trained]
         order = torch.randperm(len(context.images), generator=context.generator)
         self.images = context.images[order[: config.images]]
-
-    def run(self) -> Snapshot:
-        """Return the compressed network."""
-        layers, worth = self._layers(), self._worth()
-        problems = [
-            Layer(_matrix(layer), np.stack([damped(h, self.config.damp) for h in hessian]), g)
-            for layer, hessian, g in zip(self.convs, layers, worth, strict=True)
+        self.wanted = self._outputs(*self._float_values())
+        seen, worth = self._inputs(), self._worth()
+        self.problems = [
+            Layer(_matrix(layer), self._hessian(sums), g)
+            for layer, sums, g in zip(self.convs, seen, worth, strict=True)
         ]
         floors = floor_masks(
             self.network,
             [
                 (p.weight**2 * p.worth[:, None]).reshape(layer.weight.shape)
-                for p, layer in zip(problems, self.convs, strict=True)
+                for p, layer in zip(self.problems, self.convs, strict=True)
             ],
         )
-        choices = []
-        for index, (problem, floor) in enumerate(zip(problems, floors, strict=True)):
-            choices.append(self._options(self.convs[index], problem, floor))
+        self.choices = []
+        for index, (problem, floor) in enumerate(zip(self.problems, floors, strict=True)):
+            options = self._options(self.convs[index], problem, floor)
+            self.choices.append(self._measured(index, options, seen[index].mean))
             detail = self.convs[index].name
-            self.context.progress("options", index + 1, len(problems), detail)
-        return self._finished(self._fitting(choices), problems)
+            self.context.progress("options", index + 1, len(self.problems), detail)
 
-    def _layers(self) -> list[Float]:
-        """Return the Hessian of each layer's inputs in the float network, by groups."""
-        totals: dict[str, Float] = {}
+    def at(self, target: Target) -> Snapshot:
+        """Return the compressed network within a budget."""
+        self.target = target
+        chosen = self._fitting(self.choices)
+        # Beside a skip connection the unit of the weights follows from those of the activations:
+        # it is known once they are.
+        first = self._finished(chosen, {})
+        if all(layer.residual is None for layer in self.convs):
+            return first
+        return self._finished(chosen, self._units(first))
+
+    def _units(self, snapshot: Snapshot) -> dict[str, float]:
+        """Return the real value of an integer weight of 1 where a layer adds a skip connection."""
+        images = self.images.numpy()
+        found = integer_network(
+            snapshot.applied(self.network), images, self._engine, {}, self.config.bias_bits
+        )
+        return {
+            layer.name: float(layer.weight_scale[0])
+            for layer in found.convs
+            if layer.residual is not None
+        }
+
+    def _inputs(self) -> list["InputSums"]:
+        """Return the sums over each layer's inputs in the float network."""
+        found: dict[str, InputSums] = {}
         for part in torch.split(self.images, BATCH):
             tensors = {INPUT: normalise(part, self.network)}
             for layer in self.network.layers:
                 if isinstance(layer, FloatConv) and layer.trained:
-                    found = hessian(tensors[layer.source], layer)
-                    totals[layer.name] = totals.get(layer.name, 0.0) + found
+                    sums = found.setdefault(layer.name, InputSums.empty(layer))
+                    sums.add(tensors[layer.source], layer)
                 tensors[layer.name] = _output(layer, tensors)
-        return [totals[layer.name] / len(self.images) for layer in self.convs]
+        return [found[layer.name] for layer in self.convs]
+
+    def _hessian(self, sums: "InputSums") -> Float:
+        """Return the damped Hessian of an image; the biases take up what all positions share."""
+        return np.stack([damped(h / len(self.images), self.config.damp) for h in sums.centred()])
 
     def _worth(self) -> list[Float]:
         """Return the mean squared gradient of each output channel of each layer.
@@ -214,8 +301,54 @@ class _Oneshot:
                 cost = result.nonzeros * bits if payload else stream_bits(result, self._engine)
                 count = int(pruned.mask.sum())
                 option = Option(cost, problem.loss(taken), count, len(book.levels))
-                found.append(_Choice(option, pruned, bits))
+                found.append(_Choice(option, pruned, bits, taken))
         return found
+
+    def _measured(self, index: int, choices: list[_Choice], mean: Float) -> list[_Choice]:
+        """Return the options of a layer with losses that suit what the network makes of them.
+
+        The quadratic loss ranks the options of a layer well, but knows nothing of how the errors of
+        neighbouring positions add up, so it does not compare layers. Some options along the hull
+        are therefore put into the network, and the divergence of its outputs sets the scale.
+        """
+        by_option = {id(choice.option): choice for choice in choices}
+        options = hull([choice.option for choice in choices])
+        places = np.unique(np.linspace(0, len(options) - 1, PROBES + 2).astype(int)[1:-1])
+        guessed, measured = [], []
+        for option in (options[place] for place in places):
+            if option.distortion > 0:
+                guessed.append(math.log(option.distortion))
+                loss = self._divergence(index, by_option[id(option)].weight, mean)
+                measured.append(math.log(max(loss, 1e-12)) - guessed[-1])
+        if not guessed:
+            return choices
+        order = np.argsort(guessed)
+        at, factor = np.array(guessed)[order], np.array(measured)[order]
+        found = []
+        for choice in choices:
+            loss = choice.option.distortion
+            if loss > 0:
+                loss *= math.exp(float(np.interp(math.log(loss), at, factor)))
+            found.append(replace(choice, option=replace(choice.option, distortion=loss)))
+        return found
+
+    def _divergence(self, index: int, weight: Float, mean: Float) -> float:
+        """Return how far the outputs diverge with other weights and the right bias in a layer."""
+        weights, biases = self._float_values()
+        layer = self.convs[index]
+        groups = np.arange(len(weight)) * len(mean) // len(weight)
+        error = ((_matrix(layer) - weight) * mean[groups]).sum(axis=1)
+        weights[index] = weight.reshape(layer.weight.shape).astype(np.float32)
+        biases[index] = (layer.bias + error).astype(np.float32)
+        found = self._outputs(weights, biases)
+        return float(functional.kl_div(found, self.wanted, reduction="batchmean", log_target=True))
+
+    def _float_values(self) -> tuple[list[FloatArray], list[FloatArray]]:
+        return [layer.weight for layer in self.convs], [layer.bias for layer in self.convs]
+
+    def _outputs(self, weights: list[FloatArray], biases: list[FloatArray]) -> Tensor:
+        logits = self.context.logits(Snapshot(weights, biases), self.images).double()
+        return torch.log_softmax(logits / TEMPERATURE, dim=1)
 
     def _book(self, problem: Layer, pruned: Pruned, bits: int) -> Codebook:
         """Return the codebook of the kept weights, errors counted by the Hessian's diagonal."""
@@ -233,7 +366,7 @@ class _Oneshot:
         return self.target.engine
 
     def _fitting(self, choices: list[list[_Choice]]) -> list[_Choice]:
-        """Return the best choice a layer whose exact cost meets the budget."""
+        """Return the best choice of each layer whose exact cost meets the budget."""
         hulls = [hull([choice.option for choice in layer]) for layer in choices]
         by_option = [{id(c.option): c for c in layer} for layer in choices]
         model = QatNetwork(self.network)
@@ -266,8 +399,12 @@ class _Oneshot:
                 high = middle
         return best
 
-    def _finished(self, chosen: list[_Choice], problems: list[Layer]) -> Snapshot:
-        """Quantize first layer to last, each on what reaches it from the compressed ones."""
+    def _finished(self, chosen: list[_Choice], units: dict[str, float]) -> Snapshot:
+        """Quantize first layer to last, each on what reaches it from the compressed ones.
+
+        Codebooks are of whole numbers: of the units that are given, else of 1/127 of the largest
+        value.
+        """
         real = {INPUT: normalise(self.images, self.network)}
         ours = dict(real)
         weights: list[FloatArray] = []
@@ -275,16 +412,20 @@ class _Oneshot:
         for layer in self.network.layers:
             if isinstance(layer, FloatConv) and layer.trained:
                 index = len(weights)
-                parts = [hessian(x, layer) for x in torch.split(ours[layer.source], BATCH)]
-                seen = np.stack(
-                    [damped(h / len(self.images), self.config.damp) for h in np.sum(parts, axis=0)]
-                )
-                problem = Layer(problems[index].weight, seen, problems[index].worth)
+                want = _linear(layer, real, layer.weight, layer.bias)
+                sums = InputSums.empty(layer)
+                pull = want - _linear(layer, ours, layer.weight, layer.bias)
+                for x, error in zip(
+                    torch.split(ours[layer.source], BATCH), torch.split(pull, BATCH), strict=True
+                ):
+                    sums.add(x, layer, error)
+                seen = self._hessian(sums)
+                aim = self.problems[index].weight + solved(seen, sums.towards() / len(self.images))
+                problem = Layer(aim, seen, self.problems[index].worth)
                 pruned = solve_rows(problem, chosen[index].pruned.mask)
-                book = self._book(problem, pruned, chosen[index].bits)
+                book = whole(self._book(problem, pruned, chosen[index].bits), units.get(layer.name))
                 found = quantize_rows(problem, pruned, book).reshape(layer.weight.shape)
                 weights.append(found.astype(np.float32))
-                want = _linear(layer, real, layer.weight, layer.bias)
                 have = _linear(layer, ours, weights[-1], layer.bias)
                 error = (want - have).mean(dim=(0, 2, 3)).numpy()
                 alive = (weights[-1] != 0).any(axis=(1, 2, 3)) | (layer.residual is not None)
@@ -298,21 +439,107 @@ class _Oneshot:
         return Snapshot(weights, biases)
 
 
-def hessian(x: Tensor, layer: FloatConv) -> Float:
-    """Return ``2 X X'`` of a layer's inputs, shape (groups, columns, columns).
+@dataclass(eq=False)
+class InputSums:
+    """Sums over the inputs of a layer, each window of a kernel a column vector x.
 
     Parameters
     ----------
-    x : Tensor, shape (images, channels, height, width)
-    layer : FloatConv
+    second : ndarray of float64, shape (groups, columns, columns)
+        Of ``2 x x'``: the Hessian of the squared error of an output.
+    first : ndarray of float64, shape (groups, columns)
+        Of x.
+    cross : ndarray of float64, shape (rows, columns)
+        Of ``2 e x'``, e the error of the outputs there.
+    errors : ndarray of float64, shape (rows,)
+        Of e.
+    count : int
+        Of windows.
     """
-    top, bottom, left, right = layer.padding
-    x = functional.pad(x, (left, right, top, bottom))
-    kernel = layer.weight.shape[2], layer.weight.shape[3]
-    columns = functional.unfold(x, kernel, stride=layer.stride)  # (n, channels * taps, positions)
-    grouped = columns.transpose(0, 1).reshape(layer.groups, -1, columns.shape[0] * columns.shape[2])
-    found: Float = 2 * torch.bmm(grouped, grouped.transpose(1, 2)).double().numpy()
-    return found
+
+    second: Float
+    first: Float
+    cross: Float
+    errors: Float
+    count: int = 0
+
+    @classmethod
+    def empty(cls, layer: FloatConv) -> "InputSums":
+        """Return the sums over nothing."""
+        rows, columns = _matrix(layer).shape
+        shape = layer.groups, columns
+        return cls(
+            np.zeros((*shape, columns)), np.zeros(shape), np.zeros((rows, columns)), np.zeros(rows)
+        )
+
+    def add(self, x: Tensor, layer: FloatConv, error: Tensor | None = None) -> None:
+        """Add the inputs of some images.
+
+        Parameters
+        ----------
+        x : Tensor, shape (images, channels, height, width)
+        layer : FloatConv
+        error : Tensor, shape (images, rows, height, width), optional
+        """
+        top, bottom, left, right = layer.padding
+        x = functional.pad(x, (left, right, top, bottom))
+        kernel = layer.weight.shape[2], layer.weight.shape[3]
+        windows = functional.unfold(x, kernel, stride=layer.stride)  # (n, channels * taps, places)
+        each = windows.transpose(0, 1).reshape(layer.groups, self.first.shape[1], -1)
+        self.second += 2 * torch.bmm(each, each.transpose(1, 2)).double().numpy()
+        self.first += each.double().sum(dim=2).numpy()
+        self.count += each.shape[2]
+        if error is not None:
+            wrong = error.transpose(0, 1).reshape(layer.groups, -1, each.shape[2])
+            self.cross += 2 * torch.bmm(wrong, each.transpose(1, 2)).double().numpy().reshape(
+                self.cross.shape
+            )
+            self.errors += wrong.double().sum(dim=2).numpy().reshape(-1)
+
+    @property
+    def mean(self) -> Float:
+        """The mean of x, shape (groups, columns)."""
+        return self.first / self.count
+
+    def centred(self) -> Float:
+        """Return the Hessian where a bias makes up for the mean error."""
+        return self.second - 2 * self.count * self.mean[:, :, None] * self.mean[:, None, :]
+
+    def towards(self) -> Float:
+        """Return ``cross`` where a bias makes up for the mean error."""
+        groups = np.arange(len(self.errors)) * len(self.first) // len(self.errors)
+        return self.cross - 2 * self.errors[:, None] * self.mean[groups]
+
+
+def solved(hessian: Float, sides: Float) -> Float:
+    """Return ``sides`` times the inverse Hessian of each row's group.
+
+    Parameters
+    ----------
+    hessian : ndarray of float64, shape (groups, columns, columns)
+    sides : ndarray of float64, shape (rows, columns)
+    """
+    rows = len(sides) // len(hessian)
+    parts = sides.reshape(len(hessian), rows, -1)
+    return (
+        np.linalg.solve(hessian, parts.transpose(0, 2, 1)).transpose(0, 2, 1).reshape(sides.shape)
+    )
+
+
+def whole(book: Codebook, unit: float | None) -> Codebook:
+    """Return a codebook of non-zero multiples, up to 127, of a unit.
+
+    Parameters
+    ----------
+    book : Codebook
+        Without zero.
+    unit : float, optional
+        By default the one in which its largest value is 127.
+    """
+    unit = unit or float(np.abs(book.levels).max()) / WEIGHT_TOP
+    steps = np.clip(np.round(book.levels / unit), -WEIGHT_TOP, WEIGHT_TOP)
+    steps[steps == 0] = np.sign(book.levels[steps == 0])
+    return Codebook.nearest(steps * unit)
 
 
 def _matrix(layer: FloatConv) -> Float:

@@ -8,8 +8,10 @@ import numpy.typing as npt
 import torch
 
 from sqhw.compress.assemble import export
+from sqhw.compress.bias_correction import correct_biases
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.float_network import FloatArray, FloatConv, FloatNetwork
+from sqhw.compress.input_stage import QatInput
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.threads import torch_threads
 from sqhw.engine import EngineConfig
@@ -180,6 +182,12 @@ def integer_network(
         layer.freeze()
     with torch_threads(threads):
         pixels = torch.from_numpy(np.asarray(images).astype(np.float32))
+        calibrate(model, pixels, engine, bias_bits)
+        # A value that is rounded moves all of its weights one way: the biases take that up.
+        for step in model.steps:
+            if isinstance(step, QatInput):
+                step.whole = None
+        correct_biases(model, pixels)
         calibrate(model, pixels, engine, bias_bits)
     return export(model, engine, {**network.metadata, **network.size_labels, **metadata})
 
