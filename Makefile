@@ -13,7 +13,7 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 .PHONY: demo test lint setup clean
 
 demo: $(STAMP)
-	$(BIN)/sqhw demo --out build/demo
+	$(BIN)/sqhw demo --budget blocks=22,cycles=50000 --out build/demo
 
 test: $(STAMP) lint
 	$(BIN)/pytest -q -n 2 --dist worksteal

@@ -1,7 +1,7 @@
 """Time of a projection: tables of all options, choices for a budget, codebooks.
 
 ``python -m benchmarks.projection --network vgg16`` prints a table. Weights are random, as they are
-before training, with made-up importances: what counts is their number.
+before training, with made-up importances of the same sum in every layer: their number counts.
 """
 
 import time
@@ -28,15 +28,19 @@ def main(
     share: Annotated[float, typer.Option(help="Budget as a share of the richest option.")] = 0.03,
     device: Annotated[str, typer.Option(help="For the engine.")] = "XC7A100T",
     repeats: Annotated[int, typer.Option(help="The fastest counts.", min=1)] = 3,
+    threads: Annotated[int, typer.Option(help="Cores.", min=1)] = 2,
 ) -> None:
     """Print seconds of wall time and of processor time of each part."""
     rng = np.random.default_rng(0)
     trained = float_network(network)
     target = find_device(device)
     engine = engine_for(target, topology(with_input_stage(trained)))
-    with torch_threads(1):
+    with torch_threads(threads):
         model = QatNetwork(trained)
-        importance = [rng.exponential(size=tuple(layer.weight.shape)) for layer in model.layers()]
+        importance = [
+            rng.exponential(size=tuple(layer.weight.shape)) / float(layer.weight.detach().var())
+            for layer in model.layers()
+        ]
 
         def tables(limit: int) -> Projector:
             return Projector(model, importance, Target(Budget("rom", limit), engine, target), 10)
@@ -56,8 +60,17 @@ def main(
             lambda: projector.exact(choice.masks, [2] * len(choice.masks)),
             repeats,
         )
-        _row("search of channels", lambda: projector.at_most(limit), repeats)
+        _row("choice, 2 % of budget left", lambda: projector.fitting(0.02), repeats)
+        _row("choice, 0.2 % left", projector.fitting, repeats)
         _row("codebooks", lambda: projector.codebooks(aim), repeats)
+
+        def whole() -> None:
+            made = tables(limit)
+            found = made.fitting(0.02)
+            assert found is not None
+            made.codebooks(found)
+
+        _row("all of it, 2 % left", whole, repeats)
 
 
 def _row(name: str, work: Callable[[], object], repeats: int) -> None:
@@ -67,7 +80,7 @@ def _row(name: str, work: Callable[[], object], repeats: int) -> None:
         work()
         wall = min(wall, time.perf_counter() - start)
         processor = min(processor, time.process_time() - began)
-    print(f"  {name:<24}{wall:8.3f} s{processor:8.3f} s of one core")
+    print(f"  {name:<28}{wall:8.3f} s{processor:8.3f} s of one core")
 
 
 if __name__ == "__main__":

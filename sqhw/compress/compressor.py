@@ -25,7 +25,7 @@ from sqhw.compress.checkpoint import (
 from sqhw.compress.fisher import fisher_diagonal
 from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.input_stage import with_input_stage
-from sqhw.compress.projection import Projection, Projector
+from sqhw.compress.projection import CLOSE, Projection, Projector
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_state import load_state, stage_facts
 from sqhw.compress.samples import (
@@ -60,6 +60,7 @@ FISHER_KEEP = 0.8  # share of the old estimate in the new one
 CALIBRATION_IMAGES = 512
 #: Shares of the pruning stage between which weights move to their codebooks.
 QUANTIZE = (0.5, 0.95)
+NEAR = 0.02  # of the budget: what a projection that is not the last may leave of it
 DROPPED_DECAY = 0.5  # of a dropped weight in a step, times the rate
 BIAS_RATE = 0.1  # of the rate, which is relative to the spread of a layer's weights
 
@@ -209,7 +210,7 @@ class Compression:
                 ]
             left = max(0.0, 1 - (done + 1) / ramp) ** SLOPE
             projector = self._projector(self.first_ratio**left)
-            chosen = self._fit(projector)
+            chosen = self._fit(projector, CLOSE if done == rounds else NEAR)
             self._apply(projector, chosen)
             if done == rounds:
                 self._note_floors(projector, chosen)
@@ -491,9 +492,9 @@ class Compression:
         target = replace(self.target, budget=Budgets(larger))
         return Projector(self.model, importance, target, self.settings.bias_bits)
 
-    def _fit(self, projector: Projector) -> Projection:
+    def _fit(self, projector: Projector, close: float = NEAR) -> Projection:
         """Return the best projection within the budget; at worst the smallest of the start."""
-        return projector.fitting() or self.smallest
+        return projector.fitting(close) or self.smallest
 
     def _apply(self, projector: Projector, found: Projection) -> None:
         books = projector.codebooks(found)

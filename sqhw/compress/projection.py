@@ -24,7 +24,7 @@ Mask = npt.NDArray[np.bool_]
 
 COUNT_BITS = 6  # typical width of the entry count in a channel record
 SEARCH_STEPS = 12
-CLOSE = 1e-3  # of the budget: what a search may leave of it
+CLOSE = 2e-3  # of the budget: what a search may leave of it
 CHANNEL_ROUNDS = 3
 SAME = 1.001  # losses that differ by less are the same; then fewer channels are better
 SCALE_STEPS = 5
@@ -128,6 +128,7 @@ class Projector:
         scores = [f * w * w for f, w in zip(worths, weights, strict=True)]
         floors = floor_masks(model.network, scores)
         self.scale = Scale.even(target)
+        self.close = CLOSE
         shapes: dict[str, LayerShape] = {}
         if {"cycles", "energy"} & set(target.limits):
             every = layer_shapes(topology(model.network), target.engine)
@@ -189,12 +190,18 @@ class Projector:
         levels = [1] * len(masks)
         return Projection(masks, levels, self.exact(masks, levels), 0, worth, [0] * len(masks))
 
-    def fitting(self) -> Projection | None:
+    def fitting(self, close: float = CLOSE) -> Projection | None:
         """Return the best projection found whose exact costs meet the target.
+
+        Parameters
+        ----------
+        close : float
+            Share of the budget that may be left: a search for less takes longer.
 
         With several budgets the scale is weighted towards those that are exceeded, or nearest to
         it, and the projection is made again.
         """
+        self.close = close
         best = self._search(self._fitting)
         for _ in range(SCALE_STEPS if len(self.target.limits) > 1 else 0):
             costs = best.costs if best else self.floor().costs
@@ -227,7 +234,7 @@ class Projector:
             best = found
         if best is None:
             return None
-        if 1 - self.target.excess(best.costs) > CLOSE:
+        if best.costs and 1 - self.target.excess(best.costs) > self.close:
             near = [option.nonzeros for option in best.chosen]
             found = pick(self._stage(best.stage.rows, near))
             if found is not None:
@@ -258,25 +265,28 @@ class Projector:
     def _fitting(self, stage: _Stage) -> _Choice | None:
         """Return the richest choice found whose exact costs meet the target."""
         low, high = stage.least_bits, stage.most_bits
-        best = self._sized(self.choice(stage, high))
-        if self.target.admits(best.costs):
-            return best
-        best = self._sized(self.choice(stage, low))
-        if not self.target.admits(best.costs):
-            return None
-        last = best
+        best: _Choice | None = None
+        richest = False  # whether the most exact options are known to be too much
+        bits = min(high, round(self.scale.whole))
         for _ in range(SEARCH_STEPS):
+            last = self._sized(self.choice(stage, bits))
             left = 1 - self.target.excess(last.costs)
-            guess = last.bits + round(left * self.scale.whole)
-            middle = guess if low < guess < high else (low + high) // 2
-            last = self._sized(self.choice(stage, middle))
-            if self.target.admits(last.costs):
-                low, best = middle, last
-                if 1 - self.target.excess(last.costs) <= CLOSE:
+            if left >= 0:
+                low, best = bits, last
+                if left <= self.close or bits == stage.most_bits:
                     break
             else:
-                high = middle
-        return best
+                high, richest = bits, True
+            guess = last.bits + round(left * self.scale.whole)
+            if not richest and guess >= high:
+                bits = high
+            else:
+                bits = guess if low < guess < high else (low + high) // 2
+            if bits == low or high - low <= self.close * self.scale.whole / 4:
+                break
+        if best is None:
+            best = self._sized(self.choice(stage, stage.least_bits))
+        return best if self.target.admits(best.costs) else None
 
     def choice(self, stage: _Stage, bits: int) -> _Choice:
         """Return the choice for a knapsack budget, at least that of the cheapest options."""
