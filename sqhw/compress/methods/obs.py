@@ -148,7 +148,7 @@ def quantize_rows(layer: Layer, pruned: Pruned, book: Codebook) -> Float:
         at = at[np.argsort(-np.diag(hessian)[at], kind="stable")]
         inverse = np.linalg.inv(hessian[np.ix_(at, at)])
         factor = np.linalg.cholesky((inverse + inverse.T) / 2).T  # upper, factor' factor = inverse
-        left = pruned.weight[np.ix_(rows, at)]
+        left = pruned.weight[np.array(rows)][:, at]
         for i in range(at.size):
             taken = book.quantize(left[:, i])
             error = (left[:, i] - taken) / factor[i, i]

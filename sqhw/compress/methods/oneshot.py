@@ -185,7 +185,6 @@ class _Choice:
     option: Option
     pruned: Pruned
     bits: int
-    weight: Float
 
 
 class _Oneshot:
@@ -293,15 +292,14 @@ class _Oneshot:
         found = []
         for pruned in prune_path(problem, counts, always):
             for bits in range(1, self.config.most_bits + 1):
-                book = self._book(problem, pruned, bits)
-                taken = np.where(pruned.mask, book.quantize(pruned.weight), 0.0)
+                book, taken = self._taken(problem, pruned, bits)
                 weight = taken.reshape(layer.weight.shape).astype(np.float32)
                 result = LayerResult(layer.name, weight, size)
                 payload = set(self.target.limits) == {"payload"}
                 cost = result.nonzeros * bits if payload else stream_bits(result, self._engine)
                 count = int(pruned.mask.sum())
                 option = Option(cost, problem.loss(taken), count, len(book.levels))
-                found.append(_Choice(option, pruned, bits, taken))
+                found.append(_Choice(option, pruned, bits))
         return found
 
     def _measured(self, index: int, choices: list[_Choice], mean: Float) -> list[_Choice]:
@@ -318,7 +316,9 @@ class _Oneshot:
         for option in (options[place] for place in places):
             if option.distortion > 0:
                 guessed.append(math.log(option.distortion))
-                loss = self._divergence(index, by_option[id(option)].weight, mean)
+                choice = by_option[id(option)]
+                taken = self._taken(self.problems[index], choice.pruned, choice.bits)[1]
+                loss = self._divergence(index, taken, mean)
                 measured.append(math.log(max(loss, 1e-12)) - guessed[-1])
         if not guessed:
             return choices
@@ -349,6 +349,11 @@ class _Oneshot:
     def _outputs(self, weights: list[FloatArray], biases: list[FloatArray]) -> Tensor:
         logits = self.context.logits(Snapshot(weights, biases), self.images).double()
         return torch.log_softmax(logits / TEMPERATURE, dim=1)
+
+    def _taken(self, problem: Layer, pruned: Pruned, bits: int) -> tuple[Codebook, Float]:
+        """Return a codebook and the weights rounded to it."""
+        book = self._book(problem, pruned, bits)
+        return book, np.where(pruned.mask, book.quantize(pruned.weight), 0.0)
 
     def _book(self, problem: Layer, pruned: Pruned, bits: int) -> Codebook:
         """Return the codebook of the kept weights, errors counted by the Hessian's diagonal."""
