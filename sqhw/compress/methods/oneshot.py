@@ -432,9 +432,9 @@ class _Oneshot:
                 found = quantize_rows(problem, pruned, book).reshape(layer.weight.shape)
                 weights.append(found.astype(np.float32))
                 have = _linear(layer, ours, weights[-1], layer.bias)
-                error = (want - have).mean(dim=(0, 2, 3)).numpy()
+                off = (want - have).mean(dim=(0, 2, 3)).numpy()
                 alive = (weights[-1] != 0).any(axis=(1, 2, 3)) | (layer.residual is not None)
-                biases.append((layer.bias + error * alive).astype(np.float32))
+                biases.append((layer.bias + off * alive).astype(np.float32))
                 ours[layer.name] = activated(_linear(layer, ours, weights[-1], biases[-1]), layer)
                 real[layer.name] = activated(want, layer)
                 self.context.progress("quantize", len(weights), len(self.convs), layer.name)
@@ -526,9 +526,8 @@ def solved(hessian: Float, sides: Float) -> Float:
     """
     rows = len(sides) // len(hessian)
     parts = sides.reshape(len(hessian), rows, -1)
-    return (
-        np.linalg.solve(hessian, parts.transpose(0, 2, 1)).transpose(0, 2, 1).reshape(sides.shape)
-    )
+    found: Float = np.linalg.solve(hessian, parts.transpose(0, 2, 1)).transpose(0, 2, 1)
+    return found.reshape(sides.shape)
 
 
 def whole(book: Codebook, unit: float | None) -> Codebook:
