@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ from sqhw.placement import place
 
 FISHER_BATCHES = (32, 12)  # at the start, and at every later projection
 FISHER_IMAGES = 64  # of a batch; the estimate gains more by batches than by images
-#: Of the logarithm of the budget over the share of the ramp that is left.
+#: Of the logarithm of the numbers of weights over the share of the ramp that is left.
 SLOPE = 1.5
 FISHER_POWER = 1.0
 RELATIVE = 0.0
@@ -169,9 +169,6 @@ class Compression:
         self.smallest = projector.floor()
         if not target.admits(self.smallest.costs):
             raise target.refusal(network.name, self.smallest.costs)
-        least = self._fit(projector).bits
-        # Of the first budget to the last.
-        self.first_ratio = max(1.0, projector.most_bits / max(1, least))
         self.stage, self.epoch = 0, 0
         self.best, self.kept = (-1.0, -math.inf), self.model.state_dict()
         self.history: list[dict[str, Any]] = []
@@ -208,10 +205,10 @@ class Compression:
                     FISHER_KEEP * old + (1 - FISHER_KEEP) * now
                     for old, now in zip(self.importance, new, strict=True)
                 ]
-            left = max(0.0, 1 - (done + 1) / ramp) ** SLOPE
-            projector = self._projector(self.first_ratio**left)
+            projector = self._projector()
             chosen = self._fit(projector, CLOSE if done == rounds else NEAR)
-            self._apply(projector, chosen)
+            left = max(0.0, 1 - (done + 1) / ramp) ** SLOPE
+            self._apply(projector, projector.thinned(chosen, left))
             if done == rounds:
                 self._note_floors(projector, chosen)
 
@@ -474,8 +471,8 @@ class Compression:
         )
         return [diagonal.numpy().astype(np.float64) ** FISHER_POWER for diagonal in found]
 
-    def _projector(self, ratio: float = 1.0) -> Projector:
-        """Return the projection to the budget times `ratio`.
+    def _projector(self) -> Projector:
+        """Return the projection to the budget.
 
         Each layer's importance is relative to what it keeps now, so that a step of the shrinking
         budget takes from all layers the same share of their signal (as Lee et al., "Layer-adaptive
@@ -487,10 +484,7 @@ class Compression:
             weight, mask = (part.detach().numpy() for part in (layer.weight, layer.mask))
             kept = float(np.sum(worth * weight * weight * mask, dtype=np.float64))
             importance.append(worth / max(kept, 1e-300) ** RELATIVE)
-        budgets = Budgets.of(self.target.budget).items
-        larger = tuple(replace(item, limit=int(item.limit * ratio)) for item in budgets)
-        target = replace(self.target, budget=Budgets(larger))
-        return Projector(self.model, importance, target, self.settings.bias_bits)
+        return Projector(self.model, importance, self.target, self.settings.bias_bits)
 
     def _fit(self, projector: Projector, close: float = NEAR) -> Projection:
         """Return the best projection within the budget; at worst the smallest of the start."""

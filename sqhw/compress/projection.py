@@ -217,6 +217,28 @@ class Projector:
             best = self.floor()
         return best if self.target.admits(best.costs) else None
 
+    def thinned(self, found: Projection, left: float) -> Projection:
+        """Return the masks of a projection, each with more of the layer's best weights.
+
+        On the way to a budget every layer goes down to its own number of weights: networks that met
+        larger budgets would jump from full layers to sparse ones, where the cheaper format changes.
+
+        Parameters
+        ----------
+        found : Projection
+        left : float, 0 to 1
+            Logarithm of the numbers of weights between those of `found`, at 0, and all, at 1.
+        """
+        masks = []
+        for score, mask in zip(self.scores, found.masks, strict=True):
+            least = max(1, int(mask.sum()))
+            count = round(least * (mask.size / least) ** left)
+            key = np.where(mask, np.float32(np.inf), score).reshape(-1)
+            more = np.zeros(key.size, dtype=bool)
+            more[np.argsort(-key, kind="stable")[:count]] = True
+            masks.append(more.reshape(mask.shape))
+        return replace(found, masks=masks)
+
     def _rescale(self, scale: Scale) -> None:
         self.scale = scale
         tables = self.whole.tables

@@ -50,6 +50,7 @@ from sqhw.compress.quantizers.base import Codebook, Float
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.samples import Progress, silent
 from sqhw.compress.target import Target
+from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
@@ -167,11 +168,14 @@ def oneshot_curve(
                 "the one-shot compressions of a curve must be alike but for the limit of their "
                 f"budget, {config} is not like {first}; run them one by one"
             )
-    run = Run(network, network, data, engine, first.recipe.seed, "cpu", progress)
-    prepared = _Oneshot(run, first, Target(Budgets.parse(first.budget), engine, device))
+    with torch_threads(first.recipe.threads):
+        run = Run(network, network, data, engine, first.recipe.seed, "cpu", progress)
+        prepared = _Oneshot(run, first, Target(Budgets.parse(first.budget), engine, device))
     for config in configs:
-        snapshot = prepared.at(Target(Budgets.parse(config.budget), engine, device))
-        yield config.result(run, snapshot, run.score(snapshot)[0])
+        with torch_threads(first.recipe.threads):
+            snapshot = prepared.at(Target(Budgets.parse(config.budget), engine, device))
+            result = config.result(run, snapshot, run.score(snapshot)[0])
+        yield result
 
 
 def _bases(config: OneshotConfig) -> list[str]:
@@ -526,8 +530,8 @@ def solved(hessian: Float, sides: Float) -> Float:
     """
     rows = len(sides) // len(hessian)
     parts = sides.reshape(len(hessian), rows, -1)
-    found: Float = np.linalg.solve(hessian, parts.transpose(0, 2, 1)).transpose(0, 2, 1)
-    return found.reshape(sides.shape)
+    found = np.linalg.solve(hessian, parts.transpose(0, 2, 1)).transpose(0, 2, 1)
+    return np.asarray(found.reshape(sides.shape), dtype=np.float64)
 
 
 def whole(book: Codebook, unit: float | None) -> Codebook:
