@@ -19,6 +19,7 @@ Mask = npt.NDArray[np.bool_]
 LLOYD_STEPS = 12
 #: Training makes up for most of what rounding to a codebook costs, for less of what dropping does.
 QUANTIZATION = 0.5
+LEAST_SIGNAL = 1e-6  # share of a layer's energy below which it counts as empty
 GAP_LEVELS = (2, 4, 8, 16)
 DENSE_LEVELS = (1, 2, 3, 4, 7, 8, 15, 16, 31, 32)  # with and without a code for 0
 
@@ -40,6 +41,8 @@ class LayerState:
         Whether channels without weights are stored too (`sqhw.simplify.pinned_tensors`).
     shape : LayerShape, optional
         What the layer does in a run; without it options have no cycles and no energy.
+    kept : ndarray of bool, same shape, optional
+        What the layer computes with now; without it all weights.
     """
 
     weight: npt.NDArray[np.float32]
@@ -48,6 +51,13 @@ class LayerState:
     record_bits: int
     all_rows: bool
     shape: LayerShape | None = None
+    kept: Mask | None = None
+
+    @property
+    def whole(self) -> float:
+        """Loss by the quadratic estimate if all that is kept now were dropped."""
+        score = self.score if self.kept is None else self.score[self.kept]
+        return float(max(score.sum(dtype=np.float64), 1e-30))
 
     @property
     def score(self) -> npt.NDArray[np.float32]:
@@ -127,6 +137,18 @@ class LayerOptions:
         return mask
 
 
+def _loss(energy: Float, whole: float) -> Float:
+    """Return the loss of a layer of which so much energy is lost.
+
+    The quadratic estimate of the loss holds for small changes only: by it a layer that matters
+    little costs little to empty, and then nothing passes. ``-whole * log(1 - lost / whole)`` agrees
+    with it at first and rises beyond all bounds as the layer loses all of its signal.
+    """
+    share = np.minimum(energy / whole, 1 - LEAST_SIGNAL)
+    loss: Float = -whole * np.log1p(-share)
+    return loss
+
+
 def layer_options(
     state: LayerState, rows: Mask, inputs: Mask, engine: EngineConfig, near: int | None = None
 ) -> LayerOptions:
@@ -183,8 +205,11 @@ def layer_options(
         nested,
         stored,
         records=records,
-        distortion=np.maximum(lost, 0)[stored.source]
-        + QUANTIZATION * errors[stored.source, np.searchsorted(levels, stored.levels)],
+        distortion=_loss(
+            np.maximum(lost, 0)[stored.source]
+            + QUANTIZATION * errors[stored.source, np.searchsorted(levels, stored.levels)],
+            state.whole,
+        ),
         cycles=done[0],
         energy=done[1],
     )

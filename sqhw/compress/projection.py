@@ -141,6 +141,7 @@ class Projector:
                 bias_bits + COUNT_BITS,
                 layer.pinned,
                 shapes.get(layer.layer.name),
+                layer.mask.detach().numpy() > 0,
             )
             for layer, weight, worth, floor in zip(layers, weights, worths, floors, strict=True)
         ]
