@@ -163,7 +163,7 @@ class Compression:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.teacher: Callable[[Tensor], Tensor] = network.to_module().eval()
         self.model = QatNetwork(network)
-        self.spread = [float(layer.weight.detach().std()) for layer in self.model.layers()]
+        self.spread = self._spread()
         self.importance = self._fisher(FISHER_BATCHES[0])
         projector = self._projector()
         self.smallest = projector.floor()
@@ -209,6 +209,7 @@ class Compression:
             chosen = self._fit(projector, CLOSE if done == rounds else NEAR)
             left = max(0.0, 1 - (done + 1) / ramp) ** SLOPE
             self._apply(projector, projector.thinned(chosen, left))
+            self.spread = self._spread()
             if done == rounds:
                 self._note_floors(projector, chosen)
 
@@ -310,7 +311,7 @@ class Compression:
 
         `before` is called ahead of every step with its number, `after` behind every epoch.
         """
-        optimizer, rates = self._optimizer()
+        optimizer = self._optimizer()
         if found:
             load_optimizer(optimizer, found.part("optimizer"))
         step = self.epoch * self.per_epoch
@@ -320,6 +321,7 @@ class Compression:
             for chosen in batches(len(self.images), self.batch, self.generator):
                 before(step)
                 wave = 0.5 * (1 + math.cos(math.pi * step / (epochs * self.per_epoch)))
+                rates = (*self.spread, BIAS_RATE)
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * peak * (end + (1 - end) * wave)
                 loss = self._loss(chosen)
@@ -340,21 +342,27 @@ class Compression:
             self._write(optimizer)
             self.progress(stage, self.epoch, epochs, f"loss {mean:.4f}{shown}")
 
-    def _optimizer(self) -> tuple[torch.optim.Optimizer, list[float]]:
-        """Return Adam, a group a layer, and the factors of their rates.
-
-        Adam changes every weight by about the rate in a step, so the rate follows the spread of the
-        layer's weights: it may differ a hundredfold between layers.
-        """
-        groups, rates = [], []
-        for layer, spread in zip(self.model.layers(), self.spread, strict=True):
-            groups.append(
-                {"params": [p for p in (layer.weight, layer.codebook) if p.requires_grad]}
-            )
-            rates.append(spread)
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """Return Adam, with a group for each layer and one for all biases."""
+        groups = []
+        for layer in self.model.layers():
+            learned = (layer.weight, layer.codebook)
+            groups.append({"params": [p for p in learned if p.requires_grad]})
         groups.append({"params": [layer.bias for layer in self.model.layers()]})
-        rates.append(BIAS_RATE)
-        return torch.optim.Adam(groups, lr=1e-3), rates
+        return torch.optim.Adam(groups, lr=1e-3)
+
+    def _spread(self) -> list[float]:
+        """Return the root mean square of each layer's kept weights: what its rate is relative to.
+
+        Adam changes every weight by about the rate in a step, and the weights of layers may differ
+        a hundredfold, those that are kept at last ten times from the others.
+        """
+        found = []
+        for layer in self.model.layers():
+            weight, mask = layer.weight.detach(), layer.mask
+            kept = float((weight * weight * mask).sum() / mask.sum().clamp(min=1))
+            found.append(max(math.sqrt(kept), 1e-12))
+        return found
 
     def _decay_dropped(self, optimizer: torch.optim.Optimizer) -> None:
         """Draw dropped weights towards 0: only a steady gradient brings one back, not noise."""
@@ -426,6 +434,7 @@ class Compression:
             "stage": self.stage,
             "epoch": self.epoch,
             "best": list(self.best),
+            "spread": self.spread,
             "facts": stage_facts(self.model),
             "history": self.history,
             "notes": self.notes,
@@ -438,6 +447,7 @@ class Compression:
         load_state(self.model, found.part("model"), header["facts"], self.target.engine)
         self.stage, self.epoch = header["stage"], header["epoch"]
         self.best = (header["best"][0], header["best"][1])
+        self.spread = list(header["spread"])
         self.kept = found.part("kept")
         self.importance = [tensor.numpy() for tensor in found.numbered("importance")]
         self.generator.set_state(found.tensors["generator"])

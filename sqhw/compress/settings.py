@@ -22,7 +22,7 @@ class CompressSettings:
     batch : int, optional
         Images a step; by default 64, or 256 for more than 10,000 images.
     prune_rate, tune_rate : float
-        Peak learning rates of Adam, in standard deviations of a layer's weights before compression.
+        Peak learning rates of Adam, relative to the root mean square of the weights a layer keeps.
     precision : {"float32", "bf16"}
         Of the products in training; evaluation is exact.
     temperature : float
