@@ -54,8 +54,9 @@ FISHER_BATCHES = (32, 12)  # at the start, and at every later projection
 FISHER_IMAGES = 64  # of a batch; the estimate gains more by batches than by images
 #: Of the logarithm of the numbers of weights over the share of the ramp that is left.
 SLOPE = 1.5
-FISHER_POWER = 1.0
-RELATIVE = 0.0
+#: How far a layer's Fisher is taken relative to what the layer keeps: 0 trusts the local estimate
+#: of the loss across layers, 1 takes from every layer the same share of its signal.
+RELATIVE = 0.5
 FISHER_KEEP = 0.8  # share of the old estimate in the new one
 CALIBRATION_IMAGES = 512
 #: Shares of the pruning stage between which weights move to their codebooks.
@@ -479,15 +480,15 @@ class Compression:
             self.images[chosen].view(count, size, *self.images.shape[1:]),
             self.generator,
         )
-        return [diagonal.numpy().astype(np.float64) ** FISHER_POWER for diagonal in found]
+        return [diagonal.numpy().astype(np.float64) for diagonal in found]
 
     def _projector(self) -> Projector:
         """Return the projection to the budget.
 
-        Each layer's importance is relative to what it keeps now, so that a step of the shrinking
-        budget takes from all layers the same share of their signal (as Lee et al., "Layer-adaptive
-        sparsity for the magnitude-based pruning", ICLR 2021): the local estimate of the loss alone
-        starves the layers whose weights are easiest to drop one by one.
+        The importances are half way between the Fisher and one that is relative to what each layer
+        keeps, which takes the same share of signal from all layers (as Lee et al., "Layer-adaptive
+        sparsity for the magnitude-based pruning", ICLR 2021). The Fisher alone, a local estimate,
+        gives small layers near the outputs more bits than training has use for.
         """
         importance = []
         for layer, worth in zip(self.model.layers(), self.importance, strict=True):
