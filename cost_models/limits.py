@@ -132,6 +132,11 @@ def choose_options(
     else:
         worths = list(worth)
     chosen = _search(table, limits, worths)
+    for name, _ in limits.items():
+        if chosen is None:  # the least of one resource within the other limits may do
+            least = _search(table, replace(limits, **{name: None}), _costs(table, name))
+            if least is not None and limits.admits(table.cost(least)):
+                chosen = _improve(table, limits, worths, least)
     if chosen is None:
         raise SqhwError(_refusal(table, limits))
     return chosen

@@ -22,6 +22,7 @@ from sqhw.cost_models.schedule import frame_cycles
 from sqhw.cost_models.technology import Technology
 from sqhw.device_engine import activation_blocks, dsp_blocks
 from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
 from sqhw.layout import CODEBOOK_WIDTH, ROMS
 from sqhw.network import INPUT
 from sqhw.stream import StreamFormat
@@ -258,25 +259,38 @@ def size_on(
             for shape in shapes
         ]
 
-    every = tables(EnergyPrices(technology, engine, TYPICAL_DEPTHS))
-    if formats:
-        every = [
-            table.only(table.gap_bits == formats.get(table.name, table.gap_bits)) for table in every
-        ]
-    table = NetworkTable(tuple(every), engine, device, batch)
-    chosen = choose_options(table, limits or Limits(), worth)
-    kept = tuple(t.only(np.array([at])) for t, at in zip(every, chosen, strict=True))
-    size = Sizing(
-        workload,
-        device,
-        engine,
-        batch,
-        NetworkTable(kept, engine, device, batch),
-        shapes,
-        EnergyPrices(technology, engine, TYPICAL_DEPTHS),
-        cores,
-    )
-    return _priced(size, EnergyPrices(technology, engine, size.depths))
+    def sized(prices: EnergyPrices, wanted: Limits) -> Sizing:
+        every = tables(prices)
+        if formats:
+            every = [
+                table.only(table.gap_bits == formats.get(table.name, table.gap_bits))
+                for table in every
+            ]
+        chosen = choose_options(NetworkTable(tuple(every), engine, device, batch), wanted, worth)
+        kept = tuple(t.only(np.array([at])) for t, at in zip(every, chosen, strict=True))
+        size = Sizing(
+            workload,
+            device,
+            engine,
+            batch,
+            NetworkTable(kept, engine, device, batch),
+            shapes,
+            prices,
+            cores,
+        )
+        return _priced(size, EnergyPrices(technology, engine, size.depths))
+
+    wanted = limits or Limits()
+    # What an access costs depends on the depths of the ROMs, which are known behind the choice.
+    size = sized(EnergyPrices(technology, engine, TYPICAL_DEPTHS), replace(wanted, energy=None))
+    if wanted.energy is None:
+        return size
+    if size.energy.total * 1e-6 > wanted.energy:
+        size = sized(EnergyPrices(technology, engine, size.depths), wanted)
+    if size.energy.total * 1e-6 > wanted.energy:
+        least = math.ceil(size.energy.total * 1e-3) / 1e3
+        raise SqhwError(f"budget {wanted} is too small: the least energy found is energy={least:g}")
+    return size
 
 
 def _priced(size: Sizing, prices: EnergyPrices) -> Sizing:

@@ -59,6 +59,7 @@ SLOPE = 1.5
 RELATIVE = 0.5
 FISHER_KEEP = 0.8  # share of the old estimate in the new one
 CALIBRATION_IMAGES = 512
+LOOP = 2  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Shares of the pruning stage between which weights move to their codebooks.
 QUANTIZE = (0.5, 0.95)
 NEAR = 0.02  # of the budget: what a projection that is not the last may leave of it
@@ -176,7 +177,7 @@ class Compression:
         self.notes: list[str] = []
         engine, device = target.engine.to_dict(), target.device.name
         self.key = fingerprint(
-            network, data, [asdict(settings), str(target.budget), engine, device]
+            network, data, [LOOP, asdict(settings), str(target.budget), engine, device]
         )
 
     def run(self) -> QuantizedNetwork:
