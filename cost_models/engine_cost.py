@@ -54,14 +54,14 @@ class EngineCost:
     ----------
     luts, ffs : int
         As place and route counts them: on ECP5 every LUT of an adder too, on iCE40 `luts` are logic
-        cells, each a LUT with a flip-flop.
+        cells, each a LUT with a flip-flop. Of families that were mapped only, cells of yosys.
     brams, dsps : int
         Block RAMs and DSP blocks, exact.
     fmax_mhz : float or None
         Clock frequency (unit: MHz); None if the device's clock was not calibrated.
     luts_error, ffs_error, fmax_error : float or None
-        Mean relative error of engines that the fit has not seen; None where this one is outside of
-        what was calibrated, so that nobody knows.
+        Mean relative error of engines that the fit has not seen, `fmax_error` of the period; None
+        where this one is outside of what was calibrated, so that nobody knows.
     calibrated : bool
         Whether all parameters are within what was calibrated; if not, `notes` says which is not.
     notes : tuple of str
@@ -109,7 +109,10 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
     notes = []
     fmax = fmax_error = None
     if fit.period_ns is None:
-        notes.append(f"the clock of {fit.family} was not calibrated")
+        notes.append(
+            f"LUTs and flip-flops of {fit.family} are cells of yosys before packing, and its clock "
+            "was not calibrated"
+        )
     elif device.name not in fit.clock_devices:
         notes.append(f"the clock was calibrated on {', '.join(fit.clock_devices)} only")
     else:

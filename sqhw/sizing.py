@@ -28,6 +28,7 @@ from sqhw.network import INPUT
 from sqhw.stream import StreamFormat
 from sqhw.workload import Workload
 
+ENERGY_STEPS = 5  # choices under a limit of energy, each with the depths of the one before
 #: ROM depths for which energies are compared while the formats are chosen.
 TYPICAL_DEPTHS = {"weights": 1 << 14, "params": 1 << 10, "codebook": 1 << 8}
 
@@ -283,14 +284,22 @@ def size_on(
     wanted = limits or Limits()
     # What an access costs depends on the depths of the ROMs, which are known behind the choice.
     size = sized(EnergyPrices(technology, engine, TYPICAL_DEPTHS), replace(wanted, energy=None))
-    if wanted.energy is None:
+    if wanted.energy is None or size.energy.total * 1e-6 <= wanted.energy:
         return size
-    if size.energy.total * 1e-6 > wanted.energy:
-        size = sized(EnergyPrices(technology, engine, size.depths), wanted)
-    if size.energy.total * 1e-6 > wanted.energy:
-        least = math.ceil(size.energy.total * 1e-3) / 1e3
-        raise SqhwError(f"budget {wanted} is too small: the least energy found is energy={least:g}")
-    return size
+    limit = wanted.energy
+    for attempt in range(ENERGY_STEPS):
+        prices = EnergyPrices(technology, engine, size.depths)
+        try:
+            size = sized(prices, replace(wanted, energy=limit))
+        except SqhwError:
+            if attempt == 0:
+                raise
+            break
+        if size.energy.total * 1e-6 <= wanted.energy:
+            return size
+        limit *= wanted.energy / (size.energy.total * 1e-6)
+    least = math.ceil(size.energy.total * 1e-3) / 1e3
+    raise SqhwError(f"budget {wanted} is too small: the least energy found is energy={least:g}")
 
 
 def _priced(size: Sizing, prices: EnergyPrices) -> Sizing:

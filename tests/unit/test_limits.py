@@ -104,3 +104,10 @@ def test_parse_refuses(text, message):
     with pytest.raises(SqhwError) as caught:
         Limits.parse(text)
     assert str(caught.value) == message
+
+
+def test_the_least_within_the_others_is_a_choice(table, every):
+    cycles = int(np.ceil(min(cost.cycles for cost in every)))
+    blocks = min(cost.blocks for cost in every if cost.cycles <= cycles)
+    limits = Limits(blocks=blocks, cycles=cycles)
+    assert limits.admits(table.cost(choose_options(table, limits)))

@@ -337,3 +337,15 @@ def test_every_key_is_documented(saved):
     keys |= {*found, *found["memory"], *found["layers"][0], *tables[0]["technology"]}
     documented = set(re.findall(r"`(\w+)`", DOCS))
     assert keys <= documented, keys - documented
+
+
+def test_a_budget_of_energy_holds_for_the_figure_that_is_printed(monkeypatch, capsys):
+    base = {"density": 0.3, "bits": 3, "device": "LFE5U-25F"}
+    (free,) = size_network("digits-cnn", **base)["devices"]
+    (fast,) = size_network("digits-cnn", **base, worth="energy")["devices"]
+    middle = (free["energy_uj"] + fast["energy_uj"]) / 2
+    (found,) = size_network("digits-cnn", **base, budget=f"energy={middle:.6f}")["devices"]
+    assert found["energy_uj"] <= middle
+    words = ("size", "digits-cnn", "--density", "0.3", "--bits", "3", "--device", "LFE5U-25F")
+    message = refuse(monkeypatch, capsys, *words, "--budget", f"energy={fast['energy_uj'] / 2:.6f}")
+    assert "is too small: the least" in message
