@@ -37,7 +37,7 @@ def compress_lines(result: Result) -> list[str]:
         )
         for layer in result["layers"]
     ]
-    notes = result["notes"].split("; ") if result["notes"] else []
+    notes = result["notes"].split("; ") if result.get("notes") else []
     return [
         *columns(rows),
         *(f"note: {note}" for note in notes),
