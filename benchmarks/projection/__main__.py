@@ -51,7 +51,8 @@ def main(
         options = sum(len(table.distortion) for table in projector.whole.tables)
         print(f"{network}: {weights:,} weights, {options:,} options, rom={limit:,}, seed 0")
         projector = tables(limit)
-        aim = projector.at_most(limit)
+        aim = projector.fitting(0.02)
+        assert aim is not None
         _row("tables of all options", lambda: tables(limit), repeats)
         choice = projector.choice(projector.whole, limit)
         _row("one choice", lambda: projector.choice(projector.whole, limit), repeats)

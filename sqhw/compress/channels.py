@@ -17,10 +17,6 @@ Mask = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float64]
 
 
-#: The weights of a channel act together: the loss of all is more than the sum of their losses.
-CHANNEL_WORTH = 1.0
-
-
 @dataclass(frozen=True, eq=False)
 class ChannelGraph:
     """Which trained layers make the channels that others read.
@@ -105,9 +101,9 @@ def without_channels(
 ) -> list[Mask]:
     """Return the output channels of each layer that are worth what they cost.
 
-    A channel is worth what its row and the columns that read it are worth weight by weight, and
-    more: they act together. The lesser of the two would do in theory, but on LeNet-5 it gave up
-    nine tenths of the channels at once, which no training made up for.
+    A channel is worth what its row and the columns that read it are worth weight by weight. The
+    lesser of the two would do in theory, but on LeNet-5 it gave up nine tenths of the channels at
+    once, which no training made up for.
 
     Parameters
     ----------
@@ -135,7 +131,7 @@ def without_channels(
         cost = shares[layer].row_cost + sum(shares[at].column_cost for at in readers)
         read = sum((shares[at].column_worth for at in readers), np.zeros(len(stored)))
         worth = shares[layer].row_worth + read
-        kept.append(stored & (always | (CHANNEL_WORTH * worth > price * cost)))
+        kept.append(stored & (always | (worth > price * cost)))
     return kept
 
 

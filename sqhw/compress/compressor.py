@@ -22,6 +22,7 @@ from sqhw.compress.checkpoint import (
     load_optimizer,
     optimizer_tensors,
 )
+from sqhw.compress.distillation import distillation_loss
 from sqhw.compress.fisher import fisher_diagonal
 from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.input_stage import with_input_stage
@@ -195,7 +196,7 @@ class Compression:
         return self._result()
 
     def _prune(self, found: Checkpoint | None) -> None:
-        """Shrink the budget round by round; dropped weights keep learning and may come back."""
+        """Thin the layers out to the budget round by round; dropped weights may come back."""
         epochs = self.settings.prune_epochs or (25 if self.small else 4)
         rounds = self.settings.rounds
         ramp = max(1, round(self.settings.ramp * rounds))
@@ -388,17 +389,11 @@ class Compression:
                 with torch.no_grad():
                     wanted = self.teacher(pixels).float()
             logits = self.model(pixels).float()
-        hard = functional.cross_entropy(logits, self.labels[chosen])
         if settings.distill == 0:
-            return hard
-        t = settings.temperature
-        soft = functional.kl_div(
-            functional.log_softmax(logits / t, 1),
-            functional.log_softmax(wanted / t, 1),
-            reduction="batchmean",
-            log_target=True,
+            return functional.cross_entropy(logits, self.labels[chosen])
+        return distillation_loss(
+            logits, wanted, self.labels[chosen], settings.distill, settings.temperature
         )
-        return settings.distill * t * t * soft + (1 - settings.distill) * hard
 
     def _not_finite(self, stage: str, epoch: int, step: int) -> SqhwError:
         kept = (

@@ -148,8 +148,7 @@ class Projector:
         self.scores = scores
         self.graph = ChannelGraph.of(model)
         self.needed: list[Mask] = [np.asarray(floor.any(axis=(1, 2, 3))) for floor in floors]
-        self.every = self._stored()
-        self.whole = self._stage(self.every)
+        self.whole = self._stage(self._stored())
 
     def _stored(self) -> list[Mask]:
         """Return the channels that have weights now, and are read by some; none comes back.
@@ -167,20 +166,9 @@ class Projector:
         return stored
 
     @property
-    def least_bits(self) -> int:
-        """Knapsack cost of the floor (unit: bit)."""
-        return self.whole.least_bits
-
-    @property
     def most_bits(self) -> int:
         """Knapsack cost of the most exact options (unit: bit)."""
         return self.whole.most_bits
-
-    def at_most(self, bits: int) -> Projection:
-        """Return the projection for a knapsack budget, at least that of the floor."""
-        found = self._search(lambda stage: self.choice(stage, bits))
-        assert found is not None
-        return replace(found, costs=self.exact(found.masks, found.levels))
 
     def floor(self) -> Projection:
         """Return the smallest network: one path of weights for every output, one value each."""
@@ -194,13 +182,13 @@ class Projector:
     def fitting(self, close: float = CLOSE) -> Projection | None:
         """Return the best projection found whose exact costs meet the target.
 
+        With several budgets the scale is weighted towards those that are exceeded, or nearest to
+        it, and the projection is made again.
+
         Parameters
         ----------
         close : float
             Share of the budget that may be left: a search for less takes longer.
-
-        With several budgets the scale is weighted towards those that are exceeded, or nearest to
-        it, and the projection is made again.
         """
         self.close = close
         best = self._search(self._fitting)
@@ -257,7 +245,7 @@ class Projector:
             best = found
         if best is None:
             return None
-        if best.costs and 1 - self.target.excess(best.costs) > self.close:
+        if 1 - self.target.excess(best.costs) > self.close:
             near = [option.nonzeros for option in best.chosen]
             found = pick(self._stage(best.stage.rows, near))
             if found is not None:

@@ -17,7 +17,7 @@ class CompressSettings:
     method : {"hardware"}
         Pruning and bit widths chosen together by the exact ROM cost.
     prune_epochs, tune_epochs : int, optional
-        Passes over the training split while the budget shrinks, and afterwards on integers; by
+        Passes over the training split while weights go, and afterwards on integers; by
         default 25 and 40, or 4 and 3 for more than 10,000 images.
     batch : int, optional
         Images a step; by default 64, or 256 for more than 10,000 images.
@@ -30,9 +30,9 @@ class CompressSettings:
     distill : float, 0 to 1
         Share of the distillation in the loss, the labels have the rest.
     rounds : int
-        Projections while the budget shrinks.
+        Projections while weights go.
     ramp : float, 0 to 1
-        Share of `rounds` after which the budget has shrunk to its end.
+        Share of `rounds` after which every layer is down to its number of weights.
     bias_bits : int, 4 to 16
         Width that biases are rounded to at most.
     shift : int

@@ -17,6 +17,7 @@ from sqhw.compress.checkpoint import (
     load_optimizer,
     optimizer_tensors,
 )
+from sqhw.compress.distillation import distillation_loss
 from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.latent import LatentNetwork
 from sqhw.compress.methods.recipe import Recipe
@@ -118,19 +119,11 @@ class Run:
         with torch.autocast(self.device.type, torch.bfloat16, recipe.precision == "bf16"):
             logits = self.model(pixels)
         logits = logits.float()
-        hard = functional.cross_entropy(logits, labels)
         if recipe.distill == 0:
-            return hard
+            return functional.cross_entropy(logits, labels)
         with torch.no_grad():
             wanted = self.teacher(pixels)
-        t = recipe.temperature
-        soft = functional.kl_div(
-            functional.log_softmax(logits / t, 1),
-            functional.log_softmax(wanted / t, 1),
-            reduction="batchmean",
-            log_target=True,
-        )
-        return recipe.distill * t * t * soft + (1 - recipe.distill) * hard
+        return distillation_loss(logits, wanted, labels, recipe.distill, recipe.temperature)
 
 
 class Method(ABC):
