@@ -308,12 +308,15 @@ class FloatModule(nn.Module):
 
 
 def predict(
-    forward: Callable[[Tensor], Tensor], images: npt.NDArray[Any] | Tensor, batch: int = 512
+    forward: Callable[[Tensor], Tensor],
+    images: npt.NDArray[Any] | Tensor,
+    device: torch.device | str = "cpu",
+    batch: int = 512,
 ) -> Tensor:
-    """Return the logits of all images, batch by batch, without gradients."""
+    """Return the logits of all images, batch by batch on a device, without gradients."""
     raw = images if isinstance(images, Tensor) else torch.from_numpy(images.astype(np.float32))
     with torch.no_grad():
-        return torch.cat([forward(part) for part in torch.split(raw, batch)])
+        return torch.cat([forward(part.to(device)).cpu() for part in torch.split(raw, batch)])
 
 
 def evaluate(network: FloatNetwork, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:

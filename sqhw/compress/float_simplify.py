@@ -27,14 +27,25 @@ def simplify_float(network: FloatNetwork) -> FloatNetwork:
         Equal to `network` in every output, but for the order of float sums.
     """
     while True:
-        keep = live_channels(_signs(network))
+        keep = live_channels(signs(network))
         if all(mask.all() for mask in keep.values()):
             return network
-        layers = tuple(_without(layer, keep) for layer in network.layers)
-        network = replace(network, layers=layers)
+        network = cut(network, keep)
 
 
-def _signs(network: FloatNetwork) -> QuantizedNetwork:
+def cut(network: FloatNetwork, keep: dict[str, Mask]) -> FloatNetwork:
+    """Return the network of some of its channels.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    keep : dict of str to ndarray of bool, shape (channels,)
+        By tensor; all channels of grouped layers and of the tensors that they read.
+    """
+    return replace(network, layers=tuple(_without(layer, keep) for layer in network.layers))
+
+
+def signs(network: FloatNetwork) -> QuantizedNetwork:
     """Return a network of the same zeros, with weights 0 and 1 and biases -1, 0 and 1."""
     float_layers = {layer.name: layer for layer in network.convs}
     layers = []

@@ -123,11 +123,13 @@ class QatInput(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return normalised pixels of ``pixel / input_max``, or integers of whole pixels."""
         if self.whole is None:
-            gain, offset = (torch.from_numpy(v).float() for v in (self.gain, self.offset))
+            gain, offset = (
+                torch.from_numpy(v).float().to(x.device) for v in (self.gain, self.offset)
+            )
             return x * gain.view(1, -1, 1, 1) + offset.view(1, -1, 1, 1)
         values = self.whole
         weight, bias, multiplier, shift = (
-            torch.from_numpy(np.asarray(value).astype(np.int64)).view(1, -1, 1, 1)
+            torch.from_numpy(np.asarray(value).astype(np.int64)).view(1, -1, 1, 1).to(x.device)
             for value in (values.weight, values.bias, values.multiplier, values.shift)
         )
         acc = x.double() * weight + bias

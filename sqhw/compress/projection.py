@@ -123,7 +123,7 @@ class Projector:
         self.target = target
         self.bias_bits = bias_bits
         layers = model.layers()
-        weights = [layer.weight.detach().numpy() for layer in layers]
+        weights = [layer.weight.detach().cpu().numpy() for layer in layers]
         worths = [np.asarray(part, dtype=np.float32) for part in importance]
         scores = [f * w * w for f, w in zip(worths, weights, strict=True)]
         floors = floor_masks(model.network, scores)
@@ -141,7 +141,7 @@ class Projector:
                 bias_bits + COUNT_BITS,
                 layer.pinned,
                 shapes.get(layer.layer.name),
-                layer.mask.detach().numpy() > 0,
+                layer.mask.detach().cpu().numpy() > 0,
             )
             for layer, weight, worth, floor in zip(layers, weights, worths, floors, strict=True)
         ]
@@ -155,7 +155,7 @@ class Projector:
 
         A table that counted the others would be far from what an export costs.
         """
-        masks = [layer.mask.detach().numpy() > 0 for layer in self.model.layers()]
+        masks = [layer.mask.detach().cpu().numpy() > 0 for layer in self.model.layers()]
         stored = []
         for at, (mask, needed) in enumerate(zip(masks, self.needed, strict=True)):
             rows = mask.any(axis=(1, 2, 3))

@@ -143,8 +143,11 @@ class QatLayer(nn.Module, ABC):
         scaled = scaled + (torch.round(scaled) - scaled).detach()  # whole but for float rounding
         real = bias / unit
         whole = real + (self.whole_bias(real) - real).detach()
-        kind = torch.float32 if self.bound(scaled, whole) < FLOAT32_EXACT else torch.float64
+        short = not x.is_cuda and self.bound(scaled, whole) < FLOAT32_EXACT
+        kind = torch.float32 if short else torch.float64
         acc = padded_conv(x.to(kind), scaled.to(kind), None, self.layer)
+        if x.is_cuda:  # its convolutions may go through transforms of their inputs
+            acc = acc + (torch.round(acc) - acc).detach()
         acc = acc + whole.to(kind).view(1, -1, 1, 1)
         residual = self.layer.residual
         if residual is None:
@@ -178,8 +181,8 @@ class QatLayer(nn.Module, ABC):
             bias = self.real_bias(weight) / (plan.in_scale * plan.weight_scale)
             whole = torch.round(weight / plan.weight_scale)
             return LayerIntegers(
-                whole.numpy().astype(np.int8),
-                self.whole_bias(bias).numpy().astype(np.int32),
+                whole.cpu().numpy().astype(np.int8),
+                self.whole_bias(bias).cpu().numpy().astype(np.int32),
                 plan.multiplier,
                 plan.shift,
                 plan.output,
@@ -212,7 +215,7 @@ class QatAverage(QatLayer):
 
     def real_bias(self, weight: Tensor) -> Tensor:
         """Return zeros."""
-        return torch.zeros(weight.shape[0])
+        return torch.zeros(weight.shape[0], device=weight.device)
 
 
 class QatConv(QatLayer):
@@ -236,7 +239,8 @@ class QatConv(QatLayer):
 
     def __init__(self, layer: FloatConv, mean: Tensor | None, last: bool, pinned: bool) -> None:
         super().__init__(layer, last)
-        self.mean = mean
+        self.register_buffer("mean", mean, persistent=False)
+        self.mean: Tensor | None
         self.pinned = pinned
         self.weight = nn.Parameter(torch.from_numpy(layer.weight.copy()))
         self.bias = nn.Parameter(torch.from_numpy(layer.bias.copy()))
@@ -253,7 +257,8 @@ class QatConv(QatLayer):
         """Take a new mask and new values of the weights."""
         self.mask.copy_(torch.from_numpy(mask.astype(np.float32)))
         self.codebook = nn.Parameter(
-            torch.from_numpy(codebook.astype(np.float32)), requires_grad=False
+            torch.from_numpy(codebook.astype(np.float32)).to(self.weight.device),
+            requires_grad=False,
         )
         self.quantized = True
 

@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sqhw.compress.checkpoint import load_module
@@ -56,7 +55,7 @@ def load_state(
         As `stage_facts` returned them.
     engine : EngineConfig
     """
-    load_module(model, tensors, torch.device("cpu"))
+    load_module(model, tensors, next(model.parameters()).device)
     for step, fact in zip(model.steps, facts, strict=True):
         if isinstance(step, QatInput) and any("plan" in other for other in facts):
             step.whole = step.integers(engine)

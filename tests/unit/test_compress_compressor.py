@@ -19,8 +19,8 @@ from sqhw.compress import (
 )
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import acc_limit, calibrate
-from sqhw.compress.compressor import Compression
 from sqhw.compress.float_network import predict
+from sqhw.compress.objective import Objective
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.device import find_device
@@ -166,14 +166,14 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
     network, data, tmp_path, monkeypatch
 ):
     checkpoint = tmp_path / "run.ckpt"
-    honest = Compression._loss
+    honest = Objective.loss
     calls = []
 
-    def loss(self, chosen):
+    def loss(self, model, chosen):
         calls.append(1)
-        return honest(self, chosen) * (float("nan") if len(calls) == 23 else 1.0)
+        return honest(self, model, chosen) * (float("nan") if len(calls) == 23 else 1.0)
 
-    monkeypatch.setattr(Compression, "_loss", loss)
+    monkeypatch.setattr(Objective, "loss", loss)
     with pytest.raises(
         SqhwError,
         match=r"^network 'stripes': the loss is not finite in stage 'prune', epoch 3, step 23; "

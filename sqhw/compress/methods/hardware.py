@@ -73,7 +73,7 @@ class HardwareConfig(MethodConfig):
             threads=recipe.threads,
         )
         target = Target(Budgets.parse(self.budget), engine, device)
-        run = Compression(network, data, target, settings, progress, resume)
+        run = Compression(network, data, target, settings, progress, resume, accelerator)
         found = run.run()
         return CompressionResult(
             self.name,

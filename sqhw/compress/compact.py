@@ -1,0 +1,86 @@
+"""The network that masks leave: dead channels are cut out of it, so that a step costs less."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sqhw.compress.float_network import FloatNetwork
+from sqhw.compress.float_simplify import cut, signs
+from sqhw.compress.qat import QatNetwork
+from sqhw.compress.qat_layers import QatConv
+from sqhw.simplify import Mask, live_channels
+
+
+def stored_channels(network: FloatNetwork, model: QatNetwork) -> dict[str, Mask]:
+    """Return which channels of every tensor masks leave alive.
+
+    A channel whose weights all read dead channels is dead too.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        What `model` was made of.
+    model : QatNetwork
+        With masks.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, shape (channels,)
+    """
+    masks = {layer.layer.name: layer.mask.cpu().numpy() != 0 for layer in model.layers()}
+    groups = {layer.name: layer.groups for layer in network.convs}
+    sources = {layer.name: layer.source for layer in network.convs}
+    while True:
+        layers = tuple(
+            replace(
+                layer,
+                weight=masks[layer.name].astype(np.float32),
+                bias=masks[layer.name].any(axis=(1, 2, 3)).astype(np.float32),
+            )
+            if layer.name in masks
+            else layer
+            for layer in network.layers
+        )
+        keep = live_channels(signs(replace(network, layers=layers)))
+        left = {
+            name: mask & keep[name][:, None, None, None] & keep[sources[name]][None, :, None, None]
+            if groups[name] == 1
+            else mask
+            for name, mask in masks.items()
+        }
+        if all(np.array_equal(left[name], mask) for name, mask in masks.items()):
+            return keep
+        masks = left
+
+
+def compact(network: FloatNetwork, model: QatNetwork, keep: dict[str, Mask]) -> QatNetwork:
+    """Return a model without channels, in the state of `model` otherwise.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        What `model` was made of.
+    model : QatNetwork
+        Not yet on integers.
+    keep : dict of str to ndarray of bool, shape (channels,)
+        As `stored_channels` returns it.
+    """
+    small = QatNetwork(cut(network, keep))
+    sources = {layer.name: layer.source for layer in network.convs}
+    for old, new in zip(model.layers(), small.layers(), strict=True):
+        name = old.layer.name
+        _take(old, new, torch.from_numpy(keep[name]), torch.from_numpy(keep[sources[name]]))
+    return small
+
+
+def _take(old: QatConv, new: QatConv, rows: Tensor, columns: Tensor) -> None:
+    if old.layer.groups > 1:
+        columns = torch.ones(old.weight.shape[1], dtype=torch.bool)
+    with torch.no_grad():
+        new.weight.copy_(old.weight[rows][:, columns])
+        new.bias.copy_(old.bias[rows])
+        new.mask.copy_(old.mask[rows][:, columns])
+    new.codebook = nn.Parameter(old.codebook.detach().clone(), requires_grad=False)
+    new.quantized, new.share = old.quantized, old.share

@@ -1,0 +1,74 @@
+"""Adam whose rates are relative to the size of the weights that a layer keeps."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from sqhw.compress.checkpoint import load_optimizer, optimizer_tensors
+from sqhw.compress.qat import QatNetwork
+
+BIAS_RATE = 0.1  # of the rate, which is relative to the spread of a layer's weights
+DROPPED_DECAY = 0.5  # of a dropped weight in a step, times the rate
+
+
+class RelativeAdam:
+    """Adam (Kingma and Ba, ICLR 2015) with one group for each layer and one for all biases.
+
+    Adam changes every weight by about the rate in a step, and the weights of layers may differ a
+    hundredfold, those that are kept at last ten times from the others. So a layer's rate is
+    relative to its spread.
+
+    Parameters
+    ----------
+    model : QatNetwork
+
+    Attributes
+    ----------
+    spread : list of float
+        Root mean square of each layer's kept weights.
+    """
+
+    def __init__(self, model: QatNetwork) -> None:
+        self.model = model
+        groups = []
+        for layer in model.layers():
+            learned = (layer.weight, layer.codebook)
+            groups.append({"params": [p for p in learned if p.requires_grad]})
+        groups.append({"params": [layer.bias for layer in model.layers()]})
+        self.adam = torch.optim.Adam(groups, lr=1e-3)
+        self.spread: list[float] = []
+        self.measure()
+
+    def measure(self) -> None:
+        """Take the spread anew; due whenever masks change."""
+        self.spread = []
+        for layer in self.model.layers():
+            weight, mask = layer.weight.detach(), layer.mask
+            kept = float((weight * weight * mask).sum() / mask.sum().clamp(min=1))
+            self.spread.append(max(math.sqrt(kept), 1e-12))
+
+    def step(self, loss: Tensor, rate: float) -> None:
+        """Make one step; the rate is relative.
+
+        Dropped weights that may come back are drawn towards 0, so that only a steady gradient
+        brings one back, not noise.
+        """
+        for group, spread in zip(self.adam.param_groups, (*self.spread, BIAS_RATE), strict=True):
+            group["lr"] = rate * spread
+        self.adam.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.adam.step()
+        with torch.no_grad():
+            for layer in self.model.layers():
+                if layer.quantized and not layer.frozen:
+                    layer.weight.mul_(1 - DROPPED_DECAY * rate * (1 - layer.mask))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the state by name."""
+        return optimizer_tensors(self.adam)
+
+    def load(self, found: dict[str, Tensor], spread: list[float]) -> None:
+        """Take back what `tensors` returned, and the spread."""
+        load_optimizer(self.adam, found)
+        self.spread = list(spread)
