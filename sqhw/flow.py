@@ -116,6 +116,9 @@ def compress(
     max_batch: int = 1,
     precision: str = "float32",
     resume: Path | None = None,
+    rate: float | None = None,
+    batch: int | None = None,
+    accelerator: str = "cpu",
 ) -> Result:
     """Compress a float network for a device and write the quantized network to `out`.
 
@@ -124,6 +127,7 @@ def compress(
     """
     from sqhw.compress import CompressSettings, load_float
     from sqhw.compress import compress as compress_network
+    from sqhw.compress.target import Target
 
     network = load_float(source)
     device, engine, budget = target(network, device_name, budget_text, max_batch)
@@ -138,6 +142,9 @@ def compress(
             seed=seed,
             prune_epochs=epochs[0],
             tune_epochs=epochs[1],
+            prune_rate=rate,
+            tune_rate=rate,
+            batch=batch,
             threads=threads,
             shift=shift,
             flip=flip,
@@ -145,6 +152,7 @@ def compress(
         ),
         progress=progress,
         resume=resume,
+        accelerator=accelerator,
     )
     result = _labelled(result, engine, device, {"budget": str(budget)})
     compile_network(result, engine)  # refuses what would not run, before anything is written
@@ -152,6 +160,8 @@ def compress(
     return {
         "file": str(out),
         "budget": str(budget),
+        "limits": dict(Target(budget, engine, device).limits),
+        "reached": Target(budget, engine, device).costs(result),
         "validation_images": len(data.validation),
         "validation_accuracy": float(result.metadata["validation_accuracy"]),
         "float_validation_accuracy": float(result.metadata["float_validation_accuracy"]),

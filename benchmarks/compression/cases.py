@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqhw.compress import CompressSettings, FloatNetwork, float_network, load_float
+from sqhw.compress import FloatNetwork, float_network, load_float
 from sqhw.compress.methods import MethodConfig, Recipe, configure
 from sqhw.compress.quantizers import (
     EntropyConstrainedQuantizer,
@@ -167,11 +167,10 @@ def _hardware(network: str, recipe: Recipe, epochs: int) -> list[Case]:
     trained = replace(
         recipe, epochs=epochs, distill=0.7, temperature=2.0 if small else 4.0, batch=128
     )
-    settings = CompressSettings(prune_rate=0.02, tune_rate=0.02)
     return [
         Case(
             f"hardware-{budget.replace('=', '').replace(',', '-')}",
-            configure("hardware", recipe=trained, budget=budget, settings=settings),
+            configure("hardware", recipe=trained, budget=budget),
         )
         for budget in budgets
     ]

@@ -140,6 +140,14 @@ def compress(
         str,
         typer.Option(help="Of the training: float32, or bf16, faster on recent cores."),
     ] = "float32",
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Peak of the learning rate, relative to the weights; see docs/methods.md."
+        ),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Images of a step.", min=1)] = None,
+    accelerator: Annotated[str, typer.Option(help="What trains: cpu or cuda.")] = "cpu",
     resume: Annotated[
         Path | None,
         typer.Option(help="Checkpoint, written after each epoch; a run that stopped goes on."),
@@ -165,6 +173,9 @@ def compress(
             max_batch,
             precision,
             resume,
+            rate,
+            batch,
+            accelerator,
         )
     emit(result, json, compress_lines(result))
 

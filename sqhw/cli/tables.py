@@ -44,6 +44,7 @@ def compress_lines(result: Result) -> list[str]:
         "",
         *size_lines(result),
         "",
+        *budget_lines(result),
         block_line(result),
         (
             f"validation accuracy {result['validation_accuracy']:.2%}, float "
@@ -52,6 +53,17 @@ def compress_lines(result: Result) -> list[str]:
         ),
         f"wrote {result['file']}",
     ]
+
+
+def budget_lines(result: Result) -> list[str]:
+    """Return what was reached of each budget; none if the network was not made for one."""
+    units = {"energy": " uJ", "cycles": "", "blocks": ""}
+    lines = []
+    for basis, limit in result.get("limits", {}).items():
+        unit, digits = units.get(basis, " bit"), ".3f" if basis == "energy" else ".0f"
+        reached = format(result["reached"][basis], f",{digits}")
+        lines.append(f"budget of {basis}: {reached} of {format(limit, ',')}{unit}")
+    return lines
 
 
 def block_line(result: Result) -> str:

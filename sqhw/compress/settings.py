@@ -1,11 +1,27 @@
 """How a network is compressed."""
 
+import math
 from dataclasses import dataclass
 
 from sqhw.errors import SqhwError, unknown_name
 
 METHODS = ("hardware",)
 PRECISIONS = ("float32", "bf16")
+#: Relative change of a weight that a stage's steps add up to, if their signs are random.
+TRAVEL = 0.36
+
+
+def default_rate(steps: int) -> float:
+    """Return the relative learning rate of a stage of so many steps.
+
+    Adam changes a weight by about the rate in a step, so `steps` of them take it about
+    ``rate * sqrt(steps)`` away where gradients are noise: that is the same for every stage.
+
+    Parameters
+    ----------
+    steps : int, at least 1
+    """
+    return TRAVEL / math.sqrt(steps)
 
 
 @dataclass(frozen=True)
@@ -21,8 +37,9 @@ class CompressSettings:
         default 25 and 40, or 4 and 3 for more than 10,000 images.
     batch : int, optional
         Images a step; by default 64, or 256 for more than 10,000 images.
-    prune_rate, tune_rate : float
-        Peak learning rates of Adam, relative to the root mean square of the weights a layer keeps.
+    prune_rate, tune_rate : float, optional
+        Peak learning rates of Adam, relative to the root mean square of the weights a layer keeps;
+        by default `default_rate` of the stage's steps.
     precision : {"float32", "bf16"}
         Of the products in training; evaluation is exact.
     temperature : float
@@ -50,8 +67,8 @@ class CompressSettings:
     prune_epochs: int | None = None
     tune_epochs: int | None = None
     batch: int | None = None
-    prune_rate: float = 1.5e-2
-    tune_rate: float = 1.5e-2
+    prune_rate: float | None = None
+    tune_rate: float | None = None
     precision: str = "float32"
     temperature: float = 4.0
     distill: float = 0.7
@@ -72,6 +89,10 @@ class CompressSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SqhwError(f"{name} must be at least 1, not {value}")
+        for name in ("prune_rate", "tune_rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SqhwError(f"{name} must be above 0, not {value}")
         if not 4 <= self.bias_bits <= 16:
             raise SqhwError(f"bias_bits must be 4 to 16, not {self.bias_bits}")
         for name in ("distill", "ramp"):

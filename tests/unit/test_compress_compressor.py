@@ -293,6 +293,7 @@ def test_the_integer_model_computes_what_it_exports(network, data, acc_bits):
     [
         ({"method": "hardwear"}, r"unknown compression method 'hardwear'; did you mean 'hardware'"),
         ({"prune_epochs": 0}, r"^prune_epochs must be at least 1, not 0$"),
+        ({"tune_rate": 0.0}, r"^tune_rate must be above 0, not 0.0$"),
         ({"bias_bits": 3}, r"^bias_bits must be 4 to 16, not 3$"),
         ({"ramp": 1.5}, r"^ramp must be 0 to 1, not 1.5$"),
     ],

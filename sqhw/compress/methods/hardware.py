@@ -26,8 +26,7 @@ class HardwareConfig(MethodConfig):
     """The joint compressor of this project (`sqhw.compress.compress`): exact cost in the budget.
 
     It brings its own loop. Of the recipe it takes batch, distillation, augmentation, precision,
-    seed and threads, and if `recipe.epochs` are given, four sevenths of them prune and the rest
-    fine-tune.
+    seed and threads, and if `recipe.epochs` are given, half of them prune and the rest fine-tune.
 
     Parameters
     ----------
@@ -58,7 +57,7 @@ class HardwareConfig(MethodConfig):
         """Run the compressor; see `sqhw.compress.methods.compress_with`."""
         recipe, settings = self.recipe, self.settings
         if recipe.epochs:
-            prune = max(1, round(recipe.epochs * 4 / 7))
+            prune = max(1, recipe.epochs // 2)
             tune = max(1, recipe.epochs - prune)
             settings = replace(settings, prune_epochs=prune, tune_epochs=tune)
         settings = replace(
