@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.compression.cases import CASES, cases, load_network
+from benchmarks.compression.cases import CASES, cases, labelled, load_network
 from benchmarks.compression.runner import Setting, run_case
 from benchmarks.compression.table import markdown
 from benchmarks.engine.progress import note
@@ -31,6 +31,7 @@ def main(
     methods: Annotated[str, typer.Option(help="Names, or what may be left out: all.")] = ",".join(
         CASES
     ),
+    only: Annotated[str | None, typer.Option(help="Labels of rows, of all that there are.")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the data, of every method.", min=1)] = 30,
     out: Annotated[
         Path, typer.Option(help="Folder of results; a run that stopped goes on.")
@@ -44,6 +45,8 @@ def main(
     try:
         short, trained = load_network(network, models)
         plan = cases(short, methods.split(","), epochs, threads, seed)
+        if only is not None:
+            plan = [labelled(plan, label) for label in only.split(",")]
         target = find_device(device)
         engine = engine_for(target, topology(with_input_stage(trained)), levels=256)
         folder = make_folder(out / short)

@@ -94,6 +94,20 @@ def cases(network: str, methods: list[str], epochs: int, threads: int, seed: int
     return found
 
 
+def labelled(plan: list[Case], label: str) -> Case:
+    """Return the case of a label.
+
+    Raises
+    ------
+    SqhwError
+        If there is none.
+    """
+    by_label = {case.label: case for case in plan}
+    if label not in by_label:
+        raise unknown_name("row of the benchmark", label, by_label)
+    return by_label[label]
+
+
 def _halves(recipe: Recipe, epochs: int) -> tuple[Recipe, Recipe]:
     """Return the recipes of pruning and of sharing."""
     share = epochs // 3
