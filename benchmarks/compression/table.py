@@ -8,13 +8,14 @@ from benchmarks.compression.published import PUBLISHED, Published
 from benchmarks.compression.recount import recounted
 
 HEAD = (
-    "method", "test %", "drop", "non-zero %", "bits", "payload", "as published", "stream",
+    "method", "epochs", "test %", "drop", "non-zero %", "bits", "payload", "as published", "stream",
     "own coding", "rom", "blocks",
 )  # fmt: skip
 LEGEND = """
 Ratios to float32. `payload`: non-zeros times whole bits; `as published`: times the logarithm of the
 number of values; `stream`: with positions and codebooks; `own coding`: the method's own Huffman
 codes with their tables; `rom`: everything that the engine reads; `blocks`: block RAMs.
+`epochs` are passes over the training split.
 Test accuracy is that of the engine's integers, activations of 8 bits, unless `floats` stands beside
 it; the epoch was chosen on the validation split.
 
@@ -57,6 +58,7 @@ def _row(account: dict[str, Any]) -> tuple[str, ...]:
     ]
     return (
         account["label"],
+        str(len(account["history"])),
         f"{100 * test:.2f}{mark}",
         f"{drop:.2f}",
         f"{100 * account['density']:.2f}",
