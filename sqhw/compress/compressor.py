@@ -186,7 +186,7 @@ class Compression:
 
     def _prune(self, found: Checkpoint | None) -> None:
         """Thin the layers out to the budget round by round; dropped weights may come back."""
-        epochs = self.settings.prune_epochs or (25 if self.small else 4)
+        epochs = self.settings.prune_epochs or (25 if self.small else 8)
         optimizer = self._optimizer(found)
         rounds = self.rounds
         steps = epochs * self.per_epoch
@@ -229,7 +229,7 @@ class Compression:
 
     def _tune(self, found: Checkpoint | None) -> None:
         """Fine-tune the integers; keep the best epoch."""
-        epochs = self.settings.tune_epochs or (40 if self.small else 3)
+        epochs = self.settings.tune_epochs or (40 if self.small else 8)
 
         def keep_best() -> str:
             check_invariants(self.model)

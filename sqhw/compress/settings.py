@@ -34,7 +34,7 @@ class CompressSettings:
         Pruning and bit widths chosen together by the exact ROM cost.
     prune_epochs, tune_epochs : int, optional
         Passes over the training split while weights go, and afterwards on integers; by
-        default 25 and 40, or 4 and 3 for more than 10,000 images.
+        default 25 and 40, or 8 and 8 for more than 10,000 images.
     batch : int, optional
         Images a step; by default 64, or 256 for more than 10,000 images.
     prune_rate, tune_rate : float, optional
