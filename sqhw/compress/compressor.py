@@ -222,7 +222,7 @@ class Compression:
             self.settings.bias_bits,
         )
         self.model.to(self.device)
-        check_invariants(self.model)
+        self._export({})
         self.best = self._score()
         self.kept = copy.deepcopy(self.model.state_dict())
         self.stage, self.epoch = 1, 0
@@ -232,7 +232,7 @@ class Compression:
         epochs = self.settings.tune_epochs or (40 if self.small else 8)
 
         def keep_best() -> str:
-            check_invariants(self.model)
+            self._export({})
             score = self._score()
             if score > self.best and fits_accumulator(self.model, self.target.engine):
                 self.best, self.kept = score, copy.deepcopy(self.model.state_dict())
@@ -243,7 +243,7 @@ class Compression:
         self._train("tune", epochs, rate, self._optimizer(found), after=keep_best)
 
     def _result(self) -> QuantizedNetwork:
-        """Return the quantized network, its budget checked once more on the exact cost."""
+        """Return the quantized network."""
         target = self.target
         teacher = self.network.to_module().eval()
         metadata = {
@@ -260,10 +260,15 @@ class Compression:
             "validation_accuracy": f"{self.best[0]:.6f}",
             **({"notes": "; ".join(self.notes)} if self.notes else {}),
         }
-        network = export(self.model, target.engine, metadata)
-        costs = target.costs(network)
-        if not target.admits(costs):
-            raise AssertionError(f"budget {target.budget} missed after all: {costs}")
+        return self._export(metadata)
+
+    def _export(self, metadata: dict[str, str]) -> QuantizedNetwork:
+        """Return the network as it is now; that it meets the budget is asserted, and the rest."""
+        check_invariants(self.model)
+        network = export(self.model, self.target.engine, metadata)
+        costs = self.target.costs(network)
+        if not self.target.admits(costs):
+            raise AssertionError(f"budget {self.target.budget} missed after all: {costs}")
         return network
 
     def _train(
