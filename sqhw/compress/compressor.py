@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sqhw.budget import Budget, Budgets
+from sqhw.compress.accelerator import find_accelerator
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.checkpoint import Checkpoint, fingerprint
@@ -78,7 +79,7 @@ def compress(
         Checkpoint file: continued from if it exists, written after every epoch. An interrupted and
         resumed run returns what an uninterrupted one does.
     accelerator : str
-        A torch device, for example ``cpu`` or ``cuda``.
+        A torch device, ``cpu`` or ``cuda``.
 
     Returns
     -------
@@ -140,7 +141,7 @@ class Compression:
         place(topology(with_input_stage(network)), target.engine)  # refuses before training
         self.network, self.target, self.settings = network, target, settings
         self.progress, self.resume = progress, resume
-        self.device = torch.device(accelerator)
+        self.device = find_accelerator(accelerator)
         self.data_name = data.name
         self.held_images, self.held_labels = tensors(data.validation)
         self.generator = torch.Generator().manual_seed(settings.seed)

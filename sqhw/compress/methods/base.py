@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
+from sqhw.compress.accelerator import find_accelerator
 from sqhw.compress.checkpoint import fingerprint
 from sqhw.compress.float_network import FloatNetwork
+from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, layer_results, with_integers
 from sqhw.compress.methods.run import Method, Run, train
@@ -19,7 +20,7 @@ from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
-from sqhw.errors import SqhwError, unknown_name
+from sqhw.errors import unknown_name
 
 CALIBRATION_IMAGES = 512
 
@@ -38,16 +39,7 @@ class MethodConfig(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def compress(
-        self,
-        network: FloatNetwork,
-        data: Dataset,
-        engine: EngineConfig,
-        device: Device,
-        progress: Progress,
-        resume: Path | None,
-        accelerator: str,
-    ) -> CompressionResult:
+    def compress(self, job: Job) -> CompressionResult:
         """Run the method; see `compress_with`."""
 
     def finish(self, network: FloatNetwork) -> FloatNetwork:
@@ -101,28 +93,11 @@ class TrainedConfig(MethodConfig):
         """Return the network that is trained: another topology for factorising methods."""
         return network
 
-    def compress(
-        self,
-        network: FloatNetwork,
-        data: Dataset,
-        engine: EngineConfig,
-        device: Device,
-        progress: Progress,
-        resume: Path | None,
-        accelerator: str,
-    ) -> CompressionResult:
+    def compress(self, job: Job) -> CompressionResult:
         """Run the method; see `compress_with`."""
-        run = Run(
-            network,
-            self.prepare(network),
-            data,
-            engine,
-            self.recipe.seed,
-            accelerator,
-            progress,
-        )
-        key = run_key(network, data, self)
-        done = train(self.method(run), self.name, key, resume)
+        run = Run(job, self.prepare(job.network), self.recipe.seed)
+        key = run_key(job.network, job.data, self)
+        done = train(self.method(run), self.name, key, job.resume)
         return self.result(run, done.snapshot, done.accuracy)
 
 
@@ -155,10 +130,10 @@ def compress_with(
         Called with (stage, done, total, detail).
     resume : Path, optional
         Checkpoint file: continued from if it exists, written after every epoch. An interrupted and
-        resumed run returns what an uninterrupted one does. Methods that do not train, and
-        ``hardware``, ignore it.
+        resumed run returns what an uninterrupted one does. Methods that do not train
+        ignore it.
     accelerator : str
-        A torch device. Calibration and budgets are computed on the CPU.
+        A torch device, ``cpu`` or ``cuda``. Calibration and budgets are computed on the CPU.
 
     Returns
     -------
@@ -167,15 +142,15 @@ def compress_with(
     Raises
     ------
     SqhwError
-        If the data does not suit the network, the loss ceases to be finite, the budget is
-        infeasible, or the checkpoint is of another run.
+        If the data does not suit the network, there is no such accelerator, the loss ceases to be
+        finite, the budget is infeasible, or the checkpoint is of another run.
     """
     outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
     check_shape(network.name, network.input_shape, outputs, data)
-    if torch.device(accelerator).type == "cuda" and not torch.cuda.is_available():
-        raise SqhwError("no CUDA device is available to torch; use accelerator 'cpu'")
+    find_accelerator(accelerator)
+    job = Job(network, data, engine, device, progress, resume, accelerator)
     with torch_threads(config.recipe.threads):
-        return config.compress(network, data, engine, device, progress, resume, accelerator)
+        return config.compress(job)
 
 
 #: Every method by name; `register` adds to it.

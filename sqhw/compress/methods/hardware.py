@@ -1,21 +1,16 @@
 """The project's own compressor behind the common interface."""
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import ClassVar
 
 from sqhw.budget import Budgets
 from sqhw.compress.compressor import Compression
-from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.base import MethodConfig, plain_options, register
+from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, dequantized
-from sqhw.compress.samples import Progress
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
-from sqhw.cost_models.device import Device
-from sqhw.data import Dataset
-from sqhw.engine import EngineConfig
 
 ON_INTEGERS = "its network exists on integers only: `network` is that before compression"
 
@@ -44,16 +39,7 @@ class HardwareConfig(MethodConfig):
     def __post_init__(self) -> None:
         Budgets.parse(self.budget)
 
-    def compress(
-        self,
-        network: FloatNetwork,
-        data: Dataset,
-        engine: EngineConfig,
-        device: Device,
-        progress: Progress,
-        resume: Path | None,
-        accelerator: str,
-    ) -> CompressionResult:
+    def compress(self, job: Job) -> CompressionResult:
         """Run the compressor; see `sqhw.compress.methods.compress_with`."""
         recipe, settings = self.recipe, self.settings
         if recipe.epochs:
@@ -71,15 +57,17 @@ class HardwareConfig(MethodConfig):
             seed=recipe.seed,
             threads=recipe.threads,
         )
-        target = Target(Budgets.parse(self.budget), engine, device)
-        run = Compression(network, data, target, settings, progress, resume, accelerator)
+        target = Target(Budgets.parse(self.budget), job.engine, job.device)
+        run = Compression(
+            job.network, job.data, target, settings, job.progress, job.resume, job.accelerator
+        )
         found = run.run()
         return CompressionResult(
             self.name,
             plain_options(self),
-            network,
-            network,
-            dequantized(network, found),
+            job.network,
+            job.network,
+            dequantized(job.network, found),
             float(found.metadata["validation_accuracy"]),
             quantized=found,
             history=run.history,

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -26,6 +25,7 @@ from sqhw.compress.float_network import (
 from sqhw.compress.floor import floor_masks
 from sqhw.compress.knapsack import Option, choose, hull
 from sqhw.compress.methods.base import MethodConfig, register
+from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.obs import (
     Layer,
     Mask,
@@ -114,19 +114,10 @@ class OneshotConfig(MethodConfig):
         if not 4 <= self.bias_bits <= 16:
             raise SqhwError(f"bias_bits must be 4 to 16, not {self.bias_bits}")
 
-    def compress(
-        self,
-        network: FloatNetwork,
-        data: Dataset,
-        engine: EngineConfig,
-        device: Device,
-        progress: Progress,
-        resume: Path | None,
-        accelerator: str,
-    ) -> CompressionResult:
+    def compress(self, job: Job) -> CompressionResult:
         """Run the method; see `sqhw.compress.methods.compress_with`."""
-        del resume, accelerator
-        return next(oneshot_curve(network, data, [self], engine, device, progress))
+        curve = oneshot_curve(job.network, job.data, [self], job.engine, job.device, job.progress)
+        return next(curve)
 
 
 def oneshot_curve(
@@ -169,7 +160,7 @@ def oneshot_curve(
                 f"budget, {config} is not like {first}; run them one by one"
             )
     with torch_threads(first.recipe.threads):
-        run = Run(network, network, data, engine, first.recipe.seed, "cpu", progress)
+        run = Run(Job(network, data, engine, device, progress), network, first.recipe.seed)
         prepared = _Oneshot(run, first, Target(Budgets.parse(first.budget), engine, device))
     for config in configs:
         with torch_threads(first.recipe.threads):

@@ -19,12 +19,11 @@ from sqhw.compress.checkpoint import (
 )
 from sqhw.compress.distillation import distillation_loss
 from sqhw.compress.float_network import FloatNetwork
+from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.latent import LatentNetwork
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.snapshot import Snapshot
-from sqhw.compress.samples import Progress, batches, channels_last, flipped, shifted, tensors
-from sqhw.data import Dataset
-from sqhw.engine import EngineConfig
+from sqhw.compress.samples import batches, channels_last, flipped, shifted, tensors
 from sqhw.errors import SqhwError
 
 HELD_BATCH = 512
@@ -50,36 +49,27 @@ class Run:
 
     Parameters
     ----------
-    network : FloatNetwork
-        As it is before compression; also the teacher.
+    job : Job
+        Its network is also the teacher.
     start : FloatNetwork
-        As the method changes its topology before training; mostly `network`.
-    data : Dataset
-    engine : EngineConfig
+        As the method changes its topology before training; mostly the job's.
     seed : int
-    accelerator : str
-        A torch device, for example ``cpu`` or ``cuda``.
-    progress : callable
     """
 
     def __init__(
         self,
-        network: FloatNetwork,
+        job: Job,
         start: FloatNetwork,
-        data: Dataset,
-        engine: EngineConfig,
         seed: int,
-        accelerator: str,
-        progress: Progress,
     ) -> None:
-        self.network, self.engine, self.data = network, engine, data
-        self.device = torch.device(accelerator)
-        self.progress = progress
-        self.images, self.labels = tensors(data.train)
-        self.held_images, self.held_labels = tensors(data.validation)
+        self.network, self.engine, self.data = job.network, job.engine, job.data
+        self.device = torch.device(job.accelerator)
+        self.progress = job.progress
+        self.images, self.labels = tensors(job.data.train)
+        self.held_images, self.held_labels = tensors(job.data.validation)
         self.generator = torch.Generator().manual_seed(seed)
         self.model = LatentNetwork(start).to(self.device)
-        self.teacher = LatentNetwork(network).to(self.device).eval()
+        self.teacher = LatentNetwork(job.network).to(self.device).eval()
         self.notes: list[str] = []
         self.history: list[dict[str, Any]] = []
 
