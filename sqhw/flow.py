@@ -116,7 +116,7 @@ def compress(
     max_batch: int = 1,
     precision: str = "float32",
     resume: Path | None = None,
-    rate: float | None = None,
+    rate: float = 1e-2,
     batch: int | None = None,
     accelerator: str = "cpu",
 ) -> Result:

@@ -28,7 +28,7 @@ from sqhw.compress.qat_state import load_state, stage_facts
 from sqhw.compress.relative_adam import RelativeAdam
 from sqhw.compress.rounds import Rounds
 from sqhw.compress.samples import SMALL_SET, Progress, batches, check_shape, silent, tensors
-from sqhw.compress.settings import CompressSettings, default_rate
+from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
 from sqhw.compress.threads import torch_threads
 from sqhw.compress.topology import topology
@@ -201,8 +201,7 @@ class Compression:
                 rounds.project(starts[step])
                 optimizer.measure()
 
-        rate = self.settings.prune_rate or default_rate(steps)
-        self._train("prune", epochs, rate, optimizer, before=before)
+        self._train("prune", epochs, self.settings.prune_rate, optimizer, before=before)
         for name in rounds.project(rounds.count):
             self.notes.append(
                 f"layer {name!r}: the budget would have emptied it; it keeps one weight for each "
@@ -240,8 +239,8 @@ class Compression:
             self.history[-1]["validation_accuracy"] = score[0]
             return f", validation {score[0]:.2%}"
 
-        rate = self.settings.tune_rate or default_rate(epochs * self.per_epoch)
-        self._train("tune", epochs, rate, self._optimizer(found), after=keep_best)
+        optimizer = self._optimizer(found)
+        self._train("tune", epochs, self.settings.tune_rate, optimizer, after=keep_best)
 
     def _result(self) -> QuantizedNetwork:
         """Return the quantized network."""

@@ -1,27 +1,11 @@
 """How a network is compressed."""
 
-import math
 from dataclasses import dataclass
 
 from sqhw.errors import SqhwError, unknown_name
 
 METHODS = ("hardware",)
 PRECISIONS = ("float32", "bf16")
-#: Relative change of a weight that a stage's steps add up to, if their signs are random.
-TRAVEL = 0.36
-
-
-def default_rate(steps: int) -> float:
-    """Return the relative learning rate of a stage of so many steps.
-
-    Adam changes a weight by about the rate in a step, so `steps` of them take it about
-    ``rate * sqrt(steps)`` away where gradients are noise: that is the same for every stage.
-
-    Parameters
-    ----------
-    steps : int, at least 1
-    """
-    return TRAVEL / math.sqrt(steps)
 
 
 @dataclass(frozen=True)
@@ -37,9 +21,8 @@ class CompressSettings:
         default 25 and 40, or 8 and 8 for more than 10,000 images.
     batch : int, optional
         Images a step; by default 64, or 256 for more than 10,000 images.
-    prune_rate, tune_rate : float, optional
-        Peak learning rates of Adam, relative to the root mean square of the weights a layer keeps;
-        by default `default_rate` of the stage's steps.
+    prune_rate, tune_rate : float, above 0
+        Peak learning rates of Adam, relative to the root mean square of the weights a layer keeps.
     precision : {"float32", "bf16"}
         Of the products in training; evaluation is exact.
     temperature : float
@@ -67,8 +50,8 @@ class CompressSettings:
     prune_epochs: int | None = None
     tune_epochs: int | None = None
     batch: int | None = None
-    prune_rate: float | None = None
-    tune_rate: float | None = None
+    prune_rate: float = 1e-2
+    tune_rate: float = 1e-2
     precision: str = "float32"
     temperature: float = 4.0
     distill: float = 0.7
@@ -91,7 +74,7 @@ class CompressSettings:
                 raise SqhwError(f"{name} must be at least 1, not {value}")
         for name in ("prune_rate", "tune_rate"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if not value > 0:
                 raise SqhwError(f"{name} must be above 0, not {value}")
         if not 4 <= self.bias_bits <= 16:
             raise SqhwError(f"bias_bits must be 4 to 16, not {self.bias_bits}")
