@@ -141,11 +141,8 @@ def compress(
         typer.Option(help="Of the training: float32, or bf16, faster on recent cores."),
     ] = "float32",
     rate: Annotated[
-        float | None,
-        typer.Option(
-            help="Peak of the learning rate, relative to the weights; see docs/methods.md."
-        ),
-    ] = None,
+        float, typer.Option(help="Peak learning rate, relative to a layer's weights.")
+    ] = 1e-2,
     batch: Annotated[int | None, typer.Option(help="Images of a step.", min=1)] = None,
     accelerator: Annotated[str, typer.Option(help="What trains: cpu or cuda.")] = "cpu",
     resume: Annotated[
