@@ -155,7 +155,10 @@ def compress(
         accelerator=accelerator,
     )
     result = _labelled(result, engine, device, {"budget": str(budget)})
-    compile_network(result, engine)  # refuses what would not run, before anything is written
+    program = compile_network(result, engine)  # refuses what would not run, ahead of writing
+    exported = sum(image.depth * image.width for image in program.images)
+    if exported != rom_cost(result, engine).rom:
+        raise AssertionError(f"exported {exported} bit, the cost model has another number")
     save_network(result, out)
     return {
         "file": str(out),

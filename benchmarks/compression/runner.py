@@ -11,8 +11,9 @@ from benchmarks.compression.cases import Case
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compress import FloatNetwork, evaluate, torch_logits
 from sqhw.compress.accounting import account, read_account, save_account
-from sqhw.compress.methods import CompressionResult, compress_with
-from sqhw.compress.methods.base import run_key
+from sqhw.compress.methods import CompressionResult
+from sqhw.compress.methods.base import compress_job, run_key
+from sqhw.compress.methods.job import Job
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.data.dataset import Split
@@ -57,11 +58,19 @@ def run_case(case: Case, setting: Setting, note: Callable[[str], None]) -> dict[
     Returns
     -------
     dict
-        As `read_account` returns it, with ``key``, ``history``, ``tables`` and ``seconds``.
+        As `read_account` returns it, with ``key``, ``history``, ``tables`` and ``seconds``: those
+        of the last part of a run that was interrupted.
     """
     folder = make_folder(setting.out)
     path = folder / f"{case.label}.json"
-    key = run_key(setting.network, setting.data, case.config)
+    job = Job(
+        setting.network,
+        setting.data,
+        setting.engine,
+        setting.device,
+        accelerator=setting.accelerator,
+    )
+    key = run_key(job, case.config)
     if path.is_file():
         found = read_account(path)
         if found.get("key") == key:
@@ -77,16 +86,7 @@ def run_case(case: Case, setting: Setting, note: Callable[[str], None]) -> dict[
         note(f"{case.label}: {lines[-1]}")
 
     start = time.monotonic()
-    result = compress_with(
-        setting.network,
-        setting.data,
-        case.config,
-        engine=setting.engine,
-        device=setting.device,
-        progress=progress,
-        resume=checkpoint,
-        accelerator=setting.accelerator,
-    )
+    result = compress_job(replace(job, progress=progress, resume=checkpoint), case.config)
     seconds = time.monotonic() - start
     found_account = account(
         result,

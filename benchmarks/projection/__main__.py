@@ -46,7 +46,7 @@ def main(
             return Projector(model, importance, Target(Budget("rom", limit), engine, target), 10)
 
         projector = tables(1 << 40)  # compiles
-        limit = int(share * projector.most_bits)
+        limit = int(share * projector.whole.most_bits)
         weights = sum(layer.weight.numel() for layer in model.layers())
         options = sum(len(table.distortion) for table in projector.whole.tables)
         print(f"{network}: {weights:,} weights, {options:,} options, rom={limit:,}, seed 0")

@@ -98,14 +98,20 @@ def fingerprint(network: FloatNetwork, data: Dataset, options: Any) -> str:
     ----------
     network : FloatNetwork
     data : Dataset
-        Its name and training split count.
+        Its name, training and validation split.
     options : plain data
     """
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    digest.update(f"{network.name} {data.name} {len(data.train)}".encode())
-    for layer in network.convs:
-        digest.update(layer.weight.tobytes() + layer.bias.tobytes())
-    digest.update(np.ascontiguousarray(data.train.labels).tobytes())
+    rest = (network.input_shape, network.input_max, network.mean, network.std)
+    digest.update(f"{network.name} {data.name} {rest}".encode())
+    for layer in network.layers:
+        plain = {name: getattr(layer, name) for name in layer.__dataclass_fields__}
+        for name in ("weight", "bias"):
+            digest.update(np.ascontiguousarray(plain.pop(name, ())).tobytes())
+        digest.update(repr(sorted(plain.items())).encode())
+    for split in (data.train, data.validation):
+        digest.update(np.ascontiguousarray(split.images).tobytes())
+        digest.update(np.ascontiguousarray(split.labels).tobytes())
     return digest.hexdigest()
 
 

@@ -16,7 +16,7 @@ from sqhw.simplify import Mask, live_channels
 def stored_channels(network: FloatNetwork, model: QatNetwork) -> dict[str, Mask]:
     """Return which channels of every tensor masks leave alive.
 
-    A channel whose weights all read dead channels is dead too.
+    A channel whose weights all read dead channels goes too, with the constant that it would make.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def stored_channels(network: FloatNetwork, model: QatNetwork) -> dict[str, Mask]
 
 
 def compact(network: FloatNetwork, model: QatNetwork, keep: dict[str, Mask]) -> QatNetwork:
-    """Return a model without channels, in the state of `model` otherwise.
+    """Return a model without channels, in the state of `model` otherwise, on the CPU.
 
     Parameters
     ----------
@@ -82,5 +82,6 @@ def _take(old: QatConv, new: QatConv, rows: Tensor, columns: Tensor) -> None:
         new.weight.copy_(old.weight[rows][:, columns])
         new.bias.copy_(old.bias[rows])
         new.mask.copy_(old.mask[rows][:, columns])
-    new.codebook = nn.Parameter(old.codebook.detach().clone(), requires_grad=False)
+    book = old.codebook.detach().clone().to(new.weight.device)
+    new.codebook = nn.Parameter(book, requires_grad=False)
     new.quantized, new.share = old.quantized, old.share

@@ -21,7 +21,7 @@ from sqhw.compress.compact import compact, stored_channels
 from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.float_simplify import cut
 from sqhw.compress.input_stage import with_input_stage
-from sqhw.compress.invariants import check_invariants, fits_accumulator
+from sqhw.compress.invariants import Frozen, check_invariants, fits_accumulator, frozen
 from sqhw.compress.objective import Objective
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_state import load_state, stage_facts
@@ -44,6 +44,7 @@ CALIBRATION_IMAGES = 512
 LOOP = 3  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Shares of the pruning stage between which weights move to their codebooks.
 QUANTIZE = (0.5, 0.95)
+RATES = ("prune_rate", "tune_rate")  # a run that was stopped may go on with others
 STAGE_END = {"prune": 0.3, "tune": 0.0}  # share of its peak rate that a stage ends with
 
 
@@ -76,8 +77,9 @@ def compress(
     progress : callable
         Called with (stage, done, total, detail).
     resume : Path, optional
-        Checkpoint file: continued from if it exists, written after every epoch. An interrupted and
-        resumed run returns what an uninterrupted one does.
+        Checkpoint file: continued from if it exists, written after every epoch. On the CPU, an
+        interrupted and resumed run returns what an uninterrupted one does. Another learning rate
+        may go on from it.
     accelerator : str
         A torch device, ``cpu`` or ``cuda``.
 
@@ -164,12 +166,24 @@ class Compression:
             raise target.refusal(network.name, self.rounds.smallest.costs)
         self.stage, self.epoch = 0, 0
         self.channels: dict[str, Mask] = {}
+        self.fixed: list[Frozen] = []
         self.best, self.kept = (-1.0, -math.inf), self.model.state_dict()
         self.history: list[dict[str, Any]] = []
         self.notes: list[str] = []
-        engine, device = target.engine.to_dict(), target.device.name
+        options = asdict(settings)
+        for rate in RATES:
+            del options[rate]
         self.key = fingerprint(
-            network, data, [LOOP, asdict(settings), str(target.budget), engine, device]
+            network,
+            data,
+            [
+                LOOP,
+                options,
+                str(target.budget),
+                target.engine.to_dict(),
+                target.device.name,
+                self.device.type,
+            ],
         )
 
     def run(self) -> QuantizedNetwork:
@@ -202,6 +216,8 @@ class Compression:
                 optimizer.measure()
 
         self._train("prune", epochs, self.settings.prune_rate, optimizer, before=before)
+        for layer in self.model.layers():
+            layer.share = 1.0
         for name in rounds.project(rounds.count):
             self.notes.append(
                 f"layer {name!r}: the budget would have emptied it; it keeps one weight for each "
@@ -222,6 +238,7 @@ class Compression:
             self.settings.bias_bits,
         )
         self.model.to(self.device)
+        self.fixed = frozen(self.model)
         self._export({})
         self.best = self._score()
         self.kept = copy.deepcopy(self.model.state_dict())
@@ -264,7 +281,7 @@ class Compression:
 
     def _export(self, metadata: dict[str, str]) -> QuantizedNetwork:
         """Return the network as it is now; that it meets the budget is asserted, and the rest."""
-        check_invariants(self.model)
+        check_invariants(self.model, self.fixed)
         network = export(self.model, self.target.engine, metadata)
         costs = self.target.costs(network)
         if not self.target.admits(costs):
@@ -301,6 +318,8 @@ class Compression:
                 total += value
                 step += 1
             self.model.set_exact(True)
+            if not all(bool(part.isfinite().all()) for part in self.model.parameters()):
+                raise self._not_finite(stage, epoch, step - 1)
             self.epoch = epoch + 1
             mean = total / self.per_epoch
             self.history.append({"stage": stage, "epoch": self.epoch, "loss": mean})
@@ -316,14 +335,15 @@ class Compression:
         return optimizer
 
     def _not_finite(self, stage: str, epoch: int, step: int) -> SqhwError:
-        kept = (
-            f"; the checkpoint in {self.resume} is that of the last good epoch"
-            if self.resume and self.resume.is_file()
-            else ""
-        )
+        kept = "with a checkpoint to resume from, the last good epoch would not be lost"
+        if self.resume and self.resume.is_file():
+            kept = (
+                f"{self.resume} holds the last good epoch, and resumes with the lower rate from it"
+            )
         return SqhwError(
             f"network {self.network.name!r}: the loss is not finite in stage {stage!r}, epoch "
-            f"{epoch + 1}, step {step + 1}; take a lower {stage}_rate{kept}"
+            f"{epoch + 1}, step {step + 1}; take a lower learning rate ({stage}_rate, --rate); "
+            f"{kept}"
         )
 
     def _write(self, optimizer: RelativeAdam) -> None:
@@ -355,6 +375,7 @@ class Compression:
         if self.channels:
             self.model = QatNetwork(cut(self.network, self.channels)).to(self.device)
         load_state(self.model, found.part("model"), header["facts"], self.target.engine)
+        self.fixed = frozen(self.model)
         self.stage, self.epoch = header["stage"], header["epoch"]
         self.best = (header["best"][0], header["best"][1])
         self.kept = found.part("kept")

@@ -1,32 +1,59 @@
 """What must hold after every epoch on integers."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
 from sqhw.compress.calibrate import acc_limit
 from sqhw.compress.qat import QatNetwork
 from sqhw.engine import EngineConfig
+from sqhw.simplify import Mask
 
 
-def check_invariants(model: QatNetwork) -> None:
-    """Assert that dropped weights are 0, and that codebooks have the size that was paid for.
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """What a layer may have after its mask is fixed.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
+    values : int
+        Size of the codebook that was paid for.
+    """
+
+    mask: Mask
+    values: int
+
+
+def frozen(model: QatNetwork) -> list[Frozen]:
+    """Return the masks and sizes of codebooks as they are."""
+    return [Frozen(layer.mask.cpu().numpy() != 0, len(layer.codebook)) for layer in model.layers()]
+
+
+def check_invariants(model: QatNetwork, fixed: list[Frozen]) -> None:
+    """Assert that the integers have the masks that were fixed and no more values.
 
     Parameters
     ----------
     model : QatNetwork
+        On integers.
+    fixed : list of Frozen
+        As `frozen` returned it.
 
     Raises
     ------
     AssertionError
     """
-    for layer in model.layers():
-        with torch.no_grad():
-            weight = layer.real_weight()
-        if bool((weight[layer.mask == 0] != 0).any()):
-            raise AssertionError(f"layer {layer.layer.name!r}: a dropped weight is not 0")
-        values = len(torch.unique(weight[layer.mask != 0]))
-        if values > len(layer.codebook):
-            raise AssertionError(f"layer {layer.layer.name!r}: {values} values")
+    for layer, once in zip(model.layers(), fixed, strict=True):
+        weight = layer.integers().weight
+        if not np.array_equal(weight != 0, once.mask):
+            raise AssertionError(f"layer {layer.layer.name!r}: the mask has changed")
+        values = len(np.unique(weight[once.mask]))
+        if values > once.values:
+            raise AssertionError(
+                f"layer {layer.layer.name!r}: {values} values, {once.values} were paid for"
+            )
 
 
 def fits_accumulator(model: QatNetwork, engine: EngineConfig) -> bool:

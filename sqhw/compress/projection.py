@@ -151,9 +151,10 @@ class Projector:
         self.whole = self._stage(self._stored())
 
     def _stored(self) -> list[Mask]:
-        """Return the channels that have weights now, and are read by some; none comes back.
+        """Return the channels that have weights now, and are read by some.
 
-        A table that counted the others would be far from what an export costs.
+        A table that counted the others would be far from what an export costs; `thinned` may bring
+        them back.
         """
         masks = [layer.mask.detach().cpu().numpy() > 0 for layer in self.model.layers()]
         stored = []
@@ -164,11 +165,6 @@ class Projector:
                 rows = rows & np.any([masks[r].any(axis=(0, 2, 3)) for r in readers], axis=0)
             stored.append(rows | needed if self.graph.removable[at] else np.ones_like(rows))
         return stored
-
-    @property
-    def most_bits(self) -> int:
-        """Knapsack cost of the most exact options (unit: bit)."""
-        return self.whole.most_bits
 
     def floor(self) -> Projection:
         """Return the smallest network: one path of weights for every output, one value each."""

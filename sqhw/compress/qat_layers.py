@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from sqhw.compress.codebook_weights import codebook_weights
 from sqhw.compress.float_network import FloatConv, activated, padded_conv, with_residual
 from sqhw.compress.integers import LayerIntegers
+from sqhw.compress.precision import FLOAT32_EXACT
 from sqhw.compress.requantize import requantize, requantize_nearly
 from sqhw.number import ActivationFormat
 
-FLOAT32_EXACT = 1 << 24  # integers below it are exact in float32
 WEIGHT_TOP = 127
 
 

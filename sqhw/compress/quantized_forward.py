@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sqhw.compress.precision import FLOAT32_EXACT
 from sqhw.compress.requantize import scaled
 from sqhw.compress.threads import torch_threads
 from sqhw.network import INPUT, Conv, QuantizedNetwork
-
-FLOAT32_EXACT = 1 << 24  # integers below it are exact in float32
 
 
 def torch_logits(

@@ -8,7 +8,7 @@ from torch import Tensor
 from sqhw.compress.checkpoint import load_optimizer, optimizer_tensors
 from sqhw.compress.qat import QatNetwork
 
-BIAS_RATE = 0.1  # of the rate, which is relative to the spread of a layer's weights
+BIAS_RATE = 0.1  # of the rate, in real units: activations are of the size of 1
 DROPPED_DECAY = 0.5  # of a dropped weight in a step, times the rate
 
 
@@ -17,7 +17,7 @@ class RelativeAdam:
 
     Adam changes every weight by about the rate in a step, and the weights of layers may differ a
     hundredfold, those that are kept at last ten times from the others. So a layer's rate is
-    relative to its spread.
+    relative to its spread; that of biases is not.
 
     Parameters
     ----------

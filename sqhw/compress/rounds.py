@@ -80,6 +80,8 @@ class Rounds:
             ]
         projector = self._projector()
         found = projector.fitting(CLOSE if done == self.count else NEAR) or self.smallest
+        if not self.target.admits(found.costs):
+            raise AssertionError(f"budget {self.target.budget} missed: {found.costs}")
         left = max(0.0, 1 - (done + 1) / self.ramp) ** SLOPE
         thinned = projector.thinned(found, left)
         books = projector.codebooks(thinned)

@@ -1,11 +1,12 @@
 """How a network is compressed."""
 
+import math
 from dataclasses import dataclass
 
+from sqhw.compress.precision import PRECISIONS
 from sqhw.errors import SqhwError, unknown_name
 
 METHODS = ("hardware",)
-PRECISIONS = ("float32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class CompressSettings:
         default 25 and 40, or 8 and 8 for more than 10,000 images.
     batch : int, optional
         Images a step; by default 64, or 256 for more than 10,000 images.
-    prune_rate, tune_rate : float, above 0
+    prune_rate, tune_rate : float, above 0, at most 1
         Peak learning rates of Adam, relative to the root mean square of the weights a layer keeps.
     precision : {"float32", "bf16"}
         Of the products in training; evaluation is exact.
@@ -73,9 +74,15 @@ class CompressSettings:
             if value is not None and value < 1:
                 raise SqhwError(f"{name} must be at least 1, not {value}")
         for name in ("prune_rate", "tune_rate"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise SqhwError(f"{name} must be above 0, not {value}")
+            if not 0 < getattr(self, name) <= 1:
+                raise SqhwError(
+                    f"{name} must be above 0 and at most 1, not {getattr(self, name)}; it is "
+                    "relative to a layer's weights"
+                )
+        if not 0 < self.temperature < math.inf:
+            raise SqhwError(f"temperature must be above 0, not {self.temperature}")
+        if self.shift < 0:
+            raise SqhwError(f"shift must be at least 0, not {self.shift}")
         if not 4 <= self.bias_bits <= 16:
             raise SqhwError(f"bias_bits must be 4 to 16, not {self.bias_bits}")
         for name in ("distill", "ramp"):

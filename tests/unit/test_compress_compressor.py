@@ -20,6 +20,7 @@ from sqhw.compress import (
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import acc_limit, calibrate
 from sqhw.compress.float_network import predict
+from sqhw.compress.invariants import check_invariants, frozen
 from sqhw.compress.objective import Objective
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.threads import torch_threads
@@ -177,7 +178,8 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
     with pytest.raises(
         SqhwError,
         match=r"^network 'stripes': the loss is not finite in stage 'prune', epoch 3, step 23; "
-        r"take a lower prune_rate; the checkpoint in .*run.ckpt is that of the last good epoch$",
+        r"take a lower learning rate \(prune_rate, --rate\); .*run.ckpt holds the last good epoch, "
+        r"and resumes with the lower rate from it$",
     ):
         compress(
             network,
@@ -188,7 +190,40 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
             settings=QUICK,
             resume=checkpoint,
         )
-    assert checkpoint.is_file()
+    monkeypatch.undo()
+    seen = []
+    compress(
+        network,
+        data,
+        engine=ENGINE,
+        device=DEVICE,
+        budget=Budget("rom", 7000),
+        settings=replace(QUICK, prune_rate=1e-3, tune_rate=1e-3),
+        progress=lambda *event: seen.append(event[:2]),
+        resume=checkpoint,
+    )
+    assert seen[0] == ("prune", 3)
+
+
+def test_masks_and_codebooks_that_change_are_found(network, data):
+    model = QatNetwork(network)
+    for layer in model.layers():
+        weight = layer.weight.detach().numpy()
+        top = float(np.abs(weight).max())
+        layer.set_projection(np.abs(weight) > 0.2 * top, np.linspace(-top, top, 8))
+        layer.freeze()
+    calibrate(model, torch.from_numpy(data.train.images).float(), ENGINE, bias_bits=12)
+    fixed = frozen(model)
+    check_invariants(model, fixed)
+    layer = model.layers()[1]
+    with pytest.raises(AssertionError, match=r"values, 2 were paid for$"):
+        check_invariants(model, [fixed[0], replace(fixed[1], values=2), *fixed[2:]])
+    with torch.no_grad():
+        layer.mask.view(-1)[int(torch.argmin(layer.mask.view(-1)))] = 1
+    with pytest.raises(
+        AssertionError, match=rf"^layer '{layer.layer.name}': the mask has changed$"
+    ):
+        check_invariants(model, fixed)
 
 
 @pytest.mark.parametrize("basis", ["payload", "stream", "rom"])
@@ -293,7 +328,11 @@ def test_the_integer_model_computes_what_it_exports(network, data, acc_bits):
     [
         ({"method": "hardwear"}, r"unknown compression method 'hardwear'; did you mean 'hardware'"),
         ({"prune_epochs": 0}, r"^prune_epochs must be at least 1, not 0$"),
-        ({"tune_rate": 0.0}, r"^tune_rate must be above 0, not 0.0$"),
+        ({"tune_rate": 0.0}, r"^tune_rate must be above 0 and at most 1, not 0.0; it is relative"),
+        ({"prune_rate": 1.5}, r"^prune_rate must be above 0 and at most 1, not 1.5; "),
+        ({"prune_rate": float("nan")}, r"^prune_rate must be above 0 and at most 1, not nan; "),
+        ({"temperature": 0.0}, r"^temperature must be above 0, not 0.0$"),
+        ({"shift": -1}, r"^shift must be at least 0, not -1$"),
         ({"bias_bits": 3}, r"^bias_bits must be 4 to 16, not 3$"),
         ({"ramp": 1.5}, r"^ramp must be 0 to 1, not 1.5$"),
     ],

@@ -11,6 +11,7 @@ from sqhw.compress import CompressSettings, evaluate, torch_logits
 from sqhw.compress.accounting import account
 from sqhw.compress.methods import METHODS, CompressionResult, Recipe, compress_with, configure
 from sqhw.compress.methods.base import run_key
+from sqhw.compress.methods.job import Job
 from sqhw.compress.quantizers import (
     QUANTIZERS,
     ApotQuantizer,
@@ -240,17 +241,47 @@ def test_bad_input_is_refused_before_training():
 
 
 def test_the_key_of_a_run_depends_on_everything():
-    network, data = small_network(), digits()
+    job = Job(small_network(), digits(), ENGINE, DEVICE)
+    plain = configure("sql")
+    train = job.data.train
+    other = replace(job.data, train=replace(train, images=255 - train.images))
+    first = replace(job.network.layers[0], ceiling=6.0)
     keys = {
-        run_key(network, data, configure("sql")),
-        run_key(network, data, configure("sql", seed=1)),
-        run_key(network, data, configure("sql", quantizer=KMeansQuantizer(2))),
-        run_key(network, data, configure("sql", quantizer=UniformQuantizer(4))),
-        run_key(network, data, configure("sql", quantizer=ApotQuantizer(4))),
-        run_key(network, data, configure("deep-compression")),
-        run_key(replace(network, layers=network.layers[:3]), data, configure("sql")),
+        run_key(job, plain),
+        run_key(job, configure("sql", seed=1)),
+        run_key(job, configure("sql", quantizer=KMeansQuantizer(2))),
+        run_key(job, configure("sql", quantizer=UniformQuantizer(4))),
+        run_key(job, configure("sql", quantizer=ApotQuantizer(4))),
+        run_key(job, configure("deep-compression")),
+        run_key(replace(job, network=replace(job.network, layers=job.network.layers[:3])), plain),
+        run_key(
+            replace(job, network=replace(job.network, layers=(first, *job.network.layers[1:]))),
+            plain,
+        ),
+        run_key(replace(job, network=replace(job.network, input_max=254)), plain),
+        run_key(replace(job, data=other), plain),
+        run_key(replace(job, engine=replace(ENGINE, lanes=2 * ENGINE.lanes)), plain),
+        run_key(replace(job, device=replace(DEVICE, name="other")), plain),
+        run_key(replace(job, accelerator="cuda"), plain),
     }
-    assert len(keys) == 7
+    assert len(keys) == 13
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 1}, r"^epochs of method 'hardware' must be 0, for its own, or at least 2$"),
+        ({"rate": 0.5}, r"^method 'hardware' does not use 'rate' of the recipe; .* prune_rate"),
+        ({"optimizer": "sgd"}, r"^method 'hardware' does not use 'optimizer' of the recipe; leave"),
+        (
+            {"settings": CompressSettings(batch=32)},
+            r"^method 'hardware' takes 'batch' from the recipe; leave it out of `settings`$",
+        ),
+    ],
+)
+def test_hardware_refuses_what_it_would_not_use(options, message):
+    with pytest.raises(SqhwError, match=message):
+        configure("hardware", **options)
 
 
 def test_methods_are_registered_by_their_names():

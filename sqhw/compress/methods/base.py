@@ -37,6 +37,8 @@ class MethodConfig(ABC):
 
     recipe: Recipe = field(default_factory=Recipe)
     name: ClassVar[str]
+    #: Raised whenever the method computes something else: results and checkpoints are of a version.
+    version: ClassVar[int] = 1
 
     @abstractmethod
     def compress(self, job: Job) -> CompressionResult:
@@ -96,8 +98,7 @@ class TrainedConfig(MethodConfig):
     def compress(self, job: Job) -> CompressionResult:
         """Run the method; see `compress_with`."""
         run = Run(job, self.prepare(job.network), self.recipe.seed)
-        key = run_key(job.network, job.data, self)
-        done = train(self.method(run), self.name, key, job.resume)
+        done = train(self.method(run), self.name, run_key(job, self), job.resume)
         return self.result(run, done.snapshot, done.accuracy)
 
 
@@ -145,10 +146,14 @@ def compress_with(
         If the data does not suit the network, there is no such accelerator, the loss ceases to be
         finite, the budget is infeasible, or the checkpoint is of another run.
     """
-    outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
-    check_shape(network.name, network.input_shape, outputs, data)
-    find_accelerator(accelerator)
-    job = Job(network, data, engine, device, progress, resume, accelerator)
+    return compress_job(Job(network, data, engine, device, progress, resume, accelerator), config)
+
+
+def compress_job(job: Job, config: MethodConfig) -> CompressionResult:
+    """Do a job; see `compress_with`."""
+    outputs = int(np.prod(job.network.shapes()[job.network.layers[-1].name]))
+    check_shape(job.network.name, job.network.input_shape, outputs, job.data)
+    find_accelerator(job.accelerator)
     with torch_threads(config.recipe.threads):
         return config.compress(job)
 
@@ -208,6 +213,13 @@ def plain_options(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
-def run_key(network: FloatNetwork, data: Dataset, config: MethodConfig) -> str:
+def run_key(job: Job, config: MethodConfig) -> str:
     """Return what tells one run from another; see `sqhw.compress.checkpoint.fingerprint`."""
-    return fingerprint(network, data, plain_options(config))
+    options = [
+        plain_options(config),
+        config.version,
+        job.engine.to_dict(),
+        job.device.name,
+        job.accelerator,
+    ]
+    return fingerprint(job.network, job.data, options)

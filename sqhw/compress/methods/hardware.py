@@ -4,14 +4,18 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from sqhw.budget import Budgets
-from sqhw.compress.compressor import Compression
+from sqhw.compress.compressor import LOOP, Compression
 from sqhw.compress.methods.base import MethodConfig, plain_options, register
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, dequantized
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
+from sqhw.errors import SqhwError
 
+#: What of the recipe is used, and what is not.
+TAKEN = ("batch", "distill", "temperature", "shift", "flip", "precision", "seed", "threads")
+LEFT = ("rate", "optimizer", "momentum", "decay", "warmup")
 ON_INTEGERS = "its network exists on integers only: `network` is that before compression"
 
 
@@ -35,28 +39,37 @@ class HardwareConfig(MethodConfig):
     budget: str = "rom=48000"
     settings: CompressSettings = field(default_factory=CompressSettings)
     name: ClassVar[str] = "hardware"
+    version: ClassVar[int] = LOOP
 
     def __post_init__(self) -> None:
         Budgets.parse(self.budget)
+        if self.recipe.epochs == 1:
+            raise SqhwError("epochs of method 'hardware' must be 0, for its own, or at least 2")
+        plain, ours = Recipe(), CompressSettings()
+        for name in LEFT:
+            if getattr(self.recipe, name) != getattr(plain, name):
+                raise SqhwError(
+                    f"method 'hardware' does not use {name!r} of the recipe; leave it out"
+                    + (", and see prune_rate and tune_rate of `settings`" if name == "rate" else "")
+                )
+        for name in TAKEN:
+            if getattr(self.settings, name) != getattr(ours, name):
+                raise SqhwError(
+                    f"method 'hardware' takes {name!r} from the recipe; leave it out of `settings`"
+                )
+
+    def whole_settings(self) -> CompressSettings:
+        """Return the settings with what the recipe says."""
+        recipe, settings = self.recipe, self.settings
+        if recipe.epochs:
+            prune = recipe.epochs // 2
+            tune = recipe.epochs - prune
+            settings = replace(settings, prune_epochs=prune, tune_epochs=tune)
+        return replace(settings, **{name: getattr(recipe, name) for name in TAKEN})
 
     def compress(self, job: Job) -> CompressionResult:
         """Run the compressor; see `sqhw.compress.methods.compress_with`."""
-        recipe, settings = self.recipe, self.settings
-        if recipe.epochs:
-            prune = max(1, recipe.epochs // 2)
-            tune = max(1, recipe.epochs - prune)
-            settings = replace(settings, prune_epochs=prune, tune_epochs=tune)
-        settings = replace(
-            settings,
-            batch=recipe.batch,
-            distill=recipe.distill,
-            temperature=recipe.temperature,
-            shift=recipe.shift,
-            flip=recipe.flip,
-            precision=recipe.precision,
-            seed=recipe.seed,
-            threads=recipe.threads,
-        )
+        settings = self.whole_settings()
         target = Target(Budgets.parse(self.budget), job.engine, job.device)
         run = Compression(
             job.network, job.data, target, settings, job.progress, job.resume, job.accelerator
@@ -64,7 +77,7 @@ class HardwareConfig(MethodConfig):
         found = run.run()
         return CompressionResult(
             self.name,
-            plain_options(self),
+            plain_options(self) | {"settings": plain_options(settings)},
             job.network,
             job.network,
             dequantized(job.network, found),

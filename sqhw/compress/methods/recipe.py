@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from sqhw.compress.precision import PRECISIONS
 from sqhw.errors import SqhwError, unknown_name
 
 OPTIMIZERS = ("sgd", "adam")
-PRECISIONS = ("float32", "bf16")
 
 
 @dataclass(frozen=True)
