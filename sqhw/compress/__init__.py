@@ -1,6 +1,5 @@
 """Training, import and compression of networks: the part of sqhw that runs on torch."""
 
-from sqhw.compress.compressor import compress
 from sqhw.compress.float_file import load_float, save_float
 from sqhw.compress.float_network import (
     FloatConv,
@@ -10,6 +9,7 @@ from sqhw.compress.float_network import (
     evaluate,
 )
 from sqhw.compress.importer import import_module
+from sqhw.compress.joint import compress
 from sqhw.compress.oneshot import quantize, random_quantized
 from sqhw.compress.quantized_forward import torch_logits
 from sqhw.compress.settings import CompressSettings

@@ -1,4 +1,4 @@
-"""The network that masks leave: dead channels are cut out of it, so that a step costs less."""
+"""Between real networks and those in training: without dead channels, or on real numbers again."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sqhw.compress.float_network import FloatNetwork
+from sqhw.compress.float_network import FloatConv, FloatNetwork
 from sqhw.compress.float_simplify import cut, signs
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_layers import QatConv
@@ -73,6 +73,44 @@ def compact(network: FloatNetwork, model: QatNetwork, keep: dict[str, Mask]) -> 
         name = old.layer.name
         _take(old, new, torch.from_numpy(keep[name]), torch.from_numpy(keep[sources[name]]))
     return small
+
+
+def on_codebooks(network: FloatNetwork) -> QatNetwork:
+    """Return a model of a network whose weights are 0 or on codebooks, with its masks.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    """
+    model = QatNetwork(network)
+    for layer in model.layers():
+        weight = layer.weight.detach().numpy()
+        mask = weight != 0
+        layer.set_projection(mask, np.unique(weight[mask]).astype(np.float64))
+    return model
+
+
+def as_float(network: FloatNetwork, model: QatNetwork) -> FloatNetwork:
+    """Return the network with the weights and biases that a model computes with.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        What `model` was made of.
+    model : QatNetwork
+        On the CPU.
+    """
+    steps = {layer.layer.name: layer for layer in model.layers()}
+    layers = []
+    with torch.no_grad():
+        for layer in network.layers:
+            if isinstance(layer, FloatConv) and layer.name in steps:
+                step = steps[layer.name]
+                weight = step.real_weight() / step.gains
+                bias = step.bias * step.alive()
+                layer = replace(layer, weight=weight.numpy(), bias=bias.numpy())
+            layers.append(layer)
+    return replace(network, layers=tuple(layers))
 
 
 def _take(old: QatConv, new: QatConv, rows: Tensor, columns: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The joint compressor: pruning, bit widths and integer arithmetic under one exact budget."""
+"""A run of the joint compressor: pruning, then fine-tuning of integers, stage by stage."""
 
 import copy
 import math
@@ -12,98 +12,71 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sqhw.budget import Budget, Budgets
+from sqhw.budget import BASES, Budgets
 from sqhw.compress.accelerator import find_accelerator
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.checkpoint import Checkpoint, fingerprint
-from sqhw.compress.compact import compact, stored_channels
+from sqhw.compress.compact import as_float, compact, on_codebooks, stored_channels
 from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.float_simplify import cut
-from sqhw.compress.input_stage import with_input_stage
+from sqhw.compress.input_stage import folds_into_convs, with_input_stage
 from sqhw.compress.invariants import Frozen, check_invariants, fits_accumulator, frozen
 from sqhw.compress.objective import Objective
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_state import load_state, stage_facts
 from sqhw.compress.relative_adam import RelativeAdam
 from sqhw.compress.rounds import Rounds
-from sqhw.compress.samples import SMALL_SET, Progress, batches, check_shape, silent, tensors
+from sqhw.compress.samples import SMALL_SET, Progress, batches, check_shape, tensors
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
-from sqhw.compress.threads import torch_threads
 from sqhw.compress.topology import topology
-from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 from sqhw.simplify import Mask
 
 CALIBRATION_IMAGES = 512
-LOOP = 3  # raised with every change of the loop: a checkpoint of another loop is of another run
+LOOP = 4  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Shares of the pruning stage between which weights move to their codebooks.
 QUANTIZE = (0.5, 0.95)
+STEP = 1.5  # ratio of the budgets of two one-shot steps
+#: Rows times the cubed weights of one, over all layers, up to which one-shot steps are the default:
+#: they then take a minute or two.
+SURGERY = 1e11
 RATES = ("prune_rate", "tune_rate")  # a run that was stopped may go on with others
 STAGE_END = {"prune": 0.3, "tune": 0.0}  # share of its peak rate that a stage ends with
 
 
-def compress(
-    network: FloatNetwork,
-    data: Dataset,
-    *,
-    engine: EngineConfig,
-    device: Device,
-    budget: Budget | Budgets,
-    settings: CompressSettings | None = None,
-    progress: Progress = silent,
-    resume: Path | None = None,
-    accelerator: str = "cpu",
-) -> QuantizedNetwork:
-    """Compress a trained network until it meets a budget.
+Surgeon = Callable[[FloatNetwork, Budgets, Progress], FloatNetwork]
+
+
+def by_surgeon(network: FloatNetwork, target: Target, pruning: str) -> bool:
+    """Return whether a network is pruned in one-shot steps: where that is quick, by default.
 
     Parameters
     ----------
     network : FloatNetwork
-        Left as it is.
-    data : Dataset
-        The training split is trained on, checkpoints are chosen on the validation split; the test
-        split is not read.
-    engine : EngineConfig
-    device : Device
-        Its block RAM gives the sizes on the basis ``blocks``.
-    budget : Budget or Budgets
-    settings : CompressSettings, optional
-    progress : callable
-        Called with (stage, done, total, detail).
-    resume : Path, optional
-        Checkpoint file: continued from if it exists, written after every epoch. On the CPU, an
-        interrupted and resumed run returns what an uninterrupted one does. Another learning rate
-        may go on from it.
-    accelerator : str
-        A torch device, ``cpu`` or ``cuda``.
-
-    Returns
-    -------
-    QuantizedNetwork
-        Its exact costs on the bases of the budget (`sqhw.compress.target.Target.costs`) are within
-        the limits.
-
-    Raises
-    ------
-    SqhwError
-        If the engine cannot run this topology, or no network of it meets the budget; the message
-        then has the smallest that would. If the loss ceases to be finite, or the checkpoint is of
-        another run.
+    target : Target
+        One-shot steps know sizes; cycles and energy they only check. They do not know scales of
+        their own for each channel of the pixels either.
+    pruning : str
+        See `CompressSettings`.
     """
-    settings = settings or CompressSettings()
-    with torch_threads(settings.threads):
-        target = Target(budget, engine, device)
-        return Compression(network, data, target, settings, progress, resume, accelerator).run()
+    if pruning != "auto":
+        return pruning == "steps"
+    work = sum(
+        len(layer.weight) * (layer.weight.size / len(layer.weight)) ** 3
+        for layer in network.convs
+        if layer.trained
+    )
+    plain = len(set(network.std)) == 1 or not folds_into_convs(network)
+    return work <= SURGERY and plain and set(target.limits) <= set(BASES)
 
 
 class Compression:
-    """One run of the joint compressor; see `compress`.
+    """One run of the joint compressor; see `sqhw.compress.compress`.
 
     Parameters
     ----------
@@ -111,6 +84,9 @@ class Compression:
     data : Dataset
     target : Target
     settings : CompressSettings
+    surgeon : callable
+        From a network, budgets and a report of progress to a network that meets the budgets; for
+        pruning in one-shot steps.
     progress : callable
     resume : Path, optional
     accelerator : str
@@ -125,7 +101,7 @@ class Compression:
     Raises
     ------
     SqhwError
-        See `compress`.
+        See `sqhw.compress.compress`.
     """
 
     def __init__(
@@ -134,6 +110,7 @@ class Compression:
         data: Dataset,
         target: Target,
         settings: CompressSettings,
+        surgeon: Surgeon,
         progress: Progress,
         resume: Path | None,
         accelerator: str = "cpu",
@@ -142,7 +119,7 @@ class Compression:
         check_shape(network.name, network.input_shape, outputs, data)
         place(topology(with_input_stage(network)), target.engine)  # refuses before training
         self.network, self.target, self.settings = network, target, settings
-        self.progress, self.resume = progress, resume
+        self.surgeon, self.progress, self.resume = surgeon, progress, resume
         self.device = find_accelerator(accelerator)
         self.data_name = data.name
         self.held_images, self.held_labels = tensors(data.validation)
@@ -164,7 +141,8 @@ class Compression:
         )
         if not target.admits(self.rounds.smallest.costs):
             raise target.refusal(network.name, self.rounds.smallest.costs)
-        self.stage, self.epoch = 0, 0
+        self.surgical = by_surgeon(network, target, settings.pruning)
+        self.stage, self.step, self.epoch = 0, 0, 0
         self.channels: dict[str, Mask] = {}
         self.fixed: list[Frozen] = []
         self.best, self.kept = (-1.0, -math.inf), self.model.state_dict()
@@ -192,16 +170,23 @@ class Compression:
         if found:
             self._restore(found)
         if self.stage == 0:
-            self._prune(found)
-            self._fix()
+            if self.surgical:
+                self._prune_in_steps(found)
+            else:
+                self._prune_gradually(found)
+            self._note_floors()
+            self._export({})
+            self.best = self._score()
+            self.kept = copy.deepcopy(self.model.state_dict())
+            self.stage, self.epoch = 1, 0
             found = None
         self._tune(found)
         self.model.load_state_dict(self.kept)
         return self._result()
 
-    def _prune(self, found: Checkpoint | None) -> None:
+    def _prune_gradually(self, found: Checkpoint | None) -> None:
         """Thin the layers out to the budget round by round; dropped weights may come back."""
-        epochs = self.settings.prune_epochs or (25 if self.small else 8)
+        epochs = self.prune_epochs
         optimizer = self._optimizer(found)
         rounds = self.rounds
         steps = epochs * self.per_epoch
@@ -218,16 +203,52 @@ class Compression:
         self._train("prune", epochs, self.settings.prune_rate, optimizer, before=before)
         for layer in self.model.layers():
             layer.share = 1.0
-        for name in rounds.project(rounds.count):
-            self.notes.append(
-                f"layer {name!r}: the budget would have emptied it; it keeps one weight for each "
-                "channel that is needed"
-            )
+        rounds.project(rounds.count)
+        self._fix(self.network, self.model.cpu())
 
-    def _fix(self) -> None:
+    def _prune_in_steps(self, found: Checkpoint | None) -> None:
+        """Cut the network down to ever smaller budgets, with training on integers between."""
+        last = self.settings.steps - 1
+        for step in range(self.step, last + 1):
+            if not found:
+                self._cut(step)
+            if step < last:
+                epochs = self.prune_epochs // last + (step < self.prune_epochs % last)
+                optimizer = self._optimizer(found)
+                self._train(f"prune {step + 1}", epochs, self.settings.prune_rate, optimizer)
+            found = None
+            self.step, self.epoch = step + 1, 0
+
+    def _cut(self, step: int) -> None:
+        """Cut the network as it is down to the budgets of a step."""
+        network = self.network
+        if step > 0:
+            network = as_float(cut(self.network, self.channels), self.model.cpu())
+        factor = STEP ** (self.settings.steps - 1 - step)
+        budgets = Budgets.of(self.target.budget).scaled(factor)
+        network = self.surgeon(network, budgets, self.progress)
+        self._fix(network, on_codebooks(network))
+
+    @property
+    def prune_epochs(self) -> int:
+        """Epochs ahead of the last masks."""
+        return self.settings.prune_epochs or (25 if self.small else 8)
+
+    @property
+    def tune_epochs(self) -> int:
+        """Epochs with them: all there are if the only step is the last."""
+        epochs = self.settings.tune_epochs or (40 if self.small else 8)
+        only = self.surgical and self.settings.steps == 1
+        return epochs + (self.prune_epochs if only else 0)
+
+    def _fix(self, network: FloatNetwork, model: QatNetwork) -> None:
         """Fix the masks, cut out the channels that they leave dead, and go to integers."""
-        self.channels = stored_channels(self.network, self.model)
-        self.model = compact(self.network, self.model, self.channels)
+        keep = stored_channels(network, model)
+        for name, mask in keep.items():
+            before = self.channels.get(name, np.ones(len(mask), dtype=bool)).copy()
+            before[before] = mask
+            self.channels[name] = before
+        self.model = compact(network, model, keep)
         for layer in self.model.layers():
             layer.freeze()
         order = torch.randperm(len(self.objective.images), generator=self.generator)
@@ -239,14 +260,19 @@ class Compression:
         )
         self.model.to(self.device)
         self.fixed = frozen(self.model)
-        self._export({})
-        self.best = self._score()
-        self.kept = copy.deepcopy(self.model.state_dict())
-        self.stage, self.epoch = 1, 0
+
+    def _note_floors(self) -> None:
+        """Say which layers keep no more than the path of weights that every layer keeps."""
+        least = [int(mask.sum()) for mask in self.rounds.smallest.masks]
+        for layer, count in zip(self.model.layers(), least, strict=True):
+            if layer.mask.sum() <= count:
+                self.notes.append(
+                    f"layer {layer.layer.name!r}: the budget would have emptied it; it keeps one "
+                    "weight for each channel that is needed"
+                )
 
     def _tune(self, found: Checkpoint | None) -> None:
         """Fine-tune the integers; keep the best epoch."""
-        epochs = self.settings.tune_epochs or (40 if self.small else 8)
 
         def keep_best() -> str:
             self._export({})
@@ -257,7 +283,7 @@ class Compression:
             return f", validation {score[0]:.2%}"
 
         optimizer = self._optimizer(found)
-        self._train("tune", epochs, self.settings.tune_rate, optimizer, after=keep_best)
+        self._train("tune", self.tune_epochs, self.settings.tune_rate, optimizer, after=keep_best)
 
     def _result(self) -> QuantizedNetwork:
         """Return the quantized network."""
@@ -302,7 +328,7 @@ class Compression:
 
         `before` is called ahead of every step with its number, `after` behind every epoch.
         """
-        count, end = len(self.objective.images), STAGE_END[stage]
+        count, end = len(self.objective.images), STAGE_END[stage.split()[0]]
         step = self.epoch * self.per_epoch
         for epoch in range(self.epoch, epochs):
             total = 0.0
@@ -342,7 +368,8 @@ class Compression:
             )
         return SqhwError(
             f"network {self.network.name!r}: the loss is not finite in stage {stage!r}, epoch "
-            f"{epoch + 1}, step {step + 1}; take a lower learning rate ({stage}_rate, --rate); "
+            f"{epoch + 1}, step {step + 1}; take a lower learning rate "
+            f"({stage.split()[0]}_rate, --rate); "
             f"{kept}"
         )
 
@@ -359,6 +386,7 @@ class Compression:
         found["generator"] = self.generator.get_state()
         header = {
             "stage": self.stage,
+            "step": self.step,
             "epoch": self.epoch,
             "best": list(self.best),
             "spread": optimizer.spread,
@@ -376,7 +404,7 @@ class Compression:
             self.model = QatNetwork(cut(self.network, self.channels)).to(self.device)
         load_state(self.model, found.part("model"), header["facts"], self.target.engine)
         self.fixed = frozen(self.model)
-        self.stage, self.epoch = header["stage"], header["epoch"]
+        self.stage, self.step, self.epoch = header["stage"], header["step"], header["epoch"]
         self.best = (header["best"][0], header["best"][1])
         self.kept = found.part("kept")
         self.rounds.importance = [tensor.numpy() for tensor in found.numbered("importance")]

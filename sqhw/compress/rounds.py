@@ -65,14 +65,8 @@ class Rounds:
         self.importance = self._fisher(FISHER_BATCHES[0])
         self.smallest = self._projector().floor()
 
-    def project(self, done: int) -> list[str]:
-        """Set masks and codebooks, after `done` of all rounds.
-
-        Returns
-        -------
-        list of str
-            The layers that keep no more than what every layer keeps.
-        """
+    def project(self, done: int) -> None:
+        """Set masks and codebooks, after `done` of all rounds."""
         if done > 0:
             self.importance = [
                 FISHER_KEEP * old + (1 - FISHER_KEEP) * now
@@ -87,10 +81,6 @@ class Rounds:
         books = projector.codebooks(thinned)
         for layer, mask, book in zip(self.model.layers(), thinned.masks, books, strict=True):
             layer.set_projection(mask, book)
-        states = zip(self.model.layers(), projector.states, found.masks, strict=True)
-        return [
-            layer.layer.name for layer, state, mask in states if mask.sum() <= state.floor.sum()
-        ]
 
     def _fisher(self, count: int) -> list[npt.NDArray[np.float64]]:
         size = min(FISHER_IMAGES, len(self.images))

@@ -7,6 +7,7 @@ from sqhw.compress.precision import PRECISIONS
 from sqhw.errors import SqhwError, unknown_name
 
 METHODS = ("hardware",)
+PRUNING = ("auto", "gradual", "steps")
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,15 @@ class CompressSettings:
         Of the distillation from the float network.
     distill : float, 0 to 1
         Share of the distillation in the loss, the labels have the rest.
+    pruning : {"auto", "gradual", "steps"}
+        Gradually, by the Fisher, while weights learn and may come back; or in one-shot steps, by
+        the optimal brain surgeon (`sqhw.compress.methods.OneshotConfig`), with training between.
+        Steps end better, but their work grows with the cube of a row of weights: by default they
+        are taken where that is a minute or two and the budgets are of sizes.
+    steps : int
+        One-shot steps; of two neighbours the former has 1.5 times the budget.
     rounds : int
-        Projections while weights go.
+        Projections while weights go gradually.
     ramp : float, 0 to 1
         Share of `rounds` after which every layer is down to its number of weights.
     bias_bits : int, 4 to 16
@@ -56,6 +64,8 @@ class CompressSettings:
     precision: str = "float32"
     temperature: float = 4.0
     distill: float = 0.7
+    pruning: str = "auto"
+    steps: int = 3
     rounds: int = 25
     ramp: float = 0.85
     bias_bits: int = 10
@@ -69,7 +79,9 @@ class CompressSettings:
             raise unknown_name("compression method", self.method, METHODS)
         if self.precision not in PRECISIONS:
             raise unknown_name("precision", self.precision, PRECISIONS)
-        for name in ("prune_epochs", "tune_epochs", "batch", "rounds", "threads"):
+        if self.pruning not in PRUNING:
+            raise unknown_name("pruning", self.pruning, PRUNING)
+        for name in ("prune_epochs", "tune_epochs", "batch", "rounds", "steps", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SqhwError(f"{name} must be at least 1, not {value}")

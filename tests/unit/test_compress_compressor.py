@@ -9,20 +9,23 @@ import torch
 from float_networks import mobile_network, residual_network
 from torch import nn
 
-from sqhw.budget import Budget
+from sqhw.budget import Budget, Budgets
 from sqhw.compress import (
     CompressSettings,
     compress,
     evaluate,
+    float_network,
     import_module,
     torch_logits,
 )
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import acc_limit, calibrate
+from sqhw.compress.compressor import by_surgeon
 from sqhw.compress.float_network import predict
 from sqhw.compress.invariants import check_invariants, frozen
 from sqhw.compress.objective import Objective
 from sqhw.compress.qat import QatNetwork
+from sqhw.compress.target import Target
 from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
@@ -34,7 +37,7 @@ from sqhw.sim.simulator import Simulator
 
 ENGINE = EngineConfig()
 DEVICE = find_device("iCE40UP5K")
-QUICK = CompressSettings(prune_epochs=4, tune_epochs=3, rounds=4, batch=32)
+QUICK = CompressSettings(prune_epochs=4, tune_epochs=3, rounds=4, batch=32, pruning="gradual")
 
 
 def stripes(count, seed):
@@ -103,9 +106,10 @@ def run(network, data, budget, settings=QUICK, engine=ENGINE, **changes):
     )
 
 
+@pytest.mark.parametrize("pruning", ["gradual", "steps"])
 @pytest.mark.parametrize("budget", ["rom=7000", "stream=4000", "payload=1500", "blocks=3"])
-def test_the_budget_is_met_and_the_network_still_works(network, data, budget):
-    small = run(network, data, budget)
+def test_the_budget_is_met_and_the_network_still_works(network, data, budget, pruning):
+    small = run(network, data, budget, pruning=pruning)
     limit = Budget.parse(budget)
     assert rom_cost(small, ENGINE).size(limit.basis, DEVICE) <= limit.limit
     logits = torch_logits(small, data.test.images)
@@ -119,8 +123,9 @@ def test_the_budget_is_met_and_the_network_still_works(network, data, budget):
     assert 0.9 < float(small.metadata["validation_accuracy"]) <= 1
 
 
-def test_same_seed_same_network(network, data):
-    first, second = (run(network, data, "rom=7000") for _ in range(2))
+@pytest.mark.parametrize("pruning", ["gradual", "steps"])
+def test_same_seed_same_network(network, data, pruning):
+    first, second = (run(network, data, "rom=7000", pruning=pruning) for _ in range(2))
     assert first.metadata == second.metadata
     for a, b in zip(first.convs, second.convs, strict=True):
         assert np.array_equal(a.weight, b.weight)
@@ -128,10 +133,22 @@ def test_same_seed_same_network(network, data):
         assert (a.stream, a.codebook, a.output_scale) == (b.stream, b.codebook, b.output_scale)
 
 
-@pytest.mark.parametrize("stop", [("prune", 2), ("prune", 4), ("tune", 1)])
+GRADUAL = [*(("prune", n) for n in range(1, 5)), *(("tune", n) for n in range(1, 4))]
+STEPS = [*((f"prune {1 + n // 2}", 1 + n % 2) for n in range(4)), *GRADUAL[4:]]
+
+
+@pytest.mark.parametrize(
+    ("pruning", "events", "stop"),
+    [
+        *(("gradual", GRADUAL, GRADUAL[at]) for at in (1, 3, 4)),
+        *(("steps", STEPS, STEPS[at]) for at in (0, 1, 2, 5)),
+    ],
+)
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_an_interrupted_run_ends_in_the_same_network(network, data, tmp_path, stop, precision):
-    settings = replace(QUICK, precision=precision)
+def test_an_interrupted_run_ends_in_the_same_network(
+    network, data, tmp_path, pruning, events, stop, precision
+):
+    settings = replace(QUICK, precision=precision, pruning=pruning)
     arguments = {"engine": ENGINE, "device": DEVICE, "budget": Budget("rom", 7000)}
     checkpoint = tmp_path / "run.ckpt"
 
@@ -152,7 +169,7 @@ def test_an_interrupted_run_ends_in_the_same_network(network, data, tmp_path, st
         progress=lambda *event: seen.append(event[:2]),
         resume=checkpoint,
     )
-    events = [("prune", n) for n in range(1, 5)] + [("tune", n) for n in range(1, 4)]
+    seen = [event for event in seen if event[0] not in ("options", "quantize")]
     assert seen == events[events.index(stop) + 1 :]
     whole = compress(network, data, **arguments, settings=settings)
     assert resumed.metadata == whole.metadata
@@ -203,6 +220,34 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
         resume=checkpoint,
     )
     assert seen[0] == ("prune", 3)
+
+
+def test_steps_are_the_default_where_they_are_quick_and_know_the_budget(network, data):
+    target = Target(Budget("rom", 7000), ENGINE, DEVICE)
+    timed = Target(Budgets.parse("rom=7000,cycles=900"), ENGINE, DEVICE)
+    large = float_network("lenet5-caffe")
+    assert by_surgeon(network, target, "auto")
+    assert not by_surgeon(network, target, "gradual")
+    assert not by_surgeon(network, timed, "auto")
+    assert not by_surgeon(large, target, "auto")
+    assert by_surgeon(large, target, "steps")
+    assert by_surgeon(residual_network(), target, "auto")
+    assert not by_surgeon(residual_network(std=(0.2, 0.3, 0.2)), target, "auto")
+
+
+def test_one_step_leaves_all_epochs_to_tuning(network, data):
+    seen = []
+    compress(
+        network,
+        data,
+        engine=ENGINE,
+        device=DEVICE,
+        budget=Budget("rom", 7000),
+        settings=replace(QUICK, pruning="steps", steps=1),
+        progress=lambda *event: seen.append(event[:3]),
+    )
+    assert seen[-7:] == [("tune", n, 7) for n in range(1, 8)]
+    assert not any(stage.startswith("prune") for stage, _, _ in seen)
 
 
 def test_masks_and_codebooks_that_change_are_found(network, data):
@@ -260,8 +305,9 @@ def test_an_engine_without_groups_is_refused_before_training():
         run(mobile_network(), Dataset("blank", part, part, part, 255, 4), "rom=9000")
 
 
+@pytest.mark.parametrize("pruning", ["gradual", "steps"])
 @pytest.mark.parametrize("make", [residual_network, mobile_network])
-def test_graphs_are_compressed(make):
+def test_graphs_are_compressed(make, pruning):
     print("seed 0")
     rng = np.random.default_rng(0)
     float_network = make()
@@ -276,7 +322,7 @@ def test_graphs_are_compressed(make):
         engine=engine,
         device=DEVICE,
         budget=Budget("rom", 13_000),
-        settings=replace(QUICK, prune_epochs=2, tune_epochs=2, flip=True, shift=1),
+        settings=replace(QUICK, prune_epochs=2, tune_epochs=2, flip=True, shift=1, pruning=pruning),
     )
     assert rom_cost(small, engine).rom <= 13_000
     logits = torch_logits(small, images)

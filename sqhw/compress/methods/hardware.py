@@ -9,6 +9,7 @@ from sqhw.compress.methods.base import MethodConfig, plain_options, register
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, dequantized
+from sqhw.compress.methods.surgeon import OneshotSurgeon
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
 from sqhw.errors import SqhwError
@@ -72,7 +73,14 @@ class HardwareConfig(MethodConfig):
         settings = self.whole_settings()
         target = Target(Budgets.parse(self.budget), job.engine, job.device)
         run = Compression(
-            job.network, job.data, target, settings, job.progress, job.resume, job.accelerator
+            job.network,
+            job.data,
+            target,
+            settings,
+            OneshotSurgeon(job.data, job.engine, job.device, settings.seed),
+            job.progress,
+            job.resume,
+            job.accelerator,
         )
         found = run.run()
         return CompressionResult(
