@@ -26,7 +26,7 @@ class HardwareConfig(MethodConfig):
     """The joint compressor of this project (`sqhw.compress.compress`): exact cost in the budget.
 
     It brings its own loop. Of the recipe it takes batch, distillation, augmentation, precision,
-    seed and threads, and if `recipe.epochs` are given, half of them prune and the rest fine-tune.
+    seed and threads, and if `recipe.epochs` are given, a third of them prunes and the rest fine-tunes.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class HardwareConfig(MethodConfig):
         """Return the settings with what the recipe says."""
         recipe, settings = self.recipe, self.settings
         if recipe.epochs:
-            prune = recipe.epochs // 2
+            prune = max(1, recipe.epochs // 3)
             tune = recipe.epochs - prune
             settings = replace(settings, prune_epochs=prune, tune_epochs=tune)
         return replace(settings, **{name: getattr(recipe, name) for name in TAKEN})
