@@ -26,7 +26,7 @@ class HardwareConfig(MethodConfig):
     """The joint compressor of this project (`sqhw.compress.compress`): exact cost in the budget.
 
     It brings its own loop. Of the recipe it takes batch, distillation, augmentation, precision,
-    seed and threads, and if `recipe.epochs` are given, a third of them prunes and the rest fine-tunes.
+    seed and threads, and if `recipe.epochs` are given, a third of them prunes, the rest fine-tunes.
 
     Parameters
     ----------
