@@ -94,8 +94,11 @@ def target(
     device = find_device(device_name)
     engine = engine_for(device, topology(with_input_stage(network)), max_batch=max_batch)
     available = weight_blocks(engine, device)
-    budget = Budgets.parse(budget_text) if budget_text else Budgets((Budget("blocks", available),))
-    if any(item.basis == "blocks" and item.limit > available for item in budget.items):
+    given = () if budget_text is None else Budgets.parse(budget_text).items
+    blocks = [item for item in given if item.basis == "blocks"]
+    # Whatever the budget, the weights must fit the block RAM.
+    budget = Budgets(given if blocks else (*given, Budget("blocks", available)))
+    if any(item.limit > available for item in blocks):
         raise SqhwError(
             f"budget {budget} exceeds the {available} block RAMs of {device.name} that its "
             f"{activation_blocks(engine, device)} activation banks leave of {device.brams}"

@@ -51,6 +51,11 @@ def account_lines(account: Result) -> list[str]:
                 *("-" if size is None else f"{size:,}" for size in sizes),
             )
         )
+    if account["sizes"]["rom"] is not None:
+        # Maxima have no weights and no rows, but descriptors.
+        rest = account["sizes"]["rom"] - sum(layer["rom"] for layer in account["layers"])
+        if rest:
+            table.append(("others", *"------", f"{rest:,}", "-"))
     head = f"{account['label']}: {account['network']}"
     if account["method"]:
         head += f" by {account['method']}"

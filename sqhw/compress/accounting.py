@@ -37,7 +37,7 @@ class LayerAccount:
     nonzeros : int
         Weights kept.
     bits : int
-        Width of a code that names the layer's non-zero values.
+        Width of a code of the layer's values; dense streams may have one for zero among them.
     payload : int
         Non-zeros times code bits.
     stream : int
@@ -169,7 +169,7 @@ def account(
         dense_sizes(original.weights, biases, FLOAT_BITS, device),
         published=math.ceil(sum(_published(layer) for layer in result.layers)),
         own=shared if result.own_bits else None,
-        accuracy={"validation_float": result.validation_accuracy} | dict(accuracy or {}),
+        accuracy=_on_floats(result) | dict(accuracy or {}),
         reason=result.reason,
         notes=result.notes,
         options=result.options,
@@ -313,17 +313,24 @@ def _account(
 def _layer(
     layer: LayerResult, row: LayerRom | None, engine: EngineConfig, own: dict[str, int] | None
 ) -> LayerAccount:
-    payload = layer.nonzeros * layer.bits
+    payload = row.payload if row else layer.nonzeros * layer.bits
     return LayerAccount(
         name=layer.name,
         weights=layer.weights_before,
         nonzeros=layer.nonzeros,
-        bits=layer.bits,
-        payload=row.payload if row else payload,
+        bits=payload // layer.nonzeros if layer.nonzeros else 0,
+        payload=payload,
         stream=row.stream if row else stream_bits(layer, engine),
         rom=_rom_bits(row, engine) if row else None,
         own=sum(own.values()) if own else None,
     )
+
+
+def _on_floats(result: CompressionResult) -> dict[str, float]:
+    """Return the validation accuracy of the floats that the method ended with, if it has some."""
+    if result.network is result.original:
+        return {}
+    return {"validation_float": result.validation_accuracy}
 
 
 def _rom_bits(row: LayerRom, engine: EngineConfig) -> int:
