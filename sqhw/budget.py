@@ -111,7 +111,13 @@ class Budgets:
         SqhwError
             If the text has another form or the budgets contradict each other.
         """
-        return cls(tuple(Budget.parse(part) for part in text.split(",")))
+        parts = text.split(",")
+        if not all(part.strip() for part in parts):
+            raise SqhwError(
+                f"budget {text!r} has an empty part; it must read basis=limit, or several of them "
+                "with commas between, for example rom=345000,cycles=900000"
+            )
+        return cls(tuple(Budget.parse(part) for part in parts))
 
     def scaled(self, factor: float) -> "Budgets":
         """Return limits that are all `factor` times as high, whole where they must be.

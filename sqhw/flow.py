@@ -121,6 +121,7 @@ def compress(
     resume: Path | None = None,
     rate: float = 1e-2,
     batch: int | None = None,
+    pruning: str = "auto",
     accelerator: str = "cpu",
 ) -> Result:
     """Compress a float network for a device and write the quantized network to `out`.
@@ -148,6 +149,7 @@ def compress(
             prune_rate=rate,
             tune_rate=rate,
             batch=batch,
+            pruning=pruning,
             threads=threads,
             shift=shift,
             flip=flip,

@@ -144,6 +144,10 @@ def compress(
         float, typer.Option(help="Peak learning rate, relative to a layer's weights.")
     ] = 1e-2,
     batch: Annotated[int | None, typer.Option(help="Images of a step.", min=1)] = None,
+    pruning: Annotated[
+        str,
+        typer.Option(help="gradual, in one-shot steps, or auto: steps where they are quick."),
+    ] = "auto",
     accelerator: Annotated[str, typer.Option(help="What trains: cpu or cuda.")] = "cpu",
     resume: Annotated[
         Path | None,
@@ -172,6 +176,7 @@ def compress(
             resume,
             rate,
             batch,
+            pruning,
             accelerator,
         )
     emit(result, json, compress_lines(result))

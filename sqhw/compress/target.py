@@ -1,5 +1,6 @@
 """The budget as the compressor sees it: the exact cost of a network, and what it may be."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ class Target:
         """
         limits = self.limits
         lacking = [
-            f"{basis}={cost:.6g}" if basis == "energy" else f"{basis}={int(cost)}"
+            f"{basis}={_above(cost):.6g}" if basis == "energy" else f"{basis}={int(cost)}"
             for basis, cost in least.items()
             if cost > limits[basis]
         ]
@@ -96,3 +97,9 @@ class Target:
             f"budget {self.budget} is too small for network {network!r}; "
             f"the smallest that is sure to do is {','.join(lacking)}"
         )
+
+
+def _above(value: float) -> float:
+    """Return the next number of five digits: six of it, rounded, are not below the value."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 4)
+    return math.ceil(value / unit) * unit

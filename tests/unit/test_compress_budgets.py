@@ -30,6 +30,8 @@ def test_budgets_are_read_and_written():
     ("text", "message"),
     [
         ("rom=5,rom=6", "limits rom twice, rom=5 and rom=6"),
+        ("rom=50,", "budget 'rom=50,' has an empty part"),
+        ("", "budget '' has an empty part"),
         ("payload=9,rom=8", "payload=9 exceeds rom=8"),
         ("stream=9,payload=10", "payload=10 exceeds stream=9"),
         ("rom=5,", "must read basis=limit"),
