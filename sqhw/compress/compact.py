@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sqhw.compress.codebook import SortedWeights, kmeans
 from sqhw.compress.float_network import FloatConv, FloatNetwork
 from sqhw.compress.float_simplify import cut, signs
 from sqhw.compress.qat import QatNetwork
@@ -78,15 +79,24 @@ def compact(network: FloatNetwork, model: QatNetwork, keep: dict[str, Mask]) -> 
 def on_codebooks(network: FloatNetwork) -> QatNetwork:
     """Return a model of a network whose weights are 0 or on codebooks, with its masks.
 
+    Where the channels of the pixels have scales of their own, which the model's weights take up, a
+    codebook of the same size is fitted to these.
+
     Parameters
     ----------
     network : FloatNetwork
     """
     model = QatNetwork(network)
+    before = {layer.name: layer.weight for layer in network.convs}
     for layer in model.layers():
         weight = layer.weight.detach().numpy()
         mask = weight != 0
-        layer.set_projection(mask, np.unique(weight[mask]).astype(np.float64))
+        book = np.unique(weight[mask]).astype(np.float64)
+        count = len(np.unique(before[layer.layer.name][mask]))
+        if len(book) > count:
+            kept = np.sort(weight[mask]).astype(np.float64)
+            book = kmeans(SortedWeights.make(kept, np.ones(len(kept))), count, steps=50)[0]
+        layer.set_projection(mask, book)
     return model
 
 

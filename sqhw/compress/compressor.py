@@ -20,7 +20,7 @@ from sqhw.compress.checkpoint import Checkpoint, fingerprint
 from sqhw.compress.compact import as_float, compact, on_codebooks, stored_channels
 from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.float_simplify import cut
-from sqhw.compress.input_stage import folds_into_convs, with_input_stage
+from sqhw.compress.input_stage import with_input_stage
 from sqhw.compress.invariants import Frozen, check_invariants, fits_accumulator, frozen
 from sqhw.compress.objective import Objective
 from sqhw.compress.qat import QatNetwork
@@ -59,8 +59,7 @@ def by_surgeon(network: FloatNetwork, target: Target, pruning: str) -> bool:
     ----------
     network : FloatNetwork
     target : Target
-        One-shot steps know sizes; cycles and energy they only check. They do not know scales of
-        their own for each channel of the pixels either.
+        One-shot steps know sizes; cycles and energy they only check.
     pruning : str
         See `CompressSettings`.
     """
@@ -71,8 +70,7 @@ def by_surgeon(network: FloatNetwork, target: Target, pruning: str) -> bool:
         for layer in network.convs
         if layer.trained
     )
-    plain = len(set(network.std)) == 1 or not folds_into_convs(network)
-    return work <= SURGERY and plain and set(target.limits) <= set(BASES)
+    return work <= SURGERY and set(target.limits) <= set(BASES)
 
 
 class Compression:

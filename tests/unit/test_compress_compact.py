@@ -133,3 +133,14 @@ def test_real_numbers_survive_the_way_to_codebooks_and_back(make):
         alive = before.weight.any(axis=(1, 2, 3)) | (before.name in pinned)
         expected = before.bias * alive if before.trained else before.bias
         np.testing.assert_allclose(after.bias, expected, rtol=1e-6)
+
+
+def test_scales_of_the_pixels_channels_leave_codebooks_their_sizes():
+    network = residual_network(std=(0.2, 0.3, 0.25))
+    first = network.layers[0]
+    weight = np.where(first.weight < 0, -0.5, 0.25).astype("f4")
+    network = replace(network, layers=(replace(first, weight=weight), *network.layers[1:]))
+    layer = on_codebooks(network).layers()[0]
+    assert len(np.unique(layer.weight.detach().numpy())) == 6
+    assert len(layer.codebook) == 2
+    assert bool((layer.real_weight().sign() == torch.from_numpy(weight).sign()).all())
