@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from sqhw.compress.float_network import FloatMaxPool
 from sqhw.compress.input_stage import OUTPUT, QatInput
+from sqhw.compress.integers import acc_limit
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_layers import IntegerPlan, QatAverage, QatLayer
 from sqhw.compress.requantize import best_step, dyadic, requantize
@@ -77,11 +78,6 @@ def calibrate(model: QatNetwork, pixels: Tensor, engine: EngineConfig, bias_bits
             for tensor in layer.sources:  # deep networks do not fit memory as a whole
                 if last[tensor] == index:
                     found.pop(tensor, None)
-
-
-def acc_limit(engine: EngineConfig) -> int:
-    """Return the largest accumulator value of the engine."""
-    return (1 << (engine.acc_bits - 1)) - 1
 
 
 def _plan(

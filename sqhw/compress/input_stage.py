@@ -14,14 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from sqhw.compress.float_network import FloatConv, FloatLayer, FloatMaxPool, FloatNetwork
-from sqhw.compress.integers import LayerIntegers
+from sqhw.compress.integers import WEIGHT_TOP, LayerIntegers, acc_limit
 from sqhw.compress.requantize import dyadic, requantize
 from sqhw.engine import EngineConfig
 from sqhw.network import INPUT
 from sqhw.number import ActivationFormat
 
 NAME = "normalised"
-WEIGHT_TOP = 127
 OUTPUT = ActivationFormat(8, signed=True)
 
 
@@ -137,7 +136,7 @@ class QatInput(nn.Module):
 
     def integers(self, engine: EngineConfig) -> LayerIntegers:
         """Return the stage's constants on an engine; they depend on nothing that is trained."""
-        limit = (1 << (engine.acc_bits - 1)) - 1
+        limit = acc_limit(engine)
         # Largest weight whose accumulators fit: bias = offset / gain pixels, at most a few times
         # the range of the pixels.
         reach = self.input_max * (1 + float(np.abs(self.offset / self.gain).max())) + 1

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.engine import EngineConfig
 from sqhw.number import ActivationFormat
+
+WEIGHT_TOP = 127  # largest magnitude of an integer weight
+
+
+def acc_limit(engine: EngineConfig) -> int:
+    """Return the largest accumulator value of the engine."""
+    return (1 << (engine.acc_bits - 1)) - 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sqhw.compress.calibrate import acc_limit
+from sqhw.compress.integers import acc_limit
 from sqhw.compress.qat import QatNetwork
 from sqhw.engine import EngineConfig
 from sqhw.simplify import Mask

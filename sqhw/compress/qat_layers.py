@@ -16,12 +16,10 @@ from torch import Tensor, nn
 
 from sqhw.compress.codebook_weights import codebook_weights
 from sqhw.compress.float_network import FloatConv, activated, padded_conv, with_residual
-from sqhw.compress.integers import LayerIntegers
+from sqhw.compress.integers import WEIGHT_TOP, LayerIntegers
 from sqhw.compress.precision import FLOAT32_EXACT
 from sqhw.compress.requantize import requantize, requantize_nearly
 from sqhw.number import ActivationFormat
-
-WEIGHT_TOP = 127
 
 
 @dataclass

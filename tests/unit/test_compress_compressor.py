@@ -20,9 +20,10 @@ from sqhw.compress import (
     torch_logits,
 )
 from sqhw.compress.assemble import export
-from sqhw.compress.calibrate import acc_limit, calibrate
+from sqhw.compress.calibrate import calibrate
 from sqhw.compress.compressor import by_surgeon
 from sqhw.compress.float_network import predict
+from sqhw.compress.integers import acc_limit
 from sqhw.compress.invariants import check_invariants, frozen
 from sqhw.compress.objective import Objective
 from sqhw.compress.qat import QatNetwork

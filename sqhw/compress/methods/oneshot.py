@@ -23,6 +23,7 @@ from sqhw.compress.float_network import (
     with_residual,
 )
 from sqhw.compress.floor import floor_masks
+from sqhw.compress.integers import WEIGHT_TOP
 from sqhw.compress.knapsack import Option, choose, hull
 from sqhw.compress.methods.base import MethodConfig, register
 from sqhw.compress.methods.job import Job
@@ -45,7 +46,6 @@ from sqhw.compress.methods.result import (
 from sqhw.compress.methods.run import Run
 from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.qat import QatNetwork
-from sqhw.compress.qat_layers import WEIGHT_TOP
 from sqhw.compress.quantizers.base import Codebook, Float
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.samples import Progress, silent
