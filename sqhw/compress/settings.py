@@ -65,7 +65,7 @@ class CompressSettings:
     temperature: float = 4.0
     distill: float = 0.7
     pruning: str = "auto"
-    steps: int = 3
+    steps: int = 1
     rounds: int = 25
     ramp: float = 0.85
     bias_bits: int = 10
