@@ -119,23 +119,6 @@ class Budgets:
             )
         return cls(tuple(Budget.parse(part) for part in parts))
 
-    def scaled(self, factor: float) -> "Budgets":
-        """Return limits that are all `factor` times as high, whole where they must be.
-
-        Parameters
-        ----------
-        factor : float, at least 1
-        """
-        return Budgets(
-            tuple(
-                Budget(
-                    item.basis,
-                    item.limit * factor if item.basis == "energy" else int(item.limit * factor),
-                )
-                for item in self.items
-            )
-        )
-
     @classmethod
     def of(cls, budget: "Budget | Budgets") -> "Budgets":
         """Return one budget, or several, as several."""

@@ -146,7 +146,7 @@ def compress(
     batch: Annotated[int | None, typer.Option(help="Images of a step.", min=1)] = None,
     pruning: Annotated[
         str,
-        typer.Option(help="gradual, in one-shot steps, or auto: steps where they are quick."),
+        typer.Option(help="gradual, oneshot, or auto: oneshot where it is quick."),
     ] = "auto",
     accelerator: Annotated[str, typer.Option(help="What trains: cpu or cuda.")] = "cpu",
     resume: Annotated[

@@ -1,4 +1,4 @@
-"""Between real networks and those in training: without dead channels, or on real numbers again."""
+"""Models of what pruning leaves: with masks and codebooks, without dead channels."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sqhw.compress.codebook import SortedWeights, kmeans
-from sqhw.compress.float_network import FloatConv, FloatNetwork
+from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.float_simplify import cut, signs
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_layers import QatConv
@@ -98,29 +98,6 @@ def on_codebooks(network: FloatNetwork) -> QatNetwork:
             book = kmeans(SortedWeights.make(kept, np.ones(len(kept))), count, steps=50)[0]
         layer.set_projection(mask, book)
     return model
-
-
-def as_float(network: FloatNetwork, model: QatNetwork) -> FloatNetwork:
-    """Return the network with the weights and biases that a model computes with.
-
-    Parameters
-    ----------
-    network : FloatNetwork
-        What `model` was made of.
-    model : QatNetwork
-        On the CPU.
-    """
-    steps = {layer.layer.name: layer for layer in model.layers()}
-    layers = []
-    with torch.no_grad():
-        for layer in network.layers:
-            if isinstance(layer, FloatConv) and layer.name in steps:
-                step = steps[layer.name]
-                weight = step.real_weight() / step.gains
-                bias = step.bias * step.alive()
-                layer = replace(layer, weight=weight.numpy(), bias=bias.numpy())
-            layers.append(layer)
-    return replace(network, layers=tuple(layers))
 
 
 def _take(old: QatConv, new: QatConv, rows: Tensor, columns: Tensor) -> None:

@@ -17,7 +17,7 @@ from sqhw.compress.accelerator import find_accelerator
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.checkpoint import Checkpoint, fingerprint
-from sqhw.compress.compact import as_float, compact, on_codebooks, stored_channels
+from sqhw.compress.compact import compact, on_codebooks, stored_channels
 from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.float_simplify import cut
 from sqhw.compress.input_stage import with_input_stage
@@ -38,12 +38,11 @@ from sqhw.placement import place
 from sqhw.simplify import Mask
 
 CALIBRATION_IMAGES = 512
-LOOP = 4  # raised with every change of the loop: a checkpoint of another loop is of another run
+LOOP = 5  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Shares of the pruning stage between which weights move to their codebooks.
 QUANTIZE = (0.5, 0.95)
-STEP = 1.5  # ratio of the budgets of two one-shot steps
-#: Rows times the cubed weights of one, over all layers, up to which one-shot steps are the default:
-#: they then take a minute or two.
+#: Rows times the cubed weights of one, over all layers, up to which one-shot pruning is chosen:
+#: it then takes a minute or two.
 SURGERY = 1e11
 RATES = ("prune_rate", "tune_rate")  # a run that was stopped may go on with others
 STAGE_END = {"prune": 0.3, "tune": 0.0}  # share of its peak rate that a stage ends with
@@ -52,19 +51,19 @@ STAGE_END = {"prune": 0.3, "tune": 0.0}  # share of its peak rate that a stage e
 Surgeon = Callable[[FloatNetwork, Budgets, Progress], FloatNetwork]
 
 
-def by_surgeon(network: FloatNetwork, target: Target, pruning: str) -> bool:
-    """Return whether a network is pruned in one-shot steps: where that is quick, by default.
+def at_once(network: FloatNetwork, target: Target, pruning: str) -> bool:
+    """Return whether a network is pruned without training: by default where that is quick.
 
     Parameters
     ----------
     network : FloatNetwork
     target : Target
-        One-shot steps know sizes; cycles and energy they only check.
+        One-shot pruning knows sizes; cycles and energy it only checks.
     pruning : str
         See `CompressSettings`.
     """
     if pruning != "auto":
-        return pruning == "steps"
+        return pruning == "oneshot"
     work = sum(
         len(layer.weight) * (layer.weight.size / len(layer.weight)) ** 3
         for layer in network.convs
@@ -84,7 +83,7 @@ class Compression:
     settings : CompressSettings
     surgeon : callable
         From a network, budgets and a report of progress to a network that meets the budgets; for
-        pruning in one-shot steps.
+        pruning without training.
     progress : callable
     resume : Path, optional
     accelerator : str
@@ -139,8 +138,8 @@ class Compression:
         )
         if not target.admits(self.rounds.smallest.costs):
             raise target.refusal(network.name, self.rounds.smallest.costs)
-        self.surgical = by_surgeon(network, target, settings.pruning)
-        self.stage, self.step, self.epoch = 0, 0, 0
+        self.at_once = at_once(network, target, settings.pruning)
+        self.stage, self.epoch = 0, 0
         self.channels: dict[str, Mask] = {}
         self.fixed: list[Frozen] = []
         self.best, self.kept = (-1.0, -math.inf), self.model.state_dict()
@@ -168,8 +167,8 @@ class Compression:
         if found:
             self._restore(found)
         if self.stage == 0:
-            if self.surgical:
-                self._prune_in_steps(found)
+            if self.at_once:
+                self._prune_at_once()
             else:
                 self._prune_gradually(found)
             self._note_floors()
@@ -204,27 +203,9 @@ class Compression:
         rounds.project(rounds.count)
         self._fix(self.network, self.model.cpu())
 
-    def _prune_in_steps(self, found: Checkpoint | None) -> None:
-        """Cut the network down to ever smaller budgets, with training on integers between."""
-        last = self.settings.steps - 1
-        for step in range(self.step, last + 1):
-            if not found:
-                self._cut(step)
-            if step < last:
-                epochs = self.prune_epochs // last + (step < self.prune_epochs % last)
-                optimizer = self._optimizer(found)
-                self._train(f"prune {step + 1}", epochs, self.settings.prune_rate, optimizer)
-            found = None
-            self.step, self.epoch = step + 1, 0
-
-    def _cut(self, step: int) -> None:
-        """Cut the network as it is down to the budgets of a step."""
-        network = self.network
-        if step > 0:
-            network = as_float(cut(self.network, self.channels), self.model.cpu())
-        factor = STEP ** (self.settings.steps - 1 - step)
-        budgets = Budgets.of(self.target.budget).scaled(factor)
-        network = self.surgeon(network, budgets, self.progress)
+    def _prune_at_once(self) -> None:
+        """Cut the network down to the budgets without training."""
+        network = self.surgeon(self.network, Budgets.of(self.target.budget), self.progress)
         self._fix(network, on_codebooks(network))
 
     @property
@@ -234,19 +215,14 @@ class Compression:
 
     @property
     def tune_epochs(self) -> int:
-        """Epochs with them: all there are if the only step is the last."""
+        """Epochs with them: all there are if none is needed before."""
         epochs = self.settings.tune_epochs or (40 if self.small else 8)
-        only = self.surgical and self.settings.steps == 1
-        return epochs + (self.prune_epochs if only else 0)
+        return epochs + (self.prune_epochs if self.at_once else 0)
 
     def _fix(self, network: FloatNetwork, model: QatNetwork) -> None:
         """Fix the masks, cut out the channels that they leave dead, and go to integers."""
-        keep = stored_channels(network, model)
-        for name, mask in keep.items():
-            before = self.channels.get(name, np.ones(len(mask), dtype=bool)).copy()
-            before[before] = mask
-            self.channels[name] = before
-        self.model = compact(network, model, keep)
+        self.channels = stored_channels(network, model)
+        self.model = compact(network, model, self.channels)
         for layer in self.model.layers():
             layer.freeze()
         order = torch.randperm(len(self.objective.images), generator=self.generator)
@@ -326,7 +302,7 @@ class Compression:
 
         `before` is called ahead of every step with its number, `after` behind every epoch.
         """
-        count, end = len(self.objective.images), STAGE_END[stage.split()[0]]
+        count, end = len(self.objective.images), STAGE_END[stage]
         step = self.epoch * self.per_epoch
         for epoch in range(self.epoch, epochs):
             total = 0.0
@@ -367,7 +343,7 @@ class Compression:
         return SqhwError(
             f"network {self.network.name!r}: the loss is not finite in stage {stage!r}, epoch "
             f"{epoch + 1}, step {step + 1}; take a lower learning rate "
-            f"({stage.split()[0]}_rate, --rate); "
+            f"({stage}_rate, --rate); "
             f"{kept}"
         )
 
@@ -384,7 +360,6 @@ class Compression:
         found["generator"] = self.generator.get_state()
         header = {
             "stage": self.stage,
-            "step": self.step,
             "epoch": self.epoch,
             "best": list(self.best),
             "spread": optimizer.spread,
@@ -402,7 +377,7 @@ class Compression:
             self.model = QatNetwork(cut(self.network, self.channels)).to(self.device)
         load_state(self.model, found.part("model"), header["facts"], self.target.engine)
         self.fixed = frozen(self.model)
-        self.stage, self.step, self.epoch = header["stage"], header["step"], header["epoch"]
+        self.stage, self.epoch = header["stage"], header["epoch"]
         self.best = (header["best"][0], header["best"][1])
         self.kept = found.part("kept")
         self.rounds.importance = [tensor.numpy() for tensor in found.numbered("importance")]

@@ -75,9 +75,7 @@ class QatNetwork(nn.Module):
             elif layer.source in raw:
                 gains = gain if layer.groups == 1 else gain[:, :1]  # there all are the same
                 scaled = replace(layer, weight=layer.weight * gains)
-                step = QatConv(scaled, offset, last, layer.name in pinned)
-                step.gains = torch.from_numpy(gains)
-                self.steps.append(step)
+                self.steps.append(QatConv(scaled, offset, last, layer.name in pinned))
             else:
                 self.steps.append(QatConv(layer, None, last, layer.name in pinned))
         self._index = {layer.name: index for index, layer in enumerate(network.convs)}

@@ -231,8 +231,6 @@ class QatConv(QatLayer):
 
     Attributes
     ----------
-    gains : Tensor, of a shape that broadcasts with the weights
-        What they are multiplied by against those of the float network, for the scale of the pixels.
     share : float, 0 to 1
         How far weights are moved to the values of the codebook; 1 on integers.
     """
@@ -247,7 +245,6 @@ class QatConv(QatLayer):
         self.codebook = nn.Parameter(torch.zeros(1), requires_grad=False)
         self.register_buffer("mask", torch.ones_like(self.weight))
         self.mask: Tensor
-        self.gains = torch.ones(())
         self.quantized = False
         self.share = 1.0
         self.frozen = False

@@ -7,7 +7,7 @@ from sqhw.compress.precision import PRECISIONS
 from sqhw.errors import SqhwError, unknown_name
 
 METHODS = ("hardware",)
-PRUNING = ("auto", "gradual", "steps")
+PRUNING = ("auto", "gradual", "oneshot")
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,11 @@ class CompressSettings:
         Of the distillation from the float network.
     distill : float, 0 to 1
         Share of the distillation in the loss, the labels have the rest.
-    pruning : {"auto", "gradual", "steps"}
-        Gradually, by the Fisher, while weights learn and may come back; or in one-shot steps, by
-        the optimal brain surgeon (`sqhw.compress.methods.OneshotConfig`), with training between.
-        Steps end better, but their work grows with the cube of a row of weights: by default they
-        are taken where that is a minute or two and the budgets are of sizes.
-    steps : int
-        One-shot steps; of two neighbours the former has 1.5 times the budget.
+    pruning : {"auto", "gradual", "oneshot"}
+        Gradually, by the Fisher, while weights learn and may come back; or at once by the method
+        ``oneshot`` (optimal brain surgeon), so that all epochs tune. That ends better, but its work
+        grows with the cube of a row of weights: by default it is taken where that is a minute or
+        two and the budgets are of sizes.
     rounds : int
         Projections while weights go gradually.
     ramp : float, 0 to 1
@@ -65,7 +63,6 @@ class CompressSettings:
     temperature: float = 4.0
     distill: float = 0.7
     pruning: str = "auto"
-    steps: int = 1
     rounds: int = 25
     ramp: float = 0.85
     bias_bits: int = 10
@@ -81,7 +78,7 @@ class CompressSettings:
             raise unknown_name("precision", self.precision, PRECISIONS)
         if self.pruning not in PRUNING:
             raise unknown_name("pruning", self.pruning, PRUNING)
-        for name in ("prune_epochs", "tune_epochs", "batch", "rounds", "steps", "threads"):
+        for name in ("prune_epochs", "tune_epochs", "batch", "rounds", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SqhwError(f"{name} must be at least 1, not {value}")

@@ -9,8 +9,8 @@ from float_networks import conv, mobile_network, residual_network
 
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import calibrate
-from sqhw.compress.compact import as_float, compact, on_codebooks, stored_channels
-from sqhw.compress.float_network import FloatConv, FloatMaxPool, FloatNetwork, predict
+from sqhw.compress.compact import compact, on_codebooks, stored_channels
+from sqhw.compress.float_network import FloatMaxPool, FloatNetwork, predict
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.threads import torch_threads
 from sqhw.compress.topology import topology
@@ -112,27 +112,6 @@ def test_a_channel_that_only_reads_dead_channels_goes():
     assert np.flatnonzero(~keep["two"]).tolist() == [5]
     shapes = [tuple(layer.weight.shape[:2]) for layer in compact(network, model, keep).layers()]
     assert shapes == [(9, 1), (13, 9), (5, 13)]
-
-
-@pytest.mark.parametrize("make", [plain_network, residual_network, mobile_network])
-def test_real_numbers_survive_the_way_to_codebooks_and_back(make):
-    network = make()
-    layers = tuple(
-        replace(layer, weight=(np.sign(layer.weight) * 0.25 * (layer.weight > -0.1)).astype("f4"))
-        if isinstance(layer, FloatConv) and layer.trained
-        else layer
-        for layer in network.layers
-    )
-    network = replace(network, layers=layers)
-    model = on_codebooks(network)
-    assert max(len(layer.codebook) for layer in model.layers()) <= 2
-    back = as_float(network, model)
-    pinned = pinned_tensors(topology(network))
-    for before, after in zip(network.convs, back.convs, strict=True):
-        np.testing.assert_allclose(after.weight, before.weight, rtol=1e-6)
-        alive = before.weight.any(axis=(1, 2, 3)) | (before.name in pinned)
-        expected = before.bias * alive if before.trained else before.bias
-        np.testing.assert_allclose(after.bias, expected, rtol=1e-6)
 
 
 def test_scales_of_the_pixels_channels_leave_codebooks_their_sizes():

@@ -21,7 +21,7 @@ from sqhw.compress import (
 )
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import calibrate
-from sqhw.compress.compressor import by_surgeon
+from sqhw.compress.compressor import at_once
 from sqhw.compress.float_network import predict
 from sqhw.compress.integers import acc_limit
 from sqhw.compress.invariants import check_invariants, frozen
@@ -108,7 +108,7 @@ def run(network, data, budget, settings=QUICK, engine=ENGINE, **changes):
     )
 
 
-@pytest.mark.parametrize("pruning", ["gradual", "steps"])
+@pytest.mark.parametrize("pruning", ["gradual", "oneshot"])
 @pytest.mark.parametrize("budget", ["rom=7000", "stream=4000", "payload=1500", "blocks=3"])
 def test_the_budget_is_met_and_the_network_still_works(network, data, budget, pruning):
     small = run(network, data, budget, pruning=pruning)
@@ -125,7 +125,7 @@ def test_the_budget_is_met_and_the_network_still_works(network, data, budget, pr
     assert 0.9 < float(small.metadata["validation_accuracy"]) <= 1
 
 
-@pytest.mark.parametrize("pruning", ["gradual", "steps"])
+@pytest.mark.parametrize("pruning", ["gradual", "oneshot"])
 def test_same_seed_same_network(network, data, pruning):
     first, second = (run(network, data, "rom=7000", pruning=pruning) for _ in range(2))
     assert first.metadata == second.metadata
@@ -136,14 +136,14 @@ def test_same_seed_same_network(network, data, pruning):
 
 
 GRADUAL = [*(("prune", n) for n in range(1, 5)), *(("tune", n) for n in range(1, 4))]
-STEPS = [*((f"prune {1 + n // 2}", 1 + n % 2) for n in range(4)), *GRADUAL[4:]]
+ONESHOT = [("tune", n) for n in range(1, 8)]
 
 
 @pytest.mark.parametrize(
     ("pruning", "events", "stop"),
     [
         *(("gradual", GRADUAL, GRADUAL[at]) for at in (1, 3, 4)),
-        *(("steps", STEPS, STEPS[at]) for at in (0, 1, 2, 5)),
+        *(("oneshot", ONESHOT, ONESHOT[at]) for at in (0, 5)),
     ],
 )
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
@@ -224,31 +224,16 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
     assert seen[0] == ("prune", 3)
 
 
-def test_steps_are_the_default_where_they_are_quick_and_know_the_budget(network, data):
+def test_oneshot_is_the_default_where_it_is_quick_and_knows_the_budget(network, data):
     target = Target(Budget("rom", 7000), ENGINE, DEVICE)
     timed = Target(Budgets.parse("rom=7000,cycles=900"), ENGINE, DEVICE)
     large = float_network("lenet5-caffe")
-    assert by_surgeon(network, target, "auto")
-    assert not by_surgeon(network, target, "gradual")
-    assert not by_surgeon(network, timed, "auto")
-    assert not by_surgeon(large, target, "auto")
-    assert by_surgeon(large, target, "steps")
-    assert by_surgeon(residual_network(std=(0.2, 0.3, 0.2)), target, "auto")
-
-
-def test_one_step_leaves_all_epochs_to_tuning(network, data):
-    seen = []
-    compress(
-        network,
-        data,
-        engine=ENGINE,
-        device=DEVICE,
-        budget=Budget("rom", 7000),
-        settings=replace(QUICK, pruning="steps", steps=1),
-        progress=lambda *event: seen.append(event[:3]),
-    )
-    assert seen[-7:] == [("tune", n, 7) for n in range(1, 8)]
-    assert not any(stage.startswith("prune") for stage, _, _ in seen)
+    assert at_once(network, target, "auto")
+    assert not at_once(network, target, "gradual")
+    assert not at_once(network, timed, "auto")
+    assert not at_once(large, target, "auto")
+    assert at_once(large, target, "oneshot")
+    assert at_once(residual_network(std=(0.2, 0.3, 0.2)), target, "auto")
 
 
 def test_masks_and_codebooks_that_change_are_found(network, data):
@@ -306,7 +291,7 @@ def test_an_engine_without_groups_is_refused_before_training():
         run(mobile_network(), Dataset("blank", part, part, part, 255, 4), "rom=9000")
 
 
-@pytest.mark.parametrize("pruning", ["gradual", "steps"])
+@pytest.mark.parametrize("pruning", ["gradual", "oneshot"])
 @pytest.mark.parametrize(
     "make", [residual_network, partial(residual_network, std=(0.2, 0.3, 0.2)), mobile_network]
 )

@@ -1,4 +1,4 @@
-"""One-shot pruning and quantization as a step of the joint compressor."""
+"""One-shot pruning and quantization as the start of the joint compressor."""
 
 from dataclasses import dataclass
 
