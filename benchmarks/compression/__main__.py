@@ -28,9 +28,9 @@ def main(
     ] = "lenet5",
     models: Annotated[Path | None, typer.Option(help="Folder with the checkpoints.")] = None,
     data: Annotated[str, typer.Option(help="mnist:DIR, cifar10:DIR or digits.")] = "digits",
-    methods: Annotated[str, typer.Option(help="Names, or what may be left out: all.")] = ",".join(
-        CASES
-    ),
+    methods: Annotated[
+        str, typer.Option(help="Names with commas between; by default all.")
+    ] = ",".join(CASES),
     only: Annotated[str | None, typer.Option(help="Labels of rows, of all that there are.")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the data, of every method.", min=1)] = 30,
     out: Annotated[

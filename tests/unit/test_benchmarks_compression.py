@@ -8,7 +8,7 @@ from method_cases import DEVICE, ENGINE, QUICK, digits, small_network
 from typer.testing import CliRunner
 
 from benchmarks.compression.__main__ import app
-from benchmarks.compression.cases import CASES, Case, cases
+from benchmarks.compression.cases import CASES, Case, cases, labelled
 from benchmarks.compression.oneshot import Setting as CurveSetting
 from benchmarks.compression.oneshot import curves, figure
 from benchmarks.compression.oneshot import markdown as curve_markdown
@@ -112,11 +112,14 @@ def test_both_curves_have_the_same_sizes_and_go_on_where_they_stopped(tmp_path):
 
 
 def test_every_method_has_cases():
-    assert set(CASES) == set(METHODS)
+    assert set(CASES) == set(METHODS) | {"hardware-long"}
     for network in ("lenet5", "resnet20", "other"):
         plan = cases(network, list(CASES), 9, 1, 0)
         labels = [entry.label for entry in plan]
         assert len(labels) == len(set(labels))
+        assert labelled(plan, labels[3]) is plan[3]
+    with pytest.raises(SqhwError, match=r"^unknown row of the benchmark 'sqs-9'"):
+        labelled(plan, "sqs-9")
     with pytest.raises(SqhwError, match=r"^unknown method of the benchmark 'sqll'; did you mean"):
         cases("lenet5", ["sqll"], 9, 1, 0)
 
