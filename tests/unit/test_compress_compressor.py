@@ -97,6 +97,17 @@ def network(data):
     return network
 
 
+def projected(network):
+    """Return a model with the larger weights on eight values, its masks fixed."""
+    model = QatNetwork(network)
+    for layer in model.layers():
+        weight = layer.weight.detach().numpy()
+        top = float(np.abs(weight).max())
+        layer.set_projection(np.abs(weight) > 0.2 * top, np.linspace(-top, top, 8))
+        layer.freeze()
+    return model
+
+
 def run(network, data, budget, settings=QUICK, engine=ENGINE, **changes):
     return compress(
         network,
@@ -237,12 +248,7 @@ def test_oneshot_is_the_default_where_it_is_quick_and_knows_the_budget(network, 
 
 
 def test_masks_and_codebooks_that_change_are_found(network, data):
-    model = QatNetwork(network)
-    for layer in model.layers():
-        weight = layer.weight.detach().numpy()
-        top = float(np.abs(weight).max())
-        layer.set_projection(np.abs(weight) > 0.2 * top, np.linspace(-top, top, 8))
-        layer.freeze()
+    model = projected(network)
     calibrate(model, torch.from_numpy(data.train.images).float(), ENGINE, bias_bits=12)
     fixed = frozen(model)
     check_invariants(model, fixed)
@@ -341,12 +347,7 @@ def test_progress_is_reported_stage_by_stage(network, data):
 @pytest.mark.parametrize("acc_bits", [16, 24, 32])
 def test_the_integer_model_computes_what_it_exports(network, data, acc_bits):
     engine = EngineConfig(acc_bits=acc_bits)
-    model = QatNetwork(network)
-    for layer in model.layers():
-        weight = layer.weight.detach().numpy()
-        top = float(np.abs(weight).max())
-        layer.set_projection(np.abs(weight) > 0.2 * top, np.linspace(-top, top, 8))
-        layer.freeze()
+    model = projected(network)
     calibrate(model, torch.from_numpy(data.train.images).float(), engine, bias_bits=12)
     exported = export(model, engine, {})
     plan = model.layers()[-1].plan
