@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sqhw.budget import BASES, Budgets
+from sqhw.budget import BASES
 from sqhw.compress.accelerator import find_accelerator
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import calibrate
@@ -48,7 +48,7 @@ RATES = ("prune_rate", "tune_rate")  # a run that was stopped may go on with oth
 STAGE_END = {"prune": 0.3, "tune": 0.0}  # share of its peak rate that a stage ends with
 
 
-Surgeon = Callable[[FloatNetwork, Budgets, Progress], FloatNetwork]
+Surgeon = Callable[[FloatNetwork, Dataset, Target, int, Progress], FloatNetwork]
 
 
 def at_once(network: FloatNetwork, target: Target, pruning: str) -> bool:
@@ -82,8 +82,8 @@ class Compression:
     target : Target
     settings : CompressSettings
     surgeon : callable
-        From a network, budgets and a report of progress to a network that meets the budgets; for
-        pruning without training.
+        Prunes without training: from a network, data, a target, a seed and a report of progress to
+        a network that meets the budgets.
     progress : callable
     resume : Path, optional
     accelerator : str
@@ -118,7 +118,7 @@ class Compression:
         self.network, self.target, self.settings = network, target, settings
         self.surgeon, self.progress, self.resume = surgeon, progress, resume
         self.device = find_accelerator(accelerator)
-        self.data_name = data.name
+        self.data = data
         self.held_images, self.held_labels = tensors(data.validation)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.objective = Objective(network, data.train, settings, self.generator, self.device)
@@ -205,7 +205,9 @@ class Compression:
 
     def _prune_at_once(self) -> None:
         """Cut the network down to the budgets without training."""
-        network = self.surgeon(self.network, Budgets.of(self.target.budget), self.progress)
+        network = self.surgeon(
+            self.network, self.data, self.target, self.settings.seed, self.progress
+        )
         self._fix(network, on_codebooks(network))
 
     @property
@@ -265,7 +267,7 @@ class Compression:
         teacher = self.network.to_module().eval()
         metadata = {
             **self.network.metadata,
-            "data": self.data_name,
+            "data": self.data.name,
             "method": self.settings.method,
             "budget": str(target.budget),
             "device": target.device.name,
@@ -343,8 +345,7 @@ class Compression:
         return SqhwError(
             f"network {self.network.name!r}: the loss is not finite in stage {stage!r}, epoch "
             f"{epoch + 1}, step {step + 1}; take a lower learning rate "
-            f"({stage}_rate, --rate); "
-            f"{kept}"
+            f"({stage}_rate, --rate); {kept}"
         )
 
     def _write(self, optimizer: RelativeAdam) -> None:

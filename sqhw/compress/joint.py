@@ -5,7 +5,7 @@ from pathlib import Path
 from sqhw.budget import Budget, Budgets
 from sqhw.compress.compressor import Compression
 from sqhw.compress.float_network import FloatNetwork
-from sqhw.compress.methods.surgeon import OneshotSurgeon
+from sqhw.compress.methods.surgeon import cut_at_once
 from sqhw.compress.samples import Progress, silent
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
@@ -67,6 +67,7 @@ def compress(
     settings = settings or CompressSettings()
     with torch_threads(settings.threads):
         target = Target(budget, engine, device)
-        surgeon = OneshotSurgeon(data, engine, device, settings.seed)
-        run = Compression(network, data, target, settings, surgeon, progress, resume, accelerator)
+        run = Compression(
+            network, data, target, settings, cut_at_once, progress, resume, accelerator
+        )
         return run.run()

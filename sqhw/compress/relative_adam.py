@@ -49,10 +49,17 @@ class RelativeAdam:
             self.spread.append(max(math.sqrt(kept), 1e-12))
 
     def step(self, loss: Tensor, rate: float) -> None:
-        """Make one step; the rate is relative.
+        """Make one step.
 
         Dropped weights that may come back are drawn towards 0, so that only a steady gradient
         brings one back, not noise.
+
+        Parameters
+        ----------
+        loss : Tensor
+            A scalar.
+        rate : float, above 0
+            Relative to the spread of each layer.
         """
         for group, spread in zip(self.adam.param_groups, (*self.spread, BIAS_RATE), strict=True):
             group["lr"] = rate * spread

@@ -27,6 +27,8 @@ from sqhw.compress.integers import acc_limit
 from sqhw.compress.invariants import check_invariants, frozen
 from sqhw.compress.objective import Objective
 from sqhw.compress.qat import QatNetwork
+from sqhw.compress.rounds import Rounds
+from sqhw.compress.samples import silent
 from sqhw.compress.target import Target
 from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.device import find_device
@@ -108,14 +110,16 @@ def projected(network):
     return model
 
 
-def run(network, data, budget, settings=QUICK, engine=ENGINE, **changes):
+def run(network, data, budget, engine=ENGINE, progress=silent, resume=None, **changes):
     return compress(
         network,
         data,
         engine=engine,
         device=DEVICE,
         budget=Budget.parse(budget),
-        settings=replace(settings, **changes),
+        settings=replace(QUICK, **changes),
+        progress=progress,
+        resume=resume,
     )
 
 
@@ -193,6 +197,22 @@ def test_an_interrupted_run_ends_in_the_same_network(
         compress(network, data, **arguments, settings=replace(settings, seed=1), resume=checkpoint)
 
 
+def test_weights_are_on_codebooks_before_the_last_projection_of_a_short_run(
+    network, data, monkeypatch
+):
+    seen = []
+    honest = Rounds.project
+
+    def project(self, done):
+        seen.append((done, {layer.share for layer in self.model.layers()}))
+        honest(self, done)
+
+    monkeypatch.setattr(Rounds, "project", project)
+    run(network, data, "rom=7000", prune_epochs=1, tune_epochs=1)
+    assert seen[-1] == (QUICK.rounds, {1.0})
+    assert seen[0] == (0, {0.0})
+
+
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
     network, data, tmp_path, monkeypatch
 ):
@@ -211,27 +231,15 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
         r"take a lower learning rate \(prune_rate, --rate\); .*run.ckpt holds the last good epoch, "
         r"and resumes with the lower rate from it$",
     ):
-        compress(
-            network,
-            data,
-            engine=ENGINE,
-            device=DEVICE,
-            budget=Budget("rom", 7000),
-            settings=QUICK,
-            resume=checkpoint,
-        )
+        run(network, data, "rom=7000", resume=checkpoint)
     monkeypatch.undo()
     seen = []
-    compress(
-        network,
-        data,
-        engine=ENGINE,
-        device=DEVICE,
-        budget=Budget("rom", 7000),
-        settings=replace(QUICK, prune_rate=1e-3, tune_rate=1e-3),
-        progress=lambda *event: seen.append(event[:2]),
-        resume=checkpoint,
-    )
+
+    def progress(*event):
+        seen.append(event[:2])
+
+    lower = {"prune_rate": 1e-3, "tune_rate": 1e-3}
+    run(network, data, "rom=7000", progress=progress, resume=checkpoint, **lower)
     assert seen[0] == ("prune", 3)
 
 
@@ -332,15 +340,7 @@ def test_data_of_another_shape_is_refused(network, data):
 
 def test_progress_is_reported_stage_by_stage(network, data):
     seen = []
-    compress(
-        network,
-        data,
-        engine=ENGINE,
-        device=DEVICE,
-        budget=Budget("rom", 7000),
-        settings=QUICK,
-        progress=lambda *event: seen.append(event[:3]),
-    )
+    run(network, data, "rom=7000", progress=lambda *event: seen.append(event[:3]))
     assert seen == [("prune", n, 4) for n in range(1, 5)] + [("tune", n, 3) for n in range(1, 4)]
 
 

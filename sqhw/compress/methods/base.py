@@ -150,7 +150,18 @@ def compress_with(
 
 
 def compress_job(job: Job, config: MethodConfig) -> CompressionResult:
-    """Do a job; see `compress_with`."""
+    """Do a job by the method of a configuration; see `compress_with`.
+
+    Parameters
+    ----------
+    job : Job
+    config : MethodConfig
+
+    Raises
+    ------
+    SqhwError
+        As `compress_with` does.
+    """
     outputs = int(np.prod(job.network.shapes()[job.network.layers[-1].name]))
     check_shape(job.network.name, job.network.input_shape, outputs, job.data)
     find_accelerator(job.accelerator)

@@ -9,7 +9,7 @@ from sqhw.compress.methods.base import MethodConfig, plain_options, register
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, dequantized
-from sqhw.compress.methods.surgeon import OneshotSurgeon
+from sqhw.compress.methods.surgeon import cut_at_once
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
 from sqhw.errors import SqhwError
@@ -77,7 +77,7 @@ class HardwareConfig(MethodConfig):
             job.data,
             target,
             settings,
-            OneshotSurgeon(job.data, job.engine, job.device, settings.seed),
+            cut_at_once,
             job.progress,
             job.resume,
             job.accelerator,
