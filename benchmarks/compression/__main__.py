@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from benchmarks.compression.cases import CASES, cases, labelled, load_network
-from benchmarks.compression.runner import Setting, run_case
+from benchmarks.compression.runner import run_case
 from benchmarks.compression.table import markdown
 from benchmarks.engine.progress import note
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compress.input_stage import with_input_stage
+from sqhw.compress.methods.job import Job
 from sqhw.compress.topology import topology
 from sqhw.cost_models.device import find_device
 from sqhw.data import load_dataset
@@ -50,8 +51,8 @@ def main(
         target = find_device(device)
         engine = engine_for(target, topology(with_input_stage(trained)), levels=256)
         folder = make_folder(out / short)
-        setting = Setting(trained, load_dataset(data), engine, target, folder, accelerator)
-        accounts = [run_case(case, setting, note) for case in plan]
+        job = Job(trained, load_dataset(data), engine, target, accelerator=accelerator)
+        accounts = [run_case(case, job, folder, note) for case in plan]
     except SqhwError as error:
         sys.stderr.write(f"benchmarks.compression: {error}\n")
         raise typer.Exit(1) from None

@@ -3,55 +3,32 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.compression.cases import Case
 from sqhw.atomic import atomic_write_text, make_folder
-from sqhw.compress import FloatNetwork, evaluate, torch_logits
+from sqhw.compress import evaluate, torch_logits
 from sqhw.compress.accounting import account, read_account, save_account
 from sqhw.compress.methods import CompressionResult
 from sqhw.compress.methods.base import compress_job, run_key
 from sqhw.compress.methods.job import Job
-from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.data.dataset import Split
-from sqhw.engine import EngineConfig
 from sqhw.network_file import save_network
 
 
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """What all cases of a table share.
-
-    Parameters
-    ----------
-    network : FloatNetwork
-    data : Dataset
-    engine : EngineConfig
-    device : Device
-    out : Path
-        Folder of the results.
-    accelerator : str
-        A torch device.
-    """
-
-    network: FloatNetwork
-    data: Dataset
-    engine: EngineConfig
-    device: Device
-    out: Path
-    accelerator: str = "cpu"
-
-
-def run_case(case: Case, setting: Setting, note: Callable[[str], None]) -> dict[str, Any]:
+def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> dict[str, Any]:
     """Return the account of a case, from its file if that is there already.
 
     Parameters
     ----------
     case : Case
-    setting : Setting
+    job : Job
+        What all cases of a table share.
+    out : Path
+        Folder of the results.
     note : callable
         Told what goes on.
 
@@ -61,15 +38,8 @@ def run_case(case: Case, setting: Setting, note: Callable[[str], None]) -> dict[
         As `read_account` returns it, with ``key``, ``history``, ``tables`` and ``seconds``: those
         of the last part of a run that was interrupted.
     """
-    folder = make_folder(setting.out)
+    folder = make_folder(out)
     path = folder / f"{case.label}.json"
-    job = Job(
-        setting.network,
-        setting.data,
-        setting.engine,
-        setting.device,
-        accelerator=setting.accelerator,
-    )
     key = run_key(job, case.config)
     if path.is_file():
         found = read_account(path)
@@ -90,13 +60,13 @@ def run_case(case: Case, setting: Setting, note: Callable[[str], None]) -> dict[
     seconds = time.monotonic() - start
     found_account = account(
         result,
-        setting.engine,
-        setting.device,
+        job.engine,
+        job.device,
         label=case.label,
-        accuracy=accuracies(result, setting.data),
+        accuracy=accuracies(result, job.data),
     )
     if result.quantized is not None:
-        label = {"engine": json.dumps(setting.engine.to_dict()), "device": setting.device.name}
+        label = {"engine": json.dumps(job.engine.to_dict()), "device": job.device.name}
         network = replace(result.quantized, metadata=result.quantized.metadata | label)
         save_network(network, folder / f"{case.label}.safetensors")
     more = {

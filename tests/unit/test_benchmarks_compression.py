@@ -9,15 +9,15 @@ from typer.testing import CliRunner
 
 from benchmarks.compression.__main__ import app
 from benchmarks.compression.cases import CASES, Case, cases, labelled
-from benchmarks.compression.oneshot import Setting as CurveSetting
-from benchmarks.compression.oneshot import curves, figure
+from benchmarks.compression.oneshot import Setting, curves, figure
 from benchmarks.compression.oneshot import markdown as curve_markdown
 from benchmarks.compression.published import PUBLISHED
 from benchmarks.compression.recount import recounted
-from benchmarks.compression.runner import Setting, run_case
+from benchmarks.compression.runner import run_case
 from benchmarks.compression.table import HEAD, markdown
 from sqhw.compress import torch_logits
 from sqhw.compress.methods import METHODS, Recipe, configure
+from sqhw.compress.methods.job import Job
 from sqhw.errors import SqhwError
 from sqhw.flow import engine_of
 from sqhw.network_file import load_network
@@ -33,12 +33,12 @@ def case():
     return Case("dc", configure("deep-compression", density=0.3, share=SHARE, **QUICK))
 
 
-def setting(out):
-    return Setting(small_network(), digits(), ENGINE, DEVICE, out)
+def job():
+    return Job(small_network(), digits(), ENGINE, DEVICE)
 
 
 def test_an_interrupted_case_gives_the_same_files(tmp_path):
-    whole = run_case(case(), setting(tmp_path / "a"), lambda text: None)
+    whole = run_case(case(), job(), tmp_path / "a", lambda text: None)
     seen = []
 
     def stop(text):
@@ -47,14 +47,14 @@ def test_an_interrupted_case_gives_the_same_files(tmp_path):
             raise Stopped
 
     with pytest.raises(Stopped):
-        run_case(case(), setting(tmp_path / "b"), stop)
-    found = run_case(case(), setting(tmp_path / "b"), lambda text: None)
+        run_case(case(), job(), tmp_path / "b", stop)
+    found = run_case(case(), job(), tmp_path / "b", lambda text: None)
     names = ("dc.safetensors", "dc.log")
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert found | {"seconds": 0} == whole | {"seconds": 0}
     again = []
-    assert run_case(case(), setting(tmp_path / "b"), again.append) == found
+    assert run_case(case(), job(), tmp_path / "b", again.append) == found
     assert again == ["dc: done before"]
     # The file of the network is the row of the table.
     network = load_network(tmp_path / "a" / "dc.safetensors")
@@ -63,11 +63,11 @@ def test_an_interrupted_case_gives_the_same_files(tmp_path):
     right = (torch_logits(network, test.images).argmax(1) == test.labels).mean()
     assert whole["accuracy"]["test"] == pytest.approx(right)
     changed = replace(case(), config=replace(case().config, conv_bits=3))
-    assert run_case(changed, setting(tmp_path / "b"), lambda text: None)["key"] != found["key"]
+    assert run_case(changed, job(), tmp_path / "b", lambda text: None)["key"] != found["key"]
 
 
 def test_the_table_has_a_row_for_every_file_and_every_paper(tmp_path):
-    found = run_case(case(), setting(tmp_path), lambda text: None)
+    found = run_case(case(), job(), tmp_path, lambda text: None)
     lines = [line for line in markdown("lenet5", [found]).splitlines() if line.startswith("|")]
     assert len(lines) == 3 + len(PUBLISHED["lenet5"])
     assert all(line.count("|") == len(HEAD) + 1 for line in lines)
@@ -93,7 +93,7 @@ def test_papers_are_recounted_with_positions_and_constants():
 
 def test_both_curves_have_the_same_sizes_and_go_on_where_they_stopped(tmp_path):
     file = tmp_path / "curve.json"
-    shared = CurveSetting(small_network(), digits(), ENGINE, DEVICE, file)
+    shared = Setting(small_network(), digits(), ENGINE, DEVICE, file)
     found = curves(shared, ((0.6, 4), (0.3, 4)))
     for plain, ours in zip(found["plain"], found["oneshot"], strict=True):
         assert ours["rom"] <= plain["rom"]
