@@ -38,7 +38,7 @@ from sqhw.placement import place
 from sqhw.simplify import Mask
 
 CALIBRATION_IMAGES = 512
-LOOP = 5  # raised with every change of the loop: a checkpoint of another loop is of another run
+LOOP = 6  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Shares of the pruning stage between which weights move to their codebooks.
 QUANTIZE = (0.5, 0.95)
 #: Rows times the cubed weights of one, over all layers, up to which one-shot pruning is chosen:
@@ -48,7 +48,7 @@ RATES = ("prune_rate", "tune_rate")  # a run that was stopped may go on with oth
 STAGE_END = {"prune": 0.3, "tune": 0.0}  # share of its peak rate that a stage ends with
 
 
-Surgeon = Callable[[FloatNetwork, Dataset, Target, int, Progress], FloatNetwork]
+Surgeon = Callable[[FloatNetwork, Dataset, Target, int, int, Progress], FloatNetwork]
 
 
 def at_once(network: FloatNetwork, target: Target, pruning: str) -> bool:
@@ -82,8 +82,8 @@ class Compression:
     target : Target
     settings : CompressSettings
     surgeon : callable
-        Prunes without training: from a network, data, a target, a seed and a report of progress to
-        a network that meets the budgets.
+        Prunes without training: from a network, data, a target, the bits of a bias, a seed and a
+        report of progress to a network that meets the budgets.
     progress : callable
     resume : Path, optional
     accelerator : str
@@ -205,8 +205,14 @@ class Compression:
 
     def _prune_at_once(self) -> None:
         """Cut the network down to the budgets without training."""
+        settings = self.settings
         network = self.surgeon(
-            self.network, self.data, self.target, self.settings.seed, self.progress
+            self.network,
+            self.data,
+            self.target,
+            settings.bias_bits,
+            settings.seed,
+            self.progress,
         )
         self._fix(network, on_codebooks(network))
 

@@ -90,12 +90,12 @@ def test_compensated_rounding_beats_plain_rounding(seed):
     layer = problem(seed, rows=12, columns=16)
     book = Codebook.nearest([-1.5, -0.5, 0.5, 1.5])
     whole = Pruned(np.ones((12, 16), dtype=bool), layer.weight, 0.0)
-    found = quantize_rows(layer, whole, book)
+    [found] = quantize_rows(layer, whole, [book])
     assert np.isin(found, book.levels).all()
     assert layer.loss(found) < layer.loss(book.quantize(layer.weight))
     # With independent inputs nothing can be made up for.
     plain = Layer(layer.weight, np.eye(16)[None], layer.worth)
-    assert np.array_equal(quantize_rows(plain, whole, book), book.quantize(layer.weight))
+    assert np.array_equal(quantize_rows(plain, whole, [book])[0], book.quantize(layer.weight))
 
 
 @pytest.mark.parametrize("groups", [1, 3])

@@ -1,9 +1,12 @@
 """Optimal brain surgeon on one layer: which weights go, and how the others make up for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from numba import njit
 
 from sqhw.compress.quantizers.base import Codebook, Float
 
@@ -110,20 +113,29 @@ def solve_rows(layer: Layer, mask: Mask) -> Pruned:
     return Pruned(mask, weight, layer.loss(weight))
 
 
+def _factor(layer: Layer, row: int, at: npt.NDArray[np.int64]) -> Float:
+    """Return the upper triangle U of some weights of a row: ``U' U`` is their inverse Hessian."""
+    hessian = torch.from_numpy(layer.of_row(row)[np.ix_(at[::-1], at[::-1])])
+    lower = torch.linalg.cholesky(hessian)
+    inverse = torch.linalg.solve_triangular(
+        lower, torch.eye(len(at), dtype=lower.dtype), upper=False
+    )
+    return np.ascontiguousarray(inverse.numpy()[::-1, ::-1])
+
+
 def _solved(layer: Layer, row: int, kept: Mask) -> tuple[Float, Float]:
     """Return the best weights of a row on its support, and the scores to prune on."""
     weight, score = np.zeros(len(kept)), np.zeros(len(kept))
     at = np.flatnonzero(kept)
     if at.size:
-        hessian = layer.of_row(row)
-        inverse = np.linalg.inv(hessian[np.ix_(at, at)])
-        weight[at] = inverse @ (hessian[at] @ layer.weight[row])
-        score[at] = layer.worth[row] * weight[at] ** 2 / np.diag(inverse)
+        factor = _factor(layer, row, at)
+        weight[at] = factor.T @ (factor @ (layer.of_row(row)[at] @ layer.weight[row]))
+        score[at] = layer.worth[row] * weight[at] ** 2 / (factor**2).sum(axis=0)
     return weight, score
 
 
-def quantize_rows(layer: Layer, pruned: Pruned, book: Codebook) -> Float:
-    """Return the weights on a codebook, the error of each made up for by those behind it.
+def quantize_rows(layer: Layer, pruned: Pruned, books: Sequence[Codebook]) -> list[Float]:
+    """Return the weights on each codebook, the error of each made up for by those behind it.
 
     GPTQ (Frantar et al., ICLR 2023) on the support of each row, updates by the Cholesky factor of
     the inverse Hessian. Columns of large inputs come first, their errors can be made up for best.
@@ -132,26 +144,35 @@ def quantize_rows(layer: Layer, pruned: Pruned, book: Codebook) -> Float:
     ----------
     layer : Layer
     pruned : Pruned
-    book : Codebook
+    books : sequence of Codebook
         Without zero: a weight that is kept stays.
     """
-    found = np.zeros_like(pruned.weight)
+    found = [np.zeros_like(pruned.weight) for _ in books]
     alike: dict[tuple[int, bytes], list[int]] = {}
     for row, kept in enumerate(pruned.mask):
         group = row * len(layer.hessian) // len(pruned.mask)
         alike.setdefault((group, kept.tobytes()), []).append(row)
     for rows in alike.values():
-        hessian = layer.of_row(rows[0])
         at = np.flatnonzero(pruned.mask[rows[0]])
         if not at.size:
             continue
-        at = at[np.argsort(-np.diag(hessian)[at], kind="stable")]
-        inverse = np.linalg.inv(hessian[np.ix_(at, at)])
-        factor = np.linalg.cholesky((inverse + inverse.T) / 2).T  # upper, factor' factor = inverse
-        left = pruned.weight[np.array(rows)][:, at]
-        for i in range(at.size):
-            taken = book.quantize(left[:, i])
-            error = (left[:, i] - taken) / factor[i, i]
-            left[:, i:] -= error[:, None] * factor[i, i:]
-            found[rows, at[i]] = taken
+        at = at[np.argsort(-np.diag(layer.of_row(rows[0]))[at], kind="stable")]
+        factor = _factor(layer, rows[0], at)
+        places = np.ix_(np.array(rows), at)
+        for values, book in zip(found, books, strict=True):
+            left = pruned.weight[places]
+            _round(left, factor, book.levels, book.edges)
+            values[places] = left
     return found
+
+
+@njit(cache=True, nogil=True)
+def _round(rows: Float, factor: Float, levels: Float, edges: Float) -> None:
+    """Round each row from its first value on; the values behind make up for the error."""
+    for row in rows:
+        for i in range(len(row)):
+            taken = levels[np.searchsorted(edges, row[i], side="right")]
+            error = (row[i] - taken) / factor[i, i]
+            row[i] = taken
+            for j in range(i + 1, len(row)):
+                row[j] -= error * factor[i, j]

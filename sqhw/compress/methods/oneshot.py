@@ -169,6 +169,36 @@ def oneshot_curve(
         yield result
 
 
+def oneshot_network(
+    network: FloatNetwork,
+    data: Dataset,
+    config: OneshotConfig,
+    engine: EngineConfig,
+    device: Device,
+    progress: Progress = silent,
+) -> FloatNetwork:
+    """Return a network compressed to a budget, in real numbers.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    data : Dataset
+    config : OneshotConfig
+    engine : EngineConfig
+    device : Device
+    progress : callable
+
+    Raises
+    ------
+    SqhwError
+        If the budget is infeasible.
+    """
+    target = Target(Budgets.parse(config.budget), engine, device)
+    with torch_threads(config.recipe.threads):
+        run = Run(Job(network, data, engine, device, progress), network, config.recipe.seed)
+        return _Oneshot(run, config, target).at(target).applied(network)
+
+
 def _bases(config: OneshotConfig) -> list[str]:
     return [item.basis for item in Budgets.parse(config.budget).items]
 
@@ -286,8 +316,10 @@ class _Oneshot:
             counts.append(max(least, int(RATIO * counts[-1])))
         found = []
         for pruned in prune_path(problem, counts, always):
-            for bits in range(1, self.config.most_bits + 1):
-                book, taken = self._taken(problem, pruned, bits)
+            widths = range(1, self.config.most_bits + 1)
+            books = [self._book(problem, pruned, bits) for bits in widths]
+            found_at = quantize_rows(problem, pruned, books)
+            for bits, book, taken in zip(widths, books, found_at, strict=True):
                 weight = taken.reshape(layer.weight.shape).astype(np.float32)
                 result = LayerResult(layer.name, weight, size)
                 payload = set(self.target.limits) == {"payload"}
@@ -312,7 +344,9 @@ class _Oneshot:
             if option.distortion > 0:
                 guessed.append(math.log(option.distortion))
                 choice = by_option[id(option)]
-                taken = self._taken(self.problems[index], choice.pruned, choice.bits)[1]
+                problem = self.problems[index]
+                book = self._book(problem, choice.pruned, choice.bits)
+                [taken] = quantize_rows(problem, choice.pruned, [book])
                 loss = self._divergence(index, taken, mean)
                 measured.append(math.log(max(loss, 1e-12)) - guessed[-1])
         if not guessed:
@@ -344,11 +378,6 @@ class _Oneshot:
     def _outputs(self, weights: list[FloatArray], biases: list[FloatArray]) -> Tensor:
         logits = self.context.logits(Snapshot(weights, biases), self.images).double()
         return torch.log_softmax(logits / TEMPERATURE, dim=1)
-
-    def _taken(self, problem: Layer, pruned: Pruned, bits: int) -> tuple[Codebook, Float]:
-        """Return a codebook and the weights rounded to it."""
-        book = self._book(problem, pruned, bits)
-        return book, np.where(pruned.mask, book.quantize(pruned.weight), 0.0)
 
     def _book(self, problem: Layer, pruned: Pruned, bits: int) -> Codebook:
         """Return the codebook of the kept weights, errors counted by the Hessian's diagonal."""
@@ -424,7 +453,7 @@ class _Oneshot:
                 problem = Layer(aim, seen, self.problems[index].worth)
                 pruned = solve_rows(problem, chosen[index].pruned.mask)
                 book = whole(self._book(problem, pruned, chosen[index].bits), units.get(layer.name))
-                found = quantize_rows(problem, pruned, book).reshape(layer.weight.shape)
+                found = quantize_rows(problem, pruned, [book])[0].reshape(layer.weight.shape)
                 weights.append(found.astype(np.float32))
                 have = _linear(layer, ours, weights[-1], layer.bias)
                 off = (want - have).mean(dim=(0, 2, 3)).numpy()

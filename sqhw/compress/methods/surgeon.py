@@ -2,7 +2,7 @@
 
 from sqhw.budget import Budgets
 from sqhw.compress.float_network import FloatNetwork
-from sqhw.compress.methods.oneshot import OneshotConfig, oneshot_curve
+from sqhw.compress.methods.oneshot import OneshotConfig, oneshot_network
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.samples import Progress
 from sqhw.compress.target import Target
@@ -10,7 +10,12 @@ from sqhw.data import Dataset
 
 
 def cut_at_once(
-    network: FloatNetwork, data: Dataset, target: Target, seed: int, progress: Progress
+    network: FloatNetwork,
+    data: Dataset,
+    target: Target,
+    bias_bits: int,
+    seed: int,
+    progress: Progress,
 ) -> FloatNetwork:
     """Return a network that the method ``oneshot`` cuts down to a budget.
 
@@ -19,6 +24,8 @@ def cut_at_once(
     network : FloatNetwork
     data : Dataset
     target : Target
+    bias_bits : int, 4 to 16
+        Width of a bias at most.
     seed : int
         Of the choice of images.
     progress : callable
@@ -33,6 +40,6 @@ def cut_at_once(
     SqhwError
         If a budget is infeasible.
     """
-    config = OneshotConfig(Recipe(epochs=0, seed=seed), str(Budgets.of(target.budget)))
-    curve = oneshot_curve(network, data, [config], target.engine, target.device, progress)
-    return next(curve).network
+    budget = str(Budgets.of(target.budget))
+    config = OneshotConfig(Recipe(epochs=0, seed=seed), budget, bias_bits=bias_bits)
+    return oneshot_network(network, data, config, target.engine, target.device, progress)
