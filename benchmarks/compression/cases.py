@@ -153,7 +153,7 @@ def _ecsq(network: str, recipe: Recipe, epochs: int) -> list[Case]:
     density = 0.4 if network != "lenet5" else DC_LENET5
     quantizers = {
         "k-means": HessianKMeansQuantizer(4),
-        "uniform": UniformMeansQuantizer(4),
+        "uniform": UniformMeansQuantizer(6),
         "ecsq": EntropyConstrainedQuantizer(5, rate=2.5),
     }
     return [
