@@ -102,6 +102,7 @@ class OneshotConfig(MethodConfig):
     damp: float = 0.01
     bias_bits: int = 12
     name: ClassVar[str] = "oneshot"
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         Budgets.parse(self.budget)
