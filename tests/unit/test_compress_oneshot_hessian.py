@@ -98,6 +98,28 @@ def test_compensated_rounding_beats_plain_rounding(seed):
     assert np.array_equal(quantize_rows(plain, whole, [book])[0], book.quantize(layer.weight))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_each_rounding_is_followed_by_the_best_weights_behind_it(seed):
+    print("seed", seed)
+    layer = problem(seed, rows=4, columns=8, groups=2)
+    mask = np.random.default_rng(seed).random((4, 8)) < 0.7
+    mask[0] = False
+    books = [Codebook.nearest([-0.7, 0.6]), Codebook.nearest([-1.5, -0.5, 0.5, 1.5])]
+    found = quantize_rows(layer, solve_rows(layer, mask), books)
+    for book, values in zip(books, found, strict=True):
+        assert (values[~mask] == 0).all()
+        for row in range(4):
+            hessian, weight = layer.of_row(row), layer.weight[row]
+            free = sorted(np.flatnonzero(mask[row]), key=lambda i: -hessian[i, i])
+            fixed = np.zeros(8)
+            while free:
+                error = hessian[free] @ (weight - fixed)
+                best = np.linalg.solve(hessian[np.ix_(free, free)], error)
+                fixed[free[0]] = book.quantize(best[:1])[0]
+                free = free[1:]
+            assert np.allclose(values[row], fixed)
+
+
 @pytest.mark.parametrize("groups", [1, 3])
 def test_the_hessian_is_that_of_the_outputs(groups):
     network = mobile_network()
