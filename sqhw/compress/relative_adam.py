@@ -1,19 +1,21 @@
 """Adam whose rates are relative to the size of the weights that a layer keeps."""
 
 import math
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sqhw.compress.checkpoint import load_optimizer, optimizer_tensors
 from sqhw.compress.qat import QatNetwork
 
 BIAS_RATE = 0.1  # of the rate, in real units: activations are of the size of 1
+CODEBOOK_RATE = 0.1  # of the rate: a value moves all the weights that take it
 DROPPED_DECAY = 0.5  # of a dropped weight in a step, times the rate
 
 
 class RelativeAdam:
-    """Adam (Kingma and Ba, ICLR 2015) with one group for each layer and one for all biases.
+    """Adam (Kingma and Ba, ICLR 2015), weights and codebook of each layer apart, and all biases.
 
     Adam changes every weight by about the rate in a step, and the weights of layers may differ a
     hundredfold, those that are kept at last ten times from the others. So a layer's rate is
@@ -31,11 +33,12 @@ class RelativeAdam:
 
     def __init__(self, model: QatNetwork) -> None:
         self.model = model
-        groups = []
-        for layer in model.layers():
-            learned = (layer.weight, layer.codebook)
-            groups.append({"params": [p for p in learned if p.requires_grad]})
-        groups.append({"params": [layer.bias for layer in model.layers()]})
+        layers = model.layers()
+        groups = [_group([layer.weight], index) for index, layer in enumerate(layers)]
+        groups.append(_group([layer.bias for layer in layers], None, BIAS_RATE))
+        for index, layer in enumerate(layers):
+            if layer.codebook.requires_grad:
+                groups.append(_group([layer.codebook], index, CODEBOOK_RATE))
         self.adam = torch.optim.Adam(groups, lr=1e-3)
         self.spread: list[float] = []
         self.measure()
@@ -61,8 +64,9 @@ class RelativeAdam:
         rate : float, above 0
             Relative to the spread of each layer.
         """
-        for group, spread in zip(self.adam.param_groups, (*self.spread, BIAS_RATE), strict=True):
-            group["lr"] = rate * spread
+        for group in self.adam.param_groups:
+            spread = 1.0 if group["layer"] is None else self.spread[group["layer"]]
+            group["lr"] = rate * group["share"] * spread
         self.adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.adam.step()
@@ -79,3 +83,8 @@ class RelativeAdam:
         """Take back what `tensors` returned, and the spread."""
         load_optimizer(self.adam, found)
         self.spread = list(spread)
+
+
+def _group(tensors: list[nn.Parameter], layer: int | None, share: float = 1.0) -> dict[str, Any]:
+    """Return a group whose rate is a share of that of its layer's weights."""
+    return {"params": tensors, "layer": layer, "share": share}
