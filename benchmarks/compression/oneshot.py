@@ -17,6 +17,8 @@ from sqhw.atomic import atomic_write_bytes, atomic_write_text, make_folder
 from sqhw.compress import FloatNetwork, evaluate, torch_logits
 from sqhw.compress.input_stage import with_input_stage
 from sqhw.compress.methods import Recipe
+from sqhw.compress.methods.base import run_key
+from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.oneshot import OneshotConfig, oneshot_curve
 from sqhw.compress.oneshot import quantize
 from sqhw.compress.threads import torch_threads
@@ -56,7 +58,8 @@ class Setting:
     engine : EngineConfig
     device : Device
     file : Path
-        Of the points; what is in it is not computed again.
+        Of the points; what is in it is not computed again, unless it is of another method's
+        version, network or data.
     """
 
     network: FloatNetwork
@@ -77,11 +80,13 @@ def curves(setting: Setting, points: tuple[tuple[float, int], ...]) -> dict[str,
     """
     file, test = setting.file, setting.data.test
     found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-    if not found:
+    job = Job(setting.network, setting.data, setting.engine, setting.device)
+    key = run_key(job, OneshotConfig(Recipe(epochs=0), images=IMAGES))
+    if found.get("key") != key:
         network = setting.network
         values = network.float_bits // 32
         dense = dense_sizes(network.weights, values - network.weights, 32, setting.device)
-        found = {"float32": dense["rom"], "plain": [], "oneshot": []}
+        found = {"key": key, "float32": dense["rom"], "plain": [], "oneshot": []}
         found["float"] = evaluate(network, test.images, test.labels)
     for density, bits in points[len(found["plain"]) :]:
         start = time.process_time()

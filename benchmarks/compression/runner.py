@@ -69,6 +69,8 @@ def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> di
         label = {"engine": json.dumps(job.engine.to_dict()), "device": job.device.name}
         network = replace(result.quantized, metadata=result.quantized.metadata | label)
         save_network(network, folder / f"{case.label}.safetensors")
+    else:
+        (folder / f"{case.label}.safetensors").unlink(missing_ok=True)
     more = {
         "key": key,
         "history": result.history,

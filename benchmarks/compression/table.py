@@ -17,7 +17,8 @@ number of values; `stream`: with positions and codebooks; `own coding`: the meth
 codes with their tables; `rom`: everything that the engine reads; `blocks`: block RAMs.
 `epochs` are passes over the training split.
 Test accuracy is that of the engine's integers, activations of 8 bits, unless `floats` stands beside
-it; the epoch was chosen on the validation split. The checkpoints were trained on all training
+it; the epoch was chosen on the validation split, by `hardware` on integers, by the others on real
+activations. The checkpoints were trained on all training
 images, those of that split too, so validation accuracies are near those of training.
 
 Rows in italics are the papers' figures. A drop in brackets is inferred here, from the error that

@@ -48,7 +48,7 @@ RATES = ("prune_rate", "tune_rate")  # a run that was stopped may go on with oth
 STAGE_END = {"prune": 0.3, "tune": 0.0}  # share of its peak rate that a stage ends with
 
 
-Surgeon = Callable[[FloatNetwork, Dataset, Target, int, int, Progress], FloatNetwork]
+Surgeon = Callable[[FloatNetwork, Dataset, Target, CompressSettings, Progress], FloatNetwork]
 
 
 def at_once(network: FloatNetwork, target: Target, pruning: str) -> bool:
@@ -82,8 +82,8 @@ class Compression:
     target : Target
     settings : CompressSettings
     surgeon : callable
-        Prunes without training: from a network, data, a target, the bits of a bias, a seed and a
-        report of progress to a network that meets the budgets.
+        Prunes without training: from a network, data, a target, settings and a report of progress
+        to a network that meets the budgets.
     progress : callable
     resume : Path, optional
     accelerator : str
@@ -205,15 +205,7 @@ class Compression:
 
     def _prune_at_once(self) -> None:
         """Cut the network down to the budgets without training."""
-        settings = self.settings
-        network = self.surgeon(
-            self.network,
-            self.data,
-            self.target,
-            settings.bias_bits,
-            settings.seed,
-            self.progress,
-        )
+        network = self.surgeon(self.network, self.data, self.target, self.settings, self.progress)
         self._fix(network, on_codebooks(network))
 
     @property

@@ -109,8 +109,41 @@ def test_the_trainable_module_computes_its_own_codebook(quantizer):
     assert torch.isfinite(tensor.grad).all()
     assert (tensor.grad != 0).any()
     learning = [p for p in module.parameters() if p.requires_grad]
-    assert learning
+    if not learning:  # shifts and floating-point numbers they stay
+        assert quantizer.name in ("power-of-two", "afp")
+        return
     assert any(p.grad is not None and (p.grad != 0).any() for p in learning)
+
+
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        UniformQuantizer(8),
+        UniformQuantizer(3, zero=False),
+        PowerOfTwoQuantizer(4),
+        PowerOfTwoQuantizer(4, scale="real"),
+        AfpQuantizer(4),
+        LeastSquaresBinaryQuantizer(2),
+    ],
+    ids=repr,
+)
+def test_trained_values_keep_their_structure(quantizer):
+    print("seed 4")
+    rng = np.random.default_rng(4)
+    weight = torch.from_numpy(rng.normal(0, 0.2, 500).astype(np.float32)).requires_grad_()
+    wanted = torch.from_numpy(rng.normal(0.1, 0.3, 500).astype(np.float32))
+    book = quantizer.fit(weight.detach().numpy())
+    module = quantizer.trainable(book)
+    learning = [weight, *(p for p in module.parameters() if p.requires_grad)]
+    optimizer = torch.optim.Adam(learning, lr=1e-3)
+    for _ in range(100):
+        optimizer.zero_grad()
+        ((module(weight) - wanted) ** 2).sum().backward()
+        optimizer.step()
+    levels = module.codebook().levels
+    assert np.allclose(levels / levels[-1], book.levels / book.levels[-1], atol=1e-6)
+    fixed = levels[-1] == pytest.approx(book.levels[-1], rel=1e-6)
+    assert fixed == (len(learning) == 1)
 
 
 def test_straight_through_gradients_are_one_and_the_sum_of_the_members():
@@ -261,8 +294,52 @@ def test_entropy_constraint_is_met_and_zero_multiplier_is_kmeans():
     assert entropies == sorted(entropies, reverse=True)
     assert errors == sorted(errors)
     start = KMeansQuantizer(3, pinned_zero=False, tolerance=0.0).fit(weights).levels
-    book, _ = entropy_constrained(weights, np.ones(400), start, 0.0)
+    book = entropy_constrained(weights, np.ones(400), start, 0.0).book
     assert np.allclose(book.levels, start)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_entropy_constrained_codes_are_the_best_of_every_weight(seed):
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    values, worth = np.sort(rng.normal(0, 0.2, 600)), np.exp(rng.normal(0, 2, 600))
+    multiplier = 0.02
+    found = entropy_constrained(values, worth, np.linspace(-0.5, 0.5, 12), multiplier)
+    share = np.bincount(found.codes) / 600
+    assert found.entropy == pytest.approx(-(share * np.log2(share)).sum())
+    for code, level in enumerate(found.levels):
+        own = found.codes == code
+        assert level == pytest.approx(np.average(values[own], weights=worth[own]))
+    for value, h, code in zip(values, worth, found.codes, strict=True):
+        paid = h * (value - found.levels) ** 2 - multiplier * np.log2(share)
+        assert paid[code] == pytest.approx(paid.min())
+
+
+def test_codes_by_importance_lose_less_than_cells():
+    print("seed 5")
+    rng = np.random.default_rng(5)
+    values, worth = rng.normal(0, 0.2, 2000), np.exp(rng.normal(0, 2, 2000))
+    quantizer = EntropyConstrainedQuantizer(4, rate=2.0)
+    book, codes = quantizer.assign(values, worth)
+    share = np.bincount(codes, minlength=len(book.levels)) / 2000
+    share = share[share > 0]
+    assert -(share * np.log2(share)).sum() <= 2.0
+    cells = quantizer.fit(values, worth).quantize(values)
+    loss = (worth * (book.levels[codes] - values) ** 2).sum()
+    assert loss < (worth * (cells - values) ** 2).sum()
+    # By default the code is that of the cell.
+    plain, cell_codes = KMeansQuantizer(2).assign(values, worth)
+    assert np.array_equal(plain.levels[cell_codes], plain.quantize(values))
+
+
+@pytest.mark.parametrize("rate", [0.5, 2.0, 3.5])
+def test_uniform_cells_meet_a_rate(rate):
+    print("seed 6")
+    weights = np.random.default_rng(6).normal(0, 0.2, 5000)
+    codes = UniformMeansQuantizer(rate=rate).fit(weights).codes(weights)
+    share = np.bincount(codes) / 5000
+    entropy = -(share[share > 0] * np.log2(share[share > 0])).sum()
+    assert rate - 0.05 < entropy <= rate
 
 
 def test_entropy_constrained_assigns_by_distance_and_rate():
@@ -316,6 +393,8 @@ def test_dead_zone_learns_zone_and_bits():
         (lambda: ApotQuantizer(6), r"^quantizer 'apot': bits must be 2 to 5, not 6$"),
         (lambda: TernaryQuantizer(threshold=1.0), r"threshold must be 0 to below 1, not 1.0$"),
         (lambda: EntropyConstrainedQuantizer(4), r"give one of multiplier and rate$"),
+        (lambda: UniformMeansQuantizer(rate=-1.0), r"rate must not be negative, not -1.0$"),
+        (lambda: UniformMeansQuantizer(width=1.0, rate=1.0), r"give one of width and rate$"),
         (lambda: KMeansQuantizer(2).fit([]), r"at least one weight, got none"),
         (lambda: KMeansQuantizer(2).fit([np.nan]), r"needs finite weights"),
         (lambda: find_quantizer("kmeans"), r"^unknown quantizer 'kmeans'; did you mean 'k-means'"),

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sqhw.compress.fisher import fisher_diagonal
 from sqhw.compress.huffman import HuffmanCode
@@ -17,8 +17,8 @@ from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult
 from sqhw.compress.methods.run import Method, Run, Stage
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
-from sqhw.compress.quantizers.base import Codebook, Float, Quantizer
-from sqhw.compress.quantizers.straight_through import CodebookQuantizer
+from sqhw.compress.quantizers.base import Float, Quantizer
+from sqhw.compress.quantizers.straight_through import FixedCodes
 from sqhw.compress.quantizers.uniform_means import UniformMeansQuantizer
 from sqhw.errors import SqhwError
 
@@ -56,6 +56,7 @@ class EcsqConfig(TrainedConfig):
     index_bits: int = 5
     share: Recipe = field(default_factory=lambda: Recipe(epochs=5, rate=1e-4))
     name: ClassVar[str] = "ecsq"
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if not 1 <= self.index_bits <= 16:
@@ -112,19 +113,18 @@ class Ecsq(Method):
         if stage == 0:
             prune_by_density(layers, self.shares)
             return
-        module = CodebookQuantizer(self.codebook(), nearest=False).to(self.run.device)
-        for layer in layers:
-            layer.weight.requires_grad_(False)
-            layer.quantizer = module
-
-    def codebook(self) -> Codebook:
-        """Return the codebook of all weights that are kept."""
-        layers = self.model.latent()
         worth = importance(self.run, [layer.weight for layer in layers])
         kept = [plain(layer.mask) != 0 for layer in layers]
         values = [plain(layer.weight)[mask] for layer, mask in zip(layers, kept, strict=True)]
         weights = [part[mask] for part, mask in zip(worth, kept, strict=True)]
-        return self.config.quantizer.fit(np.concatenate(values), np.concatenate(weights))
+        book, codes = self.config.quantizer.assign(np.concatenate(values), np.concatenate(weights))
+        levels = nn.Parameter(torch.from_numpy(book.levels).float().to(self.run.device))
+        parts = np.split(codes, np.cumsum([len(part) for part in values])[:-1])
+        for layer, mask, part in zip(layers, kept, parts, strict=True):
+            whole = np.zeros(mask.shape, dtype=np.int64)
+            whole[mask] = part
+            layer.weight.requires_grad_(False)
+            layer.quantizer = FixedCodes(levels, torch.from_numpy(whole).to(self.run.device))
 
     def snapshot(self) -> Snapshot:
         """Return the weights on the codebook."""

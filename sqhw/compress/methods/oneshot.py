@@ -165,8 +165,13 @@ def oneshot_curve(
         prepared = _Oneshot(run, first, Target(Budgets.parse(first.budget), engine, device))
     for config in configs:
         with torch_threads(first.recipe.threads):
-            snapshot = prepared.at(Target(Budgets.parse(config.budget), engine, device))
+            target = Target(Budgets.parse(config.budget), engine, device)
+            snapshot = prepared.at(target)
             result = config.result(run, snapshot, run.score(snapshot)[0])
+        if result.quantized is not None:
+            costs = target.costs(result.quantized)
+            if not target.admits(costs):
+                raise AssertionError(f"budget {config.budget} missed after all: {costs}")
         yield result
 
 

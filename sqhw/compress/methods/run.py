@@ -241,6 +241,9 @@ class _Loop:
         if self.best is None:
             self._keep_best()
         assert self.best is not None
+        if self.score[0] < 0:
+            over = f"{-self.score[0]:.1%}"
+            self.context.note(f"no epoch met the budget; the smallest network is {over} above it")
         return Trained(self.best, self.score[1])
 
     def _stage(

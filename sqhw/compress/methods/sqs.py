@@ -14,9 +14,11 @@ from sqhw.compress.methods.run import Method, Run, Stage
 from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.dead_zone import SPEED, DeadZoneModule
 from sqhw.errors import SqhwError
+from sqhw.format_choice import code_bits
 
 GROWTH = 1e6  # of the pressure over a whole training, if the budget is never met
 START_DEAD = 0.05
+AIM = 0.97  # of the budget
 
 
 @register
@@ -47,6 +49,7 @@ class SqsConfig(TrainedConfig):
     most_bits: int = 8
     pressure: float = 0.1
     name: ClassVar[str] = "sqs"
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if not 0 < self.budget <= 8:
@@ -64,7 +67,10 @@ class SqsConfig(TrainedConfig):
 
 
 class Sqs(Method):
-    """Learned dead zones and bits under pressure."""
+    """Learned dead zones and bits under pressure.
+
+    The pressure aims a little below the budget: sizes swing around what it aims at.
+    """
 
     def __init__(self, run: Run, config: SqsConfig) -> None:
         super().__init__(run)
@@ -90,7 +96,7 @@ class Sqs(Method):
         for layer, module in self._pairs():
             with torch.no_grad():
                 kept = int(torch.count_nonzero(layer.effective()))
-            found.append(kept * float(module.bits()))
+            found.append(kept * float(_stored_bits(module)))
         return found
 
     def penalty(self) -> Tensor | None:
@@ -98,11 +104,12 @@ class Sqs(Method):
         # By the edge of the zone as the forward pass has just set it: the weights need not be
         # quantized once more.
         sizes = [
-            float((layer.weight.detach().abs() > module.dead().detach() / 2).sum()) * module.bits()
+            float((layer.weight.detach().abs() > module.dead().detach() / 2).sum())
+            * _stored_bits(module)
             for layer, module in self._pairs()
         ]
         total = max(sum(sizes), 1.0)
-        within = total <= self.config.budget * self.weights
+        within = total <= AIM * self.config.budget * self.weights
         self.pressure *= 1 / self.step if within else self.step
         parts = [
             size / total * (_strength(module.zone) + _strength(module.width))
@@ -146,6 +153,11 @@ class Sqs(Method):
             assert isinstance(layer.quantizer, DeadZoneModule)
             pairs.append((layer, layer.quantizer))
         return pairs
+
+
+def _stored_bits(module: DeadZoneModule) -> int:
+    """Return the bits of a code of a non-zero: of ``2**bits - 2`` values."""
+    return code_bits((1 << module.bits()) - 2)
 
 
 def _strength(parameter: Tensor) -> Tensor:

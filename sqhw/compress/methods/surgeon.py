@@ -5,6 +5,7 @@ from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.oneshot import OneshotConfig, oneshot_network
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.samples import Progress
+from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
 from sqhw.data import Dataset
 
@@ -13,8 +14,7 @@ def cut_at_once(
     network: FloatNetwork,
     data: Dataset,
     target: Target,
-    bias_bits: int,
-    seed: int,
+    settings: CompressSettings,
     progress: Progress,
 ) -> FloatNetwork:
     """Return a network that the method ``oneshot`` cuts down to a budget.
@@ -24,10 +24,8 @@ def cut_at_once(
     network : FloatNetwork
     data : Dataset
     target : Target
-    bias_bits : int, 4 to 16
-        Width of a bias at most.
-    seed : int
-        Of the choice of images.
+    settings : CompressSettings
+        Their bits of a bias, seed of the choice of images and threads.
     progress : callable
 
     Returns
@@ -41,5 +39,6 @@ def cut_at_once(
         If a budget is infeasible.
     """
     budget = str(Budgets.of(target.budget))
-    config = OneshotConfig(Recipe(epochs=0, seed=seed), budget, bias_bits=bias_bits)
+    recipe = Recipe(epochs=0, seed=settings.seed, threads=settings.threads)
+    config = OneshotConfig(recipe, budget, bias_bits=settings.bias_bits)
     return oneshot_network(network, data, config, target.engine, target.device, progress)

@@ -7,7 +7,15 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.quantizers.base import Codebook, Quantizer, checked, largest, symmetric
+from sqhw.compress.quantizers.base import (
+    Codebook,
+    Quantizer,
+    TrainedQuantizer,
+    checked,
+    largest,
+    symmetric,
+)
+from sqhw.compress.quantizers.straight_through import ScaledQuantizer
 from sqhw.errors import SqhwError
 
 
@@ -69,3 +77,7 @@ class AfpQuantizer(Quantizer):
         mantissa = mantissa_bits(self.bits) if self.mantissa is None else self.mantissa
         top = math.ceil(math.log2(largest(weights) / (2 - 2.0**-mantissa)))
         return Codebook.nearest(afp_levels(self.bits, mantissa, top))
+
+    def trainable(self, codebook: Codebook) -> TrainedQuantizer:
+        """Return the module; its values stay floating-point numbers, nothing of it learns."""
+        return ScaledQuantizer(codebook, learn=False)

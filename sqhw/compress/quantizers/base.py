@@ -121,6 +121,16 @@ class Quantizer(ABC):
             If there is no weight, or one is not finite.
         """
 
+    def assign(
+        self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None
+    ) -> tuple[Codebook, Codes]:
+        """Return the codebook for these weights and the code of each, shape (n,).
+
+        By default that of the cell it is in; see `fit`.
+        """
+        book = self.fit(values, importance)
+        return book, book.codes(np.asarray(values, dtype=np.float64).reshape(-1))
+
     def with_bits(self, bits: int) -> Self:
         """Return the same quantizer with another width of a code."""
         return replace(self, bits=bits)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.quantizers.base import Codebook, Float, Quantizer, checked
+from sqhw.compress.quantizers.base import Codebook, Codes, Float, Quantizer, checked
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.errors import SqhwError
 
@@ -22,9 +22,9 @@ class EntropyConstrainedQuantizer(Quantizer):
 
     Least ``distortion + multiplier * entropy``: each weight takes the level of least
     ``h (w - c)**2 - multiplier * log2 p``, levels become the weighted means and probabilities the
-    shares of their members, levels without members go, until nothing changes. Weights are assigned
-    with the mean importance, so that cells are intervals; the means are weighted by the weights'
-    own.
+    shares of their members, levels without members go, until nothing changes. `assign` has the
+    codes that this makes, by the importance h of each weight; the cells of `fit` are those of a
+    weight of mean importance.
 
     Parameters
     ----------
@@ -54,72 +54,105 @@ class EntropyConstrainedQuantizer(Quantizer):
     def fit(self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None) -> Codebook:
         """Return the codebook for these weights; see `Quantizer.fit`."""
         weights, worth = checked(values, importance)
+        return self._found(weights, worth).book
+
+    def assign(
+        self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None
+    ) -> tuple[Codebook, Codes]:
+        """Return the codebook for these weights and the code of each; see `Quantizer.assign`."""
+        weights, worth = checked(values, importance)
+        found = self._found(weights, worth)
+        levels, merged = np.unique(found.levels, return_inverse=True)
+        codes = np.empty(len(weights), dtype=np.int64)
+        order = np.argsort(np.asarray(values, dtype=np.float64).reshape(-1), kind="stable")
+        codes[order] = merged[found.codes]
+        return Codebook.nearest(levels), codes
+
+    def _found(self, weights: Float, worth: Float) -> "Assigned":
         if self.multiplier is not None:
             start = KMeansQuantizer(self.bits, pinned_zero=False).fit(weights, worth).levels
-            return entropy_constrained(weights, worth, start, self.multiplier)[0]
+            return entropy_constrained(weights, worth, start, self.multiplier)
         # Levels that are taken equally often keep each other alive at any price: then fewer begin.
         for bits in range(self.bits, 0, -1):
             start = KMeansQuantizer(bits, pinned_zero=False).fit(weights, worth).levels
             found = self._searched(weights, worth, start)
             if found is not None:
                 return found
-        return Codebook.nearest([np.average(weights, weights=worth)])
+        mean = np.array([np.average(weights, weights=worth)])
+        return entropy_constrained(weights, worth, mean, 0.0)
 
-    def _searched(self, weights: Float, worth: Float, start: Float) -> Codebook | None:
-        """Return the codebook of the smallest multiplier found that meets the rate, if one does."""
+    def _searched(self, weights: Float, worth: Float, start: Float) -> "Assigned | None":
+        """Return what the smallest multiplier found that meets the rate makes, if one does."""
         assert self.rate is not None
-        book, entropy = entropy_constrained(weights, worth, start, 0.0)
-        if entropy <= self.rate:
-            return book
+        found = entropy_constrained(weights, worth, start, 0.0)
+        if found.entropy <= self.rate:
+            return found
         low, high = 0.0, HIGHEST * float((worth * weights**2).mean())
-        best, entropy = entropy_constrained(weights, worth, start, high)
-        if entropy > self.rate:
+        best = entropy_constrained(weights, worth, start, high)
+        if best.entropy > self.rate:
             return None
         for _ in range(RATE_STEPS):
             middle = np.sqrt(low * high) if low else high / 1e3
-            book, entropy = entropy_constrained(weights, worth, start, middle)
-            if entropy <= self.rate:
-                high, best = middle, book
+            found = entropy_constrained(weights, worth, start, middle)
+            if found.entropy <= self.rate:
+                high, best = middle, found
             else:
                 low = middle
         return best
 
 
-def entropy_constrained(
-    values: Float, worth: Float, start: Float, multiplier: float
-) -> tuple[Codebook, float]:
-    """Return a codebook for one multiplier and the entropy of its codes (unit: bit a weight).
+@dataclass(frozen=True, eq=False)
+class Assigned:
+    """What `entropy_constrained` returns.
 
     Parameters
     ----------
-    values : ndarray of float64, shape (n,), ascending
-    worth : ndarray of float64, shape (n,), positive
-    start : ndarray of float64, ascending
+    levels : ndarray of float64
+        Values, in any order.
+    codes : ndarray of int64, shape (n,)
+        The level that each weight takes.
+    entropy : float
+        Of the codes (unit: bit a weight).
+    book : Codebook
+        Levels and cells for a weight of mean importance.
+    """
+
+    levels: Float
+    codes: Codes
+    entropy: float
+    book: Codebook
+
+
+def entropy_constrained(values: Float, worth: Float, start: Float, multiplier: float) -> Assigned:
+    """Return levels and codes for one multiplier.
+
+    Parameters
+    ----------
+    values, worth : ndarray of float64, shape (n,)
+        Worth is positive.
+    start : ndarray of float64
         First levels.
     multiplier : float
     """
-    zero = np.zeros(1)
-    mass = np.concatenate((zero, np.cumsum(worth)))
-    moment = np.concatenate((zero, np.cumsum(worth * values)))
-    price = multiplier / float(worth.mean())
-    levels = np.asarray(start, dtype=np.float64)
-    book = Codebook.nearest(levels)
-    ends = np.concatenate(([0], np.searchsorted(values, book.edges), [len(values)]))
+    price = multiplier / worth
+    codes = Codebook.nearest(start).codes(values)
     for _ in range(STEPS):
-        counts = np.diff(ends)
-        kept = counts > 0
-        counts = counts[kept]
-        ends = np.concatenate(([0], np.cumsum(counts)))
-        levels = np.diff(moment[ends]) / np.diff(mass[ends])
-        lengths = -np.log2(counts / len(values))
-        levels, lengths, edges = envelope(levels, price * lengths)
-        new = np.concatenate(([0], np.searchsorted(values, edges), [len(values)]))
-        book = Codebook(levels, edges)
-        if np.array_equal(new, ends):
+        codes = np.unique(codes, return_inverse=True)[1]  # levels without members go
+        share = np.bincount(codes) / len(values)
+        levels = np.bincount(codes, weights=worth * values) / np.bincount(codes, weights=worth)
+        lengths = -np.log2(share)
+        paid = (values[:, None] - levels) ** 2 + price[:, None] * lengths
+        new = paid.argmin(axis=1)
+        if np.array_equal(new, codes):
             break
-        ends = new
-    share = np.diff(ends)[np.diff(ends) > 0] / len(values)
-    return book, float(-(share * np.log2(share)).sum())
+        codes = new
+    order = np.argsort(levels, kind="stable")
+    kept_levels, _, edges = envelope(levels[order], multiplier / worth.mean() * lengths[order])
+    share = np.bincount(codes) / len(values)
+    share = share[share > 0]
+    return Assigned(
+        levels, codes, float(-(share * np.log2(share)).sum()), Codebook(kept_levels, edges)
+    )
 
 
 def envelope(levels: Float, costs: Float) -> tuple[Float, Float, Float]:

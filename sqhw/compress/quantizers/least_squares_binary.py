@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.quantizers.base import Codebook, Float, Quantizer, checked
+from sqhw.compress.quantizers.base import Codebook, Float, Quantizer, TrainedQuantizer, checked
+from sqhw.compress.quantizers.straight_through import ScaledQuantizer
 from sqhw.errors import SqhwError, unknown_name
 
 METHODS = ("best", "greedy", "ternary")
@@ -112,3 +113,7 @@ class LeastSquaresBinaryQuantizer(Quantizer):
             factors = greedy_factors(weights, worth, self.bits)
         signs = itertools.product((-1.0, 1.0), repeat=self.bits)
         return Codebook.nearest([float(np.dot(sign, factors)) for sign in signs])
+
+    def trainable(self, codebook: Codebook) -> TrainedQuantizer:
+        """Return the module whose factors learn by one common scale."""
+        return ScaledQuantizer(codebook, learn=True)

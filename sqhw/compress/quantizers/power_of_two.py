@@ -9,11 +9,13 @@ import numpy.typing as npt
 from sqhw.compress.quantizers.base import (
     Codebook,
     Quantizer,
+    TrainedQuantizer,
     best_scale,
     checked,
     largest,
     symmetric,
 )
+from sqhw.compress.quantizers.straight_through import ScaledQuantizer
 from sqhw.errors import unknown_name
 
 SCALES = ("whole", "real")
@@ -57,3 +59,7 @@ class PowerOfTwoQuantizer(Quantizer):
             tried = [top * (i + 1) / CANDIDATES for i in range(CANDIDATES)]
             scale = best_scale(weights, worth, levels, tried)
         return Codebook.nearest(scale * levels)
+
+    def trainable(self, codebook: Codebook) -> TrainedQuantizer:
+        """Return the module; a scale that is a real number learns."""
+        return ScaledQuantizer(codebook, learn=self.scale == "real")

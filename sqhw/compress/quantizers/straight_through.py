@@ -46,6 +46,65 @@ class CodebookQuantizer(TrainedQuantizer):
         return merged(levels.double().cpu().numpy(), edges.double().cpu().numpy())
 
 
+class ScaledQuantizer(TrainedQuantizer):
+    """Weights take the nearest of fixed values times a scale, straight through.
+
+    Parameters
+    ----------
+    book : Codebook
+        The values at first.
+    learn : bool
+        Whether the scale learns, by the sum of ``value * gradient``.
+    """
+
+    def __init__(self, book: Codebook, learn: bool) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0), requires_grad=learn)
+        self.register_buffer("unit", torch.from_numpy(book.levels.copy()).float())
+        self.unit: Tensor
+
+    def _now(self) -> tuple[Tensor, Tensor]:
+        levels = self.scale.clamp_min(1e-6) * self.unit
+        return levels, (levels[1:] + levels[:-1]).detach() / 2
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the quantized weights, shape as `weight`."""
+        levels, edges = self._now()
+        taken = levels[torch.bucketize(weight.detach(), edges, right=True)]
+        return taken + (weight - weight.detach())
+
+    def codebook(self) -> Codebook:
+        """Return levels and edges as they are now."""
+        with torch.no_grad():
+            levels, edges = self._now()
+        return merged(levels.double().cpu().numpy(), edges.double().cpu().numpy())
+
+
+class FixedCodes(TrainedQuantizer):
+    """Weights keep their code, the values learn.
+
+    Parameters
+    ----------
+    levels : Parameter, shape (n,)
+        May belong to several layers.
+    codes : Tensor of int64, shape of the weights
+    """
+
+    def __init__(self, levels: nn.Parameter, codes: Tensor) -> None:
+        super().__init__()
+        self.levels = levels
+        self.register_buffer("codes", codes)
+        self.codes: Tensor
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the values of the codes."""
+        return self.levels[self.codes]
+
+    def codebook(self) -> Codebook:
+        """Return the values as they are now; the edges are not those of the codes."""
+        return Codebook.nearest(self.levels.detach().double().cpu().numpy())
+
+
 def merged(levels: Float, edges: Float) -> Codebook:
     """Return the codebook of ascending levels, some of which may be equal."""
     apart = np.diff(levels) > 0

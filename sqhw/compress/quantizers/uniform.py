@@ -6,7 +6,15 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.quantizers.base import Codebook, Quantizer, best_scale, checked, largest
+from sqhw.compress.quantizers.base import (
+    Codebook,
+    Quantizer,
+    TrainedQuantizer,
+    best_scale,
+    checked,
+    largest,
+)
+from sqhw.compress.quantizers.straight_through import ScaledQuantizer
 from sqhw.errors import SqhwError, unknown_name
 
 RANGES = ("max", "mse")
@@ -57,3 +65,7 @@ class UniformQuantizer(Quantizer):
             return Codebook.nearest(widest * steps)
         tried = [widest * (i + 1) / CANDIDATES for i in range(CANDIDATES)]
         return Codebook.nearest(best_scale(weights, worth, steps, tried) * steps)
+
+    def trainable(self, codebook: Codebook) -> TrainedQuantizer:
+        """Return the module whose step learns."""
+        return ScaledQuantizer(codebook, learn=True)

@@ -6,8 +6,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.quantizers.base import Codebook, Quantizer, checked
+from sqhw.compress.quantizers.base import Codebook, Codes, Float, Quantizer, checked
 from sqhw.errors import SqhwError
+
+RATE_STEPS = 40
+MOST_CELLS = 1 << 12  # over the range, of a width that is searched
 
 
 @dataclass(frozen=True)
@@ -23,15 +26,24 @@ class UniformMeansQuantizer(Quantizer):
         The range is divided into at most ``2**bits`` cells, unless `width` is given.
     width : float, optional
         Of a cell, in real units.
+    rate : float, optional
+        Entropy wanted instead (unit: bit a weight); the width is searched.
     """
 
     width: float | None = None
+    rate: float | None = None
     name: ClassVar[str] = "uniform-means"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width is not None and not self.width > 0:
             raise SqhwError(f"quantizer 'uniform-means': width must be positive, not {self.width}")
+        if self.rate is not None and not self.rate >= 0:
+            raise SqhwError(
+                f"quantizer 'uniform-means': rate must not be negative, not {self.rate}"
+            )
+        if self.width is not None and self.rate is not None:
+            raise SqhwError("quantizer 'uniform-means': give one of width and rate")
 
     def fit(self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None) -> Codebook:
         """Return the codebook for these weights; see `Quantizer.fit`."""
@@ -39,7 +51,9 @@ class UniformMeansQuantizer(Quantizer):
         # A range of n widths touches n + 1 cells at most.
         spread = float(weights[-1] - weights[0])
         width = float(self.width or spread / ((1 << self.bits) - 1) or 1.0)
-        cells = np.floor(weights / width + 0.5).astype(np.int64)
+        if self.rate is not None:
+            width = _width(weights, spread or 1.0, self.rate)
+        cells = _cells(weights, width)
         names, index = np.unique(cells, return_inverse=True)
         mass = np.bincount(index, weights=worth)
         levels = np.bincount(index, weights=worth * weights) / mass
@@ -47,3 +61,21 @@ class UniformMeansQuantizer(Quantizer):
         # Rounding may carry a mean to the edge of its cell and onto its neighbour's.
         apart = np.concatenate(([True], np.diff(levels) > 0))
         return Codebook(levels[apart], edges[apart[1:]])
+
+
+def _cells(weights: Float, width: float) -> Codes:
+    return np.floor(weights / width + 0.5).astype(np.int64)
+
+
+def _width(weights: Float, spread: float, rate: float) -> float:
+    """Return about the least width at which the entropy of the cells is within a rate."""
+    low, high = spread / MOST_CELLS, 4 * max(spread, float(np.abs(weights).max()))
+    for _ in range(RATE_STEPS):
+        middle = float(np.sqrt(low * high))
+        counts = np.unique(_cells(weights, middle), return_counts=True)[1]
+        share = counts / len(weights)
+        if float(-(share * np.log2(share)).sum()) <= rate:
+            high = middle
+        else:
+            low = middle
+    return high
