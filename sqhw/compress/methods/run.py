@@ -262,11 +262,11 @@ class _Loop:
                 self.method.before_step(step, step / (recipe.epochs * per_epoch))
                 pixels, labels = run.batch(chosen, recipe)
                 loss = run.loss(pixels, labels, recipe)
+                value = float(loss.detach())
                 extra = self.method.penalty()
                 if extra is not None:
                     loss = loss + extra
-                value = float(loss.detach())
-                if not math.isfinite(value):
+                if not math.isfinite(float(loss.detach())):
                     raise self._not_finite(stage.name, epoch, step)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
