@@ -93,17 +93,17 @@ def layer_figure(account: Account) -> "Figure":
 
 def size_figure(accounts: Sequence[Account]) -> "Figure":
     """Return accuracy against size, a panel for each basis, a colour for each method."""
-    methods = list(dict.fromkeys(account["method"] or account["label"] for account in accounts))
+    names_of = _series(accounts)
     figure = _figure(11.0, 8.2)
-    from matplotlib.ticker import EngFormatter, NullFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     panels = figure.subplots(2, 2)
     for panel, basis in zip(panels.flat, BASES, strict=True):
-        for index, method in enumerate(methods):
+        for index, method in enumerate(dict.fromkeys(names_of)):
             points = sorted(
                 (account["sizes"][basis], 100 * accuracy, account["label"])
-                for account in accounts
-                if (account["method"] or account["label"]) == method
+                for account, name in zip(accounts, names_of, strict=True)
+                if name == method
                 and account["sizes"][basis]
                 and (accuracy := best_accuracy(account)) is not None
             )
@@ -120,10 +120,11 @@ def size_figure(accounts: Sequence[Account]) -> "Figure":
         found = [account["sizes"][basis] for account in accounts if account["sizes"][basis]]
         if found and max(found) > WIDE * min(found):
             panel.set_xscale("log")
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel(f"{basis}, {'block RAMs' if basis == 'blocks' else 'bit'}")
-        panel.set_ylabel("accuracy, %")
+        panel.set_ylabel(f"{_accuracy_name(accounts)}, %")
         panel.grid(alpha=0.3, which="both", linewidth=0.5)
         panel.spines[["top", "right"]].set_visible(False)
     handles, names = panels[0, 0].get_legend_handles_labels()
@@ -134,12 +135,38 @@ def size_figure(accounts: Sequence[Account]) -> "Figure":
     return figure
 
 
+def _series(accounts: Sequence[Account]) -> list[str]:
+    """Return the curve that each account belongs to: its method, and its device if they differ."""
+    several = len({account["device"] for account in accounts}) > 1
+    return [
+        (account["method"] or account["label"]) + (f" for {account['device']}" if several else "")
+        for account in accounts
+    ]
+
+
+#: Accuracies by what they say of the network, and how plots call them.
+ACCURACIES = {
+    "test": "test accuracy",
+    "test_accuracy": "test accuracy",
+    "validation": "validation accuracy",
+    "validation_accuracy": "validation accuracy",
+    "validation_float": "validation accuracy of floats",
+}
+
+
 def best_accuracy(account: Account) -> float | None:
     """Return the accuracy that says most: of the test set on integers, else of what there is."""
-    for name in ("test", "test_accuracy", "validation", "validation_accuracy", "validation_float"):
-        if name in account["accuracy"]:
-            return float(account["accuracy"][name])
-    return None
+    found = [name for name in ACCURACIES if name in account["accuracy"]]
+    return float(account["accuracy"][found[0]]) if found else None
+
+
+def _accuracy_name(accounts: Sequence[Account]) -> str:
+    """Return what the accuracies of a plot are called, all kinds that there are."""
+    found = [
+        next((said for name, said in ACCURACIES.items() if name in account["accuracy"]), "")
+        for account in accounts
+    ]
+    return " or ".join(dict.fromkeys(name for name in found if name)) or "accuracy"
 
 
 def _figure(width: float, height: float) -> "Figure":

@@ -9,7 +9,8 @@ Result = dict[str, Any]
 #: What is said below the tables of sizes that not every account has.
 LEGEND = {
     "own": "as the method itself encodes the weights, with its tables; the engine reads none of it",
-    "published": "non-zeros times log2 of the number of values, without positions, as papers count",
+    "published": "non-zeros, in dead channels too, times log2 of the number of values, without "
+    "positions, as papers count",
 }
 
 
@@ -35,12 +36,13 @@ def account_lines(account: Result) -> list[str]:
             # Cut, not rounded: a ratio is never better than it says.
             cut = f"{int(10 * ratio) / 10:,}x" if ratio is not None else "-"
             rows.append((basis, f"{before:,}{unit}", f"{size:,}{unit}", cut))
-    table: list[tuple[str, ...]] = [
-        ("layer", "weights", "non-zero", "share", "bits", "payload", "stream", "rom", "own")
-    ]
+    bases = ["payload", "stream", "rom"]
+    if account["sizes"]["own"] is not None:
+        bases.append("own")
+    table: list[tuple[str, ...]] = [("layer", "weights", "non-zero", "share", "bits", *bases)]
     for layer in account["layers"]:
         share = f"{layer['nonzeros'] / layer['weights']:.2%}" if layer["weights"] else "-"
-        sizes = [layer[basis] for basis in ("payload", "stream", "rom", "own")]
+        sizes = [layer[basis] for basis in bases]
         table.append(
             (
                 layer["name"],
@@ -55,12 +57,12 @@ def account_lines(account: Result) -> list[str]:
         # Maxima have no weights and no rows, but descriptors.
         rest = account["sizes"]["rom"] - sum(layer["rom"] for layer in account["layers"])
         if rest:
-            table.append(("others", *"------", f"{rest:,}", "-"))
+            table.append(("others", *"------", f"{rest:,}", *"-"[: len(bases) - 3]))
     head = f"{account['label']}: {account['network']}"
     if account["method"]:
         head += f" by {account['method']}"
     lines = [
-        head,
+        f"{head}, for {account['device']}",
         *([f"  {accuracy}"] if accuracy else []),
         (
             f"  {account['density']:.2%} of the weights, {account['average_bits']:.2f} bits each "

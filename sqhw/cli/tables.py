@@ -26,7 +26,7 @@ def size_lines(result: Result) -> list[str]:
 
 def compress_lines(result: Result) -> list[str]:
     """Return what `sqhw compress` prints."""
-    rows = [("layer", "weights left", "non-zero", "stream", "rom")]
+    rows = [("layer", "weights left", "non-zero", "format", "rom")]
     rows += [
         (
             layer["name"],
@@ -37,9 +37,13 @@ def compress_lines(result: Result) -> list[str]:
         )
         for layer in result["layers"]
     ]
+    rest = result["after"]["rom"] - sum(layer["rom_bits"] for layer in result["layers"])
+    if rest:  # descriptors of layers without weights
+        rows.append(("others", *"---", f"{rest:,} bit"))
     notes = result["notes"].split("; ") if result.get("notes") else []
     return [
         *columns(rows),
+        "  format: bits of the gap before each weight, and of its code; dense has no gaps",
         *(f"note: {note}" for note in notes),
         "",
         *size_lines(result),

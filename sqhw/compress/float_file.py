@@ -20,6 +20,7 @@ from sqhw.compress.float_network import (
 )
 from sqhw.digest import network_digest
 from sqhw.errors import SqhwError
+from sqhw.network_file import METADATA_KEY
 
 VERSION = 2
 KEY = "sqhw_float_network"
@@ -66,10 +67,13 @@ def load_float(path: str | Path) -> FloatNetwork:
         raise SqhwError(f"{path}: no such file")
     try:
         with safe_open(path, framework="numpy") as file:
-            header = (file.metadata() or {}).get(KEY)
+            metadata = file.metadata() or {}
+            header = metadata.get(KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError, TypeError):
         raise SqhwError(f"{path} is damaged or not a safetensors file") from None
+    if METADATA_KEY in metadata:
+        raise SqhwError(f"{path} is a compressed network, not a float network")
     if header is None:
         raise SqhwError(f"{path} is a safetensors file, but not of an sqhw float network")
     try:

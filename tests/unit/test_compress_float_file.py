@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import save, save_file
 
-from sqhw.compress import FloatConv, FloatMaxPool, FloatNetwork, load_float, save_float
+from sqhw.compress import (
+    FloatConv,
+    FloatMaxPool,
+    FloatNetwork,
+    float_network,
+    load_float,
+    save_float,
+)
 from sqhw.compress.float_network import FloatResidual
 from sqhw.errors import SqhwError
+from sqhw.network_file import METADATA_KEY
 
 
 @pytest.fixture
@@ -103,6 +111,15 @@ def test_other_safetensors_are_told_apart(tmp_path):
     save_file({"x": np.zeros(3)}, tmp_path / "other")
     with pytest.raises(SqhwError, match=r"safetensors file, but not of an sqhw float network$"):
         load_float(tmp_path / "other")
+
+
+def test_files_of_other_kinds_are_named(network, tmp_path):
+    save_file({"x": np.zeros(3)}, tmp_path / "small", {METADATA_KEY: "{}"})
+    with pytest.raises(SqhwError, match=r"small is a compressed network, not a float network$"):
+        load_float(tmp_path / "small")
+    save_float(network, tmp_path / "float")
+    with pytest.raises(SqhwError, match=r"float is an sqhw float network, .* see load_float$"):
+        float_network("digits-cnn", tmp_path / "float")
 
 
 def change(path, edit):

@@ -5,6 +5,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from sqhw.compress.float_file import KEY
 from sqhw.errors import SqhwError
 
 COUNTER = "num_batches_tracked"  # of a batch normalisation: no result depends on it
@@ -53,6 +54,10 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise SqhwError(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
+            if KEY in (file.metadata() or {}):
+                raise SqhwError(
+                    f"{path} is an sqhw float network, not a checkpoint: see load_float"
+                )
             return {key: file.get_tensor(key) for key in file.keys() if not _ignored(key)}
     except (SafetensorError, OSError, ValueError, TypeError):
         raise SqhwError(f"{path} is damaged or not a safetensors file") from None
