@@ -45,7 +45,7 @@ def main(
     """Compress a network by several methods and print the table beside the published rows."""
     try:
         short, trained = load_network(network, models)
-        plan = cases(short, methods.split(","), epochs, threads, seed)
+        plan = cases(short, trained.float_bits, methods.split(","), epochs, threads, seed)
         if only is not None:
             plan = [labelled(plan, label) for label in only.split(",")]
         target = find_device(device)

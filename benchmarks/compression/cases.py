@@ -18,7 +18,7 @@ CHECKPOINTS = {
     "lenet5": ("lenet5-caffe", "lenet5_caffe.safetensors"),
     "resnet20": ("resnet20", "resnet20.safetensors"),
 }
-#: All methods learn from the network before compression too.
+#: All methods but SQL on LeNet-5 learn from the network before compression too.
 RECIPES = {
     "lenet5": Recipe(rate=1e-3, precision="bf16", distill=0.7, temperature=2.0),
     "resnet20": Recipe(
@@ -51,6 +51,31 @@ class Case:
     config: MethodConfig
 
 
+@dataclass(frozen=True)
+class Table:
+    """What the cases of a table share.
+
+    Parameters
+    ----------
+    network : str
+        Short name.
+    float_bits : int
+        Of the network before compression.
+    recipe : Recipe
+    epochs : int
+    """
+
+    network: str
+    float_bits: int
+    recipe: Recipe
+    epochs: int
+
+    @property
+    def small(self) -> bool:
+        """Whether the settings are those of LeNet-5."""
+        return self.network == "lenet5"
+
+
 def load_network(name: str, models: Path | None) -> tuple[str, FloatNetwork]:
     """Return a network's short name and the network.
 
@@ -76,7 +101,9 @@ def load_network(name: str, models: Path | None) -> tuple[str, FloatNetwork]:
     return name, float_network(zoo, models / file)
 
 
-def cases(network: str, methods: list[str], epochs: int, threads: int, seed: int) -> list[Case]:
+def cases(
+    network: str, float_bits: int, methods: list[str], epochs: int, threads: int, seed: int
+) -> list[Case]:
     """Return the rows of a table.
 
     Every trained method has `epochs` passes over the training split in all, ``hardware-long`` has
@@ -86,6 +113,8 @@ def cases(network: str, methods: list[str], epochs: int, threads: int, seed: int
     ----------
     network : str
         Short name.
+    float_bits : int
+        Of the network before compression.
     methods : list of str
     epochs, threads, seed : int
 
@@ -95,11 +124,12 @@ def cases(network: str, methods: list[str], epochs: int, threads: int, seed: int
         If a method is unknown or has no case here.
     """
     recipe = replace(RECIPES.get(network, Recipe(batch=64)), threads=threads, seed=seed)
+    table = Table(network, float_bits, recipe, epochs)
     found = []
     for method in methods:
         if method not in CASES:
             raise unknown_name("method of the benchmark", method, CASES)
-        found += CASES[method](network, recipe, epochs)
+        found += CASES[method](table)
     return found
 
 
@@ -123,18 +153,21 @@ def _halves(recipe: Recipe, epochs: int) -> tuple[Recipe, Recipe]:
     return replace(recipe, epochs=epochs - share), replace(recipe, epochs=share, rate=1e-4)
 
 
-def _sql(network: str, recipe: Recipe, epochs: int) -> list[Case]:
-    # The authors' command for LeNet-5. For CIFAR-10 they publish none, and their trainer's SGD at
-    # rates from 0.025 down to 0.0003 gets nowhere on a network with folded normalisation: Adam, the
-    # pull `rate * rho` as theirs, and in the last third fine-tuning as their second script has it.
-    tuned = replace(recipe, epochs=0)
-    if network != "lenet5":
-        trained, tuned = _halves(recipe, epochs)
+def _sql(table: Table) -> list[Case]:
+    # The authors' command for LeNet-5, which has no teacher. For CIFAR-10 they publish none, and
+    # their trainer's SGD at rates from 0.025 down to 0.0003 gets nowhere on a network with folded
+    # normalisation: Adam, the pull `rate * rho` as theirs, and in the last third fine-tuning as
+    # their second script has it.
+    tuned = replace(table.recipe, epochs=0)
+    if not table.small:
+        trained, tuned = _halves(table.recipe, table.epochs)
         trained = replace(trained, rate=1e-3, decay=1e-4)
         points = [(0.5, 2.0, 1.25), (0.2, 3.0, 1.25)]
     else:
-        trained = replace(recipe, epochs=epochs, rate=0.1, optimizer="sgd", momentum=0.93)
-        trained = replace(trained, decay=5e-4, warmup=min(10, epochs // 4))
+        trained = replace(
+            table.recipe, epochs=table.epochs, rate=0.1, optimizer="sgd", momentum=0.93, distill=0.0
+        )
+        trained = replace(trained, decay=5e-4, warmup=min(10, table.epochs // 4))
         points = [(0.0054, 3.0, 0.05)]
     return [
         Case(
@@ -145,24 +178,23 @@ def _sql(network: str, recipe: Recipe, epochs: int) -> list[Case]:
     ]
 
 
-def _deep_compression(network: str, recipe: Recipe, epochs: int) -> list[Case]:
-    prune, share = _halves(recipe, epochs)
+def _deep_compression(table: Table) -> list[Case]:
+    prune, share = _halves(table.recipe, table.epochs)
     # LeNet-5's shares are those of the paper's table, 8 % in all.
-    density = DENSITY if network != "lenet5" else DC_LENET5
-    bits = {"conv_bits": 3 if network != "lenet5" else 8, "fc_bits": 5}
+    density = DENSITY if not table.small else DC_LENET5
+    bits = {"conv_bits": 3 if not table.small else 8, "fc_bits": 5}
     config = configure(
         "deep-compression", recipe=prune, share=share, density=density, index_bits=5, **bits
     )
     return [Case("deep-compression", config)]
 
 
-def _ecsq(network: str, recipe: Recipe, epochs: int) -> list[Case]:
-    prune, share = _halves(recipe, epochs)
+def _ecsq(table: Table) -> list[Case]:
+    prune, share = _halves(table.recipe, table.epochs)
     # All three at about one entropy, as the paper compares them.
-    small = network == "lenet5"
-    density, rate = (DC_LENET5, 3.5) if small else (DENSITY, 2.7)
+    density, rate = (DC_LENET5, 3.5) if table.small else (DENSITY, 2.7)
     quantizers = {
-        "k-means": HessianKMeansQuantizer(4 if small else 3),
+        "k-means": HessianKMeansQuantizer(4 if table.small else 3),
         "uniform": UniformMeansQuantizer(rate=rate),
         "ecsq": EntropyConstrainedQuantizer(5, rate=rate),
     }
@@ -175,25 +207,24 @@ def _ecsq(network: str, recipe: Recipe, epochs: int) -> list[Case]:
     ]
 
 
-def _sqs(network: str, recipe: Recipe, epochs: int) -> list[Case]:
-    trained = replace(recipe, epochs=epochs)
-    budgets = (0.9, 0.44) if network != "lenet5" else (0.05, 0.0151)
+def _sqs(table: Table) -> list[Case]:
+    trained = replace(table.recipe, epochs=table.epochs)
+    budgets = (0.9, 0.44) if not table.small else (0.05, 0.0151)
     return [
         Case(f"sqs-{budget:g}", configure("sqs", recipe=trained, budget=budget))
         for budget in budgets
     ]
 
 
-def _hardware(network: str, recipe: Recipe, epochs: int) -> list[Case]:
+def _hardware(table: Table) -> list[Case]:
     # LeNet-5: 700x of everything, 3,000x of the codes alone; ResNet-20: 25x and 45x of everything,
     # 60x and 110x of the codes.
-    small = network == "lenet5"
-    budgets = (
-        ("rom=19700", "payload=4590", "rom=60000")
-        if small
-        else ("rom=345000", "payload=143000", "rom=191700", "payload=78400")
-    )
-    trained = replace(recipe, epochs=epochs, batch=128)
+    bits = table.float_bits
+    budgets = {
+        "lenet5": ("rom=19700", "payload=4590", "rom=60000"),
+        "resnet20": ("rom=345000", "payload=143000", "rom=191700", "payload=78400"),
+    }.get(table.network, (f"rom={bits // 25}", f"payload={bits // 60}"))
+    trained = replace(table.recipe, epochs=table.epochs, batch=128)
     return [
         Case(
             f"hardware-{budget.replace('=', '').replace(',', '-')}",
@@ -203,26 +234,30 @@ def _hardware(network: str, recipe: Recipe, epochs: int) -> list[Case]:
     ]
 
 
-def _hardware_long(network: str, recipe: Recipe, epochs: int) -> list[Case]:
+def _hardware_long(table: Table) -> list[Case]:
     # What patience brings; beside the others it is no comparison under one training budget.
     return [
         replace(case, label=f"{case.label}-long")
-        for case in _hardware(network, recipe, LONGER * epochs)
+        for case in _hardware(replace(table, epochs=LONGER * table.epochs))
     ]
 
 
-def _oneshot(network: str, recipe: Recipe, epochs: int) -> list[Case]:
+def _oneshot(table: Table) -> list[Case]:
     # The curve of accuracy against size; no epochs, some images.
-    limits = (140_000, 80_000, 50_000) if network == "lenet5" else (1_000_000, 700_000, 500_000)
-    plain = Recipe(epochs=0, seed=recipe.seed, threads=recipe.threads)
+    bits = table.float_bits
+    limits = {
+        "lenet5": (140_000, 80_000, 50_000),
+        "resnet20": (1_000_000, 700_000, 500_000),
+    }.get(table.network, (bits // 8, bits // 12, bits // 18))
+    plain = Recipe(epochs=0, seed=table.recipe.seed, threads=table.recipe.threads)
     return [
         Case(f"oneshot-rom{limit}", configure("oneshot", recipe=plain, budget=f"rom={limit}"))
         for limit in limits
     ]
 
 
-def _structured(network: str, recipe: Recipe, epochs: int) -> list[Case]:
-    prune, share = _halves(recipe, epochs)
+def _structured(table: Table) -> list[Case]:
+    prune, share = _halves(table.recipe, table.epochs)
     return [
         Case(
             f"{'soft-filter' if unit == 'filter' else unit}-{density:g}",
@@ -232,12 +267,12 @@ def _structured(network: str, recipe: Recipe, epochs: int) -> list[Case]:
     ]
 
 
-def _low_rank(network: str, recipe: Recipe, epochs: int) -> list[Case]:
-    train, share = _halves(recipe, epochs)
+def _low_rank(table: Table) -> list[Case]:
+    train, share = _halves(table.recipe, table.epochs)
     return [Case("low-rank", configure("low-rank", recipe=train, share=share, rank=0.3))]
 
 
-CASES: dict[str, Callable[[str, Recipe, int], list[Case]]] = {
+CASES: dict[str, Callable[[Table], list[Case]]] = {
     "sql": _sql,
     "sqs": _sqs,
     "deep-compression": _deep_compression,

@@ -114,14 +114,14 @@ def test_both_curves_have_the_same_sizes_and_go_on_where_they_stopped(tmp_path):
 def test_every_method_has_cases():
     assert set(CASES) == set(METHODS) | {"hardware-long"}
     for network in ("lenet5", "resnet20", "other"):
-        plan = cases(network, list(CASES), 9, 1, 0)
+        plan = cases(network, 8_000_000, list(CASES), 9, 1, 0)
         labels = [entry.label for entry in plan]
         assert len(labels) == len(set(labels))
         assert labelled(plan, labels[3]) is plan[3]
     with pytest.raises(SqhwError, match=r"^unknown row of the benchmark 'sqs-9'"):
         labelled(plan, "sqs-9")
     with pytest.raises(SqhwError, match=r"^unknown method of the benchmark 'sqll'; did you mean"):
-        cases("lenet5", ["sqll"], 9, 1, 0)
+        cases("lenet5", 8_000_000, ["sqll"], 9, 1, 0)
 
 
 def test_the_command_refuses_in_one_sentence(tmp_path):
