@@ -8,7 +8,7 @@ import typer
 
 from benchmarks.compression.cases import CASES, cases, labelled, load_network
 from benchmarks.compression.runner import run_case
-from benchmarks.compression.table import markdown
+from benchmarks.compression.table import heading, markdown
 from benchmarks.engine.progress import note
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compress.input_stage import with_input_stage
@@ -56,7 +56,7 @@ def main(
     except SqhwError as error:
         sys.stderr.write(f"benchmarks.compression: {error}\n")
         raise typer.Exit(1) from None
-    text = markdown(short, accounts)
+    text = heading(short, data, epochs) + markdown(short, accounts)
     atomic_write_text(folder / "RESULTS.md", text)
     print(text)
 

@@ -29,6 +29,26 @@ places, would take on this engine. A paper's file that is decoded as a whole bef
 """
 
 
+def heading(network: str, data: str, epochs: int) -> str:
+    """Return the title of a table and the command that makes it, folders left open.
+
+    Parameters
+    ----------
+    network : str
+        Short name.
+    data : str
+        As `sqhw.data.load_dataset` takes it.
+    epochs : int
+    """
+    kind, folder, _ = data.partition(":")
+    models = " --models DIR" if network in CHECKPOINTS else ""
+    command = (
+        f"python -m benchmarks.compression --network {network}{models} "
+        f"--data {kind}{folder and ':DIR'} --epochs {epochs}"
+    )
+    return f"# Compression of {network}\n\n    {command}\n\n"
+
+
 def markdown(network: str, accounts: Sequence[dict[str, Any]]) -> str:
     """Return the table of a network in Markdown.
 

@@ -14,7 +14,7 @@ from benchmarks.compression.oneshot import markdown as curve_markdown
 from benchmarks.compression.published import PUBLISHED
 from benchmarks.compression.recount import recounted
 from benchmarks.compression.runner import run_case
-from benchmarks.compression.table import HEAD, markdown
+from benchmarks.compression.table import HEAD, heading, markdown
 from sqhw.compress import torch_logits
 from sqhw.compress.methods import METHODS, Recipe, configure
 from sqhw.compress.methods.job import Job
@@ -109,6 +109,13 @@ def test_both_curves_have_the_same_sizes_and_go_on_where_they_stopped(tmp_path):
     again, whole = json.loads(file.read_text()), json.loads(text)
     assert again["oneshot"][0] == whole["oneshot"][0]
     assert again["oneshot"][1] | {"seconds": 0} == whole["oneshot"][1] | {"seconds": 0}
+
+
+def test_a_table_says_how_it_is_made():
+    command = "python -m benchmarks.compression --network lenet5 --models DIR --data mnist:DIR"
+    text = heading("lenet5", "mnist:/tmp/mnist", 12)
+    assert text == f"# Compression of lenet5\n\n    {command} --epochs 12\n\n"
+    assert "--network mine --data digits --epochs 3" in heading("mine", "digits", 3)
 
 
 def test_every_method_has_cases():
