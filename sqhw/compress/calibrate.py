@@ -18,6 +18,8 @@ from sqhw.errors import SqhwError
 from sqhw.network import INPUT
 from sqhw.number import ActivationFormat, signed_width
 
+#: Training images on which methods calibrate activations.
+CALIBRATION_IMAGES = 512
 BIAS_PRECISION = 8  # bias steps in an output unit, at least
 ACC_SHARE = 0.9  # of the accumulator's range; the rest is for the fine-tuning
 

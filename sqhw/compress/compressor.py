@@ -15,7 +15,7 @@ from torch.nn import functional
 from sqhw.budget import BASES
 from sqhw.compress.accelerator import find_accelerator
 from sqhw.compress.assemble import export
-from sqhw.compress.calibrate import calibrate
+from sqhw.compress.calibrate import CALIBRATION_IMAGES, calibrate
 from sqhw.compress.checkpoint import Checkpoint, fingerprint
 from sqhw.compress.compact import compact, on_codebooks, stored_channels
 from sqhw.compress.float_network import FloatNetwork, predict
@@ -37,7 +37,6 @@ from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 from sqhw.simplify import Mask
 
-CALIBRATION_IMAGES = 512
 LOOP = 7  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Shares of the pruning stage between which weights move to their codebooks.
 QUANTIZE = (0.5, 0.95)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sqhw.compress.accelerator import find_accelerator
+from sqhw.compress.calibrate import CALIBRATION_IMAGES
 from sqhw.compress.checkpoint import fingerprint
 from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.job import Job
@@ -21,8 +22,6 @@ from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
 from sqhw.errors import unknown_name
-
-CALIBRATION_IMAGES = 512
 
 
 @dataclass(frozen=True)

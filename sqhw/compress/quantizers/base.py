@@ -55,11 +55,6 @@ class Codebook:
         taken: Float = self.levels[self.codes(values)]
         return taken
 
-    @property
-    def nonzero_levels(self) -> int:
-        """Levels that are not zero."""
-        return int(np.count_nonzero(self.levels))
-
 
 class TrainedQuantizer(nn.Module, ABC):
     """A module from weights to quantized weights whose codebook can be read at any time."""
