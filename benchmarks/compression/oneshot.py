@@ -169,7 +169,7 @@ def figure(name: str, found: dict[str, Any]) -> Figure:
     axes.set_ylabel("test error (%)")
     axes.set_title(f"{name} without training, {IMAGES} images")
     axes.grid(alpha=0.3, which="both")
-    axes.legend(loc="center right")
+    axes.legend(loc="best")
     return picture
 
 
