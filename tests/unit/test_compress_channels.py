@@ -79,7 +79,7 @@ def test_dropped_channels_leave_the_network_and_the_budget_is_met(make, seed):
         for reader in graph.readers(at):
             importance[reader][:, ::2] *= 1e-6
     free = Projector(model, importance, Target(Budget("rom", 1 << 30), ENGINE, DEVICE), 10)
-    limit = int(0.4 * free.fitting().size)
+    limit = int(0.3 * free.fitting().size)
     target = Target(Budget("rom", limit), ENGINE, DEVICE)
     projector = Projector(model, importance, target, 10)
     found = projector.fitting()
