@@ -1,5 +1,7 @@
 """Codebooks as modules that learn: a level forwards, straight through backwards."""
 
+from abc import abstractmethod
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -7,7 +9,27 @@ from torch import Tensor, nn
 from sqhw.compress.quantizers.base import Codebook, Float, TrainedQuantizer
 
 
-class CodebookQuantizer(TrainedQuantizer):
+class CellQuantizer(TrainedQuantizer):
+    """Weights take the level of their cell, the gradient goes straight through and to the level."""
+
+    @abstractmethod
+    def _now(self) -> tuple[Tensor, Tensor]:
+        """Return levels and edges as they are now."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the quantized weights, shape as `weight`."""
+        levels, edges = self._now()
+        taken = levels[torch.bucketize(weight.detach(), edges, right=True)]
+        return taken + (weight - weight.detach())
+
+    def codebook(self) -> Codebook:
+        """Return levels and edges as they are now; levels that have met are one."""
+        with torch.no_grad():
+            levels, edges = self._now()
+        return merged(levels.double().cpu().numpy(), edges.double().cpu().numpy())
+
+
+class CodebookQuantizer(CellQuantizer):
     """Weights take the level of their cell; the gradient goes to the weight and to the level.
 
     A level that is zero stays zero.
@@ -33,20 +55,8 @@ class CodebookQuantizer(TrainedQuantizer):
         edges = (levels[1:] + levels[:-1]).detach() / 2 if self.nearest else self.edges
         return levels, edges
 
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the quantized weights, shape as `weight`."""
-        levels, edges = self._now()
-        taken = levels[torch.bucketize(weight.detach(), edges, right=True)]
-        return taken + (weight - weight.detach())
 
-    def codebook(self) -> Codebook:
-        """Return levels and edges as they are now; levels that have met are one."""
-        with torch.no_grad():
-            levels, edges = self._now()
-        return merged(levels.double().cpu().numpy(), edges.double().cpu().numpy())
-
-
-class ScaledQuantizer(TrainedQuantizer):
+class ScaledQuantizer(CellQuantizer):
     """Weights take the nearest of fixed values times a scale, straight through.
 
     Parameters
@@ -66,18 +76,6 @@ class ScaledQuantizer(TrainedQuantizer):
     def _now(self) -> tuple[Tensor, Tensor]:
         levels = self.scale.clamp_min(1e-6) * self.unit
         return levels, (levels[1:] + levels[:-1]).detach() / 2
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the quantized weights, shape as `weight`."""
-        levels, edges = self._now()
-        taken = levels[torch.bucketize(weight.detach(), edges, right=True)]
-        return taken + (weight - weight.detach())
-
-    def codebook(self) -> Codebook:
-        """Return levels and edges as they are now."""
-        with torch.no_grad():
-            levels, edges = self._now()
-        return merged(levels.double().cpu().numpy(), edges.double().cpu().numpy())
 
 
 class FixedCodes(TrainedQuantizer):
