@@ -123,7 +123,8 @@ def cases(
     SqhwError
         If a method is unknown or has no case here.
     """
-    recipe = replace(RECIPES.get(network, Recipe(batch=64)), threads=threads, seed=seed)
+    plain = Recipe(batch=64, distill=0.7, temperature=4.0)
+    recipe = replace(RECIPES.get(network, plain), threads=threads, seed=seed)
     table = Table(network, float_bits, recipe, epochs)
     found = []
     for method in methods:
