@@ -33,9 +33,10 @@ class CompressSettings:
         Share of the distillation in the loss, the labels have the rest.
     pruning : {"auto", "gradual", "oneshot"}
         Gradually, by the Fisher, while weights learn and may come back; or at once by the method
-        ``oneshot`` (optimal brain surgeon), so that all epochs tune. That ends better, but its work
-        grows with the cube of a row of weights: by default it is taken where that is a minute or
-        two and the budgets are of sizes.
+        ``oneshot`` (optimal brain surgeon), so that all epochs tune. That ends better where about a
+        tenth of the weights stays, worse where next to none do, and its work grows with the cube of
+        a row of weights: by default it is taken where that is a minute or two and the budgets are
+        of sizes.
     rounds : int
         Projections while weights go gradually.
     ramp : float, 0 to 1

@@ -167,6 +167,18 @@ def checked(values: npt.ArrayLike, importance: npt.ArrayLike | None) -> tuple[Fl
     return flat[order], worth + floor if floor > 0 else np.ones(flat.size)
 
 
+def entropy(counts: Codes) -> float:
+    """Return the entropy of symbols that occur so often (unit: bit a symbol); some may not occur.
+
+    Parameters
+    ----------
+    counts : ndarray of int64, shape (symbols,)
+        At least one above 0.
+    """
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log2(share)).sum())
+
+
 def symmetric(magnitudes: npt.ArrayLike) -> Float:
     """Return these magnitudes with both signs, ascending; zero once."""
     positive = np.asarray(magnitudes, dtype=np.float64)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.quantizers.base import Codebook, Codes, Float, Quantizer, checked
+from sqhw.compress.quantizers.base import Codebook, Codes, Float, Quantizer, checked, entropy
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.errors import SqhwError
 
@@ -148,11 +148,8 @@ def entropy_constrained(values: Float, worth: Float, start: Float, multiplier: f
         codes = new
     order = np.argsort(levels, kind="stable")
     kept_levels, _, edges = envelope(levels[order], multiplier / worth.mean() * lengths[order])
-    share = np.bincount(codes) / len(values)
-    share = share[share > 0]
-    return Assigned(
-        levels, codes, float(-(share * np.log2(share)).sum()), Codebook(kept_levels, edges)
-    )
+    cells = Codebook(kept_levels, edges)
+    return Assigned(levels, codes, entropy(np.bincount(codes)), cells)
 
 
 def envelope(levels: Float, costs: Float) -> tuple[Float, Float, Float]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.quantizers.base import Codebook, Codes, Float, Quantizer, checked
+from sqhw.compress.quantizers.base import Codebook, Codes, Float, Quantizer, checked, entropy
 from sqhw.errors import SqhwError
 
 RATE_STEPS = 40
@@ -73,8 +73,7 @@ def _width(weights: Float, spread: float, rate: float) -> float:
     for _ in range(RATE_STEPS):
         middle = float(np.sqrt(low * high))
         counts = np.unique(_cells(weights, middle), return_counts=True)[1]
-        share = counts / len(weights)
-        if float(-(share * np.log2(share)).sum()) <= rate:
+        if entropy(counts) <= rate:
             high = middle
         else:
             low = middle
