@@ -223,7 +223,7 @@ def _hardware(table: Table) -> list[Case]:
     bits = table.float_bits
     budgets = {
         "lenet5": ("rom=19700", "payload=4590", "rom=60000"),
-        "resnet20": ("rom=345000", "payload=143000", "rom=191700", "payload=78400"),
+        "resnet20": ("rom=344000", "payload=143000", "rom=191000", "payload=78400"),
     }.get(table.network, (f"rom={bits // 25}", f"payload={bits // 60}"))
     trained = replace(table.recipe, epochs=table.epochs, batch=128)
     return [
