@@ -195,7 +195,7 @@ def _ecsq(table: Table) -> list[Case]:
     # All three at about one entropy, as the paper compares them.
     density, rate = (DC_LENET5, 3.5) if table.small else (DENSITY, 2.7)
     quantizers = {
-        "k-means": HessianKMeansQuantizer(4 if table.small else 3),
+        "k-means": HessianKMeansQuantizer(4),
         "uniform": UniformMeansQuantizer(rate=rate),
         "ecsq": EntropyConstrainedQuantizer(5, rate=rate),
     }
@@ -223,7 +223,7 @@ def _hardware(table: Table) -> list[Case]:
     bits = table.float_bits
     budgets = {
         "lenet5": ("rom=19700", "payload=4590", "rom=60000"),
-        "resnet20": ("rom=344000", "payload=143000", "rom=191000", "payload=78400"),
+        "resnet20": ("rom=344000", "payload=143000", "rom=191000", "payload=78000"),
     }.get(table.network, (f"rom={bits // 25}", f"payload={bits // 60}"))
     trained = replace(table.recipe, epochs=table.epochs, batch=128)
     return [
