@@ -11,7 +11,7 @@ from sqhw.compress.float_network import FloatMaxPool
 from sqhw.compress.input_stage import OUTPUT, QatInput
 from sqhw.compress.integers import acc_limit
 from sqhw.compress.qat import QatNetwork
-from sqhw.compress.qat_layers import IntegerPlan, QatAverage, QatLayer
+from sqhw.compress.qat_layers import IntegerPlan, QatAverage, QatConv, QatLayer
 from sqhw.compress.requantize import best_step, dyadic, requantize
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
@@ -41,8 +41,13 @@ class Activation:
     form: ActivationFormat
 
 
-def calibrate(model: QatNetwork, pixels: Tensor, engine: EngineConfig, bias_bits: int) -> None:
+def calibrate(
+    model: QatNetwork, pixels: Tensor, engine: EngineConfig, bias_bits: int, *, trained: bool
+) -> None:
     """Give every layer its integer plan, first to last, from the integers that reach it.
+
+    Beside a skip connection integer weights are small. If they are trained further, their unit is
+    the finest; otherwise that in which the codebook is nearest to whole numbers.
 
     Parameters
     ----------
@@ -53,6 +58,8 @@ def calibrate(model: QatNetwork, pixels: Tensor, engine: EngineConfig, bias_bits
     engine : EngineConfig
     bias_bits : int
         Width of a bias at most.
+    trained : bool
+        Whether the weights will be.
 
     Raises
     ------
@@ -76,7 +83,7 @@ def calibrate(model: QatNetwork, pixels: Tensor, engine: EngineConfig, bias_bits
                 else:
                     assert isinstance(step, QatLayer)
                     skip = found[layer.residual.source] if layer.residual else None
-                    found[layer.name] = _plan(step, source, skip, engine, bias_bits)
+                    found[layer.name] = _plan(step, source, skip, engine, bias_bits, trained)
             for tensor in layer.sources:  # deep networks do not fit memory as a whole
                 if last[tensor] == index:
                     found.pop(tensor, None)
@@ -88,13 +95,14 @@ def _plan(
     skip: Activation | None,
     engine: EngineConfig,
     bias_bits: int,
+    trained: bool,
 ) -> Activation:
     """Set the layer's plan and return its integer output."""
     signed = not layer.layer.relu
     if isinstance(layer, QatAverage) and skip is None:
         signed = signed and source.form.signed
     output = ActivationFormat(8, signed=signed)
-    plan = _weight_plan(layer, source, skip, output, engine)
+    plan = _weight_plan(layer, source, skip, output, engine, trained)
     weight = layer.real_weight()
     bias = layer.real_bias(weight)
     unit = plan.in_scale * plan.weight_scale
@@ -129,11 +137,15 @@ def _weight_plan(
     skip: Activation | None,
     output: ActivationFormat,
     engine: EngineConfig,
+    trained: bool,
 ) -> IntegerPlan:
     """Return a plan with the largest integer weights that the accumulator admits."""
     limit = int(ACC_SHARE * acc_limit(engine))
     largest = layer.largest()
-    step = first = layer.top if skip is None else _most_skip_weight(layer, source, skip)
+    first = layer.top if skip is None else _most_skip_weight(layer, source, skip)
+    if skip is not None and isinstance(layer, QatConv) and not trained:
+        first = _best_skip_weight(layer, source, skip, first)
+    step = first
     while step > 0:
         plan = IntegerPlan(source.form, output, source.scale, largest / step, step)
         if skip is not None:
@@ -167,3 +179,12 @@ def _most_skip_weight(layer: QatLayer, source: Activation, skip: Activation) -> 
     """
     ratio = layer.top * skip.scale / (source.scale * layer.largest())
     return max(1, min(127, math.floor(ratio * (1 + 1e-6))))
+
+
+def _best_skip_weight(layer: QatConv, source: Activation, skip: Activation, most: int) -> int:
+    """Return the weight of the skip, from half of the most on, that rounds the others least."""
+
+    def error(step: int) -> float:
+        return layer.rounding_error(skip.scale / (source.scale * step))
+
+    return min(range(most, most // 2, -1), key=error)

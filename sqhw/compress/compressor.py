@@ -230,6 +230,7 @@ class Compression:
             self.objective.images[order[:CALIBRATION_IMAGES]],
             self.target.engine,
             self.settings.bias_bits,
+            trained=True,
         )
         self.model.to(self.device)
         self.fixed = frozen(self.model)

@@ -8,6 +8,9 @@ import numpy.typing as npt
 from sqhw.engine import EngineConfig
 from sqhw.number import ActivationFormat
 
+#: Width that biases are rounded to at most, if nothing else is said: a bit costs every channel.
+BIAS_BITS = 10
+
 WEIGHT_TOP = 127  # largest magnitude of an integer weight
 
 

@@ -214,7 +214,7 @@ def _finish(
     """Calibrate and export."""
     for layer in model.layers():
         layer.freeze()
-    calibrate(model, pixels, engine, bias_bits)
+    calibrate(model, pixels, engine, bias_bits, trained=False)
     network = model.network
     labels = {**network.metadata, **metadata, **network.size_labels}
     return export(model, engine, labels, objective)

@@ -288,6 +288,12 @@ class QatConv(QatLayer):
             self.weight, self._book(), self.mask, share=self.share, masked_grad=self.frozen
         )
 
+    def rounding_error(self, unit: float) -> float:
+        """Return the squared error of weights whose values are rounded to multiples of a unit."""
+        book = torch.sort(self.codebook.detach()).values
+        kept = codebook_weights(self.weight.detach(), book, self.mask, masked_grad=True).double()
+        return float((_whole(kept / unit, self.top) * unit * self.mask - kept).pow(2).sum())
+
     def _book(self) -> Tensor:
         """Return the values in real units, ascending, whole once there is a plan."""
         book = torch.sort(self.codebook).values

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from sqhw.compress.integers import BIAS_BITS
 from sqhw.compress.precision import PRECISIONS
 from sqhw.errors import SqhwError, unknown_name
 
@@ -66,7 +67,7 @@ class CompressSettings:
     pruning: str = "auto"
     rounds: int = 25
     ramp: float = 0.85
-    bias_bits: int = 10
+    bias_bits: int = BIAS_BITS
     shift: int = 0
     flip: bool = False
     seed: int = 0

@@ -70,7 +70,7 @@ def integers(model, pixels):
     """Return the exported network and the integer logits of a model."""
     for layer in model.layers():
         layer.freeze()
-    calibrate(model, pixels, ENGINE, bias_bits=10)
+    calibrate(model, pixels, ENGINE, bias_bits=10, trained=True)
     found = export(model, ENGINE, {})
     return found, torch.round(predict(model, pixels) / model.output_scale)
 

@@ -257,7 +257,9 @@ def test_oneshot_is_the_default_where_it_is_quick_and_knows_the_budget(network, 
 
 def test_masks_and_codebooks_that_change_are_found(network, data):
     model = projected(network)
-    calibrate(model, torch.from_numpy(data.train.images).float(), ENGINE, bias_bits=12)
+    calibrate(
+        model, torch.from_numpy(data.train.images).float(), ENGINE, bias_bits=12, trained=True
+    )
     fixed = frozen(model)
     check_invariants(model, fixed)
     layer = model.layers()[1]
@@ -348,7 +350,9 @@ def test_progress_is_reported_stage_by_stage(network, data):
 def test_the_integer_model_computes_what_it_exports(network, data, acc_bits):
     engine = EngineConfig(acc_bits=acc_bits)
     model = projected(network)
-    calibrate(model, torch.from_numpy(data.train.images).float(), engine, bias_bits=12)
+    calibrate(
+        model, torch.from_numpy(data.train.images).float(), engine, bias_bits=12, trained=True
+    )
     exported = export(model, engine, {})
     plan = model.layers()[-1].plan
     whole = predict(model, data.test.images) / plan.output_scale

@@ -47,7 +47,7 @@ def quantized(network, engine=ENGINE, density=0.6, levels=16):
         top = float(np.abs(weight).max())
         layer.set_projection(np.abs(weight) > limit, np.linspace(-top, top, levels))
         layer.freeze()
-    calibrate(model, torch.from_numpy(images(64)).float(), engine, bias_bits=12)
+    calibrate(model, torch.from_numpy(images(64)).float(), engine, bias_bits=12, trained=True)
     return model, export(model, engine, {})
 
 

@@ -127,7 +127,7 @@ def test_a_layer_with_every_weight_kept_has_no_code_for_zero(levels):
         layer.set_projection(mask, np.linspace(-0.3, 0.3, levels))
         layer.freeze()
     pixels = torch.from_numpy(rng.integers(0, 256, (8, 3, 8, 8))).float()
-    calibrate(model, pixels, ENGINE, 10)
+    calibrate(model, pixels, ENGINE, 10, trained=True)
     exported = export(model, ENGINE, {})
     for network in (whole, exported):
         assert [layer.stream for layer in network.convs] == [StreamFormat(0, width)] * 3

@@ -56,7 +56,7 @@ class EcsqConfig(TrainedConfig):
     index_bits: int = 5
     share: Recipe = field(default_factory=lambda: Recipe(epochs=5, rate=1e-4))
     name: ClassVar[str] = "ecsq"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         if not 1 <= self.index_bits <= 16:

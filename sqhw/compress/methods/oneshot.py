@@ -23,7 +23,7 @@ from sqhw.compress.float_network import (
     with_residual,
 )
 from sqhw.compress.floor import floor_masks
-from sqhw.compress.integers import WEIGHT_TOP
+from sqhw.compress.integers import BIAS_BITS, WEIGHT_TOP
 from sqhw.compress.knapsack import Option, choose, hull
 from sqhw.compress.methods.base import MethodConfig, register
 from sqhw.compress.methods.job import Job
@@ -100,9 +100,9 @@ class OneshotConfig(MethodConfig):
     images: int = 256
     most_bits: int = 5
     damp: float = 0.01
-    bias_bits: int = 12
+    bias_bits: int = BIAS_BITS
     name: ClassVar[str] = "oneshot"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         Budgets.parse(self.budget)
@@ -260,7 +260,12 @@ class _Oneshot:
         """Return the real value of an integer weight of 1 where a layer adds a skip connection."""
         images = self.images.numpy()
         found = integer_network(
-            snapshot.applied(self.network), images, self._engine, {}, self.config.bias_bits
+            snapshot.applied(self.network),
+            images,
+            self._engine,
+            {},
+            self.config.bias_bits,
+            trained=True,  # by the second pass, on these units
         )
         return {
             layer.name: float(layer.weight_scale[0])

@@ -12,6 +12,7 @@ from sqhw.compress.bias_correction import correct_biases
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.float_network import FloatArray, FloatConv, FloatNetwork
 from sqhw.compress.input_stage import QatInput
+from sqhw.compress.integers import BIAS_BITS
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.threads import torch_threads
 from sqhw.engine import EngineConfig
@@ -143,8 +144,9 @@ def integer_network(
     images: npt.NDArray[Any],
     engine: EngineConfig,
     metadata: dict[str, str],
-    bias_bits: int = 12,
+    bias_bits: int = BIAS_BITS,
     threads: int = 1,
+    trained: bool = False,
 ) -> QuantizedNetwork:
     """Return the integers of a network whose weights lie on codebooks.
 
@@ -162,6 +164,8 @@ def integer_network(
         Width that biases are rounded to at most.
     threads : int
         Cores to use.
+    trained : bool
+        See `sqhw.compress.calibrate.calibrate`.
 
     Raises
     ------
@@ -182,13 +186,13 @@ def integer_network(
         layer.freeze()
     with torch_threads(threads):
         pixels = torch.from_numpy(np.asarray(images).astype(np.float32))
-        calibrate(model, pixels, engine, bias_bits)
+        calibrate(model, pixels, engine, bias_bits, trained=trained)
         # A value that is rounded moves all of its weights one way: the biases take that up.
         for step in model.steps:
             if isinstance(step, QatInput):
                 step.whole = None
         correct_biases(model, pixels)
-        calibrate(model, pixels, engine, bias_bits)
+        calibrate(model, pixels, engine, bias_bits, trained=trained)
     return export(model, engine, {**network.metadata, **network.size_labels, **metadata})
 
 

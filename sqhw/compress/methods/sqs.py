@@ -19,6 +19,7 @@ from sqhw.format_choice import code_bits
 GROWTH = 1e6  # of the pressure over a whole training, if the budget is never met
 START_DEAD = 0.05
 AIM = 0.97  # of the budget
+HOLD = 2 / 3  # of the training, after which zones and bits stay where they meet the budget
 
 
 @register
@@ -32,7 +33,8 @@ class SqsConfig(TrainedConfig):
 
     Ours is also how the size is reached: a pressure on both numbers, weighted by the layer's share
     of the payload, grows in every step while the payload exceeds the budget and falls by as much
-    while it does not. Only epochs within the budget become the result, or else the smallest.
+    while it does not. In the last third of the training zones and bits stay once the budget is met,
+    and weights alone learn. Only epochs within the budget become the result, or else the smallest.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ class SqsConfig(TrainedConfig):
     most_bits: int = 8
     pressure: float = 0.1
     name: ClassVar[str] = "sqs"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         if not 0 < self.budget <= 8:
@@ -79,6 +81,7 @@ class Sqs(Method):
         self.weights = sum(layer.weight.numel() for layer in self.model.latent())
         steps = config.recipe.epochs * -(-len(run.images) // config.recipe.batch)
         self.step = GROWTH ** (1 / max(1, steps))
+        self.late, self.held = False, False
 
     def stages(self) -> Sequence[Stage]:
         """Return the one training."""
@@ -99,8 +102,12 @@ class Sqs(Method):
             found.append(kept * float(_stored_bits(module)))
         return found
 
+    def before_step(self, step: int, share: float) -> None:
+        """Note whether zones and bits may stay."""
+        self.late = share >= HOLD
+
     def penalty(self) -> Tensor | None:
-        """Return the pressure on dead zones and bits."""
+        """Return the pressure on dead zones and bits, None while they stay."""
         # By the edge of the zone as the forward pass has just set it: the weights need not be
         # quantized once more.
         sizes = [
@@ -109,13 +116,23 @@ class Sqs(Method):
             for layer, module in self._pairs()
         ]
         total = max(sum(sizes), 1.0)
-        within = total <= AIM * self.config.budget * self.weights
+        budget = self.config.budget * self.weights
+        if self.late:
+            self._hold(total <= (budget if self.held else AIM * budget))
+        if self.held:
+            return None
+        within = total <= AIM * budget
         self.pressure *= 1 / self.step if within else self.step
         parts = [
             size / total * (_strength(module.zone) + _strength(module.width))
             for size, (_, module) in zip(sizes, self._pairs(), strict=True)
         ]
         return self.pressure * torch.stack(parts).sum()
+
+    def _hold(self, held: bool) -> None:
+        self.held = held
+        for _, module in self._pairs():
+            module.held = held
 
     def after_epoch(self, epoch: int) -> dict[str, Any]:
         """Tell the layers' bits and the payload."""
@@ -140,12 +157,14 @@ class Sqs(Method):
         return max(0.0, sum(self.payload()) / (self.config.budget * self.weights) - 1)
 
     def extra_state(self) -> dict[str, Tensor]:
-        """Return the pressure."""
-        return {"pressure": torch.tensor(self.pressure, dtype=torch.float64)}
+        """Return the pressure, and whether zones and bits stay."""
+        pressure = torch.tensor(self.pressure, dtype=torch.float64)
+        return {"pressure": pressure, "held": torch.tensor(self.held)}
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Take it back."""
+        """Take them back."""
         self.pressure = float(state["pressure"])
+        self._hold(bool(state["held"]))
 
     def _pairs(self) -> list[tuple[Any, DeadZoneModule]]:
         pairs = []

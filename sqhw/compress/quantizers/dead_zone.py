@@ -79,6 +79,11 @@ class DeadZoneModule(TrainedQuantizer):
     bits : int
         At first, and if they learn, at most.
     learn_bits : bool
+
+    Attributes
+    ----------
+    held : bool
+        Whether zone and bits stay as they are.
     """
 
     def __init__(self, dead: float, bits: int, learn_bits: bool) -> None:
@@ -90,10 +95,11 @@ class DeadZoneModule(TrainedQuantizer):
         self.register_buffer("most_bits", torch.tensor(float(bits)))
         self.reach: Tensor
         self.most_bits: Tensor
+        self.held = False
 
     def soft_bits(self) -> Tensor:
         """Return the bits before they are rounded."""
-        return (self.most_bits - 2) * torch.tanh(SPEED * self.width).abs() + 2
+        return (self.most_bits - 2) * torch.tanh(SPEED * self._free(self.width)).abs() + 2
 
     def bits(self) -> int:
         """Return the bits of a code, zero included."""
@@ -101,7 +107,10 @@ class DeadZoneModule(TrainedQuantizer):
 
     def dead(self) -> Tensor:
         """Return the width of the dead zone."""
-        return 2 * self.reach * (1 - torch.tanh(SPEED * self.zone).abs())
+        return 2 * self.reach * (1 - torch.tanh(SPEED * self._free(self.zone)).abs())
+
+    def _free(self, parameter: Tensor) -> Tensor:
+        return parameter.detach() if self.held else parameter
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the quantized weights, shape as `weight`."""
