@@ -107,12 +107,11 @@ class Run:
     def loss(self, pixels: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
         """Return the loss of the model with the share of distillation that the recipe asks for."""
         with torch.autocast(self.device.type, torch.bfloat16, recipe.precision == "bf16"):
-            logits = self.model(pixels)
-        logits = logits.float()
-        if recipe.distill == 0:
-            return functional.cross_entropy(logits, labels)
-        with torch.no_grad():
-            wanted = self.teacher(pixels)
+            logits = self.model(pixels).float()
+            if recipe.distill == 0:
+                return functional.cross_entropy(logits, labels)
+            with torch.no_grad():
+                wanted = self.teacher(pixels).float()
         return distillation_loss(logits, wanted, labels, recipe.distill, recipe.temperature)
 
 
