@@ -57,6 +57,23 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
+def writable(path: str | os.PathLike[str]) -> Path:
+    """Make the folder that a file is to be written to, ahead of the work that it will hold.
+
+    Raises
+    ------
+    SqhwError
+        If the folder cannot be made or written to, or the path is that of a folder.
+    """
+    target = Path(path)
+    make_folder(target.parent)
+    if target.is_dir():
+        raise SqhwError(f"cannot write {target}: it is a folder; name a file")
+    if not os.access(target.parent, os.W_OK):
+        raise SqhwError(f"cannot write {target}: no permission to write to {target.parent}")
+    return target
+
+
 def atomic_write_text(path: str | os.PathLike[str], text: str, *, mode: int = 0o666) -> None:
     """Write UTF-8 text with `atomic_write_bytes`; line ends are written as they are."""
     atomic_write_bytes(path, text.encode(), mode=mode)

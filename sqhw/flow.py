@@ -133,28 +133,29 @@ def compress(
     from sqhw.compress import compress as compress_network
     from sqhw.compress.target import Target
 
+    shift, flip = AUGMENTATION.get(data.name, (0, False))
+    settings = CompressSettings(
+        seed=seed,
+        prune_epochs=epochs[0],
+        tune_epochs=epochs[1],
+        prune_rate=rate,
+        tune_rate=rate,
+        batch=batch,
+        pruning=pruning,
+        threads=threads,
+        shift=shift,
+        flip=flip,
+        precision=precision,
+    )
     network = load_float(source)
     device, engine, budget = target(network, device_name, budget_text, max_batch)
-    shift, flip = AUGMENTATION.get(data.name, (0, False))
     result = compress_network(
         network,
         data,
         engine=engine,
         device=device,
         budget=budget,
-        settings=CompressSettings(
-            seed=seed,
-            prune_epochs=epochs[0],
-            tune_epochs=epochs[1],
-            prune_rate=rate,
-            tune_rate=rate,
-            batch=batch,
-            pruning=pruning,
-            threads=threads,
-            shift=shift,
-            flip=flip,
-            precision=precision,
-        ),
+        settings=settings,
         progress=progress,
         resume=resume,
         accelerator=accelerator,
@@ -502,6 +503,10 @@ def report(
     """
     from sqhw.compress.accounting import account_network, read_account
 
+    if out is not None:
+        from sqhw.plots import check_report
+
+        check_report(out)
     accounts = []
     for done, source in enumerate(sources):
         if source.suffix == ".json":

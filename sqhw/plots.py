@@ -40,13 +40,24 @@ def write_report(accounts: Sequence[Account], out: Path) -> None:
     SqhwError
         If the name ends otherwise, matplotlib is not installed, or the file cannot be written.
     """
-    if out.suffix not in (".html", *PICTURES):
-        raise SqhwError(f"{out}: plots are written as .html, .png or .svg")
+    check_report(out)
     if out.suffix == ".html":
         atomic_write_text(out, _page(accounts))
     else:
         figure = layer_figure(accounts[0]) if len(accounts) == 1 else size_figure(accounts)
         atomic_write_bytes(out, drawn(figure, out.suffix[1:]))
+
+
+def check_report(out: Path) -> None:
+    """Check the name of a file that plots are to be written to.
+
+    Raises
+    ------
+    SqhwError
+        If it ends otherwise than `write_report` takes it.
+    """
+    if out.suffix not in (".html", *PICTURES):
+        raise SqhwError(f"{out}: plots are written as .html, .png or .svg")
 
 
 def layer_figure(account: Account) -> "Figure":

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from benchmarks.compression.cases import CASES, cases, labelled, load_network
-from benchmarks.compression.runner import run_case
-from benchmarks.compression.table import heading, markdown
+from benchmarks.compression.runner import finished, run_case
+from benchmarks.compression.table import heading, markdown, missing
 from benchmarks.engine.progress import note
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compress.input_stage import with_input_stage
@@ -42,21 +42,29 @@ def main(
     threads: Annotated[int, typer.Option(help="Cores.", min=1)] = 1,
     seed: Annotated[int, typer.Option(help="Of order and augmentation.", min=0)] = 0,
 ) -> None:
-    """Compress a network by several methods and print the table beside the published rows."""
+    """Compress a network by several methods and print the table beside the published rows.
+
+    The table has all rows that were run with these epochs, also by other calls.
+    """
     try:
         short, trained = load_network(network, models)
-        plan = cases(short, trained.float_bits, methods.split(","), epochs, threads, seed)
+        plan = cases(short, trained.float_bits, list(CASES), epochs, threads, seed)
+        chosen = cases(short, trained.float_bits, methods.split(","), epochs, threads, seed)
         if only is not None:
-            plan = [labelled(plan, label) for label in only.split(",")]
+            chosen = [labelled(chosen, label) for label in only.split(",")]
         target = find_device(device)
         engine = engine_for(target, topology(with_input_stage(trained)), levels=256)
         folder = make_folder(out / short)
         job = Job(trained, load_dataset(data), engine, target, accelerator=accelerator)
-        accounts = [run_case(case, job, folder, note) for case in plan]
+        for case in chosen:
+            run_case(case, job, folder, note)
+        found = {case.label: finished(case, job, folder) for case in plan}
     except SqhwError as error:
         sys.stderr.write(f"benchmarks.compression: {error}\n")
         raise typer.Exit(1) from None
+    accounts = [row for row in found.values() if row is not None]
     text = heading(short, data, epochs) + markdown(short, accounts)
+    text += missing([label for label, row in found.items() if row is None])
     atomic_write_text(folder / "RESULTS.md", text)
     print(text)
 

@@ -58,8 +58,8 @@ class Setting:
     engine : EngineConfig
     device : Device
     file : Path
-        Of the points; what is in it is not computed again, unless it is of another method's
-        version, network or data.
+        Of the points; what is in it is not computed again, unless it is of other
+        points, another method's version, network or data.
     """
 
     network: FloatNetwork
@@ -81,7 +81,7 @@ def curves(setting: Setting, points: tuple[tuple[float, int], ...]) -> dict[str,
     file, test = setting.file, setting.data.test
     found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     job = Job(setting.network, setting.data, setting.engine, setting.device)
-    key = run_key(job, OneshotConfig(Recipe(epochs=0), images=IMAGES))
+    key = f"{points} {run_key(job, OneshotConfig(Recipe(epochs=0), images=IMAGES))}"
     if found.get("key") != key:
         network = setting.network
         values = network.float_bits // 32

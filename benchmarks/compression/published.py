@@ -15,8 +15,8 @@ class Published:
     drop : float or None
         Accuracy lost, if it is known (unit: percentage point).
     basis : str
-        ``payload``: non-zeros times bits. ``stream``: with positions. ``file``: all bytes, but of a
-        code that is decoded as a whole before use.
+        ``payload``: non-zeros times bits. ``stream``: with positions, or of a structure that needs
+        none. ``file``: all bytes, but of a code that is decoded as a whole before use.
     source : str
     density, bits : float, optional
         Share of non-zero weights and their mean bits, where the paper says so.
@@ -38,7 +38,7 @@ class Published:
 SQL = "Yang et al., CVPR 2020"
 CHOI = "Choi, El-Khamy and Lee, ICLR 2017"
 BAYES = "Louizos, Ullrich and Welling, NeurIPS 2017, as in " + SQL
-MIRACLE = "Havasi, Peharz and Hernandez-Lobato, ICLR 2019"
+MIRACLE = "Havasi, Peharz and Hernandez-Lobato, ICLR 2019, as others cite it"
 SQS = "Yao et al. 2023"
 EC2T = "Marban et al. 2020, authors' repository"
 PUBLISHED = {
@@ -46,7 +46,7 @@ PUBLISHED = {
         Published("SQL", 2120, 0.0, "payload", SQL, 0.01, 1.46),
         Published("ADMM", 1910, 0.1, "payload", "Ye et al. 2018, as in " + SQL, 0.006, 2.8),
         Published("MIRACLE (1.52 kB, 0.96 % error)", 1110, 0.15, "file", MIRACLE, inferred=True),
-        Published("Bayesian Compression (1.0 % error)", 771, 0.19, "file", BAYES, inferred=True),
+        Published("Bayesian Compression (1.0 % error)", 771, 0.19, "stream", BAYES, inferred=True),
         Published("Deep Compression, as SQL counts it", 70, 0.0, "payload", SQL, 0.083, 5.3),
         Published("uniform with Huffman", 51.25, -0.03, "stream", CHOI),
         Published("ECSQ with Huffman", 49.01, None, "stream", CHOI),

@@ -40,12 +40,10 @@ def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> di
     """
     folder = make_folder(out)
     path = folder / f"{case.label}.json"
-    key = run_key(job, case.config)
-    if path.is_file():
-        found = read_account(path)
-        if found.get("key") == key:
-            note(f"{case.label}: done before")
-            return found
+    done = finished(case, job, folder)
+    if done is not None:
+        note(f"{case.label}: done before")
+        return done
     checkpoint = make_folder(folder / "work") / f"{case.label}.safetensors"
     log = folder / f"{case.label}.log"
     lines = log.read_text().splitlines() if checkpoint.is_file() and log.is_file() else []
@@ -72,7 +70,7 @@ def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> di
     else:
         (folder / f"{case.label}.safetensors").unlink(missing_ok=True)
     more = {
-        "key": key,
+        "key": run_key(job, case.config),
         "history": result.history,
         "tables": result.tables,
         "seconds": round(seconds),
@@ -80,6 +78,23 @@ def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> di
     save_account(found_account, path, more)
     checkpoint.unlink(missing_ok=True)
     return read_account(path)
+
+
+def finished(case: Case, job: Job, out: Path) -> dict[str, Any] | None:
+    """Return the account of a case that was run before, None if it was not or in another way.
+
+    Parameters
+    ----------
+    case : Case
+    job : Job
+    out : Path
+        Folder of the results.
+    """
+    path = out / f"{case.label}.json"
+    if not path.is_file():
+        return None
+    found = read_account(path)
+    return found if found.get("key") == run_key(job, case.config) else None
 
 
 def accuracies(result: CompressionResult, data: Dataset) -> dict[str, float]:

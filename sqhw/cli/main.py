@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sqhw import __version__, flow
-from sqhw.atomic import make_folder
+from sqhw.atomic import writable
 from sqhw.cli.console import emit, progress, status
 from sqhw.cli.demo import run_demo
 from sqhw.cli.report_tables import report_lines
@@ -79,7 +79,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a float network."""
-    make_folder(out.parent)
+    writable(out)
     with progress() as report:
         result = flow.train(load_dataset(data), network, out, epochs, seed, report)
     emit(
@@ -105,7 +105,7 @@ def import_network(
     json: Json = False,
 ) -> None:
     """Import a known network with its published weights."""
-    make_folder(out.parent)
+    writable(out)
     result = flow.import_network(network, checkpoint, out, seed)
     emit(
         result,
@@ -168,7 +168,9 @@ def compress(
     json: Json = False,
 ) -> None:
     """Choose sparsity and bit widths together under a budget, quantize, retrain on the data."""
-    make_folder(out.parent)
+    writable(out)
+    if resume is not None:
+        writable(resume)
     epochs = prune_epochs, tune_epochs
     with progress() as report:
         result = flow.compress(
@@ -210,7 +212,7 @@ def quantize(
     json: Json = False,
 ) -> None:
     """Prune and quantize without training: seconds, for less accuracy than `compress`."""
-    make_folder(out.parent)
+    writable(out)
     with status.status("quantizing"):
         result = flow.quantize(
             source,
@@ -388,7 +390,10 @@ def report(
         typer.Argument(help="Network files, or accounts as `python -m benchmarks` writes them."),
     ],
     device: Annotated[
-        str | None, typer.Option(help="For block RAMs; by default what each was compressed for.")
+        str | None,
+        typer.Option(
+            help="Of network files, for block RAMs; by default what each was compressed for."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Plots: a page (.html), or one picture (.png, .svg).")
@@ -397,7 +402,7 @@ def report(
 ) -> None:
     """Tell sizes on every basis, layer by layer, and plot sparsity, bits, ratio and accuracy."""
     if out is not None:
-        make_folder(out.parent)
+        writable(out)
     with progress() as bar:
         result = flow.report(files, device, out, bar)
     emit(result, json, report_lines(result))

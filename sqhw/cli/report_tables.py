@@ -9,8 +9,7 @@ Result = dict[str, Any]
 #: What is said below the tables of sizes that not every account has.
 LEGEND = {
     "own": "as the method itself encodes the weights, with its tables; the engine reads none of it",
-    "published": "non-zeros, in dead channels too, times log2 of the number of values, without "
-    "positions, as papers count",
+    "published": "non-zeros times log2 of the number of values, without positions, as papers count",
 }
 
 

@@ -146,14 +146,13 @@ def account(
     rows = {row.name: row for row in cost.layers} if cost else {}
     convs = result.quantized.convs if result.quantized else ()
     stored = {layer.name: layer.weight for layer in convs}
-    layers = tuple(
-        _layer(
-            replace(layer, weight=stored.get(layer.name, layer.weight).astype(np.float32)),
-            rows.get(layer.name),
-            engine,
-            result.own_bits.get(layer.name),
-        )
+    kept = [
+        replace(layer, weight=stored.get(layer.name, layer.weight).astype(np.float32))
         for layer in result.layers
+    ]
+    layers = tuple(
+        _layer(layer, rows.get(layer.name), engine, result.own_bits.get(layer.name))
+        for layer in kept
     )
     original = result.original
     biases = original.float_bits // FLOAT_BITS - original.weights
@@ -167,7 +166,7 @@ def account(
         layers,
         cost,
         dense_sizes(original.weights, biases, FLOAT_BITS, device),
-        published=math.ceil(sum(_published(layer) for layer in result.layers)),
+        published=math.ceil(sum(_published(layer) for layer in kept)),
         own=shared if result.own_bits else None,
         accuracy=_on_floats(result) | dict(accuracy or {}),
         reason=result.reason,
@@ -254,7 +253,7 @@ def read_account(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
         kind, version = found["kind"], found["version"]
-        complete = all(f in found for f in Account.__dataclass_fields__)
+        complete = all(f in found for f in ("ratio", *Account.__dataclass_fields__))
     except FileNotFoundError:
         raise SqhwError(f"{path}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError):

@@ -88,6 +88,13 @@ class Target:
             Costs of the smallest network.
         """
         limits = self.limits
+        if IMPOSSIBLE in least.values():
+            return SqhwError(
+                f"network {network!r}: even the smallest needs more words of ROM than the engine "
+                f"addresses (weight_addr_bits {self.engine.weight_addr_bits}, param_addr_bits "
+                f"{self.engine.param_addr_bits}, codebook_addr_bits "
+                f"{self.engine.codebook_addr_bits}); widen them"
+            )
         lacking = [
             f"{basis}={_above(cost):.6g}" if basis == "energy" else f"{basis}={int(cost)}"
             for basis, cost in least.items()

@@ -67,3 +67,13 @@ def test_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypa
     assert str(error.value) == f"cannot write {path}: No space left on device"
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_where_a_file_will_go_is_checked_before_the_work(tmp_path):
+    assert atomic.writable(tmp_path / "a" / "b" / "file") == tmp_path / "a" / "b" / "file"
+    assert (tmp_path / "a" / "b").is_dir()
+    with pytest.raises(SqhwError, match=r"a: it is a folder; name a file$"):
+        atomic.writable(tmp_path / "a")
+    (tmp_path / "plain").touch()
+    with pytest.raises(SqhwError, match=r"^cannot make folder "):
+        atomic.writable(tmp_path / "plain" / "file")

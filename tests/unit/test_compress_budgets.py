@@ -9,7 +9,7 @@ from sqhw.compress.assemble import skeleton
 from sqhw.compress.options import layer_options
 from sqhw.compress.projection import Projector
 from sqhw.compress.qat import QatNetwork
-from sqhw.compress.target import Target
+from sqhw.compress.target import IMPOSSIBLE, Target
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.schedule import schedule
 from sqhw.engine import EngineConfig
@@ -106,3 +106,6 @@ def test_a_refusal_names_each_basis_that_lacks(case):
     message = str(target.refusal("residual", least))
     assert f"rom={int(least['rom'])},cycles={int(least['cycles'])}" in message
     assert "blocks=3," not in message.split(";")[1]
+    beyond = dict.fromkeys(target.limits, float(IMPOSSIBLE))
+    message = str(target.refusal("residual", beyond))
+    assert "needs more words of ROM than the engine addresses (weight_addr_bits" in message
