@@ -25,7 +25,7 @@ RECIPES = {
         batch=128, rate=1e-3, shift=4, flip=True, precision="bf16", distill=0.7, temperature=4.0
     ),
 }
-#: Share of ResNet-20's weights that methods with a density keep: about rom 25x with 3 bits.
+#: Share of ResNet-20's weights that methods with a density keep: near rom 25x with 3 bits.
 DENSITY = 0.18
 
 

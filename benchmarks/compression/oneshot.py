@@ -138,7 +138,7 @@ def markdown(found: dict[str, Any]) -> str:
     return "\n".join(lines) + (
         f"\n\nTest accuracy of the integers; float {100 * found['float']:.2f} %. `plain`: largest "
         "weights of each layer, k-means, biases corrected\n(`sqhw quantize`). `oneshot` has the "
-        "same size as its budget. "
+        "size of `plain` as its budget and may stay below it. "
         f"Both see {IMAGES} training images. Seconds are those of one core;\n"
         "those of the first `oneshot` hold what all points share.\n"
     )

@@ -118,6 +118,22 @@ class Compression:
         self.surgeon, self.progress, self.resume = surgeon, progress, resume
         self.device = find_accelerator(accelerator)
         self.data = data
+        options = asdict(settings)
+        for rate in RATES:
+            del options[rate]
+        self.key = fingerprint(
+            network,
+            data,
+            [
+                LOOP,
+                options,
+                str(target.budget),
+                target.engine.to_dict(),
+                target.device.name,
+                self.device.type,
+            ],
+        )
+        self.found = Checkpoint.read(resume, self.key)  # refused before anything is computed
         self.held_images, self.held_labels = tensors(data.validation)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.objective = Objective(network, data.train, settings, self.generator, self.device)
@@ -144,25 +160,10 @@ class Compression:
         self.best, self.kept = (-1.0, -math.inf), self.model.state_dict()
         self.history: list[dict[str, Any]] = []
         self.notes: list[str] = []
-        options = asdict(settings)
-        for rate in RATES:
-            del options[rate]
-        self.key = fingerprint(
-            network,
-            data,
-            [
-                LOOP,
-                options,
-                str(target.budget),
-                target.engine.to_dict(),
-                target.device.name,
-                self.device.type,
-            ],
-        )
 
     def run(self) -> QuantizedNetwork:
         """Run all stages, from the checkpoint on if there is one, and return the network."""
-        found = Checkpoint.read(self.resume, self.key)
+        found = self.found
         if found:
             self._restore(found)
         if self.stage == 0:

@@ -38,7 +38,7 @@ def images(count, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 3, 8, 8))
 
 
-def quantized(network, engine=ENGINE, density=0.6, levels=16):
+def quantized(network, engine=ENGINE, density=0.6, levels=16, trained=True):
     """Return the integer model after a projection by magnitude, and what it exports."""
     model = QatNetwork(network)
     for layer in model.layers():
@@ -47,7 +47,7 @@ def quantized(network, engine=ENGINE, density=0.6, levels=16):
         top = float(np.abs(weight).max())
         layer.set_projection(np.abs(weight) > limit, np.linspace(-top, top, levels))
         layer.freeze()
-    calibrate(model, torch.from_numpy(images(64)).float(), engine, bias_bits=12, trained=True)
+    calibrate(model, torch.from_numpy(images(64)).float(), engine, bias_bits=12, trained=trained)
     return model, export(model, engine, {})
 
 
@@ -64,6 +64,26 @@ def test_the_model_equals_reference_simulator_and_torch(name):
     for image, logits in zip(batch[:2], whole, strict=False):
         assert np.array_equal(reference.run(network, image)[last].reshape(-1), logits)
     compile_network(network, ENGINE)
+
+
+def test_untrained_weights_beside_a_skip_take_the_grid_that_suits_them():
+    errors = {}
+    for trained in (True, False):
+        model, network = quantized(residual_network(), levels=2, trained=trained)
+        tops = {
+            layer.layer.name: float(layer.codebook.detach().abs().max()) for layer in model.layers()
+        }
+        for layer in network.convs:
+            if layer.residual is not None:
+                real = np.abs(layer.weight[layer.weight != 0]) * layer.weight_scale[0]
+                errors[layer.name, trained] = float(np.abs(real / tops[layer.name] - 1).max())
+    names = {name for name, _ in errors}
+    assert names
+    for name in names:
+        assert errors[name, False] <= errors[name, True]
+    assert max(errors[name, False] for name in names) < 0.5 * max(
+        errors[name, True] for name in names
+    )
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -32,8 +32,9 @@ class StructuredConfig(TrainedConfig):
     With `soft`, soft filter pruning (He et al., IJCAI 2018): behind every epoch the weakest units
     of each layer are set to zero and go on learning; those that are weakest at the end go. Without,
     they go at once and the others are retrained. Filters take their biases along. What is left is
-    removed from the topology: no index says where it was. Outputs of the network stay, and a layer
-    keeps at least one unit.
+    removed from the topology, so that no index says where it was, but for kernels: those that stay
+    have one, and a kernel of a linear layer is a single weight. Outputs of the network stay, and a
+    layer keeps at least one unit.
 
     Ours is the quantization behind it.
 
