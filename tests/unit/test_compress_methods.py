@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from method_cases import DEVICE, ENGINE, QUICK, compressed, digits, small_network
+from safetensors.torch import load_file
 
 from sqhw.compress import CompressSettings, evaluate, torch_logits
 from sqhw.compress.accounting import account
@@ -93,16 +94,37 @@ def test_a_result_keeps_its_promises(method):
     assert accuracy == pytest.approx(real, abs=0.03)
 
 
-@pytest.mark.parametrize("method", OPTIONS)
-@pytest.mark.parametrize("epoch", [1, 2])
-def test_interrupted_equals_uninterrupted(method, epoch, tmp_path):
+def stoppable(method):
+    """Return options with which the last stage has two epochs; of ``sqs`` the third that holds."""
     options = {**QUICK, **OPTIONS[method]}
+    if method == "sqs":
+        return options | {"budget": 4.0, "epochs": 6, "rate": 5e-3}
+    last = "finetune" if method == "sql" else "share"
+    return options | {last: replace(SHARE, epochs=2)}
+
+
+@pytest.mark.parametrize("method", OPTIONS)
+@pytest.mark.parametrize("epoch", [1, 2, -1])
+def test_interrupted_equals_uninterrupted(method, epoch, tmp_path):
+    options = stoppable(method)
     whole = compressed(method, **options)
     path = tmp_path / "run.safetensors"
+    count = epoch % len(whole.history)  # -1: in the middle of the last stage
     with pytest.raises(Stopped):
-        compressed(method, resume=path, progress=stop_at(epoch), **options)
+        compressed(method, resume=path, progress=stop_at(count), **options)
     equal(compressed(method, resume=path, **options), whole)
     equal(compressed(method, resume=path, **options), whole)  # nothing is left to do
+
+
+def test_sqs_stopped_while_zones_and_bits_are_held_goes_on_holding(tmp_path):
+    options = stoppable("sqs")
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(Stopped):
+        compressed("sqs", resume=path, progress=stop_at(5), **options)
+    assert load_file(path)["method.held"].item()
+    pressure = [row["pressure"] for row in compressed("sqs", resume=path, **options).history]
+    assert pressure[4] == pressure[5]
+    assert pressure[2] != pressure[3]
 
 
 def test_the_joint_compressor_is_one_of_them():
