@@ -137,6 +137,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, found: dict[str, Tensor]) -
 def load_module(module: torch.nn.Module, found: dict[str, Tensor], device: torch.device) -> None:
     """Take back a module's parameters and buffers, those of codebooks whatever their size.
 
+    Parameters stay the objects that they are: what several layers share, they share afterwards.
+
     Parameters
     ----------
     module : Module
@@ -152,6 +154,6 @@ def load_module(module: torch.nn.Module, found: dict[str, Tensor], device: torch
         tensor = found[name].to(device)
         old = getattr(owner, field)
         if isinstance(old, torch.nn.Parameter):
-            setattr(owner, field, torch.nn.Parameter(tensor, requires_grad=old.requires_grad))
+            old.data = tensor
         else:
             owner.register_buffer(field, tensor)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sqhw.compress.assemble import export
 from sqhw.compress.bias_correction import correct_biases
+from sqhw.compress.bounds import check_bias_bits
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.codebook import SortedWeights, kmeans
 from sqhw.compress.float_network import FloatConv, FloatNetwork
@@ -64,7 +65,7 @@ def quantize(
         Layers that a mapping does not name have 8.
     ends_density : float, optional
         For the first and the last trained layer, which suffer most and are small.
-    bias_bits : int
+    bias_bits : int, 4 to 16
         Width that biases are rounded to at most.
     objective : {"rom", "cycles"}
         What the streams are chosen for, see `sqhw.format_choice.cheapest_streams`.
@@ -84,6 +85,7 @@ def quantize(
         densities[names[0]] = densities[names[-1]] = ends_density
     for name in names:
         _check(name, densities[name], widths[name])
+    check_bias_bits(bias_bits)
     pixels = torch.from_numpy(np.asarray(images).astype(np.float32))
     if pixels.shape[1:] != network.input_shape or not len(pixels):
         raise SqhwError(

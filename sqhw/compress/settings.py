@@ -1,8 +1,8 @@
 """How a network is compressed."""
 
-import math
 from dataclasses import dataclass
 
+from sqhw.compress.bounds import check_bias_bits, check_least, check_positive
 from sqhw.compress.integers import BIAS_BITS
 from sqhw.compress.precision import PRECISIONS
 from sqhw.errors import SqhwError, unknown_name
@@ -49,7 +49,7 @@ class CompressSettings:
         that was trained on shifted images, none is better.
     flip : bool
         Whether half of the training images are mirrored left to right.
-    seed : int
+    seed : int, 0 or more
         Fixes order and augmentation.
     threads : int
         Cores to use; see `TrainSettings`.
@@ -82,20 +82,18 @@ class CompressSettings:
             raise unknown_name("pruning", self.pruning, PRUNING)
         for name in ("prune_epochs", "tune_epochs", "batch", "rounds", "threads"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SqhwError(f"{name} must be at least 1, not {value}")
+            if value is not None:
+                check_least(name, value, 1)
         for name in ("prune_rate", "tune_rate"):
             if not 0 < getattr(self, name) <= 1:
                 raise SqhwError(
                     f"{name} must be above 0 and at most 1, not {getattr(self, name)}; it is "
                     "relative to a layer's weights"
                 )
-        if not 0 < self.temperature < math.inf:
-            raise SqhwError(f"temperature must be above 0, not {self.temperature}")
-        if self.shift < 0:
-            raise SqhwError(f"shift must be at least 0, not {self.shift}")
-        if not 4 <= self.bias_bits <= 16:
-            raise SqhwError(f"bias_bits must be 4 to 16, not {self.bias_bits}")
+        check_positive("temperature", self.temperature)
+        for name in ("shift", "seed"):
+            check_least(name, getattr(self, name), 0)
+        check_bias_bits(self.bias_bits)
         for name in ("distill", "ramp"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SqhwError(f"{name} must be 0 to 1, not {getattr(self, name)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from sqhw.compress.bounds import check_least, check_not_negative, check_positive
 from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.importer import import_module
 from sqhw.compress.samples import (
@@ -23,7 +24,6 @@ from sqhw.compress.samples import (
 from sqhw.compress.threads import torch_threads
 from sqhw.compress.zoo import entry
 from sqhw.data import Dataset
-from sqhw.errors import SqhwError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TrainSettings:
         Decoupled weight decay.
     flip : bool
         Whether half of the training images are mirrored left to right.
-    seed : int
+    seed : int, 0 or more
         Fixes initial weights, order and augmentation.
     threads : int
         Cores to use. With one the result does not depend on the machine's number of cores, and a
@@ -58,10 +58,13 @@ class TrainSettings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.epochs is not None and self.epochs < 1:
-            raise SqhwError(f"epochs must be at least 1, not {self.epochs}")
-        if self.batch is not None and self.batch < 1:
-            raise SqhwError(f"batch must be at least 1, not {self.batch}")
+        for name in ("epochs", "batch", "threads"):
+            value = getattr(self, name)
+            if value is not None:
+                check_least(name, value, 1)
+        check_least("seed", self.seed, 0)
+        check_positive("rate", self.rate)
+        check_not_negative("decay", self.decay)
 
 
 def train(

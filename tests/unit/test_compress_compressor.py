@@ -370,7 +370,7 @@ def test_the_integer_model_computes_what_it_exports(network, data, acc_bits):
         ({"tune_rate": 0.0}, r"^tune_rate must be above 0 and at most 1, not 0.0; it is relative"),
         ({"prune_rate": 1.5}, r"^prune_rate must be above 0 and at most 1, not 1.5; "),
         ({"prune_rate": float("nan")}, r"^prune_rate must be above 0 and at most 1, not nan; "),
-        ({"temperature": 0.0}, r"^temperature must be above 0, not 0.0$"),
+        ({"temperature": 0.0}, r"^temperature must be positive and finite, not 0.0$"),
         ({"shift": -1}, r"^shift must be at least 0, not -1$"),
         ({"bias_bits": 3}, r"^bias_bits must be 4 to 16, not 3$"),
         ({"ramp": 1.5}, r"^ramp must be 0 to 1, not 1.5$"),

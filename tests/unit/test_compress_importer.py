@@ -244,6 +244,19 @@ def test_a_module_called_twice_is_two_layers():
     assert names == ["conv", "pool", "conv_1", "pool_1", "fc"]
 
 
+@pytest.mark.parametrize("drop", [functional.dropout, functional.dropout2d])
+def test_dropout_that_never_ends_is_refused(drop):
+    module = Net(lambda m, x: m.conv(drop(x)), conv=nn.Conv2d(2, 3, 3))
+    with pytest.raises(
+        SqhwError,
+        match=r"^layer 'dropout.*': dropout.* with training=True drops in eval mode too; pass",
+    ):
+        import_module(module, (2, 5, 5))
+    for rest in ({"training": False}, {"p": 0.0}):
+        run_both(Net(lambda m, x, rest=rest: m.conv(drop(x, **rest)), conv=module.conv), (2, 5, 5))
+    run_both(Net(lambda m, x: m.conv(drop(x, training=m.training)), conv=module.conv), (2, 5, 5))
+
+
 def test_what_the_output_does_not_need_is_left_out_and_the_module_is_left_as_it_is():
     def function(m, x):
         unused = torch.sigmoid(m.conv(x))

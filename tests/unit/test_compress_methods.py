@@ -1,22 +1,30 @@
 """The interface of the compression methods: results, resuming, bad input."""
 
-from dataclasses import replace
+import math
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 from method_cases import DEVICE, ENGINE, QUICK, compressed, digits, small_network
+from safetensors.torch import load_file
 
-from sqhw.compress import CompressSettings, evaluate, torch_logits
+from sqhw.compress import CompressSettings, TrainSettings, evaluate, torch_logits
 from sqhw.compress.accounting import account
 from sqhw.compress.methods import METHODS, CompressionResult, Recipe, compress_with, configure
 from sqhw.compress.methods.base import run_key
 from sqhw.compress.methods.job import Job
+from sqhw.compress.methods.oneshot import OneshotConfig
+from sqhw.compress.methods.run import Run, train
 from sqhw.compress.quantizers import (
     QUANTIZERS,
     ApotQuantizer,
     EntropyConstrainedQuantizer,
     KMeansQuantizer,
+    LeastSquaresBinaryQuantizer,
+    QuantizationNetwork,
+    TernaryQuantizer,
+    UniformMeansQuantizer,
     UniformQuantizer,
 )
 from sqhw.compress.threads import torch_threads
@@ -93,16 +101,37 @@ def test_a_result_keeps_its_promises(method):
     assert accuracy == pytest.approx(real, abs=0.03)
 
 
-@pytest.mark.parametrize("method", OPTIONS)
-@pytest.mark.parametrize("epoch", [1, 2])
-def test_interrupted_equals_uninterrupted(method, epoch, tmp_path):
+def stoppable(method):
+    """Return options with which the last stage has two epochs; of ``sqs`` the third that holds."""
     options = {**QUICK, **OPTIONS[method]}
+    if method == "sqs":
+        return options | {"budget": 4.0, "epochs": 6, "rate": 5e-3}
+    last = "finetune" if method == "sql" else "share"
+    return options | {last: replace(SHARE, epochs=2)}
+
+
+@pytest.mark.parametrize("method", OPTIONS)
+@pytest.mark.parametrize("epoch", [1, 2, -1])
+def test_interrupted_equals_uninterrupted(method, epoch, tmp_path):
+    options = stoppable(method)
     whole = compressed(method, **options)
     path = tmp_path / "run.safetensors"
+    count = epoch % len(whole.history)  # -1: in the middle of the last stage
     with pytest.raises(Stopped):
-        compressed(method, resume=path, progress=stop_at(epoch), **options)
+        compressed(method, resume=path, progress=stop_at(count), **options)
     equal(compressed(method, resume=path, **options), whole)
     equal(compressed(method, resume=path, **options), whole)  # nothing is left to do
+
+
+def test_sqs_stopped_while_zones_and_bits_are_held_goes_on_holding(tmp_path):
+    options = stoppable("sqs")
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(Stopped):
+        compressed("sqs", resume=path, progress=stop_at(5), **options)
+    assert load_file(path)["method.held"].item()
+    pressure = [row["pressure"] for row in compressed("sqs", resume=path, **options).history]
+    assert pressure[4] == pressure[5]
+    assert pressure[2] != pressure[3]
 
 
 def test_the_joint_compressor_is_one_of_them():
@@ -210,13 +239,110 @@ def test_too_many_values_for_the_engine_are_told():
         ("sql", {"bits": 9}, r"^bits must be least_bits, now 1, to 8, not 9$"),
         ("sql", {"optimizer": "sdg"}, r"^unknown optimizer 'sdg'; did you mean 'sgd'\?$"),
         ("sql", {"epochs": -1}, r"^epochs must be at least 0, not -1$"),
-        ("sql", {"rate": 0.0}, r"^rate must be positive, not 0.0$"),
+        ("sql", {"rate": 0.0}, r"^rate must be positive and finite, not 0.0$"),
+        (
+            "sql",
+            {"epochs": 0},
+            r"^epochs of method 'sql' must be at least 1, not 0: without a step",
+        ),
+        (
+            "sql",
+            {"quantizer": TernaryQuantizer(), "least_bits": 3},
+            r"^least_bits must be at most 2, the most that quantizer 'ternary' has, not 3$",
+        ),
+        (
+            "sql",
+            {"quantizer": UniformQuantizer(4)},
+            r"^least_bits does not suit: quantizer 'uniform': 1 bit has no room for zero; set zero",
+        ),
+        (
+            "sql",
+            {"quantizer": LeastSquaresBinaryQuantizer(2, "ternary"), "least_bits": 2},
+            r"^least_bits does not suit: .* method 'ternary' has 2 terms, not 3$",
+        ),
         ("deep-compression", {"index_bits": 0}, r"^index_bits must be 1 to 16, not 0$"),
+        (
+            "deep-compression",
+            {"quantizer": ApotQuantizer(3)},
+            r"^conv_bits does not suit: quantizer 'apot': bits must be 2 to 5, not 8$",
+        ),
+        (
+            "deep-compression",
+            {"quantizer": ApotQuantizer(3), "conv_bits": 4, "fc_bits": 1},
+            r"^fc_bits does not suit: quantizer 'apot': bits must be 2 to 5, not 1$",
+        ),
     ],
 )
 def test_bad_options_are_refused(method, options, message):
     with pytest.raises(SqhwError, match=message):
         configure(method, **options)
+
+
+NUMBERS = [
+    *(kind() for kind in METHODS.values()),
+    *(kind(rate=1.0) if name == "ecsq" else kind() for name, kind in QUANTIZERS.items()),
+    EntropyConstrainedQuantizer(multiplier=1.0),
+    UniformMeansQuantizer(width=1.0),
+    UniformMeansQuantizer(rate=1.0),
+    Recipe(),
+    CompressSettings(prune_epochs=1, tune_epochs=1, batch=1),
+    TrainSettings(epochs=1, batch=1),
+]
+
+
+@pytest.mark.parametrize("options", NUMBERS, ids=lambda options: type(options).__name__)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1])
+def test_numbers_out_of_range_are_refused(options, value):
+    for field in fields(options):
+        number = type(getattr(options, field.name)) in (int, float)
+        if number and field.name != "density":  # which is checked with the layers
+            with pytest.raises(SqhwError, match=rf"{field.name}.* {value}"):
+                replace(options, **{field.name: value})
+
+
+def test_no_seed_is_negative_and_no_training_is_without_a_core():
+    for kind in (Recipe, CompressSettings, TrainSettings):
+        assert kind(seed=0).seed == 0
+        with pytest.raises(SqhwError, match=r"^seed must be at least 0, not -1$"):
+            kind(seed=-1)
+        with pytest.raises(SqhwError, match=r"^threads must be at least 1, not 0$"):
+            kind(threads=0)
+
+
+def test_a_run_hardens_its_quantizers():
+    share = replace(SHARE, epochs=3)
+    config = configure(
+        "deep-compression",
+        conv_bits=3,
+        fc_bits=3,
+        quantizer=QuantizationNetwork(),
+        centroids=False,
+        share=share,
+        **QUICK,
+    )
+    run = Run(Job(small_network(), digits(), ENGINE, DEVICE), small_network(), seed=0)
+    method = config.method(run)
+    train(method, config.name, "key", None)
+    for layer in run.model.latent():
+        weight = layer.weight.detach()
+        hard = layer.quantizer.eval()(weight)
+        soft = layer.quantizer.train()(weight)
+        assert layer.quantizer.temperature > 90
+        assert ((hard - soft).abs() < 0.01 * hard.abs().max()).double().mean() > 0.7
+
+
+def test_one_shot_runs_the_network_where_the_job_says(monkeypatch):
+    seen = []
+
+    class Noted(Run):
+        def __init__(self, job, start, seed):
+            seen.append(job.accelerator)
+            super().__init__(replace(job, accelerator="cpu"), start, seed)
+
+    monkeypatch.setattr("sqhw.compress.methods.oneshot.Run", Noted)
+    job = Job(small_network(), digits(), ENGINE, DEVICE, accelerator="cuda")
+    OneshotConfig(images=8).compress(job)
+    assert seen == ["cuda"]
 
 
 def test_bad_input_is_refused_before_training():
@@ -250,7 +376,7 @@ def test_the_key_of_a_run_depends_on_everything():
         run_key(job, plain),
         run_key(job, configure("sql", seed=1)),
         run_key(job, configure("sql", quantizer=KMeansQuantizer(2))),
-        run_key(job, configure("sql", quantizer=UniformQuantizer(4))),
+        run_key(job, configure("sql", quantizer=UniformQuantizer(4, zero=False))),
         run_key(job, configure("sql", quantizer=ApotQuantizer(4))),
         run_key(job, configure("deep-compression")),
         run_key(replace(job, network=replace(job.network, layers=job.network.layers[:3])), plain),
@@ -276,6 +402,14 @@ def test_the_key_of_a_run_depends_on_everything():
         (
             {"settings": CompressSettings(batch=32)},
             r"^method 'hardware' takes 'batch' from the recipe; leave it out of `settings`$",
+        ),
+        (
+            {"settings": CompressSettings(tune_epochs=3), "epochs": 6},
+            r"^method 'hardware' has 'tune_epochs' from epochs of the recipe, now 6; leave it out",
+        ),
+        (
+            {"settings": CompressSettings(prune_epochs=3), "epochs": 6},
+            r"^method 'hardware' has 'prune_epochs' from epochs of the recipe, now 6; leave it out",
         ),
     ],
 )

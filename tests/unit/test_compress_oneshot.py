@@ -112,6 +112,8 @@ def test_streams_for_cycles_are_no_slower():
     ("changes", "message"),
     [
         ({"density": 0.0}, r"^layer 'stem': density must be above 0 and at most 1, not 0.0$"),
+        ({"bias_bits": 1}, r"^bias_bits must be 4 to 16, not 1$"),
+        ({"bias_bits": 17}, r"^bias_bits must be 4 to 16, not 17$"),
         ({"bits": 9}, r"^layer 'stem': bits must be 1 to 8, not 9$"),
         ({"density": {"c3": 0.5}}, r"^unknown layer in density 'c3'; did you mean 'fc'"),
         ({"objective": "cycle"}, r"^unknown objective 'cycle'; did you mean 'cycles'"),

@@ -64,6 +64,23 @@ def _same(_build: Builder, _node: fx.Node, x: View, *_: Any, **__: Any) -> View:
     return x
 
 
+def _dropout(
+    _build: Builder,
+    node: fx.Node,
+    x: View,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+) -> View:
+    if training and p > 0:
+        name = getattr(node.target, "__name__", str(node.target))
+        raise SqhwError(
+            f"layer {title(node)!r}: {name} with training=True drops in eval mode too; pass "
+            "training=self.training, or use nn.Dropout"
+        )
+    return x
+
+
 def _conv(build: Builder, node: fx.Node, x: View, layer: nn.Conv2d) -> View:
     if layer.dilation != (1, 1):
         raise unsupported(node, f"Conv2d with dilation {layer.dilation}")
@@ -332,8 +349,8 @@ CALLS: dict[Any, Handler] = {
     torch.reshape: _reshape,
     "reshape": _reshape,
     "view": _reshape,
-    functional.dropout: _same,
-    functional.dropout2d: _same,
+    functional.dropout: _dropout,
+    functional.dropout2d: _dropout,
     "contiguous": _same,
     operator.add: _add,
     operator.iadd: _add,

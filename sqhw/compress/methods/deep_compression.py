@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from sqhw.compress.bounds import check_least, check_not_negative
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.coded import coding_table
 from sqhw.compress.methods.pruning import (
@@ -67,13 +68,13 @@ class DeepCompressionConfig(TrainedConfig):
     name: ClassVar[str] = "deep-compression"
 
     def __post_init__(self) -> None:
-        if self.quality < 0:
-            raise SqhwError(f"quality must not be negative, not {self.quality}")
-        if self.rounds < 1:
-            raise SqhwError(f"rounds must be at least 1, not {self.rounds}")
+        check_not_negative("quality", self.quality)
+        check_least("rounds", self.rounds, 1)
         for name, most in (("conv_bits", 8), ("fc_bits", 8), ("index_bits", 16)):
             if not 1 <= getattr(self, name) <= most:
                 raise SqhwError(f"{name} must be 1 to {most}, not {getattr(self, name)}")
+        for name in ("conv_bits", "fc_bits"):
+            self.quantizer.check_bits(name, getattr(self, name))
 
     def method(self, run: Run) -> Method:
         """Return the moving parts."""

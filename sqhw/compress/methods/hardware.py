@@ -17,6 +17,7 @@ from sqhw.errors import SqhwError
 #: What of the recipe is used, and what is not.
 TAKEN = ("batch", "distill", "temperature", "shift", "flip", "precision", "seed", "threads")
 LEFT = ("rate", "optimizer", "momentum", "decay", "warmup")
+EPOCHS = ("prune_epochs", "tune_epochs")
 ON_INTEGERS = "its network exists on integers only: `network` is that before compression"
 
 
@@ -52,6 +53,12 @@ class HardwareConfig(MethodConfig):
                 raise SqhwError(
                     f"method 'hardware' does not use {name!r} of the recipe; leave it out"
                     + (", and see prune_rate and tune_rate of `settings`" if name == "rate" else "")
+                )
+        for name in EPOCHS if self.recipe.epochs else ():
+            if getattr(self.settings, name) is not None:
+                raise SqhwError(
+                    f"method 'hardware' has {name!r} from epochs of the recipe, now "
+                    f"{self.recipe.epochs}; leave it out of `settings`, or set epochs to 0"
                 )
         for name in TAKEN:
             if getattr(self.settings, name) != getattr(ours, name):

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from sqhw.budget import Budgets
 from sqhw.compress.assemble import skeleton
+from sqhw.compress.bounds import check_bias_bits, check_least, check_positive
 from sqhw.compress.float_network import (
     FloatArray,
     FloatConv,
@@ -106,18 +107,23 @@ class OneshotConfig(MethodConfig):
 
     def __post_init__(self) -> None:
         Budgets.parse(self.budget)
-        if self.images < 1:
-            raise SqhwError(f"images must be at least 1, not {self.images}")
+        check_least("images", self.images, 1)
         if not 1 <= self.most_bits <= 6:
             raise SqhwError(f"most_bits must be 1 to 6, not {self.most_bits}")
-        if not self.damp > 0:
-            raise SqhwError(f"damp must be positive, not {self.damp}")
-        if not 4 <= self.bias_bits <= 16:
-            raise SqhwError(f"bias_bits must be 4 to 16, not {self.bias_bits}")
+        check_positive("damp", self.damp)
+        check_bias_bits(self.bias_bits)
 
     def compress(self, job: Job) -> CompressionResult:
         """Run the method; see `sqhw.compress.methods.compress_with`."""
-        curve = oneshot_curve(job.network, job.data, [self], job.engine, job.device, job.progress)
+        curve = oneshot_curve(
+            job.network,
+            job.data,
+            [self],
+            job.engine,
+            job.device,
+            job.progress,
+            job.accelerator,
+        )
         return next(curve)
 
 
@@ -128,6 +134,7 @@ def oneshot_curve(
     engine: EngineConfig,
     device: Device,
     progress: Progress = silent,
+    accelerator: str = "cpu",
 ) -> Iterator[CompressionResult]:
     """Compress a network to several budgets; what does not depend on them is computed once.
 
@@ -140,6 +147,8 @@ def oneshot_curve(
     engine : EngineConfig
     device : Device
     progress : callable
+    accelerator : str
+        Runs the network; Hessians and choices are computed on the CPU.
 
     Yields
     ------
@@ -161,7 +170,8 @@ def oneshot_curve(
                 f"budget, {config} is not like {first}; run them one by one"
             )
     with torch_threads(first.recipe.threads):
-        run = Run(Job(network, data, engine, device, progress), network, first.recipe.seed)
+        job = Job(network, data, engine, device, progress, accelerator=accelerator)
+        run = Run(job, network, first.recipe.seed)
         prepared = _Oneshot(run, first, Target(Budgets.parse(first.budget), engine, device))
     for config in configs:
         with torch_threads(first.recipe.threads):

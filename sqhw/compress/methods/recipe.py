@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sqhw.compress.bounds import check_least, check_not_negative, check_positive
 from sqhw.compress.precision import PRECISIONS
 from sqhw.errors import SqhwError, unknown_name
 
@@ -38,7 +39,7 @@ class Recipe:
         Whether half of the training images are mirrored left to right.
     precision : {"float32", "bf16"}
         Of the products in training; evaluation is in float32.
-    seed : int
+    seed : int, 0 or more
         Fixes order and augmentation.
     threads : int
         Cores to use; with another number, other last digits.
@@ -66,17 +67,14 @@ class Recipe:
         ):
             if getattr(self, name) not in known:
                 raise unknown_name(kind, getattr(self, name), known)
-        for name, least in (("epochs", 0), ("warmup", 0), ("shift", 0), ("batch", 1)):
-            if getattr(self, name) < least:
-                raise SqhwError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        if self.threads < 1:
-            raise SqhwError(f"threads must be at least 1, not {self.threads}")
+        for name in ("epochs", "warmup", "shift", "seed"):
+            check_least(name, getattr(self, name), 0)
+        for name in ("batch", "threads"):
+            check_least(name, getattr(self, name), 1)
         if not 0 <= self.distill <= 1:
             raise SqhwError(f"distill must be 0 to 1, not {self.distill}")
         if not 0 <= self.momentum < 1:
             raise SqhwError(f"momentum must be 0 to below 1, not {self.momentum}")
         for name in ("rate", "temperature"):
-            if not getattr(self, name) > 0:
-                raise SqhwError(f"{name} must be positive, not {getattr(self, name)}")
-        if not self.decay >= 0:
-            raise SqhwError(f"decay must not be negative, not {self.decay}")
+            check_positive(name, getattr(self, name))
+        check_not_negative("decay", self.decay)

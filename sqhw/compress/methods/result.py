@@ -79,7 +79,8 @@ class CompressionResult:
     layers : tuple of LayerResult
         Of the trained layers of `network`.
     validation_accuracy : float
-        Of `network`, with real activations.
+        Of `network`, with real activations; of ``hardware``, whose network exists on integers only,
+        that of `quantized`.
     history : list of dict
         A line of facts an epoch.
     quantized : QuantizedNetwork or None

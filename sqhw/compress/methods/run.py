@@ -138,12 +138,15 @@ class Method(ABC):
     def begin(self, stage: int) -> None:  # noqa: B027
         """Prepare a stage; called once, also when a run that stopped within it is resumed.
 
-        In a resumed run everything that `state` returned, the model and the generator are
+        In a resumed run everything that `extra_state` returned, the model and the generator are
         overwritten behind it.
         """
 
-    def before_step(self, step: int, share: float) -> None:  # noqa: B027
-        """Prepare a step; `share` of the stage is done."""
+    def before_step(self, step: int, share: float) -> None:
+        """Prepare a step; `share` of the stage is done, as quantizers are told."""
+        for layer in self.model.latent():
+            if layer.quantizer is not None:
+                layer.quantizer.set_progress(share)
 
     def penalty(self) -> Tensor | None:
         """Return what is added to the loss."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sqhw.compress.bounds import check_least, check_positive
 from sqhw.compress.knapsack import Option, choose, hull
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
@@ -48,7 +49,7 @@ class SqlConfig(TrainedConfig):
     rho : float
         Strength of the pull; 0.05 for small networks, 0.001 for large ones.
     least_bits : int, 1 to 8
-        Of any layer.
+        Of any layer; the quantizer must know all widths from there to its own most.
     floor : int
         Weights that each layer keeps at least; the authors have none, and at their budgets none is
         emptied.
@@ -79,14 +80,28 @@ class SqlConfig(TrainedConfig):
             raise SqhwError(
                 f"bits must be least_bits, now {self.least_bits}, to {MOST_BITS}, not {self.bits}"
             )
-        if not self.rho > 0:
-            raise SqhwError(f"rho must be positive, not {self.rho}")
-        if self.floor < 0:
-            raise SqhwError(f"floor must not be negative, not {self.floor}")
+        check_positive("rho", self.rho)
+        check_least("floor", self.floor, 0)
+        if self.recipe.epochs < 1:
+            raise SqhwError(
+                "epochs of method 'sql' must be at least 1, not 0: without a step nothing is pruned"
+            )
+        if self.least_bits > self.quantizer.most_bits:
+            raise SqhwError(
+                f"least_bits must be at most {self.quantizer.most_bits}, the most that quantizer "
+                f"{self.quantizer.name!r} has, not {self.least_bits}"
+            )
+        for bits in widths(self.quantizer, self.least_bits):
+            self.quantizer.check_bits("least_bits", bits)
 
     def method(self, run: Run) -> Method:
         """Return the moving parts."""
         return Sql(run, self)
+
+
+def widths(quantizer: Quantizer, least_bits: int) -> range:
+    """Return the bits that a layer may have."""
+    return range(max(least_bits, quantizer.least_bits), quantizer.most_bits + 1)
 
 
 def sparsify(
@@ -172,7 +187,7 @@ def quantize_layers(
         kept = np.abs(weight) >= ZERO
         values = weight[kept]
         found, options = {}, []
-        for bits in range(max(least_bits, quantizer.least_bits), quantizer.most_bits + 1):
+        for bits in widths(quantizer, least_bits):
             if len(values) == 0:
                 options.append(Option(bits * count, 0.0, count, 1 << bits))
                 break
@@ -189,15 +204,15 @@ def quantize_layers(
             f"budget payload={int(budget)} is too small for {sum(nonzeros)} weights of "
             f"{least_bits} bits; the least is payload={least}"
         )
-    quantized, widths = [], []
+    quantized, found_bits = [], []
     for weight, option, found in zip(weights, chosen, books, strict=True):
         values = np.zeros(weight.shape)
         if found:
             kept, taken = found[option.levels]
             values[kept] = taken
         quantized.append(values)
-        widths.append(option.levels.bit_length() - 1)
-    return quantized, widths
+        found_bits.append(option.levels.bit_length() - 1)
+    return quantized, found_bits
 
 
 class Sql(Method):

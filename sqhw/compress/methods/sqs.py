@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sqhw.compress.bounds import check_positive
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run, Stage
@@ -60,8 +61,7 @@ class SqsConfig(TrainedConfig):
             )
         if not 2 <= self.most_bits <= 8:
             raise SqhwError(f"most_bits must be 2 to 8, not {self.most_bits}")
-        if not self.pressure > 0:
-            raise SqhwError(f"pressure must be positive, not {self.pressure}")
+        check_positive("pressure", self.pressure)
 
     def method(self, run: Run) -> Method:
         """Return the moving parts."""
@@ -104,6 +104,7 @@ class Sqs(Method):
 
     def before_step(self, step: int, share: float) -> None:
         """Note whether zones and bits may stay."""
+        super().before_step(step, share)
         self.late = share >= HOLD
 
     def penalty(self) -> Tensor | None:

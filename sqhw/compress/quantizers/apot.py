@@ -93,10 +93,3 @@ class ApotModule(TrainedQuantizer):
         edges = (levels[1:] + levels[:-1]) / 2
         taken = self.unit[torch.bucketize(weight.detach(), edges, right=True)]
         return clip * (ratio + (taken - ratio).detach())
-
-    def codebook(self) -> Codebook:
-        """Return the levels as they are now."""
-        with torch.no_grad():
-            levels = self.clip.clamp_min(1e-12) * self.unit
-            edges = (levels[1:] + levels[:-1]) / 2
-        return Codebook(levels.double().cpu().numpy(), edges.double().cpu().numpy())

@@ -57,18 +57,14 @@ class Codebook:
 
 
 class TrainedQuantizer(nn.Module, ABC):
-    """A module from weights to quantized weights whose codebook can be read at any time."""
+    """A module from weights to quantized weights."""
 
     @abstractmethod
     def forward(self, weight: Tensor) -> Tensor:
         """Return the quantized weights, shape as `weight`."""
 
-    @abstractmethod
-    def codebook(self) -> Codebook:
-        """Return levels and edges as they are now."""
-
     def set_progress(self, share: float) -> None:
-        """Take notice of the share of the training that is done, 0 to 1."""
+        """Take notice of the share of the training that is done, 0 to 1; called before a step."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +125,25 @@ class Quantizer(ABC):
     def with_bits(self, bits: int) -> Self:
         """Return the same quantizer with another width of a code."""
         return replace(self, bits=bits)
+
+    def check_bits(self, option: str, bits: int) -> None:
+        """Check that the quantizer can be had with another width of a code.
+
+        Parameters
+        ----------
+        option : str
+            Where the width is from, for the error.
+        bits : int
+
+        Raises
+        ------
+        SqhwError
+            If it cannot.
+        """
+        try:
+            self.with_bits(bits)
+        except SqhwError as error:
+            raise SqhwError(f"{option} does not suit: {error}") from None
 
     def trainable(self, codebook: Codebook) -> TrainedQuantizer:
         """Return a module from weights to quantized weights that passes gradients.

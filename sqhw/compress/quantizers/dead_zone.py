@@ -131,7 +131,3 @@ class DeadZoneModule(TrainedQuantizer):
         whole = real + (sign * limited - real).detach()
         taken: Tensor = step * whole + shift * torch.sign(whole.detach())
         return taken
-
-    def codebook(self) -> Codebook:
-        """Return levels and edges as they are now."""
-        return dead_zone_book(float(self.reach), float(self.dead().detach()), self.bits())

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.compress.bounds import check_not_negative
 from sqhw.compress.quantizers.base import Codebook, Codes, Float, Quantizer, checked, entropy
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.errors import SqhwError
@@ -45,11 +46,10 @@ class EntropyConstrainedQuantizer(Quantizer):
         super().__post_init__()
         if (self.multiplier is None) == (self.rate is None):
             raise SqhwError("quantizer 'ecsq': give one of multiplier and rate")
-        given = self.multiplier if self.rate is None else self.rate
-        if given is not None and given < 0:
-            raise SqhwError(
-                f"quantizer 'ecsq': multiplier and rate must not be negative, not {given}"
-            )
+        for option in ("multiplier", "rate"):
+            value = getattr(self, option)
+            if value is not None:
+                check_not_negative(f"quantizer 'ecsq': {option}", value)
 
     def fit(self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None) -> Codebook:
         """Return the codebook for these weights; see `Quantizer.fit`."""

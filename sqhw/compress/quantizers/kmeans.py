@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.compress.bounds import check_least, check_not_negative
 from sqhw.compress.quantizers.base import Codebook, Float, Quantizer, checked
 from sqhw.errors import unknown_name
 
@@ -123,6 +124,8 @@ class KMeansQuantizer(Quantizer):
         super().__post_init__()
         if self.start not in STARTS:
             raise unknown_name("start of the k-means", self.start, STARTS)
+        check_least(f"quantizer {self.name!r}: steps", self.steps, 0)
+        check_not_negative(f"quantizer {self.name!r}: tolerance", self.tolerance)
 
     def fit(self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None) -> Codebook:
         """Return the codebook for these weights; see `Quantizer.fit`."""

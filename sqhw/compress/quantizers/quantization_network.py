@@ -75,7 +75,6 @@ class QuantizationNetworkModule(TrainedQuantizer):
         """Return the quantized weights; soft ones in training, shape as `weight`."""
         scaled = self.gain * weight
         if not self.training:
-            # Edges in units of the weight, as `codebook` has them: the two agree to the last bit.
             edges = self.thresholds / self.gain
             return self.scale * self.whole[torch.bucketize(weight, edges, right=True)]
         steps = torch.zeros_like(weight) + self.whole[0]
@@ -83,10 +82,3 @@ class QuantizationNetworkModule(TrainedQuantizer):
             power = (self.temperature * (scaled - threshold)).clamp(-REACH, REACH)
             steps = steps + gap * torch.sigmoid(power)
         return self.scale * steps
-
-    def codebook(self) -> Codebook:
-        """Return levels and edges as they are now."""
-        with torch.no_grad():
-            levels = (self.scale * self.whole).double().cpu().numpy()
-            edges = (self.thresholds / self.gain).double().cpu().numpy()
-        return Codebook(levels, edges)

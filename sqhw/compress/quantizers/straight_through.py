@@ -2,11 +2,10 @@
 
 from abc import abstractmethod
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sqhw.compress.quantizers.base import Codebook, Float, TrainedQuantizer
+from sqhw.compress.quantizers.base import Codebook, TrainedQuantizer
 
 
 class CellQuantizer(TrainedQuantizer):
@@ -21,12 +20,6 @@ class CellQuantizer(TrainedQuantizer):
         levels, edges = self._now()
         taken = levels[torch.bucketize(weight.detach(), edges, right=True)]
         return taken + (weight - weight.detach())
-
-    def codebook(self) -> Codebook:
-        """Return levels and edges as they are now; levels that have met are one."""
-        with torch.no_grad():
-            levels, edges = self._now()
-        return merged(levels.double().cpu().numpy(), edges.double().cpu().numpy())
 
 
 class CodebookQuantizer(CellQuantizer):
@@ -97,13 +90,3 @@ class FixedCodes(TrainedQuantizer):
     def forward(self, weight: Tensor) -> Tensor:
         """Return the values of the codes."""
         return self.levels[self.codes]
-
-    def codebook(self) -> Codebook:
-        """Return the values as they are now; the edges are not those of the codes."""
-        return Codebook.nearest(self.levels.detach().double().cpu().numpy())
-
-
-def merged(levels: Float, edges: Float) -> Codebook:
-    """Return the codebook of ascending levels, some of which may be equal."""
-    apart = np.diff(levels) > 0
-    return Codebook(levels[np.concatenate(([True], apart))], edges[apart])

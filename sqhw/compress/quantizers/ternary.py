@@ -89,16 +89,6 @@ class TernaryModule(TrainedQuantizer):
         )
         return taken
 
-    def codebook(self) -> Codebook:
-        """Return levels and edges as they are now."""
-        delta = np.float32(float(self.delta))
-        least = float(np.finfo(np.float32).tiny)
-        positive = max(float(self.positive.detach()), least)
-        negative = max(float(self.negative.detach()), least)
-        above = np.nextafter(delta, np.float32(np.inf))
-        edges = np.array([-float(delta), float(above)])
-        return Codebook(np.array([-negative, 0.0, positive]), edges)
-
 
 class _Ternary(torch.autograd.Function):
     @staticmethod

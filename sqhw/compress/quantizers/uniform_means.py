@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.compress.bounds import check_not_negative, check_positive
 from sqhw.compress.quantizers.base import Codebook, Codes, Float, Quantizer, checked, entropy
 from sqhw.errors import SqhwError
 
@@ -36,12 +37,10 @@ class UniformMeansQuantizer(Quantizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width is not None and not self.width > 0:
-            raise SqhwError(f"quantizer 'uniform-means': width must be positive, not {self.width}")
-        if self.rate is not None and not self.rate >= 0:
-            raise SqhwError(
-                f"quantizer 'uniform-means': rate must not be negative, not {self.rate}"
-            )
+        if self.width is not None:
+            check_positive("quantizer 'uniform-means': width", self.width)
+        if self.rate is not None:
+            check_not_negative("quantizer 'uniform-means': rate", self.rate)
         if self.width is not None and self.rate is not None:
             raise SqhwError("quantizer 'uniform-means': give one of width and rate")
 
