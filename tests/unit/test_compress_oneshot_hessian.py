@@ -11,6 +11,8 @@ from method_cases import DEVICE, ENGINE, compressed, digits, small_network
 from sqhw.compress import evaluate, torch_logits
 from sqhw.compress.float_network import predict
 from sqhw.compress.methods import compress_with, configure
+from sqhw.compress.methods.input_sums import InputSums, solved
+from sqhw.compress.methods.layerwise import whole
 from sqhw.compress.methods.obs import (
     Layer,
     Pruned,
@@ -19,7 +21,7 @@ from sqhw.compress.methods.obs import (
     quantize_rows,
     solve_rows,
 )
-from sqhw.compress.methods.oneshot import InputSums, oneshot_curve, solved, whole
+from sqhw.compress.methods.oneshot import oneshot_curve
 from sqhw.compress.quantizers import Codebook
 from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.rom import rom_cost

@@ -33,16 +33,21 @@ class Layer:
 
     def of_row(self, row: int) -> Float:
         """Return the Hessian that a row sees."""
-        h: Float = self.hessian[row * len(self.hessian) // len(self.weight)]
+        h: Float = self.hessian[self.groups[row]]
         return h
+
+    @property
+    def groups(self) -> npt.NDArray[np.int64]:
+        """The group of every row."""
+        return row_groups(len(self.weight), len(self.hessian))
 
     def loss(self, changed: Float) -> float:
         """Return the loss of other weights."""
         total = 0.0
-        rows = np.arange(len(self.weight)) * len(self.hessian) // len(self.weight)
+        groups = self.groups
         for group, hessian in enumerate(self.hessian):
-            error = (changed - self.weight)[rows == group]
-            total += float((self.worth[rows == group] * ((error @ hessian) * error).sum(1)).sum())
+            error = (changed - self.weight)[groups == group]
+            total += float((self.worth[groups == group] * ((error @ hessian) * error).sum(1)).sum())
         return total
 
 
@@ -60,6 +65,11 @@ class Pruned:
     mask: Mask
     weight: Float
     loss: float
+
+
+def row_groups(rows: int, groups: int) -> npt.NDArray[np.int64]:
+    """Return the group of each row, shape (rows,): groups have as many rows each, in order."""
+    return np.arange(rows) * groups // rows
 
 
 def damped(hessian: Float, share: float) -> Float:
@@ -86,8 +96,7 @@ def prune_path(layer: Layer, counts: list[int], always: Mask) -> list[Pruned]:
     weight = layer.weight.copy()
     mask = np.ones(weight.shape, dtype=bool)
     spread = [np.diag(np.linalg.inv(hessian)) for hessian in layer.hessian]
-    groups = np.arange(len(weight)) * len(layer.hessian) // len(weight)
-    score = layer.worth[:, None] * weight**2 / np.array(spread)[groups]
+    score = layer.worth[:, None] * weight**2 / np.array(spread)[layer.groups]
     path = []
     for count in counts:
         score[always & mask] = np.inf
@@ -149,9 +158,9 @@ def quantize_rows(layer: Layer, pruned: Pruned, books: Sequence[Codebook]) -> li
     """
     found = [np.zeros_like(pruned.weight) for _ in books]
     alike: dict[tuple[int, bytes], list[int]] = {}
+    groups = layer.groups
     for row, kept in enumerate(pruned.mask):
-        group = row * len(layer.hessian) // len(pruned.mask)
-        alike.setdefault((group, kept.tobytes()), []).append(row)
+        alike.setdefault((int(groups[row]), kept.tobytes()), []).append(row)
     for rows in alike.values():
         at = np.flatnonzero(pruned.mask[rows[0]])
         if not at.size:

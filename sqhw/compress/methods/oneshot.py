@@ -1,54 +1,19 @@
 """Joint pruning and quantization without training, by the Hessian of each layer."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
-
 from sqhw.budget import Budgets
-from sqhw.compress.assemble import skeleton
 from sqhw.compress.bounds import check_bias_bits, check_least, check_positive
-from sqhw.compress.float_network import (
-    FloatArray,
-    FloatConv,
-    FloatLayer,
-    FloatNetwork,
-    activated,
-    normalise,
-    padded_conv,
-    with_residual,
-)
-from sqhw.compress.floor import floor_masks
-from sqhw.compress.integers import BIAS_BITS, WEIGHT_TOP
-from sqhw.compress.knapsack import Option, choose, hull
+from sqhw.compress.float_network import FloatNetwork
+from sqhw.compress.integers import BIAS_BITS
 from sqhw.compress.methods.base import MethodConfig, register
 from sqhw.compress.methods.job import Job
-from sqhw.compress.methods.obs import (
-    Layer,
-    Mask,
-    Pruned,
-    damped,
-    prune_path,
-    quantize_rows,
-    solve_rows,
-)
+from sqhw.compress.methods.layerwise import Layerwise, LayerwiseOptions
 from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.result import (
-    CompressionResult,
-    LayerResult,
-    integer_network,
-    stream_bits,
-)
+from sqhw.compress.methods.result import CompressionResult
 from sqhw.compress.methods.run import Run
-from sqhw.compress.methods.snapshot import Snapshot
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.quantizers.base import Codebook, Float
-from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.samples import Progress, silent
 from sqhw.compress.target import Target
 from sqhw.compress.threads import torch_threads
@@ -56,16 +21,6 @@ from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.network import INPUT
-
-BATCH = 32
-SEARCH_STEPS = 14
-RATIO = 0.8  # between neighbouring numbers of weights
-#: Rows times the cubed weights of one, beyond which a layer's path begins at a lower density: the
-#: inverses of a step take about three such products.
-WORK = 8e9
-#: Options of a layer whose loss is measured, and the temperature of the softmax that measures it.
-PROBES, TEMPERATURE = 3, 4.0
 
 
 @register
@@ -172,7 +127,7 @@ def oneshot_curve(
     with torch_threads(first.recipe.threads):
         job = Job(network, data, engine, device, progress, accelerator=accelerator)
         run = Run(job, network, first.recipe.seed)
-        prepared = _Oneshot(run, first, Target(Budgets.parse(first.budget), engine, device))
+        prepared = _layerwise(run, first, Target(Budgets.parse(first.budget), engine, device))
     for config in configs:
         with torch_threads(first.recipe.threads):
             target = Target(Budgets.parse(config.budget), engine, device)
@@ -212,399 +167,15 @@ def oneshot_network(
     target = Target(Budgets.parse(config.budget), engine, device)
     with torch_threads(config.recipe.threads):
         run = Run(Job(network, data, engine, device, progress), network, config.recipe.seed)
-        return _Oneshot(run, config, target).at(target).applied(network)
+        return _layerwise(run, config, target).at(target).applied(network)
 
 
 def _bases(config: OneshotConfig) -> list[str]:
     return [item.basis for item in Budgets.parse(config.budget).items]
 
 
-@dataclass(frozen=True, eq=False)
-class _Choice:
-    """An option of a layer with what it stands for."""
-
-    option: Option
-    pruned: Pruned
-    bits: int
-
-
-class _Oneshot:
-    def __init__(self, context: Run, config: OneshotConfig, target: Target) -> None:
-        self.context, self.config, self.target = context, config, target
-        self.network = context.network
-        self.convs = [layer for layer in self.network.convs if layer.trained]
-        order = torch.randperm(len(context.images), generator=context.generator)
-        self.images = context.images[order[: config.images]]
-        self.wanted = self._outputs(*self._float_values())
-        seen, worth = self._inputs(), self._worth()
-        self.problems = [
-            Layer(_matrix(layer), self._hessian(sums), g)
-            for layer, sums, g in zip(self.convs, seen, worth, strict=True)
-        ]
-        floors = floor_masks(
-            self.network,
-            [
-                (p.weight**2 * p.worth[:, None]).reshape(layer.weight.shape)
-                for p, layer in zip(self.problems, self.convs, strict=True)
-            ],
-        )
-        self.choices = []
-        for index, (problem, floor) in enumerate(zip(self.problems, floors, strict=True)):
-            options = self._options(self.convs[index], problem, floor)
-            self.choices.append(self._measured(index, options, seen[index].mean))
-            detail = self.convs[index].name
-            self.context.progress("options", index + 1, len(self.problems), detail)
-
-    def at(self, target: Target) -> Snapshot:
-        """Return the compressed network within a budget."""
-        self.target = target
-        chosen = self._fitting(self.choices)
-        # Beside a skip connection the unit of the weights follows from those of the activations:
-        # it is known once they are.
-        first = self._finished(chosen, {})
-        if all(layer.residual is None for layer in self.convs):
-            return first
-        return self._finished(chosen, self._units(first))
-
-    def _units(self, snapshot: Snapshot) -> dict[str, float]:
-        """Return the real value of an integer weight of 1 where a layer adds a skip connection."""
-        images = self.images.numpy()
-        found = integer_network(
-            snapshot.applied(self.network),
-            images,
-            self._engine,
-            {},
-            self.config.bias_bits,
-            trained=True,  # by the second pass, on these units
-        )
-        return {
-            layer.name: float(layer.weight_scale[0])
-            for layer in found.convs
-            if layer.residual is not None
-        }
-
-    def _inputs(self) -> list["InputSums"]:
-        """Return the sums over each layer's inputs in the float network."""
-        found: dict[str, InputSums] = {}
-        for part in torch.split(self.images, BATCH):
-            tensors = {INPUT: normalise(part, self.network)}
-            for layer in self.network.layers:
-                if isinstance(layer, FloatConv) and layer.trained:
-                    sums = found.setdefault(layer.name, InputSums.empty(layer))
-                    sums.add(tensors[layer.source], layer)
-                tensors[layer.name] = _output(layer, tensors)
-        return [found[layer.name] for layer in self.convs]
-
-    def _hessian(self, sums: "InputSums") -> Float:
-        """Return the damped Hessian of an image; the biases take up what all positions share."""
-        return np.stack([damped(h / len(self.images), self.config.damp) for h in sums.centred()])
-
-    def _worth(self) -> list[Float]:
-        """Return the mean squared gradient of each output channel of each layer.
-
-        The gradients are those of random directions with the covariance of the softmax, as in
-        `sqhw.compress.fisher`.
-        """
-        totals = [np.zeros(len(layer.bias)) for layer in self.convs]
-        generator = torch.Generator().manual_seed(self.config.recipe.seed)
-        for part in torch.split(self.images, BATCH):
-            shifts: list[Tensor] = []
-            tensors = {INPUT: normalise(part, self.network)}
-            for layer in self.network.layers:
-                if isinstance(layer, FloatConv) and layer.trained:
-                    y = _linear(layer, tensors, layer.weight, layer.bias)
-                    shifts.append(torch.zeros_like(y, requires_grad=True))
-                    tensors[layer.name] = activated(y + shifts[-1], layer)
-                else:
-                    tensors[layer.name] = _output(layer, tensors)
-            logits = tensors[self.network.layers[-1].name].flatten(1)
-            share = torch.softmax(logits.detach() / 4.0, dim=1)
-            noise = share.sqrt() * torch.randn(logits.shape, generator=generator)
-            direction = noise - share * noise.sum(1, keepdim=True)
-            grads = torch.autograd.grad((direction * logits).sum(), shifts)
-            for total, grad in zip(totals, grads, strict=True):
-                total += (grad.double() ** 2).mean(dim=(2, 3)).sum(0).numpy()
-        least = 1e-12
-        return [total / len(self.images) + least for total in totals]
-
-    def _options(self, layer: FloatConv, problem: Layer, floor: Mask) -> list[_Choice]:
-        always = floor.reshape(problem.weight.shape)
-        least, size = int(always.sum()), problem.weight.size
-        rows, columns = problem.weight.shape
-        share = min(1.0, (WORK / (rows * columns**3)) ** (1 / 3))
-        counts = [size] if share == 1 else [size, max(least, int(share * size))]
-        while counts[-1] > least:
-            counts.append(max(least, int(RATIO * counts[-1])))
-        found = []
-        for pruned in prune_path(problem, counts, always):
-            widths = range(1, self.config.most_bits + 1)
-            books = [self._book(problem, pruned, bits) for bits in widths]
-            found_at = quantize_rows(problem, pruned, books)
-            for bits, book, taken in zip(widths, books, found_at, strict=True):
-                weight = taken.reshape(layer.weight.shape).astype(np.float32)
-                result = LayerResult(layer.name, weight, size)
-                payload = set(self.target.limits) == {"payload"}
-                cost = result.nonzeros * bits if payload else stream_bits(result, self._engine)
-                count = int(pruned.mask.sum())
-                option = Option(cost, problem.loss(taken), count, len(book.levels))
-                found.append(_Choice(option, pruned, bits))
-        return found
-
-    def _measured(self, index: int, choices: list[_Choice], mean: Float) -> list[_Choice]:
-        """Return the options of a layer with losses that suit what the network makes of them.
-
-        The quadratic loss ranks the options of a layer well, but knows nothing of how the errors of
-        neighbouring positions add up, so it does not compare layers. Some options along the hull
-        are therefore put into the network, and the divergence of its outputs sets the scale.
-        """
-        by_option = {id(choice.option): choice for choice in choices}
-        options = hull([choice.option for choice in choices])
-        places = np.unique(np.linspace(0, len(options) - 1, PROBES + 2).astype(int)[1:-1])
-        guessed, measured = [], []
-        for option in (options[place] for place in places):
-            if option.distortion > 0:
-                guessed.append(math.log(option.distortion))
-                choice = by_option[id(option)]
-                problem = self.problems[index]
-                book = self._book(problem, choice.pruned, choice.bits)
-                [taken] = quantize_rows(problem, choice.pruned, [book])
-                loss = self._divergence(index, taken, mean)
-                measured.append(math.log(max(loss, 1e-12)) - guessed[-1])
-        if not guessed:
-            return choices
-        order = np.argsort(guessed)
-        at, factor = np.array(guessed)[order], np.array(measured)[order]
-        found = []
-        for choice in choices:
-            loss = choice.option.distortion
-            if loss > 0:
-                loss *= math.exp(float(np.interp(math.log(loss), at, factor)))
-            found.append(replace(choice, option=replace(choice.option, distortion=loss)))
-        return found
-
-    def _divergence(self, index: int, weight: Float, mean: Float) -> float:
-        """Return how far the outputs diverge with other weights and the right bias in a layer."""
-        weights, biases = self._float_values()
-        layer = self.convs[index]
-        groups = np.arange(len(weight)) * len(mean) // len(weight)
-        error = ((_matrix(layer) - weight) * mean[groups]).sum(axis=1)
-        weights[index] = weight.reshape(layer.weight.shape).astype(np.float32)
-        biases[index] = (layer.bias + error).astype(np.float32)
-        found = self._outputs(weights, biases)
-        return float(functional.kl_div(found, self.wanted, reduction="batchmean", log_target=True))
-
-    def _float_values(self) -> tuple[list[FloatArray], list[FloatArray]]:
-        return [layer.weight for layer in self.convs], [layer.bias for layer in self.convs]
-
-    def _outputs(self, weights: list[FloatArray], biases: list[FloatArray]) -> Tensor:
-        logits = self.context.logits(Snapshot(weights, biases), self.images).double()
-        return torch.log_softmax(logits / TEMPERATURE, dim=1)
-
-    def _book(self, problem: Layer, pruned: Pruned, bits: int) -> Codebook:
-        """Return the codebook of the kept weights, errors counted by the Hessian's diagonal."""
-        groups = np.arange(len(problem.weight)) * len(problem.hessian) // len(problem.weight)
-        diagonal = np.array([np.diag(h) for h in problem.hessian])[groups]
-        worth = problem.worth[:, None] * diagonal
-        quantizer = KMeansQuantizer(bits, start="quantile", pinned_zero=False)
-        book = quantizer.fit(pruned.weight[pruned.mask], worth[pruned.mask])
-        if 0.0 in book.levels and len(book.levels) > 1:
-            return Codebook.nearest(book.levels[book.levels != 0])
-        return book
-
-    @property
-    def _engine(self) -> EngineConfig:
-        return self.target.engine
-
-    def _fitting(self, choices: list[list[_Choice]]) -> list[_Choice]:
-        """Return the best choice of each layer whose exact cost meets the budget."""
-        hulls = [hull([choice.option for choice in layer]) for layer in choices]
-        by_option = [{id(c.option): c for c in layer} for layer in choices]
-        model = QatNetwork(self.network)
-        low, high = (sum(options[end].bits for options in hulls) for end in (0, -1))
-
-        def at(bits: int) -> tuple[list[_Choice], dict[str, float]]:
-            picked = choose(hulls, bits)
-            assert picked is not None
-            taken = [names[id(option)] for names, option in zip(by_option, picked, strict=True)]
-            masks = [
-                choice.pruned.mask.reshape(layer.weight.shape)
-                for choice, layer in zip(taken, self.convs, strict=True)
-            ]
-            levels = [choice.option.levels for choice in taken]
-            whole = skeleton(model, masks, levels, self.config.bias_bits, self._engine)
-            return taken, self.target.costs(whole)
-
-        best, costs = at(high)
-        if self.target.admits(costs):
-            return best
-        best, costs = at(low)
-        if not self.target.admits(costs):
-            raise self.target.refusal(self.network.name, costs)
-        for _ in range(SEARCH_STEPS):
-            middle = (low + high) // 2
-            taken, costs = at(middle)
-            if self.target.admits(costs):
-                low, best = middle, taken
-            else:
-                high = middle
-        return best
-
-    def _finished(self, chosen: list[_Choice], units: dict[str, float]) -> Snapshot:
-        """Quantize first layer to last, each on what reaches it from the compressed ones.
-
-        Codebooks are of whole numbers: of the units that are given, else of 1/127 of the largest
-        value.
-        """
-        real = {INPUT: normalise(self.images, self.network)}
-        ours = dict(real)
-        weights: list[FloatArray] = []
-        biases: list[FloatArray] = []
-        for layer in self.network.layers:
-            if isinstance(layer, FloatConv) and layer.trained:
-                index = len(weights)
-                want = _linear(layer, real, layer.weight, layer.bias)
-                sums = InputSums.empty(layer)
-                pull = want - _linear(layer, ours, layer.weight, layer.bias)
-                for x, error in zip(
-                    torch.split(ours[layer.source], BATCH), torch.split(pull, BATCH), strict=True
-                ):
-                    sums.add(x, layer, error)
-                seen = self._hessian(sums)
-                aim = self.problems[index].weight + solved(seen, sums.towards() / len(self.images))
-                problem = Layer(aim, seen, self.problems[index].worth)
-                pruned = solve_rows(problem, chosen[index].pruned.mask)
-                book = whole(self._book(problem, pruned, chosen[index].bits), units.get(layer.name))
-                found = quantize_rows(problem, pruned, [book])[0].reshape(layer.weight.shape)
-                weights.append(found.astype(np.float32))
-                have = _linear(layer, ours, weights[-1], layer.bias)
-                off = (want - have).mean(dim=(0, 2, 3)).numpy()
-                alive = (weights[-1] != 0).any(axis=(1, 2, 3)) | (layer.residual is not None)
-                biases.append((layer.bias + off * alive).astype(np.float32))
-                ours[layer.name] = activated(_linear(layer, ours, weights[-1], biases[-1]), layer)
-                real[layer.name] = activated(want, layer)
-                self.context.progress("quantize", len(weights), len(self.convs), layer.name)
-            else:
-                for tensors in (real, ours):
-                    tensors[layer.name] = _output(layer, tensors)
-        return Snapshot(weights, biases)
-
-
-@dataclass(eq=False)
-class InputSums:
-    """Sums over the inputs of a layer, each window of a kernel a column vector x.
-
-    Parameters
-    ----------
-    second : ndarray of float64, shape (groups, columns, columns)
-        Of ``2 x x'``: the Hessian of the squared error of an output.
-    first : ndarray of float64, shape (groups, columns)
-        Of x.
-    cross : ndarray of float64, shape (rows, columns)
-        Of ``2 e x'``, e the error of the outputs there.
-    errors : ndarray of float64, shape (rows,)
-        Of e.
-    count : int
-        Of windows.
-    """
-
-    second: Float
-    first: Float
-    cross: Float
-    errors: Float
-    count: int = 0
-
-    @classmethod
-    def empty(cls, layer: FloatConv) -> "InputSums":
-        """Return the sums over nothing."""
-        rows, columns = _matrix(layer).shape
-        shape = layer.groups, columns
-        return cls(
-            np.zeros((*shape, columns)), np.zeros(shape), np.zeros((rows, columns)), np.zeros(rows)
-        )
-
-    def add(self, x: Tensor, layer: FloatConv, error: Tensor | None = None) -> None:
-        """Add the inputs of some images.
-
-        Parameters
-        ----------
-        x : Tensor, shape (images, channels, height, width)
-        layer : FloatConv
-        error : Tensor, shape (images, rows, height, width), optional
-        """
-        top, bottom, left, right = layer.padding
-        x = functional.pad(x, (left, right, top, bottom))
-        kernel = layer.weight.shape[2], layer.weight.shape[3]
-        windows = functional.unfold(x, kernel, stride=layer.stride)  # (n, channels * taps, places)
-        each = windows.transpose(0, 1).reshape(layer.groups, self.first.shape[1], -1)
-        self.second += 2 * torch.bmm(each, each.transpose(1, 2)).double().numpy()
-        self.first += each.double().sum(dim=2).numpy()
-        self.count += each.shape[2]
-        if error is not None:
-            wrong = error.transpose(0, 1).reshape(layer.groups, -1, each.shape[2])
-            self.cross += 2 * torch.bmm(wrong, each.transpose(1, 2)).double().numpy().reshape(
-                self.cross.shape
-            )
-            self.errors += wrong.double().sum(dim=2).numpy().reshape(-1)
-
-    @property
-    def mean(self) -> Float:
-        """The mean of x, shape (groups, columns)."""
-        return self.first / self.count
-
-    def centred(self) -> Float:
-        """Return the Hessian where a bias makes up for the mean error."""
-        return self.second - 2 * self.count * self.mean[:, :, None] * self.mean[:, None, :]
-
-    def towards(self) -> Float:
-        """Return ``cross`` where a bias makes up for the mean error."""
-        groups = np.arange(len(self.errors)) * len(self.first) // len(self.errors)
-        return self.cross - 2 * self.errors[:, None] * self.mean[groups]
-
-
-def solved(hessian: Float, sides: Float) -> Float:
-    """Return ``sides`` times the inverse Hessian of each row's group.
-
-    Parameters
-    ----------
-    hessian : ndarray of float64, shape (groups, columns, columns)
-    sides : ndarray of float64, shape (rows, columns)
-    """
-    rows = len(sides) // len(hessian)
-    parts = sides.reshape(len(hessian), rows, -1)
-    found = np.linalg.solve(hessian, parts.transpose(0, 2, 1)).transpose(0, 2, 1)
-    return np.asarray(found.reshape(sides.shape), dtype=np.float64)
-
-
-def whole(book: Codebook, unit: float | None) -> Codebook:
-    """Return a codebook of non-zero multiples, up to 127, of a unit.
-
-    Parameters
-    ----------
-    book : Codebook
-        Without zero.
-    unit : float, optional
-        By default the one in which its largest value is 127.
-    """
-    unit = unit or float(np.abs(book.levels).max()) / WEIGHT_TOP
-    steps = np.clip(np.round(book.levels / unit), -WEIGHT_TOP, WEIGHT_TOP)
-    steps[steps == 0] = np.sign(book.levels[steps == 0])
-    return Codebook.nearest(steps * unit)
-
-
-def _matrix(layer: FloatConv) -> Float:
-    return layer.weight.reshape(len(layer.weight), -1).astype(np.float64)
-
-
-def _linear(
-    layer: FloatConv, tensors: dict[str, Tensor], weight: FloatArray, bias: FloatArray
-) -> Tensor:
-    """Return a layer's output before its activation function."""
-    y = padded_conv(tensors[layer.source], torch.from_numpy(weight), torch.from_numpy(bias), layer)
-    return with_residual(y, layer.residual, tensors)
-
-
-def _output(layer: FloatLayer, tensors: dict[str, Tensor]) -> Tensor:
-    """Return the output of a layer of the float network."""
-    if isinstance(layer, FloatConv):
-        return activated(_linear(layer, tensors, layer.weight, layer.bias), layer)
-    return functional.max_pool2d(tensors[layer.source], layer.kernel, layer.stride)
+def _layerwise(run: Run, config: OneshotConfig, target: Target) -> Layerwise:
+    options = LayerwiseOptions(
+        config.images, config.most_bits, config.damp, config.bias_bits, config.recipe.seed
+    )
+    return Layerwise(run, options, target)
