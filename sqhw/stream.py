@@ -254,8 +254,12 @@ def _gaps(
     nonzero: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return, for every non-zero, its channel and the zeros between it and the one before."""
-    rows, columns = np.nonzero(nonzero)
-    previous = np.concatenate(([-1], columns[:-1]))
-    first = np.concatenate(([True], rows[1:] != rows[:-1])) if rows.size else rows > 0
-    previous[: rows.size][first] = -1
-    return rows, columns - previous[: rows.size] - 1
+    channels, positions = nonzero.shape
+    places = np.flatnonzero(nonzero)
+    starts = np.searchsorted(places, positions * np.arange(channels + 1))
+    counts = np.diff(starts)
+    rows = np.repeat(np.arange(channels), counts)
+    gaps = np.diff(places, prepend=-1) - 1
+    first = starts[:-1][counts > 0]
+    gaps[first] = places[first] - rows[first] * positions
+    return rows, gaps
