@@ -47,7 +47,7 @@ def live_channels(network: QuantizedNetwork) -> dict[str, Mask]:
         if not isinstance(layer, Conv):
             read = used[layer.name]
         elif layer.groups == 1:
-            read = (layer.weight != 0).any(axis=(0, 2, 3))
+            read = layer.weight.any(axis=0).any(axis=(1, 2))  # rows first: many times as fast
         else:
             continue  # pinned
         used[layer.source] = used[layer.source] | read
@@ -90,7 +90,7 @@ def pinned_tensors(network: QuantizedNetwork) -> set[str]:
 
 def _always_zero(layer: Conv) -> Mask:
     """Return which output channels are 0 whatever the input."""
-    empty = ~(layer.weight != 0).any(axis=(1, 2, 3))
+    empty = ~layer.weight.any(axis=(1, 2, 3))
     shift = layer.shift.astype(np.int64)
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
     value = (layer.bias.astype(np.int64) * layer.multiplier.astype(np.int64) + half) >> shift

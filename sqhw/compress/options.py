@@ -1,6 +1,7 @@
 """The table of ways to store a layer: how many weights, how many values, at what cost."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,7 @@ class LayerState:
     shape: LayerShape | None = None
     kept: Mask | None = None
 
-    @property
+    @cached_property
     def whole(self) -> float:
         """Loss by the quadratic estimate if all that is kept now were dropped."""
         score = self.score if self.kept is None else self.score[self.kept]
@@ -171,7 +172,8 @@ def layer_options(
         np.ascontiguousarray(part[chosen]).reshape(shape)
         for part in (state.weight, state.importance)
     )
-    nested = nest(importance * weight * weight, state.floor[chosen].reshape(shape), near)
+    score = importance * weight * weight
+    nested = nest(score, state.floor[chosen].reshape(shape), near)
     # A weight with no measured importance still prefers a value near its own.
     worth = importance + np.float32(1e-3 * float(importance.mean()) + 1e-30)
     formats = 1 + max_gap_bits(
@@ -197,7 +199,7 @@ def layer_options(
     errors = histogram_errors(
         sums.mass, sums.moment, sums.second, sums.largest, levels, LLOYD_STEPS
     )
-    lost = float(np.sum(importance * weight * weight, dtype=np.float64)) - sums.energy
+    lost = float(np.sum(score, dtype=np.float64)) - sums.energy
     records = state.record_bits * sums.rows[stored.source]
     done = run_costs(work, engine, stored, sums, records) if work else (None, None)
     return LayerOptions(

@@ -162,7 +162,8 @@ class Projector:
             rows = mask.any(axis=(1, 2, 3))
             readers = self.graph.readers(at)
             if readers:
-                rows = rows & np.any([masks[r].any(axis=(0, 2, 3)) for r in readers], axis=0)
+                read = [masks[r].any(axis=0).any(axis=(1, 2)) for r in readers]
+                rows = rows & np.any(read, axis=0)
             stored.append(rows | needed if self.graph.removable[at] else np.ones_like(rows))
         return stored
 
@@ -346,7 +347,7 @@ class Projector:
             shares.append(
                 ChannelShares(
                     row_cost=each * stored.sum(axis=(1, 2, 3)) + records / rows,
-                    column_cost=each * stored.sum(axis=(0, 2, 3)),
+                    column_cost=each * stored.sum(axis=0).sum(axis=(1, 2)),
                     row_worth=score.sum(axis=(1, 2, 3), dtype=np.float64),
                     column_worth=score.sum(axis=(0, 2, 3), dtype=np.float64),
                 )
