@@ -162,7 +162,7 @@ class Projector:
             rows = mask.any(axis=(1, 2, 3))
             readers = self.graph.readers(at)
             if readers:
-                read = [masks[r].any(axis=0).any(axis=(1, 2)) for r in readers]
+                read = [np.any(masks[r].any(axis=0), axis=(1, 2)) for r in readers]
                 rows = rows & np.any(read, axis=0)
             stored.append(rows | needed if self.graph.removable[at] else np.ones_like(rows))
         return stored
