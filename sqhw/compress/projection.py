@@ -70,6 +70,7 @@ class _Stage:
     rows: list[Mask]
     tables: list[LayerOptions]
     hulls: list[list[Option]]
+    dropped: float  # loss of the channels that are not stored
 
     @property
     def least_bits(self) -> int:
@@ -229,7 +230,7 @@ class Projector:
         self.scale = scale
         tables = self.whole.tables
         hulls = [table.hull(scale.costs(table)) for table in tables]
-        self.whole = _Stage(self.whole.rows, tables, hulls)
+        self.whole = replace(self.whole, hulls=hulls)
 
     def _search(self, pick: Callable[[_Stage], _Choice | None]) -> Projection | None:
         """Return the best of the choices, for all channels and without those that are dear."""
@@ -305,8 +306,7 @@ class Projector:
             for table, option, state in zip(stage.tables, chosen, self.states, strict=True)
         ]
         worth = sum(option.distortion for option in chosen)
-        worth += dropped_worth(self.graph, stage.rows, self.scores)
-        return _Choice(stage, chosen, masks, worth, bits)
+        return _Choice(stage, chosen, masks, worth + stage.dropped, bits)
 
     def _sized(self, found: _Choice) -> _Choice:
         """Return a choice with its exact costs."""
@@ -327,7 +327,8 @@ class Projector:
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             tables = list(pool.map(table, range(len(self.states))))
-        return _Stage(rows, tables, [table.hull(self.scale.costs(table)) for table in tables])
+        hulls = [table.hull(self.scale.costs(table)) for table in tables]
+        return _Stage(rows, tables, hulls, dropped_worth(self.graph, rows, self.scores))
 
     def _shares(self, found: _Choice) -> list[ChannelShares]:
         """Return what each channel costs and is worth in a choice."""
