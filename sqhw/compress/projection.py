@@ -57,11 +57,6 @@ class Projection:
     distortion: float
     dropped: list[int]
 
-    @property
-    def size(self) -> int:
-        """Cost on the basis of the only budget, or of the first."""
-        return int(next(iter(self.costs.values())))
-
 
 @dataclass(frozen=True, eq=False)
 class _Stage:
