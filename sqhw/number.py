@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+_CHUNK = 1 << 14  # bytes whose indices, of eight bytes each, stay in a core's cache
+
 
 @dataclass(frozen=True)
 class ActivationFormat:
@@ -70,5 +72,13 @@ def distinct_bytes(values: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
     values : ndarray of int8
         Of any shape.
     """
-    found = np.bincount(np.ascontiguousarray(values).reshape(-1).view(np.uint8), minlength=256)
+    flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    whole = flat.size - flat.size % 8
+    words = flat[:whole].view(np.uint64)
+    rest = words[words != 0].view(np.uint8)  # most words of a sparse array are 0
+    found = np.zeros(256, dtype=bool)
+    found[0] = rest.size < whole
+    found[flat[whole:]] = True
+    for start in range(0, rest.size, _CHUNK):
+        found[rest[start : start + _CHUNK]] = True
     return np.flatnonzero(np.concatenate((found[128:], found[:128]))) - 128

@@ -13,6 +13,7 @@ In the bit stream the gap stands in the low bits of an entry, the code above it;
 each other from bit 0 of a word upwards without padding, and each layer begins a new word.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,8 +137,9 @@ def count_entries(nonzero: npt.NDArray[np.bool_], gap_bits: int) -> npt.NDArray[
     -------
     ndarray of int64, shape (out_channels,)
     """
-    counts: npt.NDArray[np.int64] = count_all_entries(nonzero, gap_bits + 1)[gap_bits]
-    return counts
+    if gap_bits == 0:
+        return np.full(nonzero.shape[0], nonzero.shape[1], dtype=np.int64)
+    return _counted(nonzero, (gap_bits,))[0]
 
 
 def count_all_entries(nonzero: npt.NDArray[np.bool_], formats: int) -> npt.NDArray[np.int64]:
@@ -154,16 +156,21 @@ def count_all_entries(nonzero: npt.NDArray[np.bool_], formats: int) -> npt.NDArr
     -------
     ndarray of int64, shape (formats, out_channels)
     """
-    counts = np.empty((formats, nonzero.shape[0]), dtype=np.int64)
-    counts[0] = nonzero.shape[1]
+    return np.stack((count_entries(nonzero, 0), *_counted(nonzero, range(1, formats))))
+
+
+def _counted(nonzero: npt.NDArray[np.bool_], widths: Iterable[int]) -> list[npt.NDArray[np.int64]]:
+    """Return the entries of each channel for rising widths of the gap field, 1 or more."""
+    channels = nonzero.shape[0]
     rows, gaps = _gaps(nonzero)
-    weights = np.bincount(rows, minlength=nonzero.shape[0])
-    for gap_bits in range(1, formats):
+    weights = np.bincount(rows, minlength=channels)
+    counts = []
+    for gap_bits in widths:
         step = (1 << gap_bits) - 1
         far = np.flatnonzero(gaps >= step)
-        fillers = np.bincount(rows[far], weights=gaps[far] // step, minlength=nonzero.shape[0])
-        counts[gap_bits] = np.maximum(weights + fillers.astype(np.int64), 1)
         rows, gaps = rows[far], gaps[far]  # wider fields have fillers there only
+        fillers = np.bincount(rows, weights=gaps // step, minlength=channels)
+        counts.append(np.maximum(weights + fillers.astype(np.int64), 1))
     return counts
 
 
@@ -254,8 +261,12 @@ def _gaps(
     nonzero: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return, for every non-zero, its channel and the zeros between it and the one before."""
-    rows, columns = np.nonzero(nonzero)
-    previous = np.concatenate(([-1], columns[:-1]))
-    first = np.concatenate(([True], rows[1:] != rows[:-1])) if rows.size else rows > 0
-    previous[: rows.size][first] = -1
-    return rows, columns - previous[: rows.size] - 1
+    channels, positions = nonzero.shape
+    places = np.flatnonzero(nonzero)
+    starts = np.searchsorted(places, positions * np.arange(channels + 1))
+    counts = np.diff(starts)
+    rows = np.repeat(np.arange(channels), counts)
+    gaps = np.diff(places, prepend=-1) - 1
+    first = starts[:-1][counts > 0]
+    gaps[first] = places[first] - rows[first] * positions
+    return rows, gaps

@@ -48,9 +48,8 @@ def assemble(
     whole = QuantizedNetwork(
         network.name, network.input_shape, input_format, tuple(layers), metadata
     )
-    # Streams first, because a gap field must suit the channels before and after.
-    small = simplify(cheapest_streams(whole, engine))
-    return cheapest_streams(small, engine, objective)
+    # Dense streams, which `_conv` makes, suit any number of channels: one choice behind will do.
+    return cheapest_streams(simplify(whole), engine, objective)
 
 
 def _conv(layer: FloatConv, values: LayerIntegers) -> Conv:
@@ -103,7 +102,8 @@ def skeleton(
         if isinstance(layer, QatConv):
             mask, count = next(chosen)
             weight = np.zeros(mask.shape, dtype=np.int8)
-            weight[mask] = WEIGHT_TOP - np.arange(int(mask.sum())) % count
+            places = np.flatnonzero(mask)
+            weight.reshape(-1)[places] = WEIGHT_TOP - np.arange(len(places)) % count
             alive = np.logical_or(mask.any(axis=(1, 2, 3)), layer.pinned)
         else:
             weight = np.ones(layer.layer.weight.shape, dtype=np.int8)

@@ -18,6 +18,7 @@ Float = npt.NDArray[np.float64]
 RATIO = 1.2  # between neighbouring numbers of weights
 FINE_REACH = 1.3  # factor between the middle and the ends of a fine grid
 VALUE_BINS = 1024
+NO_MASK = np.uint8(255)  # index of the first mask of what none has; there are fewer masks
 _KEY_SHIFT = 16  # of the bits of a float32: 128 bins an octave
 _TOP = (1 << 15) - 1  # bin of what is always kept, above all finite scores
 _SNAP = 0.25  # of the step to the next mask: how far one may be from where it is wanted

@@ -1,12 +1,13 @@
 """The table of ways to store a layer: how many weights, how many values, at what cost."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from sqhw.compress.knapsack import Option, hull
-from sqhw.compress.nested import NestedMasks, histogram_errors, mask_sums, nest
+from sqhw.compress.nested import NO_MASK, NestedMasks, histogram_errors, mask_sums, nest
 from sqhw.compress.run_costs import least_entries, run_costs
 from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.storage import Storage, storage
@@ -54,7 +55,7 @@ class LayerState:
     shape: LayerShape | None = None
     kept: Mask | None = None
 
-    @property
+    @cached_property
     def whole(self) -> float:
         """Loss by the quadratic estimate if all that is kept now were dropped."""
         score = self.score if self.kept is None else self.score[self.kept]
@@ -132,10 +133,17 @@ class LayerOptions:
 
     def mask(self, option: Option, shape: tuple[int, ...]) -> Mask:
         """Return the weights that an option keeps; `shape` is that of the whole layer."""
-        mask = np.zeros(shape, dtype=bool)
-        kept = self.nested.mask(int(self.stored.source[option.index]))
-        mask[np.ix_(self.rows, self.inputs)] = kept.reshape(*kept.shape[:2], *shape[2:])
-        return mask
+        return self._whole.mask(int(self.stored.source[option.index])).reshape(shape)
+
+    @cached_property
+    def _whole(self) -> NestedMasks:
+        """The masks with the channels that are not stored, of which none has a weight.
+
+        A search takes dozens of masks: to compare the whole layer is faster than to spread each.
+        """
+        first = np.full((len(self.rows), len(self.inputs), self.nested.first.shape[2]), NO_MASK)
+        first[np.ix_(self.rows, self.inputs)] = self.nested.first
+        return NestedMasks(self.nested.counts, first)
 
 
 def _loss(energy: Float, whole: float) -> Float:
@@ -171,7 +179,8 @@ def layer_options(
         np.ascontiguousarray(part[chosen]).reshape(shape)
         for part in (state.weight, state.importance)
     )
-    nested = nest(importance * weight * weight, state.floor[chosen].reshape(shape), near)
+    score = importance * weight * weight
+    nested = nest(score, state.floor[chosen].reshape(shape), near)
     # A weight with no measured importance still prefers a value near its own.
     worth = importance + np.float32(1e-3 * float(importance.mean()) + 1e-30)
     formats = 1 + max_gap_bits(
@@ -197,7 +206,7 @@ def layer_options(
     errors = histogram_errors(
         sums.mass, sums.moment, sums.second, sums.largest, levels, LLOYD_STEPS
     )
-    lost = float(np.sum(importance * weight * weight, dtype=np.float64)) - sums.energy
+    lost = float(np.sum(score, dtype=np.float64)) - sums.energy
     records = state.record_bits * sums.rows[stored.source]
     done = run_costs(work, engine, stored, sums, records) if work else (None, None)
     return LayerOptions(

@@ -57,11 +57,6 @@ class Projection:
     distortion: float
     dropped: list[int]
 
-    @property
-    def size(self) -> int:
-        """Cost on the basis of the only budget, or of the first."""
-        return int(next(iter(self.costs.values())))
-
 
 @dataclass(frozen=True, eq=False)
 class _Stage:
@@ -70,6 +65,7 @@ class _Stage:
     rows: list[Mask]
     tables: list[LayerOptions]
     hulls: list[list[Option]]
+    dropped: float  # loss of the channels that are not stored
 
     @property
     def least_bits(self) -> int:
@@ -162,7 +158,8 @@ class Projector:
             rows = mask.any(axis=(1, 2, 3))
             readers = self.graph.readers(at)
             if readers:
-                rows = rows & np.any([masks[r].any(axis=(0, 2, 3)) for r in readers], axis=0)
+                read = [np.any(masks[r].any(axis=0), axis=(1, 2)) for r in readers]
+                rows = rows & np.any(read, axis=0)
             stored.append(rows | needed if self.graph.removable[at] else np.ones_like(rows))
         return stored
 
@@ -228,7 +225,7 @@ class Projector:
         self.scale = scale
         tables = self.whole.tables
         hulls = [table.hull(scale.costs(table)) for table in tables]
-        self.whole = _Stage(self.whole.rows, tables, hulls)
+        self.whole = replace(self.whole, hulls=hulls)
 
     def _search(self, pick: Callable[[_Stage], _Choice | None]) -> Projection | None:
         """Return the best of the choices, for all channels and without those that are dear."""
@@ -304,8 +301,7 @@ class Projector:
             for table, option, state in zip(stage.tables, chosen, self.states, strict=True)
         ]
         worth = sum(option.distortion for option in chosen)
-        worth += dropped_worth(self.graph, stage.rows, self.scores)
-        return _Choice(stage, chosen, masks, worth, bits)
+        return _Choice(stage, chosen, masks, worth + stage.dropped, bits)
 
     def _sized(self, found: _Choice) -> _Choice:
         """Return a choice with its exact costs."""
@@ -326,7 +322,8 @@ class Projector:
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             tables = list(pool.map(table, range(len(self.states))))
-        return _Stage(rows, tables, [table.hull(self.scale.costs(table)) for table in tables])
+        hulls = [table.hull(self.scale.costs(table)) for table in tables]
+        return _Stage(rows, tables, hulls, dropped_worth(self.graph, rows, self.scores))
 
     def _shares(self, found: _Choice) -> list[ChannelShares]:
         """Return what each channel costs and is worth in a choice."""
@@ -346,7 +343,7 @@ class Projector:
             shares.append(
                 ChannelShares(
                     row_cost=each * stored.sum(axis=(1, 2, 3)) + records / rows,
-                    column_cost=each * stored.sum(axis=(0, 2, 3)),
+                    column_cost=each * stored.sum(axis=0).sum(axis=(1, 2)),
                     row_worth=score.sum(axis=(1, 2, 3), dtype=np.float64),
                     column_worth=score.sum(axis=(0, 2, 3), dtype=np.float64),
                 )

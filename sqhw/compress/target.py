@@ -62,19 +62,13 @@ class Target:
         prices = EnergyPrices(load_technology(), self.engine, depths)
         return float(prices.run(activity(network, self.engine)).total) * 1e-6
 
-    def size(self, network: QuantizedNetwork) -> int:
-        """Return the exact cost on the basis of the only budget, or of the first."""
-        return int(next(iter(self.costs(network).values())))
-
-    def admits(self, costs: Mapping[str, float] | float) -> bool:
-        """Return whether a network of these costs, or of that size, meets the budget."""
+    def admits(self, costs: Mapping[str, float]) -> bool:
+        """Return whether a network of these costs meets the budget."""
         return self.excess(costs) <= 1
 
-    def excess(self, costs: Mapping[str, float] | float) -> float:
+    def excess(self, costs: Mapping[str, float]) -> float:
         """Return the largest ratio of a cost to its limit."""
         limits = self.limits
-        if not isinstance(costs, Mapping):
-            costs = {next(iter(limits)): costs}
         return max(cost / limits[basis] for basis, cost in costs.items())
 
     def refusal(self, network: str, least: Mapping[str, float]) -> SqhwError:

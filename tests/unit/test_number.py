@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqhw.number import ActivationFormat, signed_width, unsigned_width
+from sqhw.number import ActivationFormat, distinct_bytes, signed_width, unsigned_width
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,17 @@ def test_signed_width_is_the_narrowest(value):
     assert -half <= value < max(half, 1)
     if width > 1:
         assert not -(half // 2) <= value < half // 2
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 100, 40_003])
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 1.0])
+def test_distinct_bytes_are_those_of_unique(size, density):
+    print("seed", size)
+    rng = np.random.default_rng(size)
+    for low, high in ((-128, 128), (-3, 0), (126, 128)):
+        values = rng.integers(low, high, size).astype(np.int8)
+        values[rng.random(size) >= density] = 0
+        found = distinct_bytes(values)
+        assert found.dtype == np.int64
+        np.testing.assert_array_equal(found, np.unique(values))
+    np.testing.assert_array_equal(distinct_bytes(values[::-2]), np.unique(values[::-2]))

@@ -1,12 +1,16 @@
 """Simplification changes no output, on random small networks."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import networks_with_images
 
+from sqhw.engine import EngineConfig
+from sqhw.format_choice import cheapest_streams, code_bits
 from sqhw.network import Conv, MaxPool, QuantizedNetwork
-from sqhw.number import ActivationFormat
+from sqhw.number import ActivationFormat, distinct_bytes
 from sqhw.sim import reference
 from sqhw.simplify import simplify
 from sqhw.stream import StreamFormat, max_gap_bits
@@ -137,3 +141,36 @@ def test_groups_residuals_and_branches_stay_exact(case):
     for image in images:
         expected = reference.run(network, image)[last]
         np.testing.assert_array_equal(reference.run(smaller, image)[last], expected)
+
+
+def dense(network):
+    """Return the network as `sqhw.compress.assemble` makes it: dense streams only."""
+    layers = []
+    for layer in network.layers:
+        if isinstance(layer, Conv) and layer.stream.entry_bits > 0:
+            book = tuple(int(value) for value in distinct_bytes(layer.weight))
+            layer = replace(layer, codebook=book, stream=StreamFormat(0, code_bits(len(book))))
+        layers.append(layer)
+    return replace(network, layers=tuple(layers))
+
+
+def assert_that_one_choice_does(network, engine):
+    """Check that streams chosen before simplification too would be the same in the end."""
+    before = dense(network)
+    once = cheapest_streams(simplify(before), engine)
+    twice = cheapest_streams(simplify(cheapest_streams(before, engine)), engine)
+    for one, two in zip(once.convs, twice.convs, strict=True):
+        assert (one.stream, one.codebook) == (two.stream, two.codebook)
+        np.testing.assert_array_equal(one.weight, two.weight)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(networks_with_images(branches=True, min_code_bits=0), st.integers(1, 2))
+def test_one_choice_of_streams_does_for_groups_residuals_and_branches(case, taps):
+    assert_that_one_choice_does(case[0], EngineConfig(taps_per_entry=taps))
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 2))
+def test_one_choice_of_streams_does_where_channels_go(seed, taps):
+    assert_that_one_choice_does(make_network(seed)[0], EngineConfig(taps_per_entry=taps))
