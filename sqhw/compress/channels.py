@@ -138,7 +138,7 @@ def without_channels(
 def dropped_worth(
     graph: ChannelGraph, rows: list[Mask], scores: list[npt.NDArray[np.float32]]
 ) -> float:
-    """Return the loss of the channels that are not stored.
+    """Return the loss of the channels that are not stored: of each of their weights once.
 
     Parameters
     ----------
@@ -148,13 +148,12 @@ def dropped_worth(
     scores : list of ndarray of float32, shape (out_channels, in_channels / groups, ...)
         Loss that dropping each weight causes.
     """
-    inputs = [graph.inputs(rows, at, score.shape[1]) for at, score in enumerate(scores)]
     total = 0.0
     for layer, stored in enumerate(rows):
         if stored.all():
             continue
         gone = ~stored
-        row = scores[layer][np.ix_(gone, inputs[layer])].sum(axis=(1, 2, 3), dtype=np.float64)
+        row = scores[layer][gone].sum(axis=(1, 2, 3), dtype=np.float64)
         read = np.zeros(int(gone.sum()))
         for at in graph.readers(layer):
             columns = scores[at][np.ix_(rows[at], gone)]

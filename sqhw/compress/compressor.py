@@ -37,7 +37,7 @@ from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 from sqhw.simplify import Mask
 
-LOOP = 8  # raised with every change of the loop: a checkpoint of another loop is of another run
+LOOP = 9  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Shares of the pruning stage between which weights move to their codebooks.
 QUANTIZE = (0.5, 0.95)
 #: Rows times the cubed weights of one, over all layers, up to which one-shot pruning is chosen:

@@ -63,6 +63,20 @@ def test_a_channel_goes_if_it_is_worth_less_than_its_cost():
     assert dropped_worth(graph, kept, scores) == pytest.approx(3 + 2 * 4)
 
 
+def test_every_weight_of_a_channel_that_goes_counts_once():
+    rng = np.random.default_rng(0)
+    model = QatNetwork(chain())
+    graph = ChannelGraph.of(model)
+    scores = [rng.random(layer.weight.shape, dtype=np.float32) for layer in model.layers()]
+    rows = [rng.random(len(part)) < 0.6 for part in scores[:2]] + [np.ones(4, dtype=bool)]
+    left = 0.0
+    for at, score in enumerate(scores):
+        inputs = graph.inputs(rows, at, score.shape[1])
+        left += float(score[np.ix_(rows[at], inputs)].sum(dtype=np.float64))
+    whole = sum(float(score.sum(dtype=np.float64)) for score in scores)
+    assert dropped_worth(graph, rows, scores) == pytest.approx(whole - left)
+
+
 @pytest.mark.parametrize("seed", range(1, 4))
 @pytest.mark.parametrize(("make", "share"), [(chain, 0.4), (residual_network, 0.35)])
 def test_dropped_channels_leave_the_network_and_the_budget_is_met(make, share, seed):
