@@ -15,11 +15,11 @@ LEGEND = """
 Ratios to float32. `payload`: non-zeros times whole bits; `as published`: times the logarithm of the
 number of values; `stream`: with positions and codebooks; `own coding`: the method's own Huffman
 codes with their tables; `rom`: everything that the engine reads; `blocks`: block RAMs.
-`epochs` are passes over the training split, in batches of the same size for all methods and with the
-network before compression as teacher, but for SQL on LeNet-5, which has its authors' settings. They
-are few: papers train ten times as long or more. `hardware` is this project's method; its rates were chosen on these networks (on
-training loss and validation split), those of the others are Adam's usual 0.001 or their authors'.
-`sqs` follows what is public, see docs/methods.md.
+`epochs` are passes over the training split, in batches of the same size for all methods and with
+the network before compression as teacher, but for SQL on LeNet-5, which has its authors' settings.
+They are few: papers train ten times as long or more. `hardware` is this project's method; its rates
+were chosen on these networks (on training loss and validation split), those of the others are
+Adam's usual 0.001 or their authors'. `sqs` follows what is public, see docs/methods.md.
 Test accuracy is that of the engine's integers, activations of 8 bits, unless `floats` stands beside
 it; the epoch was chosen on the validation split, by `hardware` on integers, by the others on real
 activations. The checkpoints were trained on all training images, those of that split too, so
