@@ -138,9 +138,9 @@ def markdown(found: dict[str, Any]) -> str:
     return "\n".join(lines) + (
         f"\n\nTest accuracy of the integers; float {100 * found['float']:.2f} %. `plain`: largest "
         "weights of each layer, k-means, biases corrected\n(`sqhw quantize`). `oneshot` has the "
-        "size of `plain` as its budget and may stay below it. "
-        f"Both see {IMAGES} training images. Seconds are those of one core;\n"
-        "those of the first `oneshot` hold what all points share.\n"
+        "size of `plain` as its budget and may stay below it.\n"
+        f"Both see {IMAGES} training images. Seconds are those of one core; those of the first "
+        "`oneshot` hold what all points share.\n"
     )
 
 
