@@ -53,6 +53,8 @@ def main(
         projector = tables(limit)
         aim = projector.fitting(0.02)
         assert aim is not None
+        left = 1 - aim.costs["rom"] / limit
+        print(f"  leaves {left:.1%} of the budget, {sum(aim.dropped):,} channels go")
         _row("tables of all options", lambda: tables(limit), repeats)
         choice = projector.choice(projector.whole, limit)
         _row("one choice", lambda: projector.choice(projector.whole, limit), repeats)
