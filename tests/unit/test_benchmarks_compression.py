@@ -14,8 +14,9 @@ from benchmarks.compression.oneshot import markdown as curve_markdown
 from benchmarks.compression.published import PUBLISHED
 from benchmarks.compression.recount import recounted
 from benchmarks.compression.runner import run_case
-from benchmarks.compression.table import HEAD, heading, markdown
-from sqhw.compress import torch_logits
+from benchmarks.compression.table import HEAD, heading, markdown, missing
+from sqhw.compress import save_float, torch_logits
+from sqhw.compress.accounting import account_network
 from sqhw.compress.methods import METHODS, Recipe, configure
 from sqhw.compress.methods.job import Job
 from sqhw.errors import SqhwError
@@ -62,6 +63,9 @@ def test_an_interrupted_case_gives_the_same_files(tmp_path):
     test = digits().test
     right = (torch_logits(network, test.images).argmax(1) == test.labels).mean()
     assert whole["accuracy"]["test"] == pytest.approx(right)
+    counted = account_network(network, ENGINE, DEVICE).sizes
+    for basis in ("payload", "published", "stream", "rom", "blocks"):
+        assert whole["sizes"][basis] == counted[basis]
     changed = replace(case(), config=replace(case().config, conv_bits=3))
     assert run_case(changed, job(), tmp_path / "b", lambda text: None)["key"] != found["key"]
 
@@ -116,6 +120,21 @@ def test_a_table_says_how_it_is_made():
     text = heading("lenet5", "mnist:some/folder", 12)
     assert text == f"# Compression of lenet5\n\n    {command} --epochs 12\n\n"
     assert "--network mine --data digits --epochs 3" in heading("mine", "digits", 3)
+
+
+def test_a_call_for_some_rows_keeps_those_of_others_and_says_what_is_missing(tmp_path):
+    save_float(small_network(), tmp_path / "mine.safetensors")
+    common = ["--network", str(tmp_path / "mine.safetensors"), "--epochs", "3"]
+    for method in ("deep-compression", "low-rank"):
+        run = CliRunner().invoke(app, [*common, "--methods", method, "--out", str(tmp_path)])
+        assert run.exit_code == 0, run.stderr
+    text = (tmp_path / "mine" / "RESULTS.md").read_text()
+    assert "\n| deep-compression |" in text
+    assert "\n| low-rank |" in text
+    left = text.splitlines()[-1]
+    assert left.startswith("Not run: sql-")
+    assert "low-rank" not in left
+    assert missing([]) == ""
 
 
 def test_every_method_has_cases():
