@@ -83,7 +83,7 @@ class ChannelShares:
     row_cost, column_cost : ndarray of float64, shapes (out_channels,), (in_channels / groups,)
         Part of the layer's stream, and of its records, on the budget's scale.
     row_worth, column_worth : ndarray of float64
-        Sums of the scores of the kept weights.
+        Sums of the losses that dropping each kept weight causes.
     """
 
     row_cost: Float
@@ -133,30 +133,3 @@ def without_channels(
         worth = shares[layer].row_worth + read
         kept.append(stored & (always | (worth > price * cost)))
     return kept
-
-
-def dropped_worth(
-    graph: ChannelGraph, rows: list[Mask], scores: list[npt.NDArray[np.float32]]
-) -> float:
-    """Return the loss of the channels that are not stored: of each of their weights once.
-
-    Parameters
-    ----------
-    graph : ChannelGraph
-    rows : list of ndarray of bool, shape (out_channels,)
-        Channels that are stored.
-    scores : list of ndarray of float32, shape (out_channels, in_channels / groups, ...)
-        Loss that dropping each weight causes.
-    """
-    total = 0.0
-    for layer, stored in enumerate(rows):
-        if stored.all():
-            continue
-        gone = ~stored
-        row = scores[layer][gone].sum(axis=(1, 2, 3), dtype=np.float64)
-        read = np.zeros(int(gone.sum()))
-        for at in graph.readers(layer):
-            columns = scores[at][np.ix_(rows[at], gone)]
-            read += columns.sum(axis=(0, 2, 3), dtype=np.float64)
-        total += float((row + read).sum())
-    return total

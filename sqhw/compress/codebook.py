@@ -86,3 +86,16 @@ def _means(weights: SortedWeights, edges: npt.NDArray[np.int64]) -> Float:
     np.divide(moment, mass, out=means, where=mass > 0)
     means.sort()
     return means
+
+
+def plain_codebook(values: npt.NDArray[np.floating], levels: int) -> Float:
+    """Return at most `levels` values for weights that all count the same, ascending.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n,)
+        At least one, in any order.
+    levels : int
+    """
+    kept = np.sort(values.astype(np.float64))
+    return kmeans(SortedWeights.make(kept, np.ones(len(kept))), levels, steps=50)[0]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sqhw.compress.codebook import SortedWeights, kmeans
+from sqhw.compress.codebook import plain_codebook
 from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.float_simplify import cut, signs
 from sqhw.compress.qat import QatNetwork
@@ -94,8 +94,7 @@ def on_codebooks(network: FloatNetwork) -> QatNetwork:
         book = np.unique(weight[mask]).astype(np.float64)
         count = len(np.unique(before[layer.layer.name][mask]))
         if len(book) > count:
-            kept = np.sort(weight[mask]).astype(np.float64)
-            book = kmeans(SortedWeights.make(kept, np.ones(len(kept))), count, steps=50)[0]
+            book = plain_codebook(weight[mask], count)
         layer.set_projection(mask, book)
     return model
 

@@ -37,14 +37,15 @@ from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 from sqhw.simplify import Mask
 
-LOOP = 9  # raised with every change of the loop: a checkpoint of another loop is of another run
-#: Shares of the pruning stage between which weights move to their codebooks.
-QUANTIZE = (0.5, 0.95)
+LOOP = 10  # raised with every change of the loop: a checkpoint of another loop is of another run
+#: Share of the pruning stage in which weights move to their codebooks. Masks then are chosen among
+#: weights of few values: those that are chosen for real ones are not the best for these.
+QUANTIZE = 0.1
 #: Rows times the cubed weights of one, over all layers, up to which one-shot pruning is chosen:
 #: it then takes a minute or two.
 SURGERY = 1e11
-RATES = ("prune_rate", "tune_rate")  # a run that was stopped may go on with others
-STAGE_END = {"prune": 0.3, "tune": 0.0}  # share of its peak rate that a stage ends with
+GRADUAL_RATE, ONESHOT_RATE = 5e-3, 1e-2  # peaks of the learning rate
+TUNING = 0.2  # of the rate, after gradual pruning
 
 
 Surgeon = Callable[[FloatNetwork, Dataset, Target, CompressSettings, Progress], FloatNetwork]
@@ -119,8 +120,7 @@ class Compression:
         self.device = find_accelerator(accelerator)
         self.data = data
         options = asdict(settings)
-        for rate in RATES:
-            del options[rate]
+        del options["rate"]  # a run that was stopped may go on with another
         self.key = fingerprint(
             network,
             data,
@@ -182,7 +182,7 @@ class Compression:
         return self._result()
 
     def _prune_gradually(self, found: Checkpoint | None) -> None:
-        """Thin the layers out to the budget round by round; dropped weights may come back."""
+        """Thin the layers out to the budget round by round; any weight may come back to the end."""
         epochs = self.prune_epochs
         optimizer = self._optimizer(found)
         rounds = self.rounds
@@ -190,14 +190,15 @@ class Compression:
         starts = {done * steps // rounds.count: done for done in range(rounds.count)}
 
         def before(step: int) -> None:
-            share = (step / steps - QUANTIZE[0]) / (QUANTIZE[1] - QUANTIZE[0])
             for layer in self.model.layers():
-                layer.share = min(1.0, max(0.0, share))
+                layer.share = min(1.0, step / (QUANTIZE * steps))
             if step in starts:
                 rounds.project(starts[step])
                 optimizer.measure()
+            else:
+                rounds.refresh()
 
-        self._train("prune", epochs, self.settings.prune_rate, optimizer, before=before)
+        self._train("prune", epochs, self.rate, optimizer, before=before)
         for layer in self.model.layers():
             layer.share = 1.0
         rounds.project(rounds.count)
@@ -209,14 +210,19 @@ class Compression:
         self._fix(network, on_codebooks(network))
 
     @property
+    def rate(self) -> float:
+        """Peak of the learning rate."""
+        return self.settings.rate or (ONESHOT_RATE if self.at_once else GRADUAL_RATE)
+
+    @property
     def prune_epochs(self) -> int:
         """Epochs ahead of the last masks."""
-        return self.settings.prune_epochs or (25 if self.small else 8)
+        return self.settings.prune_epochs or (60 if self.small else 14)
 
     @property
     def tune_epochs(self) -> int:
         """Epochs with them: all there are if none is needed before."""
-        epochs = self.settings.tune_epochs or (40 if self.small else 8)
+        epochs = self.settings.tune_epochs or (5 if self.small else 2)
         return epochs + (self.prune_epochs if self.at_once else 0)
 
     def _fix(self, network: FloatNetwork, model: QatNetwork) -> None:
@@ -257,8 +263,8 @@ class Compression:
             self.history[-1]["validation_accuracy"] = score[0]
             return f", validation {score[0]:.2%}"
 
-        optimizer = self._optimizer(found)
-        self._train("tune", self.tune_epochs, self.settings.tune_rate, optimizer, after=keep_best)
+        rate = self.rate if self.at_once else TUNING * self.rate
+        self._train("tune", self.tune_epochs, rate, self._optimizer(found), after=keep_best)
 
     def _result(self) -> QuantizedNetwork:
         """Return the quantized network."""
@@ -299,11 +305,11 @@ class Compression:
         before: Callable[[int], None] = lambda step: None,
         after: Callable[[], str] = lambda: "",
     ) -> None:
-        """Train the rest of a stage; a cosine takes the rate from `peak` to its end.
+        """Train the rest of a stage; a cosine takes the rate from `peak` to 0.
 
         `before` is called ahead of every step with its number, `after` behind every epoch.
         """
-        count, end = len(self.objective.images), STAGE_END[stage]
+        count = len(self.objective.images)
         step = self.epoch * self.per_epoch
         for epoch in range(self.epoch, epochs):
             total = 0.0
@@ -315,7 +321,7 @@ class Compression:
                 value = float(loss.detach())
                 if not math.isfinite(value):
                     raise self._not_finite(stage, epoch, step)
-                optimizer.step(loss, peak * (end + (1 - end) * wave))
+                optimizer.step(loss, peak * wave)
                 total += value
                 step += 1
             self.model.set_exact(True)
@@ -344,7 +350,7 @@ class Compression:
         return SqhwError(
             f"network {self.network.name!r}: the loss is not finite in stage {stage!r}, epoch "
             f"{epoch + 1}, step {step + 1}; take a lower learning rate "
-            f"({stage}_rate, --rate); {kept}"
+            f"(rate, --rate) than {self.rate:g}; {kept}"
         )
 
     def _write(self, optimizer: RelativeAdam) -> None:
@@ -355,8 +361,8 @@ class Compression:
         found |= {f"kept.{name}": t for name, t in self.kept.items()}
         found |= {f"optimizer.{name}": t for name, t in optimizer.tensors().items()}
         found |= {f"channels.{name}": torch.from_numpy(m) for name, m in self.channels.items()}
-        for index, array in enumerate(self.rounds.importance):
-            found[f"importance.{index}"] = torch.from_numpy(array)
+        if self.stage == 0:
+            found |= {f"rounds.{name}": tensor for name, tensor in self.rounds.tensors().items()}
         found["generator"] = self.generator.get_state()
         header = {
             "stage": self.stage,
@@ -380,7 +386,8 @@ class Compression:
         self.stage, self.epoch = header["stage"], header["epoch"]
         self.best = (header["best"][0], header["best"][1])
         self.kept = found.part("kept")
-        self.rounds.importance = [tensor.numpy() for tensor in found.numbered("importance")]
+        if self.stage == 0:
+            self.rounds.load(found.part("rounds"))
         self.generator.set_state(found.tensors["generator"])
         self.history[:], self.notes[:] = header["history"], header["notes"]
 

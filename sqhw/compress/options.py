@@ -43,8 +43,6 @@ class LayerState:
         Whether channels without weights are stored too (`sqhw.simplify.pinned_tensors`).
     shape : LayerShape, optional
         What the layer does in a run; without it options have no cycles and no energy.
-    kept : ndarray of bool, same shape, optional
-        What the layer computes with now; without it all weights.
     """
 
     weight: npt.NDArray[np.float32]
@@ -53,13 +51,11 @@ class LayerState:
     record_bits: int
     all_rows: bool
     shape: LayerShape | None = None
-    kept: Mask | None = None
 
     @cached_property
     def whole(self) -> float:
-        """Loss by the quadratic estimate if all that is kept now were dropped."""
-        score = self.score if self.kept is None else self.score[self.kept]
-        return float(max(score.sum(dtype=np.float64), 1e-30))
+        """Loss by the quadratic estimate if all were dropped."""
+        return float(max(self.score.sum(dtype=np.float64), 1e-30))
 
     @property
     def score(self) -> npt.NDArray[np.float32]:
@@ -83,7 +79,9 @@ class LayerOptions:
     records : ndarray of int64, shape (options,)
         Bits of the channel records.
     distortion : ndarray of float64, shape (options,)
-        Loss of all that is dropped or rounded, but for weights of channels that are not stored.
+        Loss of all that is dropped or rounded, with the weights of channels that are not stored.
+    slope : ndarray of float64, shape (options,)
+        Loss that one more unit of dropped score causes.
     cycles, energy : ndarray of float64, shape (options,), optional
         Of the layer in a run (unit of energy: uJ).
     """
@@ -94,6 +92,7 @@ class LayerOptions:
     stored: Storage
     records: npt.NDArray[np.int64]
     distortion: Float
+    slope: Float
     cycles: Float | None = None
     energy: Float | None = None
 
@@ -146,16 +145,15 @@ class LayerOptions:
         return NestedMasks(self.nested.counts, first)
 
 
-def _loss(energy: Float, whole: float) -> Float:
-    """Return the loss of a layer of which so much energy is lost.
+def _loss(energy: Float, whole: float) -> tuple[Float, Float]:
+    """Return the loss of a layer of which so much energy is lost, and how fast it rises there.
 
     The quadratic estimate of the loss holds for small changes only: by it a layer that matters
     little costs little to empty, and then nothing passes. ``-whole * log(1 - lost / whole)`` agrees
     with it at first and rises beyond all bounds as the layer loses all of its signal.
     """
     share = np.minimum(energy / whole, 1 - LEAST_SIGNAL)
-    loss: Float = -whole * np.log1p(-share)
-    return loss
+    return -whole * np.log1p(-share), 1 / (1 - share)
 
 
 def layer_options(
@@ -206,7 +204,12 @@ def layer_options(
     errors = histogram_errors(
         sums.mass, sums.moment, sums.second, sums.largest, levels, LLOYD_STEPS
     )
-    lost = float(np.sum(score, dtype=np.float64)) - sums.energy
+    lost = state.whole - sums.energy
+    distortion, slope = _loss(
+        np.maximum(lost, 0)[stored.source]
+        + ROUNDING * errors[stored.source, np.searchsorted(levels, stored.levels)],
+        state.whole,
+    )
     records = state.record_bits * sums.rows[stored.source]
     done = run_costs(work, engine, stored, sums, records) if work else (None, None)
     return LayerOptions(
@@ -215,11 +218,8 @@ def layer_options(
         nested,
         stored,
         records=records,
-        distortion=_loss(
-            np.maximum(lost, 0)[stored.source]
-            + ROUNDING * errors[stored.source, np.searchsorted(levels, stored.levels)],
-            state.whole,
-        ),
+        distortion=distortion,
+        slope=slope,
         cycles=done[0],
         energy=done[1],
     )

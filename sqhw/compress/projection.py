@@ -9,8 +9,7 @@ import numpy.typing as npt
 import torch
 
 from sqhw.compress.assemble import skeleton
-from sqhw.compress.channels import ChannelGraph, ChannelShares, dropped_worth, without_channels
-from sqhw.compress.codebook import SortedWeights, kmeans
+from sqhw.compress.channels import ChannelGraph, ChannelShares, without_channels
 from sqhw.compress.floor import floor_masks
 from sqhw.compress.knapsack import Option, choose, price
 from sqhw.compress.options import LayerOptions, LayerState, layer_options
@@ -65,7 +64,6 @@ class _Stage:
     rows: list[Mask]
     tables: list[LayerOptions]
     hulls: list[list[Option]]
-    dropped: float  # loss of the channels that are not stored
 
     @property
     def least_bits(self) -> int:
@@ -137,7 +135,6 @@ class Projector:
                 bias_bits + COUNT_BITS,
                 layer.pinned,
                 shapes.get(layer.layer.name),
-                layer.mask.detach().cpu().numpy() > 0,
             )
             for layer, weight, worth, floor in zip(layers, weights, worths, floors, strict=True)
         ]
@@ -149,8 +146,7 @@ class Projector:
     def _stored(self) -> list[Mask]:
         """Return the channels that have weights now, and are read by some.
 
-        A table that counted the others would be far from what an export costs; `thinned` may bring
-        them back.
+        A table that counted the others would be far from what an export costs.
         """
         masks = [layer.mask.detach().cpu().numpy() > 0 for layer in self.model.layers()]
         stored = []
@@ -198,28 +194,6 @@ class Projector:
         if best is None:
             best = self.floor()
         return best if self.target.admits(best.costs) else None
-
-    def thinned(self, found: Projection, left: float) -> Projection:
-        """Return the masks of a projection, each with more of the layer's best weights.
-
-        On the way to a budget every layer goes down to its own number of weights: networks that met
-        larger budgets would jump from full layers to sparse ones, where the cheaper format changes.
-
-        Parameters
-        ----------
-        found : Projection
-        left : float, 0 to 1
-            Logarithm of the numbers of weights between those of `found`, at 0, and all, at 1.
-        """
-        masks = []
-        for score, mask in zip(self.scores, found.masks, strict=True):
-            least = max(1, int(mask.sum()))
-            count = round(least * (mask.size / least) ** left)
-            key = np.where(mask, np.float32(np.inf), score).reshape(-1)
-            more = np.zeros(key.size, dtype=bool)
-            more[np.argsort(-key, kind="stable")[:count]] = True
-            masks.append(more.reshape(mask.shape))
-        return replace(found, masks=masks)
 
     def _rescale(self, scale: Scale) -> None:
         self.scale = scale
@@ -301,7 +275,7 @@ class Projector:
             for table, option, state in zip(stage.tables, chosen, self.states, strict=True)
         ]
         worth = sum(option.distortion for option in chosen)
-        return _Choice(stage, chosen, masks, worth + stage.dropped, bits)
+        return _Choice(stage, chosen, masks, worth, bits)
 
     def _sized(self, found: _Choice) -> _Choice:
         """Return a choice with its exact costs."""
@@ -323,7 +297,7 @@ class Projector:
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             tables = list(pool.map(table, range(len(self.states))))
         hulls = [table.hull(self.scale.costs(table)) for table in tables]
-        return _Stage(rows, tables, hulls, dropped_worth(self.graph, rows, self.scores))
+        return _Stage(rows, tables, hulls)
 
     def _shares(self, found: _Choice) -> list[ChannelShares]:
         """Return what each channel costs and is worth in a choice."""
@@ -338,7 +312,7 @@ class Projector:
                 stored[np.ix_(mask.any(axis=(1, 2, 3)), table.inputs)] = True
             records = self.scale.a_record_bit * int(table.records[option.index])
             each = (option.bits - records) / max(1, int(stored.sum()))
-            score = np.where(mask, score, 0)
+            score = np.where(mask, score, 0) * table.slope[option.index]
             rows = max(1, int(mask.any(axis=(1, 2, 3)).sum()))
             shares.append(
                 ChannelShares(
@@ -350,21 +324,6 @@ class Projector:
             )
         return shares
 
-    def codebooks(self, found: Projection) -> list[npt.NDArray[np.float64]]:
-        """Return the values of the kept weights of each layer in real units, ascending."""
-        return [
-            _codebook(state, mask, count)
-            for state, mask, count in zip(self.states, found.masks, found.levels, strict=True)
-        ]
-
 
 def _distortion(found: _Choice) -> float:
     return found.distortion
-
-
-def _codebook(state: LayerState, mask: Mask, levels: int) -> npt.NDArray[np.float64]:
-    values = state.weight[mask].astype(np.float64)
-    order = np.argsort(values, kind="stable")
-    worth = state.importance[mask][order].astype(np.float64)
-    worth = worth + 1e-3 * float(state.importance.mean()) + 1e-30
-    return kmeans(SortedWeights.make(values[order], worth), levels, steps=50)[0]

@@ -11,7 +11,6 @@ from sqhw.compress.qat import QatNetwork
 
 BIAS_RATE = 0.1  # of the rate, in real units: activations are of the size of 1
 CODEBOOK_RATE = 0.1  # of the rate: a value moves all the weights that take it
-DROPPED_DECAY = 0.5  # of a dropped weight in a step, times the rate
 
 
 class RelativeAdam:
@@ -54,9 +53,6 @@ class RelativeAdam:
     def step(self, loss: Tensor, rate: float) -> None:
         """Make one step.
 
-        Dropped weights that may come back are drawn towards 0, so that only a steady gradient
-        brings one back, not noise.
-
         Parameters
         ----------
         loss : Tensor
@@ -70,10 +66,6 @@ class RelativeAdam:
         self.adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.adam.step()
-        with torch.no_grad():
-            for layer in self.model.layers():
-                if layer.quantized and not layer.frozen:
-                    layer.weight.mul_(1 - DROPPED_DECAY * rate * (1 - layer.mask))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the state by name."""

@@ -1,12 +1,14 @@
-"""The projections of a pruning stage: what each weight is worth, and what the budget leaves."""
+"""The rounds of a pruning stage: what each weight is worth, and what the budget leaves."""
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sqhw.compress.codebook import plain_codebook
 from sqhw.compress.fisher import fisher_diagonal
-from sqhw.compress.projection import CLOSE, Projector
+from sqhw.compress.free_masks import largest, refresh
+from sqhw.compress.projection import CLOSE, Mask, Projector
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.target import Target
 
@@ -16,16 +18,25 @@ FISHER_KEEP = 0.8  # share of the old estimate in the new one
 #: How far a layer's Fisher is taken relative to what the layer keeps: 0 trusts the local estimate
 #: of the loss across layers, 1 takes from every layer the same share of its signal.
 RELATIVE = 0.5
+#: Worth of a weight that is dropped now, relative to what it would have if it were kept: only
+#: training brings weights back, and as long as it has not, their size means little.
+DROPPED = 1e-6
 #: Of the logarithm of the numbers of weights over the share of the ramp that is left.
 SLOPE = 1.5
-NEAR = 0.02  # of the budget: what a projection that is not the last may leave of it
+#: Share of those logarithms below which weights stay in the channels that the budget leaves.
+ROOM = 0.3
+FITS = 12  # steps of the search for the numbers of weights that meet the budget exactly
+MOST = 1.5  # of the numbers of a projection that it may end at
 
 
 class Rounds:
-    """Rounds that thin a network out to its budget; dropped weights may come back.
+    """Rounds that thin a network out to its budget, while dropped weights may come back.
 
-    Every round projects to the whole budget, then gives each layer more weights than that, the
-    fewer the later. Last come masks that meet the budget.
+    As long as layers have more weights than the budget allows, every round projects what is kept to
+    the whole budget and gives each layer more weights than that, the fewer the later. Behind that
+    ramp the numbers of values and the channels stay, and so do the numbers of weights, in
+    proportion to each other: a round fits them to the exact cost of the masks, which change in
+    every step (`refresh`).
 
     Parameters
     ----------
@@ -64,23 +75,104 @@ class Rounds:
         self.count, self.ramp = count, max(1, round(ramp * count))
         self.importance = self._fisher(FISHER_BATCHES[0])
         self.smallest = self._projector().floor()
+        self._masks: list[Mask] = []  # of the projection that is in force
+        self._floors: list[Mask] = []
+        self._levels: list[int] = []
+        self._room = [torch.ones_like(layer.mask, dtype=torch.bool) for layer in model.layers()]
 
     def project(self, done: int) -> None:
         """Set masks and codebooks, after `done` of all rounds."""
+        if done < self.ramp or not self._masks:
+            self._choose(done)
+        left = max(0.0, 1 - (done + 1) / self.ramp) ** SLOPE
+        if left < ROOM:
+            self._room = [
+                torch.from_numpy(_room(mask)).to(layer.mask.device)
+                for layer, mask in zip(self.model.layers(), self._masks, strict=True)
+            ]
+        masks = self._fitted() if left == 0 else self._thinned(left)
+        for layer, mask, levels in zip(self.model.layers(), masks, self._levels, strict=True):
+            kept = layer.weight.detach().cpu().numpy()[mask]
+            layer.set_projection(mask, plain_codebook(kept, levels))
+
+    def refresh(self) -> None:
+        """Let the largest weights take the places of each layer; due before every step."""
+        for layer, room in zip(self.model.layers(), self._room, strict=True):
+            refresh(layer, room)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the state by name."""
+        found = {f"room.{at}": room for at, room in enumerate(self._room)}
+        for name, masks in (("mask", self._masks), ("floor", self._floors)):
+            found |= {f"{name}.{at}": torch.from_numpy(mask) for at, mask in enumerate(masks)}
+        for at, part in enumerate(self.importance):
+            found[f"importance.{at}"] = torch.from_numpy(part)
+        return found | {"levels": torch.tensor(self._levels, dtype=torch.int64)}
+
+    def load(self, found: dict[str, Tensor]) -> None:
+        """Take back what `tensors` returned."""
+        self._levels = found["levels"].tolist()
+        for at, layer in enumerate(self.model.layers()):
+            self._room[at] = found[f"room.{at}"].to(layer.mask.device)
+            self.importance[at] = found[f"importance.{at}"].numpy()
+        self._masks = [found[f"mask.{at}"].numpy() for at in range(len(self._levels))]
+        self._floors = [found[f"floor.{at}"].numpy() for at in range(len(self._levels))]
+
+    def _choose(self, done: int) -> None:
+        """Project what is kept now to the budget."""
         if done > 0:
             self.importance = [
                 FISHER_KEEP * old + (1 - FISHER_KEEP) * now
                 for old, now in zip(self.importance, self._fisher(FISHER_BATCHES[1]), strict=True)
             ]
         projector = self._projector()
-        found = projector.fitting(CLOSE if done == self.count else NEAR) or self.smallest
+        found = projector.fitting(CLOSE)
+        self._floors = [state.floor for state in projector.states]
+        if found is None:
+            found, self._floors = self.smallest, self.smallest.masks
         if not self.target.admits(found.costs):
             raise AssertionError(f"budget {self.target.budget} missed: {found.costs}")
-        left = max(0.0, 1 - (done + 1) / self.ramp) ** SLOPE
-        thinned = projector.thinned(found, left)
-        books = projector.codebooks(thinned)
-        for layer, mask, book in zip(self.model.layers(), thinned.masks, books, strict=True):
-            layer.set_projection(mask, book)
+        self._masks, self._levels = found.masks, found.levels
+
+    def _thinned(self, left: float) -> list[Mask]:
+        """Return masks of more weights than the budget allows.
+
+        On the way to a budget every layer goes down to its own number of weights: networks that met
+        larger budgets would jump from full layers to sparse ones, where the cheaper format changes.
+        """
+        return self._largest([(mask.size / max(1, mask.sum())) ** left for mask in self._masks])
+
+    def _fitted(self) -> list[Mask]:
+        """Return masks that meet the budget, in numbers as near to it as a search finds.
+
+        The masks of the projection itself are the last resort.
+        """
+        projector = self._projector()
+        low, high, best = 0.0, MOST, self._masks
+        for _ in range(FITS):
+            factor = (low + high) / 2
+            masks = self._largest([factor] * len(self._masks))
+            if self.target.admits(projector.exact(masks, self._levels)):
+                low, best = factor, masks
+            else:
+                high = factor
+        return best
+
+    def _largest(self, factors: list[float]) -> list[Mask]:
+        """Return the largest weights of each layer in its room, so many times those projected.
+
+        The floor of the projection's masks stays whatever its size, and alone if it was.
+        """
+        found = []
+        for layer, room, mask, factor, floor in zip(
+            self.model.layers(), self._room, self._masks, factors, self._floors, strict=True
+        ):
+            if np.array_equal(mask, floor):
+                found.append(floor)
+                continue
+            count = max(1, round(factor * int(mask.sum())))
+            found.append(largest(layer.weight, room, count).cpu().numpy() | floor)
+        return found
 
     def _fisher(self, count: int) -> list[npt.NDArray[np.float64]]:
         size = min(FISHER_IMAGES, len(self.images))
@@ -95,7 +187,7 @@ class Rounds:
         return [diagonal.cpu().numpy().astype(np.float64) for diagonal in found]
 
     def _projector(self) -> Projector:
-        """Return the projection to the budget.
+        """Return the projection of what is kept to the budget.
 
         The importances are half way between the Fisher and one that is relative to what each layer
         keeps, which takes the same share of signal from all layers (as Lee et al., "Layer-adaptive
@@ -106,5 +198,13 @@ class Rounds:
         for layer, worth in zip(self.model.layers(), self.importance, strict=True):
             weight, mask = (part.detach().cpu().numpy() for part in (layer.weight, layer.mask))
             kept = float(np.sum(worth * weight * weight * mask, dtype=np.float64))
-            importance.append(worth / max(kept, 1e-300) ** RELATIVE)
+            part = DROPPED + (1 - DROPPED) * mask
+            importance.append(worth * part / max(kept, 1e-300) ** RELATIVE)
         return Projector(self.model, importance, self.target, self.bias_bits)
+
+
+def _room(mask: Mask) -> Mask:
+    """Return all places of the channels that a mask has weights in."""
+    rows = mask.any(axis=(1, 2, 3), keepdims=True)
+    columns = mask.any(axis=(0, 2, 3), keepdims=True)
+    return np.broadcast_to(rows & columns, mask.shape).copy()

@@ -6,8 +6,10 @@ from float_networks import conv, mobile_network, residual_network
 
 from sqhw.budget import Budget
 from sqhw.compress.assemble import skeleton
-from sqhw.compress.channels import ChannelGraph, ChannelShares, dropped_worth, without_channels
+from sqhw.compress.channels import ChannelGraph, ChannelShares, without_channels
 from sqhw.compress.float_network import FloatMaxPool, FloatNetwork
+from sqhw.compress.knapsack import Option
+from sqhw.compress.options import LayerState, layer_options
 from sqhw.compress.projection import Projector
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.target import Target
@@ -59,22 +61,28 @@ def test_a_channel_goes_if_it_is_worth_less_than_its_cost():
     kept = without_channels(graph, rows, needed, [first, second], 1.0)
     assert kept[0].tolist() == [True, False, True, True]
     assert kept[1].all()
-    scores = [np.ones((4, 3, 1, 1), np.float32), np.full((2, 4, 1, 1), 4, np.float32)]
-    assert dropped_worth(graph, kept, scores) == pytest.approx(3 + 2 * 4)
 
 
-def test_every_weight_of_a_channel_that_goes_counts_once():
-    rng = np.random.default_rng(0)
-    model = QatNetwork(chain())
-    graph = ChannelGraph.of(model)
-    scores = [rng.random(layer.weight.shape, dtype=np.float32) for layer in model.layers()]
-    rows = [rng.random(len(part)) < 0.6 for part in scores[:2]] + [np.ones(4, dtype=bool)]
-    left = 0.0
-    for at, score in enumerate(scores):
-        inputs = graph.inputs(rows, at, score.shape[1])
-        left += float(score[np.ix_(rows[at], inputs)].sum(dtype=np.float64))
-    whole = sum(float(score.sum(dtype=np.float64)) for score in scores)
-    assert dropped_worth(graph, rows, scores) == pytest.approx(whole - left)
+@pytest.mark.parametrize("seed", range(3))
+def test_all_that_a_layer_loses_counts_by_one_formula(seed):
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    shape = (6, 5, 3, 3)
+    weight = rng.choice([-1.0, 1.0], size=shape).astype(np.float32)  # two values round to nothing
+    worth = rng.exponential(size=shape).astype(np.float32)
+    state = LayerState(weight, worth, np.zeros(shape, dtype=bool), 16, all_rows=False)
+    rows, inputs = (rng.random(count) < 0.7 for count in shape[:2])
+    rows[0] = inputs[0] = True
+    table = layer_options(state, rows, inputs, ENGINE)
+    whole = float(worth.sum(dtype=np.float64))
+    two = np.flatnonzero(table.stored.levels >= 2)
+    assert len(two) > 10
+    for at in two:
+        option = Option(0, 0.0, int(table.stored.nonzeros[at]), 2, int(at))
+        mask = table.mask(option, shape)
+        kept = float(worth[mask].sum(dtype=np.float64)) / whole
+        assert table.distortion[at] == pytest.approx(-whole * np.log(kept), rel=1e-4)
+        assert table.slope[at] == pytest.approx(1 / kept, rel=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(1, 4))

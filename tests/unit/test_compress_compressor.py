@@ -228,8 +228,8 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
     with pytest.raises(
         SqhwError,
         match=r"^network 'stripes': the loss is not finite in stage 'prune', epoch 3, step 23; "
-        r"take a lower learning rate \(prune_rate, --rate\); .*run.ckpt holds the last good epoch, "
-        r"and resumes with the lower rate from it$",
+        r"take a lower learning rate \(rate, --rate\) than [0-9.]+; .*run.ckpt holds the last "
+        r"good epoch, and resumes with the lower rate from it$",
     ):
         run(network, data, "rom=7000", resume=checkpoint)
     monkeypatch.undo()
@@ -238,7 +238,7 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
     def progress(*event):
         seen.append(event[:2])
 
-    lower = {"prune_rate": 1e-3, "tune_rate": 1e-3}
+    lower = {"rate": 1e-3}
     run(network, data, "rom=7000", progress=progress, resume=checkpoint, **lower)
     assert seen[0] == ("prune", 3)
 
@@ -367,9 +367,9 @@ def test_the_integer_model_computes_what_it_exports(network, data, acc_bits):
     [
         ({"method": "hardwear"}, r"unknown compression method 'hardwear'; did you mean 'hardware'"),
         ({"prune_epochs": 0}, r"^prune_epochs must be at least 1, not 0$"),
-        ({"tune_rate": 0.0}, r"^tune_rate must be above 0 and at most 1, not 0.0; it is relative"),
-        ({"prune_rate": 1.5}, r"^prune_rate must be above 0 and at most 1, not 1.5; "),
-        ({"prune_rate": float("nan")}, r"^prune_rate must be above 0 and at most 1, not nan; "),
+        ({"rate": 0.0}, r"^rate must be above 0 and at most 1, not 0.0; it is relative"),
+        ({"rate": 1.5}, r"^rate must be above 0 and at most 1, not 1.5; "),
+        ({"rate": float("nan")}, r"^rate must be above 0 and at most 1, not nan; "),
         ({"temperature": 0.0}, r"^temperature must be positive and finite, not 0.0$"),
         ({"shift": -1}, r"^shift must be at least 0, not -1$"),
         ({"bias_bits": 3}, r"^bias_bits must be 4 to 16, not 3$"),

@@ -397,7 +397,10 @@ def test_the_key_of_a_run_depends_on_everything():
     ("options", "message"),
     [
         ({"epochs": 1}, r"^epochs of method 'hardware' must be 0, for its own, or at least 2$"),
-        ({"rate": 0.5}, r"^method 'hardware' does not use 'rate' of the recipe; .* prune_rate"),
+        (
+            {"rate": 0.5},
+            r"^method 'hardware' does not use 'rate' of the .* see the rate of `settings`$",
+        ),
         ({"optimizer": "sgd"}, r"^method 'hardware' does not use 'optimizer' of the recipe; leave"),
         (
             {"settings": CompressSettings(batch=32)},

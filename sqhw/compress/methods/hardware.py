@@ -27,7 +27,8 @@ class HardwareConfig(MethodConfig):
     """The joint compressor of this project (`sqhw.compress.compress`): exact cost in the budget.
 
     It brings its own loop. Of the recipe it takes batch, distillation, augmentation, precision,
-    seed and threads, and if `recipe.epochs` are given, a third of them prunes, the rest fine-tunes.
+    seed and threads, and if `recipe.epochs` are given, a twelfth of them fine-tunes after gradual
+    pruning; after one-shot pruning all do.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class HardwareConfig(MethodConfig):
             if getattr(self.recipe, name) != getattr(plain, name):
                 raise SqhwError(
                     f"method 'hardware' does not use {name!r} of the recipe; leave it out"
-                    + (", and see prune_rate and tune_rate of `settings`" if name == "rate" else "")
+                    + (", and see the rate of `settings`" if name == "rate" else "")
                 )
         for name in EPOCHS if self.recipe.epochs else ():
             if getattr(self.settings, name) is not None:
@@ -70,8 +71,8 @@ class HardwareConfig(MethodConfig):
         """Return the settings with what the recipe says."""
         recipe, settings = self.recipe, self.settings
         if recipe.epochs:
-            prune = max(1, recipe.epochs // 3)
-            tune = recipe.epochs - prune
+            tune = max(1, recipe.epochs // 12)
+            prune = recipe.epochs - tune
             settings = replace(settings, prune_epochs=prune, tune_epochs=tune)
         return replace(settings, **{name: getattr(recipe, name) for name in TAKEN})
 
