@@ -119,7 +119,7 @@ def compress(
     max_batch: int = 1,
     precision: str = "float32",
     resume: Path | None = None,
-    rate: float | None = None,
+    rate: float = 5e-3,
     batch: int | None = None,
     pruning: str = "auto",
     accelerator: str = "cpu",

@@ -21,6 +21,18 @@ def average(name, source, channels, size, **changes):
     return FloatConv(name, source, weight, bias, kind="avgpool", groups=channels, **changes)
 
 
+def chain_network(seed=0):
+    """Return a chain of three convolutions."""
+    rng = np.random.default_rng(seed)
+    layers = (
+        conv(rng, "a", "input", 12, 3),
+        FloatMaxPool("pool", "a", 2, 2),
+        conv(rng, "b", "pool", 16, 12),
+        conv(rng, "c", "b", 4, 16, relu=False),
+    )
+    return FloatNetwork("chain", (3, 8, 8), 255, (0.0,), (0.25,), layers)
+
+
 def residual_network(seed=0, mean=(0.0,), std=(0.25,)):
     """Return blocks with an identity, an option-A and a convolutional shortcut, for 3x8x8."""
     rng = np.random.default_rng(seed)

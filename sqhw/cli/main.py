@@ -130,9 +130,7 @@ def compress(
     prune_epochs: Annotated[
         int | None,
         typer.Option(
-            help="Passes over the data while weights go, 60, of large sets 14; where "
-            "one-shot pruning needs none, they tune as well.",
-            min=1,
+            help="Passes over the data while masks are free, 60, of large sets 14.", min=1
         ),
     ] = None,
     tune_epochs: Annotated[
@@ -147,12 +145,8 @@ def compress(
         typer.Option(help="Of the training: float32, or bf16, faster on recent cores."),
     ] = "float32",
     rate: Annotated[
-        float | None,
-        typer.Option(
-            help="Peak learning rate, relative to a layer's weights; 0.005, or 0.01 after one-shot "
-            "pruning."
-        ),
-    ] = None,
+        float, typer.Option(help="Peak learning rate, relative to a layer's weights.")
+    ] = 5e-3,
     batch: Annotated[
         int | None, typer.Option(help="Images of a step, 64, of large sets 256.", min=1)
     ] = None,

@@ -44,8 +44,7 @@ QUANTIZE = 0.1
 #: Rows times the cubed weights of one, over all layers, up to which one-shot pruning is chosen:
 #: it then takes a minute or two.
 SURGERY = 1e11
-GRADUAL_RATE, ONESHOT_RATE = 5e-3, 1e-2  # peaks of the learning rate
-TUNING = 0.2  # of the rate, after gradual pruning
+TUNING = 0.2  # of the peak rate of pruning
 
 
 Surgeon = Callable[[FloatNetwork, Dataset, Target, CompressSettings, Progress], FloatNetwork]
@@ -167,10 +166,7 @@ class Compression:
         if found:
             self._restore(found)
         if self.stage == 0:
-            if self.at_once:
-                self._prune_at_once()
-            else:
-                self._prune_gradually(found)
+            self._prune(found)
             self._note_floors()
             self._export({})
             self.best = self._score()
@@ -181,38 +177,33 @@ class Compression:
         self.model.load_state_dict(self.kept)
         return self._result()
 
-    def _prune_gradually(self, found: Checkpoint | None) -> None:
-        """Thin the layers out to the budget round by round; any weight may come back to the end."""
-        epochs = self.prune_epochs
+    def _prune(self, found: Checkpoint | None) -> None:
+        """Come down to the budget, gradually or at once, with masks that stay free to the end."""
+        if self.at_once and not found:
+            network = self.surgeon(
+                self.network, self.data, self.target, self.settings, self.progress
+            )
+            self.model = on_codebooks(network).to(self.device)
+            self.rounds.hold(self.model)
+        epochs, rounds = self.prune_epochs, self.rounds
         optimizer = self._optimizer(found)
-        rounds = self.rounds
         steps = epochs * self.per_epoch
         starts = {done * steps // rounds.count: done for done in range(rounds.count)}
 
         def before(step: int) -> None:
             for layer in self.model.layers():
-                layer.share = min(1.0, step / (QUANTIZE * steps))
+                layer.share = 1.0 if self.at_once else min(1.0, step / (QUANTIZE * steps))
             if step in starts:
                 rounds.project(starts[step])
                 optimizer.measure()
             else:
                 rounds.refresh()
 
-        self._train("prune", epochs, self.rate, optimizer, before=before)
+        self._train("prune", epochs, self.settings.rate, optimizer, before=before)
         for layer in self.model.layers():
             layer.share = 1.0
         rounds.project(rounds.count)
-        self._fix(self.network, self.model.cpu())
-
-    def _prune_at_once(self) -> None:
-        """Cut the network down to the budgets without training."""
-        network = self.surgeon(self.network, self.data, self.target, self.settings, self.progress)
-        self._fix(network, on_codebooks(network))
-
-    @property
-    def rate(self) -> float:
-        """Peak of the learning rate."""
-        return self.settings.rate or (ONESHOT_RATE if self.at_once else GRADUAL_RATE)
+        self._fix()
 
     @property
     def prune_epochs(self) -> int:
@@ -221,14 +212,14 @@ class Compression:
 
     @property
     def tune_epochs(self) -> int:
-        """Epochs with them: all there are if none is needed before."""
-        epochs = self.settings.tune_epochs or (5 if self.small else 2)
-        return epochs + (self.prune_epochs if self.at_once else 0)
+        """Epochs with them."""
+        return self.settings.tune_epochs or (5 if self.small else 2)
 
-    def _fix(self, network: FloatNetwork, model: QatNetwork) -> None:
+    def _fix(self) -> None:
         """Fix the masks, cut out the channels that they leave dead, and go to integers."""
-        self.channels = stored_channels(network, model)
-        self.model = compact(network, model, self.channels)
+        model = self.model.cpu()
+        self.channels = stored_channels(self.network, model)
+        self.model = compact(self.network, model, self.channels)
         for layer in self.model.layers():
             layer.freeze()
         order = torch.randperm(len(self.objective.images), generator=self.generator)
@@ -263,8 +254,9 @@ class Compression:
             self.history[-1]["validation_accuracy"] = score[0]
             return f", validation {score[0]:.2%}"
 
-        rate = self.rate if self.at_once else TUNING * self.rate
-        self._train("tune", self.tune_epochs, rate, self._optimizer(found), after=keep_best)
+        optimizer = self._optimizer(found)
+        rate = TUNING * self.settings.rate
+        self._train("tune", self.tune_epochs, rate, optimizer, after=keep_best)
 
     def _result(self) -> QuantizedNetwork:
         """Return the quantized network."""
@@ -350,7 +342,7 @@ class Compression:
         return SqhwError(
             f"network {self.network.name!r}: the loss is not finite in stage {stage!r}, epoch "
             f"{epoch + 1}, step {step + 1}; take a lower learning rate "
-            f"(rate, --rate) than {self.rate:g}; {kept}"
+            f"(rate, --rate) than {self.settings.rate:g}; {kept}"
         )
 
     def _write(self, optimizer: RelativeAdam) -> None:

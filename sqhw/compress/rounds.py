@@ -58,6 +58,8 @@ class Rounds:
         Fisher information of each weight, a running mean over the rounds.
     smallest : Projection
         The smallest network there is.
+    held : bool
+        Whether numbers of weights and of values stay those of a network that was pruned at once.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Rounds:
         self.count, self.ramp = count, max(1, round(ramp * count))
         self.importance = self._fisher(FISHER_BATCHES[0])
         self.smallest = self._projector().floor()
+        self.held = False
         self._masks: list[Mask] = []  # of the projection that is in force
         self._floors: list[Mask] = []
         self._levels: list[int] = []
@@ -82,9 +85,9 @@ class Rounds:
 
     def project(self, done: int) -> None:
         """Set masks and codebooks, after `done` of all rounds."""
-        if done < self.ramp or not self._masks:
+        left = 0.0 if self.held else max(0.0, 1 - (done + 1) / self.ramp) ** SLOPE
+        if (done < self.ramp and not self.held) or not self._masks:
             self._choose(done)
-        left = max(0.0, 1 - (done + 1) / self.ramp) ** SLOPE
         if left < ROOM:
             self._room = [
                 torch.from_numpy(_room(mask)).to(layer.mask.device)
@@ -94,6 +97,19 @@ class Rounds:
         for layer, mask, levels in zip(self.model.layers(), masks, self._levels, strict=True):
             kept = layer.weight.detach().cpu().numpy()[mask]
             layer.set_projection(mask, plain_codebook(kept, levels))
+
+    def hold(self, model: QatNetwork) -> None:
+        """Begin behind the ramp, with the numbers and channels of a model that meets the budget.
+
+        Parameters
+        ----------
+        model : QatNetwork
+            With masks and codebooks; it takes the place of that before.
+        """
+        self.model, self.held = model, True
+        self._masks = [layer.mask.cpu().numpy() > 0 for layer in model.layers()]
+        self._levels = [len(layer.codebook) for layer in model.layers()]
+        self._floors = [np.zeros_like(mask) for mask in self._masks]
 
     def refresh(self) -> None:
         """Let the largest weights take the places of each layer; due before every step."""
@@ -107,11 +123,12 @@ class Rounds:
             found |= {f"{name}.{at}": torch.from_numpy(mask) for at, mask in enumerate(masks)}
         for at, part in enumerate(self.importance):
             found[f"importance.{at}"] = torch.from_numpy(part)
-        return found | {"levels": torch.tensor(self._levels, dtype=torch.int64)}
+        levels, held = torch.tensor(self._levels, dtype=torch.int64), torch.tensor(self.held)
+        return found | {"levels": levels, "held": held}
 
     def load(self, found: dict[str, Tensor]) -> None:
         """Take back what `tensors` returned."""
-        self._levels = found["levels"].tolist()
+        self._levels, self.held = found["levels"].tolist(), bool(found["held"])
         for at, layer in enumerate(self.model.layers()):
             self._room[at] = found[f"room.{at}"].to(layer.mask.device)
             self.importance[at] = found[f"importance.{at}"].numpy()

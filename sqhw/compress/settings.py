@@ -20,14 +20,13 @@ class CompressSettings:
     method : {"hardware"}
         Pruning and bit widths chosen together by the exact ROM cost.
     prune_epochs, tune_epochs : int, optional
-        Passes over the training split while weights go, and afterwards on integers; by
+        Passes over the training split with masks that are free, and afterwards on integers; by
         default 60 and 5, or 14 and 2 for more than 10,000 images.
     batch : int, optional
         Images a step; by default 64, or 256 for more than 10,000 images.
-    rate : float, above 0, at most 1, optional
+    rate : float, above 0, at most 1
         Peak learning rate of Adam, relative to the root mean square of the weights a layer keeps.
-        Tuning after gradual pruning, which ends near the optimum, has a fifth of it. By default
-        0.005, or 0.01 after one-shot pruning.
+        Tuning has a fifth of it.
     precision : {"float32", "bf16"}
         Of the products in training; evaluation is exact.
     temperature : float
@@ -35,15 +34,16 @@ class CompressSettings:
     distill : float, 0 to 1
         Share of the distillation in the loss, the labels have the rest.
     pruning : {"auto", "gradual", "oneshot"}
-        Gradually, by the Fisher, while weights learn and may come back; or at once by the method
-        ``oneshot`` (optimal brain surgeon), so that all epochs tune. That ends better where about a
-        tenth of the weights stays, worse where next to none do, and its work grows with the cube of
-        a row of weights: by default it is taken where that is a minute or two and the budgets are
-        of sizes.
+        How weights go: gradually, by the Fisher; or at once by the method ``oneshot`` (optimal
+        brain surgeon), which then fixes channels, numbers of weights and numbers of values of each
+        layer, and training only which weights. That ends better where about a tenth of the weights
+        stays, worse where next to none do, and its work grows with the cube of a row of weights: by
+        default it is taken where that is a minute or two and the budgets are of sizes.
     rounds : int
-        Projections while weights go gradually.
+        Times that masks are made to meet the budget while they are free.
     ramp : float, 0 to 1
-        Share of `rounds` after which every layer is down to its number of weights.
+        Share of `rounds` after which every layer is down to its number of weights, where weights go
+        gradually.
     bias_bits : int, 4 to 16
         Width that biases are rounded to at most.
     shift : int
@@ -61,7 +61,7 @@ class CompressSettings:
     prune_epochs: int | None = None
     tune_epochs: int | None = None
     batch: int | None = None
-    rate: float | None = None
+    rate: float = 5e-3
     precision: str = "float32"
     temperature: float = 4.0
     distill: float = 0.7
@@ -85,7 +85,7 @@ class CompressSettings:
             value = getattr(self, name)
             if value is not None:
                 check_least(name, value, 1)
-        if self.rate is not None and not 0 < self.rate <= 1:
+        if not 0 < self.rate <= 1:
             raise SqhwError(
                 f"rate must be above 0 and at most 1, not {self.rate}; it is relative to a layer's "
                 "weights"

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from float_networks import conv, mobile_network, residual_network
+from float_networks import chain_network, mobile_network, residual_network
 
 from sqhw.budget import Budget
 from sqhw.compress.assemble import skeleton
 from sqhw.compress.channels import ChannelGraph, ChannelShares, without_channels
-from sqhw.compress.float_network import FloatMaxPool, FloatNetwork
 from sqhw.compress.knapsack import Option
 from sqhw.compress.options import LayerState, layer_options
 from sqhw.compress.projection import Projector
@@ -21,19 +20,8 @@ ENGINE = EngineConfig(groups=True, residuals=True, mult_bits=12, word_bits=18)
 DEVICE = find_device("iCE40UP5K")
 
 
-def chain(seed=0):
-    rng = np.random.default_rng(seed)
-    layers = (
-        conv(rng, "a", "input", 12, 3),
-        FloatMaxPool("pool", "a", 2, 2),
-        conv(rng, "b", "pool", 16, 12),
-        conv(rng, "c", "b", 4, 16, relu=False),
-    )
-    return FloatNetwork("chain", (3, 8, 8), 255, (0.0,), (0.25,), layers)
-
-
 def test_the_graph_passes_pools_and_stops_at_skips_groups_and_the_output():
-    graph = ChannelGraph.of(QatNetwork(chain()))
+    graph = ChannelGraph.of(QatNetwork(chain_network()))
     assert graph.producers == (None, 0, 1)
     assert graph.removable == (True, True, False)
     residual = QatNetwork(residual_network())
@@ -86,7 +74,7 @@ def test_all_that_a_layer_loses_counts_by_one_formula(seed):
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
-@pytest.mark.parametrize(("make", "share"), [(chain, 0.4), (residual_network, 0.35)])
+@pytest.mark.parametrize(("make", "share"), [(chain_network, 0.4), (residual_network, 0.35)])
 def test_dropped_channels_leave_the_network_and_the_budget_is_met(make, share, seed):
     print("seed", seed)
     rng = np.random.default_rng(seed)

@@ -1,0 +1,118 @@
+"""Masks that follow the weights, and the rounds that keep them within a budget."""
+
+import numpy as np
+import pytest
+import torch
+from float_networks import chain_network
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sqhw.budget import Budget
+from sqhw.compress.checkpoint import load_module
+from sqhw.compress.free_masks import largest, refresh
+from sqhw.compress.qat import QatNetwork
+from sqhw.compress.rounds import Rounds
+from sqhw.compress.target import Target
+from sqhw.cost_models.device import find_device
+from sqhw.engine import EngineConfig
+
+ENGINE = EngineConfig()
+DEVICE = find_device("LFE5U-85F")
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.integers(0, 2**32 - 1))
+def test_the_largest_weights_of_the_room_are_found(seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(1, 6, 4))
+    weight = rng.normal(size=shape).astype(np.float32) * (rng.random(shape) < 0.9)
+    room = rng.random(shape) < 0.7
+    count = int(rng.integers(1, weight.size + 2))
+    found = largest(torch.from_numpy(weight), torch.from_numpy(room), count).numpy()
+    inside = np.sort(np.abs(weight[room & (weight != 0)]))[::-1]
+    assert found.sum() == min(count, len(inside))
+    assert not (found & ~room).any()
+    assert np.array_equal(np.sort(np.abs(weight[found]))[::-1], inside[: found.sum()])
+
+
+def rounds_of(model, budget, count=4, ramp=0.5):
+    images = torch.randint(0, 256, (64, *model.network.input_shape), dtype=torch.uint8)
+    generator = torch.Generator().manual_seed(0)
+    target = Target(Budget.parse(budget), ENGINE, DEVICE)
+    return Rounds(model, target, images, generator, 10, count, ramp)
+
+
+def test_a_weight_that_has_grown_takes_the_place_of_another():
+    model = QatNetwork(chain_network())
+    layer = model.layers()[1]
+    weight = layer.weight.detach()
+    mask = largest(weight, torch.ones_like(weight), 40)
+    layer.set_projection(mask.numpy(), np.array([-0.3, 0.3]))
+    smallest = torch.where(mask, weight.abs(), torch.inf).argmin()
+    grown = torch.where(mask, torch.inf, weight.abs()).argmin()
+    weight.view(-1)[grown] = 9.0
+    refresh(layer, torch.ones_like(mask))
+    assert layer.mask.view(-1)[grown] == 1
+    assert layer.mask.view(-1)[smallest] == 0
+    assert layer.mask.sum() == 40
+    kept = weight[layer.mask > 0]
+    for value, side in zip(layer.codebook, (kept < 0, kept >= 0), strict=True):
+        assert float(value) == pytest.approx(float(kept[side].mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("budget", ["rom=3500", "payload=900", "blocks=1"])
+def test_behind_the_ramp_every_round_meets_the_budget_whatever_has_changed(budget):
+    print("seed 0")
+    torch.manual_seed(0)
+    model = QatNetwork(chain_network())
+    rounds = rounds_of(model, budget)
+    for done in range(rounds.count + 1):
+        rounds.project(done)
+        if done >= rounds.ramp - 1:
+            levels = [len(layer.codebook) for layer in model.layers()]
+            masks = [layer.mask.numpy() > 0 for layer in model.layers()]
+            assert rounds.target.admits(rounds._projector().exact(masks, levels))
+        for layer in model.layers():
+            layer.weight.data += 0.1 * layer.weight.std() * torch.randn_like(layer.weight)
+        before = [int(layer.mask.sum()) for layer in model.layers()]
+        rounds.refresh()
+        after = [int(layer.mask.sum()) for layer in model.layers()]
+        assert after == before
+
+
+def test_a_network_pruned_at_once_keeps_its_channels_and_numbers_of_values():
+    print("seed 0")
+    torch.manual_seed(0)
+    model = QatNetwork(chain_network())
+    rounds = rounds_of(model, "rom=1000000")
+    for at, layer in enumerate(model.layers()):
+        weight = layer.weight.detach().numpy()
+        mask = np.abs(weight) > np.quantile(np.abs(weight), 0.8)
+        mask[:2] &= at == 2  # the first two channels of the others are gone
+        layer.set_projection(mask, np.array([-0.2, -0.1, 0.1, 0.2]))
+    dead = [layer.mask.amax(dim=(1, 2, 3)) == 0 for layer in model.layers()]
+    rounds.hold(model)
+    for done in (0, rounds.count):
+        for layer in model.layers():
+            layer.weight.data += torch.randn_like(layer.weight)
+        rounds.refresh()
+        rounds.project(done)
+        for layer, gone in zip(model.layers(), dead, strict=True):
+            assert layer.mask[gone].sum() == 0
+            assert len(layer.codebook) == 4
+
+
+def test_the_state_goes_on_where_it_was():
+    models = [QatNetwork(chain_network()) for _ in range(2)]
+    first, second = (rounds_of(model, "rom=3500") for model in models)
+    for done in range(2):
+        first.project(done)
+    second.load(first.tensors())
+    second.generator.set_state(first.generator.get_state())
+    load_module(models[1], models[0].state_dict(), torch.device("cpu"))
+    for done in (2, 3, 4):
+        first.project(done)
+        second.project(done)
+        for layer, other in zip(models[0].layers(), models[1].layers(), strict=True):
+            assert torch.equal(layer.mask, other.mask)
+            assert torch.equal(layer.codebook, other.codebook)
