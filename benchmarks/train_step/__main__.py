@@ -17,6 +17,7 @@ from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compress import FloatNetwork
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.float_network import FloatMaxPool, activated, padded_conv, with_residual
+from sqhw.compress.free_masks import refresh
 from sqhw.compress.importer import import_module
 from sqhw.compress.methods.latent import LatentNetwork
 from sqhw.compress.qat import QatNetwork
@@ -97,12 +98,15 @@ def _compressing(network: FloatNetwork, *, whole: bool, pixels: Tensor) -> QatNe
     if whole:
         for layer in model.layers():
             layer.freeze()
-        calibrate(model, pixels, ENGINE, 10)
+        calibrate(model, pixels, ENGINE, 10, trained=True)
     model.set_exact(False)
     return model
 
 
 def _step(model: nn.Module, precision: torch.dtype, pixels: Tensor, labels: Tensor) -> None:
+    if isinstance(model, QatNetwork) and not model.layers()[0].frozen:
+        for layer in model.layers():
+            refresh(layer, torch.ones_like(layer.mask, dtype=torch.bool))
     with torch.autocast("cpu", precision, precision == torch.bfloat16):
         logits = model(pixels)
     functional.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
@@ -133,7 +137,8 @@ def main(
         f"# A training step of {batch} images, forward and backward, on one core",
         "",
         "Median processor time. `plain` is fake quantization of weights and outputs to 8 bits by",
-        "`torch.ao`; the ratios are to it. No distillation in any of them.",
+        "`torch.ao`; the ratios are to it. No distillation in any of them. `pruning` chooses the",
+        "masks anew.",
         "",
         "| " + " | ".join(HEAD) + " |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
