@@ -44,7 +44,22 @@ QUANTIZE = 0.1
 #: Rows times the cubed weights of one, over all layers, up to which one-shot pruning is chosen:
 #: it then takes a minute or two.
 SURGERY = 1e11
-TUNING = 0.2  # of the peak rate of pruning
+EPOCHS = (65, 16)  # passes over the data, for small and for large sets
+
+
+def tuning_epochs(epochs: int, at_once: bool) -> int:
+    """Return how many of all epochs tune integers with fixed masks.
+
+    After gradual pruning a twelfth: its masks need the time. One-shot pruning has good masks at
+    the start.
+
+    Parameters
+    ----------
+    epochs : int
+    at_once : bool
+        See `at_once`.
+    """
+    return max(1, epochs // (2 if at_once else 12))
 
 
 Surgeon = Callable[[FloatNetwork, Dataset, Target, CompressSettings, Progress], FloatNetwork]
@@ -199,7 +214,7 @@ class Compression:
             else:
                 rounds.refresh()
 
-        self._train("prune", epochs, self.settings.rate, optimizer, before=before)
+        self._train("prune", epochs, optimizer, before=before)
         for layer in self.model.layers():
             layer.share = 1.0
         rounds.project(rounds.count)
@@ -208,12 +223,14 @@ class Compression:
     @property
     def prune_epochs(self) -> int:
         """Epochs ahead of the last masks."""
-        return self.settings.prune_epochs or (60 if self.small else 14)
+        epochs = EPOCHS[0] if self.small else EPOCHS[1]
+        return self.settings.prune_epochs or epochs - tuning_epochs(epochs, self.at_once)
 
     @property
     def tune_epochs(self) -> int:
         """Epochs with them."""
-        return self.settings.tune_epochs or (5 if self.small else 2)
+        epochs = EPOCHS[0] if self.small else EPOCHS[1]
+        return self.settings.tune_epochs or tuning_epochs(epochs, self.at_once)
 
     def _fix(self) -> None:
         """Fix the masks, cut out the channels that they leave dead, and go to integers."""
@@ -255,8 +272,7 @@ class Compression:
             return f", validation {score[0]:.2%}"
 
         optimizer = self._optimizer(found)
-        rate = TUNING * self.settings.rate
-        self._train("tune", self.tune_epochs, rate, optimizer, after=keep_best)
+        self._train("tune", self.tune_epochs, optimizer, after=keep_best)
 
     def _result(self) -> QuantizedNetwork:
         """Return the quantized network."""
@@ -291,29 +307,30 @@ class Compression:
         self,
         stage: str,
         epochs: int,
-        peak: float,
         optimizer: RelativeAdam,
         *,
         before: Callable[[int], None] = lambda step: None,
         after: Callable[[], str] = lambda: "",
     ) -> None:
-        """Train the rest of a stage; a cosine takes the rate from `peak` to 0.
+        """Train the rest of a stage; a cosine over both stages takes the rate to 0.
 
         `before` is called ahead of every step with its number, `after` behind every epoch.
         """
         count = len(self.objective.images)
+        ahead = 0 if stage == "prune" else self.prune_epochs * self.per_epoch
+        whole = (self.prune_epochs + self.tune_epochs) * self.per_epoch
         step = self.epoch * self.per_epoch
         for epoch in range(self.epoch, epochs):
             total = 0.0
             self.model.set_exact(False)
             for chosen in batches(count, self.batch, self.generator):
                 before(step)
-                wave = 0.5 * (1 + math.cos(math.pi * step / (epochs * self.per_epoch)))
+                wave = 0.5 * (1 + math.cos(math.pi * (ahead + step) / whole))
                 loss = self.objective.loss(self.model, chosen)
                 value = float(loss.detach())
                 if not math.isfinite(value):
                     raise self._not_finite(stage, epoch, step)
-                optimizer.step(loss, peak * wave)
+                optimizer.step(loss, self.settings.rate * wave)
                 total += value
                 step += 1
             self.model.set_exact(True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from sqhw.budget import Budgets
-from sqhw.compress.compressor import LOOP, Compression
+from sqhw.compress.compressor import LOOP, Compression, at_once, tuning_epochs
 from sqhw.compress.methods.base import MethodConfig, plain_options, register
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.recipe import Recipe
@@ -27,8 +27,7 @@ class HardwareConfig(MethodConfig):
     """The joint compressor of this project (`sqhw.compress.compress`): exact cost in the budget.
 
     It brings its own loop. Of the recipe it takes batch, distillation, augmentation, precision,
-    seed and threads, and if `recipe.epochs` are given, a twelfth of them fine-tunes after gradual
-    pruning; after one-shot pruning all do.
+    seed and threads, and if `recipe.epochs` are given, those of both stages (`tuning_epochs`).
 
     Parameters
     ----------
@@ -67,19 +66,25 @@ class HardwareConfig(MethodConfig):
                     f"method 'hardware' takes {name!r} from the recipe; leave it out of `settings`"
                 )
 
-    def whole_settings(self) -> CompressSettings:
-        """Return the settings with what the recipe says."""
+    def whole_settings(self, at_once: bool) -> CompressSettings:
+        """Return the settings with what the recipe says.
+
+        Parameters
+        ----------
+        at_once : bool
+            Whether pruning is.
+        """
         recipe, settings = self.recipe, self.settings
         if recipe.epochs:
-            tune = max(1, recipe.epochs // 12)
+            tune = tuning_epochs(recipe.epochs, at_once)
             prune = recipe.epochs - tune
             settings = replace(settings, prune_epochs=prune, tune_epochs=tune)
         return replace(settings, **{name: getattr(recipe, name) for name in TAKEN})
 
     def compress(self, job: Job) -> CompressionResult:
         """Run the compressor; see `sqhw.compress.methods.compress_with`."""
-        settings = self.whole_settings()
         target = Target(Budgets.parse(self.budget), job.engine, job.device)
+        settings = self.whole_settings(at_once(job.network, target, self.settings.pruning))
         run = Compression(
             job.network,
             job.data,
