@@ -13,11 +13,19 @@ from sqhw.compress.free_masks import largest, refresh
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.rounds import Rounds
 from sqhw.compress.target import Target
+from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.device import find_device
 from sqhw.engine import EngineConfig
 
 ENGINE = EngineConfig()
 DEVICE = find_device("LFE5U-85F")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Keep small operations from waiting for a core that another program holds."""
+    with torch_threads(1):
+        yield
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)
