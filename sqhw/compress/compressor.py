@@ -44,6 +44,8 @@ QUANTIZE = 0.1
 #: Rows times the cubed weights of one, over all layers, up to which one-shot pruning is chosen:
 #: it then takes a minute or two.
 SURGERY = 1e11
+#: Share of the rate that tuning begins with at least: integers need some steps.
+TUNING = 0.2
 EPOCHS = (65, 16)  # passes over the data, for small and for large sets
 
 
@@ -312,25 +314,22 @@ class Compression:
         before: Callable[[int], None] = lambda step: None,
         after: Callable[[], str] = lambda: "",
     ) -> None:
-        """Train the rest of a stage; a cosine over both stages takes the rate to 0.
+        """Train the rest of a stage; the rate falls to 0 over both (`_rate`).
 
         `before` is called ahead of every step with its number, `after` behind every epoch.
         """
         count = len(self.objective.images)
-        ahead = 0 if stage == "prune" else self.prune_epochs * self.per_epoch
-        whole = (self.prune_epochs + self.tune_epochs) * self.per_epoch
         step = self.epoch * self.per_epoch
         for epoch in range(self.epoch, epochs):
             total = 0.0
             self.model.set_exact(False)
             for chosen in batches(count, self.batch, self.generator):
                 before(step)
-                wave = 0.5 * (1 + math.cos(math.pi * (ahead + step) / whole))
                 loss = self.objective.loss(self.model, chosen)
                 value = float(loss.detach())
                 if not math.isfinite(value):
                     raise self._not_finite(stage, epoch, step)
-                optimizer.step(loss, self.settings.rate * wave)
+                optimizer.step(loss, self._rate(stage, step))
                 total += value
                 step += 1
             self.model.set_exact(True)
@@ -342,6 +341,18 @@ class Compression:
             shown = after()
             self._write(optimizer)
             self.progress(stage, self.epoch, epochs, f"loss {mean:.4f}{shown}")
+
+    def _rate(self, stage: str, step: int) -> float:
+        """Return the learning rate of a step of a stage.
+
+        A cosine over both stages, and for tuning one of its own if that is higher.
+        """
+        prune, tune = (n * self.per_epoch for n in (self.prune_epochs, self.tune_epochs))
+        if stage == "prune":
+            share = _cosine(step / (prune + tune))
+        else:
+            share = max(_cosine((prune + step) / (prune + tune)), TUNING * _cosine(step / tune))
+        return self.settings.rate * share
 
     def _optimizer(self, found: Checkpoint | None) -> RelativeAdam:
         """Return an optimizer of the model, in the state of a checkpoint if there is one."""
@@ -405,6 +416,11 @@ class Compression:
         logits = predict(self.model, self.held_images, self.device)
         loss = float(functional.cross_entropy(logits, self.held_labels))
         return _accuracy(logits, self.held_labels), -loss
+
+
+def _cosine(share: float) -> float:
+    """Return 1 to 0 along half a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * share))
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:
