@@ -17,7 +17,7 @@ from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compress import FloatNetwork
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.float_network import FloatMaxPool, activated, padded_conv, with_residual
-from sqhw.compress.free_masks import refresh
+from sqhw.compress.free_masks import largest, refresh
 from sqhw.compress.importer import import_module
 from sqhw.compress.methods.latent import LatentNetwork
 from sqhw.compress.qat import QatNetwork
@@ -106,7 +106,8 @@ def _compressing(network: FloatNetwork, *, whole: bool, pixels: Tensor) -> QatNe
 def _step(model: nn.Module, precision: torch.dtype, pixels: Tensor, labels: Tensor) -> None:
     if isinstance(model, QatNetwork) and not model.layers()[0].frozen:
         for layer in model.layers():
-            refresh(layer, torch.ones_like(layer.mask, dtype=torch.bool))
+            everywhere = torch.ones_like(layer.mask, dtype=torch.bool)
+            refresh(layer, largest(layer.weight, everywhere, int(layer.mask.sum())))
     with torch.autocast("cpu", precision, precision == torch.bfloat16):
         logits = model(pixels)
     functional.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]

@@ -133,3 +133,28 @@ def without_channels(
         worth = shares[layer].row_worth + read
         kept.append(stored & (always | (worth > price * cost)))
     return kept
+
+
+def stored_rows(graph: ChannelGraph, masks: list[Mask]) -> list[Mask]:
+    """Return the output channels of each layer that have weights and are read by some.
+
+    Channels that cannot go are stored in any case.
+
+    Parameters
+    ----------
+    graph : ChannelGraph
+    masks : list of ndarray of bool, shape (out_channels, in_channels / groups, ...)
+        Weights that are kept.
+
+    Returns
+    -------
+    list of ndarray of bool, shape (out_channels,)
+    """
+    found = []
+    for layer, mask in enumerate(masks):
+        rows: Mask = np.asarray(mask.any(axis=(1, 2, 3)))
+        readers = graph.readers(layer)
+        if readers:
+            rows = rows & np.any([masks[at].any(axis=(0, 2, 3)) for at in readers], axis=0)
+        found.append(rows if graph.removable[layer] else np.ones_like(rows))
+    return found

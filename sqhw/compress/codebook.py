@@ -57,8 +57,9 @@ def kmeans(weights: SortedWeights, levels: int, steps: int = 20) -> tuple[Float,
     error : float
     """
     values = weights.values
-    if len(values) <= levels:
-        return np.unique(values), 0.0
+    distinct = values[np.concatenate(([True], values[1:] != values[:-1]))]
+    if len(distinct) <= levels:
+        return distinct, 0.0
     edges = np.linspace(0, len(values), levels + 1).astype(np.int64)
     for _ in range(steps):
         centroids = _means(weights, edges)

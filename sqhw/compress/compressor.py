@@ -37,7 +37,7 @@ from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 from sqhw.simplify import Mask
 
-LOOP = 10  # raised with every change of the loop: a checkpoint of another loop is of another run
+LOOP = 11  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Share of the pruning stage in which weights move to their codebooks. Masks then are chosen among
 #: weights of few values: those that are chosen for real ones are not the best for these.
 QUANTIZE = 0.1

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from sqhw.compress.assemble import skeleton
-from sqhw.compress.channels import ChannelGraph, ChannelShares, without_channels
+from sqhw.compress.channels import ChannelGraph, ChannelShares, stored_rows, without_channels
 from sqhw.compress.floor import floor_masks
 from sqhw.compress.knapsack import Option, choose, price
 from sqhw.compress.options import LayerOptions, LayerState, layer_options
@@ -149,15 +149,8 @@ class Projector:
         A table that counted the others would be far from what an export costs.
         """
         masks = [layer.mask.detach().cpu().numpy() > 0 for layer in self.model.layers()]
-        stored = []
-        for at, (mask, needed) in enumerate(zip(masks, self.needed, strict=True)):
-            rows = mask.any(axis=(1, 2, 3))
-            readers = self.graph.readers(at)
-            if readers:
-                read = [np.any(masks[r].any(axis=0), axis=(1, 2)) for r in readers]
-                rows = rows & np.any(read, axis=0)
-            stored.append(rows | needed if self.graph.removable[at] else np.ones_like(rows))
-        return stored
+        rows = stored_rows(self.graph, masks)
+        return [stored | needed for stored, needed in zip(rows, self.needed, strict=True)]
 
     def floor(self) -> Projection:
         """Return the smallest network: one path of weights for every output, one value each."""

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sqhw.compress.channels import ChannelGraph, stored_rows
 from sqhw.compress.codebook import plain_codebook
 from sqhw.compress.fisher import fisher_diagonal
 from sqhw.compress.free_masks import largest, refresh
@@ -81,22 +82,23 @@ class Rounds:
         self._masks: list[Mask] = []  # of the projection that is in force
         self._floors: list[Mask] = []
         self._levels: list[int] = []
+        self._counts: list[int] = []  # of the weights of each layer now
         self._room = [torch.ones_like(layer.mask, dtype=torch.bool) for layer in model.layers()]
 
     def project(self, done: int) -> None:
         """Set masks and codebooks, after `done` of all rounds."""
+        if self.held and done == 0:
+            return  # as it was pruned at once, it meets the budget
         left = 0.0 if self.held else max(0.0, 1 - (done + 1) / self.ramp) ** SLOPE
         if (done < self.ramp and not self.held) or not self._masks:
             self._choose(done)
         if left < ROOM:
-            self._room = [
-                torch.from_numpy(_room(mask)).to(layer.mask.device)
-                for layer, mask in zip(self.model.layers(), self._masks, strict=True)
-            ]
+            self._room = self._rooms()
         masks = self._fitted() if left == 0 else self._thinned(left)
         for layer, mask, levels in zip(self.model.layers(), masks, self._levels, strict=True):
             kept = layer.weight.detach().cpu().numpy()[mask]
             layer.set_projection(mask, plain_codebook(kept, levels))
+        self._counts = [int(mask.sum()) for mask in masks]
 
     def hold(self, model: QatNetwork) -> None:
         """Begin behind the ramp, with the numbers and channels of a model that meets the budget.
@@ -110,11 +112,16 @@ class Rounds:
         self._masks = [layer.mask.cpu().numpy() > 0 for layer in model.layers()]
         self._levels = [len(layer.codebook) for layer in model.layers()]
         self._floors = [np.zeros_like(mask) for mask in self._masks]
+        self._counts = [int(mask.sum()) for mask in self._masks]
+        self._room = self._rooms()
 
     def refresh(self) -> None:
         """Let the largest weights take the places of each layer; due before every step."""
-        for layer, room in zip(self.model.layers(), self._room, strict=True):
-            refresh(layer, room)
+        for layer, room, count, floor in zip(
+            self.model.layers(), self._room, self._counts, self._floors, strict=True
+        ):
+            always = torch.from_numpy(floor).to(room.device)
+            refresh(layer, largest(layer.weight, room, count, always))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the state by name."""
@@ -123,12 +130,14 @@ class Rounds:
             found |= {f"{name}.{at}": torch.from_numpy(mask) for at, mask in enumerate(masks)}
         for at, part in enumerate(self.importance):
             found[f"importance.{at}"] = torch.from_numpy(part)
-        levels, held = torch.tensor(self._levels, dtype=torch.int64), torch.tensor(self.held)
-        return found | {"levels": levels, "held": held}
+        numbers = {"levels": self._levels, "counts": self._counts}
+        found |= {name: torch.tensor(n, dtype=torch.int64) for name, n in numbers.items()}
+        return found | {"held": torch.tensor(self.held)}
 
     def load(self, found: dict[str, Tensor]) -> None:
         """Take back what `tensors` returned."""
-        self._levels, self.held = found["levels"].tolist(), bool(found["held"])
+        self._levels, self._counts = found["levels"].tolist(), found["counts"].tolist()
+        self.held = bool(found["held"])
         for at, layer in enumerate(self.model.layers()):
             self._room[at] = found[f"room.{at}"].to(layer.mask.device)
             self.importance[at] = found[f"importance.{at}"].numpy()
@@ -162,33 +171,51 @@ class Rounds:
     def _fitted(self) -> list[Mask]:
         """Return masks that meet the budget, in numbers as near to it as a search finds.
 
-        The masks of the projection itself are the last resort.
+        Fewer weights need not cost less: positions may cost more than what they save. So the
+        numbers of the projection come first, and its own masks, which met the budget, last.
         """
         projector = self._projector()
         low, high, best = 0.0, MOST, self._masks
+        factor = 1.0
         for _ in range(FITS):
-            factor = (low + high) / 2
             masks = self._largest([factor] * len(self._masks))
             if self.target.admits(projector.exact(masks, self._levels)):
                 low, best = factor, masks
             else:
                 high = factor
+            factor = (low + high) / 2
         return best
 
     def _largest(self, factors: list[float]) -> list[Mask]:
         """Return the largest weights of each layer in its room, so many times those projected.
 
-        The floor of the projection's masks stays whatever its size, and alone if it was.
+        The floor of the projection's masks stays whatever its size, and alone if it was; so does
+        a layer that has all weights: without positions it is cheaper.
         """
         found = []
         for layer, room, mask, factor, floor in zip(
             self.model.layers(), self._room, self._masks, factors, self._floors, strict=True
         ):
+            places = room.cpu().numpy()
             if np.array_equal(mask, floor):
                 found.append(floor)
-                continue
-            count = max(1, round(factor * int(mask.sum())))
-            found.append(largest(layer.weight, room, count).cpu().numpy() | floor)
+            elif not (places & ~mask).any():
+                found.append(places)
+            else:
+                count = max(1, round(factor * int(mask.sum())))
+                always = torch.from_numpy(floor).to(room.device)
+                found.append(largest(layer.weight, room, count, always).cpu().numpy())
+        return found
+
+    def _rooms(self) -> list[Tensor]:
+        """Return all places of the channels that the projection stores."""
+        graph = ChannelGraph.of(self.model)
+        rows = stored_rows(graph, self._masks)
+        found = []
+        for at, (layer, stored) in enumerate(zip(self.model.layers(), rows, strict=True)):
+            inputs = graph.inputs(rows, at, layer.mask.shape[1])
+            places = torch.from_numpy(stored[:, None] & inputs)[:, :, None, None]
+            found.append(places.to(layer.mask.device).expand(layer.mask.shape).contiguous())
         return found
 
     def _fisher(self, count: int) -> list[npt.NDArray[np.float64]]:
@@ -216,12 +243,5 @@ class Rounds:
             weight, mask = (part.detach().cpu().numpy() for part in (layer.weight, layer.mask))
             kept = float(np.sum(worth * weight * weight * mask, dtype=np.float64))
             part = DROPPED + (1 - DROPPED) * mask
-            importance.append(worth * part / max(kept, 1e-300) ** RELATIVE)
+            importance.append(worth * part / (kept or 1.0) ** RELATIVE)
         return Projector(self.model, importance, self.target, self.bias_bits)
-
-
-def _room(mask: Mask) -> Mask:
-    """Return all places of the channels that a mask has weights in."""
-    rows = mask.any(axis=(1, 2, 3), keepdims=True)
-    columns = mask.any(axis=(0, 2, 3), keepdims=True)
-    return np.broadcast_to(rows & columns, mask.shape).copy()

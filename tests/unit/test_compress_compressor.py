@@ -154,12 +154,12 @@ EVENTS = [*(("prune", n) for n in range(1, 5)), *(("tune", n) for n in range(1, 
 
 
 @pytest.mark.parametrize("pruning", ["gradual", "oneshot"])
-@pytest.mark.parametrize("stop", [EVENTS[at] for at in (1, 3, 4)])
+@pytest.mark.parametrize("stop", [EVENTS[at] for at in (0, 1, 3, 4)])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_an_interrupted_run_ends_in_the_same_network(
     network, data, tmp_path, pruning, stop, precision
 ):
-    settings = replace(QUICK, precision=precision, pruning=pruning)
+    settings = replace(QUICK, precision=precision, pruning=pruning, ramp=0.75)
     arguments = {"engine": ENGINE, "device": DEVICE, "budget": Budget("rom", 7000)}
     checkpoint = tmp_path / "run.ckpt"
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from float_networks import chain_network
+from float_networks import chain_network, residual_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqhw.budget import Budget
 from sqhw.compress.checkpoint import load_module
 from sqhw.compress.free_masks import largest, refresh
+from sqhw.compress.projection import Projector
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.rounds import Rounds
 from sqhw.compress.target import Target
@@ -43,10 +44,21 @@ def test_the_largest_weights_of_the_room_are_found(seed):
     assert np.array_equal(np.sort(np.abs(weight[found]))[::-1], inside[: found.sum()])
 
 
-def rounds_of(model, budget, count=4, ramp=0.5):
-    images = torch.randint(0, 256, (64, *model.network.input_shape), dtype=torch.uint8)
+def test_of_equal_weights_the_first_are_taken_and_floors_before_all():
+    weight = torch.tensor([0.0, 0.5, -0.5, 0.5, 0.1, 0.5]).view(6, 1, 1, 1)
+    room = torch.ones_like(weight, dtype=torch.bool)
+    assert largest(weight, room, 2).flatten().tolist() == [False, True, True, False, False, False]
+    always = torch.zeros_like(room)
+    always[4] = True
+    assert largest(weight, room, 2, always).flatten().nonzero().flatten().tolist() == [1, 4]
+    assert largest(weight, room, 6).sum() == 5
+
+
+def rounds_of(model, budget, count=4, ramp=0.5, engine=ENGINE):
     generator = torch.Generator().manual_seed(0)
-    target = Target(Budget.parse(budget), ENGINE, DEVICE)
+    shape = (64, *model.network.input_shape)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    target = Target(Budget.parse(budget), engine, DEVICE)
     return Rounds(model, target, images, generator, 10, count, ramp)
 
 
@@ -59,7 +71,7 @@ def test_a_weight_that_has_grown_takes_the_place_of_another():
     smallest = torch.where(mask, weight.abs(), torch.inf).argmin()
     grown = torch.where(mask, torch.inf, weight.abs()).argmin()
     weight.view(-1)[grown] = 9.0
-    refresh(layer, torch.ones_like(mask))
+    refresh(layer, largest(weight, torch.ones_like(mask), 40))
     assert layer.mask.view(-1)[grown] == 1
     assert layer.mask.view(-1)[smallest] == 0
     assert layer.mask.sum() == 40
@@ -88,7 +100,42 @@ def test_behind_the_ramp_every_round_meets_the_budget_whatever_has_changed(budge
         assert after == before
 
 
-def test_a_network_pruned_at_once_keeps_its_channels_and_numbers_of_values():
+def pruned(seed, dense):
+    """Return a model of eight and of two values, one layer with all weights, and its exact rom."""
+    rng = np.random.default_rng(seed)
+    model = QatNetwork(residual_network(seed))
+    for at, layer in enumerate(model.layers()):
+        shape = tuple(layer.weight.shape)
+        book = np.array([-0.3, 0.2] if at % 2 else [-0.4, -0.3, -0.2, -0.1, 0.1, 0.2, 0.3, 0.4])
+        mask = np.ones(shape, dtype=bool) if at == dense else rng.random(shape) < 0.2
+        layer.weight.data = torch.from_numpy((rng.choice(book, shape) * mask).astype(np.float32))
+        layer.set_projection(mask, book)
+    return model
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_network_pruned_at_once_begins_and_stays_as_it_is_until_weights_change(seed):
+    """Codes of a dense layer have no 0: with fewer weights it costs more; values that tie stay."""
+    print("seed", seed)
+    model = pruned(seed, dense=1)
+    engine = EngineConfig(groups=True, residuals=True)
+    masks = [layer.mask.numpy() > 0 for layer in model.layers()]
+    levels = [len(layer.codebook) for layer in model.layers()]
+    target = Target(Budget("rom", 1 << 30), engine, DEVICE)
+    ones = [np.ones(mask.shape, np.float32) for mask in masks]
+    cost = Projector(model, ones, target, 10).exact(masks, levels)["rom"]
+    rounds = rounds_of(model, f"rom={int(cost)}", engine=engine)
+    weights = [layer.real_weight().detach().clone() for layer in model.layers()]
+    rounds.hold(model)
+    for done in range(rounds.count + 1):
+        rounds.project(done)
+        rounds.refresh()
+        for layer, mask, weight in zip(model.layers(), masks, weights, strict=True):
+            assert np.array_equal(layer.mask.numpy() > 0, mask)
+            assert torch.allclose(layer.real_weight(), weight, atol=1e-6)
+
+
+def test_a_network_pruned_at_once_keeps_its_channels():
     print("seed 0")
     torch.manual_seed(0)
     model = QatNetwork(chain_network())
@@ -100,7 +147,7 @@ def test_a_network_pruned_at_once_keeps_its_channels_and_numbers_of_values():
         layer.set_projection(mask, np.array([-0.2, -0.1, 0.1, 0.2]))
     dead = [layer.mask.amax(dim=(1, 2, 3)) == 0 for layer in model.layers()]
     rounds.hold(model)
-    for done in (0, rounds.count):
+    for done in (0, 1, rounds.count):
         for layer in model.layers():
             layer.weight.data += torch.randn_like(layer.weight)
         rounds.refresh()
@@ -108,16 +155,19 @@ def test_a_network_pruned_at_once_keeps_its_channels_and_numbers_of_values():
         for layer, gone in zip(model.layers(), dead, strict=True):
             assert layer.mask[gone].sum() == 0
             assert len(layer.codebook) == 4
+    assert model.layers()[1].mask[:, dead[0]].sum() == 0  # and nothing reads them
 
 
 def test_the_state_goes_on_where_it_was():
     models = [QatNetwork(chain_network()) for _ in range(2)]
-    first, second = (rounds_of(model, "rom=3500") for model in models)
-    for done in range(2):
+    first, second = (rounds_of(model, "rom=3500", ramp=0.75) for model in models)
+    for done in range(2):  # still on the ramp, where every round has the Fisher of those before
         first.project(done)
     second.load(first.tensors())
     second.generator.set_state(first.generator.get_state())
     load_module(models[1], models[0].state_dict(), torch.device("cpu"))
+    for layer in models[1].layers():
+        layer.quantized = True
     for done in (2, 3, 4):
         first.project(done)
         second.project(done)
