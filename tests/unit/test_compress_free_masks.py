@@ -165,7 +165,8 @@ def test_the_state_goes_on_where_it_was():
         first.project(done)
     second.load(first.tensors())
     second.generator.set_state(first.generator.get_state())
-    load_module(models[1], models[0].state_dict(), torch.device("cpu"))
+    state = {name: tensor.clone() for name, tensor in models[0].state_dict().items()}
+    load_module(models[1], state, torch.device("cpu"))
     for layer in models[1].layers():
         layer.quantized = True
     for done in (2, 3, 4):
