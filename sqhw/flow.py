@@ -173,6 +173,7 @@ def compress(
         "validation_images": len(data.validation),
         "validation_accuracy": float(result.metadata["validation_accuracy"]),
         "float_validation_accuracy": float(result.metadata["float_validation_accuracy"]),
+        "pruning": result.metadata["pruning"],
         "notes": result.metadata.get("notes", ""),
     } | size(result, engine, device)
 

@@ -24,6 +24,7 @@ from sqhw.data import load_dataset
 from sqhw.errors import SqhwError
 from sqhw.size_flow import size_network
 
+INTERRUPTED = 130
 app = typer.Typer(
     name="sqhw",
     help="From a trained network and a board to verified RTL and ROM images that fit.",
@@ -434,6 +435,7 @@ def main() -> None:
     except SqhwError as error:
         sys.stderr.write(f"sqhw: {error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("sqhw: interrupted\n")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # that is what Typer makes of Ctrl-C
+            sys.stderr.write("sqhw: interrupted; with --resume FILE a training goes on from it\n")
+        raise

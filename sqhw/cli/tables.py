@@ -6,6 +6,7 @@ from sqhw.budget import BASES
 from sqhw.cli.columns import columns
 
 Result = dict[str, Any]
+PRUNED = {"oneshot": "at once, then masks free to change", "gradual": "gradually"}
 
 
 def size_lines(result: Result) -> list[str]:
@@ -40,11 +41,12 @@ def compress_lines(result: Result) -> list[str]:
     rest = result["after"]["rom"] - sum(layer["rom_bits"] for layer in result["layers"])
     if rest:  # descriptors of layers without weights
         rows.append(("others", *"---", f"{rest:,} bit"))
-    notes = result["notes"].split("; ") if result.get("notes") else []
+    pruned = [f"  pruned {PRUNED[result['pruning']]}"] if "pruning" in result else []
     return [
         *columns(rows),
         "  format: bits of the gap before each weight, and of its code; dense has no gaps",
-        *(f"note: {note}" for note in notes),
+        *pruned,
+        *(f"note: {note}" for note in result.get("notes", "").splitlines()),
         "",
         *size_lines(result),
         "",

@@ -286,13 +286,14 @@ class Compression:
             "method": self.settings.method,
             "budget": str(target.budget),
             "device": target.device.name,
+            "pruning": "oneshot" if self.at_once else "gradual",
             "compress_seed": str(self.settings.seed),
             **self.network.size_labels,
             "float_validation_accuracy": (
                 f"{_accuracy(predict(teacher, self.held_images), self.held_labels):.6f}"
             ),
             "validation_accuracy": f"{self.best[0]:.6f}",
-            **({"notes": "; ".join(self.notes)} if self.notes else {}),
+            **({"notes": "\n".join(self.notes)} if self.notes else {}),
         }
         return self._export(metadata)
 
@@ -392,6 +393,7 @@ class Compression:
             "facts": stage_facts(self.model),
             "history": self.history,
             "notes": self.notes,
+            "rate": self.settings.rate,
         }
         Checkpoint(self.key, header, found).write(self.resume)
 
@@ -410,6 +412,22 @@ class Compression:
             self.rounds.load(found.part("rounds"))
         self.generator.set_state(found.tensors["generator"])
         self.history[:], self.notes[:] = header["history"], header["notes"]
+        self._take_up(header["rate"])
+
+    def _take_up(self, rate: float) -> None:
+        """Tell where the run goes on, and note a rate that was another before."""
+        stage, epochs = ("tune", self.tune_epochs) if self.stage else ("prune", self.prune_epochs)
+        if rate != self.settings.rate:
+            if self.stage and self.epoch == epochs:
+                raise SqhwError(
+                    f"{self.resume} holds a run that has ended, at rate {rate:g}, not "
+                    f"{self.settings.rate:g}; remove it or name another file"
+                )
+            self.notes.append(
+                f"rate {rate:g} up to epoch {self.epoch} of stage {stage!r}, "
+                f"{self.settings.rate:g} behind it"
+            )
+        self.progress("resumed", self.epoch, epochs, f"of stage {stage!r}, from {self.resume}")
 
     def _score(self) -> tuple[float, float]:
         """Return validation accuracy, and the negative loss to break ties."""

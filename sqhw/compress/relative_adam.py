@@ -43,7 +43,7 @@ class RelativeAdam:
         self.measure()
 
     def measure(self) -> None:
-        """Take the spread anew; due whenever masks change."""
+        """Take the spread anew; due whenever masks change by more than a few weights."""
         self.spread = []
         for layer in self.model.layers():
             weight, mask = layer.weight.detach(), layer.mask

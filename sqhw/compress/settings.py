@@ -27,7 +27,7 @@ class CompressSettings:
         Images a step; by default 64, or 256 for more than 10,000 images.
     rate : float, above 0, at most 1
         Peak learning rate of Adam, relative to the root mean square of the weights a layer
-        keeps. It falls to 0 over both stages.
+        keeps. It falls to 0 over both stages; tuning begins with a fifth of it at least.
     precision : {"float32", "bf16"}
         Of the products in training; evaluation is exact.
     temperature : float
@@ -36,12 +36,12 @@ class CompressSettings:
         Share of the distillation in the loss, the labels have the rest.
     pruning : {"auto", "gradual", "oneshot"}
         How weights go: gradually, by the Fisher; or at once by the method ``oneshot`` (optimal
-        brain surgeon), which then fixes channels, numbers of weights and numbers of values of each
-        layer, and training only which weights. That ends better where about a tenth of the weights
+        brain surgeon), which then fixes channels, numbers of values and how many weights layers have
+        relative to each other, and training only which weights. That ends better where about a tenth of the weights
         stays, worse where next to none do, and its work grows with the cube of a row of weights: by
         default it is taken where that is a minute or two and the budgets are of sizes.
     rounds : int
-        Times that masks are made to meet the budget while they are free.
+        Times that masks are projected while they are free; on the ramp to more than the budget.
     ramp : float, 0 to 1
         Share of `rounds` after which every layer is down to its number of weights, where weights go
         gradually.

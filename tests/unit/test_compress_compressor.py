@@ -181,7 +181,7 @@ def test_an_interrupted_run_ends_in_the_same_network(
         resume=checkpoint,
     )
     seen = [event for event in seen if event[0] not in ("options", "quantize")]
-    assert seen == EVENTS[EVENTS.index(stop) + 1 :]
+    assert seen == [("resumed", stop[1]), *EVENTS[EVENTS.index(stop) + 1 :]]
     whole = compress(network, data, **arguments, settings=settings)
     assert resumed.metadata == whole.metadata
     for a, b in zip(resumed.convs, whole.convs, strict=True):
@@ -233,8 +233,13 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
         seen.append(event[:2])
 
     lower = {"rate": 1e-3}
-    run(network, data, "rom=7000", progress=progress, resume=checkpoint, **lower)
-    assert seen[0] == ("prune", 3)
+    slower = run(network, data, "rom=7000", progress=progress, resume=checkpoint, **lower)
+    assert seen[:2] == [("resumed", 2), ("prune", 3)]
+    assert "rate 0.005 up to epoch 2 of stage 'prune', 0.001 behind it" in slower.metadata["notes"]
+    with pytest.raises(
+        SqhwError, match=r"run.ckpt holds a run that has ended, at rate 0.001, not 0.005; remove it"
+    ):
+        run(network, data, "rom=7000", resume=checkpoint)
 
 
 def test_oneshot_is_the_default_where_it_is_quick_and_knows_the_budget(network, data):
