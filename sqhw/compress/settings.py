@@ -36,10 +36,11 @@ class CompressSettings:
         Share of the distillation in the loss, the labels have the rest.
     pruning : {"auto", "gradual", "oneshot"}
         How weights go: gradually, by the Fisher; or at once by the method ``oneshot`` (optimal
-        brain surgeon), which then fixes channels, numbers of values and how many weights layers have
-        relative to each other, and training only which weights. That ends better where about a tenth of the weights
-        stays, worse where next to none do, and its work grows with the cube of a row of weights: by
-        default it is taken where that is a minute or two and the budgets are of sizes.
+        brain surgeon), which then fixes channels, numbers of values and how many weights layers
+        have relative to each other, and training only which weights. That ends better where about a
+        tenth of the weights stays, worse where next to none do, and its work grows with the cube of
+        a row of weights: by default it is taken where that is a minute or two and the budgets are
+        of sizes.
     rounds : int
         Times that masks are projected while they are free; on the ramp to more than the budget.
     ramp : float, 0 to 1
