@@ -106,7 +106,7 @@ def size_figure(accounts: Sequence[Account]) -> "Figure":
     """Return accuracy against size, a panel for each basis, a colour for each method."""
     names_of = _series(accounts)
     figure = _figure(11.0, 8.2)
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
     panels = figure.subplots(2, 2)
     for panel, basis in zip(panels.flat, BASES, strict=True):
@@ -132,6 +132,8 @@ def size_figure(accounts: Sequence[Account]) -> "Figure":
         if found and max(found) > WIDE * min(found):
             panel.set_xscale("log")
             panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        elif basis == "blocks":
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel(f"{basis}, {'block RAMs' if basis == 'blocks' else 'bit'}")
