@@ -100,14 +100,17 @@ def test_behind_the_ramp_every_round_meets_the_budget_whatever_has_changed(budge
         assert after == before
 
 
-def pruned(seed, dense):
-    """Return a model of eight and of two values, one layer with all weights, and its exact rom."""
+def pruned(seed):
+    """Return a model on codebooks; its largest layer has two values and all weights."""
     rng = np.random.default_rng(seed)
     model = QatNetwork(residual_network(seed))
+    dense = max(range(len(model.layers())), key=lambda at: model.layers()[at].weight.numel())
     for at, layer in enumerate(model.layers()):
         shape = tuple(layer.weight.shape)
-        book = np.array([-0.3, 0.2] if at % 2 else [-0.4, -0.3, -0.2, -0.1, 0.1, 0.2, 0.3, 0.4])
-        mask = np.ones(shape, dtype=bool) if at == dense else rng.random(shape) < 0.2
+        book = np.array(
+            [-0.3, 0.2] if at == dense else [-0.4, -0.3, -0.2, -0.1, 0.1, 0.2, 0.3, 0.4]
+        )
+        mask = np.ones(shape, dtype=bool) if at == dense else rng.random(shape) < 0.25
         layer.weight.data = torch.from_numpy((rng.choice(book, shape) * mask).astype(np.float32))
         layer.set_projection(mask, book)
     return model
@@ -117,7 +120,7 @@ def pruned(seed, dense):
 def test_a_network_pruned_at_once_begins_and_stays_as_it_is_until_weights_change(seed):
     """Codes of a dense layer have no 0: with fewer weights it costs more; values that tie stay."""
     print("seed", seed)
-    model = pruned(seed, dense=1)
+    model = pruned(seed)
     engine = EngineConfig(groups=True, residuals=True)
     masks = [layer.mask.numpy() > 0 for layer in model.layers()]
     levels = [len(layer.codebook) for layer in model.layers()]
