@@ -5,6 +5,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sqhw.compress.assemble import skeleton
 from sqhw.compress.channels import ChannelGraph, stored_rows
 from sqhw.compress.codebook import plain_codebook
 from sqhw.compress.fisher import fisher_diagonal
@@ -123,6 +124,16 @@ class Rounds:
             always = torch.from_numpy(floor).to(room.device)
             refresh(layer, largest(layer.weight, room, count, always))
 
+    def costs(self, masks: list[Mask]) -> dict[str, float]:
+        """Return what masks cost with the numbers of values that are in force, at most.
+
+        Parameters
+        ----------
+        masks : list of ndarray of bool, shape (out_channels, in_channels / groups, ...)
+        """
+        engine = self.target.engine
+        return self.target.costs(skeleton(self.model, masks, self._levels, self.bias_bits, engine))
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the state by name."""
         found = {f"room.{at}": room for at, room in enumerate(self._room)}
@@ -174,12 +185,11 @@ class Rounds:
         Fewer weights need not cost less: positions may cost more than what they save. So the
         numbers of the projection come first, and its own masks, which met the budget, last.
         """
-        projector = self._projector()
         low, high, best = 0.0, MOST, self._masks
         factor = 1.0
         for _ in range(FITS):
             masks = self._largest([factor] * len(self._masks))
-            if self.target.admits(projector.exact(masks, self._levels)):
+            if self.target.admits(self.costs(masks)):
                 low, best = factor, masks
             else:
                 high = factor
