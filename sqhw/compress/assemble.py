@@ -1,5 +1,7 @@
 """From integers of each layer to a checked, simplified `QuantizedNetwork`."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -91,6 +93,7 @@ def skeleton(
     bits. Masks and levels are those of ``model.layers()``.
     """
     integers = []
+    gain_bits: dict[str, int] = {}
     chosen = iter(zip(masks, levels, strict=True))
     for layer in model.steps:
         if isinstance(layer, QatInput):
@@ -101,6 +104,7 @@ def skeleton(
         alive: npt.NDArray[np.bool_] = np.zeros(outputs, dtype=bool)
         if isinstance(layer, QatConv):
             mask, count = next(chosen)
+            gain_bits[layer.layer.name] = layer.gain_bits
             weight = np.zeros(mask.shape, dtype=np.int8)
             places = np.flatnonzero(mask)
             weight.reshape(-1)[places] = WEIGHT_TOP - np.arange(len(places)) % count
@@ -110,7 +114,20 @@ def skeleton(
         bias = np.where(alive, (1 << (bias_bits - 1)) - 1, 0).astype(np.int32)
         output = ActivationFormat(8, signed=not layer.layer.relu)
         integers.append(LayerIntegers(weight, bias, 1, 0, output))
-    return assemble(model.network, model.input_format, integers, engine, {})
+    found = assemble(model.network, model.input_format, integers, engine, {})
+    layers = tuple(
+        _with_gains(layer, gain_bits.get(layer.name, 0)) if isinstance(layer, Conv) else layer
+        for layer in found.layers
+    )
+    return replace(found, layers=layers)
+
+
+def _with_gains(layer: Conv, bits: int) -> Conv:
+    """Return a layer whose multipliers take so many bits of a record."""
+    if not bits:
+        return layer
+    multiplier = np.where(np.arange(len(layer.multiplier)) % 2, 1 << bits, 1).astype(np.int32)
+    return replace(layer, multiplier=multiplier)
 
 
 def export(

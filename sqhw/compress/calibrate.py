@@ -12,7 +12,7 @@ from sqhw.compress.input_stage import OUTPUT, QatInput
 from sqhw.compress.integers import acc_limit
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_layers import IntegerPlan, QatAverage, QatConv, QatLayer
-from sqhw.compress.requantize import best_step, dyadic, requantize
+from sqhw.compress.requantize import best_step, dyadic
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.network import INPUT
@@ -21,6 +21,7 @@ from sqhw.number import ActivationFormat, signed_width
 #: Training images on which methods calibrate activations.
 CALIBRATION_IMAGES = 512
 BIAS_PRECISION = 8  # bias steps in an output unit, at least
+GAIN_ROOM = 1.25  # what the largest gain may grow by at least while integers learn
 ACC_SHARE = 0.9  # of the accumulator's range; the rest is for the fine-tuning
 
 
@@ -105,19 +106,28 @@ def _plan(
     plan = _weight_plan(layer, source, skip, output, engine, trained)
     weight = layer.real_weight()
     bias = layer.real_bias(weight)
-    unit = plan.in_scale * plan.weight_scale
+    unit, most = plan.in_scale * plan.weight_scale, 1.0
+    gain = layer.real_gain()
     residual = layer.layer.residual
     tensors = {residual.source: skip.values} if residual and skip else {}
     acc = layer.accumulate(source.values, weight, bias, tensors)
-    step = best_step(acc * unit, output.lo, output.hi, clip=not layer.last)
+    real_acc = acc * unit if gain is None else acc * (unit * gain).view(1, -1, 1, 1)
+    step = best_step(real_acc, output.lo, output.hi, clip=not layer.last)
     if layer.layer.ceiling is not None:
         # The format's own clamp then is the ceiling, but for the rounding of the multiplier.
         step = min(step, layer.layer.ceiling / output.hi)
-    plan.multiplier, plan.shift = dyadic(unit / step, engine.mult_bits)
+    if gain is None:
+        plan.multiplier, plan.shift = dyadic(unit / step, engine.mult_bits)
+    else:
+        assert isinstance(layer, QatConv)
+        most = float(gain.max())
+        bits = min(layer.gain_bits, engine.mult_bits - 1)
+        _, plan.shift = dyadic(GAIN_ROOM * most * unit / step, bits)
+        plan.multiplier, plan.top_multiplier = unit / step * 2.0**plan.shift, 1 << bits
     plan.output_scale = unit * 2.0**plan.shift / plan.multiplier
-    per_output = 2.0**plan.shift / plan.multiplier
+    per_output = 2.0**plan.shift / plan.multiplier / most
     plan.bias_shift = max(0, math.floor(math.log2(per_output / BIAS_PRECISION)))
-    real = bias / unit
+    real = layer.in_units(weight, bias)[1]
     while True:
         plan.bias_bits = 32
         widest = layer.whole_bias(real) / 2**plan.bias_shift
@@ -126,8 +136,7 @@ def _plan(
             break
         plan.bias_shift += 1
     plan.bias_bits = min(bias_bits, width)
-    acc = layer.accumulate(source.values, weight, bias, tensors)
-    values = requantize(acc, plan.multiplier, plan.shift, output.lo, output.hi)
+    values = layer(source.values, tensors)
     return Activation(values, plan.output_scale, output)
 
 
@@ -158,8 +167,7 @@ def _weight_plan(
             )
         layer.plan = plan
         weight = layer.real_weight()
-        bias = layer.real_bias(weight) / (source.scale * plan.weight_scale)
-        bound = layer.bound(weight / plan.weight_scale, bias)
+        bound = layer.bound(*layer.in_units(weight, layer.real_bias(weight)))
         if bound <= limit:
             return plan
         # The bound is nearly proportional to the step; from the estimate on, one by one.

@@ -105,7 +105,9 @@ def _take(old: QatConv, new: QatConv, rows: Tensor, columns: Tensor) -> None:
     with torch.no_grad():
         new.weight.copy_(old.weight[rows][:, columns])
         new.bias.copy_(old.bias[rows])
+        new.gain.copy_(old.gain[rows])
         new.mask.copy_(old.mask[rows][:, columns])
     book = old.codebook.detach().clone().to(new.weight.device)
     new.codebook = nn.Parameter(book, requires_grad=False)
     new.quantized, new.share = old.quantized, old.share
+    new.learn_gains(old.gain_bits)

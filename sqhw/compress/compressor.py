@@ -28,6 +28,7 @@ from sqhw.compress.qat_state import load_state, stage_facts
 from sqhw.compress.relative_adam import RelativeAdam
 from sqhw.compress.rounds import Rounds
 from sqhw.compress.samples import SMALL_SET, Progress, batches, check_shape, tensors
+from sqhw.compress.schedule import Schedule
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
 from sqhw.compress.topology import topology
@@ -37,32 +38,13 @@ from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 from sqhw.simplify import Mask
 
-LOOP = 11  # raised with every change of the loop: a checkpoint of another loop is of another run
+LOOP = 12  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Share of the pruning stage in which weights move to their codebooks. Masks then are chosen among
 #: weights of few values: those that are chosen for real ones are not the best for these.
 QUANTIZE = 0.1
 #: Rows times the cubed weights of one, over all layers, up to which one-shot pruning is chosen:
 #: it then takes a minute or two.
 SURGERY = 1e11
-#: Share of the rate that tuning begins with at least: integers need some steps.
-TUNING = 0.2
-EPOCHS = (65, 16)  # passes over the data, for small and for large sets
-
-
-def tuning_epochs(epochs: int, at_once: bool) -> int:
-    """Return how many of all epochs tune integers with fixed masks.
-
-    After gradual pruning a twelfth: its masks need the time. One-shot pruning has good masks at
-    the start.
-
-    Parameters
-    ----------
-    epochs : int
-    at_once : bool
-        See `at_once`.
-    """
-    return max(1, epochs // (2 if at_once else 12))
-
 
 Surgeon = Callable[[FloatNetwork, Dataset, Target, CompressSettings, Progress], FloatNetwork]
 
@@ -149,15 +131,21 @@ class Compression:
                 self.device.type,
             ],
         )
+        self.small = len(data.train) <= SMALL_SET
+        self.batch = settings.batch or (64 if self.small else 256)
+        self.per_epoch = math.ceil(len(data.train) / self.batch)
+        self.at_once = at_once(network, target, settings.pruning)
+        self.schedule = Schedule.of(
+            settings, small=self.small, at_once=self.at_once, per_epoch=self.per_epoch
+        )
         self.found = Checkpoint.read(resume, self.key)  # refused before anything is computed
+        if self.found:
+            self._check_rate(self.found.header)
         self.held_images, self.held_labels = tensors(data.validation)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.objective = Objective(network, data.train, settings, self.generator, self.device)
         images = self.objective.images
-        self.small = len(images) <= SMALL_SET
-        self.batch = settings.batch or (64 if self.small else 256)
-        self.per_epoch = math.ceil(len(images) / self.batch)
-        self.model = QatNetwork(network).to(self.device)
+        self.model = self._with_gains(QatNetwork(network))
         self.rounds = Rounds(
             self.model,
             target,
@@ -169,7 +157,6 @@ class Compression:
         )
         if not target.admits(self.rounds.smallest.costs):
             raise target.refusal(network.name, self.rounds.smallest.costs)
-        self.at_once = at_once(network, target, settings.pruning)
         self.stage, self.epoch = 0, 0
         self.channels: dict[str, Mask] = {}
         self.fixed: list[Frozen] = []
@@ -194,15 +181,21 @@ class Compression:
         self.model.load_state_dict(self.kept)
         return self._result()
 
+    def _with_gains(self, model: QatNetwork) -> QatNetwork:
+        """Return the model on the accelerator, with gains of its channels if it may have any."""
+        for layer in model.layers():
+            layer.learn_gains(self.settings.gain_bits)
+        return model.to(self.device)
+
     def _prune(self, found: Checkpoint | None) -> None:
         """Come down to the budget, gradually or at once, with masks that stay free to the end."""
         if self.at_once and not found:
             network = self.surgeon(
                 self.network, self.data, self.target, self.settings, self.progress
             )
-            self.model = on_codebooks(network).to(self.device)
+            self.model = self._with_gains(on_codebooks(network))
             self.rounds.hold(self.model)
-        epochs, rounds = self.prune_epochs, self.rounds
+        epochs, rounds = self.schedule.prune, self.rounds
         optimizer = self._optimizer(found)
         steps = epochs * self.per_epoch
         starts = {done * steps // rounds.count: done for done in range(rounds.count)}
@@ -221,18 +214,6 @@ class Compression:
             layer.share = 1.0
         rounds.project(rounds.count)
         self._fix()
-
-    @property
-    def prune_epochs(self) -> int:
-        """Epochs ahead of the last masks."""
-        epochs = EPOCHS[0] if self.small else EPOCHS[1]
-        return self.settings.prune_epochs or epochs - tuning_epochs(epochs, self.at_once)
-
-    @property
-    def tune_epochs(self) -> int:
-        """Epochs with them."""
-        epochs = EPOCHS[0] if self.small else EPOCHS[1]
-        return self.settings.tune_epochs or tuning_epochs(epochs, self.at_once)
 
     def _fix(self) -> None:
         """Fix the masks, cut out the channels that they leave dead, and go to integers."""
@@ -274,7 +255,7 @@ class Compression:
             return f", validation {score[0]:.2%}"
 
         optimizer = self._optimizer(found)
-        self._train("tune", self.tune_epochs, optimizer, after=keep_best)
+        self._train("tune", self.schedule.tune, optimizer, after=keep_best)
 
     def _result(self) -> QuantizedNetwork:
         """Return the quantized network."""
@@ -315,7 +296,7 @@ class Compression:
         before: Callable[[int], None] = lambda step: None,
         after: Callable[[], str] = lambda: "",
     ) -> None:
-        """Train the rest of a stage; the rate falls to 0 over both (`_rate`).
+        """Train the rest of a stage; the rate falls to 0 over both (`Schedule`).
 
         `before` is called ahead of every step with its number, `after` behind every epoch.
         """
@@ -330,7 +311,7 @@ class Compression:
                 value = float(loss.detach())
                 if not math.isfinite(value):
                     raise self._not_finite(stage, epoch, step)
-                optimizer.step(loss, self._rate(stage, step))
+                optimizer.step(loss, self.schedule.rate(stage, step))
                 total += value
                 step += 1
             self.model.set_exact(True)
@@ -342,18 +323,6 @@ class Compression:
             shown = after()
             self._write(optimizer)
             self.progress(stage, self.epoch, epochs, f"loss {mean:.4f}{shown}")
-
-    def _rate(self, stage: str, step: int) -> float:
-        """Return the learning rate of a step of a stage.
-
-        A cosine over both stages, and for tuning one of its own if that is higher.
-        """
-        prune, tune = (n * self.per_epoch for n in (self.prune_epochs, self.tune_epochs))
-        if stage == "prune":
-            share = _cosine(step / (prune + tune))
-        else:
-            share = max(_cosine((prune + step) / (prune + tune)), TUNING * _cosine(step / tune))
-        return self.settings.rate * share
 
     def _optimizer(self, found: Checkpoint | None) -> RelativeAdam:
         """Return an optimizer of the model, in the state of a checkpoint if there is one."""
@@ -414,15 +383,20 @@ class Compression:
         self.history[:], self.notes[:] = header["history"], header["notes"]
         self._take_up(header["rate"])
 
+    def _check_rate(self, header: dict[str, Any]) -> None:
+        """Refuse a checkpoint of a run that has ended at another rate."""
+        rate, ended = header["rate"], header["stage"] and header["epoch"] == self.schedule.tune
+        if ended and rate != self.settings.rate:
+            raise SqhwError(
+                f"{self.resume} holds a run that has ended, at rate {rate:g}, not "
+                f"{self.settings.rate:g}; remove it or name another file"
+            )
+
     def _take_up(self, rate: float) -> None:
         """Tell where the run goes on, and note a rate that was another before."""
-        stage, epochs = ("tune", self.tune_epochs) if self.stage else ("prune", self.prune_epochs)
+        stage = "tune" if self.stage else "prune"
+        epochs = self.schedule.epochs(stage)
         if rate != self.settings.rate:
-            if self.stage and self.epoch == epochs:
-                raise SqhwError(
-                    f"{self.resume} holds a run that has ended, at rate {rate:g}, not "
-                    f"{self.settings.rate:g}; remove it or name another file"
-                )
             self.notes.append(
                 f"rate {rate:g} up to epoch {self.epoch} of stage {stage!r}, "
                 f"{self.settings.rate:g} behind it"
@@ -434,11 +408,6 @@ class Compression:
         logits = predict(self.model, self.held_images, self.device)
         loss = float(functional.cross_entropy(logits, self.held_labels))
         return _accuracy(logits, self.held_labels), -loss
-
-
-def _cosine(share: float) -> float:
-    """Return 1 to 0 along half a cosine."""
-    return 0.5 * (1 + math.cos(math.pi * share))
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:

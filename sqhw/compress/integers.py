@@ -11,6 +11,9 @@ from sqhw.number import ActivationFormat
 #: Width that biases are rounded to at most, if nothing else is said: a bit costs every channel.
 BIAS_BITS = 10
 
+GAIN_BITS = 6  # of a channel's multiplier, if nothing else is said
+MOST_GAIN_BITS = 8
+
 WEIGHT_TOP = 127  # largest magnitude of an integer weight
 
 

@@ -132,7 +132,7 @@ class Projector:
                 weight,
                 worth,
                 floor,
-                bias_bits + COUNT_BITS,
+                bias_bits + COUNT_BITS + layer.gain_bits,
                 layer.pinned,
                 shapes.get(layer.layer.name),
             )

@@ -21,6 +21,8 @@ from sqhw.compress.precision import FLOAT32_EXACT
 from sqhw.compress.requantize import requantize, requantize_nearly
 from sqhw.number import ActivationFormat
 
+LEAST_GAIN = 1e-3  # of a channel before it is whole
+
 
 @dataclass
 class IntegerPlan:
@@ -34,8 +36,13 @@ class IntegerPlan:
         Real values of one unit.
     top : int
         Largest magnitude of an integer weight.
-    multiplier, shift : int
+    multiplier : float
+        Of the requantization: whole, and that of all channels; with gains (`QatConv`) what a
+        channel of gain 1 would have.
+    shift : int
         Of the requantization, for all channels.
+    top_multiplier : int
+        Largest multiplier of a channel with a gain; 0 as long as none is fixed.
     bias_shift, bias_bits : int
         Biases are multiples of ``2**bias_shift`` that fit `bias_bits` bits without the shift.
     skip : ActivationFormat, optional
@@ -50,8 +57,9 @@ class IntegerPlan:
     weight_scale: float
     top: int
     output_scale: float = 1.0
-    multiplier: int = 1
+    multiplier: float = 1
     shift: int = 0
+    top_multiplier: int = 0
     bias_shift: int = 0
     bias_bits: int = 32
     skip: ActivationFormat | None = None
@@ -92,6 +100,37 @@ class QatLayer(nn.Module, ABC):
     def real_bias(self, weight: Tensor) -> Tensor:
         """Return the bias in real units for these weights, shape (out_channels,)."""
 
+    def real_gain(self) -> Tensor | None:
+        """Return the gain that each channel computes with, or None if it is 1 for all."""
+        return None
+
+    def channel_multiplier(self) -> int | Tensor:
+        """Return the multiplier of all channels, or of each, shape (out_channels,) of int64."""
+        plan = self.plan
+        assert plan is not None
+        gain = self.real_gain()
+        if gain is None:
+            return round(plan.multiplier)
+        return torch.round(gain.detach().double() * plan.multiplier).long()
+
+    def in_units(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights and biases in units of the integers, not yet rounded.
+
+        Parameters
+        ----------
+        weight : Tensor
+            As `real_weight` returns it.
+        bias : Tensor, shape (out_channels,)
+            As `real_bias` returns it.
+        """
+        plan = self.plan
+        assert plan is not None
+        gain = self.real_gain()
+        if gain is None:
+            return weight / plan.weight_scale, bias / (plan.in_scale * plan.weight_scale)
+        unit = plan.weight_scale * gain
+        return weight / unit.view(-1, 1, 1, 1), bias / (plan.in_scale * unit)
+
     def forward(self, x: Tensor, tensors: dict[str, Tensor]) -> Tensor:
         """Return real activations, or integers if the layer has a plan.
 
@@ -112,7 +151,10 @@ class QatLayer(nn.Module, ABC):
             value = self._scaled_nearly(x, weight, bias, tensors)
             return requantize_nearly(value, plan.output.lo, plan.output.hi)
         acc = self.accumulate(x, weight, bias, tensors)
-        return requantize(acc, plan.multiplier, plan.shift, plan.output.lo, plan.output.hi)
+        multiplier = self.channel_multiplier()
+        if isinstance(multiplier, Tensor):
+            multiplier = multiplier.view(1, -1, 1, 1)
+        return requantize(acc, multiplier, plan.shift, plan.output.lo, plan.output.hi)
 
     def _scaled_nearly(
         self, x: Tensor, weight: Tensor, bias: Tensor, tensors: dict[str, Tensor]
@@ -121,9 +163,12 @@ class QatLayer(nn.Module, ABC):
         plan = self.plan
         assert plan is not None
         ratio = plan.multiplier / 2**plan.shift
-        real = bias / (plan.in_scale * plan.weight_scale)
+        gain = self.real_gain()
+        unit = plan.in_scale * plan.weight_scale
+        real = bias / unit if gain is None else bias / (unit * gain)
         whole = real + (self.whole_bias(real).to(real.dtype) - real).detach()
-        value = padded_conv(x, weight * (ratio / plan.weight_scale), whole * ratio, self.layer)
+        step = ratio if gain is None else ratio * gain
+        value = padded_conv(x, weight * (ratio / plan.weight_scale), whole * step, self.layer)
         residual = self.layer.residual
         if residual is None:
             return value
@@ -136,10 +181,8 @@ class QatLayer(nn.Module, ABC):
         """Return the integer accumulators for integer inputs; exact whatever their size."""
         plan = self.plan
         assert plan is not None
-        unit = plan.in_scale * plan.weight_scale
-        scaled = weight / plan.weight_scale
+        scaled, real = self.in_units(weight, bias)
         scaled = scaled + (torch.round(scaled) - scaled).detach()  # whole but for float rounding
-        real = bias / unit
         whole = real + (self.whole_bias(real) - real).detach()
         short = not x.is_cuda and self.bound(scaled, whole) < FLOAT32_EXACT
         kind = torch.float32 if short else torch.float64
@@ -176,15 +219,18 @@ class QatLayer(nn.Module, ABC):
         assert plan is not None
         with torch.no_grad():
             weight = self.real_weight()
-            bias = self.real_bias(weight) / (plan.in_scale * plan.weight_scale)
-            whole = torch.round(weight / plan.weight_scale)
+            weight, bias = self.in_units(weight, self.real_bias(weight))
+            multiplier, gain = self.channel_multiplier(), self.real_gain()
+            scale: float | npt.NDArray[np.float64] = plan.weight_scale
+            if gain is not None:
+                scale = scale * gain.cpu().numpy().astype(np.float64)
             return LayerIntegers(
-                whole.cpu().numpy().astype(np.int8),
+                torch.round(weight).cpu().numpy().astype(np.int8),
                 self.whole_bias(bias).cpu().numpy().astype(np.int32),
-                plan.multiplier,
+                multiplier.cpu().numpy() if isinstance(multiplier, Tensor) else multiplier,
                 plan.shift,
                 plan.output,
-                plan.weight_scale,
+                scale,
                 plan.output_scale,
                 plan.skip_weight,
             )
@@ -233,6 +279,8 @@ class QatConv(QatLayer):
     ----------
     share : float, 0 to 1
         How far weights are moved to the values of the codebook; 1 on integers.
+    gain_bits : int
+        Width of what the channels' multipliers differ by; 0 if all have the same.
     """
 
     def __init__(self, layer: FloatConv, mean: Tensor | None, last: bool, pinned: bool) -> None:
@@ -243,6 +291,8 @@ class QatConv(QatLayer):
         self.weight = nn.Parameter(torch.from_numpy(layer.weight.copy()))
         self.bias = nn.Parameter(torch.from_numpy(layer.bias.copy()))
         self.codebook = nn.Parameter(torch.zeros(1), requires_grad=False)
+        self.gain = nn.Parameter(torch.ones(len(layer.bias)), requires_grad=False)
+        self.gain_bits = 0
         self.register_buffer("mask", torch.ones_like(self.weight))
         self.mask: Tensor
         self.quantized = False
@@ -259,6 +309,32 @@ class QatConv(QatLayer):
             requires_grad=False,
         )
         self.quantized = True
+
+    def learn_gains(self, bits: int) -> None:
+        """Let each output channel have a gain: what its codes are worth, relative to the others.
+
+        The engine requantizes each channel by a multiplier of its own, so that a gain takes no more
+        than some bits of its record. Beside a skip connection, whose weight all channels share,
+        there are none, nor where the range of the output is given.
+
+        Parameters
+        ----------
+        bits : int, 0 or more
+            Width of what the multipliers differ by; 0 for no gains.
+        """
+        if bits and self.layer.residual is None and self.layer.ceiling is None:
+            self.gain_bits = bits
+            self.gain.requires_grad_(True)
+
+    def real_gain(self) -> Tensor | None:
+        """Return the gain that each channel computes with, or None if it is 1 for all."""
+        if not self.gain_bits:
+            return None
+        plan = self.plan
+        if plan is None or not plan.top_multiplier:
+            return self.gain.clamp(min=LEAST_GAIN)
+        whole = torch.round(self.gain.detach() * plan.multiplier).clamp(1, plan.top_multiplier)
+        return self.gain + (whole / plan.multiplier - self.gain).detach()
 
     def freeze(self) -> None:
         """Fix the mask; let the codebook learn."""
@@ -282,11 +358,13 @@ class QatConv(QatLayer):
 
         Until the mask is frozen, dropped weights have the gradient of the place that they had.
         """
-        if not self.quantized:
-            return self.weight
-        return codebook_weights(
-            self.weight, self._book(), self.mask, share=self.share, masked_grad=self.frozen
-        )
+        weight: Tensor = self.weight
+        if self.quantized:
+            weight = codebook_weights(
+                weight, self._book(), self.mask, share=self.share, masked_grad=self.frozen
+            )
+        gain = self.real_gain()
+        return weight if gain is None else weight * gain.view(-1, 1, 1, 1)
 
     def rounding_error(self, unit: float) -> float:
         """Return the squared error of weights whose values are rounded to multiples of a unit."""

@@ -33,7 +33,11 @@ def stage_facts(model: QatNetwork) -> list[dict[str, Any]]:
         if isinstance(step, QatLayer) and step.plan is not None:
             fact["plan"] = asdict(step.plan)
         if isinstance(step, QatConv):
-            fact |= {"quantized": step.quantized, "frozen": step.frozen}
+            fact |= {
+                "quantized": step.quantized,
+                "frozen": step.frozen,
+                "gain_bits": step.gain_bits,
+            }
         facts.append(fact)
     return facts
 
@@ -61,6 +65,7 @@ def load_state(
             step.whole = step.integers(engine)
         if isinstance(step, QatConv):
             step.quantized = bool(fact["quantized"])
+            step.learn_gains(fact["gain_bits"])
             if fact["frozen"]:
                 step.freeze()
         if isinstance(step, QatLayer) and "plan" in fact:

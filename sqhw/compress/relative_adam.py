@@ -10,15 +10,16 @@ from sqhw.compress.checkpoint import load_optimizer, optimizer_tensors
 from sqhw.compress.qat import QatNetwork
 
 BIAS_RATE = 0.1  # of the rate, in real units: activations are of the size of 1
+GAIN_RATE = 1.0  # of the rate: they are 1 at first
 CODEBOOK_RATE = 0.1  # of the rate: a value moves all the weights that take it
 
 
 class RelativeAdam:
-    """Adam (Kingma and Ba, ICLR 2015), weights and codebook of each layer apart, and all biases.
+    """Adam (Kingma and Ba, ICLR 2015): weights and codebooks by layer, all biases, all gains.
 
     Adam changes every weight by about the rate in a step, and the weights of layers may differ a
     hundredfold, those that are kept at last ten times from the others. So a layer's rate is
-    relative to its spread; that of biases is not.
+    relative to its spread; that of biases and gains is not.
 
     Parameters
     ----------
@@ -35,6 +36,9 @@ class RelativeAdam:
         layers = model.layers()
         groups = [_group([layer.weight], index) for index, layer in enumerate(layers)]
         groups.append(_group([layer.bias for layer in layers], None, BIAS_RATE))
+        gains = [layer.gain for layer in layers if layer.gain_bits]
+        if gains:
+            groups.append(_group(gains, None, GAIN_RATE))
         for index, layer in enumerate(layers):
             if layer.codebook.requires_grad:
                 groups.append(_group([layer.codebook], index, CODEBOOK_RATE))

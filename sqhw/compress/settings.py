@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sqhw.compress.bounds import check_bias_bits, check_least, check_positive
-from sqhw.compress.integers import BIAS_BITS
+from sqhw.compress.integers import BIAS_BITS, GAIN_BITS, MOST_GAIN_BITS
 from sqhw.compress.precision import PRECISIONS
 from sqhw.errors import SqhwError, unknown_name
 
@@ -48,6 +48,8 @@ class CompressSettings:
         gradually.
     bias_bits : int, 4 to 16
         Width that biases are rounded to at most.
+    gain_bits : int, 0 to 8
+        Width of what the multipliers of a layer's channels differ by; with 0 they are the same.
     shift : int
         Pixels that training images are moved by at most. With distillation from a network
         that was trained on shifted images, none is better.
@@ -71,6 +73,7 @@ class CompressSettings:
     rounds: int = 40
     ramp: float = 0.5
     bias_bits: int = BIAS_BITS
+    gain_bits: int = GAIN_BITS
     shift: int = 0
     flip: bool = False
     seed: int = 0
@@ -96,6 +99,8 @@ class CompressSettings:
         for name in ("shift", "seed"):
             check_least(name, getattr(self, name), 0)
         check_bias_bits(self.bias_bits)
+        if not 0 <= self.gain_bits <= MOST_GAIN_BITS:
+            raise SqhwError(f"gain_bits must be 0 to {MOST_GAIN_BITS}, not {self.gain_bits}")
         for name in ("distill", "ramp"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SqhwError(f"{name} must be 0 to 1, not {getattr(self, name)}")

@@ -4,12 +4,13 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from sqhw.budget import Budgets
-from sqhw.compress.compressor import LOOP, Compression, at_once, tuning_epochs
+from sqhw.compress.compressor import LOOP, Compression, at_once
 from sqhw.compress.methods.base import MethodConfig, plain_options, register
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, dequantized
 from sqhw.compress.methods.surgeon import cut_at_once
+from sqhw.compress.schedule import tuning_epochs
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
 from sqhw.errors import SqhwError
