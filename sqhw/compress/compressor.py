@@ -42,6 +42,7 @@ LOOP = 12  # raised with every change of the loop: a checkpoint of another loop 
 #: Share of the pruning stage in which weights move to their codebooks. Masks then are chosen among
 #: weights of few values: those that are chosen for real ones are not the best for these.
 QUANTIZE = 0.1
+FEW = 5  # steps of a round below which gradual pruning gets nowhere
 #: Rows times the cubed weights of one, over all layers, up to which one-shot pruning is chosen:
 #: it then takes a minute or two.
 SURGERY = 1e11
@@ -198,6 +199,11 @@ class Compression:
         epochs, rounds = self.schedule.prune, self.rounds
         optimizer = self._optimizer(found)
         steps = epochs * self.per_epoch
+        if not self.at_once and not found and steps < FEW * rounds.count:
+            self.notes.append(
+                f"{steps} steps of gradual pruning are few: more epochs (--prune-epochs) or "
+                "one-shot pruning (--pruning oneshot) would keep more accuracy"
+            )
         starts = {done * steps // rounds.count: done for done in range(rounds.count)}
 
         def before(step: int) -> None:

@@ -207,6 +207,14 @@ def test_weights_are_on_codebooks_before_the_last_projection_of_a_short_run(
     assert seen[0] == (0, {0.0})
 
 
+def test_gradual_pruning_in_few_steps_is_noted(network, data):
+    few = run(network, data, "rom=7000", prune_epochs=1, tune_epochs=1).metadata["notes"]
+    assert few.startswith("10 steps of gradual pruning are few: more epochs (--prune-epochs)")
+    for enough in ({}, {"pruning": "oneshot", "prune_epochs": 1}):
+        notes = run(network, data, "rom=7000", **enough).metadata.get("notes", "")
+        assert "gradual pruning" not in notes
+
+
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
     network, data, tmp_path, monkeypatch
 ):
