@@ -15,6 +15,7 @@ from sqhw.budget import Budget
 from sqhw.compress import float_network
 from sqhw.compress.codebook import plain_codebook
 from sqhw.compress.input_stage import with_input_stage
+from sqhw.compress.integers import GAIN_BITS
 from sqhw.compress.projection import Projection, Projector
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.target import Target
@@ -38,6 +39,8 @@ def main(
     engine = engine_for(target, topology(with_input_stage(trained)))
     with torch_threads(threads):
         model = QatNetwork(trained)
+        for layer in model.layers():
+            layer.learn_gains(GAIN_BITS)
         arrays = [layer.weight.detach().numpy() for layer in model.layers()]
         importance = [
             rng.exponential(size=tuple(layer.weight.shape)) / float(layer.weight.detach().var())

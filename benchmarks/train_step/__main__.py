@@ -19,6 +19,7 @@ from sqhw.compress.calibrate import calibrate
 from sqhw.compress.float_network import FloatMaxPool, activated, padded_conv, with_residual
 from sqhw.compress.free_masks import largest, refresh
 from sqhw.compress.importer import import_module
+from sqhw.compress.integers import GAIN_BITS
 from sqhw.compress.methods.latent import LatentNetwork
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.samples import channels_last
@@ -94,6 +95,7 @@ def _compressing(network: FloatNetwork, *, whole: bool, pixels: Tensor) -> QatNe
     for layer in model.layers():
         weight = layer.weight.detach().numpy()
         step = float(np.abs(weight).mean())
+        layer.learn_gains(GAIN_BITS)
         layer.set_projection(np.abs(weight) > step, step * np.array([-3.0, -1.5, 1.5, 3.0]))
     if whole:
         for layer in model.layers():
