@@ -103,29 +103,54 @@ def _plan(
     if isinstance(layer, QatAverage) and skip is None:
         signed = signed and source.form.signed
     output = ActivationFormat(8, signed=signed)
-    plan = _weight_plan(layer, source, skip, output, engine, trained)
-    weight = layer.real_weight()
-    bias = layer.real_bias(weight)
-    unit, most = plan.in_scale * plan.weight_scale, 1.0
-    gain = layer.real_gain()
+    largest = None
+    if isinstance(layer, QatConv) and layer.gain_bits:
+        layer.plan = None
+        largest = layer.settle_gains()
     residual = layer.layer.residual
     tensors = {residual.source: skip.values} if residual and skip else {}
+    top = layer.top
+    while True:
+        plan = _weight_plan(layer, source, skip, output, engine, trained, top)
+        _requantization(layer, plan, source, tensors, engine, bias_bits, largest)
+        if largest is None or _bound(layer) <= ACC_SHARE * acc_limit(engine):
+            break
+        top = plan.top - 1  # a gain that was rounded down has more units of bias
+    values = layer(source.values, tensors)
+    return Activation(values, plan.output_scale, output)
+
+
+def _requantization(
+    layer: QatLayer,
+    plan: IntegerPlan,
+    source: Activation,
+    tensors: dict[str, Tensor],
+    engine: EngineConfig,
+    bias_bits: int,
+    largest: float | None,
+) -> None:
+    """Set scale, multiplier and bias step of a plan; `largest` is that of the gains, if any."""
+    weight = layer.real_weight()
+    bias = layer.real_bias(weight)
+    unit, output = plan.in_scale * plan.weight_scale, plan.output
     acc = layer.accumulate(source.values, weight, bias, tensors)
+    gain = layer.real_gain()
     real_acc = acc * unit if gain is None else acc * (unit * gain).view(1, -1, 1, 1)
     step = best_step(real_acc, output.lo, output.hi, clip=not layer.last)
     if layer.layer.ceiling is not None:
         # The format's own clamp then is the ceiling, but for the rounding of the multiplier.
         step = min(step, layer.layer.ceiling / output.hi)
-    if gain is None:
+    if largest is None:
         plan.multiplier, plan.shift = dyadic(unit / step, engine.mult_bits)
     else:
         assert isinstance(layer, QatConv)
-        most = float(gain.max())
-        bits = min(layer.gain_bits, engine.mult_bits - 1)
-        _, plan.shift = dyadic(GAIN_ROOM * most * unit / step, bits)
-        plan.multiplier, plan.top_multiplier = unit / step * 2.0**plan.shift, 1 << bits
+        _, plan.shift = dyadic(GAIN_ROOM * largest * unit / step, layer.gain_bits)
+        plan.multiplier = unit / step * 2.0**plan.shift
+        plan.top_multiplier = 1 << layer.gain_bits
+        weight = layer.real_weight()  # of whole gains
+        bias = layer.real_bias(weight)
     plan.output_scale = unit * 2.0**plan.shift / plan.multiplier
-    per_output = 2.0**plan.shift / plan.multiplier / most
+    per_output = 2.0**plan.shift / plan.multiplier / (largest or 1.0)
     plan.bias_shift = max(0, math.floor(math.log2(per_output / BIAS_PRECISION)))
     real = layer.in_units(weight, bias)[1]
     while True:
@@ -136,8 +161,12 @@ def _plan(
             break
         plan.bias_shift += 1
     plan.bias_bits = min(bias_bits, width)
-    values = layer(source.values, tensors)
-    return Activation(values, plan.output_scale, output)
+
+
+def _bound(layer: QatLayer) -> int:
+    """Return the static bound of the accumulator with the plan as it is."""
+    weight = layer.real_weight()
+    return layer.bound(*layer.in_units(weight, layer.real_bias(weight)))
 
 
 def _weight_plan(
@@ -147,11 +176,12 @@ def _weight_plan(
     output: ActivationFormat,
     engine: EngineConfig,
     trained: bool,
+    top: int,
 ) -> IntegerPlan:
-    """Return a plan with the largest integer weights that the accumulator admits."""
+    """Return a plan with the largest weights, up to `top`, that the accumulator admits."""
     limit = int(ACC_SHARE * acc_limit(engine))
     largest = layer.largest()
-    first = layer.top if skip is None else _most_skip_weight(layer, source, skip)
+    first = top if skip is None else _most_skip_weight(layer, source, skip)
     if skip is not None and isinstance(layer, QatConv) and not trained:
         first = _best_skip_weight(layer, source, skip, first)
     step = first
@@ -166,8 +196,7 @@ def _weight_plan(
                 skip.scale / (source.scale * step), largest / layer.top * (1 - 1e-6)
             )
         layer.plan = plan
-        weight = layer.real_weight()
-        bound = layer.bound(*layer.in_units(weight, layer.real_bias(weight)))
+        bound = _bound(layer)
         if bound <= limit:
             return plan
         # The bound is nearly proportional to the step; from the estimate on, one by one.

@@ -17,6 +17,17 @@ MOST_GAIN_BITS = 8
 WEIGHT_TOP = 127  # largest magnitude of an integer weight
 
 
+def held_gain_bits(wanted: int, engine: EngineConfig) -> int:
+    """Return the width of gains on an engine: its multipliers hold one bit more at least.
+
+    Parameters
+    ----------
+    wanted : int, 0 to 8
+    engine : EngineConfig
+    """
+    return min(wanted, engine.mult_bits - 1)
+
+
 def acc_limit(engine: EngineConfig) -> int:
     """Return the largest accumulator value of the engine."""
     return (1 << (engine.acc_bits - 1)) - 1

@@ -2,8 +2,8 @@
 
 A layer passes three stages: float weights; weights of a mask and a codebook on real activations,
 where dropped weights keep learning and may come back; and integers throughout, which compute what
-`sqhw.sim.reference` defines, with straight-through gradients. While it trains, the sums and the
-requantization of the third stage have the precision of the training; evaluation is exact.
+`sqhw.sim.reference` defines. While it trains, the sums and the requantization of the third stage
+have the precision of the training, with straight-through gradients; evaluation is exact.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ from sqhw.compress.precision import FLOAT32_EXACT
 from sqhw.compress.requantize import requantize, requantize_nearly
 from sqhw.number import ActivationFormat
 
-LEAST_GAIN = 1e-3  # of a channel before it is whole
+LEAST_GAIN = 0.1  # of a channel: with a bias, it has to hold more units the smaller the gain is
 
 
 @dataclass
@@ -310,6 +310,19 @@ class QatConv(QatLayer):
         )
         self.quantized = True
 
+    @torch.no_grad()
+    def settle_gains(self) -> float:
+        """Bring the gains to the range that multipliers hold, and return the largest.
+
+        That is the largest of the channels that have weights; the others have nothing to scale.
+        """
+        value = self.real_gain()
+        assert value is not None
+        used = self.mask.amax(dim=(1, 2, 3)) > 0
+        most = float(value[used].max()) if bool(used.any()) else 1.0
+        self.gain.copy_(value.clamp(most / (1 << self.gain_bits), most))
+        return most
+
     def learn_gains(self, bits: int) -> None:
         """Let each output channel have a gain: what its codes are worth, relative to the others.
 
@@ -330,11 +343,13 @@ class QatConv(QatLayer):
         """Return the gain that each channel computes with, or None if it is 1 for all."""
         if not self.gain_bits:
             return None
-        plan = self.plan
+        plan, gain = self.plan, self.gain.detach()
         if plan is None or not plan.top_multiplier:
-            return self.gain.clamp(min=LEAST_GAIN)
-        whole = torch.round(self.gain.detach() * plan.multiplier).clamp(1, plan.top_multiplier)
-        return self.gain + (whole / plan.multiplier - self.gain).detach()
+            value = gain.clamp(min=LEAST_GAIN)
+        else:
+            whole = torch.round(gain * plan.multiplier).clamp(1, plan.top_multiplier)
+            value = whole / plan.multiplier
+        return self.gain + (value - self.gain).detach()
 
     def freeze(self) -> None:
         """Fix the mask; let the codebook learn."""

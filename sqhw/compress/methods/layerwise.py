@@ -74,6 +74,8 @@ class LayerwiseOptions:
     bias_bits : int
     seed : int
         Of the random directions that outputs are weighed by.
+    gain_bits : int
+        Bits of each channel's record that are left for a gain.
     """
 
     images: int
@@ -81,6 +83,7 @@ class LayerwiseOptions:
     damp: float
     bias_bits: int
     seed: int
+    gain_bits: int
 
 
 class Layerwise:
@@ -283,6 +286,8 @@ class Layerwise:
         hulls = [hull([choice.option for choice in layer]) for layer in choices]
         by_option = [{id(c.option): c for c in layer} for layer in choices]
         model = QatNetwork(self.network)
+        for layer in model.layers():
+            layer.learn_gains(self.settings.gain_bits)
         low, high = (sum(options[end].bits for options in hulls) for end in (0, -1))
 
         def at(bits: int) -> tuple[list[_Choice], dict[str, float]]:

@@ -147,6 +147,7 @@ def oneshot_network(
     engine: EngineConfig,
     device: Device,
     progress: Progress = silent,
+    gain_bits: int = 0,
 ) -> FloatNetwork:
     """Return a network compressed to a budget, in real numbers.
 
@@ -158,6 +159,8 @@ def oneshot_network(
     engine : EngineConfig
     device : Device
     progress : callable
+    gain_bits : int
+        Bits of each channel's record that are left for a gain (`QatConv.learn_gains`).
 
     Raises
     ------
@@ -167,15 +170,20 @@ def oneshot_network(
     target = Target(Budgets.parse(config.budget), engine, device)
     with torch_threads(config.recipe.threads):
         run = Run(Job(network, data, engine, device, progress), network, config.recipe.seed)
-        return _layerwise(run, config, target).at(target).applied(network)
+        return _layerwise(run, config, target, gain_bits).at(target).applied(network)
 
 
 def _bases(config: OneshotConfig) -> list[str]:
     return [item.basis for item in Budgets.parse(config.budget).items]
 
 
-def _layerwise(run: Run, config: OneshotConfig, target: Target) -> Layerwise:
+def _layerwise(run: Run, config: OneshotConfig, target: Target, gain_bits: int = 0) -> Layerwise:
     options = LayerwiseOptions(
-        config.images, config.most_bits, config.damp, config.bias_bits, config.recipe.seed
+        config.images,
+        config.most_bits,
+        config.damp,
+        config.bias_bits,
+        config.recipe.seed,
+        gain_bits,
     )
     return Layerwise(run, options, target)

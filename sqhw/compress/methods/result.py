@@ -33,7 +33,8 @@ class LayerResult:
     ----------
     name : str
     weight : ndarray of float32, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
-        On the layer's codebook; weights that are not kept are zero.
+        On the layer's codebook, of ``hardware`` times each channel's gain; weights that are not
+        kept are zero.
     weights_before : int
         Weights of the layer before compression.
     """

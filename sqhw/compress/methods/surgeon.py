@@ -2,6 +2,7 @@
 
 from sqhw.budget import Budgets
 from sqhw.compress.float_network import FloatNetwork
+from sqhw.compress.integers import held_gain_bits
 from sqhw.compress.methods.oneshot import OneshotConfig, oneshot_network
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.samples import Progress
@@ -25,7 +26,7 @@ def cut_at_once(
     data : Dataset
     target : Target
     settings : CompressSettings
-        Their bits of a bias, seed of the choice of images and threads.
+        Their bits of a bias and of a gain, seed of the choice of images and threads.
     progress : callable
 
     Returns
@@ -41,4 +42,5 @@ def cut_at_once(
     budget = str(Budgets.of(target.budget))
     recipe = Recipe(epochs=0, seed=settings.seed, threads=settings.threads)
     config = OneshotConfig(recipe, budget, bias_bits=settings.bias_bits)
-    return oneshot_network(network, data, config, target.engine, target.device, progress)
+    gain_bits = held_gain_bits(settings.gain_bits, target.engine)
+    return oneshot_network(network, data, config, target.engine, target.device, progress, gain_bits)
