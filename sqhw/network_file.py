@@ -26,6 +26,7 @@ from sqhw.stream import StreamFormat
 
 FORMAT = "sqhw-quantized-network"
 VERSION = 1
+FLOAT_KEY = "sqhw_float_network"  # of networks before compression
 METADATA_KEY = "sqhw"  # one key: safetensors writes several in an order that changes
 CONV_KINDS = ("conv", "linear", "avgpool")
 ARRAYS: dict[str, np.dtype[Any]] = {
@@ -109,6 +110,8 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
+            if FLOAT_KEY in metadata:
+                raise SqhwError("a network of floats; quantize it first (sqhw compress)")
             if METADATA_KEY not in metadata:
                 raise SqhwError("a safetensors file, but not a network that sqhw saved")
             header = _parse(metadata[METADATA_KEY])

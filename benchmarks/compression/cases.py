@@ -244,12 +244,12 @@ def _hardware(table: Table) -> list[Case]:
 
 
 def _hardware_long(table: Table) -> list[Case]:
-    # What patience brings; beside the others it is no comparison under one training budget. The
-    # rate is lower: at the usual one the loss falls for four or five epochs and then rises again.
-    return [
-        Case(f"{case.label}-long", replace(case.config, settings=CompressSettings(rate=LONG_RATE)))
-        for case in _hardware(replace(table, epochs=LONGER * table.epochs))
-    ]
+    # What patience brings; beside the others it is no comparison under one training budget. Of
+    # ResNet-20 the rate is lower: at the usual one the loss falls for four or five epochs and then
+    # rises again. LeNet-5 at 3,000x had 99.36 % on validation with it, 99.38 % in the usual epochs.
+    plan = _hardware(replace(table, epochs=LONGER * table.epochs))
+    settings = CompressSettings() if table.small else CompressSettings(rate=LONG_RATE)
+    return [Case(f"{case.label}-long", replace(case.config, settings=settings)) for case in plan]
 
 
 def _oneshot(table: Table) -> list[Case]:

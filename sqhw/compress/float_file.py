@@ -20,10 +20,9 @@ from sqhw.compress.float_network import (
 )
 from sqhw.digest import network_digest
 from sqhw.errors import SqhwError
-from sqhw.network_file import METADATA_KEY
+from sqhw.network_file import FLOAT_KEY, METADATA_KEY
 
 VERSION = 2
-KEY = "sqhw_float_network"
 
 
 def save_float(network: FloatNetwork, path: str | Path) -> None:
@@ -50,7 +49,7 @@ def save_float(network: FloatNetwork, path: str | Path) -> None:
         "metadata": network.metadata,
     }
     header = {"sha256": network_digest(topology, tensors), "network": topology}
-    atomic_write_bytes(path, save(tensors, {KEY: json.dumps(header, sort_keys=True)}))
+    atomic_write_bytes(path, save(tensors, {FLOAT_KEY: json.dumps(header, sort_keys=True)}))
 
 
 def load_float(path: str | Path) -> FloatNetwork:
@@ -68,7 +67,7 @@ def load_float(path: str | Path) -> FloatNetwork:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            header = metadata.get(KEY)
+            header = metadata.get(FLOAT_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError, TypeError):
         raise SqhwError(f"{path} is damaged or not a safetensors file") from None

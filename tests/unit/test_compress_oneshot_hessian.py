@@ -1,15 +1,17 @@
 """Optimal brain surgeon and GPTQ against brute force; one-shot compression under a budget."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from float_networks import mobile_network, residual_network
+from float_networks import conv, mobile_network, residual_network
 from method_cases import DEVICE, ENGINE, compressed, digits, small_network
 
-from sqhw.compress import evaluate, torch_logits
-from sqhw.compress.float_network import predict
+from sqhw.budget import Budget
+from sqhw.compress import CompressSettings, evaluate, torch_logits
+from sqhw.compress.float_network import FloatNetwork, predict
 from sqhw.compress.methods import compress_with, configure
 from sqhw.compress.methods.input_sums import InputSums, solved
 from sqhw.compress.methods.layerwise import whole
@@ -22,12 +24,16 @@ from sqhw.compress.methods.obs import (
     solve_rows,
 )
 from sqhw.compress.methods.oneshot import oneshot_curve
+from sqhw.compress.methods.surgeon import cut_at_once
 from sqhw.compress.quantizers import Codebook
+from sqhw.compress.samples import silent
+from sqhw.compress.target import Target
 from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, Split
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.network import INPUT
 from sqhw.sim.simulator import Simulator
 
 
@@ -202,6 +208,23 @@ def test_graphs_of_every_kind(make):
     )
     assert rom_cost(result.quantized, engine).rom <= 16_000
     assert (torch_logits(result.quantized, images).argmax(1) == labels).mean() > 0.5
+
+
+def test_inputs_that_never_change_are_no_fault():
+    print("seed 0")
+    rng = np.random.default_rng(0)
+    first = conv(rng, "a", INPUT, 12, 3)
+    blank = np.zeros_like(first.weight)
+    levels = rng.uniform(0.1, 1, 12).astype(np.float32)
+    last = conv(rng, "fc", "a", 4, 12, kernel=8, padding=(0, 0, 0, 0), relu=False)
+    layers = (replace(first, weight=blank, bias=levels), last)
+    network = FloatNetwork("constant", (3, 8, 8), 255, (0.0,), (0.25,), layers)
+    images = rng.integers(0, 256, (40, 3, 8, 8)).astype(np.uint8)
+    part = Split(images, rng.integers(0, 4, 40))
+    target = Target(Budget("rom", 9_000), ENGINE, DEVICE)
+    noise = Dataset("noise", part, part, part, 255, 4)
+    found = cut_at_once(network, noise, target, CompressSettings(), silent)
+    assert all(np.isfinite(layer.weight).all() for layer in found.convs)
 
 
 def test_a_curve_is_what_its_points_are():

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from float_networks import residual_network
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -13,6 +14,7 @@ from safetensors.numpy import save
 from strategies import networks, random_network
 
 from sqhw import network_file
+from sqhw.compress import save_float
 from sqhw.errors import SqhwError
 from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
 from sqhw.network_file import load_network, save_network
@@ -151,6 +153,12 @@ def test_another_kind_of_file(tmp_path, content):
 def test_no_file(tmp_path):
     assert message(tmp_path / "net") == "no such file"
     assert message(tmp_path) == "this is a directory"
+
+
+def test_a_float_network_is_told_from_a_quantized_one(tmp_path):
+    path = tmp_path / "net"
+    save_float(residual_network(), path)
+    assert message(path) == "a network of floats; quantize it first (sqhw compress)"
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])

@@ -41,6 +41,7 @@ from sqhw.compress.target import Target
 from sqhw.engine import EngineConfig
 from sqhw.network import INPUT
 
+ROUNDING = 2.4e-7  # of sums in float32, relative to the mean square; errors of columns add up
 SEARCH_STEPS = 14
 RATIO = 0.8  # between neighbouring numbers of weights
 #: Rows times the cubed weights of one, beyond which a layer's path begins at a lower density: the
@@ -164,8 +165,18 @@ class Layerwise:
         return [found[layer.name] for layer in self.convs]
 
     def _hessian(self, sums: "InputSums") -> Float:
-        """Return the damped Hessian of an image; the biases take up what all positions share."""
-        return np.stack([damped(h / len(self.images), self.settings.damp) for h in sums.centred()])
+        """Return the damped Hessian of an image; the biases take up what all positions share.
+
+        Of inputs that never change nothing but the rounding of their sums is left.
+        """
+        count = len(self.images)
+        rounding = ROUNDING * np.trace(sums.second, axis1=1, axis2=2) / count
+        return np.stack(
+            [
+                damped(h / count, self.settings.damp, float(least))
+                for h, least in zip(sums.centred(), rounding, strict=True)
+            ]
+        )
 
     def _worth(self) -> list[Float]:
         """Return the mean squared gradient of each output channel of each layer.
@@ -367,7 +378,7 @@ def whole(book: Codebook, unit: float | None) -> Codebook:
     unit : float, optional
         By default the one in which its largest value is 127.
     """
-    unit = unit or float(np.abs(book.levels).max()) / WEIGHT_TOP
+    unit = unit or float(np.abs(book.levels).max()) / WEIGHT_TOP or 1.0
     steps = np.clip(np.round(book.levels / unit), -WEIGHT_TOP, WEIGHT_TOP)
     steps[steps == 0] = np.sign(book.levels[steps == 0])
     return Codebook.nearest(steps * unit)

@@ -5,8 +5,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from sqhw.compress.float_file import KEY
 from sqhw.errors import SqhwError
+from sqhw.network_file import FLOAT_KEY
 
 COUNTER = "num_batches_tracked"  # of a batch normalisation: no result depends on it
 
@@ -54,7 +54,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise SqhwError(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
-            if KEY in (file.metadata() or {}):
+            if FLOAT_KEY in (file.metadata() or {}):
                 raise SqhwError(
                     f"{path} is an sqhw float network, not a checkpoint: see load_float"
                 )
