@@ -28,6 +28,7 @@ from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.program import Program, compile_network
 from sqhw.rom_pieces import Piece, depth_of
+from sqhw.seeds import check_seed
 from sqhw.sim.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -397,6 +398,7 @@ def verify(
     from sqhw.verify.cxxrtl import VolumeBench
     from sqhw.verify.runner import RtlBench
 
+    check_seed(seed)
     engine = engine_of(load_network(source))
     program = _program(source, int(check_manifest(folder, "rom", engine).get("batch", 1)))
     check_plain(folder, check_manifest(folder, "rtl", engine))

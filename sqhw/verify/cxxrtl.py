@@ -21,6 +21,7 @@ from sqhw.export.readmemh import read_readmemh
 from sqhw.program import Program
 from sqhw.rom_pieces import piece_names
 from sqhw.rtl.rom import memory_names
+from sqhw.seeds import check_seed
 from sqhw.verify.expected import ANYTHING
 from sqhw.verify.runner import SOURCES, check_job, expectations
 from sqhw.verify.tools import cxxrtl_compiler
@@ -153,6 +154,7 @@ class VolumeBench:
         SqhwError
             If a ROM image is missing, or the RTL differs; the message says where.
         """
+        check_seed(seed)
         pieces = check_job(program, images, self._rtl, roms)
         if jobs < 1:
             raise SqhwError(f"jobs must be 1 or more, not {jobs}")

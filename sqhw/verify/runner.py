@@ -20,6 +20,7 @@ from sqhw.manifest import check_same_pieces
 from sqhw.network import INPUT
 from sqhw.program import Program
 from sqhw.rom_pieces import Piece, piece_names
+from sqhw.seeds import check_seed
 from sqhw.sim.simulator import Simulator
 from sqhw.verify.expected import writeback
 from sqhw.verify.tools import has_icarus, verilator_environment
@@ -156,6 +157,7 @@ class RtlBench:
             If a ROM image is missing, ROM images or Verilog were written for another engine
             configuration, or the RTL differs; the message says where and names the log.
         """
+        check_seed(seed)
         pieces = check_job(program, images, self._rtl, roms)
         for rom, parts in pieces.items():
             for name in (f"{name}.hex" for name in piece_names(rom, parts)):

@@ -1,0 +1,27 @@
+"""Seeds have 64 bits everywhere."""
+
+import pytest
+
+from sqhw.errors import SqhwError
+from sqhw.seeds import MAX_SEED, check_seed
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**63, MAX_SEED])
+def test_a_seed_of_64_bits_is_taken(seed):
+    assert check_seed(seed) == seed
+
+
+@pytest.mark.parametrize(
+    ("seed", "shown"),
+    [
+        (-1, "-1"),
+        (2**64, "18446744073709551616"),
+        (10**20, "100000000000000000000"),
+        (1 << 20000, "a number of 20001 bits"),
+    ],
+    ids=["negative", "2^64", "10^20", "long"],
+)
+def test_other_seeds_are_refused(seed, shown):
+    with pytest.raises(SqhwError) as error:
+        check_seed(seed)
+    assert str(error.value) == (f"--seed must be 0 to 18446744073709551615 (2^64 - 1), not {shown}")
