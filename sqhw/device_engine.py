@@ -33,7 +33,7 @@ def engine_for(
     ----------
     device : Device
     network : QuantizedNetwork
-        Its topology counts, its numbers do not: `sqhw.compress.topology` makes one from floats.
+        Its topology counts, its numbers do not: `sqhw.topology` makes one from floats.
     levels : int
         Distinct weights of a layer at most.
     max_batch : int, power of two

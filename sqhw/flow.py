@@ -89,8 +89,8 @@ def target(
     SqhwError
         If the device is unknown or too small, or the budget exceeds it.
     """
-    from sqhw.compress.input_stage import with_input_stage
-    from sqhw.compress.topology import topology
+    from sqhw.input_stage import with_input_stage
+    from sqhw.topology import topology
 
     device = find_device(device_name)
     engine = engine_for(device, topology(with_input_stage(network)), max_batch=max_batch)
@@ -216,8 +216,8 @@ def quantize(
     """
     from sqhw.compress import evaluate, load_float, torch_logits
     from sqhw.compress import quantize as quantize_network
-    from sqhw.compress.input_stage import with_input_stage
-    from sqhw.compress.topology import topology
+    from sqhw.input_stage import with_input_stage
+    from sqhw.topology import topology
 
     network = load_float(source)
     device = find_device(device_name)

@@ -154,8 +154,8 @@ def load_workload(
 
 def _topology(source: str, is_file: bool) -> QuantizedNetwork:
     from sqhw.compress import float_network, load_float
-    from sqhw.compress.input_stage import with_input_stage
-    from sqhw.compress.topology import topology
+    from sqhw.input_stage import with_input_stage
+    from sqhw.topology import topology
 
     return topology(with_input_stage(load_float(source) if is_file else float_network(source)))
 

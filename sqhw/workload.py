@@ -25,7 +25,7 @@ class Workload:
     Parameters
     ----------
     network : QuantizedNetwork
-        With its weights, or a topology (`sqhw.compress.topology`).
+        With its weights, or a topology (`sqhw.topology`).
     known : bool
         Whether the weights are the network's own; otherwise they are assumed at random places.
     weights : dict of str to LayerWeights

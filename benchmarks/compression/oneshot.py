@@ -15,14 +15,12 @@ from benchmarks.compression.cases import load_network
 from benchmarks.engine.progress import note
 from sqhw.atomic import atomic_write_bytes, atomic_write_text, make_folder
 from sqhw.compress import FloatNetwork, evaluate, torch_logits
-from sqhw.compress.input_stage import with_input_stage
 from sqhw.compress.methods import Recipe
 from sqhw.compress.methods.base import run_key
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.oneshot import OneshotConfig, oneshot_curve
 from sqhw.compress.oneshot import quantize
 from sqhw.compress.threads import torch_threads
-from sqhw.compress.topology import topology
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device, find_device
 from sqhw.cost_models.rom import rom_cost
@@ -30,8 +28,10 @@ from sqhw.data import Dataset, load_dataset
 from sqhw.device_engine import engine_for
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.input_stage import with_input_stage
 from sqhw.network import QuantizedNetwork
 from sqhw.plots import drawn
+from sqhw.topology import topology
 
 #: Densities and bits of plain quantization; what that takes is the budget of the other method.
 POINTS = {

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.engine.table import markdown
-from sqhw.compress.input_stage import with_input_stage
-from sqhw.compress.topology import topology
 from sqhw.compress.zoo import float_network
 from sqhw.cost_models.budget import layer_table, network_table, nonzero_grid
 from sqhw.cost_models.device import find_device
@@ -19,7 +17,9 @@ from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.technology import load_technology
 from sqhw.device_engine import engine_for
 from sqhw.flow import engine_of
+from sqhw.input_stage import with_input_stage
 from sqhw.network_file import load_network
+from sqhw.topology import topology
 
 DEVICE = "XCZU7EV"
 NETWORKS = ("lenet5-caffe", "resnet20", "mobilenetv2", "vgg16")

@@ -14,15 +14,15 @@ import typer
 from sqhw.budget import Budget
 from sqhw.compress import float_network
 from sqhw.compress.codebook import plain_codebook
-from sqhw.compress.input_stage import with_input_stage
 from sqhw.compress.integers import GAIN_BITS
 from sqhw.compress.projection import Projection, Projector
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.target import Target
 from sqhw.compress.threads import torch_threads
-from sqhw.compress.topology import topology
 from sqhw.cost_models.device import find_device
 from sqhw.device_engine import engine_for
+from sqhw.input_stage import with_input_stage
+from sqhw.topology import topology
 
 
 def main(

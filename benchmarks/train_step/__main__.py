@@ -16,7 +16,7 @@ from torch.nn import functional
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compress import FloatNetwork
 from sqhw.compress.calibrate import calibrate
-from sqhw.compress.float_network import FloatMaxPool, activated, padded_conv, with_residual
+from sqhw.compress.float_module import activated, padded_conv, with_residual
 from sqhw.compress.free_masks import largest, refresh
 from sqhw.compress.importer import import_module
 from sqhw.compress.integers import GAIN_BITS
@@ -26,6 +26,7 @@ from sqhw.compress.samples import channels_last
 from sqhw.compress.threads import torch_threads
 from sqhw.compress.zoo import entry
 from sqhw.engine import EngineConfig
+from sqhw.float_network import FloatMaxPool
 from sqhw.network import INPUT
 
 app = typer.Typer(add_completion=False)

@@ -11,13 +11,13 @@ import numpy as np
 
 from sqhw.atomic import atomic_write_text
 from sqhw.budget import BASES
-from sqhw.compress.float_network import LAYER_WEIGHTS
 from sqhw.compress.methods.result import CompressionResult, LayerResult, stream_bits
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.rom import LayerRom, RomCost, rom_cost
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.float_network import LAYER_WEIGHTS
 from sqhw.network import QuantizedNetwork
 
 KIND = "sqhw account"

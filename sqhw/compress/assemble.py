@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.float_network import FloatConv, FloatMaxPool, FloatNetwork
-from sqhw.compress.input_stage import QatInput
 from sqhw.compress.integers import WEIGHT_TOP, LayerIntegers
 from sqhw.compress.qat import QatNetwork
+from sqhw.compress.qat_input import QatInput
 from sqhw.compress.qat_layers import QatConv, QatLayer
 from sqhw.engine import EngineConfig
+from sqhw.float_network import FloatConv, FloatMaxPool, FloatNetwork
 from sqhw.format_choice import cheapest_streams, code_bits
 from sqhw.network import Conv, Layer, MaxPool, QuantizedNetwork, Residual
 from sqhw.number import ActivationFormat, distinct_bytes

@@ -4,11 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sqhw.compress.float_network import FloatMaxPool, activated, padded_conv, with_residual
-from sqhw.compress.input_stage import QatInput
+from sqhw.compress.float_module import activated, padded_conv, with_residual
 from sqhw.compress.qat import QatNetwork
+from sqhw.compress.qat_input import QatInput
 from sqhw.compress.qat_layers import QatConv, QatLayer
 from sqhw.compress.samples import channels_last
+from sqhw.float_network import FloatMaxPool
 from sqhw.network import INPUT
 
 

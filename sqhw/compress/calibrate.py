@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sqhw.compress.float_network import FloatMaxPool
-from sqhw.compress.input_stage import OUTPUT, QatInput
 from sqhw.compress.integers import acc_limit
 from sqhw.compress.qat import QatNetwork
+from sqhw.compress.qat_input import OUTPUT, QatInput
 from sqhw.compress.qat_layers import IntegerPlan, QatAverage, QatConv, QatLayer
 from sqhw.compress.requantize import best_step, dyadic
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatMaxPool
 from sqhw.network import INPUT
 from sqhw.number import ActivationFormat, signed_width
 

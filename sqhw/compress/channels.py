@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.float_network import FloatConv, FloatMaxPool
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_layers import QatConv
+from sqhw.float_network import FloatConv, FloatMaxPool
 
 Mask = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float64]

@@ -13,9 +13,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sqhw.atomic import atomic_write_bytes
-from sqhw.compress.float_network import FloatNetwork
 from sqhw.data import Dataset
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatNetwork
 
 KEY = "sqhw_method_checkpoint"
 VERSION = 2

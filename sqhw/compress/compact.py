@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from sqhw.compress.codebook import plain_codebook
-from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.float_simplify import cut, signs
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_layers import QatConv
+from sqhw.float_network import FloatNetwork
 from sqhw.simplify import Mask, live_channels
 
 

@@ -18,9 +18,8 @@ from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import CALIBRATION_IMAGES, calibrate
 from sqhw.compress.checkpoint import Checkpoint, fingerprint
 from sqhw.compress.compact import compact, on_codebooks, stored_channels
-from sqhw.compress.float_network import FloatNetwork, predict
+from sqhw.compress.float_module import FloatModule, predict
 from sqhw.compress.float_simplify import cut
-from sqhw.compress.input_stage import with_input_stage
 from sqhw.compress.integers import held_gain_bits
 from sqhw.compress.invariants import Frozen, check_invariants, fits_accumulator, frozen
 from sqhw.compress.objective import Objective
@@ -32,12 +31,14 @@ from sqhw.compress.samples import SMALL_SET, Progress, batches, check_shape, ten
 from sqhw.compress.schedule import Schedule
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
-from sqhw.compress.topology import topology
 from sqhw.data import Dataset
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatNetwork
+from sqhw.input_stage import with_input_stage
 from sqhw.network import QuantizedNetwork
 from sqhw.placement import place
 from sqhw.simplify import Mask
+from sqhw.topology import topology
 
 LOOP = 12  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Share of the pruning stage in which weights move to their codebooks. Masks then are chosen among
@@ -267,7 +268,7 @@ class Compression:
     def _result(self) -> QuantizedNetwork:
         """Return the quantized network."""
         target = self.target
-        teacher = self.network.to_module().eval()
+        teacher = FloatModule(self.network).eval()
         metadata = {
             **self.network.metadata,
             "data": self.data.name,

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from sqhw.compress.float_network import FloatConv, FloatLayer, FloatNetwork
-from sqhw.compress.topology import topology
+from sqhw.float_network import FloatConv, FloatLayer, FloatNetwork
 from sqhw.network import Conv, QuantizedNetwork
 from sqhw.simplify import Mask, live_channels
 from sqhw.stream import StreamFormat
+from sqhw.topology import topology
 
 
 def simplify_float(network: FloatNetwork) -> FloatNetwork:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.float_network import FloatConv, FloatNetwork
+from sqhw.float_network import FloatConv, FloatNetwork
 
 Mask = npt.NDArray[np.bool_]
 

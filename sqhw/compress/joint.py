@@ -4,7 +4,6 @@ from pathlib import Path
 
 from sqhw.budget import Budget, Budgets
 from sqhw.compress.compressor import Compression
-from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.surgeon import cut_at_once
 from sqhw.compress.samples import Progress, silent
 from sqhw.compress.settings import CompressSettings
@@ -13,6 +12,7 @@ from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
+from sqhw.float_network import FloatNetwork
 from sqhw.network import QuantizedNetwork
 
 

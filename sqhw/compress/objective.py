@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sqhw.compress.distillation import distillation_loss
-from sqhw.compress.float_network import FloatNetwork, predict
+from sqhw.compress.float_module import FloatModule, predict
 from sqhw.compress.samples import channels_last, flipped, shifted, tensors
 from sqhw.compress.settings import CompressSettings
 from sqhw.data import Split
+from sqhw.float_network import FloatNetwork
 
 
 class Objective:
@@ -47,7 +48,7 @@ class Objective:
         self.wanted: Tensor | None = None  # of all images, where each is always the same
         if settings.distill == 0:
             return
-        teacher = network.to_module().eval().to(device)
+        teacher = FloatModule(network).eval().to(device)
         if settings.shift or settings.flip:
             self.teacher = teacher
         else:

@@ -18,12 +18,12 @@ from sqhw.compress.bias_correction import correct_biases
 from sqhw.compress.bounds import check_bias_bits
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.codebook import SortedWeights, kmeans
-from sqhw.compress.float_network import FloatConv, FloatNetwork
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_layers import QatConv
 from sqhw.compress.threads import torch_threads
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.float_network import FloatConv, FloatNetwork
 from sqhw.network import QuantizedNetwork
 
 FloatArray = npt.NDArray[np.float32]

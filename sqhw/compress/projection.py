@@ -16,8 +16,8 @@ from sqhw.compress.options import LayerOptions, LayerState, layer_options
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.scale import Scale
 from sqhw.compress.target import Target
-from sqhw.compress.topology import topology
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
+from sqhw.topology import topology
 
 Mask = npt.NDArray[np.bool_]
 

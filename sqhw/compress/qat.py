@@ -7,21 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sqhw.compress.float_network import FloatConv, FloatMaxPool, FloatNetwork
-from sqhw.compress.input_stage import (
-    NormaliseConv,
-    QatInput,
-    folds_into_convs,
-    pixel_tensors,
-    with_input_stage,
-)
+from sqhw.compress.qat_input import QatInput
 from sqhw.compress.qat_layers import QatAverage, QatConv, QatLayer
 from sqhw.compress.samples import channels_last
-from sqhw.compress.topology import topology
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatConv, FloatMaxPool, FloatNetwork
+from sqhw.input_stage import NormaliseConv, folds_into_convs, pixel_tensors, with_input_stage
 from sqhw.network import INPUT
 from sqhw.number import ActivationFormat
 from sqhw.simplify import pinned_tensors
+from sqhw.topology import topology
 
 #: Pixels enter the first layer as at most 4: its weights then are of a size that the learning rates
 #: suit, also in networks that were trained on pixels of 0 to 255.

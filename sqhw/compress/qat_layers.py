@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from sqhw.compress.codebook_weights import codebook_weights
-from sqhw.compress.float_network import FloatConv, activated, padded_conv, with_residual
+from sqhw.compress.float_module import activated, padded_conv, with_residual
 from sqhw.compress.integers import WEIGHT_TOP, LayerIntegers
 from sqhw.compress.precision import FLOAT32_EXACT
 from sqhw.compress.requantize import requantize, requantize_nearly
+from sqhw.float_network import FloatConv
 from sqhw.number import ActivationFormat
 
 LEAST_GAIN = 0.1  # of a channel: with a bias, it has to hold more units the smaller the gain is

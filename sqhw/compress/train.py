@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from sqhw.compress.bounds import check_least, check_not_negative, check_positive
-from sqhw.compress.float_network import FloatNetwork, predict
+from sqhw.compress.float_module import predict
 from sqhw.compress.importer import import_module
 from sqhw.compress.samples import (
     SMALL_SET,
@@ -24,6 +24,7 @@ from sqhw.compress.samples import (
 from sqhw.compress.threads import torch_threads
 from sqhw.compress.zoo import entry
 from sqhw.data import Dataset
+from sqhw.float_network import FloatNetwork
 
 
 @dataclass(frozen=True)

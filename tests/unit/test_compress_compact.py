@@ -10,13 +10,14 @@ from float_networks import conv, mobile_network, residual_network
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.compact import compact, on_codebooks, stored_channels
-from sqhw.compress.float_network import FloatMaxPool, FloatNetwork, predict
+from sqhw.compress.float_module import predict
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.threads import torch_threads
-from sqhw.compress.topology import topology
 from sqhw.engine import EngineConfig
+from sqhw.float_network import FloatMaxPool, FloatNetwork
 from sqhw.network import INPUT
 from sqhw.simplify import pinned_tensors
+from sqhw.topology import topology
 
 ENGINE = EngineConfig(groups=True, residuals=True)
 

@@ -22,7 +22,7 @@ from sqhw.compress import (
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.compressor import at_once
-from sqhw.compress.float_network import predict
+from sqhw.compress.float_module import FloatModule, predict
 from sqhw.compress.integers import acc_limit
 from sqhw.compress.invariants import check_invariants, frozen
 from sqhw.compress.objective import Objective
@@ -323,7 +323,7 @@ def test_graphs_are_compressed(make, pruning):
     rng = np.random.default_rng(0)
     float_network = make()
     images = rng.integers(0, 256, (360, 3, 8, 8), dtype=np.uint8)
-    labels = predict(float_network.to_module(), images).argmax(1).numpy()  # what it can learn
+    labels = predict(FloatModule(float_network), images).argmax(1).numpy()  # what it can learn
     parts = [Split(images[at : at + 120], labels[at : at + 120]) for at in (0, 120, 240)]
     noise = Dataset("noise", *parts, 255, 4)
     engine = replace(ENGINE, groups=True, residuals=True)

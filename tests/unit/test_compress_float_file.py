@@ -17,8 +17,8 @@ from sqhw.compress import (
     load_float,
     save_float,
 )
-from sqhw.compress.float_network import FloatResidual
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatResidual
 from sqhw.network_file import METADATA_KEY
 
 

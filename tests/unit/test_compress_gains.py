@@ -13,7 +13,7 @@ from sqhw.compress import CompressSettings, torch_logits
 from sqhw.compress.assemble import export, skeleton
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.compact import on_codebooks
-from sqhw.compress.float_network import FloatMaxPool, FloatNetwork, predict
+from sqhw.compress.float_module import predict
 from sqhw.compress.integers import held_gain_bits
 from sqhw.compress.invariants import fits_accumulator
 from sqhw.compress.methods.surgeon import cut_at_once
@@ -26,6 +26,7 @@ from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, Split
 from sqhw.engine import EngineConfig
+from sqhw.float_network import FloatMaxPool, FloatNetwork
 from sqhw.network import INPUT
 from sqhw.program import compile_network
 from sqhw.sim.simulator import Simulator

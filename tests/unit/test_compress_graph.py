@@ -7,14 +7,15 @@ from float_networks import average, conv, mobile_network, residual_network
 
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import calibrate
-from sqhw.compress.float_network import FloatNetwork, FloatResidual, predict
+from sqhw.compress.float_module import FloatModule, predict
 from sqhw.compress.floor import floor_masks
-from sqhw.compress.input_stage import NAME, with_input_stage
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.quantized_forward import torch_logits
 from sqhw.compress.threads import torch_threads
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatNetwork, FloatResidual
+from sqhw.input_stage import NAME, with_input_stage
 from sqhw.program import compile_network
 from sqhw.sim import reference
 from sqhw.sim.simulator import Simulator
@@ -90,10 +91,10 @@ def test_untrained_weights_beside_a_skip_take_the_grid_that_suits_them():
 def test_the_real_model_computes_the_float_network(name):
     network = NETWORKS[name]
     batch = images(16, 2)
-    expected = predict(network.to_module(), batch)
+    expected = predict(FloatModule(network), batch)
     np.testing.assert_allclose(predict(QatNetwork(network), batch), expected, atol=1e-4)
     staged = with_input_stage(network)
-    np.testing.assert_allclose(predict(staged.to_module(), batch), expected, atol=1e-4)
+    np.testing.assert_allclose(predict(FloatModule(staged), batch), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -101,7 +102,7 @@ def test_integers_are_near_the_real_numbers(name):
     batch = images(64, 3)
     network = NETWORKS[name]
     model, _ = quantized(network, density=1.0, levels=256)
-    real = predict(network.to_module(), batch)
+    real = predict(FloatModule(network), batch)
     error = predict(model, batch) - real
     assert float(error.pow(2).mean().sqrt()) < 0.1 * float(real.std())
 

@@ -13,8 +13,9 @@ from torch import nn
 from torch.nn import functional
 
 from sqhw.compress import import_module
-from sqhw.compress.float_network import FloatResidual
+from sqhw.compress.float_module import FloatModule
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatResidual
 
 
 def scramble(module, seed):
@@ -41,7 +42,7 @@ def run_both(module, shape, input_max=255, mean=(0.0,), std=(1.0,)):
         m = torch.tensor(mean).double().view(1, -1, 1, 1)
         s = torch.tensor(std).double().view(1, -1, 1, 1)
         expected = exact((pixels / input_max - m) / s).flatten(1)
-        found = network.to_module().double()(pixels)
+        found = FloatModule(network).double()(pixels)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     return network
 

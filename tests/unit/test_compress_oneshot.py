@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from float_networks import conv, mobile_network, residual_network
 
-from sqhw.compress.float_network import FloatNetwork, predict
+from sqhw.compress.float_module import FloatModule, predict
 from sqhw.compress.oneshot import largest, quantize, random_quantized
 from sqhw.compress.quantized_forward import torch_logits
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatNetwork
 from sqhw.program import compile_network
 from sqhw.sim.simulator import Simulator
 
@@ -29,7 +30,7 @@ def test_eight_bits_are_near_the_float_network(name):
     batch = images(40, 1)
     logits = torch_logits(small, batch)
     assert np.array_equal(logits, Simulator(small).logits(batch))
-    real = predict(NETWORKS[name].to_module(), batch).numpy()
+    real = predict(FloatModule(NETWORKS[name]), batch).numpy()
     found = logits * small.convs[-1].output_scale
     assert np.sqrt(((found - real) ** 2).mean()) < 0.05 * real.std()
     compile_network(small, ENGINE)
@@ -63,7 +64,7 @@ def test_equal_weights_are_kept_from_the_first_on():
 def test_bias_correction_brings_the_mean_nearer():
     network = NETWORKS["residual"]
     batch = images(200, 3)
-    real = predict(network.to_module(), batch).numpy().mean(0)
+    real = predict(FloatModule(network), batch).numpy().mean(0)
     errors = []
     for corrected in (True, False):
         with pytest.MonkeyPatch.context() as patch:

@@ -11,7 +11,7 @@ from method_cases import DEVICE, ENGINE, compressed, digits, small_network
 
 from sqhw.budget import Budget
 from sqhw.compress import CompressSettings, evaluate, torch_logits
-from sqhw.compress.float_network import FloatNetwork, predict
+from sqhw.compress.float_module import FloatModule, predict
 from sqhw.compress.methods import compress_with, configure
 from sqhw.compress.methods.input_sums import InputSums, solved
 from sqhw.compress.methods.layerwise import whole
@@ -33,6 +33,7 @@ from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, Split
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatNetwork
 from sqhw.network import INPUT
 from sqhw.sim.simulator import Simulator
 
@@ -196,7 +197,7 @@ def test_graphs_of_every_kind(make):
     rng = np.random.default_rng(0)
     network = make()
     images = rng.integers(0, 256, (240, 3, 8, 8), dtype=np.uint8)
-    labels = predict(network.to_module(), images).argmax(1).numpy()
+    labels = predict(FloatModule(network), images).argmax(1).numpy()
     parts = [Split(images[at : at + 80], labels[at : at + 80]) for at in (0, 80, 160)]
     engine = EngineConfig(groups=True, residuals=True, codebook_addr_bits=12)
     result = compress_with(

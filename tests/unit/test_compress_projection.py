@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from sqhw.compress.assemble import export, skeleton
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.fisher import fisher_diagonal
-from sqhw.compress.float_network import FloatConv, FloatNetwork
 from sqhw.compress.floor import floor_masks
 from sqhw.compress.knapsack import Option
 from sqhw.compress.options import LayerState, layer_options
 from sqhw.compress.qat import QatNetwork
 from sqhw.cost_models.rom import rom_cost
 from sqhw.engine import EngineConfig
+from sqhw.float_network import FloatConv, FloatNetwork
 from sqhw.format_choice import cheapest_stream
 from sqhw.network import Conv
 from sqhw.number import ActivationFormat

@@ -8,7 +8,7 @@ import torch
 from float_networks import mobile_network, residual_network
 from method_cases import QUICK, compressed, digits, small_network
 
-from sqhw.compress.float_network import predict
+from sqhw.compress.float_module import FloatModule, predict
 from sqhw.compress.float_simplify import simplify_float
 from sqhw.compress.methods import Recipe, configure
 from sqhw.compress.methods.low_rank import factorised, low_rank_plus_sparse
@@ -36,7 +36,7 @@ def test_removal_changes_no_output(make):
             layer.bias[gone] = 0
     small = simplify_float(network)
     images = rng.integers(0, network.input_max + 1, (20, *network.input_shape))
-    before, after = (predict(n.to_module(), images) for n in (network, small))
+    before, after = (predict(FloatModule(n), images) for n in (network, small))
     assert torch.allclose(before, after, atol=1e-4)
     assert small.weights < network.weights
     assert simplify_float(small) is small
@@ -50,7 +50,7 @@ def test_filters_are_gone_from_the_topology(soft):
     assert shapes[1][1] == 3
     assert all(layer.mask.any(axis=(1, 2, 3)).all() for layer in result.layers)
     images = digits().test.images
-    assert predict(result.network.to_module(), images).shape == (len(images), 10)
+    assert predict(FloatModule(result.network), images).shape == (len(images), 10)
 
 
 def test_kernels_and_channels_go_as_a_whole():
@@ -84,11 +84,11 @@ def test_three_layers_compute_what_one_did():
     assert parts[1].residual == layer.residual
     assert sum(np.count_nonzero(part.weight) for part in parts) < layer.weight.size
     images = np.random.default_rng(5).integers(0, 256, (20, 3, 8, 8))
-    real = predict(network.to_module(), images)
+    real = predict(FloatModule(network), images)
     errors = []
     for rank in (0.2, 0.6):
         wide = configure("low-rank", rank=rank, density=0.2).prepare(network)
-        errors.append(float((predict(wide.to_module(), images) - real).abs().mean()))
+        errors.append(float((predict(FloatModule(wide), images) - real).abs().mean()))
         assert wide.shapes()["fc"] == network.shapes()["fc"]
     assert errors[1] < errors[0]
     assert factorised(layer, 1.0, 1.0) == [layer]

@@ -3,13 +3,13 @@ from float_networks import mobile_network, residual_network
 
 from sqhw.budget import Budget
 from sqhw.compress import build, import_module
-from sqhw.compress.input_stage import with_input_stage
-from sqhw.compress.topology import topology
 from sqhw.cost_models.device import find_device
 from sqhw.device_engine import activation_blocks, dsp_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.input_stage import with_input_stage
 from sqhw.placement import place
+from sqhw.topology import topology
 
 
 def digits():

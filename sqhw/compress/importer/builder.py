@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from sqhw.compress.float_network import FloatConv, FloatLayer, FloatMaxPool, FloatResidual
 from sqhw.compress.importer.supported import title, unsupported
 from sqhw.compress.importer.view import View
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatConv, FloatLayer, FloatMaxPool, FloatResidual
 from sqhw.network import INPUT, Padding, Shape
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import fx, nn
 
-from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.importer.builder import Builder
 from sqhw.compress.importer.operations import apply
 from sqhw.compress.importer.supported import SUPPORTED, unsupported
 from sqhw.compress.importer.view import View
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatNetwork
 from sqhw.network import INPUT, Shape
 
 _ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.floordiv)

@@ -10,7 +10,6 @@ import numpy as np
 from sqhw.compress.accelerator import find_accelerator
 from sqhw.compress.calibrate import CALIBRATION_IMAGES
 from sqhw.compress.checkpoint import fingerprint
-from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, layer_results, with_integers
@@ -22,6 +21,7 @@ from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
 from sqhw.errors import unknown_name
+from sqhw.float_network import FloatNetwork
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sqhw.compress.float_network import FloatConv
 from sqhw.compress.methods.obs import row_groups
 from sqhw.compress.quantizers.base import Float
+from sqhw.float_network import FloatConv
 
 BATCH = 32  # images at a time
 

@@ -6,15 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sqhw.compress.float_network import (
-    FloatConv,
-    FloatNetwork,
-    activated,
-    padded_conv,
-    with_residual,
-)
+from sqhw.compress.float_module import activated, padded_conv, with_residual
 from sqhw.compress.quantizers.base import TrainedQuantizer
 from sqhw.compress.samples import channels_last
+from sqhw.float_network import FloatConv, FloatNetwork
 from sqhw.network import INPUT
 
 

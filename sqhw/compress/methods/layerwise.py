@@ -9,15 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sqhw.compress.assemble import skeleton
-from sqhw.compress.float_network import (
-    FloatArray,
-    FloatConv,
-    FloatLayer,
-    activated,
-    normalise,
-    padded_conv,
-    with_residual,
-)
+from sqhw.compress.float_module import activated, normalise, padded_conv, with_residual
 from sqhw.compress.floor import floor_masks
 from sqhw.compress.integers import WEIGHT_TOP
 from sqhw.compress.knapsack import Option, choose, hull
@@ -39,6 +31,7 @@ from sqhw.compress.quantizers.base import Codebook, Float
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.target import Target
 from sqhw.engine import EngineConfig
+from sqhw.float_network import FloatArray, FloatConv, FloatLayer
 from sqhw.network import INPUT
 
 ROUNDING = 2.4e-7  # of sums in float32, relative to the mean square; errors of columns add up

@@ -7,12 +7,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from sqhw.compress.float_network import (
-    FloatConv,
-    FloatLayer,
-    FloatNetwork,
-    FloatResidual,
-)
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run, Stage
@@ -22,6 +16,7 @@ from sqhw.compress.oneshot import largest
 from sqhw.compress.quantizers.base import Float, Quantizer
 from sqhw.compress.quantizers.uniform import UniformQuantizer
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatConv, FloatLayer, FloatNetwork, FloatResidual
 
 STEPS = 30
 

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from sqhw.budget import Budgets
 from sqhw.compress.bounds import check_bias_bits, check_least, check_positive
-from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.integers import BIAS_BITS
 from sqhw.compress.methods.base import MethodConfig, register
 from sqhw.compress.methods.job import Job
@@ -21,6 +20,7 @@ from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatNetwork
 
 
 @register

@@ -10,13 +10,13 @@ import torch
 from sqhw.compress.assemble import export
 from sqhw.compress.bias_correction import correct_biases
 from sqhw.compress.calibrate import calibrate
-from sqhw.compress.float_network import FloatArray, FloatConv, FloatNetwork
-from sqhw.compress.input_stage import QatInput
 from sqhw.compress.integers import BIAS_BITS
 from sqhw.compress.qat import QatNetwork
+from sqhw.compress.qat_input import QatInput
 from sqhw.compress.threads import torch_threads
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatArray, FloatConv, FloatNetwork
 from sqhw.format_choice import code_bits
 from sqhw.layout import CODEBOOK_WIDTH
 from sqhw.network import QuantizedNetwork

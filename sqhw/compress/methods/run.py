@@ -18,13 +18,13 @@ from sqhw.compress.checkpoint import (
     optimizer_tensors,
 )
 from sqhw.compress.distillation import distillation_loss
-from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.latent import LatentNetwork
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.samples import batches, channels_last, flipped, shifted, tensors
 from sqhw.errors import SqhwError
+from sqhw.float_network import FloatNetwork
 
 HELD_BATCH = 512
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqhw.compress.float_network import FloatArray, FloatConv, FloatNetwork
 from sqhw.compress.methods.latent import LatentNetwork
+from sqhw.float_network import FloatArray, FloatConv, FloatNetwork
 
 
 @dataclass(frozen=True, eq=False)

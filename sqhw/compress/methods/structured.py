@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.float_simplify import simplify_float
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.latent import LatentLayer
@@ -19,6 +18,7 @@ from sqhw.compress.methods.snapshot import Snapshot, plain, take
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.uniform import UniformQuantizer
 from sqhw.errors import unknown_name
+from sqhw.float_network import FloatNetwork
 
 #: Axes that a norm is taken over, by what goes as a whole.
 UNITS = {"filter": (1, 2, 3), "channel": (0, 2, 3), "kernel": (2, 3)}

@@ -1,7 +1,6 @@
 """One-shot pruning and quantization as the start of the joint compressor."""
 
 from sqhw.budget import Budgets
-from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.integers import held_gain_bits
 from sqhw.compress.methods.oneshot import OneshotConfig, oneshot_network
 from sqhw.compress.methods.recipe import Recipe
@@ -9,6 +8,7 @@ from sqhw.compress.samples import Progress
 from sqhw.compress.settings import CompressSettings
 from sqhw.compress.target import Target
 from sqhw.data import Dataset
+from sqhw.float_network import FloatNetwork
 
 
 def cut_at_once(

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sqhw.compress.float_network import FloatNetwork
 from sqhw.compress.importer import import_module
 from sqhw.compress.zoo.checkpoint import load_checkpoint
 from sqhw.compress.zoo.digits import DigitsCnn
@@ -18,6 +17,7 @@ from sqhw.compress.zoo.resnet import resnet18, resnet20, resnet56, resnet110
 from sqhw.compress.zoo.resnet8 import ResNet8
 from sqhw.compress.zoo.vgg import Vgg16
 from sqhw.errors import unknown_name
+from sqhw.float_network import FloatNetwork
 from sqhw.network import Shape
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sqhw.compress.float_network import FloatMaxPool, FloatNetwork
+from sqhw.float_network import FloatMaxPool, FloatNetwork
 from sqhw.network import Conv, Layer, MaxPool, QuantizedNetwork, Residual
 from sqhw.number import ActivationFormat
 from sqhw.stream import StreamFormat
@@ -17,7 +17,7 @@ def topology(network: FloatNetwork) -> QuantizedNetwork:
     Parameters
     ----------
     network : FloatNetwork
-        With its input stage, if it needs one (`sqhw.compress.input_stage`).
+        With its input stage, if it needs one (`sqhw.input_stage`).
     """
     one = np.ones(1, dtype=np.int8)
     layers: list[Layer] = []

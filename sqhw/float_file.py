@@ -9,7 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sqhw.atomic import atomic_write_bytes
-from sqhw.compress.float_network import (
+from sqhw.digest import network_digest
+from sqhw.errors import SqhwError
+from sqhw.float_network import (
     KINDS,
     FloatArray,
     FloatConv,
@@ -18,8 +20,6 @@ from sqhw.compress.float_network import (
     FloatNetwork,
     FloatResidual,
 )
-from sqhw.digest import network_digest
-from sqhw.errors import SqhwError
 from sqhw.network_file import FLOAT_KEY, METADATA_KEY
 
 VERSION = 2
