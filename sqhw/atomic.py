@@ -1,10 +1,25 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and in place of regular files only."""
 
 import os
 import secrets
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from sqhw.errors import SqhwError
+
+#: What a name may stand for that is no regular file, by the type in its mode.
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+#: Bytes that a name may have on the file systems of Linux, macOS and Windows.
+NAME_BYTES = 255
 
 
 def atomic_write_bytes(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o666) -> None:
@@ -15,7 +30,8 @@ def atomic_write_bytes(path: str | os.PathLike[str], data: bytes, *, mode: int =
     Parameters
     ----------
     path : path
-        Its directory must exist; a file of that name is replaced.
+        Its directory must exist; a regular file of that name is replaced. Anything else is not:
+        neither a device nor a pipe, and a link neither itself nor what it leads to.
     data : bytes
     mode : int
         Permissions of the new file, before the umask; ``0o777`` for a program.
@@ -23,11 +39,13 @@ def atomic_write_bytes(path: str | os.PathLike[str], data: bytes, *, mode: int =
     Raises
     ------
     SqhwError
-        If the directory is missing or the file cannot be written.
+        If the directory is missing, something other than a regular file has that name, or the
+        file cannot be written; nothing is then changed or left behind.
     """
     target = Path(path)
-    if not target.parent.is_dir():
+    if not is_folder(target.parent):
         raise SqhwError(f"cannot write {target}: directory {target.parent} does not exist")
+    check_replaceable(target)
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -41,6 +59,36 @@ def atomic_write_bytes(path: str | os.PathLike[str], data: bytes, *, mode: int =
         raise SqhwError(f"cannot write {target}: {error.strerror or error}") from None
 
 
+def atomic_write_text(path: str | os.PathLike[str], text: str, *, mode: int = 0o666) -> None:
+    """Write UTF-8 text with `atomic_write_bytes`; line ends are written as they are.
+
+    Bytes of a file name that are not UTF-8, which the text may cite, are written as escapes.
+    """
+    atomic_write_bytes(path, text.encode(errors="backslashreplace"), mode=mode)
+
+
+def check_replaceable(path: str | os.PathLike[str]) -> None:
+    """Check that a name is free or that of a regular file.
+
+    Raises
+    ------
+    SqhwError
+        Naming what it is instead.
+    """
+    target = Path(path)
+    try:
+        kind = stat.S_IFMT(target.lstat().st_mode)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise SqhwError(f"cannot write {target}: {_reason(error)}") from None
+    if kind != stat.S_IFREG:
+        raise SqhwError(
+            f"cannot write {target}: it is {KINDS.get(kind, 'something else')}, and only regular "
+            "files are replaced; name another file"
+        )
+
+
 def make_folder(path: str | os.PathLike[str]) -> Path:
     """Make a folder and those above it, unless it is there.
 
@@ -52,28 +100,94 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SqhwError(f"cannot make folder {folder}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        raise SqhwError(f"cannot make folder {folder}: {_reason(error)}") from None
     return folder
 
 
-def writable(path: str | os.PathLike[str]) -> Path:
-    """Make the folder that a file is to be written to, ahead of the work that it will hold.
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Check, ahead of the work, that a folder can be made or is there, and can be written to.
 
     Raises
     ------
     SqhwError
-        If the folder cannot be made or written to, or the path is that of a folder.
+        Naming the folder above that is in the way.
+    """
+    folder = Path(path)
+    there = folder
+    while not is_folder(there):
+        try:
+            there.lstat()
+        except FileNotFoundError:
+            there = there.parent
+        except (OSError, ValueError) as error:
+            raise SqhwError(f"cannot make folder {folder}: {_reason(error)}") from None
+        else:
+            raise SqhwError(f"cannot make folder {folder}: {there} is not a folder")
+    for name in folder.parts[len(there.parts) :]:
+        _check_length(name, f"make folder {folder}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise SqhwError(f"cannot write to {folder}: no permission to write to {there}")
+
+
+def writable(path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = ()) -> Path:
+    """Check, ahead of the work, that a file can be written; nothing is made or changed.
+
+    Parameters
+    ----------
+    path : path
+        The folders above may be missing yet.
+    inputs : iterable of path
+        Files that are read for it, whether they exist or not.
+
+    Raises
+    ------
+    SqhwError
+        If its folder could not be made or written to, something other than a regular file has
+        that name, or it is one of the inputs, under whatever name.
     """
     target = Path(path)
-    make_folder(target.parent)
-    if target.is_dir():
-        raise SqhwError(f"cannot write {target}: it is a folder; name a file")
-    if not os.access(target.parent, os.W_OK):
-        raise SqhwError(f"cannot write {target}: no permission to write to {target.parent}")
+    check_folder(target.parent)
+    check_replaceable(target)
+    _check_length(target.name, f"write {target}")
+    for source in inputs:
+        if same_file(target, source):
+            raise SqhwError(
+                f"cannot write {target}: that is the same file as {source}, which is read; name "
+                "another"
+            )
     return target
 
 
-def atomic_write_text(path: str | os.PathLike[str], text: str, *, mode: int = 0o666) -> None:
-    """Write UTF-8 text with `atomic_write_bytes`; line ends are written as they are."""
-    atomic_write_bytes(path, text.encode(), mode=mode)
+def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Return whether two names are of one file: other spellings, links, or hard links."""
+    try:
+        return Path(one).samefile(other)
+    except (OSError, ValueError):
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a folder has that name; unlike `Path.is_dir`, whatever the name."""
+    try:
+        return path.is_dir()
+    except OSError:  # too long a name, or no permission to look
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a regular file has that name; unlike `Path.is_file`, whatever the name."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _check_length(name: str, task: str) -> None:
+    """Check that a file system takes a name; it says so itself only of folders that are there."""
+    if len(os.fsencode(name)) > NAME_BYTES:
+        raise SqhwError(f"cannot {task}: a name has {NAME_BYTES} bytes at most")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,19 +1,24 @@
 """Writes the generated RTL and the ROM images of a program."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.engine import EngineConfig
-from sqhw.export.readmemh import write_image
+from sqhw.export.readmemh import image_texts
+from sqhw.file_set import write_set
 from sqhw.layout import rom_widths
-from sqhw.manifest import write_manifest
 from sqhw.program import Program
 from sqhw.rom_pieces import Pieces, check_pieces, to_plain, whole
 
+#: What the image of a ROM, or of a piece of it, is called.
+ROM_FILE = re.compile(r"(weights|params|codebook)(_\d+)?\.hex", re.ASCII)
+
 
 def write_rom(program: Program, folder: Path, pieces: Pieces | None = None) -> list[Path]:
-    """Write the ROM images, and a manifest that tells what they are for; return the paths.
+    """Write the ROM images, and behind them a manifest that tells what they are for.
+
+    Images of pieces that an earlier network had there, and this one has not, are removed.
 
     Parameters
     ----------
@@ -24,12 +29,16 @@ def write_rom(program: Program, folder: Path, pieces: Pieces | None = None) -> l
         Those of the Verilog, from `sqhw.cost_models.rom.rom_pieces`; by default each ROM is one
         piece of as many words as its image.
 
+    Returns
+    -------
+    list of Path
+        The images, then the manifest.
+
     Raises
     ------
     SqhwError
         If an image has more words than its pieces, or the folder cannot be written.
     """
-    make_folder(folder)
     pieces = pieces or {image.name: whole(image.depth, image.width) for image in program.images}
     facts = {
         "network": program.network.name,
@@ -37,10 +46,10 @@ def write_rom(program: Program, folder: Path, pieces: Pieces | None = None) -> l
         "words": program.depths,
         "pieces": to_plain(pieces),
     }
-    images = [
-        path for image in program.images for path in write_image(image, pieces[image.name], folder)
-    ]
-    return [*images, write_manifest(folder, "rom", program.engine, facts)]
+    texts = dict[str, str]()
+    for image in program.images:
+        texts |= image_texts(image, pieces[image.name])
+    return write_set(folder, "rom", program.engine, texts, facts, ROM_FILE.fullmatch)
 
 
 def write_rtl(
@@ -50,7 +59,9 @@ def write_rtl(
     interface: str = "plain",
     pieces: Pieces | None = None,
 ) -> list[Path]:
-    """Write the Verilog of the engine, and a manifest, and return the paths.
+    """Write the Verilog of the engine, and behind it a manifest.
+
+    The top module of the other interface, if it is there, is removed.
 
     Parameters
     ----------
@@ -66,6 +77,11 @@ def write_rtl(
         Of ROMs of these depths, from `sqhw.cost_models.rom.rom_pieces`; by default each ROM is
         one piece.
 
+    Returns
+    -------
+    list of Path
+        The Verilog files, then the manifest.
+
     Raises
     ------
     SqhwError
@@ -78,10 +94,8 @@ def write_rtl(
     for name, parts in pieces.items():
         check_pieces(parts, depths[name], widths[name])
     text = engine_verilog(engine, pieces, interface)
-    make_folder(folder)
     texts = {f"{TOPS[interface]}.v": text}
     texts |= {name: leaf_verilog(name) for name in LEAVES}
-    for name, text in texts.items():
-        atomic_write_text(folder / name, text)
     facts = {"interface": interface, "words": dict(depths), "pieces": to_plain(pieces)}
-    return [*(folder / name for name in texts), write_manifest(folder, "rtl", engine, facts)]
+    own = {*LEAVES, *(f"{top}.v" for top in TOPS.values())}
+    return write_set(folder, "rtl", engine, texts, facts, own.__contains__)

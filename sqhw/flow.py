@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.atomic import make_folder
 from sqhw.budget import BASES, Budget, Budgets
 from sqhw.build import write_rom, write_rtl
 from sqhw.cost_models.dense import dense_sizes
@@ -23,6 +24,7 @@ from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_image
+from sqhw.file_set import check_set
 from sqhw.manifest import check_manifest, check_plain, check_same_pieces, pieces_of
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
@@ -57,6 +59,7 @@ def train(
     _, flip = AUGMENTATION.get(data.name, (0, False))
     settings = TrainSettings(epochs=epochs, seed=seed, flip=flip)
     trained = train_network(name, data, settings, progress)
+    make_folder(out.parent)
     save_float(trained, out)
     return {
         "network": name,
@@ -149,6 +152,8 @@ def compress(
     )
     network = load_float(source)
     device, engine, budget = target(network, device_name, budget_text, max_batch)
+    if resume is not None:
+        make_folder(resume.parent)
     result = compress_network(
         network,
         data,
@@ -165,6 +170,7 @@ def compress(
     exported = sum(image.depth * image.width for image in program.images)
     if exported != rom_cost(result, engine).rom:
         raise AssertionError(f"exported {exported} bit, the cost model has another number")
+    make_folder(out.parent)
     save_network(result, out)
     return {
         "file": str(out),
@@ -192,6 +198,7 @@ def import_network(name: str, checkpoint: Path | None, out: Path, seed: int) -> 
     from sqhw.compress import float_network, save_float
 
     network = float_network(name, checkpoint, seed)
+    make_folder(out.parent)
     save_float(network, out)
     return {"network": name, "file": str(out), "weights": network.weights}
 
@@ -248,6 +255,7 @@ def quantize(
     facts = {name: f"{value:.6f}" for name, value in accuracies.items()}
     result = _labelled(result, engine, device, facts | {"data": data.name})
     compile_network(result, engine)
+    make_folder(out.parent)
     save_network(result, out)
     files = {"file": str(out), "validation_images": len(tried[1])}
     return files | accuracies | size(result, engine, device)
@@ -346,6 +354,7 @@ def rom(
         pieces = _pieces(program, device)
     else:
         pieces = pieces_of(rtl_folder, "rtl", program.engine)
+        check_set(rtl_folder, "rtl", check_manifest(rtl_folder, "rtl", program.engine))
     paths = write_rom(program, folder, pieces)
     predicted = rom_cost(program.network, program.engine).rom
     return {
@@ -400,8 +409,11 @@ def verify(
 
     check_seed(seed)
     engine = engine_of(load_network(source))
-    program = _program(source, int(check_manifest(folder, "rom", engine).get("batch", 1)))
-    check_plain(folder, check_manifest(folder, "rtl", engine))
+    images_of, verilog_of = (check_manifest(folder, kind, engine) for kind in ("rom", "rtl"))
+    program = _program(source, int(images_of.get("batch", 1)))
+    check_plain(folder, verilog_of)
+    check_set(folder, "rom", images_of)
+    check_set(folder, "rtl", verilog_of)
     pieces = check_same_pieces(folder, folder, engine)
     _check_images(program.network, data)
     if not 1 <= images <= len(data.test):
@@ -526,6 +538,7 @@ def report(
     if out is not None:
         from sqhw.plots import write_report
 
+        make_folder(out.parent)
         write_report(accounts, out)
         result["file"] = str(out)
     return result

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sqhw import __version__, flow
-from sqhw.atomic import writable
+from sqhw.atomic import make_folder, writable
 from sqhw.cli.console import emit, progress, status
 from sqhw.cli.demo import run_demo
 from sqhw.cli.report_tables import report_lines
@@ -369,6 +369,7 @@ def size(
         from sqhw.size_plot import check_plot, plot_sizes
 
         check_plot(plot)
+        writable(plot)
     with progress() as report:
         result = size_network(
             network,
@@ -384,6 +385,7 @@ def size(
             progress=lambda done, total: report("search", done, total, ""),
         )
     if plot:
+        make_folder(plot.parent)
         plot_sizes(result, plot)
     emit(result, json, [*sizing_lines(result), *([f"wrote {plot}"] if plot else [])])
 

@@ -19,8 +19,8 @@ def readmemh_text(image: RomImage) -> str:
     return "".join(f"{word:0{digits}x}\n" for word in image.words)
 
 
-def write_image(image: RomImage, pieces: Sequence[Piece], folder: Path) -> list[Path]:
-    """Write a file for each piece of a ROM and return the paths.
+def image_texts(image: RomImage, pieces: Sequence[Piece]) -> dict[str, str]:
+    """Return the text of the file of each piece of a ROM, by file name.
 
     Raises
     ------
@@ -32,12 +32,25 @@ def write_image(image: RomImage, pieces: Sequence[Piece], folder: Path) -> list[
             f"the {image.name} image has {image.depth} words, the ROM {depth_of(pieces)}; write "
             "Verilog with deeper ROMs with `sqhw rtl`"
         )
-    paths = []
+    texts = {}
     for name, piece in zip(piece_names(image.name, pieces), pieces, strict=True):
         content = RomImage(name, piece.bits, tuple(piece_words(image.words, piece)))
-        paths.append(folder / f"{name}.hex")
-        atomic_write_text(paths[-1], readmemh_text(content))
-    return paths
+        texts[f"{name}.hex"] = readmemh_text(content)
+    return texts
+
+
+def write_image(image: RomImage, pieces: Sequence[Piece], folder: Path) -> list[Path]:
+    """Write a file for each piece of a ROM and return the paths.
+
+    Raises
+    ------
+    SqhwError
+        If the image has more words than the pieces, or the folder cannot be written to.
+    """
+    texts = image_texts(image, pieces)
+    for name, text in texts.items():
+        atomic_write_text(folder / name, text)
+    return [folder / name for name in texts]
 
 
 def read_image(name: str, pieces: Sequence[Piece], folder: Path) -> RomImage:

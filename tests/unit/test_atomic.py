@@ -1,4 +1,5 @@
 import os
+import socket
 import stat
 
 import pytest
@@ -34,12 +35,99 @@ def test_missing_directory(tmp_path):
     )
 
 
-def test_target_is_a_directory(tmp_path):
-    (tmp_path / "file").mkdir()
+def socket_at(path):
+    with socket.socket(socket.AF_UNIX) as end:
+        end.bind(str(path))
+
+
+def link_at(path):
+    (path.parent / "target").write_bytes(b"old")
+    path.symlink_to("target")
+
+
+NOT_REGULAR = {
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": lambda path: os.mkfifo(path),
+    "a socket": socket_at,
+    "a symbolic link": link_at,
+    "a symbolic link ": lambda path: path.symlink_to("nowhere"),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_REGULAR)
+@pytest.mark.parametrize("write", [lambda p: atomic.atomic_write_bytes(p, b"x"), atomic.writable])
+def test_only_regular_files_are_replaced(tmp_path, kind, write):
+    path = tmp_path / "file"
+    NOT_REGULAR[kind](path)
+    before, mode = sorted(tmp_path.iterdir()), path.lstat().st_mode
     with pytest.raises(SqhwError) as error:
-        atomic.atomic_write_bytes(tmp_path / "file", b"x")
-    assert str(error.value) == f"cannot write {tmp_path}/file: Is a directory"
-    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+        write(path)
+    assert str(error.value) == (
+        f"cannot write {path}: it is {kind.strip()}, and only regular files are replaced; name "
+        "another file"
+    )
+    assert sorted(tmp_path.iterdir()) == before
+    assert path.lstat().st_mode == mode
+    if kind == "a symbolic link":
+        assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("write", [lambda p: atomic.atomic_write_bytes(p, b"x"), atomic.writable])
+def test_a_device_is_not_replaced(write):
+    with pytest.raises(SqhwError, match="^cannot write /dev/null: it is a device, and only"):
+        write("/dev/null")
+
+
+LONG = "é" * 128  # 256 bytes, one more than a name may have
+
+
+def test_a_name_too_long_is_one_sentence(tmp_path):
+    for write in (lambda path: atomic.atomic_write_bytes(path, b"x"), atomic.writable):
+        with pytest.raises(SqhwError, match=r"^cannot write .*: File name too long$"):
+            write(tmp_path / LONG)
+    with pytest.raises(SqhwError, match=r"^cannot make folder .*: File name too long$"):
+        atomic.writable(tmp_path / LONG / "file")
+    with pytest.raises(SqhwError, match=r"^cannot make folder .*: a name has 255 bytes at most$"):
+        atomic.writable(tmp_path / "new" / LONG / "file")
+    with pytest.raises(SqhwError, match=r"^cannot write .*: a name has 255 bytes at most$"):
+        atomic.writable(tmp_path / "new" / LONG)
+    with pytest.raises(SqhwError, match=r"^cannot make folder .*: File name too long$"):
+        atomic.make_folder(tmp_path / LONG)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_parent_that_is_a_file(tmp_path):
+    (tmp_path / "plain").write_bytes(b"old")
+    with pytest.raises(SqhwError, match=r"^cannot write .*: directory .*/plain does not exist$"):
+        atomic.atomic_write_bytes(tmp_path / "plain" / "file", b"x")
+    for path in ("plain/file", "plain/new/file"):
+        with pytest.raises(SqhwError, match=r"^cannot make folder .*: Not a directory$|plain is"):
+            atomic.writable(tmp_path / path)
+    assert (tmp_path / "plain").read_bytes() == b"old"
+
+
+def test_an_input_is_not_an_output(tmp_path, monkeypatch):
+    source = tmp_path / "source"
+    source.write_bytes(b"old")
+    (tmp_path / "hard").hardlink_to(source)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    (tmp_path / "real").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for spelling in ("source", "./source", tmp_path / "hard", "folder/source", "real/../source"):
+        with pytest.raises(SqhwError, match=r"^cannot write .*: that is the same file as .*source"):
+            atomic.writable(spelling, [tmp_path / "other", source])
+    with pytest.raises(SqhwError, match="the same file"):  # of files that are not there yet
+        atomic.writable("new", [tmp_path / "folder" / "new"])
+    assert atomic.writable("new", [source]) is not None
+
+
+def test_no_permission(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic.os, "access", lambda path, mode: False)
+    with pytest.raises(SqhwError) as error:
+        atomic.writable(tmp_path / "new" / "file")
+    assert str(error.value) == (
+        f"cannot write to {tmp_path}/new: no permission to write to {tmp_path}"
+    )
 
 
 def test_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -71,9 +159,9 @@ def test_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypa
 
 def test_where_a_file_will_go_is_checked_before_the_work(tmp_path):
     assert atomic.writable(tmp_path / "a" / "b" / "file") == tmp_path / "a" / "b" / "file"
-    assert (tmp_path / "a" / "b").is_dir()
-    with pytest.raises(SqhwError, match=r"a: it is a folder; name a file$"):
-        atomic.writable(tmp_path / "a")
-    (tmp_path / "plain").touch()
-    with pytest.raises(SqhwError, match=r"^cannot make folder "):
-        atomic.writable(tmp_path / "plain" / "file")
+    assert not list(tmp_path.iterdir())  # nothing is made before there is something to write
+
+
+def test_a_file_name_that_is_no_utf_8_can_be_cited(tmp_path):
+    atomic.atomic_write_text(tmp_path / "file", "wrote \udcff")
+    assert (tmp_path / "file").read_text() == "wrote \\udcff"

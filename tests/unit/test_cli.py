@@ -318,16 +318,56 @@ def test_roms_suit_a_known_device(monkeypatch, capsys, saved, tmp_path, command)
 
 
 def test_images_of_another_network(monkeypatch, capsys, saved, tmp_path):
-    folder = tmp_path / "rtl"
+    folder, other = tmp_path / "rtl", tmp_path / "other.safetensors"
     run(monkeypatch, capsys, "rom", saved, "--out", folder)
     run(monkeypatch, capsys, "rtl", saved, "--out", folder)
+    network = digits_network()
+    bias = network.layers[0].bias + 1
+    save_network(
+        replace(network, layers=(replace(network.layers[0], bias=bias), *network.layers[1:])), other
+    )
+    message = refuse(monkeypatch, capsys, "verify", other, "--rtl", folder)
+    assert message.startswith(f"the params ROM image in {folder} is not that of {other}")
+
+
+def test_a_mixture_of_two_networks_is_refused(monkeypatch, capsys, saved, tmp_path):
+    folder, roms = tmp_path / "rtl", tmp_path / "roms"
+    for command in ("rom", "rtl"):
+        run(monkeypatch, capsys, command, saved, "--out", folder)
+    write_anew = "writing was interrupted, or the file was changed or copied here; write them anew"
+    path = folder / "sqhw_ram.v"
+    text = path.read_text()
+    path.write_text(text + "\n")
+    for command in (["verify", saved, "--rtl", folder], ["rom", saved, "--rtl", folder]):
+        out = ["--out", roms] if command[0] == "rom" else []
+        message = refuse(monkeypatch, capsys, *command, *out)
+        assert message == (
+            f"{path} is not the file that {folder}/rtl.json was written for: {write_anew} with "
+            "`sqhw rtl`"
+        )
+    assert not roms.exists()
+    path.write_text(text)
     path = folder / "weights.hex"
     path.write_text("ffff\n" + path.read_text()[5:])
     message = refuse(monkeypatch, capsys, "verify", saved, "--rtl", folder)
-    assert message.startswith(f"the weights ROM image in {folder} is not that of {saved}")
-    path.write_text("xyz\n")
-    message = refuse(monkeypatch, capsys, "verify", saved, "--rtl", folder)
-    assert message == (f"ROM image {path}, line 1: 'xyz' is not a word of 16 bits in 4 hex digits")
+    assert message == (
+        f"{path} is not the file that {folder}/rom.json was written for: {write_anew} with "
+        "`sqhw rom`"
+    )
+
+
+def test_what_an_earlier_network_left_in_the_folder_goes(monkeypatch, capsys, saved, tmp_path):
+    folder = tmp_path / "rtl"
+    run(monkeypatch, capsys, "rtl", saved, "--out", folder, "--interface", "axi")
+    for name in ("weights_0.hex", "codebook_12.hex", "weights_x.hex", "mine.hex"):
+        (folder / name).write_text("0\n")
+    for command in ("rom", "rtl"):
+        assert run(monkeypatch, capsys, command, saved, "--out", folder)[0] == 0
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "weights.hex", "params.hex", "codebook.hex", "weights_x.hex", "mine.hex",
+        "sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v", "rom.json", "rtl.json",
+    }  # fmt: skip
 
 
 def test_network_for_other_images(monkeypatch, capsys, tmp_path):

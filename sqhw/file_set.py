@@ -1,0 +1,115 @@
+"""Files that belong together in a folder: written ahead of their manifest, which has their digests.
+
+Each file is replaced whole, but many files are not replaced at once. A manifest that is written
+behind all others tells the old set from the new one, and a mixture of both from either: a file of
+another digest is refused by whoever reads the set.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sqhw.atomic import atomic_write_text, check_replaceable, is_file, make_folder
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
+from sqhw.manifest import FILES, write_manifest
+
+#: Entry of the manifest: SHA-256 in hex digits by file name.
+DIGESTS = "files"
+
+
+def write_set(
+    folder: Path,
+    kind: str,
+    engine: EngineConfig,
+    texts: Mapping[str, str],
+    facts: Mapping[str, Any],
+    own: Callable[[str], object],
+) -> list[Path]:
+    """Write files, remove those of an earlier set, then write the manifest; return the paths.
+
+    Parameters
+    ----------
+    folder : path
+        Made if missing.
+    kind : {"rom", "rtl"}
+    engine : EngineConfig
+        What the files are for.
+    texts : mapping of str to str
+        Text by file name.
+    facts : mapping
+        What the manifest says besides; must be plain data.
+    own : callable
+        Whether a file of that name could be of such a set: if it is not of this one, it goes.
+
+    Raises
+    ------
+    SqhwError
+        If the folder cannot be written to, or something other than a regular file has one of the
+        names; nothing is then changed.
+    """
+    make_folder(folder)
+    old = [path for path in _entries(folder) if own(path.name) and path.name not in texts]
+    for path in [*(folder / name for name in texts), *old, folder / FILES[kind]]:
+        check_replaceable(path)
+    for name, text in texts.items():
+        atomic_write_text(folder / name, text)
+    for path in old:
+        _remove(path)
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    manifest = write_manifest(folder, kind, engine, {**facts, DIGESTS: digests})
+    return [*(folder / name for name in texts), manifest]
+
+
+def check_set(folder: Path, kind: str, manifest: Mapping[str, Any]) -> None:
+    """Check that the files in a folder are those that its manifest was written for.
+
+    Parameters
+    ----------
+    folder : path
+    kind : {"rom", "rtl"}
+    manifest : mapping
+        As `sqhw.manifest.check_manifest` returns it.
+
+    Raises
+    ------
+    SqhwError
+        Naming the first file that is missing or has another digest, or the manifest if it has
+        none.
+    """
+    source, again = folder / FILES[kind], f"write them anew with `sqhw {kind}`"
+    digests = manifest.get(DIGESTS)
+    if not isinstance(digests, dict) or not digests:
+        raise SqhwError(f"{source} has no digests of the files it is for; {again}")
+    for name, digest in digests.items():
+        path = folder / name
+        if path.parent != folder or not is_file(path):
+            raise SqhwError(f"{path} is missing, which {source} was written for; {again}")
+        if _digest(path) != digest:
+            raise SqhwError(
+                f"{path} is not the file that {source} was written for: writing was interrupted, "
+                f"or the file was changed or copied here; {again}"
+            )
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SqhwError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise SqhwError(f"cannot read folder {folder}: {error.strerror or error}") from None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SqhwError(f"cannot remove {path}: {error.strerror or error}") from None
