@@ -74,7 +74,7 @@ def test_only_regular_files_are_replaced(tmp_path, kind, write):
 
 @pytest.mark.parametrize("write", [lambda p: atomic.atomic_write_bytes(p, b"x"), atomic.writable])
 def test_a_device_is_not_replaced(write):
-    with pytest.raises(SqhwError, match="^cannot write /dev/null: it is a device, and only"):
+    with pytest.raises(SqhwError, match=r"^cannot write /dev/null: it is a device, and only"):
         write("/dev/null")
 
 
