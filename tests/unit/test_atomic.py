@@ -1,6 +1,7 @@
 import os
 import socket
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -72,10 +73,22 @@ def test_only_regular_files_are_replaced(tmp_path, kind, write):
         assert path.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("kind", [stat.S_IFCHR, stat.S_IFBLK])
 @pytest.mark.parametrize("write", [lambda p: atomic.atomic_write_bytes(p, b"x"), atomic.writable])
-def test_a_device_is_not_replaced(write):
-    with pytest.raises(SqhwError, match=r"^cannot write /dev/null: it is a device, and only"):
-        write("/dev/null")
+def test_a_device_is_not_replaced(tmp_path, monkeypatch, write, kind):
+    """Not tried on a real one: a superuser whose test fails would lose it."""
+    path = tmp_path / "device"
+    path.write_bytes(b"old")
+    plain = Path.lstat
+
+    def lstat(self):
+        found = plain(self)
+        return os.stat_result((kind | 0o666, *found[1:])) if self == path else found
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    with pytest.raises(SqhwError, match=r"^cannot write .*: it is a device, and only regular"):
+        write(path)
+    assert path.read_bytes() == b"old"
 
 
 LONG = "é" * 128  # 256 bytes, one more than a name may have
