@@ -1,6 +1,9 @@
 """The compiler's choice of a weight stream for each layer, by the cost model of ROM or cycles."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from sqhw.cost_models.schedule import run_cycles
 from sqhw.engine import EngineConfig
@@ -74,23 +77,83 @@ def cheapest_stream(layer: Conv, engine: EngineConfig, tiling: Tiling | None = N
         return layer
     values = tuple(int(value) for value in distinct_bytes(layer.weight))
     nonzero = tuple(value for value in values if value != 0) or (1,)
-    mask = channel_order(layer.weight) != 0
-    limit = max_gap_bits(
-        layer.weight.shape[1], layer.kernel[1], engine.taps_per_entry, engine.max_gap_bits
-    )
-    best: tuple[tuple[int, int], StreamFormat, tuple[int, ...]] | None = None
-    every = count_all_entries(mask, limit + 1)
-    for gap_bits, counts in enumerate(every):
-        book = nonzero if gap_bits else values
-        stream = StreamFormat(gap_bits, code_bits(len(book)))
-        if stream.entry_bits > engine.word_bits:
-            continue
-        bits = int(counts.sum()) * stream.entry_bits + CODEBOOK_WIDTH * len(book)
-        cycles = 0
-        if tiling is not None:
-            work = counts + (layer.residual is not None)
-            cycles = run_cycles(work, tiling.tiles, Timing.of(engine), tiling.serial)
-        if best is None or (cycles, bits) < best[0]:
-            best = ((cycles, bits), stream, book)
-    assert best is not None  # a dense stream always exists
-    return replace(layer, stream=best[1], codebook=best[2])
+    found = stream_choices(layer.weight != 0, len(nonzero), engine)
+
+    def cost(choice: StreamChoice) -> tuple[int, int]:
+        if tiling is None:
+            return 0, choice.bits
+        work = choice.counts + (layer.residual is not None)
+        return run_cycles(work, tiling.tiles, Timing.of(engine), tiling.serial), choice.bits
+
+    stream = min(found, key=cost).stream
+    return replace(layer, stream=stream, codebook=values if stream.dense else nonzero)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamChoice:
+    """A layer's weights in one stream format.
+
+    Parameters
+    ----------
+    stream : StreamFormat
+    counts : ndarray of int64, shape (out_channels,)
+        Entries of each channel.
+    bits : int
+        Of all entries and of the codebook (unit: bit).
+    """
+
+    stream: StreamFormat
+    counts: npt.NDArray[np.int64]
+    bits: int
+
+
+def stream_choices(
+    mask: npt.NDArray[np.bool_], levels: int, engine: EngineConfig
+) -> list[StreamChoice]:
+    """Return a layer's weights in every stream format that an engine reads, the dense one first.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
+        Where weights are not 0.
+    levels : int, 1 or more
+        Distinct values of these.
+    engine : EngineConfig
+        An entry fits one word of its weight ROM.
+    """
+    _, inputs, _, kernel_w = mask.shape
+    limit = max_gap_bits(inputs, kernel_w, engine.taps_per_entry, engine.max_gap_bits)
+    found = []
+    for gap_bits, counts in enumerate(count_all_entries(channel_order(mask), limit + 1)):
+        values = levels if gap_bits else _dense_values(mask, levels)
+        stream = StreamFormat(gap_bits, code_bits(values))
+        if stream.entry_bits <= engine.word_bits:
+            bits = int(counts.sum()) * stream.entry_bits + CODEBOOK_WIDTH * values
+            found.append(StreamChoice(stream, counts, bits))
+    return found
+
+
+def _dense_values(mask: npt.NDArray[np.bool_], levels: int) -> int:
+    """Return the values of a dense stream, whose zeros need a code."""
+    if not mask.any():
+        return 1
+    return levels + int(not mask.all())
+
+
+def least_stream_bits(mask: npt.NDArray[np.bool_], levels: int, engine: EngineConfig) -> int:
+    """Return the bits of a layer's cheapest stream and codebook, as they are exported.
+
+    Channels without weights are not stored, but for one if there are no others.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
+        Where weights are not 0.
+    levels : int
+        Distinct values of these.
+    engine : EngineConfig
+    """
+    stored = mask.any(axis=(1, 2, 3))
+    if not stored.any():
+        stored = np.arange(len(mask)) == 0
+    return min(choice.bits for choice in stream_choices(mask[stored], max(1, levels), engine))

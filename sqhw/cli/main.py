@@ -204,7 +204,9 @@ def quantize(
     source: Source,
     data: Data = "digits",
     device: Device = "iCEBreaker",
-    density: Annotated[float, typer.Option(help="Share of the weights that are kept.")] = 1.0,
+    density: Annotated[
+        float, typer.Option(help="Share of the weights that are kept at most.")
+    ] = 1.0,
     ends_density: Annotated[
         float | None, typer.Option(help="The same for the first and the last layer.")
     ] = None,

@@ -18,12 +18,17 @@ from sqhw.compress.bias_correction import correct_biases
 from sqhw.compress.bounds import check_bias_bits
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.codebook import SortedWeights, kmeans
+from sqhw.compress.integers import WEIGHT_TOP
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_layers import QatConv
+from sqhw.compress.quantizers.base import Codebook
+from sqhw.compress.quantizers.kmeans import lloyd
 from sqhw.compress.threads import torch_threads
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.float_network import FloatConv, FloatNetwork
+from sqhw.format_choice import least_stream_bits
+from sqhw.layout import CODEBOOK_WIDTH
 from sqhw.network import QuantizedNetwork
 
 FloatArray = npt.NDArray[np.float32]
@@ -49,8 +54,9 @@ def quantize(
     """Quantize a trained network without training.
 
     The largest weights of each layer are kept, of equal ones the first. Their values become the
-    ``2**bits`` centroids of a k-means, with 8 bits steps of 1/127 of the largest. Biases take up
-    the mean error that both leave in each channel.
+    ``2**bits`` centroids of a k-means with a further one at 0, with 8 bits steps of 1/127 of the
+    largest. Weights that are nearest to 0 go, and so do those below half of such a step. Biases
+    take up the mean error that all of this leaves in each channel.
 
     Parameters
     ----------
@@ -59,8 +65,8 @@ def quantize(
         Raw pixels to calibrate on; a hundred do.
     engine : EngineConfig
     density : float, 0 to 1, or mapping of str to float
-        Share of the weights that each trained layer keeps, at least one; layers that a mapping
-        does not name keep all.
+        Share of the weights that each trained layer keeps at most; layers that a mapping does not
+        name may keep all.
     bits : int, 1 to 8, or mapping of str to int
         Layers that a mapping does not name have 8.
     ends_density : float, optional
@@ -103,7 +109,7 @@ def quantize(
         for layer in model.layers():
             weight = layer.weight.detach().numpy()
             mask = largest(np.abs(weight), densities[layer.layer.name])
-            _project(layer, weight, mask, widths[layer.layer.name])
+            _project(layer, weight, mask, widths[layer.layer.name], engine)
         correct_biases(model, pixels)
         return _finish(model, pixels, engine, bias_bits, objective, {"method": "one-shot"})
 
@@ -153,9 +159,17 @@ def random_quantized(
         model = QatNetwork(network)
         for step in model.layers():
             values = step.weight.detach().numpy()
-            _project(step, values, values != 0, bits)
+            step.set_projection(values != 0, _random_values(values[values != 0], bits))
         metadata = {"method": "random", "seed": str(seed)}
         return _finish(model, pixels, engine, 12, objective, metadata)
+
+
+def _random_values(kept: FloatArray, bits: int) -> npt.NDArray[np.float64]:
+    """Return a codebook without 0, so that the density stays what it is."""
+    if bits == MAX_BITS:
+        return _uniform(float(np.abs(kept).max()))
+    values = np.sort(kept.astype(np.float64))
+    return kmeans(SortedWeights.make(values, np.ones(len(values))), 1 << bits, LLOYD_STEPS)[0]
 
 
 def _check(name: str, density: float, bits: int) -> None:
@@ -188,21 +202,56 @@ def _each(value: Any, names: list[str], default: Any, what: str) -> dict[str, An
     return {name: value.get(name, default) for name in names}
 
 
-def _project(layer: QatConv, weight: FloatArray, mask: Mask, bits: int) -> None:
-    """Give a layer its mask and codebook; with 8 bits, steps of 1/127."""
-    kept = weight[mask].astype(np.float64)
-    top = float(np.abs(kept).max())
+def _project(
+    layer: QatConv, weight: FloatArray, mask: Mask, bits: int, engine: EngineConfig
+) -> None:
+    """Give a layer its codebook, and its mask without the weights that are better off at 0."""
+    top = float(np.abs(weight[mask]).max())
+    layer.may_vanish = True
+    # Whatever the codebook, the engine's weights are multiples of 1/127 of the largest at best.
+    mask = mask & (np.abs(weight) >= top / (2 * WEIGHT_TOP))
     if top == 0:
-        book = np.array([1.0])  # the layer computes nothing but its bias
-        mask = np.zeros_like(mask)
+        layer.set_projection(np.zeros_like(mask), np.ones(1))  # nothing but its bias
     elif bits == MAX_BITS:
-        steps = np.arange(-127, 128)
-        book = top / 127 * steps[steps != 0]
-        mask = mask & (np.abs(weight) >= top / 254)
+        layer.set_projection(mask, _uniform(top))
     else:
-        values = np.sort(kept)
-        book = kmeans(SortedWeights.make(values, np.ones(len(values))), 1 << bits, LLOYD_STEPS)[0]
-    layer.set_projection(mask, book)
+        layer.set_projection(*_clustered(weight, mask, bits, engine))
+
+
+def _uniform(top: float) -> npt.NDArray[np.float64]:
+    """Return steps of 1/127 of the largest magnitude, without 0."""
+    steps = np.arange(-WEIGHT_TOP, WEIGHT_TOP + 1, dtype=np.float64)
+    values: npt.NDArray[np.float64] = top / WEIGHT_TOP * steps[steps != 0]
+    return values
+
+
+def _clustered(
+    weight: FloatArray, mask: Mask, bits: int, engine: EngineConfig
+) -> tuple[Mask, npt.NDArray[np.float64]]:
+    """Return the mask and the codebook of a k-means one of whose centroids is 0.
+
+    The 0 takes no code where the stream skips zeros. Where a dense stream of all weights is
+    smaller, which has a code for it, there is a value less.
+    """
+    kept, book = _with_zero(weight, mask, 1 << bits)
+    stored = int(kept.any(axis=(1, 2, 3)).sum()) * weight[0].size
+    dense = stored * bits + (CODEBOOK_WIDTH << bits)
+    if bits > 1 and dense < least_stream_bits(kept, len(book), engine):
+        return _with_zero(weight, mask, (1 << bits) - 1)
+    return kept, book
+
+
+def _with_zero(weight: FloatArray, mask: Mask, levels: int) -> tuple[Mask, npt.NDArray[np.float64]]:
+    """Return where weights are nearer to one of so many values than to 0, and the values."""
+    values = np.sort(weight[mask].astype(np.float64))
+    book = np.unique(values)
+    if len(book) > levels:
+        start = values[((np.arange(levels) + 0.5) / levels * len(values)).astype(np.int64)]
+        ones = np.ones(len(values))
+        found = lloyd(values, ones, start, pinned_zero=True, steps=LLOYD_STEPS, tolerance=0)
+        book = np.unique(found.means)
+    taken = Codebook.nearest(np.append(book, 0.0)).quantize(weight.astype(np.float64))
+    return mask & (taken != 0), book
 
 
 def _finish(

@@ -282,6 +282,9 @@ class QatConv(QatLayer):
         How far weights are moved to the values of the codebook; 1 on integers.
     gain_bits : int
         Width of what the channels' multipliers differ by; 0 if all have the same.
+    may_vanish : bool
+        Whether weights that the mask keeps may be 0 on integers. Where masks are paid for, as in
+        the compressor, the smallest integer is 1.
     """
 
     def __init__(self, layer: FloatConv, mean: Tensor | None, last: bool, pinned: bool) -> None:
@@ -294,6 +297,7 @@ class QatConv(QatLayer):
         self.codebook = nn.Parameter(torch.zeros(1), requires_grad=False)
         self.gain = nn.Parameter(torch.ones(len(layer.bias)), requires_grad=False)
         self.gain_bits = 0
+        self.may_vanish = False
         self.register_buffer("mask", torch.ones_like(self.weight))
         self.mask: Tensor
         self.quantized = False
@@ -386,7 +390,7 @@ class QatConv(QatLayer):
         """Return the squared error of weights whose values are rounded to multiples of a unit."""
         book = torch.sort(self.codebook.detach()).values
         kept = codebook_weights(self.weight.detach(), book, self.mask, masked_grad=True).double()
-        return float((_whole(kept / unit, self.top) * unit * self.mask - kept).pow(2).sum())
+        return float((self._whole(kept / unit, self.top) * unit * self.mask - kept).pow(2).sum())
 
     def _book(self) -> Tensor:
         """Return the values in real units, ascending, whole once there is a plan."""
@@ -394,7 +398,15 @@ class QatConv(QatLayer):
         if self.plan is None:
             return book
         scale = self.plan.weight_scale
-        return book + (_whole(book.detach() / scale, self.plan.top) * scale - book).detach()
+        return book + (self._whole(book.detach() / scale, self.plan.top) * scale - book).detach()
+
+    def _whole(self, values: Tensor, top: int) -> Tensor:
+        """Return integers of at most `top` in magnitude; 0 only if weights may vanish."""
+        whole = torch.round(values).clamp(-top, top)
+        if self.may_vanish:
+            return whole
+        sign = torch.where(values < 0, -torch.ones_like(values), torch.ones_like(values))
+        return torch.where(whole == 0, sign, whole)
 
     def real_bias(self, weight: Tensor) -> Tensor:
         """Return the bias in real units, the mean of the input taken off; 0 for dead channels."""
@@ -407,10 +419,3 @@ class QatConv(QatLayer):
         if self.mean is not None:
             bias = bias - (weight.sum(dim=(2, 3)) * self.mean).sum(1)
         return bias
-
-
-def _whole(values: Tensor, top: int) -> Tensor:
-    """Return non-zero integers of at most `top` in magnitude."""
-    whole = torch.round(values).clamp(-top, top)
-    sign = torch.where(values < 0, -torch.ones_like(values), torch.ones_like(values))
-    return torch.where(whole == 0, sign, whole)

@@ -362,7 +362,7 @@ class Layerwise:
 
 
 def whole(book: Codebook, unit: float | None) -> Codebook:
-    """Return a codebook of non-zero multiples, up to 127, of a unit.
+    """Return a codebook of multiples, up to 127, of a unit; values nearest to 0 become 0.
 
     Parameters
     ----------
@@ -373,7 +373,6 @@ def whole(book: Codebook, unit: float | None) -> Codebook:
     """
     unit = unit or float(np.abs(book.levels).max()) / WEIGHT_TOP or 1.0
     steps = np.clip(np.round(book.levels / unit), -WEIGHT_TOP, WEIGHT_TOP)
-    steps[steps == 0] = np.sign(book.levels[steps == 0])
     return Codebook.nearest(steps * unit)
 
 

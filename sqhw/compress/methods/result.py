@@ -17,10 +17,8 @@ from sqhw.compress.threads import torch_threads
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.float_network import FloatArray, FloatConv, FloatNetwork
-from sqhw.format_choice import code_bits
-from sqhw.layout import CODEBOOK_WIDTH
+from sqhw.format_choice import code_bits, least_stream_bits
 from sqhw.network import QuantizedNetwork
-from sqhw.stream import channel_order, count_entries, max_gap_bits
 
 MOST_LEVELS = 255  # and zero: what 8-bit codes name
 
@@ -125,20 +123,11 @@ def layer_results(original: FloatNetwork, network: FloatNetwork) -> tuple[LayerR
 
 
 def stream_bits(layer: LayerResult, engine: EngineConfig) -> int:
-    """Return the bits of the layer's cheapest stream and codebook, were its values integers."""
-    mask = channel_order(layer.mask)
-    mask = mask[mask.any(axis=1)]
-    if not mask.size:
-        return 0
-    levels = len(layer.levels)
-    _, inputs, _, kernel_w = layer.weight.shape
-    limit = max_gap_bits(inputs, kernel_w, engine.taps_per_entry, engine.max_gap_bits)
-    dense = levels + int(layer.nonzeros < layer.weight.size)
-    sizes = [layer.weight.size * code_bits(dense) + CODEBOOK_WIDTH * dense]
-    for gap_bits in range(1, limit + 1):
-        entries = int(count_entries(mask, gap_bits).sum())
-        sizes.append(entries * (gap_bits + code_bits(levels)) + CODEBOOK_WIDTH * levels)
-    return min(sizes)
+    """Return what the layer's weights would take as exported, were its values integers.
+
+    See `sqhw.format_choice.least_stream_bits` (unit: bit).
+    """
+    return least_stream_bits(layer.mask, len(layer.levels), engine)
 
 
 def integer_network(
@@ -152,8 +141,8 @@ def integer_network(
 ) -> QuantizedNetwork:
     """Return the integers of a network whose weights lie on codebooks.
 
-    Values become signed 8-bit integers by one scale a layer, activations and biases are quantized
-    as in `sqhw.compress.quantize`.
+    Values become signed 8-bit integers by one scale a layer; weights of a value that is nearest to
+    the integer 0 go. Activations and biases are quantized as in `sqhw.compress.quantize`.
 
     Parameters
     ----------
@@ -185,6 +174,7 @@ def integer_network(
                 f"codebooks hold {MOST_LEVELS} besides zero; take fewer bits"
             )
         layer.set_projection(kept, book if len(book) else np.ones(1))
+        layer.may_vanish = True
         layer.freeze()
     with torch_threads(threads):
         pixels = torch.from_numpy(np.asarray(images).astype(np.float32))
