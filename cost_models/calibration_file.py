@@ -79,7 +79,8 @@ class Calibration:
     clock_devices : tuple of str
         Devices of the same silicon and speed grade, whose clock the model tells.
     rtl : str
-        Digest of the RTL.
+        Digests of the sources of RTL and flow, and the commits that have them; if the engines were
+        not all measured on the same, with how many.
     tools : tuple of (str, str)
         Names and versions.
     luts, ffs : Fit

@@ -8,6 +8,7 @@ import typer
 
 from benchmarks.cost_engine.families import FAMILIES
 from benchmarks.cost_engine.fit import calibrate as fit_family
+from benchmarks.cost_engine.present import find_present
 from benchmarks.cost_engine.report import report_text
 from benchmarks.cost_engine.synthesis import measure, place_once, read_measurements
 from benchmarks.engine.progress import note
@@ -33,7 +34,8 @@ def main(
     if context.invoked_subcommand:
         return
     make_folder(out)
-    report = report_text({name: read_measurements(data, name) for name in FAMILIES})
+    measurements = {name: read_measurements(data, name) for name in FAMILIES}
+    report = report_text(measurements, find_present(measurements, data))
     atomic_write_text(out / "RESULTS.md", report)
     print(report)
 

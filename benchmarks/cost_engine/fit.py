@@ -1,6 +1,7 @@
 """Fits the factors of the features to measurements, and measures the error on those held out."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -115,12 +116,13 @@ def calibrate(family: Family, measurements: Sequence[Measurement]) -> dict[str, 
         )
 
     luts = fit(lut_features, "luts")
+    tools = dict.fromkeys(tool for one in measurements for tool in one.tools)
     return {
         "family": family.name,
         "device": family.device_name,
         "clock_devices": list(family.clock_devices),
-        "rtl": seen[0].rtl,
-        "tools": seen[0].tools,
+        "rtl": _counted(f"{one.rtl} of {one.commit}" for one in measurements),
+        "tools": {tool: _counted(one.tools[tool] for one in measurements) for tool in tools},
         "luts": luts,
         "ffs": fit(ff_features, "ffs"),
         "period_ns": _fit_period(family, seen, hidden, luts["factors"]),
@@ -129,6 +131,14 @@ def calibrate(family: Family, measurements: Sequence[Measurement]) -> dict[str, 
             for one in measurements
         ],
     }
+
+
+def _counted(values: Iterable[str]) -> str:
+    """Return the values; if there are several, with how many engines have each."""
+    counts = Counter(values)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{value}: {count}" for value, count in sorted(counts.items()))
 
 
 def _fit_period(

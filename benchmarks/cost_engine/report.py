@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.cost_engine.families import FAMILIES
+from benchmarks.cost_engine.present import Present, name_of, origin, origins
 from benchmarks.cost_engine.synthesis import Measurement
 from benchmarks.engine.table import markdown
 from sqhw.cost_models.calibration_file import load_calibrations
@@ -11,7 +12,7 @@ from sqhw.cost_models.engine_cost import EngineCost, engine_cost
 
 HEAD = (
     "engine", "lanes", "LUT", "model", "error", "FF", "model", "error",
-    "BRAM", "model", "DSP", "model", "MHz", "model", "error",
+    "BRAM", "model", "DSP", "model", "MHz", "model", "error", "measured on",
 )  # fmt: skip
 
 
@@ -32,13 +33,15 @@ class Compared:
         return getattr(self.model, f"{key.removesuffix('_mhz')}_error") is not None
 
 
-def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
+def report_text(measurements: Mapping[str, Sequence[Measurement]], present: Present) -> str:
     """Return the tables of all families that are calibrated.
 
     Parameters
     ----------
     measurements : mapping of str to sequence of Measurement
-        Of each family; those to which the model was fitted are left out.
+        Of each family; those to which the model was fitted are left out of the first table.
+    present : Present
+        What the engines are made of now.
     """
     calibrations = load_calibrations()
     compared = [
@@ -48,7 +51,7 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
         for one in family
         if one.point.held_out
     ]
-    rows = [_row(one) for one in compared]
+    rows = [_row(one, present) for one in compared]
     summary = []
     for name in [*calibrations, "all"]:
         some = [one for one in compared if name in ("all", one.measured.family)]
@@ -63,8 +66,9 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
             if calibration.period_ns
             else "; no clock"
         )
-        + f"; {calibration.device}, RTL {calibration.rtl}, "
+        + f"; {calibration.device}, "
         + ", ".join(f"{tool} {version}" for tool, version in calibration.tools)
+        + f"; measured: {origins(measurements[name], present)}"
         for name, calibration in calibrations.items()
     ]
     missing = [
@@ -77,7 +81,9 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
     errors = ("family", "engines", "BRAM exact", "DSP exact", "LUT mean", "worst", "FF mean",
               "worst", "placed", "MHz mean", "worst")  # fmt: skip
     return (
-        "Engines that the model was not fitted to; after packing, one placement:\n\n"
+        "Engines that the model was not fitted to; after packing, one placement. `measured on` is "
+        "a commit with the RTL and the flow that were measured, and whether this engine's Verilog "
+        "and its flow still were the same when this table was written:\n\n"
         + markdown(HEAD, rows)
         + "\nErrors on them, relative. The last two rows part them by whether every parameter lies "
         "in the range that the engines fitted have, which is narrower for the clock:\n\n"
@@ -89,16 +95,16 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]]) -> str:
     )
 
 
-def _row(one: Compared) -> tuple[str, ...]:
+def _row(one: Compared, present: Present) -> tuple[str, ...]:
     measured, model = one.measured, one.model
-    cells = [f"{measured.family} {measured.point.number}", str(measured.point.engine.lanes)]
+    cells = [name_of(measured), str(measured.point.engine.lanes)]
     for key in ("luts", "ffs"):
         cells += [f"{getattr(measured, key):,}", f"{getattr(model, key):,}", _percent(one, key)]
     for key in ("brams", "dsps"):
         cells += [str(getattr(measured, key)), str(getattr(model, key))]
     found, told = measured.fmax_mhz, model.fmax_mhz
     cells += [f"{found:.1f}" if found else "", f"{told:.1f}" if found and told else ""]
-    return (*cells, _percent(one, "fmax_mhz"))
+    return (*cells, _percent(one, "fmax_mhz"), origin(measured, present))
 
 
 def _percent(one: Compared, key: str) -> str:

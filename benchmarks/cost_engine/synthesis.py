@@ -1,6 +1,5 @@
 """Synthesizes one engine, keeps what it took in a file, and does it once only."""
 
-import hashlib
 import json
 import re
 import subprocess
@@ -8,37 +7,34 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from benchmarks.cost_engine.design import Point
 from benchmarks.cost_engine.families import Family, Mapped
+from benchmarks.cost_engine.origin import (
+    PLACEMENT_SEED,
+    commit,
+    flow_digest,
+    rtl_digest,
+    verilog_digest,
+    write_verilog,
+    yosys_script,
+)
+from benchmarks.seal import read_sealed, write_sealed
 from sqhw.atomic import atomic_write_text, make_folder
-from sqhw.build import write_rtl
 from sqhw.cost_models.rom import rom_pieces
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import write_image
 from sqhw.layout import rom_widths
 from sqhw.program import RomImage
-from sqhw.synth.place import (
-    SOURCES,
-    move_registers,
-    place_command,
-    read_counts,
-    read_fmax,
-    synthesis_script,
-)
-from sqhw.synth.tools import Flow, find_tool, run_tool
-from sqhw.synth.top import TOP, engine_ports, top_cells, top_verilog
+from sqhw.synth.place import move_registers, place_command, read_counts, read_fmax
+from sqhw.synth.tools import find_tool, run_tool
+from sqhw.synth.top import top_cells
 
-#: One placement each: the model is of the typical one, and its error includes their spread.
-PLACEMENT_SEED = 1
-#: What the engine's Verilog is made from.
-RTL_FILES = ("engine.py", "layout.py", "rom_pieces.py", "timing.py", "synth/top.py")
-#: What changes the netlist before it is placed, on the devices that have such registers.
-OUTPUT_REGISTERS = "synth/output_registers.py"
+#: A file beside a netlist that says what it was made from; written when it is whole.
+STAMP = "netlist.stamp"
 YOSYS = """import sys
 from pyosys import libyosys
 design = libyosys.Design()
@@ -62,7 +58,12 @@ class Measurement:
     unplaced : str
         Why it was not, in the tool's words, if that was tried.
     rtl : str
-        Digest of what the Verilog is made from.
+        Digest of the Python files that Verilog and flow came from, as `rtl_digest` was then.
+    commit : str
+        A commit of this repository that has them.
+    verilog, flow : str
+        Digests of what was synthesized and how, see `benchmarks.cost_engine.origin`. They tell
+        whether the figures are those of the present engine.
     tools : dict of str to str
         Names and versions.
     """
@@ -76,11 +77,14 @@ class Measurement:
     fmax_mhz: float | None
     unplaced: str
     rtl: str
+    commit: str
+    verilog: str
+    flow: str
     tools: dict[str, str]
 
 
 def measure(family: Family, point: Point, data: Path, work: Path) -> Measurement:
-    """Return what an engine takes, from its file if it is there and of this RTL.
+    """Return what an engine takes, from its file if it is there and of this Verilog and flow.
 
     Parameters
     ----------
@@ -98,8 +102,9 @@ def measure(family: Family, point: Point, data: Path, work: Path) -> Measurement
     """
     path = data / family.name / f"{point.number:03d}.json"
     found = read_measurement(path) if path.is_file() else None
-    if found is None or found.rtl != rtl_digest(family.flow) or found.point != point:
-        found = _synthesize(family, point, work / family.name / f"{point.number:03d}")
+    folder = make_folder(work / family.name / f"{point.number:03d}")
+    if found is None or found.point != point or not _is_present(found, family, folder):
+        found = _synthesize(family, point, folder)
         _write(found, path)
     return found
 
@@ -111,7 +116,7 @@ def place_once(family: Family, measured: Measurement, data: Path, work: Path) ->
         return measured
     number = measured.point.number
     folder = work / family.name / f"{number:03d}"
-    if not (folder / "netlist.json").is_file():
+    if _stamp(measured) != _read_stamp(folder):
         _synthesize(family, measured.point, folder)
     log = folder / f"{flow.tool}.log"
     try:
@@ -129,8 +134,14 @@ def place_once(family: Family, measured: Measurement, data: Path, work: Path) ->
 
 
 def read_measurement(path: Path) -> Measurement:
-    """Return the measurement in a file."""
-    entry = _json(path)
+    """Return the measurement in a file.
+
+    Raises
+    ------
+    SqhwError
+        If its figures or its digests were changed after it was written.
+    """
+    entry = read_sealed(path)
     point = Point.from_dict(entry.pop("point"))
     return Measurement(point=point, **entry)
 
@@ -138,23 +149,6 @@ def read_measurement(path: Path) -> Measurement:
 def read_measurements(data: Path, family: str) -> list[Measurement]:
     """Return the measurements of a family, in the order of their numbers."""
     return [read_measurement(path) for path in sorted((data / family).glob("*.json"))]
-
-
-def rtl_digest(flow: Flow | Mapped) -> str:
-    """Return the SHA-256 of the files that the netlist is made from, first 16 hex digits."""
-    root = files("sqhw")
-    folder = files("sqhw.rtl")
-    paths = [root.joinpath(name) for name in RTL_FILES]
-    if isinstance(flow, Flow) and flow.output_registers:
-        paths.append(root.joinpath(OUTPUT_REGISTERS))
-    paths += sorted(
-        (path for path in folder.iterdir() if path.name.endswith(".py")), key=lambda path: path.name
-    )
-    paths += [folder.joinpath("verilog", name) for name in ("sqhw_ram.v", "sqhw_rom.v")]
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 @cache
@@ -169,14 +163,28 @@ def tool_versions(tool: str) -> dict[str, str]:
     return found
 
 
+def _is_present(measured: Measurement, family: Family, folder: Path) -> bool:
+    """Return whether the engine is still made of this Verilog, and measured by this flow."""
+    write_verilog(family, measured.point, folder)
+    return (measured.verilog, measured.flow, measured.tools) == (
+        verilog_digest(folder),
+        flow_digest(family),
+        _versions(family),
+    )
+
+
+def _versions(family: Family) -> dict[str, str]:
+    flow = family.flow
+    return tool_versions("" if isinstance(flow, Mapped) else flow.tool)
+
+
 def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
     engine, flow = point.engine, family.flow
     make_folder(folder)
+    (folder / STAMP).unlink(missing_ok=True)
     pieces = rom_pieces(engine, point.depths, family.device)
-    write_rtl(engine, point.depths, folder, pieces=pieces)
-    ports = engine_ports((folder / SOURCES[0]).read_text(encoding="utf-8"))
-    atomic_write_text(folder / f"{TOP}.v", top_verilog(ports))
-    atomic_write_text(folder / "synth.ys", _script(flow))
+    ports = write_verilog(family, point, folder)
+    atomic_write_text(folder / "synth.ys", yosys_script(family))
     for name, width in rom_widths(engine).items():
         random = Random(f"{name} {point.number}")
         words = tuple(random.getrandbits(width) for _ in range(point.depths[name]))
@@ -202,7 +210,7 @@ def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
         counts["ffs"] -= inside
         if flow.tool == "nextpnr-ice40":
             own = around.cells
-    return Measurement(
+    found = Measurement(
         family=family.name,
         point=point,
         luts=counts["luts"] - own,
@@ -211,27 +219,29 @@ def _synthesize(family: Family, point: Point, folder: Path) -> Measurement:
         dsps=counts["dsps"],
         fmax_mhz=None,
         unplaced="",
-        rtl=rtl_digest(flow),
-        tools=tool_versions("" if isinstance(flow, Mapped) else flow.tool),
+        rtl=rtl_digest(family),
+        commit=commit(),
+        verilog=verilog_digest(folder),
+        flow=flow_digest(family),
+        tools=_versions(family),
     )
+    atomic_write_text(folder / STAMP, _stamp(found))
+    return found
 
 
-def _script(flow: Flow | Mapped) -> str:
-    if isinstance(flow, Flow):
-        return synthesis_script(flow)
-    # Split nets keep names that abc9 makes from clashing, at which yosys 0.70 stops.
-    return (
-        f"read_verilog {' '.join(SOURCES)} {TOP}.v\n"
-        f"{flow.synth} -top {TOP} -run begin:map_luts\n"
-        "splitnets\n"
-        f"{flow.synth} -top {TOP} -run map_luts:\n"
-        "tee -q -o stat.json stat -json\n"
-    )
+def _stamp(measured: Measurement) -> str:
+    """Return what tells a netlist from that of another Verilog, flow or yosys."""
+    return f"{measured.verilog} {measured.flow} {measured.tools}\n"
+
+
+def _read_stamp(folder: Path) -> str:
+    path = folder / STAMP
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _write(measured: Measurement, path: Path) -> None:
     make_folder(path.parent)
-    atomic_write_text(path, json.dumps(asdict(measured), indent=1) + "\n")
+    write_sealed(path, asdict(measured))
 
 
 def _json(path: Path) -> Any:

@@ -288,19 +288,21 @@ class TestFit:
 
     def test_digest_is_of_what_makes_the_netlist(self):
         from benchmarks.cost_engine.families import FAMILIES
-        from benchmarks.cost_engine.synthesis import rtl_digest
+        from benchmarks.cost_engine.origin import rtl_digest
 
-        digests = {name: rtl_digest(family.flow) for name, family in FAMILIES.items()}
+        digests = {name: rtl_digest(family) for name, family in FAMILIES.items()}
         # Only on ECP5 registers move into blocks after synthesis.
         assert len({digest for name, digest in digests.items() if name != "ecp5"}) == 1
         assert digests["ecp5"] != digests["ice40"]
 
     def test_report_parts_errors_by_the_ranges(self):
         from benchmarks.cost_engine.families import FAMILIES
+        from benchmarks.cost_engine.present import read_present
         from benchmarks.cost_engine.report import report_text
         from benchmarks.cost_engine.synthesis import read_measurements
 
-        found = report_text({name: read_measurements(DATA, name) for name in FAMILIES})
+        measured = {name: read_measurements(DATA, name) for name in FAMILIES}
+        found = report_text(measured, read_present(DATA))
         rows = [[cell.strip() for cell in line.split("|")] for line in found.splitlines()]
         counts = {row[1]: int(row[2]) for row in rows if len(row) == 13 and row[2].isdigit()}
         assert counts["all"] == counts["within the ranges"] + counts["outside of one"]

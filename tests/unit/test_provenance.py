@@ -1,0 +1,169 @@
+"""Measured figures and the digests of what they were measured on cannot part without a word."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.cost_engine import synthesis
+from benchmarks.cost_engine.design import Point
+from benchmarks.cost_engine.families import FAMILIES
+from benchmarks.cost_engine.fit import calibrate
+from benchmarks.cost_engine.origin import canonical, flow_digest, verilog_digest, write_verilog
+from benchmarks.cost_engine.present import find_present, read_present
+from benchmarks.cost_engine.report import report_text
+from benchmarks.cost_engine.synthesis import read_measurement, read_measurements
+from benchmarks.seal import read_sealed_text, write_sealed_text
+from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError
+
+ROOT = Path(__file__).parents[2]
+BENCHMARK = ROOT / "benchmarks" / "cost_engine"
+DATA = BENCHMARK / "data"
+MEASURED = {name: read_measurements(DATA, name) for name in FAMILIES}
+SMALL = Point(0, EngineConfig(lanes=2), {"weights": 64, "params": 32, "codebook": 16}, False)
+
+
+def copied(folder, change=lambda entry: entry):
+    """Return a copy of a measurement, changed by hand."""
+    entry = json.loads((DATA / "ecp5" / "000.json").read_text())
+    change(entry)
+    path = folder / "000.json"
+    path.write_text(json.dumps(entry, indent=1) + "\n")
+    return path
+
+
+def test_every_measurement_is_as_it_was_sealed():
+    assert {name: len(found) for name, found in MEASURED.items() if found} == {
+        name: len(list((DATA / name).glob("*.json"))) for name in FAMILIES
+    }
+
+
+def test_a_copy_is_read(tmp_path):
+    assert read_measurement(copied(tmp_path)) == MEASURED["ecp5"][0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        # What one commit did to 27 files: another digest beside the figures as they were.
+        {"rtl": "6872a063230591b6"},
+        {"verilog": "0" * 16},
+        {"flow": "0" * 16},
+        {"commit": "bcaf5c3"},
+        {"tools": {"yosys": "0.71", "nextpnr-ecp5": "nextpnr-0.11.1"}},
+        {"family": "nexus"},
+        {"luts": 5000},
+        {"fmax_mhz": None},
+        {"seal": "0" * 64},
+    ],
+)
+def test_what_is_changed_by_hand_is_refused(change, tmp_path):
+    path = copied(tmp_path, lambda entry: entry.update(change))
+    with pytest.raises(SqhwError, match=r"000.json in .* is not as it was sealed"):
+        read_measurement(path)
+
+
+def test_another_point_is_refused(tmp_path):
+    path = copied(tmp_path, lambda entry: entry["point"]["engine"].update(lanes=16))
+    with pytest.raises(SqhwError, match="is not as it was sealed"):
+        read_measurement(path)
+
+
+def test_without_a_seal_it_is_refused(tmp_path):
+    path = copied(tmp_path, lambda entry: entry.pop("seal"))
+    with pytest.raises(SqhwError, match="has no seal"):
+        read_measurement(path)
+
+
+@pytest.mark.parametrize("suffix", [".md", ".csv"])
+def test_a_sealed_text(suffix, tmp_path):
+    path = tmp_path / f"table{suffix}"
+    write_sealed_text(path, "on 442aa4b\n1 2 3\n")
+    assert read_sealed_text(path) == "on 442aa4b\n1 2 3\n"
+    whole = path.read_text()
+    for changed in (whole.replace("442", "443"), whole.replace("2 3", "2 4"), "on 442aa4b\n1\n"):
+        path.write_text(changed)
+        with pytest.raises(SqhwError, match="restore the file or measure it again"):
+            read_sealed_text(path)
+
+
+def test_measurements_name_commit_and_digests():
+    for one in [one for family in MEASURED.values() for one in family]:
+        assert re.fullmatch("[0-9a-f]{7,}", one.commit)  # of a working tree without changes
+        assert all(re.fullmatch("[0-9a-f]{16}", text) for text in (one.rtl, one.verilog, one.flow))
+        assert one.tools["yosys"]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_calibration_is_the_fit_of_the_measurements(name):
+    kept = json.loads((ROOT / "cost_models" / "calibration" / f"{name}.json").read_text())
+    fitted = json.loads(json.dumps(calibrate(FAMILIES[name], MEASURED[name])))
+    for quantity in ("luts", "ffs", "period_ns"):
+        if kept[quantity] is not None:
+            # Solved in floats, which differ by processor.
+            assert kept[quantity].pop("factors") == pytest.approx(
+                fitted[quantity].pop("factors"), rel=1e-3, abs=1e-3
+            )
+            for error in ("mean_error", "worst_error"):
+                assert kept[quantity].pop(error) == pytest.approx(
+                    fitted[quantity].pop(error), abs=1e-3
+                )
+    assert kept == fitted
+
+
+def test_the_table_is_that_of_the_measurements():
+    printed = report_text(MEASURED, read_present(DATA))
+    assert printed in (BENCHMARK / "RESULTS.md").read_text()
+
+
+def test_a_comment_is_no_other_verilog():
+    text = 'module a; /* lint_off */\n  // "no text"\n  initial $f("a//b", /*"*/ 1);\nendmodule\n'
+    assert canonical(text) == 'module a; initial $f("a//b", 1); endmodule'
+
+
+def test_digest_of_an_engine(tmp_path):
+    family = FAMILIES["ice40"]
+    write_verilog(family, SMALL, tmp_path)
+    found = verilog_digest(tmp_path)
+    engine = tmp_path / "sqhw_engine.v"
+    text = engine.read_text()
+    engine.write_text("// verilator lint_off WIDTH\n\n" + text.replace(";\n", "; // nothing\n"))
+    assert verilog_digest(tmp_path) == found
+    engine.write_text(text.replace("endmodule", "wire more; endmodule", 1))
+    assert verilog_digest(tmp_path) != found
+
+
+def test_flows_have_digests_of_their_own():
+    assert len({flow_digest(family) for family in FAMILIES.values()}) == len(FAMILIES)
+
+
+def test_what_is_present_is_found_anew(tmp_path, monkeypatch):
+    """Other Verilog, and the tables say that the measurement is older."""
+    some = {"ice40": MEASURED["ice40"][13:14]}
+    present = find_present(some, tmp_path)
+    assert find_present(some, tmp_path) == present == read_present(tmp_path)
+    (tmp_path / "present.json").write_text(
+        json.dumps(vars(present) | {"rtl": {"ice40": "older"}, "verilog": {"ice40 13": "another"}})
+    )
+    assert read_present(tmp_path).status(*some["ice40"]) == "older RTL"
+    assert find_present(some, tmp_path) == present
+
+
+def test_an_older_netlist_is_not_placed(tmp_path, monkeypatch):
+    """A netlist that lies in the work folder may be of another Verilog."""
+    made = []
+
+    def synthesize(family, point, folder):
+        made.append(point.number)
+        raise SqhwError("enough")
+
+    monkeypatch.setattr(synthesis, "_synthesize", synthesize)
+    measured = next(one for one in MEASURED["ecp5"] if one.fmax_mhz is None)
+    folder = tmp_path / "ecp5" / f"{measured.point.number:03d}"
+    folder.mkdir(parents=True)
+    (folder / "netlist.json").write_text("{}")
+    with pytest.raises(SqhwError, match="enough"):
+        synthesis.place_once(FAMILIES["ecp5"], measured, tmp_path, tmp_path)
+    assert made == [measured.point.number]
