@@ -1,4 +1,4 @@
-"""Whether a measurement is of the present Verilog and flow: kept in a file, for it takes minutes."""
+"""Whether a measurement is of the present Verilog and flow; kept in a file, as it takes minutes."""
 
 import json
 from collections import Counter
