@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cost_engine.families import FAMILIES
+from benchmarks.cost_engine.design import Point
+from benchmarks.cost_engine.families import FAMILIES, Family
 from benchmarks.cost_engine.fit import calibrate as fit_family
 from benchmarks.cost_engine.present import find_present
 from benchmarks.cost_engine.report import report_text
@@ -52,6 +53,9 @@ def calibrate(
         bool, typer.Option(help="Synthesize what has no measurement; else fit what is there.")
     ] = True,
     route: Annotated[bool, typer.Option(help="Place and route, for the clock.")] = True,
+    points: Annotated[
+        str | None, typer.Option(help="Numbers of the engines to synthesize; by default all.")
+    ] = None,
 ) -> None:
     """Synthesize engines, fit the model to them, and write the calibration files.
 
@@ -62,9 +66,8 @@ def calibrate(
             raise unknown_name("family", name, FAMILIES)
         family = FAMILIES[name]
         failed = set()
-        for point in sorted(family.draw(), key=lambda point: point.engine.lanes):
-            if not synthesize:
-                break
+        wanted = _wanted(family, points) if synthesize else []
+        for point in wanted:
             try:
                 found = measure(family, point, data, work)
             except SqhwError as error:  # yosys 0.70 stops at an assertion behind abc9 on some
@@ -72,8 +75,8 @@ def calibrate(
                 note(f"{name} {point.number}: {error}")
             else:
                 note(f"{name} {point.number}: {found.luts} LUTs, {found.ffs} FFs")
-        for point in family.to_place() if synthesize and route else ():
-            if point.number not in failed:
+        for point in family.to_place() if route else ():
+            if point in wanted and point.number not in failed:
                 found = place_once(family, measure(family, point, data, work), data, work)
                 note(f"{name} {point.number}: {found.fmax_mhz or found.unplaced}")
         try:
@@ -84,6 +87,18 @@ def calibrate(
         make_folder(models)
         atomic_write_text(models / f"{name}.json", _json(fitted))
         note(f"wrote {models / name}.json")
+
+
+def _wanted(family: Family, numbers: str | None) -> list[Point]:
+    """Return the engines to be synthesized, the small ones first."""
+    points = sorted(family.draw(), key=lambda point: point.engine.lanes)
+    if numbers is None:
+        return points
+    known = {str(point.number): point for point in points}
+    for number in numbers.split(","):
+        if number not in known:
+            raise unknown_name(f"engine of {family.name}", number, known)
+    return [point for number, point in known.items() if number in numbers.split(",")]
 
 
 def _json(table: dict[str, object]) -> str:

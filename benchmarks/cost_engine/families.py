@@ -141,8 +141,10 @@ _UP5K = {
 }
 _MAPPED = {"lanes": (4, 8, 16)}
 #: Of VGG16 and of a ResNet; the number of lanes and the width of addresses follow from the device.
-_VGG16 = {"bank_depth": 4096, "param_addr_bits": 15, "groups": True}
+_VGG16 = {"bank_depth": 4096, "param_addr_bits": 15, "codebook_addr_bits": 12}
 _RESNET = {"bank_depth": 2048, "groups": True, "residuals": True, "maxpool": False}
+#: Of any network in the zoo that such engines hold, with 8-bit weights.
+_WIDEST = {"bank_depth": 4096, "param_addr_bits": 15, "codebook_addr_bits": 13}
 
 
 def _usual(number: int, weights: int, held_out: bool = False, **fields: Any) -> Point:
@@ -152,18 +154,21 @@ def _usual(number: int, weights: int, held_out: bool = False, **fields: Any) -> 
     return Point(number, EngineConfig(**wide | fields), depths, held_out)
 
 
-#: The engine of ``sqhw demo``.
-_UP5K_USUAL = Point(
-    50, EngineConfig(weight_addr_bits=13), {"weights": 4500, "params": 500, "codebook": 80}, False
+_DIGITS = {"weights": 4500, "params": 500, "codebook": 80}
+#: The engine of ``sqhw demo`` is held out; the one for weights of 8 bits is fitted.
+_UP5K_USUAL = (
+    Point(50, EngineConfig(weight_addr_bits=13, codebook_addr_bits=11), _DIGITS, False),
+    Point(150, EngineConfig(weight_addr_bits=13), _DIGITS, True),
 )
+#: Of an LFE5U-25F those with 16 lanes, of an LFE5U-85F those with 32.
 _ECP5_USUAL = (
     _usual(50, 100_000, weight_addr_bits=18, **_VGG16),
-    _usual(51, 24_000, lanes=16, bank_depth=2048, weight_addr_bits=16),
-    _usual(150, 24_000, True, weight_addr_bits=16, **_RESNET | {"lanes": 16, "bank_depth": 4096}),
+    _usual(51, 20_000, lanes=16, weight_addr_bits=18, **_WIDEST),
+    _usual(150, 24_000, True, lanes=16, bank_depth=2048, weight_addr_bits=16),
     _usual(151, 60_000, True, weight_addr_bits=18, **_RESNET),
 )
 _MAPPED_USUAL = (
-    _usual(50, 16_000, weight_addr_bits=17, **_VGG16),
+    _usual(50, 16_000, weight_addr_bits=19, **_WIDEST),
     _usual(150, 20_000, True, weight_addr_bits=17, **_RESNET),
 )
 FAMILIES = {
@@ -180,7 +185,7 @@ FAMILIES = {
             ("LFE5U-12F", "LFE5U-25F", "LFE5U-45F", "LFE5U-85F"),
         ),
         Family(
-            "ice40", "iCE40UP5K", 18, 6, (_UP5K_USUAL,), (*range(13), 17, 50), _UP5K, ("iCE40UP5K",)
+            "ice40", "iCE40UP5K", 18, 6, _UP5K_USUAL, (*range(13), 17, 50), _UP5K, ("iCE40UP5K",)
         ),
         Family("nexus", "LIFCL-40", 12, 4, _MAPPED_USUAL, (), _MAPPED, ()),
         Family("gowin", "GW2AR-18C", 12, 4, _MAPPED_USUAL, (), _MAPPED, ()),
