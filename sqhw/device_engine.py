@@ -25,7 +25,11 @@ RECORD_WORDS = 3
 
 
 def engine_for(
-    device: Device, network: QuantizedNetwork, levels: int = 32, max_batch: int = 1
+    device: Device,
+    network: QuantizedNetwork,
+    levels: int = 32,
+    max_batch: int = 1,
+    acc_bits: int = EngineConfig.acc_bits,
 ) -> EngineConfig:
     """Return a configuration for a device: a lane a DSP block, ROM words as wide as a block RAM's.
 
@@ -38,6 +42,8 @@ def engine_for(
         Distinct weights of a layer at most.
     max_batch : int, power of two
         Images of a run at most; the banks hold so many.
+    acc_bits : int, 16 to 32
+        Width of the accumulators; see `sqhw.accumulator.proposed_acc_bits`.
 
     Raises
     ------
@@ -45,7 +51,7 @@ def engine_for(
         If `max_batch` is no such number, the activation banks alone would exceed the device's
         block RAMs, or layers of different strides read the same map.
     """
-    engine = propose_engine(device, network, levels, max_batch)
+    engine = propose_engine(device, network, levels, max_batch, acc_bits)
     banks = activation_blocks(engine, device)
     if banks >= device.brams:
         rows = peak_rows(network, network_maps(network, engine.lanes, max_batch))
@@ -58,7 +64,11 @@ def engine_for(
 
 
 def propose_engine(
-    device: Device, network: QuantizedNetwork, levels: int = 32, max_batch: int = 1
+    device: Device,
+    network: QuantizedNetwork,
+    levels: int = 32,
+    max_batch: int = 1,
+    acc_bits: int = EngineConfig.acc_bits,
 ) -> EngineConfig:
     """Return what `engine_for` does, whether or not the device has the memory for it.
 
@@ -83,6 +93,7 @@ def propose_engine(
         requantizers=REQUANTIZERS if lanes >= MANY_LANES else 1,
         max_batch=max_batch,
         levels=levels,
+        acc_bits=acc_bits,
     )
 
 

@@ -82,7 +82,13 @@ def explore(
     for done, choices in enumerate(configurations):
         progress(done, len(configurations))
         try:
-            engine = fitted_engine(device, workload.network, levels=workload.levels, **choices)
+            engine = fitted_engine(
+                device,
+                workload.network,
+                levels=workload.levels,
+                acc_bits=workload.acc_bits,
+                **choices,
+            )
             if activation_blocks(engine, device) >= device.brams and nearest is not None:
                 continue
             size = size_on(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.accumulator import check_acc_bits, proposed_acc_bits
 from sqhw.atomic import make_folder
 from sqhw.budget import BASES, Budget, Budgets
 from sqhw.build import write_rom, write_rtl
@@ -45,6 +46,8 @@ DEFAULT_NETWORKS = {"digits": "digits-cnn", "mnist": "lenet5-caffe", "cifar10": 
 AUGMENTATION = {"cifar10": (4, True)}
 #: Images that a one-shot network is calibrated on, and validation images that it is tried on.
 CALIBRATION_IMAGES, TRIED_IMAGES = 128, 1000
+#: Of a code at most, in what the compressor chooses from.
+COMPRESSED_BITS = 5
 FLOAT_BITS = 32
 
 
@@ -83,20 +86,33 @@ def check_target(data: Dataset, network: str | None, device: str, budget: str | 
 
 
 def target(
-    network: "FloatNetwork", device_name: str, budget_text: str | None, max_batch: int = 1
+    network: "FloatNetwork",
+    device_name: str,
+    budget_text: str | None,
+    max_batch: int = 1,
+    acc_bits: int | None = None,
 ) -> tuple[Device, EngineConfig, Budgets]:
     """Return the device, the engine for a network on it, and the budget.
+
+    Without `acc_bits` the accumulators are as wide as codes of 5 bits need, 24 bits at least.
 
     Raises
     ------
     SqhwError
-        If the device is unknown or too small, or the budget exceeds it.
+        If the device is unknown or too small, the budget exceeds it, or no engine has accumulators
+        of `acc_bits`.
     """
     from sqhw.input_stage import with_input_stage
     from sqhw.topology import topology
 
     device = find_device(device_name)
-    engine = engine_for(device, topology(with_input_stage(network)), max_batch=max_batch)
+    check_acc_bits(acc_bits)
+    engine = engine_for(
+        device,
+        topology(with_input_stage(network)),
+        max_batch=max_batch,
+        acc_bits=acc_bits or proposed_acc_bits(network, bits=COMPRESSED_BITS),
+    )
     available = weight_blocks(engine, device)
     given = () if budget_text is None else Budgets.parse(budget_text).items
     blocks = [item for item in given if item.basis == "blocks"]
@@ -127,6 +143,7 @@ def compress(
     batch: int | None = None,
     pruning: str = "auto",
     accelerator: str = "cpu",
+    acc_bits: int | None = None,
 ) -> Result:
     """Compress a float network for a device and write the quantized network to `out`.
 
@@ -213,6 +230,7 @@ def quantize(
     objective: str,
     out: Path,
     max_batch: int = 1,
+    acc_bits: int | None = None,
 ) -> Result:
     """Quantize a float network for a device without training and write it to `out`.
 
@@ -229,8 +247,14 @@ def quantize(
     network = load_float(source)
     device = find_device(device_name)
     _check_images(network, data)
-    empty = topology(with_input_stage(network))
-    engine = engine_for(device, empty, levels=1 << max(bits, 0), max_batch=max_batch)
+    check_acc_bits(acc_bits)
+    engine = engine_for(
+        device,
+        topology(with_input_stage(network)),
+        levels=1 << max(bits, 0),
+        max_batch=max_batch,
+        acc_bits=acc_bits or proposed_acc_bits(network, density, ends_density, bits),
+    )
     result = quantize_network(
         network,
         data.train.images[:CALIBRATION_IMAGES],

@@ -3,11 +3,13 @@
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from sqhw.accumulator import check_acc_bits, proposed_acc_bits
 from sqhw.cost_models.device import Device, find_device, load_devices
 from sqhw.cost_models.limits import RESOURCES, Limits
 from sqhw.cost_models.technology import Technology, load_technology
@@ -15,9 +17,11 @@ from sqhw.device_engine import propose_engine
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.explore import explore
-from sqhw.network import QuantizedNetwork
+from sqhw.float_network import FloatNetwork
+from sqhw.input_stage import with_input_stage
 from sqhw.network_file import METADATA_KEY, load_network
 from sqhw.sizing import Sizing, size_on
+from sqhw.topology import topology
 from sqhw.workload import Workload, assumed_workload, known_workload, parse_layers
 
 Result = dict[str, Any]
@@ -39,6 +43,7 @@ def size_network(
     worth: str = "rom",
     technology: str = "horowitz45",
     exploring: bool = False,
+    acc_bits: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Result:
     """Return what a network takes of one device, or of every one.
@@ -66,6 +71,8 @@ def size_network(
         A name or a file, see `sqhw.cost_models.technology`.
     exploring : bool
         Whether to search engines and give their Pareto front instead.
+    acc_bits : int, 16 to 32, optional
+        Width of the accumulators; by default what the weights of a file need, 24 at least.
     progress : callable
         Of the search: called with the configurations done, and all of them.
 
@@ -89,7 +96,7 @@ def size_network(
         raise SqhwError("a search is for one device; name it with --device")
     if exploring and batch != 1:
         raise SqhwError(f"a search tries several images a run by itself; leave out batch {batch}")
-    workload = load_workload(source, density, bits, layers)
+    workload = load_workload(source, density, bits, layers, acc_bits)
     result: Result = {
         "network": workload.network.name,
         "known_weights": workload.known,
@@ -111,7 +118,7 @@ def size_network(
     found = []
     for one in devices:
         try:
-            found.append(_figures(_size(workload, one, table, batch, limits, worth)))
+            found.append(_figures(_size(workload, one, table, batch, limits, worth, acc_bits)))
         except SqhwError as error:
             if device != ALL:
                 raise
@@ -128,15 +135,23 @@ def size_network(
 
 
 def load_workload(
-    source: str, density: float | None, bits: int | None, layers: Sequence[str]
+    source: str,
+    density: float | None,
+    bits: int | None,
+    layers: Sequence[str],
+    acc_bits: int | None = None,
 ) -> Workload:
     """Return the network with its weights, or with assumed ones.
+
+    The options are those of `size_network`.
 
     Raises
     ------
     SqhwError
-        If there is no such file or name, or weights are assumed of a network that has its own.
+        If there is no such file or name, weights are assumed of a network that has its own, or
+        its integers do not fit accumulators of `acc_bits`.
     """
+    check_acc_bits(acc_bits)
     path = Path(source)
     if path.is_file() and _is_quantized(path):
         if density is not None or bits is not None or layers:
@@ -144,20 +159,27 @@ def load_workload(
                 f"{source} has weights of its own; density, bits and layers are assumed of float "
                 "networks and names of the zoo only"
             )
-        return known_workload(load_network(path))
+        network = load_network(path)
+        check_acc_bits(acc_bits, network)
+        return _with_acc_bits(known_workload(network), acc_bits)
     parsed = parse_layers(layers)
-    topology = _topology(source, is_file=path.is_file() or path.suffix == ".safetensors")
-    return assumed_workload(
-        topology, DENSITY if density is None else density, BITS if bits is None else bits, parsed
-    )
+    density, bits = DENSITY if density is None else density, BITS if bits is None else bits
+    is_file = path.is_file() or path.suffix == ".safetensors"
+    floats = _float_network(source, is_file)
+    found = assumed_workload(topology(with_input_stage(floats)), density, bits, parsed)
+    if acc_bits is None and is_file:  # weights of the zoo are random
+        acc_bits = proposed_acc_bits(floats, density, bits=bits)
+    return _with_acc_bits(found, acc_bits)
 
 
-def _topology(source: str, is_file: bool) -> QuantizedNetwork:
+def _with_acc_bits(workload: Workload, acc_bits: int | None) -> Workload:
+    return workload if acc_bits is None else replace(workload, acc_bits=acc_bits)
+
+
+def _float_network(source: str, is_file: bool) -> FloatNetwork:
     from sqhw.compress import float_network, load_float
-    from sqhw.input_stage import with_input_stage
-    from sqhw.topology import topology
 
-    return topology(with_input_stage(load_float(source) if is_file else float_network(source)))
+    return load_float(source) if is_file else float_network(source)
 
 
 def _is_quantized(path: Path) -> bool:
@@ -185,13 +207,15 @@ def _size(
     batch: int,
     limits: Limits | None,
     worth: str,
+    acc_bits: int | None,
 ) -> Sizing:
     network = workload.network
-    engine = propose_engine(device, network, workload.levels, batch)
+    engine = propose_engine(device, network, workload.levels, batch, workload.acc_bits)
     formats = None
     # On the device that it was made for, a network is taken as it is exported.
     if workload.known and network.metadata.get("device") == device.name and limits is None:
         engine = EngineConfig.from_dict(json.loads(network.metadata.get("engine", "{}")))
+        engine = engine if acc_bits is None else replace(engine, acc_bits=acc_bits)
         formats = {layer.name: layer.stream.gap_bits for layer in network.convs}
     return size_on(
         workload,

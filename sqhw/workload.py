@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sqhw.accumulator import needed_acc_bits
 from sqhw.cost_models.layer_weights import (
     LayerWeights,
     layer_weights,
     random_weights,
     record_constants,
 )
+from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.network import Conv, QuantizedNetwork
 
@@ -33,12 +35,15 @@ class Workload:
     constant_bits : dict of str to int
         Bits of a channel record beside the entry count, of every other layer that has records, if
         they are known.
+    acc_bits : int, 16 to 32
+        Width of the accumulators that it is sized with.
     """
 
     network: QuantizedNetwork
     known: bool
     weights: dict[str, LayerWeights]
     constant_bits: dict[str, int] = field(default_factory=dict)
+    acc_bits: int = EngineConfig.acc_bits
 
     @property
     def levels(self) -> int:
@@ -59,6 +64,7 @@ def known_workload(network: QuantizedNetwork) -> Workload:
             for layer in network.convs
             if layer.name not in streams
         },
+        acc_bits=max(EngineConfig.acc_bits, needed_acc_bits(network)),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sqhw import __version__, flow
+from sqhw.accumulator import LEAST_BITS, MOST_BITS
 from sqhw.atomic import make_folder, writable
 from sqhw.cli.console import emit, progress, status
 from sqhw.cli.demo import run_demo
@@ -120,6 +121,17 @@ MaxBatch = Annotated[
     int, typer.Option(help="Images that a run can take together; they fill small feature maps.")
 ]
 
+AccBits = Annotated[
+    int | None,
+    typer.Option(
+        help="Width of the accumulators. By default as many as the weights need, 24 to 32: with "
+        "fewer, layers of long sums have coarser weights; each bit takes some LUTs and flip-flops "
+        "of every lane.",
+        min=LEAST_BITS,
+        max=MOST_BITS,
+    ),
+]
+
 
 @app.command()
 def compress(
@@ -169,6 +181,7 @@ def compress(
         typer.Option(help="Checkpoint, written after each epoch; a run that stopped goes on."),
     ] = None,
     max_batch: MaxBatch = 1,
+    acc_bits: AccBits = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -195,6 +208,7 @@ def compress(
             batch,
             pruning,
             accelerator,
+            acc_bits,
         )
     emit(result, json, compress_lines(result))
 
@@ -215,6 +229,7 @@ def quantize(
         str, typer.Option(help="What streams are chosen for: rom or cycles.")
     ] = "rom",
     max_batch: MaxBatch = 1,
+    acc_bits: AccBits = None,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/network.safetensors"),
     json: Json = False,
 ) -> None:
@@ -231,6 +246,7 @@ def quantize(
             objective,
             out,
             max_batch,
+            acc_bits,
         )
     emit(result, json, compress_lines(result))
 
@@ -363,6 +379,7 @@ def size(
     explore: Annotated[
         bool, typer.Option("--explore", help="Search engines, print the Pareto front.")
     ] = False,
+    acc_bits: AccBits = None,
     plot: Annotated[Path | None, typer.Option(help="Picture to write: png, svg or pdf.")] = None,
     json: Json = False,
 ) -> None:
@@ -384,6 +401,7 @@ def size(
             worth=objective,
             technology=technology,
             exploring=explore,
+            acc_bits=acc_bits,
             progress=lambda done, total: report("search", done, total, ""),
         )
     if plot:

@@ -204,7 +204,7 @@ def _weight_plan(
     raise SqhwError(
         f"layer {layer.layer.name!r}: its accumulator needs more than "
         f"{engine.acc_bits} bits even with weights of one unit; "
-        "use a wider accumulator or a smaller budget"
+        "use a wider accumulator (--acc-bits) or a smaller budget"
     )
 
 
