@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from sqhw.errors import SqhwError
 from sqhw.network import INPUT, Conv, MaxPool, QuantizedNetwork, Shape
-from sqhw.network_limits import images_at_once
 from sqhw.sim import kernels
 from sqhw.stream import channel_order
 
@@ -120,12 +119,11 @@ class Simulator:
         ----------
         images : ndarray of int, shape (images, channels, height, width)
         batch : int
-            Most images at a time, fewer if their maps are large; no result depends on it.
+            Images at a time; bounds the memory, not the result.
         progress : callable
             Called with the number of images done after every batch.
         """
         last = self.network.layers[-1].name
-        batch = images_at_once(self.network.shapes(), batch)
         parts = []
         for start in range(0, len(images), batch):
             part = self.run(images[start : start + batch])[last]

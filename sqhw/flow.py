@@ -25,12 +25,10 @@ from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_image
-from sqhw.facts import FLOAT_BITS, facts_of
 from sqhw.file_set import check_set
 from sqhw.manifest import check_manifest, check_plain, check_same_pieces, pieces_of
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
-from sqhw.plain import located
 from sqhw.program import Program, compile_network
 from sqhw.rom_pieces import Piece, depth_of
 from sqhw.seeds import check_seed
@@ -50,6 +48,7 @@ AUGMENTATION = {"cifar10": (4, True)}
 CALIBRATION_IMAGES, TRIED_IMAGES = 128, 1000
 #: Of a code at most, in what the compressor chooses from.
 COMPRESSED_BITS = 5
+FLOAT_BITS = 32
 
 
 def train(
@@ -293,9 +292,8 @@ def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Res
     in payload and stream, with the biases in rom and blocks.
     """
     cost = rom_cost(network, engine)
-    facts = facts_of(network.metadata)
-    values = facts.values_before or 0
-    weights = values if facts.weights_before is None else facts.weights_before
+    values = int(network.metadata.get("float_bits", "0")) // FLOAT_BITS
+    weights = int(network.metadata.get("float_weights", values))
     return {
         "device": device.name,
         "after": {basis: cost.size(basis, device) for basis in BASES},
@@ -326,8 +324,12 @@ def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Res
 
 def engine_of(network: QuantizedNetwork) -> EngineConfig:
     """Return the engine that a network was compressed for; it travels with the file."""
-    with located(f"network {network.name!r}"):
-        return facts_of(network.metadata).engine
+    text = network.metadata.get("engine")
+    try:
+        fields = json.loads(text) if text else {}
+    except ValueError:
+        raise SqhwError(f"network {network.name!r}: its engine entry is not JSON") from None
+    return EngineConfig.from_dict(fields)
 
 
 def simulate(source: Path, data: Dataset, float_source: Path | None, progress: Progress) -> Result:
@@ -428,8 +430,11 @@ def verify(
     """
     from sqhw.verify.cxxrtl import VolumeBench
     from sqhw.verify.runner import RtlBench
+    from sqhw.verify.work_folder import check_make_path, work_folder
 
     check_seed(seed)
+    if simulator == "verilator":
+        check_make_path(work)
     engine = engine_of(load_network(source))
     images_of, verilog_of = (check_manifest(folder, kind, engine) for kind in ("rom", "rtl"))
     program = _program(source, int(images_of.get("batch", 1)))
@@ -450,11 +455,12 @@ def verify(
     made_up = _made_up_images(program.network, seed, images, program.batch)
     batch = np.concatenate([data.test.images[:images], made_up])
     found: Result
-    if simulator == "cxxrtl":
-        found = asdict(VolumeBench(folder, work).run(program, batch, folder, seed, jobs=jobs))
-    else:
-        bench = RtlBench(folder, work, simulator, program.engine.requantizers)
-        found = asdict(bench.run(program, batch, folder, seed))
+    with work_folder(work):
+        if simulator == "cxxrtl":
+            found = asdict(VolumeBench(folder, work).run(program, batch, folder, seed, jobs=jobs))
+        else:
+            bench = RtlBench(folder, work, simulator, program.engine.requantizers)
+            found = asdict(bench.run(program, batch, folder, seed))
     plan = schedule(program.network, program.engine, program.batch)
     return found | {
         "images": images,

@@ -8,6 +8,7 @@ from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.cli.console import progress, status
 from sqhw.data import load_dataset
 from sqhw.verify.tools import has_icarus
+from sqhw.verify.work_folder import check_make_path
 
 ICARUS_IMAGES = 2
 
@@ -16,6 +17,7 @@ def run_demo(
     out: Path, spec: str, device: str, budget: str | None, images: int, seed: int
 ) -> flow.Result:
     """Train, compress, simulate, export, generate and verify; return all results."""
+    check_make_path(out / "sim", "--out")
     data = load_dataset(spec)
     flow.check_target(data, None, device, budget)
     make_folder(out)

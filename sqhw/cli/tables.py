@@ -130,6 +130,10 @@ def verify_lines(result: Result) -> list[str]:
             f"  cycles per {run}: {result['cycles']:,} measured, "
             f"{result['cycles_predicted']:,} predicted"
         ),
+        (
+            f"  resets at {result['resets']} random times in runs, frames in and out and between: "
+            f"the next {run} equal"
+        ),
     ]
     if "clock_cycles" in result:
         speed = result["clock_cycles"] / max(result["seconds"], 1e-6)

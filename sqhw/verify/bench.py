@@ -1,12 +1,14 @@
-"""The cocotb test bench: drives images through the engine and compares everything.
+"""The cocotb test bench: drives frames through the engine and compares everything.
 
-It runs inside the simulator, in the folder of the job: ``job.npz`` has the images and what must
-come out, ``report.json`` gets what was measured. Python runs only at the ends of a frame, so
-that the simulator goes at its own speed.
+It runs inside the simulator, in the folder of the job: ``job.npz`` has the frames, the images and
+what must come out, ``report.json`` gets what was measured. While the network runs, no Python does,
+so that the simulator goes at its own speed.
 """
 
 import json
+import os
 import random
+import signal
 from pathlib import Path
 
 import cocotb
@@ -14,63 +16,227 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, First, ReadOnly, RisingEdge
 
+from sqhw.verify.stimulus import PATTERN, Phase, label
+from sqhw.verify.waits import SECONDS, Waits
 
-async def reset(dut) -> None:  # type: ignore[no-untyped-def]
-    """Start the clock and bring the engine into its first state."""
-    for name in ("start", "in_valid", "in_data", "out_ready"):
-        getattr(dut, name).value = 0
-    dut.rst.value = 1
-    Clock(dut.clk, 10, "ns").start()
-    await ClockCycles(dut.clk, 5)
-    dut.rst.value = 0
-    await ClockCycles(dut.clk, 2)
+# The waits are bounded in cycles; this ends a simulator whose clock does not go on.
+if SECONDS in os.environ:
+    signal.alarm(int(os.environ[SECONDS]))
 
-
-def number(signal, what: str) -> int:  # type: ignore[no-untyped-def]
-    """Return the value of a signal; undefined bits are a failure."""
-    value = signal.value
-    assert value.is_resolvable, f"{what} is undefined: {value}"
-    return int(value)
-
-
-async def send(dut, pixels, rng: random.Random) -> None:  # type: ignore[no-untyped-def]
-    """Send the pixels of an image, with pauses."""
-    if not number(dut.ready, "ready"):
-        await RisingEdge(dut.ready)
-        await RisingEdge(dut.clk)
-    for pixel in pixels:
-        if rng.random() < 0.1:
-            dut.in_valid.value = 0
-            await ClockCycles(dut.clk, rng.randint(1, 3))
-        dut.in_valid.value = 1
-        dut.in_data.value = int(pixel)
-        await RisingEdge(dut.clk)
-    dut.in_valid.value = 0
+#: What is said of each bit of `violations`.
+RULES = (
+    "an activation is written back when nothing runs",
+    "in_last does not come with the last pixel",
+    "in_ready is not that of the rules",
+    "ready while the engine works",
+    "busy is not high from start to done",
+    "done comes when nothing ends",
+    "a result changes while it waits for out_ready",
+    "a signal of the handshakes is undefined",
+)
 
 
-async def disturb(dut, rng: random.Random) -> None:  # type: ignore[no-untyped-def]
-    """Pulse `start` and offer a pixel while the engine works: both must be ignored."""
-    await ClockCycles(dut.clk, rng.randint(1, 30))
-    dut.start.value, dut.in_valid.value, dut.in_data.value = 1, 1, rng.randrange(256)
-    await ClockCycles(dut.clk, rng.randint(1, 3))
-    dut.start.value, dut.in_valid.value = 0, 0
+class InterruptedFrameError(Exception):
+    """The frame ends here in a reset, as it is to."""
 
 
-async def receive(dut, count: int, rng: random.Random) -> list[int]:  # type: ignore[no-untyped-def]
-    """Take results until the last one, with back-pressure; more than `count` is an error."""
-    results: list[int] = []
-    last = False
-    await ClockCycles(dut.clk, rng.choice([0, 0, 100]) + 1)  # sometimes nobody listens for long
-    while not last:
-        dut.out_ready.value = int(rng.random() < 0.7)
-        await ReadOnly()
-        if number(dut.out_valid, "out_valid") and dut.out_ready.value:
-            results.append(number(dut.out_data, f"result {len(results)}"))
-            last = bool(number(dut.out_last, "out_last"))
-            assert len(results) <= count, f"more than {count} results"
-        await RisingEdge(dut.clk)
-    dut.out_ready.value = 0
-    return results
+class Bench:
+    """The engine in the simulator, and one frame after the other.
+
+    Parameters
+    ----------
+    dut : handle
+        The test bench top.
+    waits : Waits
+    noise : random.Random
+        Pixels that must be ignored.
+    """
+
+    def __init__(self, dut, waits: Waits, noise: random.Random) -> None:  # type: ignore[no-untyped-def]
+        self._dut = dut
+        self._waits = waits
+        self._noise = noise
+        self._frame: dict[str, int] = {}
+
+    async def power_up(self) -> None:
+        """Start the clock and bring the engine into its first state."""
+        self._quiet()
+        self._dut.rst.value = 1
+        Clock(self._dut.clk, 10, "ns").start()
+        await self._reset(self._noise.randint(1, 5))
+
+    async def run(self, frame, pixels, results: int) -> list[int] | None:  # type: ignore[no-untyped-def]
+        """Run a frame and return its results, or None if it ended in a reset."""
+        self._frame = {name: int(frame[name]) for name in frame.dtype.names}
+        try:
+            await self._wait_for_ready()
+            await self._send(pixels)
+            await self._start()
+            await self._compute()
+            found = await self._receive(results)
+        except InterruptedFrameError:
+            self.check_rules()
+            await self._reset(self._frame["reset"])
+            return None
+        self.check_rules()
+        return found
+
+    def number(self, name: str) -> int:
+        """Return the value of a signal; undefined bits are a failure."""
+        value = getattr(self._dut, name).value
+        assert value.is_resolvable, f"{name} is undefined: {value}"
+        return int(value)
+
+    def check_rules(self) -> None:
+        """Check that the interface kept its rules since the last reset."""
+        violations = self.number("violations")
+        broken = [rule for bit, rule in enumerate(RULES) if violations >> bit & 1]
+        assert not broken, " and ".join(broken)
+
+    async def _reset(self, cycles: int) -> None:
+        """Reset the engine; what is offered meanwhile must be ignored."""
+        self._dut.rst.value = 1
+        await self._cycles(cycles)
+        self._dut.rst.value = 0
+        self._quiet()
+
+    async def _cycles(self, count: int) -> None:
+        if count > 0:
+            await ClockCycles(self._dut.clk, count)
+
+    def _quiet(self) -> None:
+        """Offer nothing and listen to nothing."""
+        self._disturb(False)
+        self._dut.out_ready.value = 0
+
+    def _disturb(self, on: bool) -> None:
+        """Set `start` and offer a pixel when neither may be taken."""
+        self._dut.start.value = self._dut.in_valid.value = int(on)
+        self._dut.in_data.value = self._noise.randrange(256)
+
+    def _interrupt(self, phase: Phase, at: int) -> None:
+        if self._frame["phase"] == phase and self._frame["at"] == at:
+            raise InterruptedFrameError
+
+    async def _rises(self, name: str, limit: int, waited: int) -> None:
+        """Wait for a signal, `limit` cycles at most of which some are over; end the cycle."""
+        await ReadOnly()  # what follows from the clock edge is not there before
+        if not self.number(name):
+            rising = RisingEdge(getattr(self._dut, name))
+            first = await First(rising, ClockCycles(self._dut.clk, limit - waited))
+            assert first is rising, (
+                f"waited {limit} cycles for {name}, which by the schedule comes within {limit}"
+            )
+        await RisingEdge(self._dut.clk)
+
+    async def _wait_for_ready(self) -> None:
+        boot = self._frame["phase"] == Phase.BOOT
+        early = min(self._frame["early"], self._frame["at"] if boot else self._waits.ready)
+        if early:
+            self._disturb(True)
+            await self._cycles(early)
+            self._disturb(False)
+        if boot:
+            await self._cycles(self._frame["at"] - early)
+            raise InterruptedFrameError
+        await self._rises("ready", self._waits.ready, early)
+
+    async def _send(self, pixels) -> None:  # type: ignore[no-untyped-def]
+        """Send the pixels of a frame, with pauses."""
+        dut, frame = self._dut, self._frame
+        if frame["phase"] == Phase.READY:
+            await self._cycles(frame["at"])
+            raise InterruptedFrameError
+        cycle = 0
+        for index, pixel in enumerate(pixels.tolist()):
+            self._interrupt(Phase.PIXELS, index)
+            pause = frame["pixel_stall"] if index == frame["pixel_stall_at"] else 0
+            while not frame["valid"] >> cycle % PATTERN & 1:
+                pause, cycle = pause + 1, cycle + 1
+            cycle += 1
+            if pause:
+                dut.in_valid.value = 0
+                await self._cycles(pause)
+            dut.in_valid.value, dut.in_data.value = 1, pixel
+            await RisingEdge(dut.clk)
+        self._interrupt(Phase.PIXELS, len(pixels))
+        dut.in_valid.value = 0
+        await self._cycles(frame["delay"])
+
+    async def _start(self) -> None:
+        self._disturb(True)
+        self._interrupt(Phase.START, 0)
+        await RisingEdge(self._dut.clk)
+        self._disturb(False)
+
+    async def _compute(self) -> None:
+        """Wait for `done`; what is offered meanwhile must be ignored."""
+        frame, cycles = self._frame, self._waits.run
+        interrupted = frame["phase"] == Phase.RUN
+        end = frame["at"] - 1 if interrupted else cycles - 2  # before `done` comes
+        first = min(frame["busy_from"] - 1, end)
+        last = end if frame["held"] else min(frame["busy_to"] - 1, end)
+        await self._cycles(first)
+        self._disturb(True)
+        await self._cycles(last - first)
+        self._disturb(bool(frame["held"]))
+        if interrupted:
+            await self._cycles(end - last)
+            raise InterruptedFrameError
+        await self._rises("done", cycles, last)
+
+    async def _receive(self, results: int) -> list[int]:
+        """Take results until the last one, with back-pressure."""
+        dut, frame = self._dut, self._frame
+        found: list[int] = []
+        cycle = idle = since = 0
+        stall = frame["result_stall"] if frame["result_stall_at"] == 0 else 0
+        last = False
+        while not last:
+            if frame["phase"] == Phase.RESULTS and len(found) >= frame["at"]:
+                if len(found) > frame["at"] or since == frame["after"]:
+                    raise InterruptedFrameError
+                since += 1
+            listens = not stall and bool(frame["listen"] >> cycle % PATTERN & 1)
+            cycle, stall = cycle + 1, max(0, stall - 1)
+            dut.out_ready.value = int(listens)
+            await ReadOnly()
+            if not self.number("out_valid"):
+                idle += 1
+                assert idle <= self._waits.result, (
+                    f"waited {idle} cycles for result {len(found) + 1} of {results}, which by the "
+                    f"schedule comes within {self._waits.result}"
+                )
+            elif listens:
+                found.append(self.number("out_data"))
+                last = bool(self.number("out_last"))
+                assert last == (len(found) == results), (
+                    f"out_last is {int(last)} at result {len(found)} of {results}"
+                )
+                idle = 0
+                if len(found) == frame["result_stall_at"]:
+                    stall = frame["result_stall"]
+            await RisingEdge(dut.clk)
+        self._quiet()
+        if frame["phase"] == Phase.RESULTS:
+            raise InterruptedFrameError
+        return found
+
+
+class Writeback:
+    """What the bench top writes down, run by run."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+
+    def last_run(self) -> list[str]:
+        """Return the lines since the last ``run``."""
+        with self._path.open() as file:
+            file.seek(self._read)
+            text = file.read()
+            self._read = file.tell()
+        return text.rpartition("run\n")[2].split()
 
 
 def written(lines: list[str], expected):  # type: ignore[no-untyped-def]
@@ -95,44 +261,40 @@ def first_difference(expected, found) -> str:  # type: ignore[no-untyped-def]
     return f"byte {at} is {found[at]} instead of {expected[at]}"
 
 
+def compare(bench: Bench, job, run: int, results: list[int], lines: list[str]) -> None:  # type: ignore[no-untyped-def]
+    """Compare cycles, activations and results of a run with what they must be."""
+    counter, cycles = bench.number("cycles"), bench.number("counted")
+    assert counter == cycles, f"the engine counted {counter} cycles, the bench {cycles}"
+    assert cycles == job["cycles"], f"{cycles} cycles, predicted {job['cycles']}"
+    expected = job["writeback"][run]
+    found = written(lines, expected)
+    assert np.array_equal(found, expected), (
+        f"activations differ, {first_difference(expected, found)}"
+    )
+    wanted, got = job["results"][run], np.array(results, dtype=np.uint8)
+    assert np.array_equal(got, wanted), f"results differ, {first_difference(wanted, got)}"
+
+
 @cocotb.test()
 async def engine_equals_simulator(dut) -> None:  # type: ignore[no-untyped-def]
     """Every activation of every layer, every result, every cycle count, and the handshakes."""
-    job = np.load("job.npz")
-    rng = random.Random(int(job["seed"]))
-    report = {"images": 0, "activations": 0, "cycles": 0}
-    await reset(dut)
-    read = 0
-    for run, pixels in enumerate(job["pixels"]):
-        await send(dut, pixels, rng)
-        dut.start.value = 1
-        await RisingEdge(dut.clk)
-        dut.start.value = 0
-        cocotb.start_soon(disturb(dut, rng))
-        limit = ClockCycles(dut.clk, 2 * int(job["cycles"]) + 1000)
-        await First(RisingEdge(dut.done), limit)
-        assert dut.done.value, f"run {run}: not done after twice the predicted cycles"
-        await RisingEdge(dut.clk)
-        counter, cycles = number(dut.cycles, "cycles"), number(dut.counted, "counted")
-        assert counter == cycles, (
-            f"run {run}: the engine counted {counter} cycles, the bench {cycles}"
-        )
-        assert cycles == job["cycles"], f"run {run}: {cycles} cycles, predicted {job['cycles']}"
-        results = np.array(await receive(dut, len(job["results"][run]), rng), dtype=np.uint8)
-        lines = Path("writeback.hex").read_text().split()[read:]
-        read += len(lines)
-        expected = job["writeback"][run]
-        found = written(lines, expected)
-        assert np.array_equal(found, expected), (
-            f"run {run}: activations differ, {first_difference(expected, found)}"
-        )
-        wanted = job["results"][run]
-        assert np.array_equal(results, wanted), (
-            f"run {run}: results differ, {first_difference(wanted, results)}"
-        )
-        violations = number(dut.violations, "violations")
-        assert violations == 0, f"run {run}: the interface broke its rules {violations} times"
-        report["images"] += int(job["batch"])
-        report["activations"] += int((expected >= 0).sum())
-        report["cycles"] = cycles
-        Path("report.json").write_text(json.dumps(report))
+    with np.load("job.npz") as file:
+        job = {name: file[name] for name in file.files}
+    frames = job["frames"]
+    bench = Bench(dut, Waits(*job["waits"].tolist()), random.Random(int(job["seed"])))
+    writeback = Writeback(Path("writeback.hex"))
+    await bench.power_up()
+    runs = activations = 0
+    for index, frame in enumerate(frames):
+        run = int(frame["run"])
+        try:
+            results = await bench.run(frame, job["pixels"][run], job["results"].shape[1])
+            if results is not None:
+                compare(bench, job, run, results, writeback.last_run())
+        except AssertionError as error:
+            raise AssertionError(f"{label(frames, index)}: {error}") from None
+        if results is not None:
+            runs += 1
+            activations += int((job["writeback"][run] >= 0).sum())
+    report = {"runs": runs, "activations": activations, "cycles": int(job["cycles"])}
+    Path("report.json").write_text(json.dumps(report))

@@ -5,7 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,11 +20,13 @@ from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh
 from sqhw.program import Program
-from sqhw.rom_pieces import piece_names
+from sqhw.rom_pieces import Piece, piece_names
 from sqhw.rtl.rom import memory_names
 from sqhw.seeds import check_seed
 from sqhw.verify.expected import ANYTHING
-from sqhw.verify.runner import SOURCES, check_job, expectations
+from sqhw.verify.job import Job, check_job, job_of
+from sqhw.verify.sources import ENGINE, SOURCES, copy_sources
+from sqhw.verify.stimulus import Phase, label, most_cycles, reset_count, stimulus
 from sqhw.verify.tools import cxxrtl_compiler
 
 HARNESS = "cxxrtl_harness.cc"
@@ -39,6 +42,8 @@ CHUNK = 64
 COUNTS_BYTES = 8
 #: The harness ends so when the engine breaks a rule, or when its job is no good; it says why.
 BROKEN, REFUSED = 3, 2
+#: A harness that takes longer hangs: seconds to begin with, then clock cycles a second.
+START_SECONDS, SLOWEST = 60, 1000
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class VolumeReport:
         Activations compared, all layers; all equal. 0 if only results were.
     cycles : int
         Cycles measured for each run, equal to the prediction.
+    resets : int
+        Frames that ended in a reset at a random moment; the run after each was right.
     clock_cycles : int
         Clock cycles of all runs, with those that take pixels and give results.
     seconds : float
@@ -65,6 +72,7 @@ class VolumeReport:
     images: int
     activations: int
     cycles: int
+    resets: int
     clock_cycles: int
     seconds: float
 
@@ -93,20 +101,21 @@ class VolumeBench:
         self._run = (work / "cxxrtl").absolute()
         shutil.rmtree(self._run, ignore_errors=True)
         make_folder(self._run)
-        for name in SOURCES:
-            if not (rtl / name).is_file():
-                raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
-            shutil.copy(rtl / name, self._run / name)
+        copy_sources(rtl, self._run)
         # yosys reads empty images, the harness fills the ROMs
-        for name in IMAGE.findall((rtl / SOURCES[0]).read_text()):
+        for name in IMAGE.findall((rtl / ENGINE).read_text()):
             atomic_write_text(self._run / name, "")
         for name in (HARNESS, HEADER, TRANSLATE):
             atomic_write_text(self._run / name, files("sqhw.verify").joinpath(name).read_text())
         runtime = _yosys_folder() / "share/include/backends/cxxrtl/runtime"
         compiler = cxxrtl_compiler()
-        self._command("yosys", [sys.executable, TRANSLATE, *SOURCES])
+        self._command("yosys", [sys.executable, *self._translate(), *SOURCES])
         flags = [*FLAGS, f"-O{optimize}", f"-I{runtime}", "-I."]
         self._command("compiler", [compiler, *flags, HARNESS, "-o", "harness"])
+
+    def _translate(self) -> list[str]:
+        """Return the program that writes the C++, with its first arguments."""
+        return [TRANSLATE]
 
     def _command(self, name: str, command: list[str]) -> None:
         log = self._run / f"{name}.log"
@@ -155,22 +164,19 @@ class VolumeBench:
             If a ROM image is missing, or the RTL differs; the message says where.
         """
         check_seed(seed)
-        pieces = check_job(program, images, self._rtl, roms)
         if jobs < 1:
             raise SqhwError(f"jobs must be 1 or more, not {jobs}")
-        files = []
-        for rom, parts in pieces.items():
-            memories = zip(memory_names(rom, parts), piece_names(rom, parts), parts, strict=True)
-            for memory, name, piece in memories:
-                read_readmemh(roms / f"{name}.hex", name, piece.bits)
-                shutil.copy(roms / f"{name}.hex", self._run)
-                files.append(f"{memory}={name}.hex")
+        roms_of = self.copy_roms(check_job(program, images, self._rtl, roms), roms)
         reports = []
         done = 0
         with ThreadPoolExecutor(jobs) as pool:
             for report in pool.map(
-                lambda first: self._batch(
-                    program, files, images[first : first + CHUNK], first, seed, activations
+                lambda first: self.run_batch(
+                    job_of(program, images[first : first + CHUNK]),
+                    roms_of,
+                    seed,
+                    first // program.batch,
+                    activations,
                 ),
                 range(0, len(images), CHUNK),
             ):
@@ -182,72 +188,138 @@ class VolumeBench:
             images=done,
             activations=sum(report.activations for report in reports),
             cycles=reports[0].cycles,
+            resets=sum(report.resets for report in reports),
             clock_cycles=sum(report.clock_cycles for report in reports),
             seconds=sum(report.seconds for report in reports),
         )
 
-    def _batch(
-        self,
-        program: Program,
-        files: list[str],
-        images: npt.NDArray[Any],
-        first: int,
-        seed: int,
-        activations: bool,
+    def copy_roms(
+        self, pieces: Mapping[str, tuple[Piece, ...]], roms: Path, prefix: str = ""
+    ) -> list[str]:
+        """Copy ROM images to where the harness reads them; return its arguments for them.
+
+        Parameters
+        ----------
+        pieces : mapping of str to tuple of Piece
+            Those of the ROMs.
+        roms : path
+            Folder with the images.
+        prefix : str
+            Put before the names of the copies.
+
+        Raises
+        ------
+        SqhwError
+            If one is missing or is no image.
+        """
+        found = []
+        for rom, parts in pieces.items():
+            memories = zip(memory_names(rom, parts), piece_names(rom, parts), parts, strict=True)
+            for memory, name, piece in memories:
+                read_readmemh(roms / f"{name}.hex", name, piece.bits)
+                shutil.copy(roms / f"{name}.hex", self._run / f"{prefix}{name}.hex")
+                found.append(f"{memory}={prefix}{name}.hex")
+        return found
+
+    def run_batch(
+        self, job: Job, roms: Sequence[str], seed: int, first: int = 0, activations: bool = True
     ) -> VolumeReport:
-        """Run some of the images in a process of their own, from reset."""
-        job = expectations(program, images)
-        pixels, results, writeback = job["pixels"], job["results"], job["writeback"]
-        source, found = self._run / f"pixels{first}.bin", self._run / f"found{first}.bin"
-        pixels.tofile(source)
-        run = first // program.batch
-        numbers = [seed, run, len(pixels), pixels.shape[1], results.shape[1]]
-        numbers += [writeback.shape[1], job["cycles"], int(activations)]
-        command = [str(self._run / "harness"), *map(str, numbers), str(source), str(found)]
-        command += files
-        done = subprocess.run(command, cwd=self._run, capture_output=True, text=True, check=False)
+        """Run a job in a process of its own, from power-up.
+
+        Parameters
+        ----------
+        job : Job
+        roms : sequence of str
+            From `copy_roms`.
+        seed : int
+        first : int
+            Number of the first run; each has its own noise.
+        activations : bool
+            Whether activations are compared.
+
+        Raises
+        ------
+        SqhwError
+            As `run`.
+        """
+        frames = stimulus((seed, first), len(job.pixels), *job.sizes, job.waits)
+        done, records = self._harness(job, frames, roms, (seed, first), activations)
+        index, _, reason = done.stderr.strip().partition(": ")
         if done.returncode == BROKEN:
-            raise _difference(f"{done.stderr.strip()}; files: {self._run}")
+            raise _difference(f"{label(frames, int(index), first)}: {reason}; files: {self._run}")
         if done.returncode == REFUSED:
             raise SqhwError(f"{done.stderr.strip()}; files: {self._run}")
         if done.returncode:
             raise SqhwError(f"{self._run / 'harness'} ends with code {done.returncode}")
-        width = COUNTS_BYTES + results.shape[1] + (writeback.shape[1] if activations else 0)
-        records = np.fromfile(found, dtype=np.uint8).reshape(len(pixels), width)
-        _compare(job, records, run, activations)
-        source.unlink()
-        found.unlink()
+        whole = np.flatnonzero(frames["phase"] == Phase.WHOLE).tolist()
+        _compare(job, records, [label(frames, index, first) for index in whole], activations)
         clock_cycles, seconds = done.stdout.split()
         return VolumeReport(
             "cxxrtl",
-            images=len(images),
-            activations=int((writeback != ANYTHING).sum()) if activations else 0,
-            cycles=job["cycles"],
+            images=len(job.pixels) * job.batch,
+            activations=int((job.writeback != ANYTHING).sum()) if activations else 0,
+            cycles=job.cycles,
+            resets=reset_count(frames),
             clock_cycles=int(clock_cycles),
             seconds=float(seconds),
         )
 
+    def _harness(
+        self,
+        job: Job,
+        frames: npt.NDArray[np.void],
+        roms: Sequence[str],
+        seed: tuple[int, int],
+        activations: bool,
+    ) -> tuple[subprocess.CompletedProcess[str], npt.NDArray[np.uint8]]:
+        """Run the harness; return how it ended and a record of each run."""
+        waits = job.waits
+        noise = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
+        numbers = [noise, *job.sizes, job.writeback.shape[1]]
+        numbers += [waits.ready, waits.run, waits.result, int(activations)]
+        limit = START_SECONDS + most_cycles(frames, *job.sizes, waits) / SLOWEST
+        with tempfile.TemporaryDirectory(dir=self._run) as scratch:
+            driven, sent, found = (Path(scratch) / name for name in ("frames", "pixels", "found"))
+            frames.tofile(driven)
+            job.pixels.tofile(sent)
+            command = [str(self._run / "harness"), *map(str, numbers)]
+            command += [*map(str, (driven, sent, found)), *roms]
+            try:
+                done = subprocess.run(
+                    command,
+                    cwd=self._run,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=limit,
+                )
+            except subprocess.TimeoutExpired:
+                raise _difference(
+                    f"the simulation hangs: it did not end within {limit:.0f} s; files: {self._run}"
+                ) from None
+            width = COUNTS_BYTES + job.results.shape[1]
+            width += job.writeback.shape[1] if activations else 0
+            empty = np.zeros(0, np.uint8) if done.returncode else np.fromfile(found, np.uint8)
+            return done, empty.reshape(-1, width)
+
 
 def _compare(
-    job: dict[str, Any], records: npt.NDArray[np.uint8], first: int, activations: bool
+    job: Job, records: npt.NDArray[np.uint8], labels: list[str], activations: bool
 ) -> None:
-    """Compare the records of a batch with what must come out."""
+    """Compare the records of a batch with what must come out; runs have labels."""
     counts = records[:, :COUNTS_BYTES].copy().view("<u4")
-    results = records[:, COUNTS_BYTES : COUNTS_BYTES + job["results"].shape[1]]
+    results = records[:, COUNTS_BYTES : COUNTS_BYTES + job.results.shape[1]]
     written = records[:, COUNTS_BYTES + results.shape[1] :]
-    for index, (counted, counter) in enumerate(counts.tolist()):
+    for run, (counted, counter) in zip(labels, counts.tolist(), strict=True):
         if counter != counted:
-            raise _difference(
-                f"run {first + index}: the engine counted {counter} cycles, the bench {counted}"
-            )
-        if counted != job["cycles"]:
-            raise _difference(f"run {first + index}: {counted} cycles, predicted {job['cycles']}")
+            raise _difference(f"{run}: the engine counted {counter} cycles, the bench {counted}")
+        if counted != job.cycles:
+            raise _difference(f"{run}: {counted} cycles, predicted {job.cycles}")
     if activations:
-        expected = job["writeback"]
-        _equal(
-            "activation", (written != expected) & (expected != ANYTHING), expected, written, first
-        )
-    _equal("result", results != job["results"], job["results"], results, first)
+        expected = job.writeback
+        differs = (written != expected) & (expected != ANYTHING)
+        _equal("activation", differs, expected, written, labels)
+    _equal("result", results != job.results, job.results, results, labels)
 
 
 def _equal(
@@ -255,12 +327,12 @@ def _equal(
     differs: npt.NDArray[np.bool_],
     expected: npt.NDArray[Any],
     found: npt.NDArray[np.uint8],
-    first: int,
+    labels: list[str],
 ) -> None:
     if differs.any():
         run, at = (int(index) for index in np.argwhere(differs)[0])
         raise _difference(
-            f"run {first + run}: {what} {at} is {found[run, at]} instead of {expected[run, at]}"
+            f"{labels[run]}: {what} {at} is {found[run, at]} instead of {expected[run, at]}"
         )
 
 

@@ -1,18 +1,21 @@
-// Drives the engine that CXXRTL has made of its Verilog: sends pixels, takes results, counts cycles
-// and watches the rules of the interface in every one of them. Values are compared by the caller.
+// Drives the engine that CXXRTL has made of its Verilog: sends pixels, takes results, counts cycles,
+// resets in the middle and watches the rules of the interface in every cycle. Values are compared by
+// the caller.
 //
-//   harness SEED FIRST RUNS PIXELS RESULTS WRITEBACK CYCLES KEEP IN OUT NAME=FILE...
+//   harness SEED PIXELS RESULTS WRITEBACK READY RUN RESULT KEEP FRAMES IN OUT NAME=FILE...
 //
-// FIRST is the number of the first run in messages; PIXELS, RESULTS and WRITEBACK are bytes a run,
-// CYCLES is their predicted number. IN has the pixels of all runs. OUT gets, for each run, the
-// cycles that the harness counted and those that the engine did (32 bits each), the results and,
-// if KEEP is 1, the bytes written back. Each ROM NAME takes the words of a $readmemh FILE. Printed
-// are all clock cycles and the processor's seconds.
+// PIXELS, RESULTS and WRITEBACK are bytes a run. READY, RUN and RESULT are the longest that the engine
+// may take to be ready, to be done and to give the next result, in cycles (`sqhw.verify.waits`). The
+// file FRAMES says how to drive each frame (`sqhw.verify.stimulus`), IN has the pixels of all runs. OUT
+// gets, for each frame that goes through, the cycles that the harness counted and those that the engine
+// did (32 bits each), the results and, if KEEP is 1, the bytes written back. Each ROM NAME takes the
+// words of a $readmemh FILE. Printed are all clock cycles and the processor's seconds.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -24,7 +27,18 @@ namespace {
 using Engine = cxxrtl_design::p_sqhw__engine;
 using Bytes = std::vector<unsigned char>;
 
-constexpr int kPatience = 100000;  // cycles
+// `sqhw.verify.stimulus.Phase`: where a frame ends in a reset.
+enum Phase : uint32_t { kWhole, kBoot, kReady, kPixels, kStart, kRun, kResults };
+
+// `sqhw.verify.stimulus.FRAME`, which explains the fields.
+struct Frame {
+  uint64_t valid, listen;
+  uint32_t run, phase, at, after, reset, early, pixel_stall_at, pixel_stall, delay, busy_from, busy_to,
+      held, result_stall_at, result_stall;
+};
+static_assert(sizeof(Frame) == 72);
+
+struct Interrupted {};
 
 template <size_t Bits>
 const cxxrtl::value<Bits> &read(const cxxrtl::value<Bits> &port) {
@@ -59,12 +73,17 @@ unsigned below(unsigned count) { return (noise() >> 33) % count; }
 
 class Bench {
  public:
-  Bench(unsigned results, unsigned writeback, unsigned cycles)
-      : results_(results), writeback_(writeback), cycles_(cycles) {
+  struct Job {
+    unsigned pixels, results, writeback, ready, run, result;
+  };
+
+  explicit Bench(const Job &job) : job_(job) {
     engine_.debug_info(&items_, nullptr, "");
     for (auto &entry : items_.table)
       for (auto &item : entry.second)
         if (item.type == CXXRTL_MEMORY) fill_with_noise(item);
+    cxxrtl_design::PowerUp power_up{noise};
+    engine_.commit(power_up);
   }
 
   void load_rom(const std::string &name, const std::string &path) {
@@ -81,34 +100,38 @@ class Bench {
     if (!file.eof() || index == 0) refuse(path + " is not a ROM image");
   }
 
-  void reset() {
+  // What is offered meanwhile must be ignored.
+  void reset(unsigned cycles) {
     engine_.p_rst.set(true);
-    for (int cycle = 0; cycle < 5; cycle++) step();
+    for (; cycles; cycles--) step();
     engine_.p_rst.set(false);
-    watching_ = true;
+    quiet();
   }
 
-  // Runs one frame and appends it to `out`.
-  void run(const unsigned char *pixels, unsigned count, bool keep, Bytes *out) {
+  // Runs one frame; if it goes through, appends it to `out`.
+  void run(const Frame &frame, const unsigned char *pixels, bool keep, Bytes *out) {
+    frame_ = frame;
     written_.clear();
-    send(pixels, count);
-    engine_.p_start.set(true);
-    offer(true);
-    step();
-    if (now_.in_ready) fail(where() + "a pixel is taken in the cycle of start");
-    compute();
-    step();
-    if (written_.size() != writeback_)
-      fail(where() + std::to_string(written_.size()) + " bytes written back instead of " +
-           std::to_string(writeback_));
-    const uint32_t counts[2] = {counted_, now_.cycles};
-    const auto *bytes = reinterpret_cast<const unsigned char *>(counts);
-    out->insert(out->end(), bytes, bytes + sizeof counts);
-    receive(out);
-    if (keep) out->insert(out->end(), written_.begin(), written_.end());
+    try {
+      wait_for_ready();
+      send(pixels);
+      start();
+      compute();
+      step();
+      if (written_.size() != job_.writeback)
+        fail(where() + std::to_string(written_.size()) + " bytes written back instead of " +
+             std::to_string(job_.writeback));
+      const uint32_t counts[2] = {counted_, now_.cycles};
+      const auto *bytes = reinterpret_cast<const unsigned char *>(counts);
+      out->insert(out->end(), bytes, bytes + sizeof counts);
+      receive(out);
+      if (keep) out->insert(out->end(), written_.begin(), written_.end());
+    } catch (const Interrupted &) {
+      reset(frame.reset);
+    }
   }
 
-  std::string frame;  // what messages call the run
+  unsigned index = 0;  // of the frame, for messages
   uint64_t total = 0;  // cycles
 
  private:
@@ -126,7 +149,40 @@ class Bench {
     for (size_t index = 0; index < item.depth; index++) store(item, index, noise() & mask);
   }
 
-  std::string where() const { return frame + ": "; }
+  std::string where() const { return std::to_string(index) + ": "; }
+
+  [[noreturn]] void waited(unsigned cycles, const std::string &what) const {
+    fail(where() + "waited " + std::to_string(cycles) + " cycles for " + what +
+         ", which by the schedule comes within " + std::to_string(cycles));
+  }
+
+  // The frame ends here in a reset, if it is to.
+  void interrupt(Phase phase, unsigned at) const {
+    if (frame_.phase == phase && frame_.at == at) throw Interrupted();
+  }
+
+  void wait(unsigned cycles) {
+    for (; cycles; cycles--) step();
+  }
+
+  // Offers nothing and listens to nothing.
+  void quiet() {
+    engine_.p_start.set(false);
+    engine_.p_out__ready.set(false);
+    offer(false);
+  }
+
+  // Offers any pixel, or none.
+  void offer(bool valid) {
+    engine_.p_in__valid.set(valid);
+    if (valid) engine_.p_in__data.set<uint8_t>(noise() >> 40);
+  }
+
+  // Sets `start` and offers a pixel when neither may be taken.
+  void disturb(bool on) {
+    engine_.p_start.set(on);
+    offer(on);
+  }
 
   // One clock cycle. The outputs seen are those just before the rising edge. Nothing in the engine
   // looks at the falling edge, which is therefore not simulated.
@@ -135,7 +191,8 @@ class Bench {
     engine_.p_clk.set(true);
     if (!engine_.eval()) refuse("the engine has combinational feedback");
     sample();
-    if (watching_) watch();
+    if (number(engine_.p_rst)) forget();
+    else watch();
     engine_.commit();
     total++;
   }
@@ -152,6 +209,12 @@ class Bench {
     now_.out_last = number(engine_.p_out__last);
     now_.out_data = number(engine_.p_out__data);
     now_.stalled = now_.out_valid && !number(engine_.p_out__ready);
+  }
+
+  // In a reset nothing is expected of the engine.
+  void forget() {
+    running_ = due_ = false;
+    now_.done = now_.stalled = false;
   }
 
   // Checks the rules, counts cycles and keeps what is written back.
@@ -184,80 +247,90 @@ class Bench {
     }
   }
 
-  void send(const unsigned char *pixels, unsigned count) {
-    wait_for_ready();
-    for (unsigned pixel = 0; pixel < count; pixel++) {
-      if (below(10) == 0)
-        for (unsigned pause = 1 + below(3); pause; pause--) step();
-      engine_.p_in__valid.set(true);
-      engine_.p_in__data.set<uint8_t>(pixels[pixel]);
-      step();
-      if (!now_.in_ready) fail(where() + "a pixel is not taken");
-      if (now_.in_last != (pixel + 1 == count))
-        fail(where() + "in_last is wrong at pixel " + std::to_string(pixel));
-      engine_.p_in__valid.set(false);
-    }
-  }
-
   void wait_for_ready() {
-    for (int cycle = 0; cycle < kPatience; cycle++) {
+    for (unsigned cycle = 0; cycle < job_.ready; cycle++) {
+      interrupt(kBoot, cycle);
+      disturb(cycle < frame_.early);
       step();
       if (now_.ready) return;
     }
-    fail(where() + "the engine does not become ready");
+    waited(job_.ready, "ready");
   }
 
-  // Offers any pixel, or none.
-  void offer(bool valid) {
-    engine_.p_in__valid.set(valid);
-    if (valid) engine_.p_in__data.set<uint8_t>(noise() >> 40);
+  void send(const unsigned char *pixels) {
+    unsigned cycle = 0;
+    if (frame_.phase == kReady) {
+      wait(frame_.at);
+      throw Interrupted();
+    }
+    for (unsigned pixel = 0; pixel < job_.pixels; pixel++) {
+      interrupt(kPixels, pixel);
+      if (pixel == frame_.pixel_stall_at) wait(frame_.pixel_stall);
+      while (!(frame_.valid >> (cycle++ % 64) & 1)) step();
+      engine_.p_in__valid.set(true);
+      engine_.p_in__data.set<uint8_t>(pixels[pixel]);
+      step();
+      if (!now_.in_ready)
+        fail(where() + "pixel " + std::to_string(pixel) + " is not taken: in_ready is low");
+      if (now_.in_last != (pixel + 1 == job_.pixels))
+        fail(where() + "in_last is wrong at pixel " + std::to_string(pixel));
+      engine_.p_in__valid.set(false);
+    }
+    interrupt(kPixels, job_.pixels);
+    wait(frame_.delay);
+  }
+
+  void start() {
+    disturb(true);
+    interrupt(kStart, 0);
+    step();
+    if (now_.in_ready) fail(where() + "a pixel is taken in the cycle of start");
   }
 
   // Waits for `done`; what is offered meanwhile must be ignored.
   void compute() {
-    const uint64_t limit = 2ull * cycles_ + 1000;
-    const unsigned from = 1 + below(30), to = from + 1 + below(3);
-    for (uint64_t cycle = 0; cycle < limit; cycle++) {
-      const bool disturb = cycle >= from && cycle < to;
-      engine_.p_start.set(disturb);
-      offer(disturb);
+    for (unsigned cycle = 1; cycle <= job_.run; cycle++) {
+      interrupt(kRun, cycle);
+      disturb(cycle >= frame_.busy_from && (frame_.held || cycle < frame_.busy_to));
       step();
-      if (now_.done) {
-        engine_.p_start.set(false);
-        offer(false);
-        return;
-      }
+      if (now_.done) return;
     }
-    fail(where() + "not done after " + std::to_string(limit) + " cycles, twice the prediction");
+    waited(job_.run, "done");
   }
 
-  // Takes the results with back-pressure; sometimes nobody listens for long.
+  // Takes the results, with back-pressure.
   void receive(Bytes *out) {
-    for (unsigned pause = below(3) == 0 ? 100 : 0; pause; pause--) step();
-    unsigned count = 0;
-    for (int patience = kPatience; patience; patience--) {
-      const bool listens = below(10) < 7;
+    unsigned count = 0, idle = 0, here = 0;
+    unsigned stall = frame_.result_stall_at == 0 ? frame_.result_stall : 0;
+    for (unsigned cycle = 0;; cycle++) {
+      if (frame_.phase == kResults && (count > frame_.at || (count == frame_.at && here++ == frame_.after)))
+        throw Interrupted();
+      const bool listens = stall == 0 && (frame_.listen >> (cycle % 64) & 1);
+      if (stall) stall--;
       engine_.p_out__ready.set(listens);
       step();
+      if (!now_.out_valid && ++idle > job_.result)
+        waited(job_.result, "result " + std::to_string(count + 1) + " of " +
+                                std::to_string(job_.results));
       if (!listens || !now_.out_valid) continue;
       out->push_back(now_.out_data);
       count++;
-      if (now_.out_last != (count == results_))
+      if (now_.out_last != (count == job_.results))
         fail(where() + "out_last is " + (now_.out_last ? "high" : "low") + " at result " +
-             std::to_string(count) + " of " + std::to_string(results_));
-      if (now_.out_last) {
-        due_ = false;
-        engine_.p_out__ready.set(false);
-        return;
-      }
-      patience = kPatience;
+             std::to_string(count) + " of " + std::to_string(job_.results));
+      if (now_.out_last) break;
+      idle = 0;
+      if (count == frame_.result_stall_at) stall = frame_.result_stall;
     }
-    fail(where() + std::to_string(count) + " results come instead of " + std::to_string(results_));
+    due_ = false;
+    quiet();
+    if (frame_.phase == kResults) throw Interrupted();
   }
 
   Engine engine_;
   cxxrtl::debug_items items_;
-  const unsigned results_, writeback_, cycles_;
+  const Job job_;
+  Frame frame_{};
   Bytes written_;
   struct Ports {
     bool ready, busy, done, in_ready, in_last, out_valid, out_last, stalled;
@@ -266,7 +339,6 @@ class Bench {
   };
   Ports now_{}, before_{};
   uint32_t counted_ = 0;
-  bool watching_ = false;  // not before reset
   bool running_ = false;   // from start to done
   bool due_ = false;       // from done to the last result
 };
@@ -274,29 +346,38 @@ class Bench {
 }  // namespace
 
 int main(int argc, char **argv) {
-  if (argc < 11) refuse("too few arguments");
-  unsigned long long numbers[8];
-  for (int at = 0; at < 8; at++) numbers[at] = std::strtoull(argv[1 + at], nullptr, 10);
-  const auto [seed, first, runs, pixels, results, writeback, cycles, keep] = numbers;
-  noise_state = (seed + 0x10000 * first) * 0x9E3779B97F4A7C15ull + 1;
+  constexpr int kNumbers = 8, kFiles = kNumbers + 1, kRoms = kFiles + 3;
+  if (argc < kRoms) refuse("too few arguments");
+  unsigned long long numbers[kNumbers];
+  for (int at = 0; at < kNumbers; at++) numbers[at] = std::strtoull(argv[1 + at], nullptr, 10);
+  noise_state = numbers[0] * 0x9E3779B97F4A7C15ull + 1;
   for (int round = 0; round < 8; round++) noise();
-  Bench bench(results, writeback, cycles);
-  for (int at = 11; at < argc; at++) {
+  Bench::Job job;
+  unsigned *const fields[] = {&job.pixels, &job.results, &job.writeback,
+                              &job.ready,  &job.run,     &job.result};
+  for (int at = 0; at < 6; at++) *fields[at] = static_cast<unsigned>(numbers[1 + at]);
+  const bool keep = numbers[7];
+  Bench bench(job);
+  for (int at = kRoms; at < argc; at++) {
     const char *equals = std::strchr(argv[at], '=');
     if (!equals) refuse("an argument is not NAME=FILE");
     bench.load_rom(std::string(argv[at], equals - argv[at]), equals + 1);
   }
-  std::ifstream in(argv[9], std::ios::binary);
-  std::ofstream out(argv[10], std::ios::binary);
-  Bytes image(pixels), record;
-  bench.reset();
-  for (unsigned long long run = 0; run < runs; run++) {
-    bench.frame = "run " + std::to_string(first + run);
-    if (!in.read(reinterpret_cast<char *>(image.data()), pixels)) refuse("too few pixels");
+  std::ifstream frames(argv[kFiles], std::ios::binary), in(argv[kFiles + 1], std::ios::binary);
+  std::ofstream out(argv[kFiles + 2], std::ios::binary);
+  const Bytes pixels{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  Bytes record;
+  Frame frame;
+  bench.reset(1 + below(5));
+  for (; frames.read(reinterpret_cast<char *>(&frame), sizeof frame); bench.index++) {
+    const size_t first = static_cast<size_t>(frame.run) * job.pixels;
+    if (first + job.pixels > pixels.size()) refuse("too few pixels");
     record.clear();
-    bench.run(image.data(), pixels, keep != 0, &record);
-    out.write(reinterpret_cast<const char *>(record.data()), record.size());
+    bench.run(frame, pixels.data() + first, keep, &record);
+    if (frame.phase == kWhole)
+      out.write(reinterpret_cast<const char *>(record.data()), record.size());
   }
+  if (frames.gcount()) refuse("the last frame is not whole");
   out.close();
   if (!out) refuse("cannot write the results");
   std::printf("%llu %.6f\n", static_cast<unsigned long long>(bench.total),

@@ -9,13 +9,26 @@ namespace cxxrtl_design {
 
 using cxxrtl::value;
 
+// Given to `commit` in place of an observer, it fills every register with noise: the state of a chip
+// that has just been powered up.
+struct PowerUp {
+  uint64_t (*noise)();
+
+  template <size_t Bits>
+  void fill(value<Bits> &state) const {
+    for (auto &chunk : state.data) chunk = uint32_t(noise() >> 32);
+    state.data[value<Bits>::chunks - 1] &= value<Bits>::msb_mask;
+  }
+};
+
 // The engine settles in one evaluation, so that nobody need know what has changed: a register takes
 // its next value without a comparison, whose outcome no processor predicts.
 template <size_t Bits>
 struct wire : cxxrtl::wire<Bits> {
   using cxxrtl::wire<Bits>::wire;
   template <class Observer>
-  bool commit(Observer &) {
+  bool commit(Observer &observer) {
+    if constexpr (std::is_same_v<Observer, PowerUp>) observer.fill(this->next);
     this->curr = this->next;
     return true;
   }

@@ -16,7 +16,8 @@ MANY = 8
 CUT = {"$mux": ("A", "B", "Y")} | {
     kind: ("D", "Q") for kind in ("$dff", "$dffe", "$sdff", "$sdffe", "$sdffce")
 }
-READ = ("hierarchy -top sqhw_engine", "proc -norom", "flatten", "opt")
+#: No use is made of initial values: the harness gives registers random ones.
+READ = ("hierarchy -top sqhw_engine", "proc -norom", "flatten", "setattr -unset init w:*", "opt")
 #: Numbers are as wide as they need be, and signs are extended by the operators.
 REDUCE = ("wreduce t:$mul t:$add t:$sub %u %u", "opt", "clean")
 SPLIT = ("splitnets -driver", "clean")

@@ -3,10 +3,10 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.resources import files
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.atomic import make_folder
-from sqhw.cost_models.schedule import schedule
 from sqhw.errors import SqhwError, unknown_name
-from sqhw.manifest import check_same_pieces
-from sqhw.network import INPUT
 from sqhw.program import Program
-from sqhw.rom_pieces import Piece, piece_names
+from sqhw.rom_pieces import piece_names
 from sqhw.seeds import check_seed
-from sqhw.sim.simulator import Simulator
-from sqhw.verify.expected import writeback
+from sqhw.verify.job import check_job, job_of
+from sqhw.verify.sources import BENCH_TOP, ENGINE, check_sources, copy_bench, copy_sources
+from sqhw.verify.stimulus import most_cycles, reset_count, stimulus
 from sqhw.verify.tools import has_icarus, verilator_environment
+from sqhw.verify.waits import SECONDS
+from sqhw.verify.work_folder import check_make_path
 
 SIMULATORS = ("verilator", "icarus")
-BENCH_TOP = "sqhw_bench"
-SOURCES = ("sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v")
+#: A simulator that takes longer hangs: seconds to begin with, then clock cycles a second.
+START_SECONDS, SLOWEST = 300, 100
 #: Amaranth's Verilog leaves widening to IEEE 1364 and gives defaults before a case statement.
 WAIVERS = """`verilator_config
 lint_off -rule WIDTHEXPAND
@@ -50,12 +50,15 @@ class RtlReport:
         Activations compared, all layers; all equal.
     cycles : int
         Cycles measured for each run, of one image or of a batch, equal to the prediction.
+    resets : int
+        Frames that ended in a reset at a random moment; the run after each was right.
     """
 
     simulator: str
     images: int
     activations: int
     cycles: int
+    resets: int
 
 
 class RtlBench:
@@ -84,25 +87,22 @@ class RtlBench:
     ) -> None:
         if simulator not in SIMULATORS:
             raise unknown_name("simulator", simulator, (*SIMULATORS, "cxxrtl"))
+        if simulator == "verilator":
+            check_make_path(work)
         if simulator == "icarus" and not has_icarus():
             raise SqhwError("Icarus Verilog is not installed; run: apt-get install iverilog")
-        for name in SOURCES:
-            if not (rtl / name).is_file():
-                raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
+        check_sources(rtl)
         self.simulator = simulator
         self._rtl = rtl
         self._parameters = {"WB_BITS": 8 * requantizers}
-        writable = "rom_write_en" in (rtl / SOURCES[0]).read_text()
+        writable = "rom_write_en" in (rtl / ENGINE).read_text()
         self._defines = {"WRITABLE": 1} if writable else {}
         self._run = (work / simulator).absolute()
         self._build = self._run / "build"
         self._environment: Mapping[str, str] = {}
         shutil.rmtree(self._run, ignore_errors=True)
         make_folder(self._build)
-        verilog = [(rtl / name).absolute() for name in SOURCES]
-        bench = self._run / "sqhw_bench.v"
-        bench.write_text(files("sqhw.verify").joinpath("sqhw_bench.v").read_text())
-        verilog.append(bench)
+        verilog = [*copy_sources(rtl, self._run), copy_bench(self._run)]
         arguments: list[str] = []
         if simulator == "verilator":
             self._environment = verilator_environment(work / "tools")
@@ -164,17 +164,38 @@ class RtlBench:
                 if not (roms / name).is_file():
                     raise SqhwError(f"{roms / name} is missing; write it with `sqhw rom`")
                 shutil.copy(roms / name, self._run / name)
-        job = expectations(program, images)
-        np.savez(self._run / "job.npz", seed=seed, batch=program.batch, **job)
+        job = job_of(program, images)
+        frames = stimulus(seed, len(job.pixels), *job.sizes, job.waits)
+        np.savez(
+            self._run / "job.npz",
+            seed=np.uint64(seed),
+            frames=frames,
+            pixels=job.pixels,
+            results=job.results,
+            writeback=job.writeback,
+            cycles=job.cycles,
+            waits=astuple(job.waits),
+        )
         log, report = self._run / "simulation.log", self._run / "report.json"
         report.unlink(missing_ok=True)
         log.unlink(missing_ok=True)
-        if not self._simulate(log, seed) or not report.is_file():
+        limit = START_SECONDS + most_cycles(frames, *job.sizes, job.waits) // SLOWEST
+        begin = time.monotonic()
+        if not self._simulate(log, seed, limit) or not report.is_file():
+            hangs = time.monotonic() - begin >= limit
+            reason = f"the simulation hangs: it did not end within {limit} s" if hangs else None
             raise SqhwError(
-                f"the RTL differs from the simulator under {self.simulator}; {_reason(log)}"
+                f"the RTL differs from the simulator under {self.simulator}; "
+                f"{reason or _reason(log)}; log: {log}"
             )
         found = json.loads(report.read_text())
-        return RtlReport(self.simulator, found["images"], found["activations"], found["cycles"])
+        return RtlReport(
+            self.simulator,
+            images=found["runs"] * program.batch,
+            activations=found["activations"],
+            cycles=found["cycles"],
+            resets=reset_count(frames),
+        )
 
     def _random(self, seed: int) -> list[str]:
         """Return the arguments that give undefined bits a random value."""
@@ -182,8 +203,8 @@ class RtlBench:
             return []
         return ["+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 + 1}"]
 
-    def _simulate(self, log: Path, seed: int) -> bool:
-        """Run the bench; return whether it ran and passed."""
+    def _simulate(self, log: Path, seed: int, limit: int) -> bool:
+        """Run the bench, for some seconds at most; return whether it ran and passed."""
         from cocotb_tools.check_results import get_results
 
         with _environment(self._environment):
@@ -194,6 +215,7 @@ class RtlBench:
                     build_dir=self._build,
                     test_dir=self._run,
                     plusargs=self._random(seed),
+                    extra_env={SECONDS: str(limit)},
                     log_file=log,
                 )
                 return get_results(results) == (1, 0)
@@ -201,69 +223,11 @@ class RtlBench:
                 return False
 
 
-def check_job(
-    program: Program, images: npt.NDArray[Any], rtl: Path, roms: Path
-) -> dict[str, tuple[Piece, ...]]:
-    """Check that images, ROM images and Verilog suit a program; return the pieces of the ROMs.
-
-    Raises
-    ------
-    SqhwError
-        If they do not; the message names the number or the folder.
-    """
-    if len(images) == 0:
-        raise SqhwError("there is no image to run; give at least one")
-    if len(images) % program.batch:
-        raise SqhwError(
-            f"the program runs {program.batch} images at a time; {len(images)} is no multiple"
-        )
-    return check_same_pieces(rtl, roms, program.engine)
-
-
-def expectations(program: Program, images: npt.NDArray[Any]) -> dict[str, Any]:
-    """Return what goes into the engine and what must come out.
-
-    Parameters
-    ----------
-    program : Program
-    images : ndarray of int, shape (images, channels, height, width)
-
-    Returns
-    -------
-    dict
-        ``pixels`` and ``results``, ndarrays of uint8 of shape (runs, bytes); ``writeback``,
-        int16 of shape (runs, bytes), see `sqhw.verify.expected`; ``cycles`` of a run.
-    """
-    tensors = Simulator(program.network).run(images)
-    last = program.network.layers[-1].name
-    batch = program.batch
-    streams = [
-        writeback(
-            program.tilings,
-            {name: tensor[start : start + batch] for name, tensor in tensors.items()},
-        )
-        for start in range(0, len(images), batch)
-    ]
-    return {
-        "pixels": _in_stream_order(tensors[INPUT], batch),
-        "writeback": np.stack(streams),
-        "results": _in_stream_order(tensors[last], batch),
-        "cycles": schedule(program.network, program.engine, batch).cycles,
-    }
-
-
-def _in_stream_order(maps: npt.NDArray[Any], batch: int) -> npt.NDArray[np.uint8]:
-    """Return maps (n, c, h, w) as bytes (n / batch, batch * h * w * c), pixel by pixel."""
-    runs = maps.transpose(0, 2, 3, 1).reshape(len(maps) // batch, -1)
-    return runs.astype(np.int64).astype(np.uint8)  # two's complement
-
-
 def _reason(log: Path) -> str:
-    """Return the assertion of the bench, or where to look."""
+    """Return the assertion of the bench."""
     text = log.read_text(errors="replace") if log.is_file() else ""
     found = [line for line in text.splitlines() if "AssertionError:" in line]
-    reason = found[-1].split("AssertionError:", 1)[1].strip() if found else "no result"
-    return f"{reason}; log: {log}"
+    return found[-1].split("AssertionError:", 1)[1].strip() if found else "no result"
 
 
 @contextmanager

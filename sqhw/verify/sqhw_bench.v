@@ -1,4 +1,5 @@
-// Test bench top: the engine, and a file with what it writes back, a byte or a group a line.
+// Test bench top: the engine, and a file with what it writes back, a byte or a group a line; each run
+// begins with a line "run".
 module sqhw_bench #(
     parameter WB_BITS = 8
 ) (
@@ -10,7 +11,7 @@ module sqhw_bench #(
     output wire        done,
     output wire [31:0] cycles,
     output reg  [31:0] counted,
-    output reg  [31:0] violations,
+    output reg  [ 7:0] violations,
     input  wire        in_valid,
     input  wire [ 7:0] in_data,
     output wire        in_ready,
@@ -68,9 +69,22 @@ module sqhw_bench #(
     if (rst) pixels <= 0;
     else if (in_valid && in_ready) pixels <= in_last ? 0 : pixels + 1;
 
-  // Rules of the interface, watched in every cycle.
+  // Rules of the interface, watched in every cycle; a bit is set when one is broken. The names are in
+  // bench.py.
   reg was_done, stalled, was_last;
   reg [7:0] was_data;
+  wire undefined = (^{ready, busy, done, in_ready, out_valid}) === 1'bx;
+  wire changed = !(out_valid && out_data === was_data && out_last === was_last);
+  wire [7:0] broken = {
+    undefined,
+    stalled && changed,
+    (done && was_done) || (done && !running),
+    busy !== (running && !done),
+    ready && (busy || running),
+    in_ready !== (ready && !start) || (in_ready && out_valid),
+    start && ready && pixels != 0,
+    wb_valid && !running
+  };
   always @(posedge clk)
     if (rst) {violations, was_done, stalled, was_last, was_data} <= 0;
     else begin
@@ -78,20 +92,13 @@ module sqhw_bench #(
       stalled <= out_valid && !out_ready;
       was_last <= out_last;
       was_data <= out_data;
-      if ((done && was_done)  // done lasts one cycle
-          || (done && !running)
-          || (in_ready && (busy || running || out_valid))  // no pixels while it works
-          || (ready && (busy || running))
-          || (busy !== (running && !done))
-          || (start && ready && pixels != 0)  // in_last came with the last pixel
-          || (^{ready, busy, done, in_ready, out_valid} === 1'bx)
-          || (stalled && !(out_valid && out_data === was_data && out_last === was_last)))
-        violations <= violations + 1;
+      violations <= violations | broken;
     end
 
   integer file;
   initial file = $fopen("writeback.hex", "w");
   always @(posedge clk) begin
+    if (!rst && start && ready) $fwrite(file, "run\n");
     if (wb_valid) begin
       if (wb_group) $fwrite(file, "%h\n", wb_data);
       else $fwrite(file, "%h\n", wb_data[7:0]);

@@ -15,7 +15,8 @@ from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.layout import ROMS
 from sqhw.program import Program, compile_network
-from sqhw.verify.runner import WAIVERS, expectations
+from sqhw.verify.job import job_of
+from sqhw.verify.runner import WAIVERS
 from sqhw.verify.tools import has_icarus, verilator_environment
 
 ENGINE = EngineConfig(
@@ -60,9 +61,9 @@ def write_job(folder, engine: EngineConfig, seed: int) -> dict[str, int]:
     }
     for key, program in programs.items():
         images = random_images(program.network, seed, 3 * program.batch)
-        expected = expectations(program, images)
+        expected = job_of(program, images)
         for name in ("pixels", "results", "cycles"):
-            job[f"{name}_{key}"] = expected[name]
+            job[f"{name}_{key}"] = getattr(expected, name)
         for image in program.images:
             job[f"{image.name}_{key}"] = [f"{word:x}" for word in image.words]
     np.savez(folder / "job.npz", **job)

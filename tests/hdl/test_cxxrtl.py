@@ -91,6 +91,7 @@ def test_random_networks(bench, tmp_path):
         assert report.images == IMAGES
         assert report.activations == IMAGES * sum(c * h * w for c, h, w in maps)
         assert report.cycles == schedule(network, program.engine, program.batch).cycles
+        assert report.resets >= IMAGES // program.batch // 3
         assert report.clock_cycles > IMAGES // program.batch * report.cycles
         assert (
             volume.run(program, images[: program.batch], tmp_path, activations=False).activations
@@ -196,4 +197,6 @@ def test_sqhw_verify(tmp_path):
     assert (result["images"], result["made_up_images"]) == (100, 2)
     assert result["activations"] == 102 * 2 * 64
     assert result["cycles"] == result["cycles_predicted"]
-    assert "cxxrtl: RTL == simulator on 100 test and 2" in verify_lines(result)[0]
+    lines = verify_lines(result)
+    assert "cxxrtl: RTL == simulator on 100 test and 2" in lines[0]
+    assert f"resets at {result['resets']} random times in runs, frames in and out" in lines[2]

@@ -14,7 +14,7 @@ from sqhw.errors import SqhwError
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import save_network
 from sqhw.number import ActivationFormat
-from sqhw.verify.runner import check_job
+from sqhw.verify.job import check_job
 
 BATCH = 4
 
@@ -22,6 +22,7 @@ BATCH = 4
 @dataclass
 class Report:
     cycles: int = 0
+    resets: int = 0
 
 
 class Bench:

@@ -1,0 +1,54 @@
+"""The Verilog files that a bench builds, as copies whose registers have no initial values."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from sqhw.atomic import atomic_write_text
+from sqhw.errors import SqhwError
+
+ENGINE = "sqhw_engine.v"
+SOURCES = (ENGINE, "sqhw_rom.v", "sqhw_ram.v")
+BENCH_TOP = "sqhw_bench"
+BENCH = f"{BENCH_TOP}.v"
+#: A register with its initial value. The one that yosys writes into combinational blocks, to have
+#: them run once, is no register of the engine and keeps its value.
+INITIAL = re.compile(r"^( *reg (?!\\\S*verilog_backend)[^=;\n]*?) *= *[^;\n]+;", re.MULTILINE)
+
+
+def check_sources(rtl: Path) -> None:
+    """Check that all files are in a folder.
+
+    Raises
+    ------
+    SqhwError
+        Naming the one that is missing.
+    """
+    for name in SOURCES:
+        if not (rtl / name).is_file():
+            raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
+
+
+def without_initial_values(verilog: str) -> str:
+    """Return Verilog in which no register has an initial value.
+
+    FPGAs give registers these values once, at configuration; a chip, or a reset that comes later,
+    does not. Without them a simulator lets registers be undefined or random until they are written.
+    """
+    return INITIAL.sub(r"\1 ;", verilog)  # a blank ends an escaped name
+
+
+def copy_sources(rtl: Path, folder: Path) -> list[Path]:
+    """Copy the files into a folder, without initial values, and return the paths of the copies."""
+    check_sources(rtl)
+    copies = []
+    for name in SOURCES:
+        atomic_write_text(folder / name, without_initial_values((rtl / name).read_text()))
+        copies.append(folder / name)
+    return copies
+
+
+def copy_bench(folder: Path) -> Path:
+    """Write the test bench top into a folder and return its path."""
+    atomic_write_text(folder / BENCH, files("sqhw.verify").joinpath(BENCH).read_text())
+    return folder / BENCH

@@ -1,0 +1,175 @@
+"""What a bench does to the engine: stalls of both streams, signals out of turn, and resets.
+
+A job is a list of frames. Each run of the network is one frame that goes through; before some of
+them come frames that end in a reset at a random moment. All benches take the same list.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.verify.waits import Waits
+
+
+class Phase(IntEnum):
+    """Where a frame ends in a reset."""
+
+    WHOLE = 0  #: nowhere: it goes through
+    BOOT = 1  #: after some cycles of waiting for `ready`
+    READY = 2  #: after some cycles of `ready`, without a pixel
+    PIXELS = 3  #: after some pixels
+    START = 4  #: in the cycle of `start`
+    RUN = 5  #: some cycles after `start`, at the latest in the cycle of `done`
+    RESULTS = 6  #: after some results, some cycles later
+
+
+#: What messages say of a reset; `at` is a number.
+MOMENTS = {
+    Phase.BOOT: "{at} cycles into waiting for ready",
+    Phase.READY: "{at} cycles after ready",
+    Phase.PIXELS: "after pixel {at}",
+    Phase.START: "with start",
+    Phase.RUN: "{at} cycles after start",
+    Phase.RESULTS: "after result {at}",
+}
+#: One frame, as all benches read it. `valid` and `listen` are patterns of 64 cycles that repeat:
+#: bit by bit, whether a pixel is offered and whether `out_ready` is high.
+FRAME = np.dtype(
+    [
+        ("valid", "<u8"),
+        ("listen", "<u8"),
+        ("run", "<u4"),  # whose pixels go in
+        ("phase", "<u4"),  # a `Phase`
+        ("at", "<u4"),  # cycles, pixels or results of that phase before the reset
+        ("after", "<u4"),  # cycles after that result
+        ("reset", "<u4"),  # cycles of the reset
+        ("early", "<u4"),  # cycles of waiting for `ready` in which `start` and `in_valid` are high
+        ("pixel_stall_at", "<u4"),  # pixel before which the stream rests for long
+        ("pixel_stall", "<u4"),  # cycles of that
+        ("delay", "<u4"),  # cycles from the last pixel to `start`
+        ("busy_from", "<u4"),  # cycles after `start` from which it and `in_valid` are high again
+        ("busy_to", "<u4"),  # cycles after `start` until which they are
+        ("held", "<u4"),  # 1: they stay high until the last result is taken
+        ("result_stall_at", "<u4"),  # results after which nobody listens for long
+        ("result_stall", "<u4"),  # cycles of that
+    ]
+)
+#: Cycles of a pattern.
+PATTERN = FRAME["valid"].itemsize * 8
+ALWAYS = 0xFFFF_FFFF_FFFF_FFFF
+ALTERNATE = 0x5555_5555_5555_5555
+#: One cycle in eight.
+SELDOM = 0x0101_0101_0101_0101
+LONG_STALLS = (0, 0, 100, 500)
+
+
+def stimulus(
+    seed: int | Sequence[int], runs: int, pixels: int, results: int, waits: Waits
+) -> npt.NDArray[np.void]:
+    """Return the frames of a job.
+
+    Parameters
+    ----------
+    seed : int or sequence of int
+    runs : int, 1 or more
+        Frames that go through, in order.
+    pixels, results : int
+        Bytes of a run.
+    waits : Waits
+
+    Returns
+    -------
+    ndarray of `FRAME`, shape (frames,)
+    """
+    noise = np.random.default_rng(seed)
+    before: list[list[tuple[Phase, int]]] = [[] for _ in range(runs)]
+    for phase, at in _resets(noise, runs, pixels, results, waits):
+        before[noise.integers(runs)].append((phase, at))
+    frames = []
+    for run, moments in enumerate(before):
+        for phase, at in moments:
+            frame = _frame(noise, int(noise.integers(runs)), pixels, results, waits)
+            frame["phase"], frame["at"] = phase, at
+            frame["after"] = noise.integers(waits.result + 1)
+            frames.append(frame)
+        frames.append(_frame(noise, run, pixels, results, waits))
+    return np.stack(frames)
+
+
+def reset_count(frames: npt.NDArray[np.void]) -> int:
+    """Return how many frames of a job end in a reset."""
+    return int((frames["phase"] != Phase.WHOLE).sum())
+
+
+def label(frames: npt.NDArray[np.void], index: int, first: int = 0) -> str:
+    """Return what messages call a frame of a job whose first run has the number `first`."""
+    name = f"run {first + int(frames[index]['run'])}"
+    if frames[index]["phase"] != Phase.WHOLE:
+        name += f" (to be reset {_moment(frames[index])})"
+    if index and frames[index - 1]["phase"] != Phase.WHOLE:
+        name += f", after a reset {_moment(frames[index - 1])}"
+    return name
+
+
+def most_cycles(frames: npt.NDArray[np.void], pixels: int, results: int, waits: Waits) -> int:
+    """Return a bound on the clock cycles of a job that does not fail."""
+    seldom = PATTERN  # a pattern is high in one cycle at least
+    longest = waits.ready + waits.run + seldom * (pixels + results) + waits.result * results
+    stalls = ("pixel_stall", "delay", "result_stall", "reset")
+    return len(frames) * longest + sum(int(frames[name].sum()) for name in stalls)
+
+
+def _moment(frame: npt.NDArray[np.void]) -> str:
+    return MOMENTS[Phase(int(frame["phase"]))].format(at=int(frame["at"]))
+
+
+def _resets(
+    noise: np.random.Generator, runs: int, pixels: int, results: int, waits: Waits
+) -> list[tuple[Phase, int]]:
+    """Return phase and moment of each reset; those that cost a whole run are the fewest."""
+    some, few = -(-runs // 8), runs // 24
+
+    def moments(phase: Phase, count: int, first: int, last: int) -> list[tuple[Phase, int]]:
+        return [(phase, at) for at in noise.integers(first, last + 1, size=count).tolist()]
+
+    between = moments(Phase.BOOT, some, 0, waits.ready - 1)
+    between += moments(Phase.READY, some, 0, 5) + moments(Phase.START, some, 0, 0)
+    noise.shuffle(between)
+    return [
+        *moments(Phase.PIXELS, some, 1, pixels),
+        *moments(Phase.RUN, -(-runs // 6), 1, waits.run),
+        *moments(Phase.RUN, few, waits.run - 1, waits.run),
+        *moments(Phase.RESULTS, 1 + few, 0, results - 1),
+        *between[:some],
+    ]
+
+
+def _frame(
+    noise: np.random.Generator, run: int, pixels: int, results: int, waits: Waits
+) -> npt.NDArray[np.void]:
+    """Return a frame that goes through."""
+    frame = np.zeros((), FRAME)
+    frame["run"] = run
+    frame["valid"] = _pattern(noise, 0.9)
+    frame["listen"] = _pattern(noise, 0.7)
+    frame["reset"] = noise.choice([1, 1, 2, 5])
+    frame["early"] = noise.integers(2) * noise.integers(waits.ready // 2 + 1)
+    frame["pixel_stall_at"] = noise.integers(pixels)
+    frame["pixel_stall"] = noise.choice(LONG_STALLS)
+    frame["delay"] = noise.choice([0, 0, 1, 2, 10, 40])
+    frame["busy_from"] = noise.integers(1, 31)
+    frame["busy_to"] = frame["busy_from"] + noise.integers(1, 4)
+    frame["held"] = noise.random() < 0.2
+    frame["result_stall_at"] = noise.integers(2) * noise.integers(results)
+    frame["result_stall"] = noise.choice(LONG_STALLS)
+    return frame
+
+
+def _pattern(noise: np.random.Generator, share: float) -> np.uint64:
+    """Return in which cycles of 64 a stream moves: in a `share` of them, or a special pattern."""
+    high = np.flatnonzero(noise.random(PATTERN) < share).tolist() or [0]
+    mixed = sum(1 << at for at in high)
+    kinds = (mixed, mixed, mixed, mixed, ALWAYS, ALWAYS, ALTERNATE, SELDOM)
+    return np.uint64(kinds[int(noise.integers(len(kinds)))])
