@@ -1,14 +1,15 @@
 """Calibration files: what `benchmarks.cost_engine` has measured and fitted, one a family."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from sqhw.cost_models.checks import as_tuples, check_int, check_text, check_texts
-from sqhw.errors import SqhwError, unknown_name
+from sqhw.cost_models.checks import as_tuples, check_int, check_number, check_text, check_texts
+from sqhw.errors import SqhwError, shown, unknown_name
+from sqhw.input_limits import MAX_DEVICE_COUNT
+from sqhw.plain import located, parse_json
 
 FOLDER = "calibration"
 
@@ -41,16 +42,22 @@ class Fit:
     def __post_init__(self) -> None:
         for entry in self.factors:
             if not (isinstance(entry, tuple) and len(entry) == 2):
-                raise ValueError(f"factors must be pairs of a feature and a number, not {entry!r}")
+                raise ValueError(
+                    f"factors must be pairs of a feature and a number, not {shown(entry)}"
+                )
             check_text("factors", entry[0])
-            _check_number(f"factor of {entry[0]!r}", entry[1])
+            check_number(f"factor of {shown(entry[0])}", entry[1])
         for name, limits in self.ranges:
-            if not (isinstance(limits, tuple) and len(limits) == 2 and limits[0] <= limits[1]):
-                raise ValueError(f"range of {name!r} must be [smallest, largest], not {limits!r}")
+            if not (isinstance(limits, tuple) and len(limits) == 2):
+                raise ValueError(f"{_range_of(name)}, not {shown(limits)}")
+            for limit in limits:
+                check_number(f"range of {shown(name)}", limit, -MAX_DEVICE_COUNT)
+            if limits[0] > limits[1]:
+                raise ValueError(f"{_range_of(name)}, not {shown(limits)}")
         check_int("engines", self.engines, 1)
         check_int("held_out", self.held_out, 1)
-        _check_number("mean_error", self.mean_error)
-        _check_number("worst_error", self.worst_error)
+        check_number("mean_error", self.mean_error)
+        check_number("worst_error", self.worst_error)
         if self.worst_error < self.mean_error:
             raise ValueError(f"worst_error {self.worst_error} is below mean_error")
 
@@ -122,10 +129,8 @@ def parse_calibration(text: str, file: str) -> Calibration:
     SqhwError
         If it is no JSON, or has an unknown or missing key or an impossible value.
     """
-    try:
-        table = json.loads(text)
-    except ValueError as error:
-        raise SqhwError(f"{file}: {error}") from error
+    with located(file):
+        table = parse_json(text)
     values = dict(_checked(file, table, Calibration))
     for key in ("luts", "ffs", "period_ns"):
         if not (key == "period_ns" and values[key] is None):
@@ -176,9 +181,13 @@ def load_calibrations() -> dict[str, Calibration]:
     return {calibration.family: calibration for calibration in found}
 
 
+def _range_of(name: str) -> str:
+    return f"range of {shown(name)} must be [smallest, largest]"
+
+
 def _checked(where: str, table: object, kind: type[Any]) -> Mapping[str, Any]:
     if not isinstance(table, dict):
-        raise SqhwError(f"{where} must be an object, not {table!r}")
+        raise SqhwError(f"{where} must be an object, not {shown(table)}")
     known = {field.name for field in fields(kind) if field.default is MISSING}
     for key in table:
         if key not in known:
@@ -190,7 +199,7 @@ def _checked(where: str, table: object, kind: type[Any]) -> Mapping[str, Any]:
 
 def _pairs(where: str, table: object) -> tuple[tuple[str, Any], ...]:
     if not isinstance(table, dict):
-        raise SqhwError(f"{where} must be an object, not {table!r}")
+        raise SqhwError(f"{where} must be an object, not {shown(table)}")
     return tuple((name, as_tuples(value)) for name, value in table.items())
 
 
@@ -199,8 +208,3 @@ def _made(kind: type[Any], where: str, values: Mapping[str, Any]) -> Any:
         return kind(**values)
     except ValueError as error:
         raise SqhwError(f"{where}: {error}") from error
-
-
-def _check_number(key: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-        raise ValueError(f"{key} must be a number of 0 or more, not {value!r}")

@@ -8,6 +8,9 @@ from pathlib import Path
 from sqhw.cost_models.device_file import parse_family
 from sqhw.cost_models.fabric import Device, MemoryPrimitive
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.input_file import read_text
+from sqhw.input_limits import MAX_TOML_BYTES
+from sqhw.plain import located
 
 __all__ = [
     "Device",
@@ -97,10 +100,8 @@ def _by_name(name: str, devices: Sequence[Device]) -> Device:
 
 
 def _in_file(path: Path, name: str) -> Device:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SqhwError(f"device file {path} cannot be read: {error}") from error
+    with located(f"device file {path}"):
+        text = read_text(path, MAX_TOML_BYTES)
     devices = parse_family(text, str(path), base=_built_in)
     check_names_once(devices, str(path), {})
     if name:

@@ -1,13 +1,13 @@
 """Device files: TOML, one per family, each fact with its source."""
 
-import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from sqhw.cost_models.checks import as_tuples, check_text, check_texts
 from sqhw.cost_models.fabric import Device, MappingRule, MemoryPrimitive, MultiplierPrimitive
-from sqhw.errors import SqhwError, unknown_name
+from sqhw.errors import SqhwError, shown, unknown_name
+from sqhw.plain import located, parse_toml
 
 Part = TypeVar("Part")
 
@@ -39,10 +39,8 @@ def parse_family(
     SqhwError
         If the file has an unknown or missing key or an impossible value.
     """
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SqhwError(f"{file}: {error}") from error
+    with located(file):
+        table = parse_toml(text)
     if base is not None and "base" in table:
         _check_keys(file, table, {"base", "device"})
         with _Where(file):
@@ -69,7 +67,7 @@ def _family(file: str, table: Mapping[str, Any]) -> dict[str, Any]:
         check_texts("source", as_tuples(table["source"]), at_least=1)
     mapping = table["mapping"]
     if not isinstance(mapping, dict):
-        raise SqhwError(f"{file}: mapping must be a table, [mapping], not {mapping!r}")
+        raise SqhwError(f"{file}: mapping must be a table, [mapping], not {shown(mapping)}")
     memories = [_part(MemoryPrimitive, file, "memory", e) for e in _entries(file, table, "memory")]
     multipliers = (
         [
@@ -96,18 +94,18 @@ def _family(file: str, table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(kind: type[Part], file: str, key: str, entry: dict[str, Any]) -> Part:
-    where = f"{file}: {key}" + (f" {entry.get('name', '?')!r}" if key != "mapping" else "")
+    where = f"{file}: {key}" + (f" {shown(entry.get('name', '?'))}" if key != "mapping" else "")
     _check_keys(where, entry, *_field_names(kind))
     with _Where(where):
         return kind(**{key: as_tuples(value) for key, value in entry.items()})
 
 
 def _device(file: str, entry: dict[str, Any], shared: Mapping[str, Any]) -> Device:
-    where = f"{file}: device {entry.get('name', '?')!r}"
+    where = f"{file}: device {shown(entry.get('name', '?'))}"
     _check_keys(where, entry, _field_names(Device)[0] - shared.keys())
     blocks = entry["blocks"]
     if not isinstance(blocks, dict):
-        raise SqhwError(f"{where}: blocks must be a table of block counts, not {blocks!r}")
+        raise SqhwError(f"{where}: blocks must be a table of block counts, not {shown(blocks)}")
     values = dict(shared) | {key: as_tuples(value) for key, value in entry.items()}
     values["blocks"] = tuple(blocks.items())
     values["memories"] = tuple(
@@ -128,7 +126,7 @@ def _field_names(kind: type[Any]) -> tuple[set[str], set[str]]:
 def _entries(file: str, table: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     entries = table[key]
     if not (isinstance(entries, list) and entries and all(isinstance(e, dict) for e in entries)):
-        raise SqhwError(f"{file}: {key} must be a list of tables, [[{key}]], not {entries!r}")
+        raise SqhwError(f"{file}: {key} must be a list of tables, [[{key}]], not {shown(entries)}")
     return entries
 
 
@@ -154,4 +152,4 @@ def _check_keys(
         if key not in known:
             raise SqhwError(f"{where}: {unknown_name('key', key, known)}")
     for key in sorted(set(required) - table.keys()):
-        raise SqhwError(f"{where}: key {key!r} is missing")
+        raise SqhwError(f"{where}: key {shown(key)} is missing")

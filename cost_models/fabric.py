@@ -11,6 +11,8 @@ from sqhw.cost_models.checks import (
     check_texts,
     is_int,
 )
+from sqhw.errors import shown
+from sqhw.input_limits import MAX_DEVICE_COUNT
 
 #: In the order in which yosys tries them: on a tie LUT RAM wins.
 KINDS = ("distributed", "block", "huge")
@@ -79,14 +81,14 @@ class MemoryPrimitive:
         if not _are_modes(self.modes):
             raise ValueError(
                 "modes must be pairs [depth, width] of whole numbers, depth a power of two, "
-                f"narrowest first, not {as_lists(self.modes)!r}"
+                f"narrowest first, not {shown(as_lists(self.modes))}"
             )
         if not is_int(self.ports, 1) or self.ports > 2:
-            raise ValueError(f"ports must be 1 or 2, not {self.ports!r}")
+            raise ValueError(f"ports must be 1 or 2, not {shown(self.ports)}")
         check_int("rw_width", self.rw_width, 0)
         widths = [width for _, width in self.modes]
         if self.rw_width not in (0, *widths):
-            raise ValueError(f"rw_width must be 0 or one of {widths}, not {self.rw_width!r}")
+            raise ValueError(f"rw_width must be 0 or one of {widths}, not {shown(self.rw_width)}")
         if self.ports == 1 and self.rw_width != widths[-1]:
             raise ValueError(f"rw_width of a single port must be {widths[-1]}, the widest mode")
         check_choice("collision", self.collision, COLLISIONS)
@@ -149,7 +151,7 @@ class MultiplierPrimitive:
             if not (_is_pair(value) and value[0] >= value[1]):
                 raise ValueError(
                     f"{key} must be two whole numbers of 1 or more, the larger first, "
-                    f"not {as_lists(value)!r}"
+                    f"not {shown(as_lists(value))}"
                 )
         check_int("least_product", self.least_product, 0)
         check_bool("inferred", self.inferred)
@@ -237,7 +239,7 @@ class Device:
         check_text("name", self.name)
         check_text("family", self.family)
         if not is_int(self.lut_inputs, 4) or self.lut_inputs > 6:
-            raise ValueError(f"lut_inputs must be 4, 5 or 6, not {self.lut_inputs!r}")
+            raise ValueError(f"lut_inputs must be 4, 5 or 6, not {shown(self.lut_inputs)}")
         check_int("luts", self.luts, 1)
         check_int("ffs", self.ffs, 1)
         check_int("dsps", self.dsps, 0)
@@ -249,7 +251,7 @@ class Device:
         kinds = {m.name: m.kind for m in self.memories if m.block_name == m.name}
         for name, count in self.blocks:
             if kinds.get(name, "distributed") == "distributed":
-                raise ValueError(f"blocks must name block or huge memories, not {name!r}")
+                raise ValueError(f"blocks must name block or huge memories, not {shown(name)}")
             check_int(f"blocks.{name}", count, 1)
         if [kinds[name] for name, _ in self.blocks].count("block") != 1:
             raise ValueError(f"blocks must name one memory of kind block, not {dict(self.blocks)}")
@@ -283,7 +285,11 @@ class Device:
 
 
 def _is_pair(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and all(is_int(n, 1) for n in value)
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(is_int(n, 1, MAX_DEVICE_COUNT) for n in value)
+    )
 
 
 def _are_modes(modes: object) -> bool:

@@ -1,18 +1,21 @@
 """Energies of operations in a technology, from ``technologies/*.toml`` or a user's own file."""
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from sqhw.cost_models.checks import as_tuples, check_int, check_text, check_texts
-from sqhw.errors import SqhwError, unknown_name
+from sqhw.errors import SqhwError, shown, unknown_name
+from sqhw.input_file import read_text
+from sqhw.input_limits import MAX_REAL, MAX_TOML_BYTES, MIN_REAL
+from sqhw.plain import located, parse_toml
 
 DEFAULT = "horowitz45"
+#: Most that energies may change from point to point, as a power of bits: extrapolated, it is kept.
+MAX_SLOPE = 8
 
 #: Keys of a file, and of the points under each of its tables.
 TEXTS = ("name", "process")
@@ -100,10 +103,9 @@ def load_technology(name: str = DEFAULT) -> Technology:
         an impossible value.
     """
     if name.endswith(".toml"):
-        try:
-            return parse_technology(Path(name).read_text(encoding="utf-8"), name)
-        except (OSError, UnicodeDecodeError) as error:
-            raise SqhwError(f"technology file {name} cannot be read: {error}") from error
+        with located(f"technology file {name}"):
+            text = read_text(name, MAX_TOML_BYTES)
+        return parse_technology(text, name)
     folder = files("sqhw.cost_models") / "technologies"
     known = {entry.name.removesuffix(".toml"): entry for entry in folder.iterdir()}
     if name not in known:
@@ -126,10 +128,8 @@ def parse_technology(text: str, file: str) -> Technology:
     SqhwError
         If a key is missing or unknown, or a value impossible; the message names file and key.
     """
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SqhwError(f"{file}: {error}") from error
+    with located(file):
+        table = parse_toml(text)
     _check_keys(file, table, (*TEXTS, *POINTS, "source"))
     try:
         for key in TEXTS:
@@ -151,20 +151,27 @@ def parse_technology(text: str, file: str) -> Technology:
 
 def _points(file: str, key: str, entries: object) -> list[dict[str, Any]]:
     if not (isinstance(entries, list) and entries and all(isinstance(e, dict) for e in entries)):
-        raise ValueError(f"{key} must be a list of tables, [[{key}]], not {entries!r}")
+        raise ValueError(f"{key} must be a list of tables, [[{key}]], not {shown(entries)}")
     for entry in entries:
         _check_keys(f"{file}: {key}", entry, POINTS[key])
         for name, value in entry.items():
             where = f"{key}: {name}"
             if name != "picojoules":
                 check_int(where, value, 1)
-            elif isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"{where} must be a number above 0, not {value!r}")
-            elif not 0 < value < math.inf:
-                raise ValueError(f"{where} must be a number above 0, not {value!r}")
+            elif isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+                raise ValueError(f"{where} must be a number above 0, not {shown(value)}")
+            elif not MIN_REAL <= value <= MAX_REAL:
+                raise ValueError(f"{where} must be {MIN_REAL:.0e} to {MAX_REAL:.0e}, not {value}")
     bits = [entry["bits"] for entry in entries]
     if bits != sorted(set(bits)):
-        raise ValueError(f"{key}: bits must rise from point to point, not {bits}")
+        raise ValueError(f"{key}: bits must rise from point to point, not {shown(bits)}")
+    for one, other in pairwise(entries):
+        rise = abs(math.log(other["picojoules"] / one["picojoules"]))
+        if rise > MAX_SLOPE * math.log(other["bits"] / one["bits"]):
+            raise ValueError(
+                f"{key}: picojoules change faster than the power {MAX_SLOPE} of bits between "
+                f"{one['bits']} and {other['bits']} bits"
+            )
     return entries
 
 
@@ -174,7 +181,7 @@ def _check_keys(where: str, table: Mapping[str, Any], known: Sequence[str]) -> N
             raise SqhwError(f"{where}: {unknown_name('key', key, known)}")
     for key in known:
         if key not in table:
-            raise SqhwError(f"{where}: key {key!r} is missing")
+            raise SqhwError(f"{where}: key {shown(key)} is missing")
 
 
 def _between(points: Sequence[tuple[int, float]], at: int, *, beyond: bool) -> float:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from sqhw.errors import SqhwError
 from sqhw.network import INPUT, Conv, MaxPool, QuantizedNetwork, Shape
+from sqhw.network_limits import images_at_once
 from sqhw.sim import kernels
 from sqhw.stream import channel_order
 
@@ -119,11 +120,12 @@ class Simulator:
         ----------
         images : ndarray of int, shape (images, channels, height, width)
         batch : int
-            Images at a time; bounds the memory, not the result.
+            Most images at a time, fewer if their maps are large; no result depends on it.
         progress : callable
             Called with the number of images done after every batch.
         """
         last = self.network.layers[-1].name
+        batch = images_at_once(self.network.shapes(), batch)
         parts = []
         for start in range(0, len(images), batch):
             part = self.run(images[start : start + batch])[last]

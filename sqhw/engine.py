@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from sqhw.errors import SqhwError
+from sqhw.plain import located, typed
 from sqhw.stream import MAX_TAPS_PER_ENTRY
 
 
@@ -145,9 +145,7 @@ class EngineConfig:
         Raises
         ------
         SqhwError
-            If a field is unknown or out of range.
+            If a field is unknown, of another type or out of range.
         """
-        try:
-            return cls(**fields)
-        except (TypeError, ValueError) as error:
-            raise SqhwError(f"engine configuration: {error}") from None
+        with located("engine configuration"):
+            return typed(cls, fields, partial=True)

@@ -1,11 +1,23 @@
 """The errors that a user can cause and mend."""
 
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+LONGEST = 160  # characters of a value in an error message
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
+_short.maxlist = _short.maxtuple = 8
 
 
 class SqhwError(Exception):
     """A problem with the user's input, in one sentence that names it and says what to do."""
+
+
+def shown(value: object) -> str:
+    """Return a value from a file for an error message, cut if it is long."""
+    text = _short.repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> SqhwError:
@@ -34,4 +46,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> SqhwError:
     else:
         near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     hint = f"did you mean {folded[near[0]]!r}?" if near else f"known: {', '.join(names)}"
-    return SqhwError(f"unknown {kind} {name!r}; {hint}")
+    return SqhwError(f"unknown {kind} {shown(name)}; {hint}")

@@ -1,16 +1,16 @@
 """The file of a float network: safetensors, with the topology as JSON in its metadata."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sqhw.atomic import atomic_write_bytes
 from sqhw.digest import network_digest
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, shown
 from sqhw.float_network import (
     KINDS,
     FloatArray,
@@ -20,7 +20,9 @@ from sqhw.float_network import (
     FloatNetwork,
     FloatResidual,
 )
-from sqhw.network_file import FLOAT_KEY, METADATA_KEY
+from sqhw.input_limits import MAX_NETWORK_BYTES
+from sqhw.plain import field_of, located, parse_json, typed
+from sqhw.tensor_file import FLOAT_KEY, entry_of, read_tensors
 
 VERSION = 2
 
@@ -58,53 +60,89 @@ def load_float(path: str | Path) -> FloatNetwork:
     Raises
     ------
     SqhwError
-        If the file is missing, damaged or of another kind or version, or holds a layer of an
-        unknown kind.
+        If the file is missing, damaged or of another kind or version, a field is of another type
+        or missing, or a rule of `sqhw.float_network` is broken; the message names the file, and
+        the layer if it is the fault of one.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise SqhwError(f"{path}: no such file")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            header = metadata.get(FLOAT_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, ValueError, TypeError):
-        raise SqhwError(f"{path} is damaged or not a safetensors file") from None
-    if METADATA_KEY in metadata:
-        raise SqhwError(f"{path} is a compressed network, not a float network")
-    if header is None:
-        raise SqhwError(f"{path} is a safetensors file, but not of an sqhw float network")
-    try:
-        header = json.loads(header)
-        topology = header["network"]
-        version = topology["version"]
+    with located(path):
+        metadata, tensors = read_tensors(Path(path), MAX_NETWORK_BYTES)
+        entry = entry_of(metadata, tensors, FLOAT_KEY)
+        with located("its metadata is damaged"):
+            header = typed(dict, parse_json(entry))
+        topology = field_of(header, "network", dict)
+        version = topology.get("version")
         if version != VERSION:
-            raise SqhwError(f"{path} has format version {version}, this sqhw reads {VERSION}")
-        network = FloatNetwork(
-            name=str(topology["name"]),
-            input_shape=_triple(topology["input_shape"]),
-            input_max=int(topology["input_max"]),
-            mean=tuple(float(value) for value in topology["mean"]),
-            std=tuple(float(value) for value in topology["std"]),
-            layers=tuple(_layer(fields, tensors, path) for fields in topology["layers"]),
-            metadata={str(k): str(v) for k, v in topology["metadata"].items()},
-        )
-        damaged = network_digest(topology, tensors) != header["sha256"]
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        raise SqhwError(
-            f"{path} is damaged: its topology does not read ({type(error).__name__}: {error})"
-        ) from None
-    if damaged:
-        raise SqhwError(f"{path} is damaged: its content does not match its checksum")
-    return network
+            raise SqhwError(f"format version {shown(version)}, this sqhw reads {VERSION}")
+        network = _build(typed(_Network, topology), tensors)
+        if network_digest(topology, tensors) != field_of(header, "sha256", str):
+            raise SqhwError("damaged: its content does not match its checksum")
+        return network
+
+
+@dataclass(frozen=True)
+class _Network:
+    """The JSON of a network, field by field."""
+
+    version: int
+    name: str
+    input_shape: tuple[int, int, int]
+    input_max: int
+    mean: tuple[int | float, ...]
+    std: tuple[int | float, ...]
+    layers: list[Any]
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Conv:
+    """The JSON of a convolution."""
+
+    kind: str
+    name: str
+    source: str
+    stride: int
+    padding: tuple[int, int, int, int]
+    relu: bool
+    ceiling: int | float | None
+    groups: int
+    residual: FloatResidual | None
+
+
+@dataclass(frozen=True)
+class _MaxPool:
+    """The JSON of a maximum."""
+
+    kind: str
+    name: str
+    source: str
+    kernel: int
+    stride: int
+
+
+def _build(found: _Network, tensors: dict[str, Any]) -> FloatNetwork:
+    layers = []
+    for index, record in enumerate(found.layers):
+        name = record.get("name") if isinstance(record, dict) else None
+        where = f"layer {shown(name)}" if isinstance(name, str) else f"layer number {index + 1}"
+        with located(where):
+            layers.append(_layer(typed(dict, record), tensors))
+    used = {
+        f"{layer.name}.{name}"
+        for layer in layers
+        if isinstance(layer, FloatConv)
+        for name in ("weight", "bias")
+    }
+    for name in sorted(tensors.keys() - used):
+        raise SqhwError(f"tensor {shown(name)} belongs to no layer")
+    return FloatNetwork(
+        name=found.name,
+        input_shape=found.input_shape,
+        input_max=found.input_max,
+        mean=tuple(map(float, found.mean)),
+        std=tuple(map(float, found.std)),
+        layers=tuple(layers),
+        metadata=found.metadata,
+    )
 
 
 def _describe(layer: FloatLayer) -> dict[str, Any]:
@@ -130,45 +168,34 @@ def _describe(layer: FloatLayer) -> dict[str, Any]:
     }
 
 
-def _layer(fields: dict[str, Any], tensors: dict[str, Any], path: Path) -> FloatLayer:
-    name, kind, source = str(fields["name"]), fields["kind"], str(fields["source"])
+def _layer(record: dict[str, Any], tensors: dict[str, Any]) -> FloatLayer:
+    kind = field_of(record, "kind", str)
     if kind == "maxpool":
-        return FloatMaxPool(name, source, int(fields["kernel"]), int(fields["stride"]))
+        pool = typed(_MaxPool, record)
+        return FloatMaxPool(pool.name, pool.source, pool.kernel, pool.stride)
     if kind not in KINDS:
-        raise SqhwError(
-            f"{path}: layer {name!r} is of unknown kind {kind!r}; "
-            f"supported: {', '.join(KINDS)}, maxpool"
-        )
-    top, bottom, left, right = (int(value) for value in fields["padding"])
-    ceiling = fields["ceiling"]
+        known = ", ".join((*KINDS, "maxpool"))
+        raise SqhwError(f"unknown kind {shown(kind)}; known: {known}")
+    found = typed(_Conv, record)
     return FloatConv(
-        name=name,
-        source=source,
-        weight=_tensor(tensors, f"{name}.weight"),
-        bias=_tensor(tensors, f"{name}.bias"),
-        stride=int(fields["stride"]),
-        padding=(top, bottom, left, right),
-        relu=bool(fields["relu"]),
-        ceiling=None if ceiling is None else float(ceiling),
-        kind=str(kind),
-        groups=int(fields["groups"]),
-        residual=_residual(fields["residual"]),
+        name=found.name,
+        source=found.source,
+        weight=_tensor(tensors, f"{found.name}.weight"),
+        bias=_tensor(tensors, f"{found.name}.bias"),
+        stride=found.stride,
+        padding=found.padding,
+        relu=found.relu,
+        ceiling=None if found.ceiling is None else float(found.ceiling),
+        kind=kind,
+        groups=found.groups,
+        residual=found.residual,
     )
 
 
-def _residual(fields: dict[str, Any] | None) -> FloatResidual | None:
-    if fields is None:
-        return None
-    return FloatResidual(str(fields["source"]), int(fields["stride"]), int(fields["first"]))
-
-
 def _tensor(tensors: dict[str, Any], name: str) -> FloatArray:
+    if name not in tensors:
+        raise SqhwError(f"tensor {shown(name)} is missing")
     tensor: FloatArray = tensors[name]
     if tensor.dtype != np.float32:
-        raise ValueError(f"tensor {name!r} is of type {tensor.dtype}, not float32")
+        raise SqhwError(f"tensor {shown(name)} must be float32, not {tensor.dtype}")
     return tensor
-
-
-def _triple(values: list[int]) -> tuple[int, int, int]:
-    channels, height, width = (int(value) for value in values)
-    return channels, height, width

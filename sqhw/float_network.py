@@ -2,17 +2,19 @@
 
 import json
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, shown
+from sqhw.facts import LAYER_WEIGHTS
+from sqhw.input_limits import MAX_REAL, MIN_REAL
 from sqhw.network import INPUT, Padding, Shape
+from sqhw.network_limits import Extent, check_name
 
 FloatArray = npt.NDArray[np.float32]
 KINDS = ("conv", "linear", "avgpool")
-#: Entry of a network's metadata: weights of each trained layer before compression, as JSON.
-LAYER_WEIGHTS = "layer_weights"
 
 
 @dataclass(frozen=True)
@@ -226,18 +228,28 @@ def _check(network: FloatNetwork) -> None:
                 f"network {network.name!r}: {label} must have 1 or {network.input_shape[0]} "
                 f"values, not {len(values)}"
             )
-        if not np.isfinite(values).all():
-            raise SqhwError(f"network {network.name!r}: {label} must be finite, not {values}")
-    if min(network.std) <= 0:
-        raise SqhwError(f"network {network.name!r}: std must be positive, not {network.std}")
+        if not np.max(np.abs(values)) <= MAX_REAL:
+            raise SqhwError(
+                f"network {network.name!r}: {label} must be at most {MAX_REAL:.1e}, not {values}"
+            )
+    if min(network.std) < MIN_REAL:
+        raise SqhwError(
+            f"network {network.name!r}: std must be positive, {MIN_REAL:.1e} or more, "
+            f"not {network.std}"
+        )
+    extent = Extent(network.name, len(network.layers))
+    extent.add_map(f"network {network.name!r}: its input", network.input_shape)
     shapes: dict[str, Shape] = {INPUT: network.input_shape}
     for layer in network.layers:
+        check_name("layer", layer.name)
         where = f"layer {layer.name!r}"
         if layer.name in shapes:
             raise SqhwError(f"{where}: the name is used twice")
         for tensor in layer.sources:
             if tensor not in shapes:
-                raise SqhwError(f"{where}: reads tensor {tensor!r}, which no earlier layer makes")
+                raise SqhwError(
+                    f"{where}: reads tensor {shown(tensor)}, which no earlier layer makes"
+                )
         if layer.stride not in (1, 2):
             raise SqhwError(f"{where}: stride must be 1 or 2, not {layer.stride}")
         shape = shapes[layer.source]
@@ -248,6 +260,12 @@ def _check(network: FloatNetwork) -> None:
         out = layer.output_shape(shape)
         if min(out) < 1:
             raise SqhwError(f"{where}: its window is larger than its input map {shape[1:]}")
+        if isinstance(layer, FloatConv):
+            extent.add_map(where, shape, layer.padding)
+            extent.add_products(where, layer.weight[0].size * prod(out))
+        else:
+            extent.add_products(where, layer.kernel**2 * prod(out))
+        extent.add_map(where, out)
         if isinstance(layer, FloatConv) and layer.residual:
             _check_residual(layer.residual, shapes[layer.residual.source], out, where)
         shapes[layer.name] = out
@@ -281,8 +299,15 @@ def _check_conv(layer: FloatConv, shape: Shape, where: str) -> None:
         )
     if not (np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()):
         raise SqhwError(f"{where}: a weight or bias is not finite")
-    if layer.ceiling is not None and not (layer.relu and 0 < layer.ceiling < np.inf):
-        raise SqhwError(f"{where}: a ceiling needs a ReLU and must be positive: {layer.ceiling}")
+    for label in ("weight", "bias"):
+        largest = np.abs(getattr(layer, label)).max()
+        if largest > MAX_REAL:
+            raise SqhwError(f"{where}: a {label} is {largest:.1e}, at most {MAX_REAL:.1e}")
+    if layer.ceiling is not None and not (layer.relu and MIN_REAL <= layer.ceiling <= MAX_REAL):
+        raise SqhwError(
+            f"{where}: a ceiling needs a ReLU and must be positive, {MIN_REAL:.1e} to "
+            f"{MAX_REAL:.1e}: {layer.ceiling}"
+        )
     if layer.kind == "avgpool":
         share = np.float32(1 / (layer.weight.shape[2] * layer.weight.shape[3]))
         even = bool((layer.weight == share).all()) and not layer.bias.any()

@@ -25,10 +25,12 @@ from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_image
+from sqhw.facts import FLOAT_BITS, facts_of
 from sqhw.file_set import check_set
 from sqhw.manifest import check_manifest, check_plain, check_same_pieces, pieces_of
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
+from sqhw.plain import located
 from sqhw.program import Program, compile_network
 from sqhw.rom_pieces import Piece, depth_of
 from sqhw.seeds import check_seed
@@ -48,7 +50,6 @@ AUGMENTATION = {"cifar10": (4, True)}
 CALIBRATION_IMAGES, TRIED_IMAGES = 128, 1000
 #: Of a code at most, in what the compressor chooses from.
 COMPRESSED_BITS = 5
-FLOAT_BITS = 32
 
 
 def train(
@@ -292,8 +293,9 @@ def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Res
     in payload and stream, with the biases in rom and blocks.
     """
     cost = rom_cost(network, engine)
-    values = int(network.metadata.get("float_bits", "0")) // FLOAT_BITS
-    weights = int(network.metadata.get("float_weights", values))
+    facts = facts_of(network.metadata)
+    values = facts.values_before or 0
+    weights = values if facts.weights_before is None else facts.weights_before
     return {
         "device": device.name,
         "after": {basis: cost.size(basis, device) for basis in BASES},
@@ -324,12 +326,8 @@ def size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> Res
 
 def engine_of(network: QuantizedNetwork) -> EngineConfig:
     """Return the engine that a network was compressed for; it travels with the file."""
-    text = network.metadata.get("engine")
-    try:
-        fields = json.loads(text) if text else {}
-    except ValueError:
-        raise SqhwError(f"network {network.name!r}: its engine entry is not JSON") from None
-    return EngineConfig.from_dict(fields)
+    with located(f"network {network.name!r}"):
+        return facts_of(network.metadata).engine
 
 
 def simulate(source: Path, data: Dataset, float_source: Path | None, progress: Progress) -> Result:

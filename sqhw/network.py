@@ -6,12 +6,14 @@ the last layer is the output of the network.
 """
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, shown
+from sqhw.network_limits import Extent, check_name
 from sqhw.number import ActivationFormat, distinct_bytes
 from sqhw.stream import MAX_TAPS_PER_ENTRY, StreamFormat, max_gap_bits
 
@@ -292,13 +294,18 @@ def check(network: QuantizedNetwork) -> None:
             f"network {network.name!r}: input shape must be (channels, height, width), "
             f"not {network.input_shape!r}"
         )
+    extent = Extent(network.name, len(network.layers))
+    extent.add_map(f"network {network.name!r}: its input", network.input_shape)
     shapes: dict[str, Shape] = {INPUT: network.input_shape}
     for layer in network.layers:
+        check_name("layer", layer.name)
         where = f"layer {layer.name!r}"
         if layer.name in shapes:
             raise SqhwError(f"{where}: the name is used twice")
         if layer.source not in shapes:
-            raise SqhwError(f"{where}: reads tensor {layer.source!r}, which no earlier layer makes")
+            raise SqhwError(
+                f"{where}: reads tensor {shown(layer.source)}, which no earlier layer makes"
+            )
         if layer.stride not in (1, 2):
             raise SqhwError(f"{where}: stride must be 1 or 2, not {layer.stride}")
         shape = shapes[layer.source]
@@ -309,6 +316,12 @@ def check(network: QuantizedNetwork) -> None:
         out = layer.output_shape(shape)
         if min(out) < 1:
             raise SqhwError(f"{where}: its window is larger than its input map {shape[1:]}")
+        if isinstance(layer, Conv):
+            extent.add_map(where, shape, layer.padding)
+            extent.add_products(where, layer.weight[0].size * prod(out))
+        else:
+            extent.add_products(where, layer.kernel**2 * prod(out))
+        extent.add_map(where, out)
         if isinstance(layer, Conv) and layer.residual:
             _check_residual(layer, layer.residual, shapes, where)
         shapes[layer.name] = out
@@ -355,9 +368,9 @@ def _check_conv(layer: Conv, shape: Shape, where: str) -> None:
         raise SqhwError(f"{where}: padding must be four numbers >= 0, not {layer.padding!r}")
     book = layer.codebook
     if list(book) != sorted(set(book)) or not book:
-        raise SqhwError(f"{where}: codebook must be distinct ascending values, not {book!r}")
+        raise SqhwError(f"{where}: codebook must be distinct ascending values, not {shown(book)}")
     if book[0] < -128 or book[-1] > 127:
-        raise SqhwError(f"{where}: codebook values must be -128 to 127, not {book!r}")
+        raise SqhwError(f"{where}: codebook values must be -128 to 127, not {shown(book)}")
     if len(book) > 1 << layer.stream.code_bits:
         raise SqhwError(
             f"{where}: codebook has {len(book)} values, "
@@ -381,7 +394,7 @@ def _check_conv(layer: Conv, shape: Shape, where: str) -> None:
 
 def _check_residual(layer: Conv, skip: Residual, shapes: dict[str, Shape], where: str) -> None:
     if skip.source not in shapes:
-        raise SqhwError(f"{where}: adds tensor {skip.source!r}, which no earlier layer makes")
+        raise SqhwError(f"{where}: adds tensor {shown(skip.source)}, which no earlier layer makes")
     if not 1 <= skip.weight <= 127:
         raise SqhwError(f"{where}: residual weight must be 1 to 127, not {skip.weight}")
     if skip.stride not in (1, 2):

@@ -9,25 +9,27 @@ order of name. Nothing in the file is executed when it is read.
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sqhw.atomic import atomic_write_bytes
 from sqhw.digest import network_digest
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, shown
+from sqhw.facts import facts_of
+from sqhw.input_limits import MAX_NETWORK_BYTES
 from sqhw.network import Conv, Layer, MaxPool, QuantizedNetwork, Residual
 from sqhw.number import ActivationFormat
+from sqhw.plain import field_of, located, parse_json, typed
 from sqhw.stream import StreamFormat
+from sqhw.tensor_file import QUANTIZED_KEY, entry_of, read_tensors
 
 FORMAT = "sqhw-quantized-network"
 VERSION = 1
-FLOAT_KEY = "sqhw_float_network"  # of networks before compression
-METADATA_KEY = "sqhw"  # one key: safetensors writes several in an order that changes
 CONV_KINDS = ("conv", "linear", "avgpool")
 ARRAYS: dict[str, np.dtype[Any]] = {
     "weight": np.dtype(np.int8),
@@ -38,7 +40,6 @@ ARRAYS: dict[str, np.dtype[Any]] = {
 }
 
 Tensors = dict[str, npt.NDArray[Any]]
-T = TypeVar("T")
 
 
 def save_network(network: QuantizedNetwork, path: str | os.PathLike[str]) -> None:
@@ -78,7 +79,7 @@ def save_network(network: QuantizedNetwork, path: str | os.PathLike[str]) -> Non
         "sha256": digest,
         "network": description,
     }
-    atomic_write_bytes(path, save(tensors, {METADATA_KEY: json.dumps(header)}))
+    atomic_write_bytes(path, save(tensors, {QUANTIZED_KEY: json.dumps(header)}))
 
 
 def load_network(path: str | os.PathLike[str]) -> QuantizedNetwork:
@@ -92,48 +93,34 @@ def load_network(path: str | os.PathLike[str]) -> QuantizedNetwork:
     Raises
     ------
     SqhwError
-        If the file is missing, broken, of another kind or of a newer version, or breaks a rule of
-        `sqhw.network`; the message names the file, and the layer if it is one layer's fault.
+        If the file is missing, broken, of another kind or of a newer version, breaks a rule of
+        `sqhw.network`, or says of its making what `sqhw.facts` cannot read; the message names the
+        file, and the layer or the entry if it is the fault of one.
     """
-    path = Path(path)
-    try:
-        header, tensors = _read(path)
-        return _build(header, tensors)
-    except SqhwError as error:
-        raise SqhwError(f"{path}: {error}") from None
+    with located(path):
+        metadata, tensors = read_tensors(Path(path), MAX_NETWORK_BYTES)
+        header = _parse(entry_of(metadata, tensors, QUANTIZED_KEY))
+        network = _build(header, tensors)
+        facts_of(network.metadata)
+        return network
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
-    """Return the metadata entry and all tensors of a file."""
-    if not path.is_file():
-        raise SqhwError("this is a directory" if path.is_dir() else "no such file")
+def is_quantized(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file says of itself that it is a quantized network; nothing is checked."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if FLOAT_KEY in metadata:
-                raise SqhwError("a network of floats; quantize it first (sqhw compress)")
-            if METADATA_KEY not in metadata:
-                raise SqhwError("a safetensors file, but not a network that sqhw saved")
-            header = _parse(metadata[METADATA_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise SqhwError(f"not a safetensors file, or a damaged one ({error})") from None
-    except OSError as error:
-        raise SqhwError(f"cannot be read ({error.strerror or error})") from None
-    except (KeyError, TypeError, AttributeError):  # a type that NumPy lacks, such as bfloat16
-        raise SqhwError("holds a tensor of a type that sqhw does not use") from None
-    return header, tensors
+        metadata, _ = read_tensors(Path(path), MAX_NETWORK_BYTES, tensors=False)
+    except SqhwError:
+        return False
+    return QUANTIZED_KEY in metadata
 
 
 def _parse(text: str) -> dict[str, Any]:
     """Return the metadata entry, of the right format and version."""
-    try:
-        header = json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise SqhwError("its metadata is damaged: not JSON") from None
+    with located("its metadata is damaged"):
+        header = parse_json(text)
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise SqhwError(f"its format is not {FORMAT!r}")
-    version = _field(header, "version", int)
+    version = field_of(header, "version", int)
     if version > VERSION:
         raise SqhwError(
             f"format version {version} is newer than this sqhw, which reads up to {VERSION}; "
@@ -142,10 +129,6 @@ def _parse(text: str) -> dict[str, Any]:
     if version < 1:
         raise SqhwError(f"format version {version} does not exist")
     return header
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _describe(network: QuantizedNetwork) -> dict[str, Any]:
@@ -190,110 +173,85 @@ def _describe_format(form: ActivationFormat) -> dict[str, Any]:
     return {"bits": int(form.bits), "signed": bool(form.signed)}
 
 
+@dataclass(frozen=True)
+class _Network:
+    """The JSON of a network, field by field."""
+
+    name: str
+    input_shape: tuple[int, int, int]
+    input_format: ActivationFormat
+    layers: list[Any]
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Conv:
+    """The JSON of a convolution."""
+
+    kind: str
+    name: str
+    source: str
+    groups: int
+    residual: Residual | None
+    stride: int
+    padding: tuple[int, int, int, int]
+    codebook: tuple[int, ...]
+    stream: StreamFormat
+    output: ActivationFormat
+    output_scale: float
+
+
+@dataclass(frozen=True)
+class _MaxPool:
+    """The JSON of a maximum."""
+
+    kind: str
+    name: str
+    source: str
+    kernel: int
+    stride: int
+
+
 def _build(header: Mapping[str, Any], tensors: Tensors) -> QuantizedNetwork:
     """Return the network of a file's content."""
-    description = _field(header, "network", dict)
+    description = field_of(header, "network", dict)
+    found = typed(_Network, description)
     layers = []
-    for index, record in enumerate(_field(description, "layers", list)):
+    for index, record in enumerate(found.layers):
         name = record.get("name") if isinstance(record, dict) else None
-        where = f"layer {name!r}" if isinstance(name, str) else f"layer number {index + 1}"
-        try:
-            if not isinstance(record, dict):
-                raise SqhwError("not a JSON object")
-            layers.append(_build_layer(record, tensors))
-        except (SqhwError, ValueError) as error:
-            raise SqhwError(f"{where}: {error}") from None
+        where = f"layer {shown(name)}" if isinstance(name, str) else f"layer number {index + 1}"
+        with located(where):
+            layers.append(_build_layer(typed(dict, record), tensors))
     used = {
         f"{layer.name}.{name}" for layer in layers if isinstance(layer, Conv) for name in ARRAYS
     }
     for name in sorted(tensors.keys() - used):
-        raise SqhwError(f"tensor {name!r} belongs to no layer")
-    if network_digest(description, tensors) != _field(header, "sha256", str):
+        raise SqhwError(f"tensor {shown(name)} belongs to no layer")
+    if network_digest(description, tensors) != field_of(header, "sha256", str):
         raise SqhwError("damaged: its content does not match its checksum")
-    metadata = _field(description, "metadata", dict)
-    if not all(isinstance(value, str) for value in metadata.values()):
-        raise SqhwError("'metadata' must hold texts only")
-    try:
-        form = _build_format(_field(description, "input_format", dict))
-    except ValueError as error:
-        raise SqhwError(f"input format: {error}") from None
     return QuantizedNetwork(
-        name=_field(description, "name", str),
-        input_shape=_integers(description, "input_shape", 3),
-        input_format=form,
-        layers=tuple(layers),
-        metadata=metadata,
+        found.name, found.input_shape, found.input_format, tuple(layers), found.metadata
     )
 
 
 def _build_layer(record: Mapping[str, Any], tensors: Tensors) -> Layer:
-    kind = _field(record, "kind", str)
-    name = _field(record, "name", str)
-    source = _field(record, "source", str)
-    stride = _field(record, "stride", int)
+    kind = field_of(record, "kind", str)
     if kind == "maxpool":
-        return MaxPool(name, source, _field(record, "kernel", int), stride)
+        pool = typed(_MaxPool, record)
+        return MaxPool(pool.name, pool.source, pool.kernel, pool.stride)
     if kind not in CONV_KINDS:
-        raise SqhwError(f"unknown kind {kind!r}; known: {', '.join((*CONV_KINDS, 'maxpool'))}")
-    stream = _field(record, "stream", dict)
-    arrays = {field: _array(tensors, f"{name}.{field}", dtype) for field, dtype in ARRAYS.items()}
-    return Conv(
-        name=name,
-        source=source,
-        weight=arrays["weight"],
-        bias=arrays["bias"],
-        multiplier=arrays["multiplier"],
-        shift=arrays["shift"],
-        weight_scale=arrays["weight_scale"],
-        stride=stride,
-        padding=_integers(record, "padding", 4),
-        codebook=_integers(record, "codebook"),
-        stream=StreamFormat(_field(stream, "gap_bits", int), _field(stream, "code_bits", int)),
-        output=_build_format(_field(record, "output", dict)),
-        output_scale=_field(record, "output_scale", float),
-        kind=kind,
-        groups=_field(record, "groups", int),
-        residual=_build_residual(record),
-    )
-
-
-def _build_residual(record: Mapping[str, Any]) -> Residual | None:
-    if "residual" in record and record["residual"] is None:
-        return None
-    skip = _field(record, "residual", dict)
-    return Residual(
-        _field(skip, "source", str),
-        _field(skip, "weight", int),
-        _field(skip, "stride", int),
-        _field(skip, "first", int),
-    )
-
-
-def _build_format(record: Mapping[str, Any]) -> ActivationFormat:
-    return ActivationFormat(_field(record, "bits", int), _field(record, "signed", bool))
+        known = ", ".join((*CONV_KINDS, "maxpool"))
+        raise SqhwError(f"unknown kind {shown(kind)}; known: {known}")
+    found = typed(_Conv, record)
+    values: dict[str, Any] = {field.name: getattr(found, field.name) for field in fields(_Conv)}
+    for field, dtype in ARRAYS.items():
+        values[field] = _array(tensors, f"{found.name}.{field}", dtype)
+    return Conv(**values)
 
 
 def _array(tensors: Tensors, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     if name not in tensors:
-        raise SqhwError(f"tensor {name!r} is missing")
+        raise SqhwError(f"tensor {shown(name)} is missing")
     if tensors[name].dtype != dtype:
-        raise SqhwError(f"tensor {name!r} must be {dtype}, not {tensors[name].dtype}")
+        raise SqhwError(f"tensor {shown(name)} must be {dtype}, not {tensors[name].dtype}")
     return tensors[name]
-
-
-def _field(record: Mapping[str, Any], name: str, kind: type[T]) -> T:
-    """Return a field of exactly that JSON type: a bool is no int here, nor an int a float."""
-    if name not in record:
-        raise SqhwError(f"field {name!r} is missing")
-    value = record[name]
-    if type(value) is not kind:
-        raise SqhwError(f"field {name!r} must be {kind.__name__}, not {value!r}")
-    return value
-
-
-def _integers(record: Mapping[str, Any], name: str, length: int | None = None) -> tuple[Any, ...]:
-    values = _field(record, name, list)
-    if any(type(value) is not int for value in values) or length not in (None, len(values)):
-        count = "" if length is None else f"{length} "
-        raise SqhwError(f"field {name!r} must be a list of {count}whole numbers, not {values!r}")
-    return tuple(values)

@@ -1,25 +1,22 @@
 """The command `sqhw size` as a function: from a network's name or file to figures as plain data."""
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from sqhw.accumulator import check_acc_bits, proposed_acc_bits
 from sqhw.cost_models.device import Device, find_device, load_devices
 from sqhw.cost_models.limits import RESOURCES, Limits
 from sqhw.cost_models.technology import Technology, load_technology
 from sqhw.device_engine import propose_engine
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.explore import explore
+from sqhw.facts import facts_of
 from sqhw.float_network import FloatNetwork
 from sqhw.input_stage import with_input_stage
-from sqhw.network_file import METADATA_KEY, load_network
+from sqhw.network_file import is_quantized, load_network
 from sqhw.sizing import Sizing, size_on
 from sqhw.topology import topology
 from sqhw.workload import Workload, assumed_workload, known_workload, parse_layers
@@ -153,7 +150,7 @@ def load_workload(
     """
     check_acc_bits(acc_bits)
     path = Path(source)
-    if path.is_file() and _is_quantized(path):
+    if path.is_file() and is_quantized(path):
         if density is not None or bits is not None or layers:
             raise SqhwError(
                 f"{source} has weights of its own; density, bits and layers are assumed of float "
@@ -182,14 +179,6 @@ def _float_network(source: str, is_file: bool) -> FloatNetwork:
     return load_float(source) if is_file else float_network(source)
 
 
-def _is_quantized(path: Path) -> bool:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return METADATA_KEY in (file.metadata() or {})
-    except (SafetensorError, OSError):
-        return False
-
-
 def _assumed(
     workload: Workload, density: float | None, bits: int | None, layers: Sequence[str]
 ) -> Result:
@@ -214,7 +203,7 @@ def _size(
     formats = None
     # On the device that it was made for, a network is taken as it is exported.
     if workload.known and network.metadata.get("device") == device.name and limits is None:
-        engine = EngineConfig.from_dict(json.loads(network.metadata.get("engine", "{}")))
+        engine = facts_of(network.metadata).engine
         engine = engine if acc_bits is None else replace(engine, acc_bits=acc_bits)
         formats = {layer.name: layer.stream.gap_bits for layer in network.convs}
     return size_on(

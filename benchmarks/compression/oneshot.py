@@ -1,6 +1,5 @@
 """`python -m benchmarks.compression.oneshot`: accuracy against size without training."""
 
-import json
 import sys
 import time
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.compression.cases import load_network
 from benchmarks.engine.progress import note
+from benchmarks.origin import commit
+from benchmarks.seal import read_sealed, write_sealed
 from sqhw.atomic import atomic_write_bytes, atomic_write_text, make_folder
 from sqhw.compress import FloatNetwork, evaluate, torch_logits
 from sqhw.compress.methods import Recipe
@@ -79,7 +80,7 @@ def curves(setting: Setting, points: tuple[tuple[float, int], ...]) -> dict[str,
         Density and bits of plain quantization.
     """
     file, test = setting.file, setting.data.test
-    found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    found: dict[str, Any] = read_sealed(file) if file.is_file() else {}
     job = Job(setting.network, setting.data, setting.engine, setting.device)
     key = f"{points} {run_key(job, OneshotConfig(Recipe(epochs=0), images=IMAGES))}"
     if found.get("key") != key:
@@ -87,6 +88,7 @@ def curves(setting: Setting, points: tuple[tuple[float, int], ...]) -> dict[str,
         values = network.float_bits // 32
         dense = dense_sizes(network.weights, values - network.weights, 32, setting.device)
         found = {"key": key, "float32": dense["rom"], "plain": [], "oneshot": []}
+        found["commit"] = commit()
         found["float"] = evaluate(network, test.images, test.labels)
     for density, bits in points[len(found["plain"]) :]:
         start = time.process_time()
@@ -120,7 +122,7 @@ def _keep(
     point = {"rom": rom_cost(network, setting.engine).rom, "test": right, "seconds": seconds}
     found[name].append(point)
     note(f"{name}: {point}")
-    atomic_write_text(setting.file, json.dumps(found, indent=1) + "\n")
+    write_sealed(setting.file, found)
 
 
 def markdown(found: dict[str, Any]) -> str:
@@ -136,7 +138,8 @@ def markdown(found: dict[str, Any]) -> str:
             ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + (
-        f"\n\nTest accuracy of the integers; float {100 * found['float']:.2f} %. `plain`: largest "
+        f"\n\nRun on commit {found['commit']}. "
+        f"Test accuracy of the integers; float {100 * found['float']:.2f} %. `plain`: largest "
         "weights of each layer, k-means, biases corrected\n(`sqhw quantize`). `oneshot` has the "
         "size of `plain` as its budget and may stay below it.\n"
         f"Both see {IMAGES} training images. Seconds are those of one core; those of the first "

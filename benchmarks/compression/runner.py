@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compression.cases import Case
+from benchmarks.origin import commit
+from benchmarks.seal import read_sealed, write_sealed
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compress import evaluate, torch_logits
-from sqhw.compress.accounting import account, read_account, save_account
+from sqhw.compress.accounting import account, read_account
 from sqhw.compress.methods import CompressionResult
 from sqhw.compress.methods.base import compress_job, run_key
 from sqhw.compress.methods.job import Job
@@ -35,8 +37,7 @@ def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> di
     Returns
     -------
     dict
-        As `read_account` returns it, with ``key``, ``history``, ``tables`` and ``seconds``: those
-        of the last part of a run that was interrupted.
+        As `read_result` returns it.
     """
     folder = make_folder(out)
     path = folder / f"{case.label}.json"
@@ -74,10 +75,11 @@ def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> di
         "history": result.history,
         "tables": result.tables,
         "seconds": round(seconds),
+        "commit": commit(),
     }
-    save_account(found_account, path, more)
+    write_sealed(path, found_account.to_dict() | more)
     checkpoint.unlink(missing_ok=True)
-    return read_account(path)
+    return read_result(path)
 
 
 def finished(case: Case, job: Job, out: Path) -> dict[str, Any] | None:
@@ -93,8 +95,30 @@ def finished(case: Case, job: Job, out: Path) -> dict[str, Any] | None:
     path = out / f"{case.label}.json"
     if not path.is_file():
         return None
-    found = read_account(path)
+    found = read_result(path)
     return found if found.get("key") == run_key(job, case.config) else None
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Return the account in a file of results.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict
+        As `read_account` returns it, with ``key``, ``history``, ``tables``, ``commit`` and
+        ``seconds``: those of the last part of a run that was interrupted.
+
+    Raises
+    ------
+    SqhwError
+        If it is no account, or was changed after it was written.
+    """
+    read_account(path)
+    return read_sealed(path)
 
 
 def accuracies(result: CompressionResult, data: Dataset) -> dict[str, float]:

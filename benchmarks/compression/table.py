@@ -80,7 +80,16 @@ def markdown(network: str, accounts: Sequence[dict[str, Any]]) -> str:
         "|" + " --- |" * len(HEAD),
         *("| " + " | ".join(row) + " |" for row in rows),
     ]
-    return "\n".join(lines) + "\n" + LEGEND
+    return "\n".join(lines) + "\n\n" + _origins(accounts) + LEGEND
+
+
+def _origins(accounts: Sequence[dict[str, Any]]) -> str:
+    """Return a sentence on the commits that rows were run on."""
+    rows: dict[str, list[str]] = {}
+    for account in accounts:
+        rows.setdefault(account["commit"], []).append(account["label"])
+    told = "; ".join(f"{commit}: {', '.join(labels)}" for commit, labels in rows.items())
+    return f"Run on commit {told}.\n"
 
 
 def _row(account: dict[str, Any]) -> tuple[str, ...]:

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.engine.table import markdown
+from benchmarks.origin import measured_on, sentence
+from benchmarks.seal import write_sealed_text
+from sqhw.atomic import make_folder
 from sqhw.compress.zoo import float_network
 from sqhw.cost_models.budget import layer_table, network_table, nonzero_grid
 from sqhw.cost_models.device import find_device
@@ -26,17 +29,30 @@ NETWORKS = ("lenet5-caffe", "resnet20", "mobilenetv2", "vgg16")
 TRAINED = Path(__file__).parents[1] / "engine" / "resnet8.safetensors"
 
 
+HEAD = """# The budget table
+
+Output of `.venv/bin/python -m benchmarks.cost_budget`; processor time of one core.
+
+"""
+
+
 def main() -> None:
-    """Print the tables."""
+    """Print the tables, and write them with a seal."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost_budget", description=__doc__)
     parser.add_argument("--counts", type=int, default=64, help="numbers of non-zeros of a layer")
     parser.add_argument("--network", type=Path, default=TRAINED, help="a quantized network")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/benchmarks/cost_budget"), help="for RESULTS.md"
+    )
     arguments = parser.parse_args()
-    _time(arguments.counts)
-    _compare(arguments.network)
+    make_folder(arguments.out)
+    parts = [sentence(measured_on("numpy")), _time(arguments.counts), _compare(arguments.network)]
+    report = HEAD + "\n".join(parts)
+    write_sealed_text(arguments.out / "RESULTS.md", report)
+    print(report)
 
 
-def _time(counts: int) -> None:
+def _time(counts: int) -> str:
     """Time the whole table, built from nothing, and once more with the entries at hand.
 
     It is processor time, which the other work of a busy machine does not lengthen.
@@ -56,12 +72,11 @@ def _time(counts: int) -> None:
         options = sum(len(layer) for layer in table.layers)
         layers = sum(len(layer) > 1 for layer in table.layers)
         rows.append([name, f"{layers}", f"{options:,}", *(f"{s:.2f} s" for s in seconds)])
-    print(f"Table of all options: {counts} numbers of non-zeros, 1 to 8 bits, every format")
-    print("(processor time of one core)\n")
-    print(markdown(["network", "layers", "options", "first", "again"], rows))
+    title = f"Table of all options: {counts} numbers of non-zeros, 1 to 8 bits, every format\n\n"
+    return title + markdown(["network", "layers", "options", "first", "again"], rows)
 
 
-def _compare(path: Path) -> None:
+def _compare(path: Path) -> str:
     """Compare expectations over random places with the counts of a trained network's places."""
     network = load_network(path)
     engine = engine_of(network)
@@ -84,9 +99,9 @@ def _compare(path: Path) -> None:
         sums += pair
         rows.append(_row(shape.name, f"{count[0] / mask.size:.0%}", str(layer.stream), pair))
     rows.append(_row("all", "", "", sums))
-    print(f"Expected (weights at random places) and exact, {path.name}\n")
+    title = f"Expected (weights at random places) and exact, {path.name}\n\n"
     head = ["layer", "density", "format", "words expected", "exact", "", "cycles expected", "exact"]
-    print(markdown([*head, ""], rows))
+    return title + markdown([*head, ""], rows)
 
 
 def _row(name: str, density: str, form: str, pair: np.ndarray) -> list[str]:

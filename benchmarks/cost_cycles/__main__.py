@@ -10,7 +10,9 @@ import typer
 from benchmarks.cost_cycles.engines import ENGINES, programs
 from benchmarks.engine.progress import note
 from benchmarks.engine.table import markdown
-from sqhw.atomic import atomic_write_text, make_folder
+from benchmarks.origin import measured_on, sentence
+from benchmarks.seal import write_sealed_text
+from sqhw.atomic import make_folder
 from sqhw.build import write_rom, write_rtl
 from sqhw.cost_models.layer_use import BOUNDS, layer_use
 from sqhw.cost_models.schedule import schedule
@@ -53,8 +55,8 @@ def main(
     """Compare predicted cycles with the RTL's; exit with 1 if any differ."""
     make_folder(out)
     rows = [_row(name, networks, runs, out) for name in ENGINES if engines in name]
-    report = _report(rows, networks, runs)
-    atomic_write_text(out / "RESULTS.md", report)
+    report = sentence(measured_on("amaranth", "pyosys")) + "\n" + _report(rows, networks, runs)
+    write_sealed_text(out / "RESULTS.md", report)
     print(report)
     raise SystemExit(1 if any(row.differences for row in rows) else 0)
 

@@ -3,9 +3,7 @@
 import ast
 import hashlib
 import re
-import subprocess
 from collections.abc import Iterable
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -117,16 +115,6 @@ def rtl_digest(family: Family) -> str:
     for path in paths:
         found.update(path.read_bytes())
     return found.hexdigest()[:DIGITS]
-
-
-@cache
-def commit() -> str:
-    """Return the commit of the working tree, ``-dirty`` behind it if files differ from it."""
-    run = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"],
-        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return run.stdout.strip() or "unknown"
 
 
 def _code(text: str) -> str:

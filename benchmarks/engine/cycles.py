@@ -1,7 +1,7 @@
 """Cycles of whole networks: measured in RTL, predicted, and the bound."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,11 @@ class CycleRow:
     predicted: float
     bound: float
     activations: int
+
+    @classmethod
+    def from_dict(cls, entry: dict[str, Any]) -> "CycleRow":
+        """Return the row that `to_dict` made this of."""
+        return cls(**{field.name: entry[field.name] for field in fields(cls)})
 
     @property
     def ratio(self) -> float:

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.ao.quantization import FakeQuantize, MovingAverageMinMaxObserver
 from torch.nn import functional
 
-from sqhw.atomic import atomic_write_text, make_folder
+from benchmarks.origin import measured_on, sentence
+from benchmarks.seal import write_sealed_text
+from sqhw.atomic import make_folder
 from sqhw.compress import FloatNetwork
 from sqhw.compress.calibrate import calibrate
 from sqhw.compress.float_module import activated, padded_conv, with_residual
@@ -144,6 +146,7 @@ def main(
         "`torch.ao`; the ratios are to it. No distillation in any of them. `pruning` chooses the",
         "masks anew.",
         "",
+        sentence(measured_on("torch")),
         "| " + " | ".join(HEAD) + " |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -169,7 +172,7 @@ def main(
                 )
     report = "\n".join(lines) + "\n"
     make_folder(out)
-    atomic_write_text(out / "RESULTS.md", report)
+    write_sealed_text(out / "RESULTS.md", report)
     print(report)
 
 

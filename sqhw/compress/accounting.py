@@ -16,13 +16,15 @@ from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.rom import LayerRom, RomCost, rom_cost
 from sqhw.engine import EngineConfig
-from sqhw.errors import SqhwError
-from sqhw.float_network import LAYER_WEIGHTS
+from sqhw.errors import SqhwError, shown, unknown_name
+from sqhw.facts import FLOAT_BITS, facts_of
+from sqhw.input_file import read_text
+from sqhw.input_limits import MAX_COUNT, MAX_JSON_BYTES
 from sqhw.network import QuantizedNetwork
+from sqhw.plain import field_of, located, parse_json, typed
 
 KIND = "sqhw account"
 VERSION = 1
-FLOAT_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -192,28 +194,22 @@ def account_network(
     """
     cost = rom_cost(network, engine)
     rows = {row.name: row for row in cost.layers}
-    before = json.loads(network.metadata.get(LAYER_WEIGHTS, "{}"))
+    facts = facts_of(network.metadata)
+    before = facts.layer_weights
     # Entries of no bits are constants, as average pooling has, and no weights.
     results = [
         LayerResult(
             layer.name,
             layer.weight.astype(np.float32),
-            int(before.get(layer.name, layer.weight.size)),
+            before.get(layer.name, layer.weight.size),
         )
         for layer in network.convs
         if layer.stream.entry_bits
     ]
     layers = tuple(_layer(layer, rows[layer.name], engine, None) for layer in results)
-    weights = int(
-        network.metadata.get("float_weights", sum(layer.weights_before for layer in results))
-    )
-    values = int(network.metadata.get("float_bits", FLOAT_BITS * weights)) // FLOAT_BITS
-    accuracies: dict[str, float] = {
-        name: float(network.metadata[name])
-        for name in ("float_validation_accuracy", "validation_accuracy", "test_accuracy")
-        if name in network.metadata
-    }
     left = sum(layer.weights_before for layer in results)
+    weights = left if facts.weights_before is None else facts.weights_before
+    values = max(weights, facts.values_before or 0)
     notes: tuple[str, ...] = ()
     if left < weights and not before:
         said = "the file does not tell the layers' weights before compression: their "
@@ -229,7 +225,7 @@ def account_network(
         dense_sizes(weights, values - weights, FLOAT_BITS, device),
         published=math.ceil(sum(_published(layer) for layer in results)),
         own=None,
-        accuracy=accuracies,
+        accuracy=facts.accuracies,
         reason="",
         notes=notes,
         options={},
@@ -243,26 +239,51 @@ def save_account(found: Account, path: Path, more: Mapping[str, Any] | None = No
 
 
 def read_account(path: Path) -> dict[str, Any]:
-    """Read an account as plain data.
+    """Read an account as plain data, with whatever else is in the file.
 
     Raises
     ------
     SqhwError
-        If the file is missing, damaged or of another kind or version.
+        If the file is missing, damaged or of another kind or version, or a field is missing, of
+        another type or out of range; the message names the file and the field.
     """
-    try:
-        found = json.loads(path.read_text())
-        kind, version = found["kind"], found["version"]
-        complete = all(f in found for f in ("ratio", *Account.__dataclass_fields__))
-    except FileNotFoundError:
-        raise SqhwError(f"{path}: no such file") from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise SqhwError(f"{path} is damaged or not an account") from None
-    if kind != KIND or not complete:
-        raise SqhwError(f"{path} is not an account of a compression")
-    if version != VERSION:
-        raise SqhwError(f"{path} has account version {version}, this sqhw reads {VERSION}")
-    return dict(found)
+    with located(path):
+        found = parse_json(read_text(path, MAX_JSON_BYTES))
+        if not isinstance(found, dict) or found.get("kind") != KIND:
+            raise SqhwError("not an account of a compression")
+        version = field_of(found, "version", int)
+        if version != VERSION:
+            raise SqhwError(f"account version {version}, this sqhw reads {VERSION}")
+        account = typed(Account, found, more=True)
+        _check_account(account)
+        if field_of(found, "ratio", dict) != account.to_dict()["ratio"]:
+            raise SqhwError("field 'ratio' does not follow from its sizes")
+    return found
+
+
+def _check_account(account: Account) -> None:
+    """Check what the types of an account do not say."""
+    for name, sizes in (("sizes", account.sizes), ("float32", account.float32)):
+        for basis in BASES:
+            if basis not in sizes:
+                raise SqhwError(f"field '{name}.{basis}' is missing")
+        for basis, size in sizes.items():
+            if basis not in (*BASES, "own", "published"):
+                raise unknown_name("basis", basis, (*BASES, "own", "published"))
+            _check_range(f"{name}.{basis}", size, MAX_COUNT)
+    for index, layer in enumerate(account.layers):
+        for name in ("weights", "nonzeros", "payload", "stream", "rom", "own"):
+            _check_range(f"layers[{index}].{name}", getattr(layer, name), MAX_COUNT)
+        _check_range(f"layers[{index}].bits", layer.bits, FLOAT_BITS)
+    _check_range("average_bits", account.average_bits, FLOAT_BITS)
+    _check_range("density", account.density, MAX_COUNT)
+    for name, accuracy in account.accuracy.items():
+        _check_range(f"accuracy.{name}", accuracy, 1)
+
+
+def _check_range(name: str, value: float | None, most: int) -> None:
+    if value is not None and not 0 <= value <= most:
+        raise SqhwError(f"field {name!r} must be 0 to {most:,}, not {shown(value)}")
 
 
 def _account(

@@ -12,6 +12,9 @@ from torch.nn import functional
 from sqhw.compress.threads import torch_threads
 from sqhw.float_network import FloatConv, FloatNetwork, FloatResidual
 from sqhw.network import INPUT
+from sqhw.network_limits import images_at_once
+
+BATCH = 512  # images that are computed together
 
 
 def normalise(images: Tensor, network: FloatNetwork) -> Tensor:
@@ -107,7 +110,7 @@ def predict(
     forward: Callable[[Tensor], Tensor],
     images: npt.NDArray[Any] | Tensor,
     device: torch.device | str = "cpu",
-    batch: int = 512,
+    batch: int = BATCH,
 ) -> Tensor:
     """Return the logits of all images, batch by batch on a device, without gradients."""
     raw = images if isinstance(images, Tensor) else torch.from_numpy(images.astype(np.float32))
@@ -118,5 +121,7 @@ def predict(
 def evaluate(network: FloatNetwork, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
     """Return the share of images that the float network classifies correctly, 0 to 1."""
     with torch_threads(1):
-        best = predict(FloatModule(network).eval(), images).argmax(1).numpy()
+        batch = images_at_once(network.shapes(), BATCH)
+        logits = predict(FloatModule(network).eval(), images, batch=batch)
+        best = logits.argmax(1).numpy()
     return float((best == labels).mean())

@@ -12,6 +12,7 @@ from sqhw.compress.precision import FLOAT32_EXACT
 from sqhw.compress.requantize import scaled
 from sqhw.compress.threads import torch_threads
 from sqhw.network import INPUT, Conv, QuantizedNetwork
+from sqhw.network_limits import images_at_once
 
 
 def torch_logits(
@@ -25,11 +26,12 @@ def torch_logits(
     images : ndarray of int, shape (images, channels, height, width)
         Raw pixels.
     batch : int
-        Images at a time.
+        Most images at a time, fewer if their maps are large.
     threads : int
         Cores to use; small networks wait for each other on more than one.
     """
     bounds = network.acc_bounds()
+    batch = images_at_once(network.shapes(), batch)
     parts = []
     with torch_threads(threads), torch.no_grad():
         for start in range(0, len(images), batch):

@@ -15,6 +15,7 @@ from benchmarks.compression.published import PUBLISHED
 from benchmarks.compression.recount import recounted
 from benchmarks.compression.runner import run_case
 from benchmarks.compression.table import HEAD, heading, markdown, missing
+from benchmarks.seal import write_sealed
 from sqhw.compress import save_float, torch_logits
 from sqhw.compress.accounting import account_network
 from sqhw.compress.methods import METHODS, Recipe, configure
@@ -108,7 +109,7 @@ def test_both_curves_have_the_same_sizes_and_go_on_where_they_stopped(tmp_path):
     text = file.read_text()
     assert curves(shared, ((0.6, 4), (0.3, 4))) == found
     found["oneshot"].pop()
-    file.write_text(json.dumps(found))
+    write_sealed(file, found)
     curves(shared, ((0.6, 4), (0.3, 4)))
     again, whole = json.loads(file.read_text()), json.loads(text)
     assert again["oneshot"][0] == whole["oneshot"][0]

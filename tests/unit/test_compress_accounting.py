@@ -84,10 +84,10 @@ def test_accounts_survive_their_file(result, tmp_path):
     assert back["seconds"] == 1
     assert back["ratio"]["rom"] == round(found.ratio("rom"), 3)
     path.write_text("[]")
-    with pytest.raises(SqhwError, match=r"a.json is damaged or not an account$"):
+    with pytest.raises(SqhwError, match=r"a.json: not an account of a compression$"):
         read_account(path)
     path.write_text(json.dumps({"kind": "sqhw account", "version": 1}))
-    with pytest.raises(SqhwError, match=r"a.json is not an account of a compression$"):
+    with pytest.raises(SqhwError, match=r"a.json: field 'label' is missing$"):
         read_account(path)
     with pytest.raises(SqhwError, match=r"none.json: no such file$"):
         read_account(tmp_path / "none.json")

@@ -190,7 +190,6 @@ def test_missing_and_damaged_files_are_named(checkpoint, tmp_path):
     assert refusal(tmp_path / "no") == "no such file"
     path = checkpoint()
     path.write_bytes(path.read_bytes()[:-1])
-    message = f"{path} is damaged or not a safetensors file"
-    assert refusal(path) == message
-    path.write_bytes(b"\x80\x02}q\x00.")  # a pickle
-    assert refusal(path) == message
+    assert refusal(path).startswith("not a safetensors file, or a damaged one (")
+    path.write_bytes(b"\x80\x02}q\x00.")
+    assert refusal(path).startswith("this is a pickle, which is never opened here; ")

@@ -240,7 +240,7 @@ def test_family_without_devices_is_refused():
 
 
 def test_text_that_is_not_toml_is_refused():
-    assert message_of("family =").startswith("tiny.toml: Invalid value")
+    assert message_of("family =").startswith("tiny.toml: not TOML: Invalid value")
 
 
 def test_cell_that_occurs_twice_is_refused():
@@ -387,9 +387,7 @@ def test_file_of_several_devices_wants_a_name(tmp_path):
 
 
 def test_file_that_is_not_there(tmp_path):
-    with pytest.raises(
-        SqhwError, match=r"^device file .*none\.toml cannot be read: .*No such file"
-    ):
+    with pytest.raises(SqhwError, match=r"^device file .*none\.toml: no such file$"):
         find_device(str(tmp_path / "none.toml"))
 
 

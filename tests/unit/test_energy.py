@@ -188,7 +188,7 @@ MULTIPLY = "multiply: picojoules must be a number above 0, not"
         ("width = 8, picojoules = 8", "picojoules = 8", "memory: key 'width' is missing"),
         ("1024", "8192", "memory: bits must rise from point to point, not [8192, 4096]"),
         ("picojoules = 64", "picojoules = 0", f"{MULTIPLY} 0"),
-        ("picojoules = 64", "picojoules = inf", f"{MULTIPLY} inf"),
+        ("picojoules = 64", "picojoules = inf", "holds inf, which is no number"),
         ("bits = 8, ", "bits = 0, ", "add: bits must be a whole number of 1 or more, not 0"),
         ('["here"]', "[]", "source must be a list of 1 or more texts, not []"),
         ("[{ bits = 8, picojoules = 1 }]", "[]", "add must be a list of tables, [[add]], not []"),
@@ -209,5 +209,5 @@ def test_a_table_of_ones_own(tmp_path):
     with pytest.raises(SqhwError, match=r"^unknown technology 'horowitz'; did you mean"):
         load_technology("horowitz")
     missing = re.escape(str(tmp_path / "none.toml"))
-    with pytest.raises(SqhwError, match=f"^technology file {missing} cannot be read: "):
+    with pytest.raises(SqhwError, match=f"^technology file {missing}: no such file$"):
         load_technology(str(tmp_path / "none.toml"))

@@ -48,7 +48,9 @@ def test_engine_round_trip():
     without = engine.to_dict()
     del without["taps_per_entry"]  # files of engines before there was a choice
     assert EngineConfig.from_dict(without) == engine
-    with pytest.raises(SqhwError, match=r"^engine configuration: .*'lines'$"):
+    with pytest.raises(
+        SqhwError, match=r"^engine configuration: unknown field 'lines'; did you mean 'lanes'\?$"
+    ):
         EngineConfig.from_dict({"lines": 8})
 
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from sqhw.errors import SqhwError
-from sqhw.network_file import FLOAT_KEY
+from sqhw.input_limits import MAX_NETWORK_BYTES
+from sqhw.plain import located
+from sqhw.tensor_file import KINDS, read_tensors
 
 COUNTER = "num_batches_tracked"  # of a batch normalisation: no result depends on it
 
@@ -50,17 +51,12 @@ def load_checkpoint(module: nn.Module, path: Path, name: str) -> None:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise SqhwError(f"{path}: no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            if FLOAT_KEY in (file.metadata() or {}):
-                raise SqhwError(
-                    f"{path} is an sqhw float network, not a checkpoint: see load_float"
-                )
-            return {key: file.get_tensor(key) for key in file.keys() if not _ignored(key)}
-    except (SafetensorError, OSError, ValueError, TypeError):
-        raise SqhwError(f"{path} is damaged or not a safetensors file") from None
+    with located(path):
+        metadata, tensors = read_tensors(path, MAX_NETWORK_BYTES, "pt")
+        for key, what in KINDS.items():
+            if key in metadata:
+                raise SqhwError(f"not the state dict of a module but {what}")
+    return {key: value for key, value in tensors.items() if not _ignored(key)}
 
 
 def _ignored(key: str) -> bool:

@@ -1,0 +1,108 @@
+"""The tables of the benchmarks say what their sealed measurements say, and nothing else."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.compression.cases import CASES, cases
+from benchmarks.compression.oneshot import markdown as curve_markdown
+from benchmarks.compression.runner import read_result
+from benchmarks.compression.table import heading, markdown, missing
+from benchmarks.cost_memory.__main__ import main as cost_memory
+from benchmarks.cost_memory.grid import DATA as GRIDS
+from benchmarks.engine.__main__ import read_results, report_text
+from benchmarks.origin import sentence
+from benchmarks.seal import KEY, LINES, read_sealed, read_sealed_text
+from sqhw.errors import SqhwError
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+COMPRESSION = BENCHMARKS / "compression" / "results"
+JSON = sorted(path for path in BENCHMARKS.rglob("*.json") if path.name != "present.json")
+TEXTS = [
+    *(BENCHMARKS / name / "RESULTS.md" for name in ("cost_cycles", "cost_budget", "train_step")),
+    *sorted(GRIDS.glob("*.csv")),
+]
+
+
+def test_every_file_of_measurements_is_as_it_was_sealed():
+    assert len(JSON) > 100
+    for path in JSON:
+        assert read_sealed(path)
+    for path in TEXTS:
+        assert read_sealed_text(path)
+
+
+def test_every_file_of_measurements_says_what_it_is_of():
+    for path in JSON:
+        found = read_sealed(path)
+        assert found.get("measured_on", found)["commit"]
+    for path in TEXTS:
+        text = read_sealed_text(path)
+        assert "Measured on commit " in text or "yosys 0.70" in text.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        (BENCHMARKS / "engine" / "results.json", '"luts": 4917', '"luts": 4017'),
+        (BENCHMARKS / "engine" / "results.json", '"commit": "442aa4b"', '"commit": "0ba12ae"'),
+        (COMPRESSION / "lenet5" / "low-rank.json", '"commit": "ce1c6d3"', '"commit": "672c3c1"'),
+        (COMPRESSION / "oneshot-lenet5.json", '"test": 0.9458', '"test": 0.9558'),
+        (BENCHMARKS / "cost_cycles" / "RESULTS.md", "commit 1ddc423", "commit 672c3c1"),
+        (BENCHMARKS / "train_step" / "RESULTS.md", "| 43 |", "| 33 |"),
+        (GRIDS / "rom_yosys.csv", "yosys 0.70", "yosys 0.71"),
+    ],
+)
+def test_what_is_changed_by_hand_is_refused(path, old, new, tmp_path):
+    text = path.read_text()
+    assert old in text
+    copy = tmp_path / path.name
+    copy.write_text(text.replace(old, new, 1))
+    read = read_sealed if path.suffix == ".json" else read_sealed_text
+    with pytest.raises(SqhwError, match="is not as it was sealed"):
+        read(copy)
+
+
+def test_seals_are_of_one_kind():
+    seals = [json.loads(path.read_text())[KEY] for path in JSON]
+    seals += [path.read_text().splitlines()[-1] for path in TEXTS]
+    assert len(set(seals)) == len(JSON) + len(TEXTS)
+    assert set(LINES) == {path.suffix for path in TEXTS}
+
+
+def test_table_of_the_engine():
+    rows, areas, origin = read_results(BENCHMARKS / "engine" / "results.json")
+    text = (BENCHMARKS / "engine" / "RESULTS.md").read_text()
+    assert report_text(rows, areas, origin) in text
+    assert sentence(origin) in text
+
+
+@pytest.mark.parametrize(
+    ("short", "data", "epochs"), [("lenet5", "mnist:DIR", 12), ("resnet20", "cifar10:DIR", 6)]
+)
+def test_tables_of_compression(short, data, epochs):
+    folder = COMPRESSION / short
+    results = {path.stem: read_result(path) for path in folder.glob("*.json")}
+    float_bits = next(iter(results.values()))["float32"]["payload"]
+    labels = [case.label for case in cases(short, float_bits, list(CASES), epochs, 1, 0)]
+    assert set(results) <= set(labels)
+    text = heading(short, data, epochs)
+    text += markdown(short, [results[label] for label in labels if label in results])
+    text += missing([label for label in labels if label not in results])
+    assert (folder / "RESULTS.md").read_text() == text
+
+
+@pytest.mark.parametrize("short", ["lenet5", "resnet20"])
+def test_curves_of_compression(short):
+    found = read_sealed(COMPRESSION / f"oneshot-{short}.json")
+    assert (COMPRESSION / f"oneshot-{short}.md").read_text() == curve_markdown(found)
+
+
+def test_tables_of_memory(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["benchmarks.cost_memory"])
+    with pytest.raises(SystemExit) as done:
+        cost_memory()
+    assert done.value.code == 0
+    printed = capsys.readouterr().out.rstrip("\n")
+    assert printed in (BENCHMARKS / "cost_memory" / "RESULTS.md").read_text()
