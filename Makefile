@@ -1,12 +1,13 @@
 # The two commands: `make demo` runs the main job on real data, `make test` passes the tests.
-# Everything is installed into .venv, which is made once and renewed when pyproject.toml changes.
+# Everything is installed into .venv, which is made once and renewed when pyproject.toml or
+# constraints.txt changes.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# The pinned torch, as pyproject.toml has it.
-TORCH := $(shell sed -n 's/^ *"\(torch==[0-9.]*\)".*/\1/p' pyproject.toml)
+# The pinned torch; its CPU build is installed ahead of all that would fetch another.
+TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
 # The index of CPU builds is asked first and not waited for; without it pip takes what it finds.
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
@@ -25,7 +26,7 @@ lint: $(STAMP)
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "sqhw needs Python 3.11 or later; run: make PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
@@ -35,7 +36,7 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -c 'from importlib import metadata as m; assert "torch==" + m.version("torch").split("+")[0] == "$(TORCH)"' 2>/dev/null || \
 		$(BIN)/pip install -q --retries 0 --timeout 10 --extra-index-url $(CPU_INDEX) $(TORCH) 2>/dev/null || \
 		$(BIN)/pip install -q $(TORCH)
-	$(BIN)/pip install -q -e '.[rtl,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[torch,rtl,dev]'
 	@touch $@
 
 clean:

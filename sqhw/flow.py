@@ -7,11 +7,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.account import account_network
+from sqhw.account_file import read_account
 from sqhw.accumulator import check_acc_bits, proposed_acc_bits
 from sqhw.atomic import make_folder
 from sqhw.budget import BASES, Budget, Budgets
@@ -27,6 +29,9 @@ from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_image
 from sqhw.facts import FLOAT_BITS, facts_of
 from sqhw.file_set import check_set
+from sqhw.float_file import load_float, save_float
+from sqhw.float_network import FloatNetwork
+from sqhw.input_stage import with_input_stage
 from sqhw.manifest import check_manifest, check_plain, check_same_pieces, pieces_of
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
@@ -34,10 +39,9 @@ from sqhw.plain import located
 from sqhw.program import Program, compile_network
 from sqhw.rom_pieces import Piece, depth_of
 from sqhw.seeds import check_seed
-from sqhw.sim.simulator import Simulator
-
-if TYPE_CHECKING:
-    from sqhw.compress import FloatNetwork
+from sqhw.topology import topology
+from sqhw.torch_support import need_torch
+from sqhw.zoo import zoo_topology
 
 Progress = Callable[[str, int, int, str], None]
 Result = dict[str, Any]
@@ -56,7 +60,7 @@ def train(
     data: Dataset, network: str | None, out: Path, epochs: int | None, seed: int, progress: Progress
 ) -> Result:
     """Train a float network and write it to `out`."""
-    from sqhw.compress import TrainSettings, evaluate, save_float
+    from sqhw.compress import TrainSettings, evaluate
     from sqhw.compress import train as train_network
 
     name = network or DEFAULT_NETWORKS[data.name]
@@ -81,13 +85,12 @@ def check_target(data: Dataset, network: str | None, device: str, budget: str | 
     ------
     SqhwError
     """
-    from sqhw.compress import float_network
-
-    target(float_network(network or DEFAULT_NETWORKS[data.name]), device, budget)
+    untrained = zoo_topology(network or DEFAULT_NETWORKS[data.name])
+    target(untrained, device, budget, acc_bits=EngineConfig.acc_bits)
 
 
 def target(
-    network: "FloatNetwork",
+    network: FloatNetwork,
     device_name: str,
     budget_text: str | None,
     max_batch: int = 1,
@@ -103,9 +106,6 @@ def target(
         If the device is unknown or too small, the budget exceeds it, or no engine has accumulators
         of `acc_bits`.
     """
-    from sqhw.input_stage import with_input_stage
-    from sqhw.topology import topology
-
     device = find_device(device_name)
     check_acc_bits(acc_bits)
     engine = engine_for(
@@ -151,7 +151,7 @@ def compress(
     Without a budget it is every block RAM that the activation banks leave. `epochs` are those of
     pruning and of fine-tuning. `resume` is a checkpoint that is gone on from, and kept up to date.
     """
-    from sqhw.compress import CompressSettings, load_float
+    from sqhw.compress import CompressSettings
     from sqhw.compress import compress as compress_network
     from sqhw.compress.target import Target
 
@@ -213,7 +213,7 @@ def _labelled(
 
 def import_network(name: str, checkpoint: Path | None, out: Path, seed: int) -> Result:
     """Write a network of the zoo with the weights of a checkpoint, or random ones, to `out`."""
-    from sqhw.compress import float_network, save_float
+    from sqhw.compress import float_network
 
     network = float_network(name, checkpoint, seed)
     make_folder(out.parent)
@@ -240,10 +240,8 @@ def quantize(
     SqhwError
         If the result exceeds the device's block RAM, or a setting is out of range.
     """
-    from sqhw.compress import evaluate, load_float, torch_logits
+    from sqhw.compress import evaluate, torch_logits
     from sqhw.compress import quantize as quantize_network
-    from sqhw.input_stage import with_input_stage
-    from sqhw.topology import topology
 
     network = load_float(source)
     device = find_device(device_name)
@@ -331,9 +329,15 @@ def engine_of(network: QuantizedNetwork) -> EngineConfig:
 
 
 def simulate(source: Path, data: Dataset, float_source: Path | None, progress: Progress) -> Result:
-    """Run the test set through the simulator and through PyTorch and compare every logit."""
-    from sqhw.compress import evaluate, load_float, torch_logits
+    """Run the test set through the simulator and compare logits with a second computation.
 
+    That is PyTorch's, of all images; without PyTorch that of the reference, of the first images.
+    """
+    from sqhw.cross_check import PYTORCH, cross_check
+    from sqhw.sim.simulator import Simulator
+
+    if float_source:
+        need_torch("the accuracy of a float network")
     network = load_network(source)
     test = data.test
     _check_images(network, data)
@@ -341,20 +345,26 @@ def simulate(source: Path, data: Dataset, float_source: Path | None, progress: P
     logits = simulator.logits(
         test.images, progress=lambda done: progress("simulate", done, len(test), "")
     )
-    other = torch_logits(network, test.images)
-    differ = int((logits.astype(np.int64) != other).any(axis=1).sum())
+    other = cross_check(network, test.images)
+    compared = len(other.logits)
+    differ = int((logits[:compared].astype(np.int64) != other.logits).any(axis=1).sum())
     result: Result = {
         "images": len(test),
-        "torch_accuracy": _accuracy(other, test.labels),
         "simulator_accuracy": _accuracy(logits, test.labels),
+        "compared_with": other.by,
+        "images_compared": compared,
         "images_that_differ": differ,
-        "logits_compared": int(logits.size),
+        "logits_compared": int(other.logits.size),
     }
+    if other.by == PYTORCH:
+        result["torch_accuracy"] = _accuracy(other.logits, test.labels)
     if float_source:
+        from sqhw.compress import evaluate
+
         result["float_accuracy"] = evaluate(load_float(float_source), test.images, test.labels)
     if differ:
         raise SqhwError(
-            f"simulator and PyTorch differ on {differ} of {len(test)} images; this is a bug"
+            f"simulator and {other.by} differ on {differ} of {compared} images; this is a bug"
         )
     return result
 
@@ -493,7 +503,7 @@ def _pieces(program: Program, device: str | None) -> dict[str, tuple[Piece, ...]
     return rom_pieces(program.engine, program.depths, find_device(name) if name else None)
 
 
-def _check_images(network: "QuantizedNetwork | FloatNetwork", data: Dataset) -> None:
+def _check_images(network: QuantizedNetwork | FloatNetwork, data: Dataset) -> None:
     if data.image_shape != network.input_shape:
         raise SqhwError(
             f"network {network.name!r} takes images of shape {network.input_shape}, data set "
@@ -541,8 +551,6 @@ def report(
     SqhwError
         If a file is missing, damaged or of no such kind.
     """
-    from sqhw.compress.accounting import account_network, read_account
-
     if out is not None:
         from sqhw.plots import check_report
 

@@ -30,7 +30,7 @@ def write_report(accounts: Sequence[Account], out: Path) -> None:
     Parameters
     ----------
     accounts : sequence of dict
-        As `sqhw.compress.accounting.Account.to_dict` returns them; at least one.
+        As `sqhw.account.Account.to_dict` returns them; at least one.
     out : Path
         ``.html``: a page with tables, nothing outside of it needed. ``.png`` or ``.svg``: one
         picture; of several accounts accuracy against size, of one its layers.

@@ -14,12 +14,14 @@ from sqhw.device_engine import propose_engine
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.explore import explore
 from sqhw.facts import facts_of
+from sqhw.float_file import load_float
 from sqhw.float_network import FloatNetwork
 from sqhw.input_stage import with_input_stage
 from sqhw.network_file import is_quantized, load_network
 from sqhw.sizing import Sizing, size_on
 from sqhw.topology import topology
 from sqhw.workload import Workload, assumed_workload, known_workload, parse_layers
+from sqhw.zoo import zoo_topology
 
 Result = dict[str, Any]
 
@@ -174,9 +176,7 @@ def _with_acc_bits(workload: Workload, acc_bits: int | None) -> Workload:
 
 
 def _float_network(source: str, is_file: bool) -> FloatNetwork:
-    from sqhw.compress import float_network, load_float
-
-    return load_float(source) if is_file else float_network(source)
+    return load_float(source) if is_file else zoo_topology(source)
 
 
 def _assumed(

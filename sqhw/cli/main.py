@@ -24,6 +24,7 @@ from sqhw.cli.tables import (
 from sqhw.data import load_dataset
 from sqhw.errors import SqhwError
 from sqhw.size_flow import size_network
+from sqhw.torch_support import need_torch
 
 INTERRUPTED = 130
 app = typer.Typer(
@@ -81,6 +82,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a float network."""
+    need_torch("sqhw train")
     writable(out)
     with progress() as report:
         result = flow.train(load_dataset(data), network, out, epochs, seed, report)
@@ -107,6 +109,7 @@ def import_network(
     json: Json = False,
 ) -> None:
     """Import a known network with its published weights."""
+    need_torch("sqhw import")
     writable(out)
     result = flow.import_network(network, checkpoint, out, seed)
     emit(
@@ -186,6 +189,7 @@ def compress(
     json: Json = False,
 ) -> None:
     """Choose sparsity and bit widths together under a budget, quantize, retrain on the data."""
+    need_torch("sqhw compress")
     writable(out)
     if resume is not None:
         writable(resume)
@@ -234,6 +238,7 @@ def quantize(
     json: Json = False,
 ) -> None:
     """Prune and quantize without training: seconds, for less accuracy than `compress`."""
+    need_torch("sqhw quantize")
     writable(out)
     with status.status("quantizing"):
         result = flow.quantize(
@@ -260,7 +265,7 @@ def simulate(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run the test set bit-accurately and compare with PyTorch logit by logit."""
+    """Run the test set bit-accurately and compare with PyTorch logit by logit, if it is there."""
     with progress() as report:
         result = flow.simulate(network, load_dataset(data), float_network, report)
     emit(result, json, simulate_lines(result))
@@ -446,6 +451,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """Run all steps, from training to verified RTL, and print a table."""
+    need_torch("sqhw demo")
     result = run_demo(out, data, device, budget, images, seed)
     emit(result, json, demo_lines(result))
 

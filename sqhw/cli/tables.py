@@ -4,6 +4,7 @@ from typing import Any
 
 from sqhw.budget import BASES
 from sqhw.cli.columns import columns
+from sqhw.torch_support import INSTALL
 
 Result = dict[str, Any]
 PRUNED = {"oneshot": "at once, then masks free to change", "gradual": "gradually"}
@@ -86,16 +87,20 @@ def simulate_lines(result: Result) -> list[str]:
     rows = [("accuracy", f"{result['images']} test images")]
     if "float_accuracy" in result:
         rows.append(("float", _accuracy(result, "float_accuracy")))
-    rows.append(("quantized PyTorch", _accuracy(result, "torch_accuracy")))
+    if "torch_accuracy" in result:
+        rows.append(("quantized PyTorch", _accuracy(result, "torch_accuracy")))
     rows.append(("simulator", _accuracy(result, "simulator_accuracy")))
-    equal = result["images"] - result["images_that_differ"]
-    return [
+    equal = result["images_compared"] - result["images_that_differ"]
+    lines = [
         *columns(rows),
         (
-            f"  simulator == PyTorch on {equal} of {result['images']} images "
-            f"({result['logits_compared']:,} logits)"
+            f"  simulator == {result['compared_with']} on {equal} of "
+            f"{result['images_compared']} images ({result['logits_compared']:,} logits)"
         ),
     ]
+    if "torch_accuracy" not in result:
+        lines.append(f"  PyTorch is not installed; to compare all images with it: {INSTALL}")
+    return lines
 
 
 def _accuracy(result: Result, name: str) -> str:

@@ -16,8 +16,8 @@ from benchmarks.compression.recount import recounted
 from benchmarks.compression.runner import run_case
 from benchmarks.compression.table import HEAD, heading, markdown, missing
 from benchmarks.seal import write_sealed
+from sqhw.account import account_network
 from sqhw.compress import save_float, torch_logits
-from sqhw.compress.accounting import account_network
 from sqhw.compress.methods import METHODS, Recipe, configure
 from sqhw.compress.methods.job import Job
 from sqhw.errors import SqhwError

@@ -8,14 +8,16 @@ import pytest
 from method_cases import DEVICE, ENGINE, QUICK, compressed, small_network
 from typer.testing import CliRunner
 
+from sqhw.account import account_network
+from sqhw.account_file import read_account, save_account
 from sqhw.cli.main import app
-from sqhw.compress.accounting import account, account_network, read_account, save_account
-from sqhw.compress.methods.result import LayerResult
+from sqhw.compress.accounting import account
 from sqhw.compress.oneshot import quantize
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.rom import rom_cost
 from sqhw.errors import SqhwError
 from sqhw.flow import report
+from sqhw.layer_result import LayerResult
 from sqhw.network_file import save_network
 from sqhw.plots import layer_figure, size_figure
 from sqhw.program import compile_network

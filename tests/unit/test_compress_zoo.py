@@ -2,15 +2,18 @@
 
 import re
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from sqhw import zoo
 from sqhw.compress import build
 from sqhw.compress.float_module import FloatModule
 from sqhw.compress.zoo import ZOO, entry, float_network
+from sqhw.compress.zoo.__main__ import topology_text
 from sqhw.errors import SqhwError
 
 PUBLISHED = {  # weights without biases, MAC of an image, trainable parameters of the module
@@ -193,3 +196,31 @@ def test_missing_and_damaged_files_are_named(checkpoint, tmp_path):
     assert refusal(path).startswith("not a safetensors file, or a damaged one (")
     path.write_bytes(b"\x80\x02}q\x00.")
     assert refusal(path).startswith("this is a pickle, which is never opened here; ")
+
+
+def test_every_topology_is_a_file():
+    assert set(zoo.names()) == set(ZOO)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_topologies_are_those_of_the_modules(name):
+    """If this fails, `python -m sqhw.compress.zoo` writes the files anew."""
+    network, found = float_network(name), zoo.zoo_topology(name)
+    for field in ("name", "input_shape", "input_max", "mean", "std"):
+        assert getattr(found, field) == getattr(network, field)
+    for layer, other in zip(network.layers, found.layers, strict=True):
+        assert type(layer) is type(other)
+        numbers = {"weight", "bias"} & set(vars(layer))
+        assert {key: value for key, value in vars(layer).items() if key not in numbers} == {
+            key: value for key, value in vars(other).items() if key not in numbers
+        }
+        for key in numbers:
+            assert getattr(layer, key).shape == getattr(other, key).shape
+            assert getattr(layer, key).dtype == getattr(other, key).dtype
+    text = Path(zoo.__file__).with_name(f"{name}.json").read_text()
+    assert text == topology_text(network)
+
+
+def test_an_unknown_topology_gets_a_suggestion():
+    with pytest.raises(SqhwError, match=r"^unknown network 'resnet2O'; did you mean 'resnet2"):
+        zoo.zoo_topology("resnet2O")

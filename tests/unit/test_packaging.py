@@ -8,9 +8,13 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from sqhw.torch_support import OLDEST
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["tool"]["setuptools"]
 
 
 def folder_of(package: str) -> Path:
@@ -66,8 +70,9 @@ def test_one_name_is_installed():
     ("modules", "banned"),
     [
         ("sqhw.rtl, sqhw.sim, sqhw.cost_models", ("rtl", "sim", "cost_models")),
-        ("sqhw, sqhw.sim.simulator, sqhw.cost_models.schedule, sqhw.verify.bench", ("torch",)),
-        ("sqhw.cli.main", ("torch", "amaranth", "sklearn")),
+        ("sqhw.sim.simulator, sqhw.cost_models.schedule, sqhw.verify.bench", ("torch",)),
+        ("sqhw.flow, sqhw.size_flow, sqhw.account_file, sqhw.float_file, sqhw.zoo", ("torch",)),
+        ("sqhw.cli.main", ("torch", "amaranth", "sklearn", "numba", "matplotlib")),
         ("sqhw.compress", ("amaranth", "cocotb")),
     ],
 )
@@ -77,3 +82,40 @@ def test_imports_stay_apart(modules, banned):
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, cwd="/"
     )
     assert run.stdout.strip() == "[]"
+
+
+def requirements(lines):
+    """Return requirements by name."""
+    found = map(Requirement, lines)
+    return {requirement.name: requirement for requirement in found}
+
+
+def test_torch_is_an_extra_with_a_range():
+    project = PYPROJECT["project"]
+    assert "torch" not in requirements(project["dependencies"])
+    (torch,) = map(Requirement, project["optional-dependencies"]["torch"])
+    oldest = ".".join(map(str, OLDEST))
+    assert str(torch) == f"torch>={oldest}"
+
+
+def test_what_make_pins_is_within_the_ranges():
+    project = PYPROJECT["project"]
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = requirements(line for line in lines if line and not line.startswith("#"))
+    assert "torch" in pins
+    extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+    ranges = requirements([*project["dependencies"], *extras])
+    for name, pin in pins.items():
+        (exact,) = pin.specifier
+        assert exact.operator == "=="
+        assert exact.version in ranges[name].specifier
+        installed = metadata.version(name).split("+")[0]
+        assert installed == exact.version, f"{name}: run `make setup`"
+
+
+def test_python_versions_are_said_once():
+    project = PYPROJECT["project"]
+    named = {line.rsplit(" ", 1)[1] for line in project["classifiers"] if ":: Python :: 3." in line}
+    assert project["requires-python"] == ">=3.11"
+    assert min(named, key=lambda version: int(version.split(".")[1])) == "3.11"
+    assert PYPROJECT["tool"]["ruff"]["target-version"] == "py311"

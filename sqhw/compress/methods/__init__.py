@@ -19,7 +19,8 @@ from sqhw.compress.methods.base import (
     register,
 )
 from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.result import CompressionResult, LayerResult
+from sqhw.compress.methods.result import CompressionResult
+from sqhw.layer_result import LayerResult
 
 __all__ = [
     "METHODS",

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.compress.huffman import HuffmanCode
-from sqhw.compress.methods.result import LayerResult
 from sqhw.compress.relative_index import RelativeIndex
+from sqhw.layer_result import LayerResult
 
 FLOAT_BITS = 32
 

@@ -23,7 +23,7 @@ from sqhw.compress.methods.obs import (
     quantize_rows,
     solve_rows,
 )
-from sqhw.compress.methods.result import LayerResult, integer_network, stream_bits
+from sqhw.compress.methods.result import integer_network, stream_bits
 from sqhw.compress.methods.run import Run
 from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.qat import QatNetwork
@@ -32,6 +32,7 @@ from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.target import Target
 from sqhw.engine import EngineConfig
 from sqhw.float_network import FloatArray, FloatConv, FloatLayer
+from sqhw.layer_result import LayerResult
 from sqhw.network import INPUT
 
 ROUNDING = 2.4e-7  # of sums in float32, relative to the mean square; errors of columns add up

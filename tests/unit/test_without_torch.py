@@ -1,0 +1,149 @@
+"""Without PyTorch everything but training works, and training says what to install."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from float_networks import chain_network
+from golden_networks import ENGINES, golden_networks
+
+from sqhw.account import account_network
+from sqhw.account_file import save_account
+from sqhw.cost_models.device import find_device
+from sqhw.errors import SqhwError
+from sqhw.float_file import save_float
+from sqhw.network import QuantizedNetwork
+from sqhw.network_file import save_network
+from sqhw.torch_support import need_torch
+from sqhw.verify.tools import has_icarus
+
+#: The quickest there is; the benches of all run in tests/hdl.
+SIMULATOR = "icarus" if has_icarus() else "cxxrtl"
+#: Runs commands in a process that finds no torch; prints exit code and output of each. SciPy looks
+#: into `sys.modules`, so that `sys.modules["torch"] = None` would break it.
+BLOCKED = """
+import contextlib, io, json, sys
+from importlib.machinery import PathFinder
+
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *more: None if name == "torch" else find(name, *more)
+from sqhw.cli import main
+
+results = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["sqhw", *arguments]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+    results.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(results))
+"""
+
+
+def run_blocked(*commands):
+    """Return (code, standard output, standard error) of each command."""
+    texts = json.dumps([[str(argument) for argument in command] for command in commands])
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", BLOCKED, texts], capture_output=True, text=True, check=True
+    )
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A quantized network for digits, its account, and a float network."""
+    folder = tmp_path_factory.mktemp("files")
+    chain = golden_networks()["chain"]
+    engine, device = ENGINES["chain"], find_device("iCE40UP5K")
+    labels = {"engine": json.dumps(engine.to_dict()), "device": device.name}
+    network = QuantizedNetwork(
+        chain.name, chain.input_shape, chain.input_format, chain.layers, labels
+    )
+    save_network(network, folder / "net.safetensors")
+    save_account(account_network(network, engine, device), folder / "account.json")
+    save_float(chain_network(), folder / "float.safetensors")
+    return folder
+
+
+def works(folder):
+    """Return the commands that must work: all but those that train or quantize."""
+    net, rtl = folder / "net.safetensors", folder / "rtl"
+    return {
+        "devices": ["devices"],
+        "size a name": ["size", "resnet8", "--density", "0.2", "--bits", "4", "--json"],
+        "size floats": ["size", folder / "float.safetensors", "--device", "iCEBreaker"],
+        "size integers": ["size", net, "--device", "iCEBreaker"],
+        "simulate": ["simulate", net],
+        "rom": ["rom", net, "--out", rtl],
+        "rtl": ["rtl", net, "--out", rtl],
+        "verify": [
+            "verify", net, "--rtl", rtl, "--work", folder / "sim", "--images", "1",
+            "--simulator", SIMULATOR,
+        ],
+        "report a network": ["report", net],
+        "report an account": ["report", folder / "account.json"],
+    }  # fmt: skip
+
+
+def refuses(folder):
+    """Return the commands that need PyTorch; bad options show that nothing is done before."""
+    floats, bad = folder / "float.safetensors", ["--data", "mnist:nowhere"]
+    return {
+        "sqhw train": ["train", *bad],
+        "sqhw import": ["import", "resnet8", "--out", folder / "new" / "float.safetensors"],
+        "sqhw compress": ["compress", floats, *bad],
+        "sqhw quantize": ["quantize", floats, *bad],
+        "sqhw demo": ["demo", *bad],
+        "the accuracy of a float network": [
+            "simulate", folder / "net.safetensors", "--float", floats,
+        ],
+    }  # fmt: skip
+
+
+def test_every_command_is_tried(folder):
+    from sqhw.cli.main import app
+
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    tried = {arguments[0] for arguments in (works(folder) | refuses(folder)).values()}
+    assert tried == commands
+
+
+def test_everything_but_training_works(folder):
+    commands = works(folder)
+    results = dict(zip(commands, run_blocked(*commands.values()), strict=True))
+    assert {name: err for name, (code, _, err) in results.items() if code} == {}
+    _, shown, _ = results["simulate"]
+    assert "simulator == NumPy reference on 359 of 359 images (1,077 logits)" in shown
+    assert "PyTorch is not installed; to compare all images with it: pip install" in shown
+    _, shown, _ = results["size a name"]
+    assert json.loads(shown)["weights"] == 77_360
+    _, shown, _ = results["verify"]
+    assert f"{SIMULATOR}: RTL == simulator on 1 test and 2 made-up images" in shown
+
+
+def test_training_says_what_to_install(folder):
+    before = sorted(folder.rglob("*"))
+    commands = refuses(folder)
+    for what, found in zip(commands, run_blocked(*commands.values()), strict=True):
+        sentence = f"{what} needs PyTorch, which is not installed; run: pip install 'sqhw[torch]'"
+        assert found == [1, "", f"sqhw: {sentence}\n"]
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("version", ["2.5.1", "1.13.1+cpu", "2.5.0a0+872d972e41.nv24.08"])
+def test_an_old_torch_is_refused(monkeypatch, version):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    with pytest.raises(SqhwError) as error:
+        need_torch("sqhw train")
+    needs = "sqhw train needs PyTorch 2.6 or later"
+    assert str(error.value) == f"{needs}, {version} is installed; run: pip install 'sqhw[torch]'"
+
+
+@pytest.mark.parametrize("version", ["2.6.0", "2.13.0+cpu", "2.10.0", "3.0.0", "unknown"])
+def test_a_later_torch_is_not(monkeypatch, version):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    need_torch("sqhw train")
