@@ -67,15 +67,15 @@ class ActivationMemory(wiring.Component):
             m.d.sync += late.eq(signal)
             return late
 
-        next_row = Signal(engine.row_bits)
-        later = Signal(engine.lanes)
+        next_row = Signal(engine.row_bits, name="next_row")
+        later = Signal(engine.lanes, name="later")
         m.d.comb += [
             next_row.eq(self.row + self.channels),
             later.eq(Cat(self.lane > bank for bank in range(engine.lanes - 1))),
         ]
         row, next_row = register(self.row, "row_1", deep), register(next_row, "next_row_1", deep)
         later, lane = register(later, "later_1", deep), register(self.lane, "lane_1", deep)
-        write_en = Signal()
+        write_en = Signal(name="write_en")
         m.d.sync += write_en.eq(self.write_en)
         write_row, write_lane = register(self.write_row, "row_w"), register(self.write_lane, "bank")
         write_group = register(self.write_group, "group")

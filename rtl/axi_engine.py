@@ -75,7 +75,7 @@ class AxiEngine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Connect the engine, the gate in front of it, and the registers."""
         m = Module()
-        m.domains.sync = ClockDomain()
+        m.domains.sync = ClockDomain("sync")
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
         m.submodules.engine = engine = Engine(self._engine, self._pieces)
         m.submodules.registers = registers = AxiRegisters(

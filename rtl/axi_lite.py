@@ -85,7 +85,10 @@ class AxiLiteSlave(wiring.Component):
         bus = self.bus
 
         # Address and data come in any order; the write is done when both are there.
-        has_address, has_data, whole, commit = Signal(), Signal(), Signal(), Signal()
+        has_address = Signal(name="has_address")
+        has_data = Signal(name="has_data")
+        whole = Signal(name="whole")
+        commit = Signal(name="commit")
         m.d.comb += [
             bus.awready.eq(~has_address),
             bus.wready.eq(~has_data),
@@ -110,7 +113,7 @@ class AxiLiteSlave(wiring.Component):
                 bus.bresp.eq(Mux(~whole | self.write_error, SLVERR, OKAY)),
             ]
 
-        reading = Signal()
+        reading = Signal(name="reading")
         m.d.comb += bus.arready.eq(~reading)
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [reading.eq(1), self.read_addr.eq(bus.araddr[2:])]

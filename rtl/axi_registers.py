@@ -78,7 +78,7 @@ class AxiRegisters(wiring.Component):
         errors = {name: Signal(name=f"error_{name}") for name in ERRORS}
         error = Cat(errors.values()).any()
         error_event = Cat(getattr(self, name) for name in ERRORS).any()
-        frames = Signal(32)
+        frames = Signal(32, name="frames")
         enable = {name: Signal(name=f"enable_{name}") for name in ("done", "error")}
         pending = {name: Signal(name=f"pending_{name}") for name in ("done", "error")}
         configuration = engine.to_dict()
@@ -160,8 +160,10 @@ class AxiRegisters(wiring.Component):
     def _memory_window(self, m, written, new):
         """Build the window to the ROMs; return its values to read and when a write is refused."""
         engine = self._engine
-        address, select, high = Signal(24), Signal(2), Signal(32)
-        inside, refused = Signal(), Signal()
+        address = Signal(24, name="address")
+        select = Signal(2, name="select")
+        high = Signal(32, name="high")
+        inside, refused = Signal(name="inside"), Signal(name="refused")
         with m.Switch(select):
             for number, name in enumerate(ROMS):
                 with m.Case(number):

@@ -151,7 +151,7 @@ class Engine(wiring.Component):
         batch: Signal | int = 1
         if engine.max_batch > 1:
             out_image = seq.image
-            batch = Signal(engine.lane_bits + 1)
+            batch = Signal(engine.lane_bits + 1, name="batch")
             m.d.sync += batch.eq(1 << layer.batch_shift)
             m.d.comb += [
                 seq.last_image.eq(batch - 1),
@@ -231,15 +231,16 @@ class Engine(wiring.Component):
         ]
 
         # Meanwhile: the row at which its tile and group begin.
-        tile_row = Signal(engine.row_bits)
-        this_tile = Signal(engine.row_bits)
+        tile_row = Signal(engine.row_bits, name="tile_row")
+        this_tile = Signal(engine.row_bits, name="this_tile")
         new_tile = after(seq.new_tile, decoded - 1, "new_tile", reset_less=False)
-        base = Signal(engine.row_bits, reset_less=True)
+        base = Signal(engine.row_bits, name="base", reset_less=True)
         group = after(Mux(seq.skip, seq.channel, group_offset), decoded - 1, "group")
         vector = this_tile
         m.d.comb += this_tile.eq(tile_row + Mux(new_tile, layer.in_channels, 0))
         if engine.residuals:
-            skip_row, this_skip = Signal(engine.row_bits), Signal(engine.row_bits)
+            skip_row = Signal(engine.row_bits, name="skip_row")
+            this_skip = Signal(engine.row_bits, name="this_skip")
             m.d.comb += this_skip.eq(skip_row + Mux(new_tile, layer.skip_channels, 0))
             m.d.sync += skip_row.eq(Mux(seq.prepare, layer.skip_row, this_skip))
             vector = Mux(after(seq.skip, decoded - 1, "apart"), this_skip, this_tile)
@@ -252,9 +253,9 @@ class Engine(wiring.Component):
         output = after(seq.output, ISSUE_CYCLES, "output", reset_less=False)
         output_first = after(seq.output_first, ISSUE_CYCLES, "output_first")
         output_step = after(seq.output_step, ISSUE_CYCLES, "output_step")
-        offset = Signal(engine.row_bits, reset_less=True)
+        offset = Signal(engine.row_bits, name="offset", reset_less=True)
         residual = decoder.residual if engine.residuals else 0
-        code_addr = Signal(engine.codebook_addr_bits)
+        code_addr = Signal(engine.codebook_addr_bits, name="code_addr")
         m.d.comb += code_addr.eq(layer.codebook_addr + decoder.code)
         m.d.sync += offset.eq(Mux(output, seq.channel, base + decoder.location))
         # In a deep engine the codebook's address is registered too.
@@ -296,8 +297,8 @@ class Engine(wiring.Component):
                 ]
 
         # One cycle later: the place of the vector. It is read `read` cycles after that.
-        row = Signal(engine.row_bits, reset_less=True)
-        lane = Signal(engine.lane_bits, reset_less=True)
+        row = Signal(engine.row_bits, name="row", reset_less=True)
+        lane = Signal(engine.lane_bits, name="lane", reset_less=True)
         if engine.residuals:
             aside = after(residual, 1, "aside")
             m.d.sync += [
@@ -327,20 +328,20 @@ class Engine(wiring.Component):
 
         # Cycle `decoded + 2 + read`: the vector; then multiply and accumulate. The weight is 1
         # in pooling. Lanes outside of the map take zeros, in a filler all of them.
-        weight = Signal(signed(8), reset_less=True)
+        weight = Signal(signed(8), name="weight", reset_less=True)
         useful = after(decoder.weight, 1, "useful")
         chosen = Mux(pool, 1, codebook.data)
         covered = masks.inside
         in_signed = layer.in_signed
         if engine.residuals:
-            has = Signal()
+            has = Signal(name="has")
             channel = after(group, 1, "its_channel")
             m.d.sync += has.eq((channel >= layer.skip_first) & (channel <= layer.skip_last))
             chosen = Mux(after(aside, wait, "skip_weight"), layer.skip_weight, chosen)
             useful = Mux(aside, has, useful)
             covered = covered | after(aside, read, "covered").replicate(engine.lanes)
             in_signed = Mux(after(aside, 1 + read, "skip_signed"), layer.skip_signed, in_signed)
-        inside = Signal(engine.lanes, reset_less=True)
+        inside = Signal(engine.lanes, name="inside", reset_less=True)
         m.d.sync += [
             inside.eq(Mux(after(useful, read, "useful_late"), covered, 0)),
             weight.eq(chosen),
@@ -357,8 +358,8 @@ class Engine(wiring.Component):
 
         # The accumulators go to the requantizer, with the constants of their channel. They were
         # set aside when the next channel had taken the record, as late as the record stays.
-        constants = Signal.like(record, reset_less=True)
-        held = Signal.like(record, reset_less=True)
+        constants = Signal.like(record, name="constants", reset_less=True)
+        held = Signal.like(record, name="held", reset_less=True)
         with m.If(after(seq.take, Timing.of(engine).hold, "take", reset_less=False)):
             m.d.sync += [constants.eq(record), held.eq(constants)]
         finished = after(seq.last, accumulate_cycles(engine), "last", reset_less=False)
@@ -389,24 +390,24 @@ class Engine(wiring.Component):
     ) -> None:
         """Write results, and before a run the pixels, to their places."""
         engine = self._engine
-        tile_start = Signal.like(places.point)
-        channel = Signal(engine.row_bits)
+        tile_start = Signal.like(places.point, name="tile_start")
+        channel = Signal(engine.row_bits, name="channel")
         # The images of a run lie side by side, so the number of an image is the low part of a lane.
-        image = Signal(max(1, engine.batch_bits))
+        image = Signal(max(1, engine.batch_bits), name="image")
         last_image, next_image = C(1), C(0)
         stride = Mux(serial, 1, engine.requantizers)
         if engine.max_batch > 1:
             step = Mux(seq.busy, stride, 1)
             last_image = image + step > seq.last_image
             next_image = Mux(last_image, 0, image + step)
-        element = Signal(range(engine.lanes))
-        active = Signal()
-        first_element = Signal()
-        pipe = Signal(requantize_cycles(engine) + transpose_cycles(engine) - 1)
+        element = Signal(range(engine.lanes), name="element")
+        active = Signal(name="active")
+        first_element = Signal(name="first_element")
+        pipe = Signal(requantize_cycles(engine) + transpose_cycles(engine) - 1, name="pipe")
         m.d.sync += pipe.eq(Cat(finished, pipe))
         # `first_element` is high in the cycle before element 0 is there to be written.
         m.d.comb += [first_element.eq(pipe[-1]), places.start.eq(tile_start)]
-        last_element = Signal()
+        last_element = Signal(name="last_element")
         # The elements written at once differ in the low bits of their number.
         low = engine.requantizers.bit_length() - 1
         walks, last_x, edge_x = C(1), layer.pitch_last_x, layer.out_last_x
@@ -417,7 +418,8 @@ class Engine(wiring.Component):
             walks, neighbours = layer.out_walk, layer.out_walk & ~serial
             if engine.max_batch > 1:
                 neighbours &= layer.batch_shift == 0
-            together, edge_x = Signal.like(places.batch), Signal(engine.dim_bits)
+            together = Signal.like(places.batch, name="together")
+            edge_x = Signal(engine.dim_bits, name="edge_x")
             m.d.comb += places.batch.eq(together)
             m.d.sync += [
                 together.eq(Mux(seq.busy & neighbours, engine.requantizers, batch)),
@@ -437,10 +439,12 @@ class Engine(wiring.Component):
             ]
         end_of_group = element[:low].all() if low else 1
         m.d.comb += last_element.eq(element[low:].all() & (~serial | end_of_group))
-        group_row = Signal(engine.row_bits)
+        group_row = Signal(engine.row_bits, name="group_row")
 
-        load_pixel, whole_pixel, whole_image = Signal(), Signal(), Signal()
-        last_in_channel = Signal(engine.row_bits)
+        load_pixel = Signal(name="load_pixel")
+        whole_pixel = Signal(name="whole_pixel")
+        whole_image = Signal(name="whole_image")
+        last_in_channel = Signal(engine.row_bits, name="last_in_channel")
         m.d.sync += last_in_channel.eq(layer.in_channels - 1)
         m.d.comb += [
             self.in_ready.eq(seq.idle & ~self.start),
@@ -477,7 +481,7 @@ class Engine(wiring.Component):
                     m.d.comb += places.load.eq(1)
                     m.d.sync += image.eq(next_image)
         with m.Else():
-            inside = Signal()
+            inside = Signal(name="inside")
             m.d.comb += [
                 # Beyond the map a group may be written: no other map has these places.
                 inside.eq(

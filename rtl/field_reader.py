@@ -62,23 +62,23 @@ class FieldReader(wiring.Component):
         """Build the reader."""
         m = Module()
         word = self._word_bits
-        head = Signal(word, reset_less=True)
-        addr = Signal.like(self.rom_addr, reset_less=True)
-        loading = Signal()
-        next_word = Signal()
+        head = Signal(word, name="head", reset_less=True)
+        addr = Signal.like(self.rom_addr, name="addr", reset_less=True)
+        loading = Signal(name="loading")
+        next_word = Signal(name="next_word")
         # Where the field begins, where the next one does, and whether that is in the next word.
-        offset, behind = Signal(range(word)), Signal(range(word))
-        crosses = Signal()
-        begin = Signal.like(offset)
+        offset, behind = Signal(range(word), name="offset"), Signal(range(word), name="behind")
+        crosses = Signal(name="crosses")
+        begin = Signal.like(offset, name="begin")
 
         def after_field(start):
             """Return whether the field behind one that begins at `start` is in the next word."""
-            end = Signal(range(2 * word))
+            end = Signal(range(2 * word), name="end")
             m.d.comb += end.eq(start + self.next_width)
             return end >= word, Mux(end >= word, end - word, end)
 
         if self._window_cycles:
-            following = Signal.like(self.rom_addr, reset_less=True)  # `addr` + 1
+            following = Signal.like(self.rom_addr, name="following", reset_less=True)  # `addr` + 1
             ahead = Mux(next_word, (following + 1)[: len(addr)], following)
             m.d.sync += following.eq(Mux(self.jump, self.jump_addr + 1, ahead))
             onward = Mux(next_word, following, addr)
@@ -105,14 +105,15 @@ class FieldReader(wiring.Component):
         at, moves_on = offset, next_word
         if self._window_cycles > 1:
             at = Signal.like(offset, name="at", reset_less=True)
-            moves_on = Signal()
+            moves_on = Signal(name="moves_on")
             m.d.sync += [at.eq(offset), moves_on.eq(next_word)]
         with m.If(moves_on):
             m.d.sync += head.eq(self.rom_data)
 
         both = Cat(head, self.rom_data)
         if self._window_cycles:
-            words, where = Signal(2 * word, reset_less=True), Signal.like(offset, reset_less=True)
+            words = Signal(2 * word, name="words", reset_less=True)
+            where = Signal.like(offset, name="where", reset_less=True)
             m.d.sync += [words.eq(both), where.eq(at)]
             both, at = words, where
         m.d.comb += self.window.eq(both >> at)

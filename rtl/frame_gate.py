@@ -61,7 +61,7 @@ class FrameGate(wiring.Component):
         """Build the state machine."""
         m = Module()
         stream = self.stream
-        begun, stale, closed = Signal(), Signal(), Signal()
+        begun, stale, closed = Signal(name="begun"), Signal(name="stale"), Signal(name="closed")
         m.d.comb += closed.eq(~begun & (self.pause | stale | self.changed))
         with m.FSM():
             with m.State("LOAD"):

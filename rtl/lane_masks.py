@@ -66,17 +66,17 @@ class LaneMasks(wiring.Component):
         engine = self._engine
         dim, lanes = engine.dim_bits, engine.lanes
         wide = dim + engine.batch_bits
-        last = Signal(wide)
+        last = Signal(wide, name="last")
         m.d.comb += last.eq(self._elements(self.pitch_last_x, ones=True))
 
         # What an advance adds to x, and what it adds if that leads to another row. While a layer
         # begins it doubles from one element to `lanes`, and with each doubling as many lanes get
         # their coordinates from those that have them. Nothing changes in two cycles that follow
         # each other, so whether a row ends may be a cycle late.
-        step_x, step_y = Signal(wide), Signal(dim)
-        back = Signal(signed(wide + 2))
-        turn = Signal(engine.lane_bits + 1)  # one hot
-        double = Signal()
+        step_x, step_y = Signal(wide, name="step_x"), Signal(dim, name="step_y")
+        back = Signal(signed(wide + 2), name="back")
+        turn = Signal(engine.lane_bits + 1, name="turn")  # one hot
+        double = Signal(name="double")
         _, further, over = self._ahead(m, step_x, step_x, back, "step")
         with m.If(self.clear):
             m.d.sync += [step_x.eq(last != 0), step_y.eq(last == 0), turn.eq(1), double.eq(0)]

@@ -57,7 +57,7 @@ class Lanes(wiring.Component):
         m = Module()
         valid = [Signal(name=f"valid_{stage}") for stage in range(2)]
         first = [Signal(name=f"first_{stage}") for stage in range(2)]
-        weight = Signal(signed(8), reset_less=True)
+        weight = Signal(signed(8), name="weight", reset_less=True)
         m.d.sync += [
             Cat(valid).eq(Cat(self.valid, valid)),
             Cat(first).eq(Cat(self.first, first)),
@@ -97,10 +97,10 @@ class Lanes(wiring.Component):
         The lower digits are -1, 0, 1 and 2, with 1 added, which makes the carries right; the
         highest one is -2 to 2. ``~x`` stands for ``-x`` and lacks a 1 at its digit.
         """
-        spread = Signal(signed(9))
+        spread = Signal(signed(9), name="spread")
         low = [Signal(2, name=f"digit_{position}", reset_less=True) for position in range(3)]
         high = Signal(signed(3), name="digit_3", reset_less=True)
-        lacking = Signal(7, reset_less=True)
+        lacking = Signal(7, name="lacking", reset_less=True)
         m.d.comb += spread.eq(self.weight + 0b010101)
         m.d.sync += [Cat(*low, high).eq(spread), lacking[6].eq(spread[-1])]
         for bit in (0, 2, 4):

@@ -84,22 +84,22 @@ class ParameterReader(wiring.Component):
         m.submodules.reader = reader = FieldReader(word, engine.param_addr_bits, late)
         m.d.comb += [self.rom_addr.eq(reader.rom_addr), reader.rom_data.eq(self.rom_data)]
 
-        table = Signal(words * word, reset_less=True)
+        table = Signal(words * word, name="table", reset_less=True)
         m.d.comb += layer.as_value().eq(table)
 
-        at = Signal(engine.param_addr_bits)
-        here = Signal(engine.param_addr_bits)
+        at = Signal(engine.param_addr_bits, name="at")
+        here = Signal(engine.param_addr_bits, name="here")
         m.d.comb += here.eq(Mux(self.restart, 0, at))
 
         steps = len(RECORD_FIELDS)
-        step = Signal(range(max(words, steps + 1)))
+        step = Signal(range(max(words, steps + 1)), name="step")
         widths = [getattr(layer, f"{name}_width") for name in RECORD_FIELDS]
         fetch, rewind = self.fetch, self.rewind
         if is_deep(engine):
-            fetch, rewind = Signal(), Signal()
+            fetch, rewind = Signal(name="fetch"), Signal(name="rewind")
             m.d.sync += [fetch.eq(self.fetch), rewind.eq(self.rewind)]
-        loading, fetching = Signal(), Signal()
-        upcoming = Signal.like(reader.next_width, reset_less=True)
+        loading, fetching = Signal(name="loading"), Signal(name="fetching")
+        upcoming = Signal.like(reader.next_width, name="upcoming", reset_less=True)
         m.d.comb += reader.next_width.eq(upcoming)
         with m.FSM():
             with m.State("READY"):
@@ -134,12 +134,14 @@ class ParameterReader(wiring.Component):
                 with m.If(step == steps - 1):
                     m.next = "READY"
 
-        width = Signal.like(reader.next_width)
-        mask = Signal(word)
+        width = Signal.like(reader.next_width, name="width")
+        mask = Signal(word, name="mask")
         m.d.sync += width.eq(reader.next_width)
         pending, kind, shifted = fetching, step, loading
         if late:
-            pending, kind, shifted = Signal(), Signal.like(step), Signal()
+            pending = Signal(name="pending")
+            kind = Signal.like(step, name="kind")
+            shifted = Signal(name="shifted")
             m.d.sync += [pending.eq(fetching), kind.eq(step), shifted.eq(loading)]
             m.d.sync += mask.eq((1 << width) - 1)
         else:
@@ -148,10 +150,11 @@ class ParameterReader(wiring.Component):
             m.d.sync += table.eq(Cat(table[word:], reader.window))
 
         # A field is masked in one cycle and put into the record in the next.
-        field = Signal(word, reset_less=True)
-        taken, its_kind = Signal(), Signal.like(step, reset_less=True)
+        field = Signal(word, name="field", reset_less=True)
+        taken, its_kind = Signal(name="taken"), Signal.like(step, name="its_kind", reset_less=True)
         m.d.sync += [field.eq(reader.window & mask), its_kind.eq(kind), taken.eq(pending)]
-        bias_lo, stored = Signal(word, reset_less=True), Signal(2 * word)
+        bias_lo = Signal(word, name="bias_lo", reset_less=True)
+        stored = Signal(2 * word, name="stored")
         with m.If(taken):
             with m.Switch(its_kind):
                 with m.Case(RECORD_FIELDS.index("count")):
@@ -171,16 +174,16 @@ class ParameterReader(wiring.Component):
         """Sign-extend the stored bias from its width and shift it, in one cycle each."""
         layer, word = self.descriptor, self._engine.word_bits
         sign = Signal(
-            2 * word, reset_less=True
+            2 * word, name="sign", reset_less=True
         )  # one hot: the top bit of the stored width; 0 for no bits
-        bits = Signal(range(2 * word + 1), reset_less=True)
+        bits = Signal(range(2 * word + 1), name="bits", reset_less=True)
         m.d.sync += [
             bits.eq(layer.bias_lo_width + layer.bias_hi_width),
             sign.eq(Cat(bits == bit + 1 for bit in range(2 * word))),
         ]
         # (stored ^ sign) - sign extends a two's complement number of any width
-        extended = Signal(signed(self._engine.acc_bits), reset_less=True)
-        arrived = Signal()
+        extended = Signal(signed(self._engine.acc_bits), name="extended", reset_less=True)
+        arrived = Signal(name="arrived")
         m.d.sync += arrived.eq(whole)
         with m.If(whole):
             m.d.sync += extended.eq((stored ^ sign) - sign)

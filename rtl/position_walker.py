@@ -98,7 +98,7 @@ class MapSteps:
     def step(self, row, lane, apart, ahead, constants):
         """Return row and lane of the odd phase if `apart`, else at the lane `ahead`."""
         to_odd, on, carry = constants
-        wide = Signal(len(lane) + 1)
+        wide = Signal(len(lane) + 1, name="wide")
         self._m.d.comb += wide.eq(ahead)
         further = Mux(apart, lane, wide[:-1])
         if self._fast:
@@ -164,7 +164,7 @@ class PositionWalker(wiring.Component):
         """Build the walker."""
         m = Module()
         here, there = self.point, self.next
-        last_x = Signal.like(self.last_x)
+        last_x = Signal.like(self.last_x, name="last_x")
         m.d.sync += last_x.eq(self.last_x)
         steps = MapSteps(m, self.map, self.batch if self._batched else 1)
         split = steps.split

@@ -69,9 +69,9 @@ class Requantizer(wiring.Component):
         queue = [
             Signal(signed(acc_bits), name=f"queue_{lane}", reset_less=True) for lane in range(lanes)
         ]
-        bias = Signal(signed(acc_bits), reset_less=True)
-        multiplier = Signal(mult_bits, reset_less=True)
-        shift = Signal(SHIFT_BITS, reset_less=True)
+        bias = Signal(signed(acc_bits), name="bias", reset_less=True)
+        multiplier = Signal(mult_bits, name="multiplier", reset_less=True)
+        shift = Signal(SHIFT_BITS, name="shift", reset_less=True)
         with m.If(self.load):
             m.d.sync += [element.eq(self.acc[lane]) for lane, element in enumerate(queue)]
             m.d.sync += [
@@ -86,7 +86,7 @@ class Requantizer(wiring.Component):
                 m.d.sync += queue[lane].eq(one if count == 1 else Mux(self.serial, one, more))
 
         # Cycle 2: the digits of the multiplier, each with 1 added, which makes the carries right.
-        spread = Signal(2 * requantize_digits(self._engine), reset_less=True)
+        spread = Signal(2 * requantize_digits(self._engine), name="spread", reset_less=True)
         m.d.sync += spread.eq(multiplier + int("01" * (len(spread) // 2), 2))
         shifts = [shift]
         for cycle in range(self.latency - 4):

@@ -74,12 +74,12 @@ class StreamDecoder(wiring.Component):
         m = Module()
         engine = self._engine
         wide = engine.row_bits + 2
-        gap_mask = Signal(max(1, engine.max_gap_bits), reset_less=True)
-        code_mask = Signal(MAX_CODE_BITS, reset_less=True)
-        issue = Signal()
-        first, skip = Signal(reset_less=True), Signal(reset_less=True)
-        entry = Signal(engine.word_bits, reset_less=True)
-        no_gaps = Signal(reset_less=True)
+        gap_mask = Signal(max(1, engine.max_gap_bits), name="gap_mask", reset_less=True)
+        code_mask = Signal(MAX_CODE_BITS, name="code_mask", reset_less=True)
+        issue = Signal(name="issue")
+        first, skip = Signal(name="first", reset_less=True), Signal(name="skip", reset_less=True)
+        entry = Signal(engine.word_bits, name="entry", reset_less=True)
+        no_gaps = Signal(name="no_gaps", reset_less=True)
         m.d.sync += [
             gap_mask.eq((1 << self.gap_bits) - 1),
             code_mask.eq((1 << self.code_bits) - 1),
@@ -91,10 +91,10 @@ class StreamDecoder(wiring.Component):
         ]
 
         # Gap, and gap less the channels once and twice: what is added to the position.
-        gap = Signal(max(1, engine.max_gap_bits))
+        gap = Signal(max(1, engine.max_gap_bits), name="gap")
         taps = range(1, engine.taps_per_entry + 1)
         beyond = [Signal(wide, name=f"beyond_{tap}") for tap in taps]
-        carries, code = Signal(), Signal(MAX_CODE_BITS)
+        carries, code = Signal(name="carries"), Signal(MAX_CODE_BITS, name="code")
         m.d.comb += [
             gap.eq(entry & gap_mask),
             *(part.eq(gap - tap * self.channels) for part, tap in zip(beyond, taps, strict=True)),
@@ -112,8 +112,8 @@ class StreamDecoder(wiring.Component):
 
         # `position` is the channel of the last weight, -1 at the beginning. A weight is one more
         # than its gap ahead of it; a filler ends one before where a weight would.
-        position, here = Signal(wide, reset_less=True), Signal(wide)
-        ahead = Signal(wide)
+        position, here = Signal(wide, name="position", reset_less=True), Signal(wide, name="here")
+        ahead = Signal(wide, name="ahead")
         wrapped = [Signal(wide, name=f"wrapped_{tap}") for tap in taps]
         m.d.comb += [
             here.eq(position | first.replicate(wide)),

@@ -68,7 +68,9 @@ class TapWalker(wiring.Component):
 
         # Two steps along a split line are one within its phase.
         rows, lanes = len(here.row), len(here.lane)
-        lanes_two, on_two, carry_two = Signal(lanes + 1), Signal(rows), Signal(rows)
+        lanes_two = Signal(lanes + 1, name="lanes_two")
+        on_two = Signal(rows, name="on_two")
+        carry_two = Signal(rows, name="carry_two")
         twice = ~plane.split & batch[-1] if self._carries_twice else 0
         m.d.sync += [
             lanes_two.eq(Mux(plane.split, batch, batch << 1)),
@@ -88,16 +90,16 @@ class TapWalker(wiring.Component):
         second_x, last_x, last_but_one = (
             Signal.like(self.last_x, name=name) for name in ("second_x", "last_x", "last_but_one")
         )
-        second_row, second_lane = Signal(rows), Signal(lanes)
-        start_row, start_lane = Signal(rows), Signal(lanes)
+        second_row, second_lane = Signal(rows, name="second_row"), Signal(lanes, name="second_lane")
+        start_row, start_lane = Signal(rows, name="start_row"), Signal(lanes, name="start_lane")
         m.d.sync += [
             second_x.eq(self.first_x + 1),
             last_x.eq(self.last_x),
             last_but_one.eq(self.last_x - 1),
             Cat(start_row, start_lane).eq(Cat(*steps.along(start.row, start.lane, start.phase_x))),
         ]
-        row_one, lane_one = Signal(rows), Signal(lanes)
-        row_two, lane_two = Signal(rows), Signal(lanes)
+        row_one, lane_one = Signal(rows, name="row_one"), Signal(lanes, name="lane_one")
+        row_two, lane_two = Signal(rows, name="row_two"), Signal(lanes, name="lane_two")
         with m.If(self.load):
             m.d.comb += [row_one.eq(start.row), lane_one.eq(start.lane)]
             m.d.comb += [row_two.eq(start_row), lane_two.eq(start_lane)]
@@ -107,7 +109,7 @@ class TapWalker(wiring.Component):
             m.d.comb += [row_one.eq(ones[0]), lane_one.eq(ones[1])]
             m.d.comb += [row_two.eq(twos[0]), lane_two.eq(twos[1])]
 
-        ends, turns, to_second = Signal(), Signal(), Signal()
+        ends, turns, to_second = Signal(name="ends"), Signal(name="turns"), Signal(name="to_second")
         m.d.comb += [
             ends.eq((here.x == last_x) | (two & (here.x == last_but_one))),
             turns.eq(self.load | (self.step & ends)),

@@ -35,7 +35,7 @@ class Transposer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build a register of one group: the first of a pair, then the odd bytes of both."""
         m = Module()
-        kept = Signal(self.x.shape(), reset_less=True)
+        kept = Signal(self.x.shape(), name="kept", reset_less=True)
         count = self.x.shape().length
         even, odd = (
             Cat(group[index] for group in (kept, self.x) for index in range(first, count, 2))
