@@ -18,6 +18,8 @@ class ActivationMemory(wiring.Component):
     Parameters
     ----------
     engine : EngineConfig
+    ram : str
+        The Verilog module of a bank.
 
     Members
     -------
@@ -38,8 +40,9 @@ class ActivationMemory(wiring.Component):
     #: Stages of the rotation before its register; the mask of the lanes follows the others.
     FIRST_STAGES = 3
 
-    def __init__(self, engine: EngineConfig) -> None:
+    def __init__(self, engine: EngineConfig, ram: str = "sqhw_ram") -> None:
         self._engine = engine
+        self._ram = ram
         self.read_cycles = read_cycles(engine)
         super().__init__(
             {
@@ -94,7 +97,7 @@ class ActivationMemory(wiring.Component):
                 here = Mux(write_group, group, here)
                 byte = Mux(write_group, write_data.word_select(bank % count, 8), byte)
             m.submodules[f"bank_{bank}"] = Instance(
-                "sqhw_ram",
+                self._ram,
                 p_WIDTH=8,
                 p_DEPTH=engine.bank_depth,
                 p_ADDR=engine.row_bits,

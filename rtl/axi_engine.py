@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
+from sqhw.naming import DEFAULT_NAME
 from sqhw.registers import ADDRESS_BITS
 from sqhw.rom_pieces import Pieces, depth_of
 from sqhw.rtl.axi_lite import AxiLite
@@ -41,7 +42,9 @@ class AxiEngine(wiring.Component):
     engine : EngineConfig
     pieces : mapping of str to tuple of Piece
         Of the ROMs ``weights``, ``params`` and ``codebook``; their images are ``weights.hex``, or
-        ``weights_0.hex`` and so on.
+        ``weights_0.hex`` and so on, behind a prefix if `name` is not the default.
+    name : str
+        Prefix of the modules that it instantiates; see `sqhw.naming`.
 
     Members
     -------
@@ -56,9 +59,10 @@ class AxiEngine(wiring.Component):
         High while an interrupt is enabled and pending.
     """
 
-    def __init__(self, engine: EngineConfig, pieces: Pieces) -> None:
+    def __init__(self, engine: EngineConfig, pieces: Pieces, name: str = DEFAULT_NAME) -> None:
         self._engine = engine
         self._pieces = pieces
+        self._name = name
         super().__init__(
             {
                 "aclk": In(1),
@@ -77,7 +81,7 @@ class AxiEngine(wiring.Component):
         m = Module()
         m.domains.sync = ClockDomain("sync")
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        m.submodules.engine = engine = Engine(self._engine, self._pieces)
+        m.submodules.engine = engine = Engine(self._engine, self._pieces, self._name)
         m.submodules.registers = registers = AxiRegisters(
             self._engine, {name: depth_of(parts) for name, parts in self._pieces.items()}
         )

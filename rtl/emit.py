@@ -6,22 +6,39 @@ from importlib.resources import files
 
 from sqhw.engine import EngineConfig
 from sqhw.errors import unknown_name
+from sqhw.naming import DEFAULT_NAME, top_module
 from sqhw.rom_pieces import Pieces
 from sqhw.rtl.axi_engine import AxiEngine
 from sqhw.rtl.engine import Engine
 
-#: Top module of each interface.
-TOPS = {"plain": "sqhw_engine", "axi": "sqhw_axi"}
-#: Hand-written leaf modules that the engine instantiates.
-LEAVES = ("sqhw_rom.v", "sqhw_ram.v")
-#: yosys writes this register into modules with combinational blocks, to have them run once at
-#: time 0. As SystemVerilog (``iverilog -g2012``) a declaration's value is no event, and blocks
-#: whose inputs never change would stay undefined; a change behind time 0 wakes them.
-TRIGGER = re.compile(r"^  reg (\\\S+verilog_backend\S+) += 0;\n", re.MULTILINE)
+#: Component of the top module of each interface.
+COMPONENTS = {"plain": Engine, "axi": AxiEngine}
+#: yosys names these registers by a line of its own source.
+TRIGGER_NAME = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module(\$\d+) ")
+#: It writes them into modules with combinational blocks, to have them run once at time 0. As
+#: SystemVerilog (``iverilog -g2012``) a declaration's value is no event, and blocks whose inputs
+#: never change would stay undefined; a change behind time 0 wakes them.
+TRIGGER = re.compile(r"^  reg (\\\$wake\$\d+) += 0;\n", re.MULTILINE)
 ICARUS_TRIGGER = r"\g<0>`ifdef __ICARUS__\n  initial #0 \1 = 1;\n`endif\n"
+#: A register that begins with a value. In the declaration it looks to linters (PROCASSINIT of
+#: Verilator) as if it were meant as a constant; a statement of its own means the same.
+REGISTER = re.compile(r"^  reg ((?:\[\d+:0\] )?)(\\\S+ |\w+) += (\d+'\w+);\n", re.MULTILINE)
+INITIAL = r"  reg \1\2;\n  initial \2 = \3;\n"
+#: The rules that yosys's way to write Verilog breaks, all others hold. They are the names that
+#: versions of Verilator from 4 on know.
+WAIVERS = """\
+/* verilator lint_save */
+/* verilator lint_off CASEINCOMPLETE */ // what a case leaves out has its value from before the case
+/* verilator lint_off DECLFILENAME */   // all modules of the engine in one file
+/* verilator lint_off UNUSED */         // carries of sums, and bytes of arrays that go as a whole
+/* verilator lint_off WIDTH */          // sums widen their operands; ! of a number: is it zero
+"""
+RESTORE = "/* verilator lint_restore */\n"
 
 
-def engine_verilog(engine: EngineConfig, pieces: Pieces, interface: str = "plain") -> str:
+def engine_verilog(
+    engine: EngineConfig, pieces: Pieces, interface: str = "plain", name: str = DEFAULT_NAME
+) -> str:
     """Return the Verilog of an engine, without the leaf modules.
 
     Parameters
@@ -30,25 +47,29 @@ def engine_verilog(engine: EngineConfig, pieces: Pieces, interface: str = "plain
     pieces : mapping of str to tuple of Piece
         Of each ROM: ``weights``, ``params``, ``codebook``.
     interface : str
-        ``plain`` or ``axi``: a key of `TOPS`.
+        ``plain`` or ``axi``: a key of `COMPONENTS`.
+    name : str
+        Prefix of the modules and of ROM images, from `sqhw.naming.check_name`.
 
     Raises
     ------
     SqhwError
         If there is no such interface.
     """
-    if interface not in TOPS:
-        raise unknown_name("interface", interface, TOPS)
+    if interface not in COMPONENTS:
+        raise unknown_name("interface", interface, COMPONENTS)
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # the yosys of the wheel, whatever is on PATH
     from amaranth.back import verilog
 
-    component = Engine if interface == "plain" else AxiEngine
-    text = verilog.convert(
-        component(engine, pieces), name=TOPS[interface], strip_internal_attrs=True
-    )
-    return TRIGGER.sub(ICARUS_TRIGGER, text)
+    component = COMPONENTS[interface](engine, pieces, name)
+    text = verilog.convert(component, name=top_module(name, interface), strip_internal_attrs=True)
+    text = TRIGGER.sub(ICARUS_TRIGGER, TRIGGER_NAME.sub(r"\\$wake\1 ", text))
+    text = REGISTER.sub(INITIAL, text)
+    head, modules = text.split("\n", 1)
+    return f"{head}\n{WAIVERS}{modules}{RESTORE}"
 
 
-def leaf_verilog(name: str) -> str:
-    """Return the text of a leaf module."""
-    return files("sqhw.rtl").joinpath("verilog", name).read_text()
+def leaf_verilog(file: str, name: str = DEFAULT_NAME) -> str:
+    """Return the text of a file of leaf modules, whose names begin with `name`."""
+    text = files("sqhw.rtl").joinpath("verilog", file).read_text()
+    return text.replace(f"module {DEFAULT_NAME}_", f"module {name}_")

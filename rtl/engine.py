@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from sqhw.engine import EngineConfig
 from sqhw.layout import ROMS
+from sqhw.naming import DEFAULT_NAME, image_name
 from sqhw.rom_pieces import Pieces
 from sqhw.rtl.activation_memory import ActivationMemory
 from sqhw.rtl.field_reader import FieldReader
@@ -46,7 +47,9 @@ class Engine(wiring.Component):
     engine : EngineConfig
     pieces : mapping of str to tuple of Piece
         Of the ROMs ``weights``, ``params`` and ``codebook``; their images are ``weights.hex``, or
-        ``weights_0.hex`` and so on.
+        ``weights_0.hex`` and so on, behind a prefix if `name` is not the default.
+    name : str
+        Prefix of the modules that it instantiates; see `sqhw.naming`.
 
     Members
     -------
@@ -73,9 +76,10 @@ class Engine(wiring.Component):
         Wanted after a write. Only if the engine is writable, and ignored while `ready` is low.
     """
 
-    def __init__(self, engine: EngineConfig, pieces: Pieces) -> None:
+    def __init__(self, engine: EngineConfig, pieces: Pieces, name: str = DEFAULT_NAME) -> None:
         self._engine = engine
         self._pieces = pieces
+        self._name = name
         write_port = {
             "rom_write_en": In(1),
             "rom_write_select": In(2),
@@ -114,11 +118,12 @@ class Engine(wiring.Component):
         engine = self._engine
         roms = {
             name: Rom(
-                name,
+                image_name(self._name, name),
                 self._pieces[name],
                 bits,
                 latency=rom_cycles(engine, name),
                 writable=engine.writable,
+                module=f"{self._name}_rom",
             )
             for name, bits in (
                 ("weights", engine.weight_addr_bits),
@@ -139,7 +144,7 @@ class Engine(wiring.Component):
             TapWalker(engine) if engine.taps_per_entry > 1 else PositionWalker(engine)
         )
         m.submodules.masks = masks = LaneMasks(engine)
-        m.submodules.memory = memory = ActivationMemory(engine)
+        m.submodules.memory = memory = ActivationMemory(engine, f"{self._name}_ram")
         m.submodules.lanes = lanes = Lanes(engine)
         m.submodules.requantizer = requantizer = Requantizer(engine)
         m.submodules.places = places = PositionWalker(engine)

@@ -27,6 +27,9 @@ class Rom(wiring.Component):
         multiplexer.
     writable : bool
         Whether there is a write port; then there must be one piece.
+    module : str
+        The Verilog module of a ROM of one piece; one of several is made of ``MODULE_piece``, one
+        with a write port is ``MODULE_rw``.
 
     Members
     -------
@@ -45,6 +48,7 @@ class Rom(wiring.Component):
         *,
         latency: int = 1,
         writable: bool = False,
+        module: str = "sqhw_rom",
     ) -> None:
         depth, width = depth_of(pieces), width_of(pieces)
         check_pieces(pieces, depth, width)
@@ -54,6 +58,7 @@ class Rom(wiring.Component):
         self._pieces = tuple(pieces)
         self._latency = latency
         self._writable = writable
+        self._module = module
         members = {"addr": In(addr_bits), "data": Out(width)}
         if writable:
             members |= {
@@ -72,9 +77,9 @@ class Rom(wiring.Component):
         for index, (piece, name) in enumerate(zip(self._pieces, names, strict=True)):
             bits = len(self.addr) if alone else max(1, piece.addr_bits)
             ports = {"i_clk": ClockSignal(), "i_addr": self.addr[:bits]}
-            module = "sqhw_rom" if alone else "sqhw_rom_piece"
+            module = self._module if alone else f"{self._module}_piece"
             if self._writable:
-                module = "sqhw_rom_rw"
+                module = f"{self._module}_rw"
                 ports["i_write_en"] = self.write_en
                 ports["i_write_addr"] = self.write_addr
                 ports["i_write_data"] = self.write_data

@@ -8,6 +8,7 @@ from sqhw.engine import EngineConfig
 from sqhw.export.readmemh import image_texts
 from sqhw.file_set import write_set
 from sqhw.layout import rom_widths
+from sqhw.naming import DEFAULT_NAME, TOPS, check_name, leaf_files, top_module
 from sqhw.program import Program
 from sqhw.rom_pieces import Pieces, check_pieces, to_plain, whole
 
@@ -58,6 +59,7 @@ def write_rtl(
     folder: Path,
     interface: str = "plain",
     pieces: Pieces | None = None,
+    name: str = DEFAULT_NAME,
 ) -> list[Path]:
     """Write the Verilog of the engine, and behind it a manifest.
 
@@ -72,10 +74,12 @@ def write_rtl(
     folder : path
         Made if missing.
     interface : str
-        ``plain`` (top module ``sqhw_engine``) or ``axi`` (``sqhw_axi``).
+        ``plain`` (top module ``NAME_engine``) or ``axi`` (``NAME_axi``).
     pieces : mapping of str to tuple of Piece, optional
         Of ROMs of these depths, from `sqhw.cost_models.rom.rom_pieces`; by default each ROM is
         one piece.
+    name : str
+        What modules and files begin with; ROM images too, unless it is the default.
 
     Returns
     -------
@@ -85,17 +89,24 @@ def write_rtl(
     Raises
     ------
     SqhwError
-        If there is no such interface or the folder cannot be written.
+        If there is no such interface, no module can have the name, or the folder cannot be
+        written.
     """
-    from sqhw.rtl.emit import LEAVES, TOPS, engine_verilog, leaf_verilog
+    from sqhw.rtl.emit import engine_verilog, leaf_verilog
 
+    check_name(name)
     widths = rom_widths(engine)
-    pieces = pieces or {name: whole(depth, widths[name]) for name, depth in depths.items()}
-    for name, parts in pieces.items():
-        check_pieces(parts, depths[name], widths[name])
-    text = engine_verilog(engine, pieces, interface)
-    texts = {f"{TOPS[interface]}.v": text}
-    texts |= {name: leaf_verilog(name) for name in LEAVES}
-    facts = {"interface": interface, "words": dict(depths), "pieces": to_plain(pieces)}
-    own = {*LEAVES, *(f"{top}.v" for top in TOPS.values())}
+    pieces = pieces or {rom: whole(depth, widths[rom]) for rom, depth in depths.items()}
+    for rom, parts in pieces.items():
+        check_pieces(parts, depths[rom], widths[rom])
+    text = engine_verilog(engine, pieces, interface, name)
+    texts = {f"{top_module(name, interface)}.v": text}
+    texts |= {file: leaf_verilog(leaf, name) for leaf, file in leaf_files(name).items()}
+    facts = {
+        "name": name,
+        "interface": interface,
+        "words": dict(depths),
+        "pieces": to_plain(pieces),
+    }
+    own = {*texts, *(f"{top_module(name, other)}.v" for other in TOPS)}
     return write_set(folder, "rtl", engine, texts, facts, own.__contains__)

@@ -1,4 +1,8 @@
 // Synchronous ROM with its content in a file: data is mem[addr] of the clock edge before.
+/* verilator lint_save */
+/* verilator lint_off DECLFILENAME */ // three modules of a kind in one file
+/* verilator lint_off UNUSED */       // an address may have more bits than the words need
+/* verilator lint_off WIDTH */        // the same
 `default_nettype none
 module sqhw_rom #(
     parameter WIDTH = 16,
@@ -69,3 +73,4 @@ module sqhw_rom_rw #(
   end
 endmodule
 `default_nettype wire
+/* verilator lint_restore */
