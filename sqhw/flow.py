@@ -32,7 +32,15 @@ from sqhw.file_set import check_set
 from sqhw.float_file import load_float, save_float
 from sqhw.float_network import FloatNetwork
 from sqhw.input_stage import with_input_stage
-from sqhw.manifest import check_manifest, check_plain, check_same_pieces, pieces_of
+from sqhw.layout import rom_widths
+from sqhw.manifest import (
+    FILES,
+    check_manifest,
+    check_plain,
+    check_roms,
+    check_same_pieces,
+    pieces_of,
+)
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.plain import located
@@ -386,6 +394,7 @@ def rom(
         pieces = _pieces(program, device)
     else:
         pieces = pieces_of(rtl_folder, "rtl", program.engine)
+        check_roms(pieces, rom_widths(program.engine), rtl_folder / FILES["rtl"])
         check_set(rtl_folder, "rtl", check_manifest(rtl_folder, "rtl", program.engine))
     paths = write_rom(program, folder, pieces)
     predicted = rom_cost(program.network, program.engine).rom
@@ -445,11 +454,12 @@ def verify(
         check_make_path(work)
     engine = engine_of(load_network(source))
     images_of, verilog_of = (check_manifest(folder, kind, engine) for kind in ("rom", "rtl"))
-    program = _program(source, int(images_of.get("batch", 1)))
+    program = _program(source, images_of.get("batch", 1))
     check_plain(folder, verilog_of)
     check_set(folder, "rom", images_of)
     check_set(folder, "rtl", verilog_of)
     pieces = check_same_pieces(folder, folder, engine)
+    check_roms(pieces, rom_widths(engine), folder / FILES["rom"])
     _check_images(program.network, data)
     if not 1 <= images <= len(data.test):
         raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")

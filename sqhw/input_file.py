@@ -59,14 +59,13 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
         If there is no such file, it is no regular file, too large or cannot be read. The message
         does not name the file.
     """
-    size = check_file(path, limit)
+    check_file(path, limit)
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(size + 1)
+        data = Path(path).read_bytes()
     except OSError as error:
         raise _unreadable(error) from None
-    if len(data) != size:
-        raise SqhwError("has changed while it was read, or tells no size")
+    if len(data) > limit:  # of a file system that tells no sizes
+        raise _too_large(len(data), limit)
     return data
 
 

@@ -8,14 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqhw.atomic import atomic_write_text
+from sqhw.atomic import atomic_write_text, is_file
 from sqhw.engine import EngineConfig
-from sqhw.errors import SqhwError
-from sqhw.rom_pieces import Piece, depth_of, from_plain
+from sqhw.errors import SqhwError, shown, unknown_name
+from sqhw.input_file import read_text
+from sqhw.input_limits import MAX_JSON_BYTES
+from sqhw.plain import field_of, parse_json, typed
+from sqhw.rom_pieces import Piece, depth_of, from_plain, width_of
 
 #: File name by what it describes.
 FILES = {"rom": "rom.json", "rtl": "rtl.json"}
 WHAT = {"rom": "ROM images", "rtl": "Verilog files"}
+#: Facts and their types; which of them a manifest has depends on its kind.
+FACTS: dict[str, Any] = {"batch": int, "interface": str, "network": str, "words": dict[str, int]}
+MOST_DIFFERENCES = 20  # that are told of two engines
 
 
 def write_manifest(folder: Path, kind: str, engine: EngineConfig, facts: Mapping[str, Any]) -> Path:
@@ -46,24 +52,32 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
     """
     path = folder / FILES[kind]
     again = f"write them anew with `sqhw {kind}`"
+    if not is_file(path):
+        raise SqhwError(f"{path} is missing beside the {WHAT[kind]}; {again}")
     try:
-        found = json.loads(path.read_text())
-        fields = dict(found["engine"])
-    except FileNotFoundError:
-        raise SqhwError(f"{path} is missing beside the {WHAT[kind]}; {again}") from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise SqhwError(f"{path} is damaged; {again}") from None
+        found = typed(dict, parse_json(read_text(path, MAX_JSON_BYTES)))
+        fields = field_of(found, "engine", dict)
+        for name, fact in FACTS.items():
+            if name in found:
+                field_of(found, name, fact)
+    except SqhwError as error:
+        raise SqhwError(f"{path} is damaged; {again} ({error})") from None
     wanted = engine.to_dict()
-    other = [name for name in {**wanted, **fields} if fields.get(name) != wanted.get(name)]
+    other = [
+        name
+        for name in {**wanted, **fields}
+        if (type(fields.get(name)), fields.get(name)) != (type(wanted.get(name)), wanted.get(name))
+    ]
     if other:
         differences = ", ".join(
-            f"{name} {fields.get(name)} instead of {wanted.get(name)}" for name in other
+            f"{shown(name)[1:-1]} {shown(fields.get(name))} instead of {wanted.get(name)}"
+            for name in other[:MOST_DIFFERENCES]
         )
         raise SqhwError(
             f"the {WHAT[kind]} in {folder} were written for another engine configuration "
             f"({differences}); {again}"
         )
-    return dict(found)
+    return found
 
 
 def pieces_of(folder: Path, kind: str, engine: EngineConfig) -> dict[str, tuple[Piece, ...]]:
@@ -76,6 +90,37 @@ def pieces_of(folder: Path, kind: str, engine: EngineConfig) -> dict[str, tuple[
     """
     found = check_manifest(folder, kind, engine)
     return from_plain(found.get("pieces"), str(folder / FILES[kind]))
+
+
+def check_roms(
+    pieces: Mapping[str, tuple[Piece, ...]], widths: Mapping[str, int], source: Path
+) -> None:
+    """Check that pieces are those of the ROMs of an engine.
+
+    Parameters
+    ----------
+    pieces : mapping of str to tuple of Piece
+    widths : mapping of str to int
+        Bits of a word of each ROM.
+    source : path
+        The manifest that says so, for errors.
+
+    Raises
+    ------
+    SqhwError
+        Naming the ROM that is missing, unknown or of another width.
+    """
+    for name in widths:
+        if name not in pieces:
+            raise SqhwError(f"{source} does not say which pieces the {name} ROM has")
+    for name, parts in pieces.items():
+        if name not in widths:
+            raise unknown_name(f"ROM in {source}", name, widths)
+        if width_of(parts) != widths[name]:
+            raise SqhwError(
+                f"{source}: the {name} ROM has words of {width_of(parts)} bits, this engine's "
+                f"of {widths[name]}"
+            )
 
 
 def check_plain(folder: Path, rtl: Mapping[str, Any]) -> None:

@@ -43,20 +43,22 @@ _DOTTED = re.compile(rf'(?<![\w"-])(?:[\w"-]++[ \t]*+\.[ \t]*+){{{MAX_NESTING}}}
 
 
 @contextmanager
-def located(where: object) -> Iterator[None]:
-    """Put `where` in front of the message of a SqhwError that is raised in the block."""
+def located(where: object, joint: str = ": ") -> Iterator[None]:
+    """Put `where` and `joint` in front of the message of a SqhwError raised in the block."""
     try:
         yield
     except SqhwError as error:
-        raise SqhwError(f"{where}: {error}") from None
+        raise SqhwError(f"{where}{joint}{error}") from None
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, *, infinite: bool = False) -> Any:
     """Return the value of a JSON text.
 
     Parameters
     ----------
     text : str
+    infinite : bool
+        Whether infinity and not-a-number are allowed, as Python writes them.
 
     Raises
     ------
@@ -70,14 +72,14 @@ def parse_json(text: str) -> Any:
     try:
         value = json.loads(
             text,
-            parse_constant=_no_constant,
+            parse_constant=float if infinite else _no_constant,
             parse_int=_integer,
             parse_float=_number,
             object_pairs_hook=_once,
         )
     except (ValueError, RecursionError) as error:
         raise SqhwError(f"not JSON: {error}") from None
-    _check_values(value)
+    _check_values(value, infinite)
     return value
 
 
@@ -242,7 +244,7 @@ def _without_points(token: re.Match[str]) -> str:
     return token[0] if token[0] in "[]{}" else '""'
 
 
-def _check_values(value: object) -> None:
+def _check_values(value: object, infinite: bool = False) -> None:
     """Refuse numbers that are too large and texts that cannot be written."""
     rest = [value]
     while rest:
@@ -258,7 +260,7 @@ def _check_values(value: object) -> None:
             if abs(one) >= 10**MAX_INTEGER_DIGITS:
                 raise SqhwError(f"holds a number of more than {MAX_INTEGER_DIGITS} digits")
         elif isinstance(one, float):
-            if not math.isfinite(one):
+            if not (infinite or math.isfinite(one)):
                 raise SqhwError(f"holds {one}, which is no number")
         elif one is not None:
             raise SqhwError(f"holds a date or a time, {shown(one)}")

@@ -5,6 +5,11 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from sqhw.errors import SqhwError
+from sqhw.plain import typed
+
+#: Most pieces of a ROM, and words: an engine has addresses of 24 bits.
+MAX_PIECES = 1024
+MAX_WORDS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -129,13 +134,16 @@ def from_plain(plain: Any, source: str) -> dict[str, tuple[Piece, ...]]:
         If they are no such data; the message begins with `source`.
     """
     try:
+        rectangles = typed(dict[str, tuple[tuple[int, int, int, int], ...]], plain)
         found = {
-            str(name): tuple(Piece(*(int(number) for number in piece)) for piece in parts)
-            for name, parts in plain.items()
+            name: tuple(Piece(*numbers) for numbers in parts[: MAX_PIECES + 1])
+            for name, parts in rectangles.items()
         }
         for parts in found.values():
+            if not 1 <= len(parts) <= MAX_PIECES or depth_of(parts) > MAX_WORDS:
+                raise ValueError(f"{len(parts)} pieces of a ROM")
             check_pieces(parts, depth_of(parts), width_of(parts))
-    except (AttributeError, TypeError, ValueError):
+    except (SqhwError, ValueError):
         raise SqhwError(
             f"{source} does not say which pieces the ROMs have; write the ROM images with "
             "`sqhw rom` and the Verilog with `sqhw rtl`"

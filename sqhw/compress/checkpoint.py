@@ -2,28 +2,38 @@
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from sqhw.atomic import atomic_write_bytes
+from sqhw.atomic import atomic_write_bytes, is_file
 from sqhw.data import Dataset
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, shown
 from sqhw.float_network import FloatNetwork
+from sqhw.input_limits import MAX_CHECKPOINT_BYTES
+from sqhw.plain import field_of, located, parse_json, typed
+from sqhw.tensor_file import CHECKPOINT_KEY, entry_of, read_tensors
 
-KEY = "sqhw_method_checkpoint"
-VERSION = 2
+VERSION = 3
+ANEW = "remove it to start anew"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """What a run needs to go on.
+
+    The file is a safetensors file. Its metadata are a JSON object of two texts: ``content``, the
+    JSON of version, key and header, and ``sha256`` of that text followed by name, type, shape and
+    bytes of every tensor in order of name.
 
     Parameters
     ----------
@@ -32,20 +42,24 @@ class Checkpoint:
     header : dict
         Plain data.
     tensors : dict of str to Tensor
+    path : Path, optional
+        The file that it was read from.
     """
 
     key: str
     header: dict[str, Any]
     tensors: dict[str, Tensor]
+    path: Path | None = None
 
     def write(self, path: Path) -> None:
         """Write the file under a temporary name, then rename it."""
-        header = {"version": VERSION, "key": self.key, "state": self.header}
+        content = json.dumps({"version": VERSION, "key": self.key, "state": self.header})
         plain = {
             name: tensor.detach().cpu().contiguous().clone()
             for name, tensor in self.tensors.items()
         }
-        atomic_write_bytes(path, save(plain, {KEY: json.dumps(header)}))
+        entry = json.dumps({"content": content, "sha256": _digest(content, plain)})
+        atomic_write_bytes(path, save(plain, {CHECKPOINT_KEY: entry}))
 
     @classmethod
     def read(cls, path: Path | None, key: str) -> "Checkpoint | None":
@@ -56,26 +70,46 @@ class Checkpoint:
         SqhwError
             If the file is damaged, of another version or of another run.
         """
-        if path is None or not path.exists():
+        if path is None or not is_file(path):
             return None
         try:
-            with safe_open(path, framework="pt") as file:
-                header = json.loads((file.metadata() or {})[KEY])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
-            version, found_key, state = header["version"], str(header["key"]), header["state"]
-            state = dict(state)
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            found, tensors = _content(path)
+        except SqhwError as error:
             raise SqhwError(
-                f"{path} is damaged or not a checkpoint of a method; remove it to start anew"
+                f"{path} is damaged or not a checkpoint of a method ({error}); {ANEW}"
             ) from None
-        if version != VERSION:
-            raise SqhwError(f"{path} has checkpoint version {version}, this sqhw reads {VERSION}")
-        if found_key != key:
+        if found.get("version") != VERSION:
+            raise SqhwError(
+                f"{path} has checkpoint version {shown(found.get('version'))}, this sqhw reads "
+                f"{VERSION}; {ANEW}"
+            )
+        if found.get("key") != key:
             raise SqhwError(
                 f"{path} is the checkpoint of another run (network, data, method or an "
                 "option differs); remove it or name another file"
             )
-        return cls(key, state, tensors)
+        with located(path):
+            return cls(key, field_of(found, "state", dict), tensors, path)
+
+    def state(self, kind: type[T]) -> T:
+        """Return the header as a data class.
+
+        Raises
+        ------
+        SqhwError
+            If a field is missing or of another type.
+        """
+        with located(self.path):
+            return typed(kind, self.header)
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Say that the checkpoint does not fit its run if taking it back fails in the block."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise SqhwError(f"{self.path} does not fit its run ({what[:200]}); {ANEW}") from None
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """Return the tensors whose names begin with `prefix` and a point, without it."""
@@ -89,6 +123,27 @@ class Checkpoint:
     def numbered(self, prefix: str) -> list[Tensor]:
         """Return the tensors named ``prefix.0``, ``prefix.1`` and so on."""
         return [t for _, t in sorted((int(name), t) for name, t in self.part(prefix).items())]
+
+
+def _content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the content of a file that `Checkpoint.write` wrote, its digest checked."""
+    metadata, tensors = read_tensors(path, MAX_CHECKPOINT_BYTES, "pt")
+    entry = typed(dict, parse_json(entry_of(metadata, tensors, CHECKPOINT_KEY), infinite=True))
+    if "version" in entry:  # before there were digests
+        return {"version": entry["version"]}, {}
+    content = field_of(entry, "content", str)
+    if _digest(content, tensors) != field_of(entry, "sha256", str):
+        raise SqhwError("its content does not match its checksum")
+    return typed(dict, parse_json(content, infinite=True)), tensors
+
+
+def _digest(content: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(content.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def fingerprint(network: FloatNetwork, data: Dataset, options: Any) -> str:

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqhw.budget import BASES
 from sqhw.compress.accelerator import find_accelerator
 from sqhw.compress.assemble import export
 from sqhw.compress.calibrate import CALIBRATION_IMAGES, calibrate
-from sqhw.compress.checkpoint import Checkpoint, fingerprint
+from sqhw.compress.checkpoint import ANEW, Checkpoint, fingerprint
 from sqhw.compress.compact import compact, on_codebooks, stored_channels
 from sqhw.compress.float_module import FloatModule, predict
 from sqhw.compress.float_simplify import cut
@@ -143,7 +143,7 @@ class Compression:
         )
         self.found = Checkpoint.read(resume, self.key)  # refused before anything is computed
         if self.found:
-            self._check_rate(self.found.header)
+            self._check_state(self.found)
         self.held_images, self.held_labels = tensors(data.validation)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.objective = Objective(network, data.train, settings, self.generator, self.device)
@@ -171,7 +171,8 @@ class Compression:
         """Run all stages, from the checkpoint on if there is one, and return the network."""
         found = self.found
         if found:
-            self._restore(found)
+            with found.restoring():
+                self._restore(found)
         if self.stage == 0:
             self._prune(found)
             self._note_floors()
@@ -337,7 +338,8 @@ class Compression:
         """Return an optimizer of the model, in the state of a checkpoint if there is one."""
         optimizer = RelativeAdam(self.model)
         if found:
-            optimizer.load(found.part("optimizer"), found.header["spread"])
+            with found.restoring():
+                optimizer.load(found.part("optimizer"), found.header["spread"])
         return optimizer
 
     def _not_finite(self, stage: str, epoch: int, step: int) -> SqhwError:
@@ -392,12 +394,19 @@ class Compression:
         self.history[:], self.notes[:] = header["history"], header["notes"]
         self._take_up(header["rate"])
 
-    def _check_rate(self, header: dict[str, Any]) -> None:
-        """Refuse a checkpoint of a run that has ended at another rate."""
-        rate, ended = header["rate"], header["stage"] and header["epoch"] == self.schedule.tune
-        if ended and rate != self.settings.rate:
+    def _check_state(self, found: Checkpoint) -> None:
+        """Refuse a checkpoint of what the run does not have, or of one ended at another rate."""
+        state = found.state(_State)
+        stage = "tune" if state.stage else "prune"
+        if state.stage not in (0, 1) or not 0 <= state.epoch <= self.schedule.epochs(stage):
             raise SqhwError(
-                f"{self.resume} holds a run that has ended, at rate {rate:g}, not "
+                f"{self.resume} is of stage {state.stage}, epoch {state.epoch}, which its run does "
+                f"not have; {ANEW}"
+            )
+        ended = state.stage and state.epoch == self.schedule.tune
+        if ended and state.rate != self.settings.rate:
+            raise SqhwError(
+                f"{self.resume} holds a run that has ended, at rate {state.rate:g}, not "
                 f"{self.settings.rate:g}; remove it or name another file"
             )
 
@@ -417,6 +426,20 @@ class Compression:
         logits = predict(self.model, self.held_images, self.device)
         loss = float(functional.cross_entropy(logits, self.held_labels))
         return _accuracy(logits, self.held_labels), -loss
+
+
+@dataclass(frozen=True)
+class _State:
+    """The header of a checkpoint; `facts` are those of `sqhw.compress.qat_state.stage_facts`."""
+
+    stage: int
+    epoch: int
+    best: tuple[float, float]
+    spread: tuple[float, ...]
+    facts: list[Any]
+    history: list[Any]
+    notes: tuple[str, ...]
+    rate: int | float
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from sqhw.atomic import is_file
 from sqhw.data.dataset import Dataset, Split
 from sqhw.data.split import stratified_split
 from sqhw.errors import SqhwError
+from sqhw.input_file import folder_at, read_bytes
+from sqhw.input_limits import MAX_DATA_BYTES
+from sqhw.plain import located
 
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_FILE = "test_batch.bin"
@@ -39,14 +43,14 @@ def load_cifar10(directory: str | os.PathLike[str]) -> Dataset:
     SqhwError
         If a file is missing or broken; the message names it.
     """
-    folder = Path(directory).expanduser()
-    if not folder.is_dir():
-        raise SqhwError(f"data set directory {folder} does not exist; it must hold {_expected()}")
-    if (folder / FOLDER).is_dir():
-        folder = folder / FOLDER
+    folder = folder_at(directory)
+    if folder is None:
+        missing = f"data set directory {directory} does not exist"
+        raise SqhwError(f"{missing}; it must hold {_expected()}")
+    folder = folder_at(folder / FOLDER) or folder
     paths = [folder / name for name in (*TRAIN_FILES, TEST_FILE)]
     for path in paths:
-        if not path.is_file():
+        if not is_file(path):
             raise SqhwError(
                 f"file {path.name} is missing in {folder}, which must hold {_expected()}"
             )
@@ -87,10 +91,8 @@ def read_batch(path: Path) -> Split:
     SqhwError
         If it cannot be read or is not such a file.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SqhwError(f"cannot read {path}: {error.strerror}") from None
+    with located(path, " "):
+        data = read_bytes(path, MAX_DATA_BYTES)
     if not data or len(data) % RECORD:
         raise SqhwError(
             f"{path} is no CIFAR-10 batch: its {len(data)} bytes are not one or more records of "

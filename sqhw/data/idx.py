@@ -1,17 +1,19 @@
 """MNIST from its official files, in the IDX format, gzipped or not."""
 
-import gzip
 import math
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.atomic import is_file
 from sqhw.data.dataset import Dataset, Split
 from sqhw.data.split import stratified_split
 from sqhw.errors import SqhwError
+from sqhw.input_file import GZIP_MAGIC, folder_at, gunzip, read_bytes
+from sqhw.input_limits import MAX_DATA_BYTES
+from sqhw.plain import located
 
 FILES = (
     "train-images-idx3-ubyte",
@@ -23,7 +25,6 @@ CLASSES = 10
 VALIDATION_SHARE = 12  # one image in 12: 5,000 of 60,000
 SEED = 0
 
-GZIP_MAGIC = b"\x1f\x8b"
 UBYTE = 0x08  # the type code of unsigned bytes in an IDX magic number
 
 
@@ -46,9 +47,10 @@ def load_mnist(directory: str | os.PathLike[str]) -> Dataset:
     SqhwError
         If a file is missing, broken or does not match its partner; the message names it.
     """
-    folder = Path(directory).expanduser()
-    if not folder.is_dir():
-        raise SqhwError(f"data set directory {folder} does not exist; it must hold {_expected()}")
+    folder = folder_at(directory)
+    if folder is None:
+        missing = f"data set directory {directory} does not exist"
+        raise SqhwError(f"{missing}; it must hold {_expected()}")
     paths = [_find(folder, name) for name in FILES]
     full = _read_split(paths[0], paths[1])
     test = _read_split(paths[2], paths[3])
@@ -92,7 +94,10 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     SqhwError
         If it cannot be read or is not such a file, complete and with nothing behind its end.
     """
-    data = _read(path)
+    with located(path, " "):
+        data, packed = read_bytes(path, MAX_DATA_BYTES), None
+        if data.startswith(GZIP_MAGIC):
+            packed, data = data, gunzip(data, 4 + 4 * dimensions)
     header = 4 + 4 * dimensions
     magic = UBYTE << 8 | dimensions
     if len(data) < header:
@@ -105,25 +110,23 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
         )
     shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, header, 4))
     expected = header + math.prod(shape)
+    # A shape with a 0 has no bytes, whatever its other numbers.
+    if expected > MAX_DATA_BYTES or max(shape) > MAX_DATA_BYTES:
+        raise SqhwError(
+            f"{path} is too large: shape {shape} of {expected:,} bytes, at most "
+            f"{MAX_DATA_BYTES:,} are read"
+        )
+    if packed is not None:
+        with located(path, " "):
+            data = gunzip(packed, expected + 1)
     if len(data) != expected:
         problem = "is truncated" if len(data) < expected else "has bytes behind its end"
+        more = " or more" if packed and len(data) > expected else ""
         raise SqhwError(
-            f"{path} {problem}: expected {expected} bytes for shape {shape}, found {len(data)}"
+            f"{path} {problem}: expected {expected} bytes for shape {shape}, found "
+            f"{len(data)}{more}"
         )
     return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape).copy()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SqhwError(f"cannot read {path}: {error.strerror}") from None
-    if not data.startswith(GZIP_MAGIC):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise SqhwError(f"{path} is a broken gzip file: {error}") from None
 
 
 def _read_split(images_path: Path, labels_path: Path) -> Split:
@@ -142,7 +145,7 @@ def _read_split(images_path: Path, labels_path: Path) -> Split:
 
 def _find(folder: Path, name: str) -> Path:
     for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
+        if is_file(path):
             return path
     raise SqhwError(f"file {name} is missing in {folder}, which must hold {_expected()}")
 

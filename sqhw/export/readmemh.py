@@ -1,12 +1,17 @@
 """ROM images for ``$readmemh``."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqhw.atomic import atomic_write_text
-from sqhw.errors import SqhwError
+from sqhw.atomic import atomic_write_text, is_file
+from sqhw.errors import SqhwError, shown
+from sqhw.input_file import read_bytes
+from sqhw.plain import located
 from sqhw.program import RomImage
-from sqhw.rom_pieces import Piece, depth_of, joined, piece_names, piece_words, width_of
+from sqhw.rom_pieces import MAX_WORDS, Piece, depth_of, joined, piece_names, piece_words, width_of
+
+SLACK = 4096  # bytes that a file may be longer than its words: it is then refused by its lines
 
 
 def readmemh_text(image: RomImage) -> str:
@@ -64,7 +69,7 @@ def read_image(name: str, pieces: Sequence[Piece], folder: Path) -> RomImage:
     """
     contents = []
     for part, piece in zip(piece_names(name, pieces), pieces, strict=True):
-        content = read_readmemh(folder / f"{part}.hex", part, piece.bits)
+        content = read_readmemh(folder / f"{part}.hex", part, piece.bits, piece.words)
         if content.depth != piece.words:
             raise SqhwError(
                 f"ROM image {folder / f'{part}.hex'} has {content.depth} words instead of "
@@ -74,31 +79,45 @@ def read_image(name: str, pieces: Sequence[Piece], folder: Path) -> RomImage:
     return RomImage(name, width_of(pieces), tuple(joined(contents, pieces)))
 
 
-def read_readmemh(path: Path, name: str, width: int) -> RomImage:
-    """Read a file of words.
+def read_readmemh(path: Path, name: str, width: int, words: int = MAX_WORDS) -> RomImage:
+    """Read a file of words, each on a line of its own, as `readmemh_text` writes them.
+
+    Lines end in a line feed, which may follow a carriage return, and the last one may lack it;
+    digits may be of either case. Whatever else ``$readmemh`` takes (comments, addresses, blanks,
+    underscores, ``x`` and ``z``) is refused, as is what it does not take (signs).
+
+    Parameters
+    ----------
+    path : path
+    name : str
+        Of the image.
+    width : int
+        Bits of a word.
+    words : int
+        That are expected; a file with room for many more is not read.
 
     Raises
     ------
     SqhwError
-        If the file is missing or a line is not a word of that width; names file and line.
+        If the file is missing or too large, or a line is not a word of that width; names file and
+        line.
     """
     digits = -(-width // 4)
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        raise SqhwError(f"{path} is missing; write it with `sqhw rom`") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SqhwError(f"cannot read ROM image: {error}") from None
-    words = []
+    if not is_file(path):
+        raise SqhwError(f"{path} is missing; write it with `sqhw rom`")
+    with located(f"ROM image {path}"):
+        data = read_bytes(path, (digits + 2) * words + SLACK)
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    word = re.compile(rb"[0-9a-fA-F]{%d}\r?" % digits)
+    found = []
     for number, line in enumerate(lines, 1):
-        try:
-            word = int(line, 16)
-        except ValueError:
-            word = -1
-        if len(line) != digits or word < 0 or word >> width:
+        value = int(line, 16) if word.fullmatch(line) else -1
+        if value < 0 or value >> width:
             raise SqhwError(
-                f"ROM image {path}, line {number}: {line!r} is not a word of {width} bits in "
-                f"{digits} hex digits"
+                f"ROM image {path}, line {number}: {shown(line.decode('latin-1'))} is not a word "
+                f"of {width} bits in {digits} hex digits"
             )
-        words.append(word)
-    return RomImage(name, width, tuple(words))
+        found.append(value)
+    return RomImage(name, width, tuple(found))

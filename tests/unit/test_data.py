@@ -1,7 +1,9 @@
 import gzip
+import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -162,7 +164,7 @@ def test_unreadable(mnist, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
-    assert message(mnist) == f"cannot read {mnist / FILES[0]}: Permission denied"
+    assert message(mnist) == f"{mnist / FILES[0]} cannot be read (Permission denied)"
 
 
 def test_counts_differ(mnist):
@@ -256,3 +258,48 @@ def test_importing_the_package_imports_neither_torch_nor_sklearn():
     code = "import sys, sqhw.data; print({'torch', 'sklearn'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (0, (1 << 32) - 1, (1 << 32) - 1),
+        ((1 << 32) - 1, (1 << 32) - 1, 0),
+        ((1 << 32) - 1, (1 << 32) - 1, (1 << 32) - 1),
+        (1 << 31, 1, 2),
+    ],
+)
+def test_huge_shapes_are_refused_before_anything_is_unpacked(mnist, shape, compressed):
+    path = mnist / FILES[0]
+    content = struct.pack(">I3I", 0x0803, *shape) + bytes(64)
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    assert message(mnist).startswith(f"{path} is too large: shape {shape} of ")
+
+
+def test_gzip_is_unpacked_no_further_than_its_header_promises(mnist):
+    path = mnist / FILES[0]
+    content = path.read_bytes()
+    path.write_bytes(gzip.compress(content + bytes(100 << 20)))
+    assert path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    found = message(mnist)
+    assert tracemalloc.get_traced_memory()[1] < 5 << 20
+    tracemalloc.stop()
+    assert found == (
+        f"{path} has bytes behind its end: expected {len(content)} bytes for shape (120, 5, 4), "
+        f"found {len(content) + 1} or more"
+    )
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/x", "x" * 300, "zero\0byte"])
+@pytest.mark.parametrize("kind", ["mnist", "cifar10"])
+def test_folders_that_cannot_be(kind, name):
+    with pytest.raises(SqhwError, match=r"^data set directory .* does not exist; it must hold"):
+        load_dataset(f"{kind}:{name}")
+
+
+def test_a_pipe_is_not_waited_for(mnist):
+    (mnist / FILES[0]).unlink()
+    os.mkfifo(mnist / FILES[0])
+    assert message(mnist).startswith(f"file {FILES[0]} is missing in ")

@@ -93,7 +93,7 @@ def test_an_unreadable_file(cifar, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
-    assert message(cifar) == f"cannot read {cifar / TRAIN_FILES[0]}: Permission denied"
+    assert message(cifar) == f"{cifar / TRAIN_FILES[0]} cannot be read (Permission denied)"
 
 
 def test_too_few_for_a_validation_set(cifar):

@@ -4,18 +4,22 @@ import json
 from dataclasses import replace
 
 import pytest
+from command_line import refuse, run
 from strategies import random_network
 
 from sqhw.build import write_rom
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.manifest import (
+    FILES,
     check_manifest,
     check_plain,
+    check_roms,
     check_same_pieces,
     pieces_of,
     write_manifest,
 )
+from sqhw.network_file import save_network
 from sqhw.program import compile_network
 from sqhw.rom_pieces import Piece, to_plain
 
@@ -97,3 +101,101 @@ def test_a_manifest_without_pieces_is_refused(tmp_path, pieces):
     write_manifest(tmp_path, "rtl", ENGINE, {"pieces": pieces})
     with pytest.raises(SqhwError, match=r"rtl\.json does not say which pieces the ROMs have"):
         pieces_of(tmp_path, "rtl", ENGINE)
+
+
+def edited(folder, kind, **facts):
+    path = folder / FILES[kind]
+    path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("batch", "1"),
+        ("batch", None),
+        ("batch", 1.0),
+        ("batch", True),
+        ("batch", [1]),
+        ("interface", ["plain"]),
+        ("words", {"weights": "9"}),
+        ("engine", {**ENGINE.to_dict(), "more": [[["x" * 1000]]]}),
+        ("engine", {**ENGINE.to_dict(), "requantizers": True}),
+    ],
+)
+def test_facts_of_another_type_are_refused(tmp_path, fact, value):
+    write_manifest(tmp_path, "rom", ENGINE, {"batch": 1})
+    edited(tmp_path, "rom", **{fact: value})
+    with pytest.raises(SqhwError) as error:
+        check_manifest(tmp_path, "rom", ENGINE)
+    assert fact in str(error.value) or "requantizers True instead of 1" in str(error.value)
+    assert str(error.value).count("`sqhw rom`") == 1
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 10**5, '{"engine": Infinity}', '{"engine": {}, "engine": {}}', f"[{'9' * 5000}]", "\0"],
+)
+def test_text_that_is_no_manifest_is_damage(tmp_path, text):
+    (tmp_path / "rom.json").write_text(text)
+    with pytest.raises(SqhwError, match=r"rom\.json is damaged; write them anew with `sqhw rom`"):
+        check_manifest(tmp_path, "rom", ENGINE)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        {"weights": [[0, 1e999, 0, 18]]},
+        {"weights": [[0, "4", 0, 18]]},
+        {"weights": [[0, True, 0, 18]]},
+        {"weights": [[0, 4.0, 0, 18]]},
+        {"weights": [[0, 1 << 40, 0, 18]]},
+        {"weights": [[index, 1, 0, 18] for index in range(5000)]},
+        {"weights": []},
+        {"weights": 3},
+        [[0, 4, 0, 18]],
+    ],
+)
+def test_pieces_that_are_none_are_refused(tmp_path, pieces):
+    write_manifest(tmp_path, "rtl", ENGINE, {})
+    edited(tmp_path, "rtl", pieces=pieces)
+    with pytest.raises(SqhwError, match=r"rtl\.json (does not say which|is damaged; )"):
+        pieces_of(tmp_path, "rtl", ENGINE)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "message"),
+    [
+        ({"weights": (Piece(0, 9, 0, 18),)}, "rtl.json does not say which pieces the params ROM"),
+        (
+            {"weights": (Piece(0, 9, 0, 17),), "params": (), "codebook": ()},
+            "rtl.json: the weights ROM has words of 17 bits, this engine's of 18",
+        ),
+        (
+            {"weights": (), "params": (), "codebook": (), "prams": (Piece(0, 9, 0, 18),)},
+            "rtl.json 'prams'; did you mean 'params'?",
+        ),
+    ],
+)
+def test_pieces_are_those_of_the_engines_roms(tmp_path, pieces, message):
+    widths = {"weights": 18, "params": 18, "codebook": 8}
+    good = {name: (Piece(0, 9, 0, width),) for name, width in widths.items()}
+    check_roms(good, widths, tmp_path / "rtl.json")
+    whole = {name: parts or good[name] for name, parts in pieces.items()}
+    with pytest.raises(SqhwError) as error:
+        check_roms(whole, widths, tmp_path / "rtl.json")
+    assert message in str(error.value)
+
+
+def test_narrower_pieces_never_cut_an_image_off(tmp_path, monkeypatch, capsys):
+    net, folder = tmp_path / "net.safetensors", tmp_path / "rtl"
+    network = replace(random_network(3), metadata={"engine": json.dumps(ENGINE.to_dict())})
+    save_network(network, net)
+    code, _, err = run(monkeypatch, capsys, "rtl", net, "--out", folder)
+    assert code == 0, err
+    pieces = json.loads((folder / "rtl.json").read_text())["pieces"]
+    pieces["weights"][0][3] -= 1
+    edited(folder, "rtl", pieces=pieces)
+    message = refuse(monkeypatch, capsys, "rom", net, "--rtl", folder, "--out", tmp_path / "rom")
+    assert message.endswith("the weights ROM has words of 17 bits, this engine's of 18")
+    assert not (tmp_path / "rom").exists()

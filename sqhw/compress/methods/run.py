@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sqhw.compress.checkpoint import (
+    ANEW,
     Checkpoint,
     load_module,
     load_optimizer,
@@ -225,7 +226,8 @@ class _Loop:
     def run(self) -> Trained:
         stages = self.method.stages()
         found = Checkpoint.read(self.checkpoint, self.key)
-        first = int(found.header["stage"]) if found else 0
+        state = _state_of(found, stages) if found else None
+        first = state.stage if state else 0
         for index in range(first, len(stages)):
             recipe = stages[index].recipe
             self.method.begin(index)
@@ -233,13 +235,15 @@ class _Loop:
                 if self.method.eligible(index):
                     self._keep_best()
                 continue
-            here = found if index == first else None
-            if here:
-                self._restore(here)
-            optimizer = _optimizer(self.context.model, recipe)
-            if here:
-                load_optimizer(optimizer, here.part("optimizer"))
-            self._stage(index, stages[index], optimizer, int(here.header["epoch"]) if here else 0)
+            if not (found and state and index == first):
+                optimizer = _optimizer(self.context.model, recipe)
+                self._stage(index, stages[index], optimizer, 0)
+                continue
+            with found.restoring():
+                self._restore(found, state)
+                optimizer = _optimizer(self.context.model, recipe)
+                load_optimizer(optimizer, found.part("optimizer"))
+            self._stage(index, stages[index], optimizer, state.epoch)
         if self.best is None:
             self._keep_best()
         assert self.best is not None
@@ -327,20 +331,41 @@ class _Loop:
         }
         Checkpoint(self.key, header, found).write(self.checkpoint)
 
-    def _restore(self, found: Checkpoint) -> None:
+    def _restore(self, found: Checkpoint, state: "_State") -> None:
         run = self.context
         load_module(run.model, found.part("model"), run.device)
         self.method.load_extra_state(found.part("method"))
         run.generator.set_state(found.tensors["generator"])
-        run.history[:] = found.header["history"]
-        run.notes[:] = found.header["notes"]
-        if found.header["score"] is not None:
+        run.history[:] = state.history
+        run.notes[:] = state.notes
+        if state.score is not None:
             arrays = {
                 part: [tensor.numpy() for tensor in found.numbered(f"best.{part}")]
                 for part in ("weights", "biases")
             }
-            excess, accuracy, loss = found.header["score"]
-            self.best, self.score = Snapshot(**arrays), (excess, accuracy, loss)
+            self.best, self.score = Snapshot(**arrays), state.score
+
+
+@dataclass(frozen=True)
+class _State:
+    """The header of a checkpoint."""
+
+    stage: int
+    epoch: int
+    score: tuple[float, float, float] | None
+    history: list[Any]
+    notes: tuple[str, ...]
+
+
+def _state_of(found: Checkpoint, stages: Sequence[Stage]) -> _State:
+    state = found.state(_State)
+    inside = 0 <= state.stage < len(stages)
+    if not inside or not 0 <= state.epoch <= stages[state.stage].recipe.epochs:
+        raise SqhwError(
+            f"{found.path} is of stage {state.stage}, epoch {state.epoch}, which its run does not "
+            f"have; {ANEW}"
+        )
+    return state
 
 
 def _rate(recipe: Recipe, step: int, per_epoch: int) -> float:
