@@ -11,9 +11,9 @@ ENGINE = "sqhw_engine.v"
 SOURCES = (ENGINE, "sqhw_rom.v", "sqhw_ram.v")
 BENCH_TOP = "sqhw_bench"
 BENCH = f"{BENCH_TOP}.v"
-#: A register with its initial value. The one that yosys writes into combinational blocks, to have
-#: them run once, is no register of the engine and keeps its value.
-INITIAL = re.compile(r"^( *reg (?!\\\S*verilog_backend)[^=;\n]*?) *= *[^;\n]+;", re.MULTILINE)
+#: The initial value of a register, as `sqhw.rtl.emit` writes it. Those that wake combinational
+#: blocks are no registers of the engine: theirs are written otherwise, and stay.
+INITIAL = re.compile(r"^  initial (?:\\\S+|\w+) += \d+'\w+;\n", re.MULTILINE)
 
 
 def check_sources(rtl: Path) -> None:
@@ -35,7 +35,7 @@ def without_initial_values(verilog: str) -> str:
     FPGAs give registers these values once, at configuration; a chip, or a reset that comes later,
     does not. Without them a simulator lets registers be undefined or random until they are written.
     """
-    return INITIAL.sub(r"\1 ;", verilog)  # a blank ends an escaped name
+    return INITIAL.sub("", verilog)
 
 
 def copy_sources(rtl: Path, folder: Path) -> list[Path]:

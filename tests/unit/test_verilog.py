@@ -14,6 +14,7 @@ from sqhw.engine import EngineConfig
 from sqhw.layout import rom_widths
 from sqhw.rom_pieces import Piece, whole
 from sqhw.rtl.emit import engine_verilog, leaf_verilog
+from sqhw.verify.sources import without_initial_values
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "verilog.json"
 DEPTHS = {"weights": 300, "params": 100, "codebook": 30}
@@ -101,3 +102,16 @@ def test_all_modules_and_images_begin_with_the_name(name):
     assert images == {f"cam_{image}" for image in re.findall(r'\.FILE\("(.*)"\)', plain)}
     back = re.sub(r'(?<=\.FILE\(")cam_', "", named)
     assert re.sub(r"\bcam_", "sqhw_", back) == plain
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_benches_leave_out_the_initial_value_of_every_register(name):
+    text = emitted(name)
+    clocked = set(re.findall(r"^ +(\\\S+|\w+) (?:\[[^]]*\] )?<= ", text, re.MULTILINE))
+    valued = set(re.findall(r"^  initial (\\\S+|\w+) += ", text, re.MULTILINE))
+    assert clocked <= valued
+    bare = without_initial_values(text)
+    assert not re.search(r"^  (initial (?!#0 \\\$wake)|reg (?!\\\$wake).*=)", bare, re.MULTILINE)
+    assert bare.count("$wake") == text.count("$wake") > 0
+    rest = iter(text.splitlines())
+    assert all(line in rest for line in bare.splitlines()), "a line was changed, not left out"
