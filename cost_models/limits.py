@@ -8,7 +8,6 @@ says what was found instead.
 """
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -16,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.budget import Budgets
 from sqhw.cost_models.budget import ChoiceCost, NetworkTable
 from sqhw.errors import SqhwError, unknown_name
 
@@ -56,35 +56,16 @@ class Limits:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse ``name=limit`` with commas between several, for example ``blocks=22,cycles=60000``.
+        """Parse one or several limits, for example ``blocks=22,cycles=60000``.
 
         Raises
         ------
         SqhwError
-            If the text has another form, or a limit is named twice or is not above 0.
+            As `sqhw.budget.Budgets.parse`, whose form it is; the bases are those of `RESOURCES`.
         """
-        found: dict[str, float] = {}
-        for part in text.split(","):
-            match = re.fullmatch(r"\s*([a-z]+)\s*=\s*(-?\d+(?:\.\d+)?)\s*", part)
-            if not match:
-                raise SqhwError(
-                    f"budget {text!r} must read name=limit, several with commas, for example "
-                    f"blocks=22,cycles=60000; names: {', '.join(RESOURCES)}"
-                )
-            name, limit = match[1], float(match[2])
-            if name not in RESOURCES:
-                raise unknown_name("budget", name, RESOURCES)
-            if name in found:
-                raise SqhwError(
-                    f"budget {text!r} names {name} twice, {found[name]:g} and {limit:g}; state one"
-                )
-            if limit <= 0:
-                raise SqhwError(f"budget {name} must be above 0, not {match[2]}")
-            if name != "energy" and limit != int(limit):
-                raise SqhwError(f"budget {name} must be a whole number, not {match[2]}")
-            found[name] = limit
-        whole = {name: int(limit) for name, limit in found.items() if name != "energy"}
-        return cls(**whole, energy=found.get("energy"))
+        items = Budgets.parse(text, tuple(RESOURCES)).items
+        whole = {item.basis: int(item.limit) for item in items if item.basis != "energy"}
+        return cls(**whole, energy=next((x.limit for x in items if x.basis == "energy"), None))
 
     def items(self) -> Iterator[tuple[str, float]]:
         """Yield the name and the limit of every resource that has one."""

@@ -7,9 +7,9 @@ import numpy as np
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.float_network import FloatConv, FloatNetwork
+from sqhw.names import LEAST_ACC_BITS, MOST_ACC_BITS
 from sqhw.network import INPUT, QuantizedNetwork
 
-LEAST_BITS, MOST_BITS = 16, 32  # of an engine
 #: Share of the accumulator's range that a proposal leaves to weights; the rest is for biases.
 SHARE = 0.9
 WEIGHT_TOP = 127
@@ -43,7 +43,7 @@ def proposed_acc_bits(
         share = ends_density if end and ends_density is not None else density
         sums = _largest_sum(layer, share) * _largest_input(network, layer)
         need = max(need, signed_bits(math.ceil(steps * sums / SHARE)))
-    return min(MOST_BITS, max(EngineConfig.acc_bits, need))
+    return min(MOST_ACC_BITS, max(EngineConfig.acc_bits, need))
 
 
 def needed_acc_bits(network: QuantizedNetwork) -> int:
@@ -67,9 +67,9 @@ def check_acc_bits(acc_bits: int | None, network: QuantizedNetwork | None = None
     """
     if acc_bits is None:
         return
-    if not LEAST_BITS <= acc_bits <= MOST_BITS:
+    if not LEAST_ACC_BITS <= acc_bits <= MOST_ACC_BITS:
         raise SqhwError(
-            f"acc_bits (--acc-bits) must be {LEAST_BITS} to {MOST_BITS}, not {acc_bits}"
+            f"acc_bits (--acc-bits) must be {LEAST_ACC_BITS} to {MOST_ACC_BITS}, not {acc_bits}"
         )
     for name, bound in network.acc_bounds().items() if network else ():
         if signed_bits(bound) > acc_bits:

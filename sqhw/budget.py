@@ -1,11 +1,13 @@
 """Budgets: what a compressed network may take, on one basis or on several at once."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 from typing import Self
 
-from sqhw.errors import SqhwError, unknown_name
+from sqhw.errors import SqhwError, shown, unknown_name
 
 #: Sizes of a network.
 BASES = ("payload", "stream", "rom", "blocks")
@@ -13,6 +15,10 @@ BASES = ("payload", "stream", "rom", "blocks")
 LIMITS = (*BASES, "cycles", "energy")
 #: Each contains the one before.
 _NESTED = ("payload", "stream", "rom")
+#: Above any limit that means something; a float still holds it exactly.
+MOST = 10**15
+#: A basis, and the digits of its limit before and behind the decimal point.
+ITEM = re.compile(r"\s*([a-z]+)\s*=\s*(-?[0-9]+)(\.[0-9]+)?\s*")
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,12 @@ class Budget:
         ``payload``, ``stream`` or ``rom`` (unit: bit), ``blocks`` (unit: block RAM primitive),
         ``cycles`` of an image's run, or ``energy`` of an image (unit: uJ, estimated).
     limit : int, or float for ``energy``
-        At least 1; an energy is above 0.
+        1 to 10^15; an energy is above 0.
 
     Raises
     ------
     SqhwError
-        If the basis is unknown or the limit too small.
+        If the basis is unknown or the limit out of range.
     """
 
     basis: str
@@ -42,28 +48,48 @@ class Budget:
         if self.basis == "energy":
             if not self.limit > 0:
                 raise SqhwError(f"budget energy must be above 0, not {self.limit}")
-        elif self.limit < 1:
+        elif not self.limit >= 1:
             raise SqhwError(f"budget {self.basis} must be at least 1, not {self.limit}")
+        if self.limit > MOST:
+            raise SqhwError(f"budget {self.basis} must be at most {MOST}")
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, bases: Sequence[str] = LIMITS) -> Self:
         """Parse ``basis=limit``, for example ``blocks=22`` or ``rom=48000`` (unit: bit).
+
+        Parameters
+        ----------
+        text : str
+            The limit in decimal digits, of ``energy`` also with a decimal point.
+        bases : sequence of str
+            Those that whoever asks can limit.
 
         Raises
         ------
         SqhwError
-            If the text has another form.
+            If the text has another form, or the basis or the limit is none of these.
         """
-        match = re.fullmatch(r"\s*([a-z]+)\s*=\s*(-?\d+(?:\.\d+)?)\s*", text)
-        if not match or ("." in match[2] and match[1] != "energy"):
+        match = ITEM.fullmatch(text)
+        if not match:
             raise SqhwError(
-                f"budget {text!r} must read basis=limit with a whole number, "
-                f"for example blocks=22; bases: {', '.join(LIMITS)}"
+                f"budget {shown(text)} must read basis=limit with a whole number, "
+                f"for example blocks=22; bases: {', '.join(bases)}"
             )
-        return cls(match[1], float(match[2]) if match[1] == "energy" else int(match[2]))
+        basis, whole, fraction = match.groups()
+        if basis in LIMITS and basis not in bases:
+            raise SqhwError(f"budget {basis} cannot be given here; bases: {', '.join(bases)}")
+        if basis not in bases:
+            raise unknown_name("budget basis", basis, bases)
+        if fraction and basis != "energy":
+            raise SqhwError(f"budget {basis} must be a whole number, not {whole}{fraction}")
+        if len(whole.lstrip("-0")) > len(str(MOST)):
+            raise SqhwError(f"budget {basis} has too many digits; it must be at most {MOST}")
+        return cls(basis, float(whole + (fraction or "")) if basis == "energy" else int(whole))
 
     def __str__(self) -> str:
-        return f"{self.basis}={self.limit if self.basis == 'energy' else int(self.limit)}"
+        if self.basis == "energy":  # never with an exponent, which is not parsed
+            return f"{self.basis}={Decimal(repr(float(self.limit))):f}"
+        return f"{self.basis}={int(self.limit)}"
 
 
 @dataclass(frozen=True)
@@ -90,8 +116,8 @@ class Budgets:
         for item in self.items:
             if item.basis in found:
                 raise SqhwError(
-                    f"budget {str(self)!r} limits {item.basis} twice, {found[item.basis]} and "
-                    f"{item}; state one"
+                    f"budget {shown(str(self))} limits {item.basis} twice, "
+                    f"{found[item.basis]} and {item}; state one"
                 )
             found[item.basis] = item
         sizes = [found[basis] for basis in _NESTED if basis in found]
@@ -103,8 +129,14 @@ class Budgets:
                 )
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, bases: Sequence[str] = LIMITS) -> Self:
         """Parse one or several budgets, for example ``rom=345000,cycles=900000,energy=50``.
+
+        Parameters
+        ----------
+        text : str
+        bases : sequence of str
+            Those that whoever asks can limit.
 
         Raises
         ------
@@ -114,10 +146,10 @@ class Budgets:
         parts = text.split(",")
         if not all(part.strip() for part in parts):
             raise SqhwError(
-                f"budget {text!r} has an empty part; it must read basis=limit, or several of them "
-                "with commas between, for example rom=345000,cycles=900000"
+                f"budget {shown(text)} has an empty part; it must read basis=limit, "
+                "or several of them with commas between, for example rom=345000,cycles=900000"
             )
-        return cls(tuple(Budget.parse(part) for part in parts))
+        return cls(tuple(Budget.parse(part, bases) for part in parts))
 
     @classmethod
     def of(cls, budget: "Budget | Budgets") -> "Budgets":

@@ -39,6 +39,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> SqhwError:
     SqhwError
     """
     names = sorted(known)
+    name = name[:LONGEST]  # the search takes the square of its length
     folded = {n.casefold(): n for n in names}
     longer = [known_name for known_name in folded if known_name.startswith(name.casefold())]
     if len(longer) == 1:

@@ -71,7 +71,7 @@ def train(
     from sqhw.compress import TrainSettings, evaluate
     from sqhw.compress import train as train_network
 
-    name = network or DEFAULT_NETWORKS[data.name]
+    name = DEFAULT_NETWORKS[data.name] if network is None else network
     _, flip = AUGMENTATION.get(data.name, (0, False))
     settings = TrainSettings(epochs=epochs, seed=seed, flip=flip)
     trained = train_network(name, data, settings, progress)
@@ -93,8 +93,8 @@ def check_target(data: Dataset, network: str | None, device: str, budget: str | 
     ------
     SqhwError
     """
-    untrained = zoo_topology(network or DEFAULT_NETWORKS[data.name])
-    target(untrained, device, budget, acc_bits=EngineConfig.acc_bits)
+    name = DEFAULT_NETWORKS[data.name] if network is None else network
+    target(zoo_topology(name), device, budget, acc_bits=EngineConfig.acc_bits)
 
 
 def target(
@@ -461,8 +461,7 @@ def verify(
     pieces = check_same_pieces(folder, folder, engine)
     check_roms(pieces, rom_widths(engine), folder / FILES["rom"])
     _check_images(program.network, data)
-    if not 1 <= images <= len(data.test):
-        raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
+    check_count(images, data)
     depths = {name: depth_of(parts) for name, parts in pieces.items()}
     for image in program.padded(depths).images:
         if read_image(image.name, pieces[image.name], folder) != image:
@@ -519,6 +518,17 @@ def _check_images(network: QuantizedNetwork | FloatNetwork, data: Dataset) -> No
             f"network {network.name!r} takes images of shape {network.input_shape}, data set "
             f"{data.name!r} has {data.image_shape}"
         )
+
+
+def check_count(images: int, data: Dataset) -> None:
+    """Check that a data set has so many test images.
+
+    Raises
+    ------
+    SqhwError
+    """
+    if not 1 <= images <= len(data.test):
+        raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")
 
 
 def _accuracy(logits: Any, labels: Any) -> float:

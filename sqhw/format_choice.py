@@ -9,13 +9,12 @@ from sqhw.cost_models.schedule import run_cycles
 from sqhw.engine import EngineConfig
 from sqhw.errors import unknown_name
 from sqhw.layout import CODEBOOK_WIDTH
+from sqhw.names import OBJECTIVES
 from sqhw.network import Conv, QuantizedNetwork
 from sqhw.number import distinct_bytes
 from sqhw.placement import Tiling, place
 from sqhw.stream import StreamFormat, channel_order, count_all_entries, max_gap_bits
 from sqhw.timing import Timing
-
-OBJECTIVES = ("rom", "cycles")
 
 
 def code_bits(levels: int) -> int:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sqhw.accumulator import check_acc_bits, proposed_acc_bits
+from sqhw.atomic import is_file
 from sqhw.cost_models.device import Device, find_device, load_devices
-from sqhw.cost_models.limits import RESOURCES, Limits
+from sqhw.cost_models.limits import Limits
 from sqhw.cost_models.technology import Technology, load_technology
 from sqhw.device_engine import propose_engine
 from sqhw.errors import SqhwError, unknown_name
@@ -17,6 +18,7 @@ from sqhw.facts import facts_of
 from sqhw.float_file import load_float
 from sqhw.float_network import FloatNetwork
 from sqhw.input_stage import with_input_stage
+from sqhw.names import WORTHS
 from sqhw.network_file import is_quantized, load_network
 from sqhw.sizing import Sizing, size_on
 from sqhw.topology import topology
@@ -27,7 +29,6 @@ Result = dict[str, Any]
 
 ALL = "all"
 DENSITY, BITS = 1.0, 8
-WORTHS = tuple(name for name in RESOURCES if name != "blocks")
 
 
 def size_network(
@@ -88,7 +89,7 @@ def size_network(
     """
     if worth not in WORTHS:
         raise unknown_name("objective", worth, WORTHS)
-    limits = Limits.parse(budget) if budget else None
+    limits = None if budget is None else Limits.parse(budget)
     table = load_technology(technology)
     devices = list(load_devices().values()) if device == ALL else [find_device(device)]
     if exploring and device == ALL:
@@ -152,7 +153,7 @@ def load_workload(
     """
     check_acc_bits(acc_bits)
     path = Path(source)
-    if path.is_file() and is_quantized(path):
+    if is_file(path) and is_quantized(path):
         if density is not None or bits is not None or layers:
             raise SqhwError(
                 f"{source} has weights of its own; density, bits and layers are assumed of float "
@@ -163,10 +164,10 @@ def load_workload(
         return _with_acc_bits(known_workload(network), acc_bits)
     parsed = parse_layers(layers)
     density, bits = DENSITY if density is None else density, BITS if bits is None else bits
-    is_file = path.is_file() or path.suffix == ".safetensors"
-    floats = _float_network(source, is_file)
+    at_file = is_file(path) or path.suffix == ".safetensors"
+    floats = _float_network(source, at_file)
     found = assumed_workload(topology(with_input_stage(floats)), density, bits, parsed)
-    if acc_bits is None and is_file:  # weights of the zoo are random
+    if acc_bits is None and at_file:  # weights of the zoo are random
         acc_bits = proposed_acc_bits(floats, density, bits=bits)
     return _with_acc_bits(found, acc_bits)
 

@@ -1,5 +1,5 @@
 """The command line: one verb a step, files in between."""
 
-from sqhw.cli.main import main
+from sqhw.cli.entry import main
 
 __all__ = ["main"]

@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from sqhw.errors import SqhwError
+
 Report = Callable[[str, int, int, str], None]
 
 status = Console(stderr=True)
@@ -21,11 +23,11 @@ QUIET = 20.0
 def progress() -> Iterator[Report]:
     """Give a function ``(stage, done, total, detail)`` that draws a bar for each stage."""
     columns = (
-        TextColumn("{task.description:<28}"),
+        TextColumn("{task.description:<28}", markup=False),
         BarColumn(bar_width=30),
         TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[detail]}"),
+        TextColumn("{task.fields[detail]}", markup=False),
     )
     with Progress(*columns, console=status, disable=not status.is_terminal) as bars:
         tasks: dict[str, Any] = {}
@@ -36,17 +38,25 @@ def progress() -> Iterator[Report]:
                 tasks[stage] = bars.add_task(stage, total=total, detail=detail)
             if not status.is_terminal and (done >= total or time.monotonic() > said[0] + QUIET):
                 said[0] = time.monotonic()
-                status.print(f"{stage} {done}/{total} {detail}", highlight=False)
+                status.print(f"{stage} {done}/{total} {detail}", highlight=False, markup=False)
             bars.update(tasks[stage], completed=done, total=total, detail=detail)
 
         yield report
 
 
 def emit(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
-    """Print a result: the JSON object, or the lines for a human."""
-    if as_json:
-        json.dump(result, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        for line in lines:
-            sys.stdout.write(line + "\n")
+    """Print a result: the JSON object, or the lines for a human.
+
+    Raises
+    ------
+    SqhwError
+        If standard output cannot take it; what a command wrote to files is then there.
+    """
+    text = json.dumps(result, indent=2) + "\n" if as_json else "".join(f"{x}\n" for x in lines)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has enough
+        raise
+    except OSError as error:
+        raise SqhwError(f"cannot write to standard output: {error.strerror or error}") from None

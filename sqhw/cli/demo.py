@@ -19,6 +19,7 @@ def run_demo(
     """Train, compress, simulate, export, generate and verify; return all results."""
     check_make_path(out / "sim", "--out")
     data = load_dataset(spec)
+    flow.check_count(images, data)
     flow.check_target(data, None, device, budget)
     make_folder(out)
     trained, network, rtl = out / "float.safetensors", out / "network.safetensors", out / "rtl"

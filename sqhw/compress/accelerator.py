@@ -3,8 +3,7 @@
 import torch
 
 from sqhw.errors import SqhwError, unknown_name
-
-KINDS = ("cpu", "cuda")
+from sqhw.names import ACCELERATORS
 
 
 def find_accelerator(name: str) -> torch.device:
@@ -21,8 +20,8 @@ def find_accelerator(name: str) -> torch.device:
         If there is no such device here.
     """
     kind, _, index = name.partition(":")
-    if kind not in KINDS or (index and not index.isdecimal()):
-        raise unknown_name("accelerator", name, KINDS)
+    if kind not in ACCELERATORS or (index and not index.isdecimal()):
+        raise unknown_name("accelerator", name, ACCELERATORS)
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 from sqhw.compress.bounds import check_bias_bits, check_least, check_positive
 from sqhw.compress.integers import BIAS_BITS, GAIN_BITS, MOST_GAIN_BITS
-from sqhw.compress.precision import PRECISIONS
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.names import PRECISIONS, PRUNING
 
 METHODS = ("hardware",)
-PRUNING = ("auto", "gradual", "oneshot")
 
 
 @dataclass(frozen=True)

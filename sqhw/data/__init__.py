@@ -1,5 +1,5 @@
 """Data sets: images of small unsigned integers with labels."""
 
-from sqhw.data.dataset import Dataset, Split, load_dataset
+from sqhw.data.dataset import Dataset, Split, dataset_files, load_dataset
 
-__all__ = ["Dataset", "Split", "load_dataset"]
+__all__ = ["Dataset", "Split", "dataset_files", "load_dataset"]

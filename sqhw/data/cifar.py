@@ -7,6 +7,7 @@ import numpy as np
 
 from sqhw.atomic import is_file
 from sqhw.data.dataset import Dataset, Split
+from sqhw.data.folder import data_folder
 from sqhw.data.split import stratified_split
 from sqhw.errors import SqhwError
 from sqhw.input_file import folder_at, read_bytes
@@ -43,17 +44,7 @@ def load_cifar10(directory: str | os.PathLike[str]) -> Dataset:
     SqhwError
         If a file is missing or broken; the message names it.
     """
-    folder = folder_at(directory)
-    if folder is None:
-        missing = f"data set directory {directory} does not exist"
-        raise SqhwError(f"{missing}; it must hold {_expected()}")
-    folder = folder_at(folder / FOLDER) or folder
-    paths = [folder / name for name in (*TRAIN_FILES, TEST_FILE)]
-    for path in paths:
-        if not is_file(path):
-            raise SqhwError(
-                f"file {path.name} is missing in {folder}, which must hold {_expected()}"
-            )
+    paths = cifar10_files(directory)
     *batches, test = [read_batch(path) for path in paths]
     full = Split(
         np.concatenate([batch.images for batch in batches]),
@@ -61,7 +52,7 @@ def load_cifar10(directory: str | os.PathLike[str]) -> Dataset:
     )
     if len(full) < VALIDATION_SHARE:
         raise SqhwError(
-            f"the training files in {folder} hold {len(full)} images; at least "
+            f"the training files in {paths[0].parent} hold {len(full)} images; at least "
             f"{VALIDATION_SHARE} are needed to split off a validation set"
         )
     validation, train = stratified_split(full.labels, (len(full) // VALIDATION_SHARE,), SEED)
@@ -73,6 +64,25 @@ def load_cifar10(directory: str | os.PathLike[str]) -> Dataset:
         input_max=255,
         classes=CLASSES,
     )
+
+
+def cifar10_files(directory: str | os.PathLike[str]) -> list[Path]:
+    """Return the six files in a directory, or in the folder of the archive there, test file last.
+
+    Raises
+    ------
+    SqhwError
+        If there is no such directory, or a file is missing.
+    """
+    folder = data_folder(directory, _expected())
+    folder = folder_at(folder / FOLDER) or folder
+    paths = [folder / name for name in (*TRAIN_FILES, TEST_FILE)]
+    for path in paths:
+        if not is_file(path):
+            raise SqhwError(
+                f"file {path.name} is missing in {folder}, which must hold {_expected()}"
+            )
+    return paths
 
 
 def read_batch(path: Path) -> Split:

@@ -1,6 +1,7 @@
 """What a data set is, and how one is named."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -102,22 +103,50 @@ def load_dataset(spec: str) -> Dataset:
         If the name is unknown, or a file is missing or broken; the message names the file.
     """
     # A data set is imported when it is asked for: scikit-learn takes a second.
-    kind, colon, argument = spec.partition(":")
-    if spec == "digits":
+    kind, directory = _parts(spec)
+    if kind == "digits":
         from sqhw.data.digits import load_digits
 
         return load_digits()
-    if colon and kind in ("mnist", "cifar10"):
-        if not argument:
-            raise SqhwError(
-                f"data set '{kind}:' lacks the directory of its files; "
-                f"write for example {kind}:/data/{kind}"
-            )
-        if kind == "mnist":
-            from sqhw.data.idx import load_mnist
+    if kind == "mnist":
+        from sqhw.data.idx import load_mnist
 
-            return load_mnist(argument)
-        from sqhw.data.cifar import load_cifar10
+        return load_mnist(directory)
+    from sqhw.data.cifar import load_cifar10
 
-        return load_cifar10(argument)
-    raise unknown_name("data set", spec, SPECS)
+    return load_cifar10(directory)
+
+
+def dataset_files(spec: str) -> list[Path]:
+    """Return the files that `load_dataset` reads, without a look at what is in them.
+
+    Raises
+    ------
+    SqhwError
+        If the name is unknown, or a file is missing; the message names the file.
+    """
+    kind, directory = _parts(spec)
+    if kind == "digits":
+        return []
+    if kind == "mnist":
+        from sqhw.data.idx import mnist_files
+
+        return mnist_files(directory)
+    from sqhw.data.cifar import cifar10_files
+
+    return cifar10_files(directory)
+
+
+def _parts(spec: str) -> tuple[str, str]:
+    """Return the kind of a data set and its directory, empty of ``digits``."""
+    kind, colon, directory = spec.partition(":")
+    if spec == "digits":
+        return kind, ""
+    if not colon or kind not in ("mnist", "cifar10"):
+        raise unknown_name("data set", spec, SPECS)
+    if not directory:
+        raise SqhwError(
+            f"data set '{kind}:' lacks the directory of its files; "
+            f"write for example {kind}:/data/{kind}"
+        )
+    return kind, directory

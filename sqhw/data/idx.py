@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from sqhw.atomic import is_file
 from sqhw.data.dataset import Dataset, Split
+from sqhw.data.folder import data_folder
 from sqhw.data.split import stratified_split
 from sqhw.errors import SqhwError
-from sqhw.input_file import GZIP_MAGIC, folder_at, gunzip, read_bytes
+from sqhw.input_file import GZIP_MAGIC, gunzip, read_bytes
 from sqhw.input_limits import MAX_DATA_BYTES
 from sqhw.plain import located
 
@@ -47,11 +48,7 @@ def load_mnist(directory: str | os.PathLike[str]) -> Dataset:
     SqhwError
         If a file is missing, broken or does not match its partner; the message names it.
     """
-    folder = folder_at(directory)
-    if folder is None:
-        missing = f"data set directory {directory} does not exist"
-        raise SqhwError(f"{missing}; it must hold {_expected()}")
-    paths = [_find(folder, name) for name in FILES]
+    paths = mnist_files(directory)
     full = _read_split(paths[0], paths[1])
     test = _read_split(paths[2], paths[3])
     if full.images.shape[1:] != test.images.shape[1:]:
@@ -73,6 +70,18 @@ def load_mnist(directory: str | os.PathLike[str]) -> Dataset:
         input_max=255,
         classes=CLASSES,
     )
+
+
+def mnist_files(directory: str | os.PathLike[str]) -> list[Path]:
+    """Return the four files in a directory, in the order of `FILES`.
+
+    Raises
+    ------
+    SqhwError
+        If there is no such directory, or a file is missing.
+    """
+    folder = data_folder(directory, _expected())
+    return [_find(folder, name) for name in FILES]
 
 
 def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from sqhw.atomic import make_folder
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.names import SIMULATORS
 from sqhw.program import Program
 from sqhw.rom_pieces import piece_names
 from sqhw.seeds import check_seed
@@ -25,7 +26,6 @@ from sqhw.verify.tools import has_icarus, verilator_environment
 from sqhw.verify.waits import SECONDS
 from sqhw.verify.work_folder import check_make_path
 
-SIMULATORS = ("verilator", "icarus")
 #: A simulator that takes longer hangs: seconds to begin with, then clock cycles a second.
 START_SECONDS, SLOWEST = 300, 100
 #: Amaranth's Verilog leaves widening to IEEE 1364 and gives defaults before a case statement.
@@ -85,8 +85,8 @@ class RtlBench:
     def __init__(
         self, rtl: Path, work: Path, simulator: str = "verilator", requantizers: int = 1
     ) -> None:
-        if simulator not in SIMULATORS:
-            raise unknown_name("simulator", simulator, (*SIMULATORS, "cxxrtl"))
+        if simulator not in SIMULATORS or simulator == "cxxrtl":
+            raise unknown_name("simulator", simulator, SIMULATORS)
         if simulator == "verilator":
             check_make_path(work)
         if simulator == "icarus" and not has_icarus():

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sqhw.account import account_network
 from sqhw.account_file import read_account, save_account
-from sqhw.cli.main import app
+from sqhw.cli.commands import app
 from sqhw.compress.accounting import account
 from sqhw.compress.oneshot import quantize
 from sqhw.cost_models.dense import dense_sizes

@@ -11,9 +11,10 @@ from sqhw.compress.projection import Projector
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.target import IMPOSSIBLE, Target
 from sqhw.cost_models.device import find_device
+from sqhw.cost_models.limits import Limits
 from sqhw.cost_models.schedule import schedule
 from sqhw.engine import EngineConfig
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, shown
 
 ENGINE = EngineConfig(groups=True, residuals=True, mult_bits=12, word_bits=18)
 DEVICE = find_device("iCE40UP5K")
@@ -24,6 +25,51 @@ def test_budgets_are_read_and_written():
     assert [item.limit for item in budgets.items] == [345000, 900000, 30, 2.5]
     assert Budgets.parse(str(budgets)) == budgets
     assert Budgets.of(Budget("rom", 5)) == Budgets.parse("rom=5")
+
+
+@pytest.mark.parametrize("parse", [Budgets.parse, Limits.parse])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rom=100000.0", "budget rom must be a whole number, not 100000.0"),
+        ("rom=" + "9" * 5000, f"budget rom has too many digits; it must be at most {10**15}"),
+        (
+            "rom=1,energy=" + "9" * 5000,
+            "budget energy has too many digits; it must be at most 1",
+        ),
+        ("energy=1000000000000000.5", f"budget energy must be at most {10**15}"),
+        ("energy=0." + "0" * 5000 + "1", "budget energy must be above 0, not 0.0"),
+        (
+            "cycles=-" + "9" * 5000,
+            "budget cycles has too many digits; it must be at most 1",
+        ),
+        ("energy=1e400", "budget 'energy=1e400' must read basis=limit with a whole number"),
+        ("energy=nan", "budget 'energy=nan' must read basis=limit"),
+        ("rom=٣٢", "budget 'rom=٣٢' must read basis=limit"),
+        ("rom=1_000", "budget 'rom=1_000' must read basis=limit"),
+        ("x" * 5000, f"budget {shown('x' * 5000)} must read basis=limit"),
+        ("x" * 5000 + "=3", f"unknown budget basis {shown('x' * 5000)}"),
+        ("rom=5," * 50 + "rom=5", f"budget {shown('rom=5,' * 50 + 'rom=5')} limits rom"),
+        ("rom=5, ,", "budget 'rom=5, ,' has an empty part"),
+    ],
+)
+def test_one_vocabulary_of_budgets(parse, text, message):
+    with pytest.raises(SqhwError) as error:
+        parse(text)
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("text", ["energy=0.0000001", "energy=1000000000000000", "rom=0048000"])
+def test_budgets_that_python_would_write_otherwise(text):
+    budgets = Budgets.parse(text)
+    assert Budgets.parse(str(budgets)) == budgets
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), 2e15, 0])
+def test_a_limit_that_is_none(limit):
+    for basis in ("rom", "energy"):
+        with pytest.raises(SqhwError, match=f"^budget {basis} must be a"):
+            Budget(basis, limit)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from sqhw.cli.main import app
+from sqhw.cli.commands import app
 from sqhw.compress import load_float
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

@@ -85,8 +85,8 @@ def test_parse():
 
 
 FORM = (
-    "budget 'blocks' must read name=limit, several with commas, for example "
-    "blocks=22,cycles=60000; names: rom, blocks, cycles, energy"
+    "budget 'blocks' must read basis=limit with a whole number, for example blocks=22; bases: "
+    "rom, blocks, cycles, energy"
 )
 
 
@@ -94,9 +94,10 @@ FORM = (
     ("text", "message"),
     [
         ("blocks", FORM),
-        ("block=3", "unknown budget 'block'; did you mean 'blocks'?"),
-        ("rom=1,rom=2", "budget 'rom=1,rom=2' names rom twice, 1 and 2; state one"),
-        ("cycles=-5", "budget cycles must be above 0, not -5"),
+        ("block=3", "unknown budget basis 'block'; did you mean 'blocks'?"),
+        ("payload=3", "budget payload cannot be given here; bases: rom, blocks, cycles, energy"),
+        ("rom=1,rom=2", "budget 'rom=1,rom=2' limits rom twice, rom=1 and rom=2; state one"),
+        ("cycles=-5", "budget cycles must be at least 1, not -5"),
         ("blocks=2.5", "budget blocks must be a whole number, not 2.5"),
     ],
 )

@@ -72,7 +72,7 @@ def test_one_name_is_installed():
         ("sqhw.rtl, sqhw.sim, sqhw.cost_models", ("rtl", "sim", "cost_models")),
         ("sqhw.sim.simulator, sqhw.cost_models.schedule, sqhw.verify.bench", ("torch",)),
         ("sqhw.flow, sqhw.size_flow, sqhw.account_file, sqhw.float_file, sqhw.zoo", ("torch",)),
-        ("sqhw.cli.main", ("torch", "amaranth", "sklearn", "numba", "matplotlib")),
+        ("sqhw.cli.commands", ("torch", "amaranth", "sklearn", "numba", "matplotlib", "numpy")),
         ("sqhw.compress", ("amaranth", "cocotb")),
     ],
 )

@@ -90,14 +90,14 @@ def works(folder):
 
 
 def refuses(folder):
-    """Return the commands that need PyTorch; bad options show that nothing is done before."""
-    floats, bad = folder / "float.safetensors", ["--data", "mnist:nowhere"]
+    """Return the commands that need PyTorch; a new folder shows that nothing is done before."""
+    floats, new = folder / "float.safetensors", ["--out", folder / "new" / "file"]
     return {
-        "sqhw train": ["train", *bad],
-        "sqhw import": ["import", "resnet8", "--out", folder / "new" / "float.safetensors"],
-        "sqhw compress": ["compress", floats, *bad],
-        "sqhw quantize": ["quantize", floats, *bad],
-        "sqhw demo": ["demo", *bad],
+        "sqhw train": ["train", *new],
+        "sqhw import": ["import", "resnet8", *new],
+        "sqhw compress": ["compress", floats, *new],
+        "sqhw quantize": ["quantize", floats, *new],
+        "sqhw demo": ["demo", *new],
         "the accuracy of a float network": [
             "simulate", folder / "net.safetensors", "--float", floats,
         ],
@@ -105,7 +105,7 @@ def refuses(folder):
 
 
 def test_every_command_is_tried(folder):
-    from sqhw.cli.main import app
+    from sqhw.cli.commands import app
 
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}
     tried = {arguments[0] for arguments in (works(folder) | refuses(folder)).values()}

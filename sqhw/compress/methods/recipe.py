@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from sqhw.compress.bounds import check_least, check_not_negative, check_positive
-from sqhw.compress.precision import PRECISIONS
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.names import PRECISIONS
 
 OPTIMIZERS = ("sgd", "adam")
 

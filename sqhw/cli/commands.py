@@ -1,16 +1,55 @@
 """The commands."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sqhw import __version__, flow
-from sqhw.accumulator import LEAST_BITS, MOST_BITS
-from sqhw.atomic import make_folder, writable
+from sqhw import __version__
+from sqhw.atomic import check_folder, make_folder, writable
+from sqhw.cli import checks
 from sqhw.cli.console import emit, progress, status
-from sqhw.cli.demo import run_demo
+from sqhw.cli.options import (
+    MOST_EPOCHS,
+    AccBits,
+    Accelerator,
+    AssumedBits,
+    AssumedDensity,
+    Bits,
+    Budget,
+    Data,
+    Density,
+    Device,
+    DeviceOrAll,
+    EndsDensity,
+    Folder,
+    Interface,
+    Jobs,
+    Json,
+    Limit,
+    MaxBatch,
+    Network,
+    Objective,
+    Out,
+    PauseSeed,
+    Precision,
+    PruneEpochs,
+    Pruning,
+    Rate,
+    Resume,
+    RomDevice,
+    RomImages,
+    RomRtl,
+    RunImages,
+    Seed,
+    SimulatorName,
+    SizeObjective,
+    Source,
+    StepImages,
+    TechnologyName,
+    Threads,
+    TuneEpochs,
+)
 from sqhw.cli.report_tables import report_lines
 from sqhw.cli.size_tables import sizing_lines
 from sqhw.cli.tables import (
@@ -21,12 +60,9 @@ from sqhw.cli.tables import (
     simulate_lines,
     verify_lines,
 )
-from sqhw.data import load_dataset
-from sqhw.errors import SqhwError
-from sqhw.size_flow import size_network
+from sqhw.seeds import MAX_SEED
 from sqhw.torch_support import need_torch
 
-INTERRUPTED = 130
 app = typer.Typer(
     name="sqhw",
     help="From a trained network and a board to verified RTL and ROM images that fit.",
@@ -34,25 +70,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Data = Annotated[
-    str, typer.Option(help="Data set: digits, mnist:DIR (IDX files) or cifar10:DIR (binary files).")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)]
-PauseSeed = Annotated[int, typer.Option("--seed", help="Of pauses and noise.", min=0)]
-Budget = Annotated[
-    str | None,
-    typer.Option(
-        help="basis=limit, several with commas: blocks (block RAMs of the ROMs, not of the feature "
-        "maps); payload, stream or rom in bits; cycles a run; energy (uJ) an image. By default all "
-        "block RAMs that the feature maps leave."
-    ),
-]
-Device = Annotated[
-    str, typer.Option(help="Device or board, see `sqhw devices`, or a device file of your own.")
-]
-Network = Annotated[Path, typer.Argument(help="Quantized network, from `sqhw compress`.")]
 
 
 def _version(wanted: bool) -> None:
@@ -76,14 +93,19 @@ def train(
     network: Annotated[
         str | None, typer.Option(help="A network of the zoo; by default what suits the data.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/float.safetensors"),
-    epochs: Annotated[int | None, typer.Option(help="Passes over the data.", min=1)] = None,
+    out: Out = Path("build/float.safetensors"),
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data.", min=1, max=MOST_EPOCHS)
+    ] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Train a float network."""
+    from sqhw import flow
+    from sqhw.data import load_dataset
+
     need_torch("sqhw train")
-    writable(out)
+    writable(out, checks.files_of(data))
     with progress() as report:
         result = flow.train(load_dataset(data), network, out, epochs, seed, report)
     emit(
@@ -102,15 +124,20 @@ def train(
 def import_network(
     network: Annotated[str, typer.Argument(help="Network of the zoo, for example resnet20.")],
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Its weights as safetensors; random ones without.")
+        Path | None,
+        typer.Option(
+            help="Its weights as safetensors; random ones without.", callback=checks.check_source
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/float.safetensors"),
-    seed: Annotated[int, typer.Option(help="Of random weights.", min=0)] = 0,
+    out: Out = Path("build/float.safetensors"),
+    seed: Annotated[int, typer.Option(help="Of random weights.", min=0, max=MAX_SEED)] = 0,
     json: Json = False,
 ) -> None:
     """Import a known network with its published weights."""
+    from sqhw import flow
+
     need_torch("sqhw import")
-    writable(out)
+    writable(out, [checkpoint] if checkpoint else [])
     result = flow.import_network(network, checkpoint, out, seed)
     emit(
         result,
@@ -119,80 +146,36 @@ def import_network(
     )
 
 
-Source = Annotated[Path, typer.Argument(help="Float network, from `sqhw train` or `sqhw import`.")]
-MaxBatch = Annotated[
-    int, typer.Option(help="Images that a run can take together; they fill small feature maps.")
-]
-
-AccBits = Annotated[
-    int | None,
-    typer.Option(
-        help="Width of the accumulators. By default as many as the weights need, 24 to 32: with "
-        "fewer, layers of long sums have coarser weights; each bit takes some LUTs and flip-flops "
-        "of every lane.",
-        min=LEAST_BITS,
-        max=MOST_BITS,
-    ),
-]
-
-
 @app.command()
 def compress(
     source: Source,
     data: Data = "digits",
     device: Device = "iCEBreaker",
     budget: Budget = None,
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/network.safetensors"),
-    prune_epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="Passes over the data while masks are free: 60, of large sets 15; after one-shot "
-            "pruning 33 and 8.",
-            min=1,
-        ),
-    ] = None,
-    tune_epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="Passes over the data on integers: 5, of large sets 1; after one-shot pruning 32 "
-            "and 8.",
-            min=1,
-        ),
-    ] = None,
-    threads: Annotated[
-        int, typer.Option(help="Cores; with another number, other last digits.", min=1)
-    ] = 1,
-    precision: Annotated[
-        str,
-        typer.Option(help="Of the training: float32, or bf16, faster on recent cores."),
-    ] = "float32",
-    rate: Annotated[
-        float, typer.Option(help="Peak learning rate, relative to a layer's weights.")
-    ] = 5e-3,
-    batch: Annotated[
-        int | None, typer.Option(help="Images of a step, 64, of large sets 256.", min=1)
-    ] = None,
-    pruning: Annotated[
-        str,
-        typer.Option(
-            help="gradual, oneshot, or auto: oneshot where it is quick and budgets are sizes."
-        ),
-    ] = "auto",
-    accelerator: Annotated[str, typer.Option(help="What trains: cpu or cuda.")] = "cpu",
-    resume: Annotated[
-        Path | None,
-        typer.Option(help="Checkpoint, written after each epoch; a run that stopped goes on."),
-    ] = None,
+    out: Out = Path("build/network.safetensors"),
+    prune_epochs: PruneEpochs = None,
+    tune_epochs: TuneEpochs = None,
+    threads: Threads = 1,
+    precision: Precision = "float32",
+    rate: Rate = 5e-3,
+    batch: StepImages = None,
+    pruning: Pruning = "auto",
+    accelerator: Accelerator = "cpu",
+    resume: Resume = None,
     max_batch: MaxBatch = 1,
     acc_bits: AccBits = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Choose sparsity and bit widths together under a budget, quantize, retrain on the data."""
+    from sqhw import flow
+    from sqhw.data import load_dataset
+
     need_torch("sqhw compress")
-    writable(out)
+    inputs = [source, *checks.files_of(data, device)]
+    writable(out, inputs)
     if resume is not None:
-        writable(resume)
+        writable(resume, [*inputs, out])
     epochs = prune_epochs, tune_epochs
     with progress() as report:
         result = flow.compress(
@@ -222,24 +205,21 @@ def quantize(
     source: Source,
     data: Data = "digits",
     device: Device = "iCEBreaker",
-    density: Annotated[
-        float, typer.Option(help="Share of the weights that are kept at most.")
-    ] = 1.0,
-    ends_density: Annotated[
-        float | None, typer.Option(help="The same for the first and the last layer.")
-    ] = None,
-    bits: Annotated[int, typer.Option(help="Of a weight's code, 1 to 8.")] = 8,
-    objective: Annotated[
-        str, typer.Option(help="What streams are chosen for: rom or cycles.")
-    ] = "rom",
+    density: Density = 1.0,
+    ends_density: EndsDensity = None,
+    bits: Bits = 8,
+    objective: Objective = "rom",
     max_batch: MaxBatch = 1,
     acc_bits: AccBits = None,
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("build/network.safetensors"),
+    out: Out = Path("build/network.safetensors"),
     json: Json = False,
 ) -> None:
     """Prune and quantize without training: seconds, for less accuracy than `compress`."""
+    from sqhw import flow
+    from sqhw.data import load_dataset
+
     need_torch("sqhw quantize")
-    writable(out)
+    writable(out, [source, *checks.files_of(data, device)])
     with status.status("quantizing"):
         result = flow.quantize(
             source,
@@ -261,41 +241,37 @@ def simulate(
     network: Network,
     data: Data = "digits",
     float_network: Annotated[
-        Path | None, typer.Option("--float", help="Float network, to print its accuracy too.")
+        Path | None,
+        typer.Option(
+            "--float",
+            help="Float network, to print its accuracy too.",
+            callback=checks.check_source,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Run the test set bit-accurately and compare with PyTorch logit by logit, if it is there."""
+    from sqhw import flow
+    from sqhw.data import load_dataset
+
     with progress() as report:
         result = flow.simulate(network, load_dataset(data), float_network, report)
     emit(result, json, simulate_lines(result))
-
-
-Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
-RomDevice = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        help="Device or board: the ROMs are cut into pieces that suit its block RAMs. "
-        "By default the one that the network was compressed for.",
-    ),
-]
 
 
 @app.command()
 def rom(
     network: Network,
     out: Folder = Path("build/rtl"),
-    batch: Annotated[
-        int, typer.Option(help="Images of a run, a power of two up to the engine's max_batch.")
-    ] = 1,
+    batch: RomImages = 1,
     device: RomDevice = None,
-    rtl: Annotated[
-        Path | None, typer.Option(help="Write them for the Verilog in this folder.")
-    ] = None,
+    rtl: RomRtl = None,
     json: Json = False,
 ) -> None:
     """Write the ROM images for $readmemh."""
+    from sqhw import flow
+
+    check_folder(out)
     result = flow.rom(network, out, batch, device, rtl)
     emit(result, json, rom_lines(result))
 
@@ -304,13 +280,14 @@ def rom(
 def rtl(
     network: Network,
     out: Folder = Path("build/rtl"),
-    interface: Annotated[
-        str, typer.Option(help="plain, or axi: AXI4-Stream and AXI4-Lite around the engine.")
-    ] = "plain",
+    interface: Interface = "plain",
     device: RomDevice = None,
     json: Json = False,
 ) -> None:
     """Write the Verilog of the engine."""
+    from sqhw import flow
+
+    check_folder(out)
     result = flow.rtl(network, out, interface, device)
     emit(result, json, [f"wrote {path}" for path in result["files"]])
 
@@ -320,20 +297,27 @@ def verify(
     network: Network,
     data: Data = "digits",
     folder: Annotated[
-        Path, typer.Option("--rtl", help="Folder with Verilog and ROM images.")
+        Path,
+        typer.Option(
+            "--rtl",
+            help="Folder with Verilog and ROM images.",
+            callback=checks.check_rtl,
+        ),
     ] = Path("build/rtl"),
     work: Annotated[Path, typer.Option(help="Folder for the simulator's files.")] = Path(
         "build/sim"
     ),
-    simulator: Annotated[
-        str, typer.Option(help="verilator, icarus, or cxxrtl for thousands of images.")
-    ] = "verilator",
-    images: Annotated[int, typer.Option(help="Test images to run.")] = 20,
+    simulator: SimulatorName = "verilator",
+    images: Annotated[int, typer.Option(help="Test images to run.", min=1)] = 20,
     seed: PauseSeed = 0,
-    jobs: Annotated[int, typer.Option(help="Processes of cxxrtl.", min=1)] = 1,
+    jobs: Jobs = 1,
     json: Json = False,
 ) -> None:
     """Run test images through the RTL and compare every activation and the cycle count."""
+    from sqhw import flow
+    from sqhw.data import load_dataset
+
+    check_folder(work)
     with status.status(f"building and running the RTL under {simulator}"):
         result = flow.verify(
             network, load_dataset(data), folder, work, simulator, images, seed, jobs
@@ -344,6 +328,8 @@ def verify(
 @app.command()
 def devices(json: Json = False) -> None:
     """List the devices and their boards."""
+    from sqhw import flow
+
     found = flow.devices()
     emit({"devices": found}, json, device_lines(found))
 
@@ -353,34 +339,17 @@ def size(
     network: Annotated[
         str, typer.Argument(help="A network's file, or a name of the zoo, for example vgg16.")
     ],
-    density: Annotated[
-        float | None, typer.Option(help="Assumed share of non-zero weights.  [default: 1]")
-    ] = None,
-    bits: Annotated[
-        int | None, typer.Option(help="Assumed bits of a weight's code, 1 to 8.  [default: 8]")
-    ] = None,
+    density: AssumedDensity = None,
+    bits: AssumedBits = None,
     layer: Annotated[
         list[str] | None,
         typer.Option(help="The same for one layer: name=density:bits; may be repeated."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="Device or board, a device file of your own, or all.")
-    ] = "all",
-    batch: Annotated[int, typer.Option(help="Images of a run, a power of two.")] = 1,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="Limits that hold together, for example blocks=22,cycles=60000: blocks (block "
-            "RAMs of the ROMs, not of the feature maps), rom (bits), cycles (of a run), energy "
-            "(uJ an image)."
-        ),
-    ] = None,
-    objective: Annotated[
-        str, typer.Option(help="What streams are chosen for: rom, cycles or energy.")
-    ] = "rom",
-    technology: Annotated[
-        str, typer.Option(help="Energies of operations: a name, or a file of your own.")
-    ] = "horowitz45",
+    device: DeviceOrAll = "all",
+    batch: RunImages = 1,
+    budget: Limit = None,
+    objective: SizeObjective = "rom",
+    technology: TechnologyName = "horowitz45",
     explore: Annotated[
         bool, typer.Option("--explore", help="Search engines, print the Pareto front.")
     ] = False,
@@ -389,11 +358,13 @@ def size(
     json: Json = False,
 ) -> None:
     """Say what a network takes of a device: memory, multipliers, logic, time and energy."""
+    from sqhw.size_flow import size_network
+
     if plot:
         from sqhw.size_plot import check_plot, plot_sizes
 
         check_plot(plot)
-        writable(plot)
+        writable(plot, [network, *checks.files_of(None, device, technology)])
     with progress() as report:
         result = size_network(
             network,
@@ -419,12 +390,16 @@ def size(
 def report(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Network files, or accounts as `python -m benchmarks` writes them."),
+        typer.Argument(
+            help="Network files, or accounts as `python -m benchmarks` writes them.",
+            callback=checks.check_sources,
+        ),
     ],
     device: Annotated[
         str | None,
         typer.Option(
-            help="Of network files, for block RAMs; by default what each was compressed for."
+            help="Of network files, for block RAMs; by default what each was compressed for.",
+            callback=checks.check_device,
         ),
     ] = None,
     out: Annotated[
@@ -433,8 +408,10 @@ def report(
     json: Json = False,
 ) -> None:
     """Tell sizes on every basis, layer by layer, and plot sparsity, bits, ratio and accuracy."""
+    from sqhw import flow
+
     if out is not None:
-        writable(out)
+        writable(out, [*files, *checks.files_of(None, device)])
     with progress() as bar:
         result = flow.report(files, device, out, bar)
     emit(result, json, report_lines(result))
@@ -446,24 +423,14 @@ def demo(
     data: Data = "digits",
     device: Device = "iCEBreaker",
     budget: Budget = None,
-    images: Annotated[int, typer.Option(help="Test images for Verilator.")] = 20,
+    images: Annotated[int, typer.Option(help="Test images for Verilator.", min=1)] = 20,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Run all steps, from training to verified RTL, and print a table."""
+    from sqhw.cli.demo import run_demo
+
     need_torch("sqhw demo")
+    check_folder(out)
     result = run_demo(out, data, device, budget, images, seed)
     emit(result, json, demo_lines(result))
-
-
-def main() -> None:
-    """Run the command line; a user's mistake is one sentence and exit code 1."""
-    try:
-        app()
-    except SqhwError as error:
-        sys.stderr.write(f"sqhw: {error}\n")
-        sys.exit(1)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:  # that is what Typer makes of Ctrl-C
-            sys.stderr.write("sqhw: interrupted; with --resume FILE a training goes on from it\n")
-        raise

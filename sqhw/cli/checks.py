@@ -1,0 +1,156 @@
+"""Checks of single options: they run before a command imports or computes anything.
+
+A value that is out of an option's range is a `typer.BadParameter`, exit code 2, as Typer's own
+checks are; what an option names and what cannot be found is an `SqhwError`, exit code 1.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import typer
+
+from sqhw.atomic import is_folder
+from sqhw.errors import SqhwError, unknown_name
+
+#: Threads, or processes, that an option may ask for where the machine has fewer cores.
+MOST_THREADS = 256
+#: Images of a run, of the largest engine.
+MOST_BATCH = 32
+
+
+def check_share(value: float | None) -> float | None:
+    """Check that a share, or a learning rate, is above 0 and at most 1."""
+    if value is not None and not 0 < value <= 1:  # not-a-number compares with nothing
+        raise typer.BadParameter(f"{value:g} is not above 0 and at most 1.")
+    return value
+
+
+def check_power_of_two(value: int) -> int:
+    """Check that a run of some engine could have so many images."""
+    if not 1 <= value <= MOST_BATCH or value & (value - 1):
+        raise typer.BadParameter(f"{value} is not a power of two from 1 to {MOST_BATCH}.")
+    return value
+
+
+def check_threads(value: int) -> int:
+    """Check that a machine could have so many threads or processes."""
+    most = max(MOST_THREADS, os.cpu_count() or 1)
+    if not 1 <= value <= most:
+        raise typer.BadParameter(f"{value} is not in the range 1<=x<={most}.")
+    return value
+
+
+def check_name(kind: str, known: Sequence[str], *, counted: bool = False) -> Callable[[str], str]:
+    """Return a check that a name is one of a closed list, if `counted` also as ``name:1``."""
+
+    def check(value: str) -> str:
+        name = value.partition(":")[0] if counted else value
+        if name not in known:
+            raise unknown_name(kind, value, known)
+        return value
+
+    return check
+
+
+def check_source(path: Path | None) -> Path | None:
+    """Check that a file is there, is a regular one, and may be read."""
+    if path is None:
+        return None
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except FileNotFoundError:
+        raise SqhwError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SqhwError(f"{path}: cannot be read ({reason})") from None
+    if kind == stat.S_IFDIR:
+        raise SqhwError(f"{path}: this is a directory")
+    if kind != stat.S_IFREG:
+        raise SqhwError(f"{path}: not a regular file")
+    if not os.access(path, os.R_OK):
+        raise SqhwError(f"{path}: cannot be read (no permission)")
+    return path
+
+
+def check_sources(paths: list[Path]) -> list[Path]:
+    """Check several files as `check_source` does."""
+    for path in paths:
+        check_source(path)
+    return paths
+
+
+def check_data(spec: str) -> str:
+    """Check that a data set is known and that its files are there."""
+    from sqhw.data import dataset_files
+
+    dataset_files(spec)
+    return spec
+
+
+def check_device(name: str | None) -> str | None:
+    """Check that there is a device of a name, or in a file."""
+    if name is not None:
+        from sqhw.cost_models.device import find_device
+
+        check_sources(named_files(name))
+        find_device(name)
+    return name
+
+
+def check_device_or_all(name: str) -> str:
+    """Check a device as `check_device` does, or take ``all``."""
+    return name if name == "all" else str(check_device(name))
+
+
+def check_technology(name: str) -> str:
+    """Check that there is a technology of a name, or in a file."""
+    from sqhw.cost_models.technology import load_technology
+
+    check_sources(named_files(name))
+    load_technology(name)
+    return name
+
+
+def files_of(data: str | None, *names: str | None) -> list[Path]:
+    """Return the files of a data set and of named devices or technologies."""
+    from sqhw.data import dataset_files
+
+    files = dataset_files(data) if data is not None else []
+    return [*files, *named_files(*names)]
+
+
+def named_files(*names: str | None) -> list[Path]:
+    """Return the files that names of devices or technologies are of."""
+    parts = (name.partition(".toml") for name in names if name is not None)
+    return [Path(head + dot) for head, dot, rest in parts if dot and rest[:1] in ("", ":")]
+
+
+def check_rtl(path: Path | None) -> Path | None:
+    """Check that a folder of Verilog is there and may be read."""
+    if path is None:
+        return None
+    if not is_folder(path):
+        raise SqhwError(f"{path}: no such folder; write it with `sqhw rtl`")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise SqhwError(f"{path}: cannot be read (no permission)")
+    return path
+
+
+def check_budget(text: str | None) -> str | None:
+    """Check the form of a budget of `sqhw compress`, and that its limits do not contradict."""
+    if text is not None:
+        from sqhw.budget import Budgets
+
+        Budgets.parse(text)
+    return text
+
+
+def check_limits(text: str | None) -> str | None:
+    """Check the form of a budget of `sqhw size`."""
+    if text is not None:
+        from sqhw.cost_models.limits import Limits
+
+        Limits.parse(text)
+    return text

@@ -1,0 +1,93 @@
+"""Where the command line begins and ends: what its exit codes mean, and that none is a traceback.
+
+Next to nothing is imported before `main`, so that Ctrl-C during the imports ends as it does later.
+"""
+
+import errno
+import os
+import sys
+
+#: Exit codes beside 0; an option that does not exist, or a value out of its range, is 2.
+FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+#: Of a stream or file that takes no more; such an error names no file.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit code 1."""
+    code: int | str | None
+    try:
+        _open_streams()
+        code, message = _run()
+    except KeyboardInterrupt:
+        code, message = INTERRUPTED, "interrupted"
+    _ignore_interrupts()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code, message = PIPE_CLOSED, ""
+    except OSError as error:
+        code = FAILED
+        message = f"cannot write to standard output: {error.strerror or error}"
+    try:
+        sys.stderr.write(f"sqhw: {message}\n" if message else "")
+    except OSError:
+        pass  # nobody is left to be told
+    for stream in (sys.stdout, sys.stderr):
+        _discard_rest(stream)
+    sys.exit(code)
+
+
+def _run() -> tuple[int | str | None, str]:
+    """Run a command; return the exit code and the sentence that says why."""
+    from sqhw.errors import SqhwError
+
+    try:
+        from sqhw.cli.commands import app
+
+        app()
+    except SqhwError as error:
+        return FAILED, str(error)
+    except BrokenPipeError:
+        return PIPE_CLOSED, ""
+    except OSError as error:  # whatever no step has a better sentence for
+        where = f"{error.filename}: " if error.filename else ""
+        what = "cannot write: " if not where and error.errno in NO_ROOM else where
+        return FAILED, f"{what}{error.strerror or error}"
+    except MemoryError:
+        return FAILED, "there is not enough memory for this"
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # that is what Typer makes of one
+            return PIPE_CLOSED, ""
+        if end.code == INTERRUPTED:  # and this of Ctrl-C
+            return end.code, "interrupted; with --resume FILE a training goes on from it"
+        return end.code, ""
+    return 0, ""
+
+
+def _open_streams() -> None:
+    """Have both streams open, whatever the shell closed, and able to print every file name."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _ignore_interrupts() -> None:
+    """Ignore Ctrl-C while Python ends: nothing is left that it could stop."""
+    import atexit
+    import signal
+
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+
+
+def _discard_rest(stream: object) -> None:
+    """Let what a stream could not write be lost, not be tried again when Python ends."""
+    try:
+        stream.flush()  # type: ignore[attr-defined]
+    except (OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # type: ignore[attr-defined]
+        os.close(nowhere)
