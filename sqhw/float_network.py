@@ -1,6 +1,7 @@
 """The trained network before compression: float weights and a topology, as plain data."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -213,30 +214,7 @@ class FloatNetwork:
 def _check(network: FloatNetwork) -> None:
     if not network.convs:
         raise SqhwError(f"network {network.name!r} has no layer with weights")
-    if len(network.input_shape) != 3 or min(network.input_shape) < 1:
-        raise SqhwError(
-            f"network {network.name!r}: input shape must be (channels, height, width), "
-            f"not {network.input_shape}"
-        )
-    if not 1 <= network.input_max <= 255:
-        raise SqhwError(
-            f"network {network.name!r}: input_max must be 1 to 255, not {network.input_max}"
-        )
-    for label, values in (("mean", network.mean), ("std", network.std)):
-        if len(values) not in (1, network.input_shape[0]):
-            raise SqhwError(
-                f"network {network.name!r}: {label} must have 1 or {network.input_shape[0]} "
-                f"values, not {len(values)}"
-            )
-        if not np.max(np.abs(values)) <= MAX_REAL:
-            raise SqhwError(
-                f"network {network.name!r}: {label} must be at most {MAX_REAL:.1e}, not {values}"
-            )
-    if min(network.std) < MIN_REAL:
-        raise SqhwError(
-            f"network {network.name!r}: std must be positive, {MIN_REAL:.1e} or more, "
-            f"not {network.std}"
-        )
+    check_input(network.name, network.input_shape, network.input_max, network.mean, network.std)
     extent = Extent(network.name, len(network.layers))
     extent.add_map(f"network {network.name!r}: its input", network.input_shape)
     shapes: dict[str, Shape] = {INPUT: network.input_shape}
@@ -269,6 +247,28 @@ def _check(network: FloatNetwork) -> None:
         if isinstance(layer, FloatConv) and layer.residual:
             _check_residual(layer.residual, shapes[layer.residual.source], out, where)
         shapes[layer.name] = out
+
+
+def check_input(
+    name: str, shape: Sequence[int], input_max: int, mean: Sequence[float], std: Sequence[float]
+) -> None:
+    """Raise SqhwError if a network's input shape, pixel range or normalisation cannot be."""
+    where = f"network {name!r}"
+    if len(shape) != 3 or min(shape) < 1:
+        raise SqhwError(
+            f"{where}: input shape must be (channels, height, width), not {tuple(shape)}"
+        )
+    if not 1 <= input_max <= 255:
+        raise SqhwError(f"{where}: input_max must be 1 to 255, not {input_max}")
+    for label, values in (("mean", mean), ("std", std)):
+        if len(values) not in (1, shape[0]):
+            raise SqhwError(f"{where}: {label} must have 1 or {shape[0]} values, not {len(values)}")
+        if not np.max(np.abs(values)) <= MAX_REAL:
+            raise SqhwError(f"{where}: {label} must be at most {MAX_REAL:.1e}, not {values}")
+    if min(std) < MIN_REAL:
+        raise SqhwError(f"{where}: std must be positive, {MIN_REAL:.1e} or more, not {std}")
+    channels, height, width = shape
+    Extent(name, 1).add_map(f"{where}: its input", (channels, height, width))
 
 
 def _check_conv(layer: FloatConv, shape: Shape, where: str) -> None:

@@ -3,14 +3,17 @@
 import inspect
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from sqhw.compress.importer import arithmetic, pooling
 from sqhw.compress.importer.builder import Builder
-from sqhw.compress.importer.supported import title, unsupported
+from sqhw.compress.importer.pooling import pair
+from sqhw.compress.importer.supported import described, layer_type, title, unsupported
 from sqhw.compress.importer.view import View
 from sqhw.errors import SqhwError
 from sqhw.network import Padding
@@ -28,7 +31,7 @@ def apply(build: Builder, node: fx.Node, layer: nn.Module | None, args: Any, kwa
     layer : nn.Module, optional
         The module that the node calls.
     args, kwargs : tuple and dict
-        Of the call; tensors are `View` objects.
+        Of the call; tensors are `View` objects, or `torch.Tensor` if they are constants.
 
     Returns
     -------
@@ -40,24 +43,21 @@ def apply(build: Builder, node: fx.Node, layer: nn.Module | None, args: Any, kwa
     SqhwError
         If it is not supported.
     """
-    what = node.op.replace("_", " ") + " " + getattr(node.target, "__name__", str(node.target))
+    what = described(node, layer)
     if layer is None:
-        handler = CALLS.get(node.target)
+        handler = ARITHMETIC.get(node.target)
+        if handler is None and args and isinstance(args[0], View):
+            handler = CALLS.get(node.target)
     else:
-        what, handler = type(layer).__name__, MODULES.get(type(layer))
+        handler = MODULES.get(layer_type(layer))
         args = (*args, layer)
-    if handler is None or not isinstance(args[0] if args else None, View):
+    if handler is None:
         raise unsupported(node, what)
     try:
         bound = inspect.signature(handler).bind(build, node, *args, **kwargs)
     except TypeError:
         raise unsupported(node, f"{what} with these arguments") from None
     return handler(*bound.args, **bound.kwargs)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    pair = tuple(value) if isinstance(value, tuple | list) else (value,)
-    return int(pair[0]), int(pair[-1])
 
 
 def _same(_build: Builder, _node: fx.Node, x: View, *_: Any, **__: Any) -> View:
@@ -82,47 +82,82 @@ def _dropout(
 
 
 def _conv(build: Builder, node: fx.Node, x: View, layer: nn.Conv2d) -> View:
-    if layer.dilation != (1, 1):
-        raise unsupported(node, f"Conv2d with dilation {layer.dilation}")
-    if layer.padding_mode != "zeros":
-        raise unsupported(node, f"Conv2d with padding mode {layer.padding_mode!r}")
-    if layer.in_channels != x.shape[0]:
+    if layer.padding_mode != "zeros" and any(_padding(layer.padding, layer.weight)):
+        raise unsupported(
+            node, f"Conv2d with padding mode {layer.padding_mode!r}", "pad with zeros"
+        )
+    return _conv2d(
+        build,
+        node,
+        x,
+        layer.weight,
+        layer.bias,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        layer.groups,
+    )
+
+
+def _conv2d(
+    build: Builder,
+    node: fx.Node,
+    x: View,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> View:
+    kernel = weight.shape[2:]
+    if any(own != 1 and size != 1 for own, size in zip(pair(dilation), kernel, strict=True)):
+        raise unsupported(
+            node,
+            f"Conv2d with dilation {pair(dilation)}",
+            "write the larger kernel with zeros in between",
+        )
+    if weight.shape[1] * groups != x.shape[0]:
         raise SqhwError(
-            f"layer {title(node)!r}: Conv2d takes {layer.in_channels} channels, "
+            f"layer {title(node)!r}: Conv2d takes {weight.shape[1] * groups} channels, "
             f"its input {x.shape} has {x.shape[0]}"
         )
     return build.conv(
         node,
         x,
-        layer.weight,
-        layer.bias,
-        stride=_pair(layer.stride),
-        padding=_padding(layer),
-        groups=layer.groups,
+        weight,
+        bias,
+        stride=pair(stride),
+        padding=_padding(padding, weight),
+        groups=groups,
     )
 
 
-def _padding(layer: nn.Conv2d) -> Padding:
-    if layer.padding == "valid":
+def _padding(padding: Any, weight: Tensor) -> Padding:
+    if padding == "valid":
         return 0, 0, 0, 0
-    if layer.padding == "same":  # torch puts the odd zero at the bottom and right
-        kh, kw = layer.kernel_size
+    if padding == "same":  # torch puts the odd zero at the bottom and right
+        kh, kw = weight.shape[2:]
         return (kh - 1) // 2, kh // 2, (kw - 1) // 2, kw // 2
-    high, wide = _pair(layer.padding)
+    high, wide = pair(padding)
     return high, high, wide, wide
 
 
-def _linear(build: Builder, node: fx.Node, x: View, layer: nn.Linear) -> View:
+def _linear(
+    build: Builder, node: fx.Node, x: View, weight: Tensor, bias: Tensor | None = None
+) -> View:
     channels, height, width = x.shape
     if not x.flat:
-        raise unsupported(node, "Linear without a Flatten before it")
-    if layer.in_features != channels * height * width:
+        raise unsupported(
+            node, "Linear without a Flatten before it", "write x.flatten(1) before it"
+        )
+    if weight.shape[1] != channels * height * width:
         raise SqhwError(
-            f"layer {title(node)!r}: Linear takes {layer.in_features} values, "
+            f"layer {title(node)!r}: Linear takes {weight.shape[1]} values, "
             f"its input {x.shape} has {channels * height * width}"
         )
-    weight = layer.weight.reshape(-1, channels, height, width)  # torch flattens C, H, W
-    made = build.conv(node, x, weight, layer.bias, kind="linear")
+    weight = weight.reshape(-1, channels, height, width)  # torch flattens C, H, W
+    made = build.conv(node, x, weight, bias, kind="linear")
     return View(made.tensor, made.shape, flat=True)
 
 
@@ -151,97 +186,65 @@ def _hardtanh(
     return _clamp(build, node, x, min_val, max_val)
 
 
-def _max_pool(
-    build: Builder,
-    node: fx.Node,
-    x: View,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> View:
-    kernel = _pair(kernel_size)
-    for setting, value, wanted in (
-        ("padding", _pair(padding), (0, 0)),
-        ("dilation", _pair(dilation), (1, 1)),
-        ("ceil_mode", ceil_mode, False),
-        ("return_indices", return_indices, False),
-        ("kernel", kernel, (kernel[0], kernel[0])),
-    ):
-        if value != wanted:
-            raise unsupported(node, f"MaxPool2d with {setting} {value}")
-    return build.max_pool(node, x, kernel[0], _pair(stride) if stride else kernel)
-
-
-def _avg_pool(
-    build: Builder,
-    node: fx.Node,
-    x: View,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> View:
-    for setting, value, wanted in (
-        ("padding", _pair(padding), (0, 0)),
-        ("ceil_mode", ceil_mode, False),
-        ("divisor_override", divisor_override, None),
-    ):
-        if value != wanted:
-            raise unsupported(node, f"AvgPool2d with {setting} {value}")
-    kernel = _pair(kernel_size)
-    return build.average(node, x, kernel, _pair(stride) if stride else kernel)
-
-
-def _adaptive_avg_pool(build: Builder, node: fx.Node, x: View, output_size: Any) -> View:
-    size = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size,) * 2
-    if size != (1, 1):
-        raise unsupported(node, f"AdaptiveAvgPool2d to {size}")
-    return _global_average(build, node, x)
-
-
-def _global_average(build: Builder, node: fx.Node, x: View) -> View:
-    window = x.shape[1:]
-    return build.average(node, x, window, window)
-
-
 def _mean(build: Builder, node: fx.Node, x: View, dim: Any = None, keepdim: bool = False) -> View:
     dims = sorted(int(d) % 4 for d in dim) if isinstance(dim, tuple | list) else None
     if x.flat or dims != [2, 3]:
         raise unsupported(node, f"a mean over {dim}, other than height and width (2, 3),")
-    made = _global_average(build, node, x)
-    return made if keepdim else View(made.tensor, made.shape, flat=True)
+    made = pooling.global_average(build, node, x)
+    return made if keepdim else replace(made, flat=True)
+
+
+def _softmax(
+    build: Builder, node: fx.Node, x: View, dim: Any = None, _stacklevel: int = 3, dtype: Any = None
+) -> View:
+    if dim not in (None, 1, -len(x.size)):
+        raise unsupported(node, f"a softmax over dimension {dim}, other than the classes,")
+    return _at_the_end(build, node, x, "softmax")
+
+
+def _sigmoid(build: Builder, node: fx.Node, x: View) -> View:
+    return _at_the_end(build, node, x, "sigmoid")
+
+
+def _at_the_end(build: Builder, node: fx.Node, x: View, what: str) -> View:
+    """Leave out a function that keeps the order of the outputs."""
+    if not build.read_by_output_alone(node) or x.shape[1:] != (1, 1):
+        raise unsupported(
+            node,
+            f"a {what} other than of the network's outputs",
+            "use ReLU, or ReLU6 where values must be bounded",
+        )
+    build.dropped.add(node)
+    build.notes.append(
+        f"layer {title(node)!r}: the {what} at the end is left out: the outputs are the values "
+        "before it, of the same argmax"
+        + ("; a threshold of 0.5 becomes 0" if what == "sigmoid" else "")
+    )
+    return x
 
 
 def _flatten(build: Builder, node: fx.Node, x: View, start_dim: int = 0, end_dim: int = -1) -> View:
-    if start_dim != 1 or end_dim not in (-1, len(x.size) - 1):
+    if start_dim != 1 or end_dim not in (-1, len(x.size)):
         raise unsupported(node, "flatten of other than all dimensions from 1 on")
-    if not x.plain:
+    if x.padded or not x.whole:
         raise unsupported(node, "flatten of a padded or sliced tensor")
-    return View(x.tensor, x.shape, flat=True)
+    return replace(x, flat=True)
 
 
 def _reshape(build: Builder, node: fx.Node, x: View, *shape: Any) -> View:
     wanted = tuple(shape[0]) if shape and isinstance(shape[0], tuple | list) else shape
+    if x.flat and wanted in ((-1, *x.shape), (-1, -1, *x.shape[1:])) and x.shape[1:] == (1, 1):
+        return replace(x, flat=False)
     values = x.shape[0] * x.shape[1] * x.shape[2]
     if wanted not in ((-1, -1), (-1, values)):
-        raise unsupported(node, f"a view of {wanted}, other than (n, -1),")
+        raise unsupported(node, f"a view of {wanted}, other than (n, -1),", "write x.flatten(1)")
     return _flatten(build, node, x, 1)
-
-
-def _add(build: Builder, node: fx.Node, x: View, other: Any, *, alpha: Any = 1) -> View:
-    if not isinstance(other, View) or alpha != 1:
-        raise unsupported(node, "an addition of other than two tensors")
-    return build.add(node, x, other)
 
 
 def _pad(
     build: Builder, node: fx.Node, x: View, pad: Any, mode: str = "constant", value: Any = None
 ) -> View:
+    x = build.settle(node, x)
     pads = tuple(int(p) for p in pad)
     if mode != "constant" or value not in (None, 0):
         raise unsupported(node, f"padding of mode {mode!r} with {value}, other than zeros,")
@@ -263,6 +266,7 @@ def _pad(
 
 
 def _index(build: Builder, node: fx.Node, x: View, index: Any) -> View:
+    x = build.settle(node, x)
     every, other = slice(None), slice(None, None, 2)
     parts = index if isinstance(index, tuple) else (index,)
     parts = (every, every, *parts[1:]) if parts[:1] == (Ellipsis,) else parts
@@ -282,12 +286,13 @@ def _index(build: Builder, node: fx.Node, x: View, index: Any) -> View:
 # A subclass may compute something else, so the type must be the very one.
 MODULES: dict[type[nn.Module], Handler] = {
     nn.Conv2d: _conv,
-    nn.Linear: _linear,
-    nn.BatchNorm2d: lambda build, node, x, layer: build.norm(node, x, layer),
+    nn.Linear: lambda build, node, x, layer: _linear(build, node, x, layer.weight, layer.bias),
+    nn.BatchNorm1d: arithmetic.norm,
+    nn.BatchNorm2d: arithmetic.norm,
     nn.ReLU: lambda build, node, x, layer: _relu(build, node, x),
     nn.ReLU6: lambda build, node, x, layer: _relu6(build, node, x),
     nn.Hardtanh: lambda build, node, x, layer: _clamp(build, node, x, layer.min_val, layer.max_val),
-    nn.MaxPool2d: lambda build, node, x, layer: _max_pool(
+    nn.MaxPool2d: lambda build, node, x, layer: pooling.max_pool(
         build,
         node,
         x,
@@ -298,7 +303,7 @@ MODULES: dict[type[nn.Module], Handler] = {
         layer.ceil_mode,
         layer.return_indices,
     ),
-    nn.AvgPool2d: lambda build, node, x, layer: _avg_pool(
+    nn.AvgPool2d: lambda build, node, x, layer: pooling.avg_pool(
         build,
         node,
         x,
@@ -309,9 +314,15 @@ MODULES: dict[type[nn.Module], Handler] = {
         layer.count_include_pad,
         layer.divisor_override,
     ),
-    nn.AdaptiveAvgPool2d: lambda build, node, x, layer: _adaptive_avg_pool(
+    nn.AdaptiveAvgPool2d: lambda build, node, x, layer: pooling.adaptive_avg_pool(
         build, node, x, layer.output_size
     ),
+    nn.AdaptiveMaxPool2d: lambda build, node, x, layer: pooling.adaptive_max_pool(
+        build, node, x, layer.output_size, layer.return_indices
+    ),
+    nn.Softmax: lambda build, node, x, layer: _softmax(build, node, x, layer.dim),
+    nn.LogSoftmax: lambda build, node, x, layer: _softmax(build, node, x, layer.dim),
+    nn.Sigmoid: lambda build, node, x, layer: _sigmoid(build, node, x),
     nn.ZeroPad2d: lambda build, node, x, layer: _pad(build, node, x, layer.padding),
     nn.ConstantPad2d: lambda build, node, x, layer: _pad(
         build, node, x, layer.padding, value=layer.value
@@ -326,24 +337,36 @@ MODULES: dict[type[nn.Module], Handler] = {
 
 # Functions by themselves, methods by name.
 CALLS: dict[Any, Handler] = {
+    torch.conv2d: _conv2d,
+    functional.conv2d: _conv2d,
+    functional.linear: _linear,
     torch.relu: _relu,
-    torch.relu_: _relu,
     functional.relu: _relu,
     functional.relu6: _relu6,
     "relu": _relu,
-    "relu_": _relu,
     torch.clamp: _clamp,
     torch.clip: _clamp,
     "clamp": _clamp,
-    "clamp_": _clamp,
     "clip": _clamp,
+    "clamp_min": _clamp,
     functional.hardtanh: _hardtanh,
-    torch.max_pool2d: _max_pool,
-    functional.max_pool2d: _max_pool,
-    functional.avg_pool2d: _avg_pool,
-    functional.adaptive_avg_pool2d: _adaptive_avg_pool,
+    torch.max_pool2d: pooling.max_pool,
+    functional.max_pool2d: pooling.max_pool,
+    functional.avg_pool2d: pooling.avg_pool,
+    functional.adaptive_avg_pool2d: pooling.adaptive_avg_pool,
+    functional.adaptive_max_pool2d: pooling.adaptive_max_pool,
+    functional.batch_norm: arithmetic.batch_norm,
     torch.mean: _mean,
     "mean": _mean,
+    torch.softmax: _softmax,
+    functional.softmax: _softmax,
+    "softmax": _softmax,
+    torch.log_softmax: _softmax,
+    functional.log_softmax: _softmax,
+    "log_softmax": _softmax,
+    torch.sigmoid: _sigmoid,
+    functional.sigmoid: _sigmoid,
+    "sigmoid": _sigmoid,
     torch.flatten: _flatten,
     "flatten": _flatten,
     torch.reshape: _reshape,
@@ -352,11 +375,27 @@ CALLS: dict[Any, Handler] = {
     functional.dropout: _dropout,
     functional.dropout2d: _dropout,
     "contiguous": _same,
-    operator.add: _add,
-    operator.iadd: _add,
-    torch.add: _add,
-    "add": _add,
-    "add_": _add,
+    "clone": _same,
+    "detach": _same,
     functional.pad: _pad,
     operator.getitem: _index,
+}
+
+# Of two operands, either of which may be a constant.
+ARITHMETIC: dict[Any, Handler] = {
+    operator.add: arithmetic.add,
+    torch.add: arithmetic.add,
+    "add": arithmetic.add,
+    operator.sub: arithmetic.subtract,
+    torch.sub: arithmetic.subtract,
+    "sub": arithmetic.subtract,
+    operator.mul: arithmetic.multiply,
+    torch.mul: arithmetic.multiply,
+    "mul": arithmetic.multiply,
+    operator.truediv: arithmetic.divide,
+    torch.div: arithmetic.divide,
+    "div": arithmetic.divide,
+    operator.neg: arithmetic.negate,
+    torch.neg: arithmetic.negate,
+    "neg": arithmetic.negate,
 }

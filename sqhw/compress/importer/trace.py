@@ -1,156 +1,142 @@
-"""Importing a module: it is traced, and its nodes become layers one by one."""
+"""Tracing a module with torch.fx, with errors that name the user's line."""
 
+import linecache
 import operator
-from collections.abc import Sequence
-from typing import Any
+import re
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
 
-from torch import fx, nn
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.proxy import TraceError
 
-from sqhw.compress.importer.builder import Builder
-from sqhw.compress.importer.operations import apply
-from sqhw.compress.importer.supported import SUPPORTED, unsupported
-from sqhw.compress.importer.view import View
+from sqhw.compress.importer.supported import DOCS, ROOT, layer_type
 from sqhw.errors import SqhwError
-from sqhw.float_network import FloatNetwork
-from sqhw.network import INPUT, Shape
 
-_ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.floordiv)
+_TORCH = str(Path(torch.__file__).parent)
+_HERE = str(Path(__file__).parent)
+#: What an exception of the tracer means, and what to write instead.
+_CAUSES = (
+    (
+        r"control flow|cannot be converted|__bool__",
+        "branches on a tensor's values or size; decide by a constant of the module instead",
+    ),
+    (
+        r"'len' is not supported|__len__",
+        "takes len() of a tensor; write x.shape[0], or x.flatten(1) in place of x.view(len(x), -1)",
+    ),
+    (
+        r"cannot be iterated|not iterable",
+        "iterates over a tensor or its size; index it: x.shape[1], x.shape[2]",
+    ),
+    (
+        r"interpreted as an integer|(int|float)\(\) argument|__index__|must be real|__(round|ceil)",
+        "turns a tensor or its size into a Python number; write a constant, or use + - * // alone",
+    ),
+)
 
 
-def import_module(
-    module: nn.Module,
-    input_shape: Shape,
-    *,
-    name: str = "network",
-    input_max: int = 255,
-    mean: Sequence[float] = (0.0,),
-    std: Sequence[float] = (1.0,),
-    metadata: dict[str, str] | None = None,
-) -> FloatNetwork:
-    """Convert a torch module to the network that it computes in eval mode.
+class TracedTensor(fx.Proxy):
+    """A tensor while its module is traced; unlike those of torch.fx, it records writes."""
 
-    A batch normalisation is folded into the convolution before it, zero padding before a
-    convolution is merged with its own, and an addition becomes a residual of the convolution
-    whose bare output is one of its operands.
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.tracer.create_proxy("call_function", operator.setitem, (self, index, value), {})
 
-    Parameters
-    ----------
-    module : nn.Module
-        Maps normalised images to logits. Left as it is.
-    input_shape : tuple of int (channels, height, width)
-    name : str
-    input_max : int
-        Largest pixel value.
-    mean, std : sequence of float
-        Normalisation ``(pixel / input_max - mean) / std`` that the module expects.
-    metadata : dict of str to str, optional
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in ("tracer", "node"):
+            raise TypeError(f"sets attribute .{name} of a tensor; compute a new tensor instead")
+        super().__setattr__(name, value)
 
-    Returns
-    -------
-    FloatNetwork
+
+def _augmented(target: Callable[..., Any]) -> Callable[[fx.Proxy, Any], fx.Proxy]:
+    def method(self: fx.Proxy, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", target, (self, other), {})
+
+    return method
+
+
+for _name in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow"):
+    setattr(TracedTensor, f"__{_name}__", _augmented(getattr(operator, _name)))
+
+
+class Root(nn.Module):
+    """Calls a module; traced in its place, so that the module's own attributes count."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Any:
+        """Return what the module returns."""
+        return self.module(x)
+
+
+class _Tracer(fx.Tracer):
+    """Traces to the layers of torch.nn, and keeps the path of modules that it is in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside: list[str] = []
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """Return the tensor that stands for a node's value."""
+        return TracedTensor(node, self)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module is one of torch.nn and not a container; its weights may be computed."""
+        home = layer_type(m).__module__
+        return home.startswith(("torch.nn", "torch.ao.nn")) and not isinstance(m, nn.Sequential)
+
+    def call_module(
+        self,
+        m: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Trace the call of a submodule."""
+        self.inside.append(self.path_of_module(m).removeprefix(ROOT).removeprefix("."))
+        made = super().call_module(m, forward, args, kwargs)
+        self.inside.pop()
+        return made
+
+
+def trace(root: Root, name: str) -> fx.Graph:
+    """Return the graph of what a module does to one tensor.
 
     Raises
     ------
     SqhwError
-        Naming the layer that is not supported, its type and what is.
+        If the module does more than that; it names the submodule and the line of its code.
     """
-    if len(input_shape) != 3 or min(input_shape) < 1:
-        raise SqhwError(
-            f"network {name!r}: input shape must be (channels, height, width), "
-            f"not {tuple(input_shape)}"
-        )
-    channels, height, width = input_shape
-    shape = (channels, height, width)
-    readers = _readers(_trace(module, name))
-    build = Builder(shape, readers)
-    facts: dict[fx.Node, Any] = {}
-    for node in readers:
-        args, kwargs = _resolved(node, {**facts, **build.views})
-        if node.op == "placeholder":
-            if build.views:
-                raise unsupported(node, "a second input")
-            build.views[node] = View(INPUT, shape)
-        elif node.op == "output":
-            if not isinstance(args[0], View):
-                raise unsupported(node, "an output of other than one tensor")
-            return FloatNetwork(
-                name=name,
-                input_shape=shape,
-                input_max=input_max,
-                mean=tuple(float(value) for value in mean),
-                std=tuple(float(value) for value in std),
-                layers=build.result(node, args[0]),
-                metadata=dict(metadata or {}),
-            )
-        elif _is_fact(node):
-            facts[node] = _fact(node, *args, **kwargs)
-        else:
-            layer = module.get_submodule(str(node.target)) if node.op == "call_module" else None
-            build.views[node] = apply(build, node, layer, args, kwargs)
-    raise SqhwError(f"network {name!r}: its forward() returns nothing")
-
-
-def _trace(module: nn.Module, name: str) -> fx.Graph:
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    tracer = _Tracer()
     try:
-        return fx.Tracer().trace(module)
+        return tracer.trace(root)
+    except SqhwError:
+        raise
     except Exception as error:
         # Tracing runs the user's forward(): any exception may come out of it.
-        raise SqhwError(
-            f"network {name!r}: torch.fx cannot trace it ({error}); supported: {SUPPORTED}"
-        ) from None
-    finally:
-        for part, mode in modes:
-            part.training = mode
+        _refuse(error, tracer.inside, name)
 
 
-def _resolved(node: fx.Node, values: dict[fx.Node, Any]) -> tuple[Any, Any]:
-    """Return the arguments of a node, each node among them replaced by its value."""
-
-    def value(at: fx.Node) -> Any:
-        return values.get(at)
-
-    return fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value)
-
-
-def _readers(graph: fx.Graph) -> dict[fx.Node, list[fx.Node]]:
-    """Return the nodes that the output depends on, in order, with those that read their values."""
-    needed: set[fx.Node] = set()
-    for node in reversed(graph.nodes):
-        if node.op == "output" or any(user in needed for user in node.users):
-            needed.add(node)
-    return {
-        node: [user for user in node.users if user in needed and not _is_fact(user)]
-        for node in graph.nodes
-        if node in needed
-    }
+def _refuse(error: Exception, inside: list[str], name: str) -> NoReturn:
+    where = f"layer {inside[-1]!r}" if inside and inside[-1] else f"network {name!r}"
+    text = str(error)
+    told = isinstance(error, TraceError | TypeError | RuntimeError | ValueError)
+    cause = next((said for pattern, said in _CAUSES if told and re.search(pattern, text)), None)
+    if cause is None:
+        said = re.sub(r"'?\bProxy\b(\([^)]*\))?'?( object)?|TracedTensor", "tensor", text)
+        cause = f"cannot be traced ({type(error).__name__}: {said.splitlines()[0] if said else ''})"
+    raise SqhwError(f"{where}: forward() {cause}{_place(error)}; {DOCS} supported") from None
 
 
-def _is_fact(node: fx.Node) -> bool:
-    """Whether a node is about the size of a tensor and not about its values."""
-    if node.op == "call_method" and node.target in ("size", "dim"):
-        return True
-    if node.op != "call_function" or not node.args:
-        return False
-    if node.target is getattr:
-        return node.args[1:] == ("shape",)
-    return node.target in (operator.getitem, *_ARITHMETIC) and all(
-        _is_fact(source) for source in node.all_input_nodes
-    )
-
-
-def _fact(node: fx.Node, source: Any, key: Any = None, dim: Any = None) -> Any:
-    """Return a size, a dimension of it (-1 for the number of images), or what is made of such."""
-    key = dim if key is None else key
-    if callable(node.target) and node.target in _ARITHMETIC:
-        if -1 in (source, key):
-            raise unsupported(node, "arithmetic on the number of images")
-        return node.target(source, key)
-    size = source.size if isinstance(source, View) else source
-    if node.target == "dim":
-        return len(size)
-    try:
-        return size if key in (None, "shape") else size[key]
-    except (IndexError, TypeError):
-        raise unsupported(node, f"dimension {key} of {size}") from None
+def _place(error: Exception) -> str:
+    """Return the last line of the user's own code that an exception passed, or nothing."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((_TORCH, _HERE, "<")):
+            line = linecache.getline(frame.filename, frame.lineno or 0).strip()
+            said = f", `{line}`" if line else ""
+            return f" in {Path(frame.filename).name}, line {frame.lineno}{said}"
+    return ""

@@ -2,10 +2,38 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+from torch import fx
+
 from sqhw.network import Padding, Shape
 
+Doubles = npt.NDArray[np.float64]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """Factors and summands that wait for the layer that takes them over.
+
+    Parameters
+    ----------
+    node : fx.Node
+        Where the module computes them.
+    scale, shift : ndarray of float64, shape (channels, 1, 1) or that of the whole value
+        The value is ``scale * tensor + shift``.
+    """
+
+    node: fx.Node
+    scale: Doubles
+    shift: Doubles
+
+    @property
+    def by_channel(self) -> bool:
+        """Whether it is the same for all pixels of a channel."""
+        return self.scale.shape[1:] == (1, 1)
+
+
+@dataclass(frozen=True, eq=False)
 class View:
     """A tensor with what was done to it but is no layer: the layer that reads it takes it over.
 
@@ -25,6 +53,8 @@ class View:
         Zero channels before the tensor's, which a residual can have.
     widened : bool
         Whether there are zero channels before or after.
+    affine : Affine, optional
+        Done to the tensor before all the rest.
     """
 
     tensor: str
@@ -34,6 +64,7 @@ class View:
     stride: int = 1
     first: int = 0
     widened: bool = False
+    affine: Affine | None = None
 
     @property
     def padded(self) -> bool:
@@ -48,10 +79,10 @@ class View:
     @property
     def plain(self) -> bool:
         """Whether it is the tensor itself."""
-        return self.whole and not self.padded
+        return self.whole and not self.padded and self.affine is None
 
     @property
     def size(self) -> tuple[int, ...]:
-        """What torch calls its size, -1 for the number of images."""
+        """What torch calls its size, without the number of images."""
         channels, height, width = self.shape
-        return (-1, channels * height * width) if self.flat else (-1, *self.shape)
+        return (channels * height * width,) if self.flat else self.shape

@@ -1,0 +1,77 @@
+"""Images on which a module and its import are compared."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sqhw.errors import SqhwError
+from sqhw.network import Shape
+
+SEED = 16
+BLOCK = 4  # pixels; images of single random pixels average out where windows are large
+
+
+class Pixels:
+    """Pixels of a network's input, and its normalisation.
+
+    Parameters
+    ----------
+    shape : tuple of int (channels, height, width)
+    input_max : int
+        Largest pixel value.
+    mean, std : sequence of float
+        Normalisation ``(pixel / input_max - mean) / std``: one value, or one a channel.
+    """
+
+    def __init__(
+        self, shape: Shape, input_max: int, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
+        self.shape = shape
+        self.input_max = input_max
+        self.mean = tuple(float(value) for value in mean)
+        self.std = tuple(float(value) for value in std)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Return what the module is fed for such pixels, in double precision."""
+        mean, std = (
+            torch.tensor(values, dtype=torch.float64).view(1, -1, 1, 1)
+            for values in (self.mean, self.std)
+        )
+        return (pixels.double() / self.input_max - mean) / std
+
+    def random(self) -> Tensor:
+        """Return two images, always the same: random pixels, and random blocks of pixels."""
+        generator = np.random.default_rng(SEED)
+        channels, height, width = self.shape
+        fine = generator.integers(0, self.input_max + 1, self.shape)
+        coarse = generator.integers(
+            0, self.input_max + 1, (channels, -(-height // BLOCK), -(-width // BLOCK))
+        )
+        blocks = coarse.repeat(BLOCK, 1).repeat(BLOCK, 2)[:, :height, :width]
+        return torch.from_numpy(np.stack((fine, blocks)))
+
+    def own(self, images: npt.NDArray[Any] | Tensor) -> Iterator[Tensor]:
+        """Return the user's images, two at a time.
+
+        Raises
+        ------
+        SqhwError
+            If they are not pixels of the network's input.
+        """
+        given = torch.as_tensor(images)
+        if given.shape[1:] != self.shape or not len(given):
+            raise SqhwError(
+                f"images must have shape (n, {', '.join(map(str, self.shape))}), "
+                f"not {tuple(given.shape)}"
+            )
+        for part in torch.split(given, 2):
+            if not (part.min() >= 0 and part.max() <= self.input_max):
+                raise SqhwError(
+                    f"images must be pixels from 0 to {self.input_max} (input_max), before any "
+                    f"normalisation; found {part.min():g} to {part.max():g}"
+                )
+            yield part
