@@ -1,63 +1,19 @@
 """Importing torch modules: same numbers, and a sentence for what is not supported."""
 
-import copy
 import operator
 import random
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from import_cases import Net, run_both
 from torch import nn
 from torch.nn import functional
 
 from sqhw.compress import import_module
-from sqhw.compress.float_module import FloatModule
 from sqhw.errors import SqhwError
 from sqhw.float_network import FloatResidual
-
-
-def scramble(module, seed):
-    """Give every batch normalisation of a module statistics and parameters that matter."""
-    generator = torch.Generator().manual_seed(seed)
-    for norm in module.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            norm.running_mean.normal_(generator=generator)
-            norm.running_var.uniform_(0.5, 2, generator=generator)
-            if norm.affine:
-                norm.weight.data.uniform_(0.5, 1.5, generator=generator)
-                norm.bias.data.normal_(generator=generator)
-    return module.eval()
-
-
-def run_both(module, shape, input_max=255, mean=(0.0,), std=(1.0,)):
-    """Import a module and check that both give the same numbers; return the import."""
-    scramble(module, 0)
-    network = import_module(module, shape, input_max=input_max, mean=mean, std=std)
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, input_max + 1, (4, *shape), generator=generator).double()
-    exact = copy.deepcopy(module).double()
-    with torch.no_grad():
-        m = torch.tensor(mean).double().view(1, -1, 1, 1)
-        s = torch.tensor(std).double().view(1, -1, 1, 1)
-        expected = exact((pixels / input_max - m) / s).flatten(1)
-        found = FloatModule(network).double()(pixels)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    return network
-
-
-class Net(nn.Module):
-    """A module of some layers, and a function of them and the input."""
-
-    def __init__(self, function, **layers):
-        super().__init__()
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-        self.function = function
-
-    def forward(self, x):
-        return self.function(self, x)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
@@ -354,16 +310,19 @@ def both(first, second):
         (nn.Sequential(nn.Conv2d(2, 2, 3, dilation=2)), r"^layer '0': Conv2d with dilation"),
         (
             nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")),
-            r"^layer '0': Conv2d with padding mode 'reflect' is not supported; supported: Conv2d ",
+            r"^layer '0': Conv2d with padding mode 'reflect' is not supported; pad with ",
         ),
-        (nn.Sequential(nn.Conv2d(2, 2, 3), nn.Sigmoid()), r"^layer '1': Sigmoid is not supported;"),
+        (
+            nn.Sequential(nn.Conv2d(2, 2, 3), nn.Tanh()),
+            r"^layer '1': Tanh is not supported; train ",
+        ),
         (nn.Sequential(nn.Conv2d(2, 2, 3), nn.GroupNorm(1, 2)), r"^layer '1': GroupNorm is not"),
-        (nn.Sequential(nn.MaxPool2d(2, ceil_mode=True)), r"^layer '0': MaxPool2d with ceil_mode"),
+        (nn.Sequential(nn.MaxPool2d(3, ceil_mode=True)), r"^layer '0': MaxPool2d with ceil_mode"),
         (nn.Sequential(nn.MaxPool2d(3, padding=1)), r"^layer '0': MaxPool2d with padding \(1, 1\)"),
         (nn.Sequential(nn.MaxPool2d((2, 1))), r"^layer '0': MaxPool2d with kernel \(2, 1\) is"),
         (nn.Sequential(nn.AvgPool2d(3, padding=1)), r"^layer '0': AvgPool2d with padding \(1, 1\)"),
-        (nn.Sequential(nn.AvgPool2d(4)), r"^layer '0': stride must be 1 or 2, not 4$"),
-        (nn.Sequential(nn.AdaptiveAvgPool2d(2)), r"^layer '0': AdaptiveAvgPool2d to \(2, 2\) is"),
+        (nn.Sequential(nn.AvgPool2d(4)), r"^layer '0': stride 4 is not supported; use stride 1"),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(3)), r"^layer '0': AdaptiveAvgPool2d to \(3, 3\) from"),
         (nn.Sequential(nn.ConstantPad2d(1, 2)), r"^layer '0': padding of mode 'constant' with 2,"),
         (
             nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(2)),
@@ -376,11 +335,6 @@ def both(first, second):
             r"^layer '2': a layer on images after Flatten is not supported",
         ),
         (nn.Sequential(nn.Flatten(2)), r"^layer '0': flatten of other than all dimensions from 1"),
-        (nn.Sequential(nn.BatchNorm2d(2)), r"^layer '0': BatchNorm2d that does not follow"),
-        (
-            nn.Sequential(nn.Conv2d(2, 2, 3), nn.ReLU(), nn.BatchNorm2d(2)),
-            r"^layer '2': BatchNorm2d that does not follow a Conv2d is not supported",
-        ),
         (
             nn.Sequential(nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2, track_running_stats=False)),
             r"^layer '1': BatchNorm2d without running statistics",
@@ -390,19 +344,22 @@ def both(first, second):
             r"^layer '1': BatchNorm2d takes 3 channels, its input \(2, 6, 6\) has 2$",
         ),
         (nn.Sequential(nn.ReLU()), r"^layer '0': ReLU before any layer with weights"),
-        (nn.Sequential(nn.Conv2d(2, 2, 3, stride=3)), r"^layer '0': stride must be 1 or 2, not 3$"),
+        (
+            nn.Sequential(nn.Conv2d(2, 2, 3, stride=3)),
+            r"^layer '0': stride 3 is not supported; use stride 1",
+        ),
         (
             nn.Sequential(nn.Conv2d(2, 2, 3, stride=(1, 2))),
             r"^layer '0': stride \(1, 2\), different in height and width, is not",
         ),
         (nn.Sequential(nn.Conv2d(2, 2, 9)), r"^layer '0': its window is larger than its input map"),
         (both(lambda y: y.clamp(-1, 1), torch.relu), r"^layer 'clamp': clamp from -1 to 1 is not"),
-        (both(torch.relu, lambda y: y + 1), r"^layer 'add': an addition of other than two tensors"),
+        (both(torch.relu, lambda y: y + None), r"^layer 'add': arithmetic with a NoneType is not"),
         (both(torch.relu, lambda y: y.mean(1)), r"^layer 'mean': a mean over 1, other than height"),
         (both(torch.relu, lambda y: y.view(-1, 9)), r"^layer 'view': a view of \(-1, 9\), other"),
         (both(torch.relu, lambda y: y[:, :1]), r"^layer 'getitem': an index other than "),
-        (both(torch.relu, lambda y: y.relu(3, 4)), r"^layer 'relu_1': call method relu with these"),
-        (both(torch.relu, lambda y: y.size(9) + y), r"^layer 'size': dimension 9 of \(-1, 2, 8, 8"),
+        (both(torch.relu, lambda y: y.relu(3, 4)), r"^layer 'relu_1': relu with these"),
+        (both(torch.relu, lambda y: y.size(9) + y), r"^layer 'size': dimension 9 of \(n, 2, 8, 8"),
         (
             both(torch.relu, lambda y: y.view(2 * y.size(0), -1)),
             r"^layer 'mul': arithmetic on the number of images is not supported",
@@ -459,8 +416,7 @@ def test_a_subclass_of_a_known_layer_is_not_taken_for_it():
         def forward(self, x):
             return 2 * super().forward(x)
 
-    with pytest.raises(SqhwError, match=r"is not supported"):
-        import_module(nn.Sequential(Doubled(2, 2, 1)), (2, 8, 8))
+    run_both(nn.Sequential(Doubled(2, 2, 1)), (2, 8, 8))
 
 
 def test_a_module_that_does_not_trace_is_refused():
@@ -468,7 +424,7 @@ def test_a_module_that_does_not_trace_is_refused():
         def forward(self, x):
             return x if x.sum() > 0 else -x
 
-    with pytest.raises(SqhwError, match=r"^network 'network': torch.fx cannot trace it"):
+    with pytest.raises(SqhwError, match=r"^network 'network': forward\(\) branches on a tensor's"):
         import_module(Branch(), (1, 4, 4))
 
 
