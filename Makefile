@@ -11,13 +11,17 @@ TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
 # The index of CPU builds is asked first and not waited for; without it pip takes what it finds.
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint evidence setup clean
 
 demo: $(STAMP)
 	$(BIN)/sqhw demo --budget blocks=22,cycles=50000 --out build/demo
 
 test: $(STAMP) lint
 	$(BIN)/pytest -q -n 2 --dist worksteal
+
+# Hours: what is too long for the tests. Each command writes a table beside its code.
+evidence: $(STAMP)
+	$(BIN)/python -m benchmarks.mutants
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ if SECONDS in os.environ:
 RULES = (
     "an activation is written back when nothing runs",
     "in_last does not come with the last pixel",
-    "in_ready is not that of the rules",
+    "in_ready is high when no pixel may come, or low when one may",
     "ready while the engine works",
     "busy is not high from start to done",
     "done comes when nothing ends",

@@ -4,6 +4,7 @@
 """
 
 import sys
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,9 +18,9 @@ CUT = {"$mux": ("A", "B", "Y")} | {
     kind: ("D", "Q") for kind in ("$dff", "$dffe", "$sdff", "$sdffe", "$sdffce")
 }
 #: No use is made of initial values: the harness gives registers random ones.
-READ = ("hierarchy -top sqhw_engine", "proc -norom", "flatten", "setattr -unset init w:*", "opt")
+READ = ("hierarchy -top sqhw_engine", "proc -norom", "flatten", "setattr -unset init w:*")
 #: Numbers are as wide as they need be, and signs are extended by the operators.
-REDUCE = ("wreduce t:$mul t:$add t:$sub %u %u", "opt", "clean")
+REDUCE = ("opt", "wreduce t:$mul t:$add t:$sub %u %u", "opt", "clean")
 SPLIT = ("splitnets -driver", "clean")
 #: Other vectors are cut where their bits are used, else some look like combinational feedback.
 WRITE = (
@@ -32,7 +33,9 @@ EDGE = "bool posedge_p_clk = this->posedge_p_clk();"
 ALWAYS = "constexpr bool posedge_p_clk = true;"
 
 
-def translate(sources: list[str]) -> None:
+def translate(
+    sources: Sequence[str], change: Callable[[libyosys.Design], None] = lambda design: None
+) -> None:
     """Translate the files in the working directory.
 
     The C++ compiler makes slow code of wide numbers and fast code of many that fit a register, so
@@ -40,11 +43,16 @@ def translate(sources: list[str]) -> None:
 
     Parameters
     ----------
-    sources : list of str
+    sources : sequence of str
         Verilog files; the top module is ``sqhw_engine``.
+    change : callable
+        Changes the flat design before it is optimized.
     """
     design = libyosys.Design()
-    for command in (f"read_verilog {' '.join(sources)}", *READ, *REDUCE):
+    for command in (f"read_verilog {' '.join(sources)}", *READ):
+        design.run_pass(command)
+    change(design)
+    for command in REDUCE:
         design.run_pass(command)
     while _cut(design.top_module()):
         for command in SPLIT:

@@ -1,0 +1,115 @@
+"""Run with ``python -m benchmarks.mutants``."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.engine.progress import note
+from benchmarks.mutants.bench import (
+    MutantBench,
+    killed_source,
+    programs,
+    write_engine,
+)
+from benchmarks.mutants.report import report_text
+from benchmarks.mutants.source import SOURCE_MUTANTS
+from benchmarks.origin import measured_on
+from benchmarks.seal import read_sealed, write_sealed, write_sealed_text
+from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.errors import SqhwError
+
+RESULTS = Path(__file__).with_name("results.json")
+TABLE = Path(__file__).with_name("RESULTS.md")
+SOURCE_KIND = "token of the source changed"
+
+#: Kind and place of a fault, the networks until it showed, and what the bench said, or nothing.
+Row = tuple[str, str, int, str]
+
+
+def main(
+    networks: Annotated[int, typer.Option(help="Random networks that a fault may survive.")] = 24,
+    jobs: Annotated[int, typer.Option(help="Faults that run at a time.", min=1)] = 2,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the RTL; a run that stopped goes on.")
+    ] = Path("build/benchmarks/mutants"),
+    source: Annotated[bool, typer.Option(help="Faults of the source too: a build each.")] = True,
+    write: Annotated[bool, typer.Option(help="Keep the results beside the code.")] = True,
+) -> None:
+    """Put each fault into the RTL and run networks until it shows; 1 if one never does."""
+    make_folder(out)
+    origin = measured_on("amaranth", "pyosys")
+    rows = list(_netlist_rows(networks, jobs, out / f"netlist-{networks}.json"))
+    if source:
+        rows += _source_rows(networks, out / f"source-{networks}.json")
+    record = {"measured_on": origin, "networks": networks, "rows": rows}
+    text = report_text(record)
+    if write:
+        write_sealed(RESULTS, record)
+        write_sealed_text(TABLE, text)
+    print(text)
+    raise SystemExit("unexplained" in text)
+
+
+def table() -> None:
+    """Write the table from the kept results."""
+    write_sealed_text(TABLE, report_text(read_sealed(RESULTS)))
+
+
+def _netlist_rows(networks: int, jobs: int, kept: Path) -> Iterator[Row]:
+    """Return the faults of registers and ports; those in a file of an earlier run are done."""
+    note("building the RTL with the faults of all registers and ports")
+    folder = kept.parent / "netlist"
+    write_engine(folder)
+    bench = MutantBench(folder, folder / "work")
+    prepared = [bench.prepare(seed, program, folder) for seed, program in programs(networks)]
+    if (said := bench.killed(0, prepared)) is not None:
+        raise SqhwError(f"the engine without a fault fails: {said[1]}")
+    yield from _each(
+        [(mutant.kind, mutant.place) for mutant in bench.mutants],
+        lambda index: bench.killed(bench.mutants[index].number, prepared),
+        kept,
+        jobs,
+    )
+
+
+def _source_rows(networks: int, kept: Path) -> Iterator[Row]:
+    found = list(programs(networks))
+    yield from _each(
+        [(SOURCE_KIND, str(mutant)) for mutant in SOURCE_MUTANTS],
+        lambda index: killed_source(SOURCE_MUTANTS[index], kept.parent / "source", found),
+        kept,
+        jobs=1,
+    )
+
+
+def _each(
+    faults: Sequence[tuple[str, str]],
+    killed: Callable[[int], tuple[int, str] | None],
+    kept: Path,
+    jobs: int,
+) -> Iterator[Row]:
+    """Run faults and keep the rows in a file, every so many of them."""
+    done: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
+    with ThreadPoolExecutor(jobs) as pool:
+        keys = [" / ".join(fault) for fault in faults]
+        open_ = [index for index, key in enumerate(keys) if key not in done]
+        for index, found in zip(open_, pool.map(killed, open_), strict=True):
+            done[keys[index]] = found or [0, ""]
+            note(f"{keys[index]}: {'noticed' if found else 'not noticed'}")
+            atomic_write_text(kept, json.dumps(done, indent=1))
+    for fault, key in zip(faults, keys, strict=True):
+        networks, said = done[key]
+        yield (*fault, networks, _short(said))
+
+
+def _short(said: str) -> str:
+    """Return what a bench said, without the name of the simulator and the paths."""
+    return said.partition("; ")[2].partition("; files: ")[0]
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,145 @@
+"""Faults in the source of the RTL, a token each: arithmetic, addresses, control, memories."""
+
+import importlib
+import pkgutil
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import sqhw.rtl
+
+
+@dataclass(frozen=True)
+class SourceMutant:
+    """`old`, which stands once in a module of `sqhw.rtl` or in a Verilog file, becomes `new`."""
+
+    place: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.old} -> {self.new}"
+
+    def apply(self, text: str) -> str:
+        """Return the text with the fault in it."""
+        assert text.count(self.old) == 1, f"{self}: found {text.count(self.old)} times"
+        return text.replace(self.old, self.new)
+
+
+SOURCE_MUTANTS = [
+    SourceMutant(*fields)
+    for fields in (
+        # arithmetic
+        ("lanes", "acc.eq(acc + product)", "acc.eq(acc + product + 1)"),
+        ("lanes", "product = Signal(signed(17)", "product = Signal(signed(14)"),
+        ("lanes", "byte[7] & self.in_signed", "byte[7]"),
+        ("lanes", "Mux(self.inside[lane], Cat", "Mux(~self.inside[lane], Cat"),
+        ("lanes", "product[:9].as_signed() > acc", "product[:9] > acc"),
+        ("requantizer", '"total", head + bias)', '"total", head + bias + 1)'),
+        ("requantizer", "(narrow + 1) >> 1", "narrow >> 1"),
+        ("requantizer", "near[-1].eq(doubled[-1])", "near[-1].eq(0)"),
+        ("requantizer", "near >> shifts[1][:3]", "near >> shifts[1][:2]"),
+        ("requantizer", "Mux(digit[0], 0, ~total)", "Mux(digit[0], 0, total)"),
+        ("requantizer", "NARROW_BITS = 11", "NARROW_BITS = 9"),
+        ("requantizer", "rounded < self.clamp_lo", "rounded <= self.clamp_lo + 1"),
+        ("requantizer", "y.eq(self.clamp_hi)", "y.eq(self.clamp_hi - 1)"),
+        ("requantizer", "Mux(self.serial, one, more)", "Mux(self.serial, more, one)"),
+        ("parameter_reader", "extended.eq((stored ^ sign) - sign)", "extended.eq(stored)"),
+        ("parameter_reader", "extended << layer.bias_shift", "extended"),
+        # addresses and masks
+        ("lane_masks", "(x <= high_x)", "(x < high_x)"),
+        ("lane_masks", "(minus + 1) >> 1", "minus >> 1"),
+        ("lane_masks", "Mux(self.split, room >> 1, room)", "room"),
+        ("lane_masks", "over.eq(~further[-1])", "over.eq(0)"),
+        ("stream_decoder", "wrap = ~wrapped[0][-1]", "wrap = wrapped[0][-1]"),
+        ("stream_decoder", "wrap_two = ~wrapped[1][-1]", "wrap_two = wrap"),
+        ("stream_decoder", "Cat(carries, gap)", "Cat(1, gap)"),
+        ("stream_decoder", "Cat(carries, part)", "Cat(1, part)"),
+        ("stream_decoder", "(gap != gap_mask) | no_gaps", "gap != gap_mask"),
+        ("field_reader", "Mux(end >= word, end - word, end)", "Mux(end > word, end - word, end)"),
+        ("field_reader", "return end >= word", "return end > word"),
+        ("position_walker", "Mux(wide[-1], carry, on)", "Mux(wide[-1], on, carry)"),
+        ("position_walker", "(apart << 1, on_y", "(apart, on_y"),
+        ("position_walker", "here.phase_y ^ split", "here.phase_y"),
+        ("position_walker", "wide[-1] & ~apart", "wide[-1]"),
+        ("tap_walker", "two & (here.x == last_x)", "0"),
+        ("tap_walker", "(two & (here.x == last_but_one))", "0"),
+        ("tap_walker", "batch, batch << 1)", "batch, batch)"),
+        ("tap_walker", "plane.channels << 1, 0)", "plane.channels, 0)"),
+        ("tap_walker", "second_row.eq(row_two)", "second_row.eq(row_one)"),
+        ("engine", "taps.second.eq(decoder.step)", "taps.second.eq(0)"),
+        ("activation_memory", "self.lane > bank for", "self.lane >= bank for"),
+        ("activation_memory", "word_select(bank % count, 8)", "word_select(0, 8)"),
+        ("engine", "(channel <= layer.skip_last)", "(channel < layer.skip_last)"),
+        ("engine", "layer.skip_signed, in_signed)", "in_signed, in_signed)"),
+        ("engine", "(places.point.x <= edge_x)", "(places.point.x < edge_x)"),
+        ("engine", " & (~serial | end_of_group)", ""),
+        ("engine", "layer.out_last_x >> low | layer.out_split", "layer.out_last_x >> low"),
+        ("engine", "Mux(neighbours, layer.pitch_last_x >> low", "Mux(0, layer.pitch_last_x >> low"),
+        ("engine", "neighbours &= layer.batch_shift == 0", "neighbours &= 1"),
+        ("engine", "layer.out_split & active & ~element[low]", "layer.out_split & ~element[low]"),
+        ("transposer", "Mux(self.second, even, ", "Mux(self.second, odd, "),
+        ("transposer", "range(first, count, 2)", "range(1 - first, count, 2)"),
+        # control and handshakes
+        ("sequencer", "left == 2", "left == 3"),
+        ("sequencer", "self.offset + self.group_channels", "self.offset + 0"),
+        ("sequencer", "self.cycles.eq(1)", "self.cycles.eq(0)"),
+        ("sequencer", '"cycles": Out(32)', '"cycles": Out(8)'),
+        ("sequencer", "timing.drain) - 2", "timing.drain) - 3"),
+        ("sequencer", "timer >= timing.output", "timer >= timing.output - 1"),
+        ("sequencer", "with m.If(self.out_ready):", "with m.If(self.out_valid):"),
+        ("sequencer", "m.d.sync += timer.eq(timer + 1)", "m.d.sync += timer.eq(0)"),
+        ("engine", "self.ready.eq(seq.idle)", "self.ready.eq(0)"),
+        ("engine", "self.ready.eq(seq.idle)", "self.ready.eq(1)"),
+        ("engine", "self.done.eq(seq.done)", "self.done.eq(0)"),
+        ("engine", "self.out_valid.eq(seq.out_valid)", "self.out_valid.eq(0)"),
+        ("engine", "seq.idle & ~self.start", "seq.idle"),
+        ("engine", "whole_image & last_image", "whole_image & ~last_image"),
+        # memories
+        ("sqhw_ram.v", "if (write_en)", "if (!write_en)"),
+        ("sqhw_ram.v", "mem[read_addr]", "mem[read_addr ^ 1]"),
+        (
+            "sqhw_rom.v",
+            "data <= mem[addr];\nendmodule\n\n// The same as a piece",
+            "data <= mem[addr] & ~1'b1;\nendmodule\n\n// The same as a piece",
+        ),
+    )
+]
+
+
+def source_path(mutant: SourceMutant) -> Path:
+    """Return the file that a mutant changes."""
+    source = Path(sqhw.rtl.__file__).parent
+    leaf = mutant.place.endswith(".v")
+    return source / "verilog" / mutant.place if leaf else source / f"{mutant.place}.py"
+
+
+@contextmanager
+def mutated(mutant: SourceMutant) -> Iterator[None]:
+    """Put the classes of a changed module into the place of those of the original."""
+    original = importlib.import_module(f"sqhw.rtl.{mutant.place}")
+    changed = types.ModuleType(original.__name__)
+    path = source_path(mutant)
+    exec(compile(mutant.apply(path.read_text()), path, "exec"), changed.__dict__)
+    components = {
+        name: value
+        for name, value in vars(changed).items()
+        if isinstance(value, type) and value.__module__ == original.__name__
+    }
+    with mock.patch.multiple(original, **components):
+        patches = [
+            mock.patch.multiple(module, **{name: components[name] for name in names})
+            for info in pkgutil.iter_modules(sqhw.rtl.__path__)
+            if (module := importlib.import_module(f"sqhw.rtl.{info.name}")) is not original
+            and (names := components.keys() & vars(module).keys())
+        ]
+        for patch in patches:
+            patch.start()
+        try:
+            yield
+        finally:
+            for patch in patches:
+                patch.stop()

@@ -1,0 +1,88 @@
+"""A fault of the RTL ends a cocotb bench at once, with a sentence that says what it waited for.
+
+The harness of CXXRTL has the same rules and bounds; `hdl.test_mutants` tries that one.
+"""
+
+import re
+
+import pytest
+from strategies import random_images, random_network
+
+from benchmarks.mutants.bench import ENGINE, write_engine
+from benchmarks.mutants.source import SourceMutant, mutated
+from sqhw.build import write_rom
+from sqhw.errors import SqhwError
+from sqhw.program import compile_network
+from sqhw.verify import runner
+from sqhw.verify.job import job_of
+from sqhw.verify.runner import RtlBench
+from sqhw.verify.tools import has_icarus
+
+pytestmark = pytest.mark.skipif(
+    not has_icarus(), reason="Icarus Verilog is not installed: apt-get install iverilog"
+)
+#: Source mutants with what the bench says of them; the numbers are those of the schedule.
+FAULTS = {
+    "timer stuck": (
+        SourceMutant("sequencer", "m.d.sync += timer.eq(timer + 1)", "m.d.sync += timer.eq(0)"),
+        "waited {0.ready} cycles for ready, which by the schedule comes within {0.ready}",
+    ),
+    "ready stuck": (
+        SourceMutant("engine", "self.ready.eq(seq.idle)", "self.ready.eq(1)"),
+        "in_ready is high when no pixel may come, or low when one may",
+    ),
+    "no done": (
+        SourceMutant("engine", "self.done.eq(seq.done)", "self.done.eq(0)"),
+        "waited {0.run} cycles for done, which by the schedule comes within {0.run}",
+    ),
+    "no results": (
+        SourceMutant("engine", "self.out_valid.eq(seq.out_valid)", "self.out_valid.eq(0)"),
+        "cycles for result 1 of {1}, which by the schedule comes within {0.result}",
+    ),
+}
+
+
+def run(folder):
+    """Run a small network; return its job and the sentence of the bench."""
+    network = random_network(3, max_layers=1, groups=False, residuals=False)
+    program = compile_network(network, ENGINE)
+    images = random_images(network, 0, 2)
+    write_rom(program, folder)
+    with pytest.raises(SqhwError) as error:
+        RtlBench(folder, folder / "work", "icarus", ENGINE.requantizers).run(
+            program, images, folder
+        )
+    assert "the RTL differs from the simulator under icarus" in str(error.value)
+    return job_of(program, images), str(error.value)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_sentence_says_what_was_waited_for(fault, tmp_path):
+    mutant, sentence = FAULTS[fault]
+    with mutated(mutant):
+        write_engine(tmp_path)
+    job, said = run(tmp_path)
+    assert sentence.format(job.waits, job.results.shape[1]) in said
+
+
+def test_an_engine_without_resets_is_never_ready(tmp_path):
+    """The initial values that the Verilog gives registers do not hide it."""
+    write_engine(tmp_path)
+    path = tmp_path / "sqhw_engine.v"
+    text, count = re.subn(r"if \(rst\)", "if (1'b0)", path.read_text())
+    assert count > 100
+    path.write_text(text)
+    job, said = run(tmp_path)
+    assert f"waited {job.waits.ready} cycles for ready" in said
+
+
+def test_a_clock_that_does_not_go_on_is_ended_by_time(tmp_path, monkeypatch):
+    """A loop without delay: no wait in cycles can notice it."""
+    write_engine(tmp_path)
+    path = tmp_path / "sqhw_ram.v"
+    loop = "  reg loop = 0;\n  always begin loop = ~loop; if ($time < 20000) #1; end\nendmodule\n"
+    path.write_text(path.read_text().replace("endmodule\n", loop, 1))
+    monkeypatch.setattr(runner, "START_SECONDS", 2)
+    monkeypatch.setattr(runner, "SLOWEST", 10**9)
+    _, said = run(tmp_path)
+    assert "the simulation hangs: it did not end within 2 s" in said
