@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from sqhw.errors import shown
-from sqhw.input_limits import MAX_COUNT, MAX_DEVICE_COUNT
+from sqhw.input_limits import MAX_DEVICE_COUNT
 
 
 def check_int(key: str, value: object, least: int, most: int = MAX_DEVICE_COUNT) -> None:
@@ -50,7 +50,7 @@ def check_choice(key: str, value: object, known: tuple[str, ...]) -> None:
         raise ValueError(f"{key} must be one of {', '.join(known)}, not {shown(value)}")
 
 
-def is_int(value: object, least: int, most: int = MAX_COUNT) -> bool:
+def is_int(value: object, least: int, most: float = math.inf) -> bool:
     """Return whether the value is a whole number of `least` to `most`."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqhw.atomic import atomic_write_text, check_replaceable, is_file, make_folder
+from sqhw.atomic import NAME_BYTES, atomic_write_text, check_replaceable, is_file, make_folder
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.manifest import FILES, write_manifest
@@ -85,7 +85,8 @@ def check_set(folder: Path, kind: str, manifest: Mapping[str, Any]) -> None:
     for name, digest in digests.items():
         path = folder / name
         if path.parent != folder or not is_file(path):
-            raise SqhwError(f"{path} is missing, which {source} was written for; {again}")
+            named = folder / name[:NAME_BYTES]
+            raise SqhwError(f"{named} is missing, which {source} was written for; {again}")
         if _digest(path) != digest:
             raise SqhwError(
                 f"{path} is not the file that {source} was written for: writing was interrupted, "

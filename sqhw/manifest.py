@@ -139,7 +139,7 @@ def check_plain(folder: Path, rtl: Mapping[str, Any]) -> None:
     """
     if rtl.get("interface") != "plain":
         raise SqhwError(
-            f"the Verilog files in {folder} have the interface {rtl.get('interface')!r}, only "
+            f"the Verilog files in {folder} have the interface {shown(rtl.get('interface'))}, only "
             "plain ones can be verified; write them anew with `sqhw rtl`"
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from sqhw.errors import SqhwError, shown
+from sqhw.errors import LONGEST, SqhwError, shown
 from sqhw.input_file import START, WAY_IN, check_file, recognised
 from sqhw.input_limits import MAX_HEADER_BYTES
 
@@ -58,7 +58,8 @@ def read_tensors(
             names = file.keys() if tensors else ()
             return file.metadata() or {}, {name: _tensor(file, name) for name in names}
     except SafetensorError as error:
-        raise SqhwError(f"not a safetensors file, or a damaged one ({error})") from None
+        said = str(error).splitlines()[0][:LONGEST]
+        raise SqhwError(f"not a safetensors file, or a damaged one ({said})") from None
     except OSError as error:
         raise SqhwError(f"cannot be read ({error.strerror or error})") from None
 

@@ -58,7 +58,7 @@ class Checkpoint:
             name: tensor.detach().cpu().contiguous().clone()
             for name, tensor in self.tensors.items()
         }
-        entry = json.dumps({"content": content, "sha256": _digest(content, plain)})
+        entry = json.dumps({"content": content, "sha256": checkpoint_digest(content, plain)})
         atomic_write_bytes(path, save(plain, {CHECKPOINT_KEY: entry}))
 
     @classmethod
@@ -132,12 +132,13 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if "version" in entry:  # before there were digests
         return {"version": entry["version"]}, {}
     content = field_of(entry, "content", str)
-    if _digest(content, tensors) != field_of(entry, "sha256", str):
+    if checkpoint_digest(content, tensors) != field_of(entry, "sha256", str):
         raise SqhwError("its content does not match its checksum")
     return typed(dict, parse_json(content, infinite=True)), tensors
 
 
-def _digest(content: str, tensors: Mapping[str, Tensor]) -> str:
+def checkpoint_digest(content: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of a checkpoint: of its JSON and its tensors, in hex digits."""
     digest = hashlib.sha256(content.encode())
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()

@@ -8,9 +8,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save, save_file
 
-from sqhw.compress.checkpoint import Checkpoint, _digest
+from sqhw.compress.checkpoint import Checkpoint, checkpoint_digest
 from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.run import Stage, _state_of
+from sqhw.compress.methods.run import Stage, checkpoint_state
 from sqhw.errors import SqhwError
 from sqhw.tensor_file import CHECKPOINT_KEY
 
@@ -80,7 +80,7 @@ def rewritten(path, edit):
     content = json.loads(entry["content"])
     edit(content, tensors)
     text = json.dumps(content)
-    entry = {"content": text, "sha256": _digest(text, tensors)}
+    entry = {"content": text, "sha256": checkpoint_digest(text, tensors)}
     path.write_bytes(save(tensors, {CHECKPOINT_KEY: json.dumps(entry)}))
 
 
@@ -139,7 +139,7 @@ def test_a_signed_header_of_wrong_types_is_refused(path, change, what):
     rewritten(path, lambda content, tensors: content["state"].update(change))
     found = Checkpoint.read(path, "key")
     with pytest.raises(SqhwError) as error:
-        _state_of(found, [Stage("one", Recipe(epochs=2))])
+        checkpoint_state(found, [Stage("one", Recipe(epochs=2))])
     assert str(error.value).startswith(str(path))
     assert what in str(error.value)
 

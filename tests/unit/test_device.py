@@ -394,3 +394,23 @@ def test_file_that_is_not_there(tmp_path):
 def test_load_devices_returns_a_fresh_dictionary():
     load_devices().clear()
     assert load_devices()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("luts = 100", f"luts = {10**18}", "luts must be at most 1,000,000,000, not 1000000"),
+        ("luts = 100", f"luts = {'9' * 5000}", "not TOML: "),
+        ("luts = 100", "luts = 0x" + "f" * 5000, "holds a number of more than 20 digits"),
+        ("luts = 100", "luts = 1e300", "luts must be a whole number of 1 or more, not 1e+300"),
+        ("luts = 100", "luts = true", "luts must be a whole number of 1 or more, not True"),
+        ("luts = 100", "luts = 2026-11-29", "holds a date or a time"),
+        ("luts = 100", "luts = " + "[" * 1000, "nested more than 32 deep"),
+        ("luts = 100", "luts" + ".a" * 1000 + " = 1", "nested more than 32 deep"),
+    ],
+)
+def test_numbers_beyond_every_device_are_refused(old, new, message):
+    assert old in FAMILY
+    found = message_of(FAMILY.replace(old, new, 1))
+    assert message in found
+    assert len(found) < 300

@@ -177,6 +177,7 @@ def test_notes_name_what_is_extrapolated():
     assert "16,384 bit is beyond the memories of Horowitz 45 nm" in prices.notes[0]
 
 
+RANGE = "multiply: picojoules must be 9e-13 to 1e+12"
 MULTIPLY = "multiply: picojoules must be a number above 0, not"
 
 
@@ -211,3 +212,30 @@ def test_a_table_of_ones_own(tmp_path):
     missing = re.escape(str(tmp_path / "none.toml"))
     with pytest.raises(SqhwError, match=f"^technology file {missing}: no such file$"):
         load_technology(str(tmp_path / "none.toml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "picojoules = 64",
+            "picojoules = 1e300",
+            f"{RANGE}, not 1e+300",
+        ),
+        (
+            "picojoules = 64",
+            "picojoules = 5e-324",
+            f"{RANGE}, not 5e-324",
+        ),
+        ("1024", "10" + "0" * 18, "memory: bits must be at most 1,000,000,000, not 10000000"),
+        ("1024", "1" * 30, "holds a number of more than 20 digits"),
+        ("1024", "4095", "memory: picojoules change faster than the power 8 of bits between 4095"),
+        ("1024", "true", "memory: bits must be a whole number of 1 or more, not True"),
+        ('"test"', "[[[[" * 100 + "]]]]" * 100, "nested more than 32 deep"),
+    ],
+)
+def test_numbers_beyond_physics_are_refused(old, new, message):
+    assert old in TABLE
+    with pytest.raises(SqhwError) as caught:
+        parse_technology(TABLE.replace(old, new, 1), "t.toml")
+    assert str(caught.value).startswith(f"t.toml: {message}")

@@ -226,7 +226,7 @@ class _Loop:
     def run(self) -> Trained:
         stages = self.method.stages()
         found = Checkpoint.read(self.checkpoint, self.key)
-        state = _state_of(found, stages) if found else None
+        state = checkpoint_state(found, stages) if found else None
         first = state.stage if state else 0
         for index in range(first, len(stages)):
             recipe = stages[index].recipe
@@ -357,7 +357,14 @@ class _State:
     notes: tuple[str, ...]
 
 
-def _state_of(found: Checkpoint, stages: Sequence[Stage]) -> _State:
+def checkpoint_state(found: Checkpoint, stages: Sequence[Stage]) -> _State:
+    """Return the header of a checkpoint, of a stage and an epoch that its run has.
+
+    Raises
+    ------
+    SqhwError
+        If it has not, or a field is missing or of another type.
+    """
     state = found.state(_State)
     inside = 0 <= state.stage < len(stages)
     if not inside or not 0 <= state.epoch <= stages[state.stage].recipe.epochs:

@@ -1,0 +1,1 @@
+"""Mutated files for every reader: no traceback, bounded time and memory, nothing read wrongly."""
