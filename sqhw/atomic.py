@@ -167,6 +167,31 @@ def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> boo
         return os.path.realpath(one) == os.path.realpath(other)
 
 
+def check_outside(
+    folder: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]], why: str
+) -> None:
+    """Check that files that are read lie outside of a folder that is changed.
+
+    Parameters
+    ----------
+    folder : path
+        May be missing.
+    inputs : iterable of path
+        Files or folders.
+    why : str
+        What happens to the folder, for the error.
+
+    Raises
+    ------
+    SqhwError
+        Naming the first that lies in the folder, or is it, also by way of links.
+    """
+    changed = Path(os.path.realpath(folder))
+    for path in inputs:
+        if changed in (there := Path(os.path.realpath(path)), *there.parents):
+            raise SqhwError(f"{path} is read and lies in {folder}, {why}; name another folder")
+
+
 def is_folder(path: Path) -> bool:
     """Return whether a folder has that name; unlike `Path.is_dir`, whatever the name."""
     try:

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import typer
 
-from sqhw.atomic import is_folder
+from sqhw.atomic import is_folder, same_file
 from sqhw.errors import SqhwError, unknown_name
 
 #: Threads, or processes, that an option may ask for where the machine has fewer cores.
 MOST_THREADS = 256
 #: Images of a run, of the largest engine.
 MOST_BATCH = 32
+#: What the files end in that are written to a folder of ROM images and Verilog.
+GENERATED = (".hex", ".v", ".vlt", ".json")
 
 
 def check_share(value: float | None) -> float | None:
@@ -79,6 +81,15 @@ def check_sources(paths: list[Path]) -> list[Path]:
     for path in paths:
         check_source(path)
     return paths
+
+
+def check_kept(network: Path, folder: Path) -> None:
+    """Check that a network is none of the files that are replaced or removed in a folder."""
+    if network.suffix in GENERATED and same_file(network.parent, folder):
+        raise SqhwError(
+            f"{network} lies in {folder}, where files that end in {network.suffix} are replaced; "
+            "name another folder"
+        )
 
 
 def check_data(spec: str) -> str:

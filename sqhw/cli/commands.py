@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sqhw import __version__
-from sqhw.atomic import check_folder, make_folder, writable
+from sqhw.atomic import check_folder, check_outside, make_folder, writable
 from sqhw.cli import checks
 from sqhw.cli.console import emit, progress, status
 from sqhw.cli.options import (
@@ -272,6 +272,7 @@ def rom(
     from sqhw import flow
 
     check_folder(out)
+    checks.check_kept(network, out)
     result = flow.rom(network, out, batch, device, rtl)
     emit(result, json, rom_lines(result))
 
@@ -288,6 +289,7 @@ def rtl(
     from sqhw import flow
 
     check_folder(out)
+    checks.check_kept(network, out)
     result = flow.rtl(network, out, interface, device)
     emit(result, json, [f"wrote {path}" for path in result["files"]])
 
@@ -318,6 +320,8 @@ def verify(
     from sqhw.data import load_dataset
 
     check_folder(work)
+    inputs = [network, folder, *checks.files_of(data)]
+    check_outside(work / simulator, inputs, "which is emptied before a run")
     with status.status(f"building and running the RTL under {simulator}"):
         result = flow.verify(
             network, load_dataset(data), folder, work, simulator, images, seed, jobs

@@ -200,3 +200,39 @@ def test_what_is_read_is_not_written(monkeypatch, capsys, tmp_path, place, words
     assert (code, out) == (1, "")
     assert SAME in err, err
     assert state(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["verify", "file", "--rtl", "sim/cxxrtl", "--work", "sim", "--simulator", "cxxrtl"],
+            "sim/cxxrtl is read and lies in sim/cxxrtl, which is emptied before a run; name",
+        ),
+        (
+            ["verify", "file", "--rtl", "sim/cxxrtl/rtl", "--work", "sim/../sim", "--simulator",
+             "cxxrtl"],
+            "sim/cxxrtl/rtl is read and lies in sim/../sim/cxxrtl, which is emptied before a run",
+        ),
+        (
+            ["verify", "other/verilator/net", "--rtl", "folder", "--work", "sim"],
+            "other/verilator/net is read and lies in sim/verilator, which is emptied before a run",
+        ),
+        (["rom", "sim/weights.hex", "--out", "sim"], "sim/weights.hex lies in sim, where files"),
+        (["rom", "sim/weights.hex", "--out", "other"], "sim/weights.hex lies in other, where"),
+        (["rtl", "sim/rtl.json", "--out", "./sim"], "sim/rtl.json lies in sim, where files that"),
+    ],
+)  # fmt: skip
+def test_what_is_read_does_not_lie_where_files_go(
+    monkeypatch, capsys, tmp_path, place, words, message
+):
+    for name in ("sim/cxxrtl/rtl", "sim/verilator"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("sim/verilator/net", "sim/weights.hex", "sim/rtl.json"):
+        (tmp_path / name).write_bytes(b"old")
+    (tmp_path / "other").symlink_to("sim")
+    before = state(tmp_path)
+    code, out, err = run(monkeypatch, capsys, *words)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"sqhw: {message}"), err
+    assert state(tmp_path) == before
