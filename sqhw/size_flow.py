@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqhw.accumulator import check_acc_bits, proposed_acc_bits
-from sqhw.atomic import is_file
+from sqhw.atomic import is_file, is_folder
 from sqhw.cost_models.device import Device, find_device, load_devices
 from sqhw.cost_models.limits import Limits
 from sqhw.cost_models.technology import Technology, load_technology
@@ -164,12 +164,17 @@ def load_workload(
         return _with_acc_bits(known_workload(network), acc_bits)
     parsed = parse_layers(layers)
     density, bits = DENSITY if density is None else density, BITS if bits is None else bits
-    at_file = is_file(path) or path.suffix == ".safetensors"
+    at_file = names_file(path)
     floats = _float_network(source, at_file)
     found = assumed_workload(topology(with_input_stage(floats)), density, bits, parsed)
     if acc_bits is None and at_file:  # weights of the zoo are random
         acc_bits = proposed_acc_bits(floats, density, bits=bits)
     return _with_acc_bits(found, acc_bits)
+
+
+def names_file(path: Path) -> bool:
+    """Return whether a text is meant as a path, whatever is there; others are names of the zoo."""
+    return len(path.parts) != 1 or path.suffix == ".safetensors" or is_file(path) or is_folder(path)
 
 
 def _with_acc_bits(workload: Workload, acc_bits: int | None) -> Workload:

@@ -22,20 +22,26 @@ from sqhw.cli.options import (
     Device,
     DeviceOrAll,
     EndsDensity,
+    FloatSource,
     Folder,
     Interface,
     Jobs,
     Json,
+    Layers,
     Limit,
     MaxBatch,
     Network,
     Objective,
     Out,
     PauseSeed,
+    Plot,
+    Plots,
     Precision,
     PruneEpochs,
     Pruning,
     Rate,
+    ReportDevice,
+    ReportFiles,
     Resume,
     RomDevice,
     RomImages,
@@ -49,6 +55,9 @@ from sqhw.cli.options import (
     TechnologyName,
     Threads,
     TuneEpochs,
+    VerifyRtl,
+    Weights,
+    Work,
 )
 from sqhw.cli.report_tables import report_lines
 from sqhw.cli.size_tables import sizing_lines
@@ -123,12 +132,7 @@ def train(
 @app.command("import")
 def import_network(
     network: Annotated[str, typer.Argument(help="Network of the zoo, for example resnet20.")],
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            help="Its weights as safetensors; random ones without.", callback=checks.check_source
-        ),
-    ] = None,
+    checkpoint: Weights = None,
     out: Out = Path("build/float.safetensors"),
     seed: Annotated[int, typer.Option(help="Of random weights.", min=0, max=MAX_SEED)] = 0,
     json: Json = False,
@@ -240,14 +244,7 @@ def quantize(
 def simulate(
     network: Network,
     data: Data = "digits",
-    float_network: Annotated[
-        Path | None,
-        typer.Option(
-            "--float",
-            help="Float network, to print its accuracy too.",
-            callback=checks.check_source,
-        ),
-    ] = None,
+    float_network: FloatSource = None,
     json: Json = False,
 ) -> None:
     """Run the test set bit-accurately and compare with PyTorch logit by logit, if it is there."""
@@ -298,17 +295,8 @@ def rtl(
 def verify(
     network: Network,
     data: Data = "digits",
-    folder: Annotated[
-        Path,
-        typer.Option(
-            "--rtl",
-            help="Folder with Verilog and ROM images.",
-            callback=checks.check_rtl,
-        ),
-    ] = Path("build/rtl"),
-    work: Annotated[Path, typer.Option(help="Folder for the simulator's files.")] = Path(
-        "build/sim"
-    ),
+    folder: VerifyRtl = Path("build/rtl"),
+    work: Work = Path("build/sim"),
     simulator: SimulatorName = "verilator",
     images: Annotated[int, typer.Option(help="Test images to run.", min=1)] = 20,
     seed: PauseSeed = 0,
@@ -345,10 +333,7 @@ def size(
     ],
     density: AssumedDensity = None,
     bits: AssumedBits = None,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option(help="The same for one layer: name=density:bits; may be repeated."),
-    ] = None,
+    layer: Layers = None,
     device: DeviceOrAll = "all",
     batch: RunImages = 1,
     budget: Limit = None,
@@ -358,7 +343,7 @@ def size(
         bool, typer.Option("--explore", help="Search engines, print the Pareto front.")
     ] = False,
     acc_bits: AccBits = None,
-    plot: Annotated[Path | None, typer.Option(help="Picture to write: png, svg or pdf.")] = None,
+    plot: Plot = None,
     json: Json = False,
 ) -> None:
     """Say what a network takes of a device: memory, multipliers, logic, time and energy."""
@@ -392,23 +377,9 @@ def size(
 
 @app.command()
 def report(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Network files, or accounts as `python -m benchmarks` writes them.",
-            callback=checks.check_sources,
-        ),
-    ],
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="Of network files, for block RAMs; by default what each was compressed for.",
-            callback=checks.check_device,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Plots: a page (.html), or one picture (.png, .svg).")
-    ] = None,
+    files: ReportFiles,
+    device: ReportDevice = None,
+    out: Plots = None,
     json: Json = False,
 ) -> None:
     """Tell sizes on every basis, layer by layer, and plot sparsity, bits, ratio and accuracy."""
@@ -423,7 +394,9 @@ def report(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("build/demo"),
+    out: Annotated[Path, typer.Option(help="Folder to write to.", readable=False)] = Path(
+        "build/demo"
+    ),
     data: Data = "digits",
     device: Device = "iCEBreaker",
     budget: Budget = None,

@@ -61,16 +61,22 @@ RomDevice = Annotated[
 ]
 Network = Annotated[
     Path,
-    typer.Argument(help="Quantized network, from `sqhw compress`.", callback=checks.check_source),
+    typer.Argument(
+        help="Quantized network, from `sqhw compress`.",
+        callback=checks.check_source,
+        readable=False,
+    ),
 ]
 Source = Annotated[
     Path,
     typer.Argument(
-        help="Float network, from `sqhw train` or `sqhw import`.", callback=checks.check_source
+        help="Float network, from `sqhw train` or `sqhw import`.",
+        callback=checks.check_source,
+        readable=False,
     ),
 ]
-Out = Annotated[Path, typer.Option(help="File to write.")]
-Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
+Out = Annotated[Path, typer.Option(help="File to write.", readable=False)]
+Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.", readable=False)]
 MaxBatch = Annotated[
     int,
     typer.Option(
@@ -136,7 +142,9 @@ Accelerator = Annotated[
 ]
 Resume = Annotated[
     Path | None,
-    typer.Option(help="Checkpoint, written after each epoch; a run that stopped goes on."),
+    typer.Option(
+        help="Checkpoint, written after each epoch; a run that stopped goes on.", readable=False
+    ),
 ]
 Density = Annotated[
     float,
@@ -164,8 +172,7 @@ RomImages = Annotated[
 RomRtl = Annotated[
     Path | None,
     typer.Option(
-        help="Write them for the Verilog in this folder.",
-        callback=checks.check_rtl,
+        help="Write them for the Verilog in this folder.", callback=checks.check_rtl, readable=False
     ),
 ]
 Interface = Annotated[
@@ -236,4 +243,57 @@ AccBits = Annotated[
         min=LEAST_ACC_BITS,
         max=MOST_ACC_BITS,
     ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        help="Its weights as safetensors; random ones without.",
+        callback=checks.check_source,
+        readable=False,
+    ),
+]
+FloatSource = Annotated[
+    Path | None,
+    typer.Option(
+        "--float",
+        help="Float network, to print its accuracy too.",
+        callback=checks.check_source,
+        readable=False,
+    ),
+]
+VerifyRtl = Annotated[
+    Path,
+    typer.Option(
+        "--rtl",
+        help="Folder with Verilog and ROM images.",
+        callback=checks.check_rtl,
+        readable=False,
+    ),
+]
+Work = Annotated[Path, typer.Option(help="Folder for the simulator's files.", readable=False)]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option(help="The same for one layer: name=density:bits; may be repeated."),
+]
+Plot = Annotated[
+    Path | None, typer.Option(help="Picture to write: png, svg or pdf.", readable=False)
+]
+ReportFiles = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Network files, or accounts as `python -m benchmarks` writes them.",
+        callback=checks.check_sources,
+        readable=False,
+    ),
+]
+ReportDevice = Annotated[
+    str | None,
+    typer.Option(
+        help="Of network files, for block RAMs; by default what each was compressed for.",
+        callback=checks.check_device,
+    ),
+]
+Plots = Annotated[
+    Path | None,
+    typer.Option(help="Plots: a page (.html), or one picture (.png, .svg).", readable=False),
 ]
