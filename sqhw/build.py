@@ -8,15 +8,17 @@ from sqhw.engine import EngineConfig
 from sqhw.export.readmemh import image_texts
 from sqhw.file_set import write_set
 from sqhw.layout import rom_widths
-from sqhw.naming import DEFAULT_NAME, TOPS, check_name, leaf_files, top_module
+from sqhw.naming import DEFAULT_NAME, TOPS, check_name, image_name, leaf_files, top_module
 from sqhw.program import Program
 from sqhw.rom_pieces import Pieces, check_pieces, to_plain, whole
 
-#: What the image of a ROM, or of a piece of it, is called.
-ROM_FILE = re.compile(r"(weights|params|codebook)(_\d+)?\.hex", re.ASCII)
 
-
-def write_rom(program: Program, folder: Path, pieces: Pieces | None = None) -> list[Path]:
+def write_rom(
+    program: Program,
+    folder: Path,
+    pieces: Pieces | None = None,
+    name: str = DEFAULT_NAME,
+) -> list[Path]:
     """Write the ROM images, and behind them a manifest that tells what they are for.
 
     Images of pieces that an earlier network had there, and this one has not, are removed.
@@ -29,6 +31,8 @@ def write_rom(program: Program, folder: Path, pieces: Pieces | None = None) -> l
     pieces : mapping of str to tuple of Piece, optional
         Those of the Verilog, from `sqhw.cost_models.rom.rom_pieces`; by default each ROM is one
         piece of as many words as its image.
+    name : str
+        That of the Verilog: what file names begin with, unless it is the default.
 
     Returns
     -------
@@ -38,10 +42,13 @@ def write_rom(program: Program, folder: Path, pieces: Pieces | None = None) -> l
     Raises
     ------
     SqhwError
-        If an image has more words than its pieces, or the folder cannot be written.
+        If an image has more words than its pieces, no module can have the name, or the folder
+        cannot be written.
     """
+    check_name(name)
     pieces = pieces or {image.name: whole(image.depth, image.width) for image in program.images}
     facts = {
+        "name": name,
         "network": program.network.name,
         "batch": program.batch,
         "words": program.depths,
@@ -49,8 +56,10 @@ def write_rom(program: Program, folder: Path, pieces: Pieces | None = None) -> l
     }
     texts = dict[str, str]()
     for image in program.images:
-        texts |= image_texts(image, pieces[image.name])
-    return write_set(folder, "rom", program.engine, texts, facts, ROM_FILE.fullmatch)
+        texts |= image_texts(image, pieces[image.name], name)
+    roms = "|".join(image_name(name, image.name) for image in program.images)
+    own = re.compile(rf"({roms})(_\d+)?\.hex", re.ASCII)
+    return write_set(folder, "rom", program.engine, texts, facts, own.fullmatch)
 
 
 def write_rtl(

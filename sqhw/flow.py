@@ -39,8 +39,10 @@ from sqhw.manifest import (
     check_plain,
     check_roms,
     check_same_pieces,
+    name_of,
     pieces_of,
 )
+from sqhw.naming import DEFAULT_NAME, check_name
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import load_network, save_network
 from sqhw.plain import located
@@ -383,20 +385,33 @@ def rom(
     batch: int = 1,
     device: str | None = None,
     rtl_folder: Path | None = None,
+    name: str | None = None,
 ) -> Result:
     """Write the ROM images, for runs of `batch` images.
 
-    Their pieces are those of the Verilog in `rtl_folder`, or suit the device, by default that of
-    the network.
+    Their pieces and their name are those of the Verilog in `rtl_folder`. Without it the pieces
+    suit the device, by default that of the network.
+
+    Raises
+    ------
+    SqhwError
+        If another name is given than the Verilog has, or an image cannot be written.
     """
     program = _program(source, batch)
     if rtl_folder is None:
         pieces = _pieces(program, device)
+        name = check_name(DEFAULT_NAME if name is None else name)
     else:
         pieces = pieces_of(rtl_folder, "rtl", program.engine)
         check_roms(pieces, rom_widths(program.engine), rtl_folder / FILES["rtl"])
         check_set(rtl_folder, "rtl", check_manifest(rtl_folder, "rtl", program.engine))
-    paths = write_rom(program, folder, pieces)
+        verilog = name_of(rtl_folder)
+        if name not in (None, verilog):
+            raise SqhwError(
+                f"the Verilog in {rtl_folder} has the name {verilog}, not {name}; leave --name out"
+            )
+        name = verilog
+    paths = write_rom(program, folder, pieces, name)
     predicted = rom_cost(program.network, program.engine).rom
     return {
         "files": [str(path) for path in paths],
@@ -405,17 +420,24 @@ def rom(
             for image in program.images
         ],
         "rom_bits_exported": sum(
-            read_image(name, parts, folder).bits for name, parts in pieces.items()
+            read_image(image, parts, folder, name).bits for image, parts in pieces.items()
         ),
         "rom_bits_predicted": predicted,
     }
 
 
-def rtl(source: Path, folder: Path, interface: str = "plain", device: str | None = None) -> Result:
+def rtl(
+    source: Path,
+    folder: Path,
+    interface: str = "plain",
+    device: str | None = None,
+    name: str = DEFAULT_NAME,
+) -> Result:
     """Write the Verilog of the engine, its ROMs in pieces that suit the device."""
+    check_name(name)
     program = _program(source)
     pieces = _pieces(program, device)
-    paths = write_rtl(program.engine, program.depths, folder, interface, pieces)
+    paths = write_rtl(program.engine, program.depths, folder, interface, pieces, name)
     return {"files": [str(path) for path in paths], "engine": program.engine.to_dict()}
 
 
@@ -464,7 +486,7 @@ def verify(
     check_count(images, data)
     depths = {name: depth_of(parts) for name, parts in pieces.items()}
     for image in program.padded(depths).images:
-        if read_image(image.name, pieces[image.name], folder) != image:
+        if read_image(image.name, pieces[image.name], folder, name_of(folder)) != image:
             raise SqhwError(
                 f"the {image.name} ROM image in {folder} is not that of {source}; "
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"

@@ -13,6 +13,7 @@ from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError, shown, unknown_name
 from sqhw.input_file import read_text
 from sqhw.input_limits import MAX_JSON_BYTES
+from sqhw.naming import DEFAULT_NAME, check_name
 from sqhw.plain import field_of, parse_json, typed
 from sqhw.rom_pieces import Piece, depth_of, from_plain, width_of
 
@@ -20,7 +21,13 @@ from sqhw.rom_pieces import Piece, depth_of, from_plain, width_of
 FILES = {"rom": "rom.json", "rtl": "rtl.json"}
 WHAT = {"rom": "ROM images", "rtl": "Verilog files"}
 #: Facts and their types; which of them a manifest has depends on its kind.
-FACTS: dict[str, Any] = {"batch": int, "interface": str, "network": str, "words": dict[str, int]}
+FACTS: dict[str, Any] = {
+    "batch": int,
+    "interface": str,
+    "name": str,
+    "network": str,
+    "words": dict[str, int],
+}
 MOST_DIFFERENCES = 20  # that are told of two engines
 
 
@@ -50,18 +57,8 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
         If they were written for another configuration, naming the fields that differ, or the
         manifest is missing or damaged.
     """
-    path = folder / FILES[kind]
-    again = f"write them anew with `sqhw {kind}`"
-    if not is_file(path):
-        raise SqhwError(f"{path} is missing beside the {WHAT[kind]}; {again}")
-    try:
-        found = typed(dict, parse_json(read_text(path, MAX_JSON_BYTES)))
-        fields = field_of(found, "engine", dict)
-        for name, fact in FACTS.items():
-            if name in found:
-                field_of(found, name, fact)
-    except SqhwError as error:
-        raise SqhwError(f"{path} is damaged; {again} ({error})") from None
+    found = _read(folder, kind)
+    fields = found["engine"]
     wanted = engine.to_dict()
     other = [
         name
@@ -75,8 +72,49 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
         )
         raise SqhwError(
             f"the {WHAT[kind]} in {folder} were written for another engine configuration "
-            f"({differences}); {again}"
+            f"({differences}); write them anew with `sqhw {kind}`"
         )
+    return found
+
+
+def name_of(folder: Path, kind: str = "rtl") -> str:
+    """Return what the names of modules and files in a folder begin with.
+
+    Parameters
+    ----------
+    folder : path
+    kind : {"rom", "rtl"}
+
+    Returns
+    -------
+    str
+        `sqhw.naming.DEFAULT_NAME` if there is no manifest or it says none.
+
+    Raises
+    ------
+    SqhwError
+        If the manifest is damaged.
+    """
+    if not is_file(folder / FILES[kind]):
+        return DEFAULT_NAME
+    return str(_read(folder, kind).get("name", DEFAULT_NAME))
+
+
+def _read(folder: Path, kind: str) -> dict[str, Any]:
+    """Return a manifest, its facts of the right types."""
+    path = folder / FILES[kind]
+    again = f"write them anew with `sqhw {kind}`"
+    if not is_file(path):
+        raise SqhwError(f"{path} is missing beside the {WHAT[kind]}; {again}")
+    try:
+        found = typed(dict, parse_json(read_text(path, MAX_JSON_BYTES)))
+        field_of(found, "engine", dict)
+        for name, fact in FACTS.items():
+            if name in found:
+                field_of(found, name, fact)
+        check_name(found.get("name", DEFAULT_NAME))
+    except SqhwError as error:
+        raise SqhwError(f"{path} is damaged; {again} ({error})") from None
     return found
 
 
@@ -158,8 +196,14 @@ def check_same_pieces(rtl: Path, roms: Path, engine: EngineConfig) -> dict[str, 
     Raises
     ------
     SqhwError
-        Naming the ROM and what it is in both folders.
+        Naming the ROM, or the name, and what it is in both folders.
     """
+    built_as, images_as = name_of(rtl, "rtl"), name_of(roms, "rom")
+    if built_as != images_as:
+        raise SqhwError(
+            f"the Verilog in {rtl} has the name {built_as}, the ROM images in {roms} {images_as}; "
+            f"write the images anew with `sqhw rom --name {built_as}`"
+        )
     built, images = pieces_of(rtl, "rtl", engine), pieces_of(roms, "rom", engine)
     for name, parts in images.items():
         there = built.get(name, ())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from sqhw import naming
 from sqhw.atomic import is_folder, same_file
 from sqhw.errors import SqhwError, unknown_name
 
@@ -147,6 +148,11 @@ def check_rtl(path: Path | None) -> Path | None:
     if not os.access(path, os.R_OK | os.X_OK):
         raise SqhwError(f"{path}: cannot be read (no permission)")
     return path
+
+
+def check_prefix(name: str | None) -> str | None:
+    """Check that modules may begin with a name."""
+    return None if name is None else naming.check_name(name)
 
 
 def check_budget(text: str | None) -> str | None:

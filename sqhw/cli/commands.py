@@ -45,7 +45,9 @@ from sqhw.cli.options import (
     Resume,
     RomDevice,
     RomImages,
+    RomName,
     RomRtl,
+    RtlName,
     RunImages,
     Seed,
     SimulatorName,
@@ -69,6 +71,7 @@ from sqhw.cli.tables import (
     simulate_lines,
     verify_lines,
 )
+from sqhw.naming import DEFAULT_NAME
 from sqhw.seeds import MAX_SEED
 from sqhw.torch_support import need_torch
 
@@ -263,6 +266,7 @@ def rom(
     batch: RomImages = 1,
     device: RomDevice = None,
     rtl: RomRtl = None,
+    name: RomName = None,
     json: Json = False,
 ) -> None:
     """Write the ROM images for $readmemh."""
@@ -270,7 +274,7 @@ def rom(
 
     check_folder(out)
     checks.check_kept(network, out)
-    result = flow.rom(network, out, batch, device, rtl)
+    result = flow.rom(network, out, batch, device, rtl, name)
     emit(result, json, rom_lines(result))
 
 
@@ -280,6 +284,7 @@ def rtl(
     out: Folder = Path("build/rtl"),
     interface: Interface = "plain",
     device: RomDevice = None,
+    name: RtlName = DEFAULT_NAME,
     json: Json = False,
 ) -> None:
     """Write the Verilog of the engine."""
@@ -287,7 +292,7 @@ def rtl(
 
     check_folder(out)
     checks.check_kept(network, out)
-    result = flow.rtl(network, out, interface, device)
+    result = flow.rtl(network, out, interface, device, name)
     emit(result, json, [f"wrote {path}" for path in result["files"]])
 
 

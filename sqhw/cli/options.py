@@ -175,6 +175,22 @@ RomRtl = Annotated[
         help="Write them for the Verilog in this folder.", callback=checks.check_rtl, readable=False
     ),
 ]
+RomName = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        help="What names of files begin with; by default as in the Verilog, or nothing.",
+        callback=checks.check_prefix,
+    ),
+]
+RtlName = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        help="What names of modules and files begin with: engines of one design need others.",
+        callback=checks.check_prefix,
+    ),
+]
 Interface = Annotated[
     str,
     typer.Option(

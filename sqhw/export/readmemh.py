@@ -7,6 +7,7 @@ from pathlib import Path
 from sqhw.atomic import atomic_write_text, is_file
 from sqhw.errors import SqhwError, shown
 from sqhw.input_file import read_bytes
+from sqhw.naming import DEFAULT_NAME, image_name
 from sqhw.plain import located
 from sqhw.program import RomImage
 from sqhw.rom_pieces import MAX_WORDS, Piece, depth_of, joined, piece_names, piece_words, width_of
@@ -24,8 +25,17 @@ def readmemh_text(image: RomImage) -> str:
     return "".join(f"{word:0{digits}x}\n" for word in image.words)
 
 
-def image_texts(image: RomImage, pieces: Sequence[Piece]) -> dict[str, str]:
+def image_texts(
+    image: RomImage, pieces: Sequence[Piece], name: str = DEFAULT_NAME
+) -> dict[str, str]:
     """Return the text of the file of each piece of a ROM, by file name.
+
+    Parameters
+    ----------
+    image : RomImage
+    pieces : sequence of Piece
+    name : str
+        Of the engine: what file names begin with, see `sqhw.naming.image_name`.
 
     Raises
     ------
@@ -38,9 +48,10 @@ def image_texts(image: RomImage, pieces: Sequence[Piece]) -> dict[str, str]:
             "Verilog with deeper ROMs with `sqhw rtl`"
         )
     texts = {}
-    for name, piece in zip(piece_names(image.name, pieces), pieces, strict=True):
-        content = RomImage(name, piece.bits, tuple(piece_words(image.words, piece)))
-        texts[f"{name}.hex"] = readmemh_text(content)
+    files = piece_names(image_name(name, image.name), pieces)
+    for file, piece in zip(files, pieces, strict=True):
+        content = RomImage(file, piece.bits, tuple(piece_words(image.words, piece)))
+        texts[f"{file}.hex"] = readmemh_text(content)
     return texts
 
 
@@ -58,8 +69,18 @@ def write_image(image: RomImage, pieces: Sequence[Piece], folder: Path) -> list[
     return [folder / name for name in texts]
 
 
-def read_image(name: str, pieces: Sequence[Piece], folder: Path) -> RomImage:
-    """Read the files that `write_image` wrote.
+def read_image(
+    rom: str, pieces: Sequence[Piece], folder: Path, name: str = DEFAULT_NAME
+) -> RomImage:
+    """Read the files that `image_texts` says.
+
+    Parameters
+    ----------
+    rom : str
+    pieces : sequence of Piece
+    folder : path
+    name : str
+        Of the engine, see `image_texts`.
 
     Raises
     ------
@@ -68,7 +89,8 @@ def read_image(name: str, pieces: Sequence[Piece], folder: Path) -> RomImage:
         not a word of its width; names the file.
     """
     contents = []
-    for part, piece in zip(piece_names(name, pieces), pieces, strict=True):
+    files = piece_names(image_name(name, rom), pieces)
+    for part, piece in zip(files, pieces, strict=True):
         content = read_readmemh(folder / f"{part}.hex", part, piece.bits, piece.words)
         if content.depth != piece.words:
             raise SqhwError(
@@ -76,7 +98,7 @@ def read_image(name: str, pieces: Sequence[Piece], folder: Path) -> RomImage:
                 f"{piece.words}; write it anew with `sqhw rom`"
             )
         contents.append(content.words)
-    return RomImage(name, width_of(pieces), tuple(joined(contents, pieces)))
+    return RomImage(rom, width_of(pieces), tuple(joined(contents, pieces)))
 
 
 def read_readmemh(path: Path, name: str, width: int, words: int = MAX_WORDS) -> RomImage:

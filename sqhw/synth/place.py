@@ -1,7 +1,7 @@
 """Synthesis, placement and routing of the engine, and what comes out of them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,14 @@ from typing import Any
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.cost_models.device import Device
 from sqhw.errors import SqhwError
+from sqhw.manifest import name_of
+from sqhw.naming import DEFAULT_NAME, verilog_files
 from sqhw.synth.output_registers import use_output_registers
 from sqhw.synth.tools import Flow, flow_for, run_tool
-from sqhw.synth.top import ENGINE, TOP, engine_ports, top_verilog
+from sqhw.synth.top import TOP, engine_ports, top_verilog
 
-SOURCES = (f"{ENGINE}.v", "sqhw_rom.v", "sqhw_ram.v")
+#: The Verilog files of an engine of the default name.
+SOURCES = verilog_files(DEFAULT_NAME)
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,18 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
         If a file or a tool is missing, the device has no open tools, or the engine does not fit.
     """
     flow = flow_for(device)
-    for name in SOURCES:
-        if not (rtl / name).is_file():
-            raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
+    name = name_of(rtl)
+    sources = verilog_files(name)
+    for source in sources:
+        if not (rtl / source).is_file():
+            raise SqhwError(f"{rtl / source} is missing; write it with `sqhw rtl`")
     make_folder(work)
-    ports = engine_ports((rtl / SOURCES[0]).read_text(encoding="utf-8"))
+    ports = engine_ports((rtl / sources[0]).read_text(encoding="utf-8"), name)
     # The tools from wheels have a /tmp of their own, so all files lie where they run.
-    for path in [*(rtl / name for name in SOURCES), *sorted(rtl.glob("*.hex"))]:
+    for path in [*(rtl / source for source in sources), *sorted(rtl.glob("*.hex"))]:
         atomic_write_text(work / path.name, path.read_text(encoding="utf-8"))
-    atomic_write_text(work / f"{TOP}.v", top_verilog(ports))
-    atomic_write_text(work / "synth.ys", synthesis_script(flow))
+    atomic_write_text(work / f"{TOP}.v", top_verilog(ports, name))
+    atomic_write_text(work / "synth.ys", synthesis_script(flow, sources))
     run_tool(("yosys", "-s", "synth.ys"), work, work / "yosys.log")
     inside = move_registers(flow, work)
     log = work / f"{flow.tool}.log"
@@ -103,10 +108,17 @@ def move_registers(flow: Flow, work: Path) -> int:
     return inside
 
 
-def synthesis_script(flow: Flow) -> str:
-    """Return the yosys script that writes ``netlist.json`` and ``stat.json``."""
+def synthesis_script(flow: Flow, sources: Sequence[str] = SOURCES) -> str:
+    """Return the yosys script that writes ``netlist.json`` and ``stat.json``.
+
+    Parameters
+    ----------
+    flow : Flow
+    sources : sequence of str
+        The Verilog files of the engine.
+    """
     return (
-        f"read_verilog {' '.join(SOURCES)} {TOP}.v\n"
+        f"read_verilog {' '.join(sources)} {TOP}.v\n"
         f"{flow.synth} -top {TOP} -json netlist.json\n"
         "tee -q -o stat.json stat -json\n"
     )

@@ -4,13 +4,13 @@ import re
 from dataclasses import dataclass
 
 from sqhw.errors import SqhwError
+from sqhw.naming import DEFAULT_NAME, top_module
 
 TOP = "sqhw_place"
-ENGINE = "sqhw_engine"
 _PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);$", re.MULTILINE)
 
 
-def engine_ports(verilog: str) -> dict[str, tuple[str, int]]:
+def engine_ports(verilog: str, name: str = DEFAULT_NAME) -> dict[str, tuple[str, int]]:
     """Return direction and width of the engine's ports, but for the clock and ``wb_*``.
 
     The latter are for verification and stay open in a design.
@@ -18,16 +18,19 @@ def engine_ports(verilog: str) -> dict[str, tuple[str, int]]:
     Parameters
     ----------
     verilog : str
-        Text of ``sqhw_engine.v``.
+        Text of ``NAME_engine.v``.
+    name : str
+        Of the engine, see `sqhw.naming`.
 
     Raises
     ------
     SqhwError
         If it has no module of that name.
     """
-    found = re.search(rf"^module {ENGINE}\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
+    engine = top_module(name)
+    found = re.search(rf"^module {engine}\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
     if found is None:
-        raise SqhwError(f"{ENGINE}.v holds no module {ENGINE}; write it with `sqhw rtl`")
+        raise SqhwError(f"{engine}.v holds no module {engine}; write it with `sqhw rtl`")
     ports = {
         name: (direction, int(high or 0) + 1)
         for direction, high, name in _PORT.findall(found.group())
@@ -67,7 +70,7 @@ def top_cells(ports: dict[str, tuple[str, int]]) -> TopCells:
     return TopCells(ffs, luts, ffs)
 
 
-def top_verilog(ports: dict[str, tuple[str, int]]) -> str:
+def top_verilog(ports: dict[str, tuple[str, int]], name: str = DEFAULT_NAME) -> str:
     """Return a module that shifts the inputs in and the parity of the outputs out.
 
     Every port is registered and the parity is taken four bits a cycle, so that no path outside
@@ -77,21 +80,23 @@ def top_verilog(ports: dict[str, tuple[str, int]]) -> str:
     ----------
     ports : dict of str to (str, int)
         From `engine_ports`.
+    name : str
+        Of the engine, see `sqhw.naming`.
     """
     sides: dict[str, list[str]] = {"input": [], "output": []}
     wires = []
-    for name, (direction, width) in ports.items():
+    for port, (direction, width) in ports.items():
         high = sum(ports[other][1] for other in sides[direction]) + width - 1
         side = "in" if direction == "input" else "seen"
-        wires.append(f"      .{name}({side}[{high}:{high - width + 1}])")
-        sides[direction].append(name)
-    ins, outs = (sum(ports[name][1] for name in sides[side]) for side in sides)
+        wires.append(f"      .{port}({side}[{high}:{high - width + 1}])")
+        sides[direction].append(port)
+    ins, outs = (sum(ports[port][1] for port in sides[side]) for side in sides)
     lines = [
         "`default_nettype none",
         f"module {TOP} (input wire clk, input wire si, output wire so);",
         f"  reg [{ins - 1}:0] in;",
         f"  wire [{outs - 1}:0] seen;",
-        f"  {ENGINE} engine (\n      .clk(clk),\n" + ",\n".join(wires) + ");",
+        f"  {top_module(name)} engine (\n      .clk(clk),\n" + ",\n".join(wires) + ");",
         f"  always @(posedge clk) in <= {{in[{ins - 2}:0], si}};",
         f"  reg [{outs - 1}:0] level_0;",
         "  always @(posedge clk) level_0 <= seen;",

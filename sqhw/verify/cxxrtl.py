@@ -19,13 +19,15 @@ import numpy.typing as npt
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh
+from sqhw.manifest import name_of
+from sqhw.naming import image_name
 from sqhw.program import Program
 from sqhw.rom_pieces import Piece, piece_names
 from sqhw.rtl.rom import memory_names
 from sqhw.seeds import check_seed
 from sqhw.verify.expected import ANYTHING
 from sqhw.verify.job import Job, check_job, job_of
-from sqhw.verify.sources import ENGINE, SOURCES, copy_sources
+from sqhw.verify.sources import copy_sources
 from sqhw.verify.stimulus import Phase, label, most_cycles, reset_count, stimulus
 from sqhw.verify.tools import cxxrtl_compiler
 
@@ -101,15 +103,17 @@ class VolumeBench:
         self._run = (work / "cxxrtl").absolute()
         shutil.rmtree(self._run, ignore_errors=True)
         make_folder(self._run)
-        copy_sources(rtl, self._run)
+        self._name = name_of(rtl)
+        sources = copy_sources(rtl, self._run)
         # yosys reads empty images, the harness fills the ROMs
-        for name in IMAGE.findall((rtl / ENGINE).read_text()):
+        for name in IMAGE.findall(sources[0].read_text()):
             atomic_write_text(self._run / name, "")
         for name in (HARNESS, HEADER, TRANSLATE):
             atomic_write_text(self._run / name, files("sqhw.verify").joinpath(name).read_text())
         runtime = _yosys_folder() / "share/include/backends/cxxrtl/runtime"
         compiler = cxxrtl_compiler()
-        self._command("yosys", [sys.executable, *self._translate(), *SOURCES])
+        names = [source.name for source in sources]
+        self._command("yosys", [sys.executable, *self._translate(), *names])
         flags = [*FLAGS, f"-O{optimize}", f"-I{runtime}", "-I."]
         self._command("compiler", [compiler, *flags, HARNESS, "-o", "harness"])
 
@@ -214,7 +218,8 @@ class VolumeBench:
         """
         found = []
         for rom, parts in pieces.items():
-            memories = zip(memory_names(rom, parts), piece_names(rom, parts), parts, strict=True)
+            images = piece_names(image_name(self._name, rom), parts)
+            memories = zip(memory_names(rom, parts), images, parts, strict=True)
             for memory, name, piece in memories:
                 read_readmemh(roms / f"{name}.hex", name, piece.bits)
                 shutil.copy(roms / f"{name}.hex", self._run / f"{prefix}{name}.hex")

@@ -3,6 +3,7 @@
 ``python cxxrtl_translate.py ENGINE.v ...`` writes ``engine.cc``.
 """
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -13,12 +14,14 @@ from pyosys import libyosys
 OUTPUT = "engine.cc"
 #: A vector of so many wires or more is cut where they meet, e.g. into the bytes of the lanes.
 MANY = 8
+#: The head of a module.
+MODULE = re.compile(r"^module (\w+)", re.MULTILINE)
 #: Cells that are cut: their operands and their result.
 CUT = {"$mux": ("A", "B", "Y")} | {
     kind: ("D", "Q") for kind in ("$dff", "$dffe", "$sdff", "$sdffe", "$sdffce")
 }
 #: No use is made of initial values: the harness gives registers random ones.
-READ = ("hierarchy -top sqhw_engine", "proc -norom", "flatten", "setattr -unset init w:*")
+READ = ("proc -norom", "flatten", "setattr -unset init w:*")
 #: Numbers are as wide as they need be, and signs are extended by the operators.
 REDUCE = ("opt", "wreduce t:$mul t:$add t:$sub %u %u", "opt", "clean")
 SPLIT = ("splitnets -driver", "clean")
@@ -44,12 +47,13 @@ def translate(
     Parameters
     ----------
     sources : sequence of str
-        Verilog files; the top module is ``sqhw_engine``.
+        Verilog files; the top module is the first one in the first file.
     change : callable
         Changes the flat design before it is optimized.
     """
     design = libyosys.Design()
-    for command in (f"read_verilog {' '.join(sources)}", *READ):
+    top = MODULE.findall(Path(sources[0]).read_text())[0]
+    for command in (f"read_verilog {' '.join(sources)}", f"hierarchy -top {top}", *READ):
         design.run_pass(command)
     change(design)
     for command in REDUCE:

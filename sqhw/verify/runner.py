@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 from sqhw.atomic import make_folder
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.manifest import name_of
 from sqhw.names import SIMULATORS
+from sqhw.naming import image_name, top_module
 from sqhw.program import Program
 from sqhw.rom_pieces import piece_names
 from sqhw.seeds import check_seed
 from sqhw.verify.job import check_job, job_of
-from sqhw.verify.sources import BENCH_TOP, ENGINE, check_sources, copy_bench, copy_sources
+from sqhw.verify.sources import BENCH_TOP, check_sources, copy_bench, copy_sources
 from sqhw.verify.stimulus import most_cycles, reset_count, stimulus
 from sqhw.verify.tools import has_icarus, verilator_environment
 from sqhw.verify.waits import SECONDS
@@ -91,12 +93,14 @@ class RtlBench:
             check_make_path(work)
         if simulator == "icarus" and not has_icarus():
             raise SqhwError("Icarus Verilog is not installed; run: apt-get install iverilog")
-        check_sources(rtl)
+        sources = check_sources(rtl)
+        self._name = name_of(rtl)
         self.simulator = simulator
         self._rtl = rtl
         self._parameters = {"WB_BITS": 8 * requantizers}
-        writable = "rom_write_en" in (rtl / ENGINE).read_text()
-        self._defines = {"WRITABLE": 1} if writable else {}
+        self._defines: dict[str, object] = {"ENGINE": top_module(self._name)}
+        if "rom_write_en" in (rtl / sources[0]).read_text():
+            self._defines["WRITABLE"] = 1
         self._run = (work / simulator).absolute()
         self._build = self._run / "build"
         self._environment: Mapping[str, str] = {}
@@ -160,7 +164,8 @@ class RtlBench:
         check_seed(seed)
         pieces = check_job(program, images, self._rtl, roms)
         for rom, parts in pieces.items():
-            for name in (f"{name}.hex" for name in piece_names(rom, parts)):
+            for piece in piece_names(image_name(self._name, rom), parts):
+                name = f"{piece}.hex"
                 if not (roms / name).is_file():
                     raise SqhwError(f"{roms / name} is missing; write it with `sqhw rom`")
                 shutil.copy(roms / name, self._run / name)

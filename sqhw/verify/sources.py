@@ -6,9 +6,10 @@ from pathlib import Path
 
 from sqhw.atomic import atomic_write_text
 from sqhw.errors import SqhwError
+from sqhw.manifest import name_of
+from sqhw.naming import verilog_files
 
-ENGINE = "sqhw_engine.v"
-SOURCES = (ENGINE, "sqhw_rom.v", "sqhw_ram.v")
+#: The module of the bench; no module of an engine is called so, whatever its name.
 BENCH_TOP = "sqhw_bench"
 BENCH = f"{BENCH_TOP}.v"
 #: The initial value of a register, as `sqhw.rtl.emit` writes it. Those that wake combinational
@@ -16,17 +17,19 @@ BENCH = f"{BENCH_TOP}.v"
 INITIAL = re.compile(r"^  initial (?:\\\S+|\w+) += \d+'\w+;\n", re.MULTILINE)
 
 
-def check_sources(rtl: Path) -> None:
-    """Check that all files are in a folder.
+def check_sources(rtl: Path) -> tuple[str, ...]:
+    """Check that all files are in a folder; return their names, that of the engine first.
 
     Raises
     ------
     SqhwError
         Naming the one that is missing.
     """
-    for name in SOURCES:
+    sources = verilog_files(name_of(rtl))
+    for name in sources:
         if not (rtl / name).is_file():
             raise SqhwError(f"{rtl / name} is missing; write it with `sqhw rtl`")
+    return sources
 
 
 def without_initial_values(verilog: str) -> str:
@@ -40,9 +43,8 @@ def without_initial_values(verilog: str) -> str:
 
 def copy_sources(rtl: Path, folder: Path) -> list[Path]:
     """Copy the files into a folder, without initial values, and return the paths of the copies."""
-    check_sources(rtl)
     copies = []
-    for name in SOURCES:
+    for name in check_sources(rtl):
         atomic_write_text(folder / name, without_initial_values((rtl / name).read_text()))
         copies.append(folder / name)
     return copies

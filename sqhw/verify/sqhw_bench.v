@@ -25,7 +25,7 @@ module sqhw_bench #(
   wire in_last;
   wire [WB_BITS-1:0] wb_data;
 
-  sqhw_engine engine (
+  `ENGINE engine (
 `ifdef WRITABLE
       .rom_write_en(1'b0),
       .rom_write_select(0),

@@ -1,0 +1,62 @@
+// Two engines in one design: they share clock and reset, nothing else.
+module two_engines (
+    input  wire       clk,
+    input  wire       rst,
+    input  wire       a_start,
+    output wire       a_ready,
+    input  wire       a_in_valid,
+    input  wire [7:0] a_in_data,
+    output wire       a_in_ready,
+    output wire       a_out_valid,
+    output wire [7:0] a_out_data,
+    output wire       a_out_last,
+    input  wire       b_start,
+    output wire       b_ready,
+    input  wire       b_in_valid,
+    input  wire [7:0] b_in_data,
+    output wire       b_in_ready,
+    output wire       b_out_valid,
+    output wire [7:0] b_out_data,
+    output wire       b_out_last
+);
+  `ENGINE_A a (
+      .clk(clk),
+      .rst(rst),
+      .start(a_start),
+      .ready(a_ready),
+      .busy(),
+      .done(),
+      .cycles(),
+      .in_valid(a_in_valid),
+      .in_data(a_in_data),
+      .in_ready(a_in_ready),
+      .in_last(),
+      .out_valid(a_out_valid),
+      .out_data(a_out_data),
+      .out_last(a_out_last),
+      .out_ready(1'b1),
+      .wb_valid(),
+      .wb_data(),
+      .wb_group()
+  );
+  `ENGINE_B b (
+      .clk(clk),
+      .rst(rst),
+      .start(b_start),
+      .ready(b_ready),
+      .busy(),
+      .done(),
+      .cycles(),
+      .in_valid(b_in_valid),
+      .in_data(b_in_data),
+      .in_ready(b_in_ready),
+      .in_last(),
+      .out_valid(b_out_valid),
+      .out_data(b_out_data),
+      .out_last(b_out_last),
+      .out_ready(1'b1),
+      .wb_valid(),
+      .wb_data(),
+      .wb_group()
+  );
+endmodule
