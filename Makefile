@@ -22,6 +22,7 @@ test: $(STAMP) lint
 # Hours: what is too long for the tests. Each command writes a table beside its code.
 evidence: $(STAMP)
 	$(BIN)/python -m benchmarks.mutants
+	$(BIN)/python -m benchmarks.fuzz --files 10000
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

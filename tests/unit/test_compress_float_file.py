@@ -4,6 +4,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -304,3 +305,15 @@ def test_weights_that_are_not_those_of_an_average_pooling_are_refused(network):
         replace(network, layers=layers)
     assert network.weights == 4 * 9 + 6 * 4 + 5 * 6
     assert network.float_bits == 32 * (network.weights + 4 + 6 + 5)
+
+
+def test_a_file_of_version_2_loads_and_is_written_again_as_it_was(tmp_path):
+    golden = Path(__file__).parents[1] / "golden" / "float.safetensors"
+    network = load_float(golden)
+    first, second, pool, average, last = network.layers
+    assert (network.name, network.mean, network.std) == ("golden", (0.5, 0.25), (0.5, 1.0))
+    assert (first.ceiling, first.padding, first.groups) == (6.0, (0, 1, 0, 1), 2)
+    assert second.residual == FloatResidual("input", stride=2, first=3)
+    assert (pool.kernel, average.kind, last.kind) == (2, "avgpool", "linear")
+    save_float(network, tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == golden.read_bytes()
