@@ -2,17 +2,19 @@
 
 import ast
 import hashlib
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 
+from benchmarks.cost_engine.canonical import without_comments, without_names
 from benchmarks.cost_engine.design import Point
 from benchmarks.cost_engine.families import Family, Mapped
 from sqhw.build import write_rtl
 from sqhw.cost_models.rom import rom_pieces
+from sqhw.engine import EngineConfig
+from sqhw.rom_pieces import Pieces
 from sqhw.synth.place import SOURCES, place_command, synthesis_script
-from sqhw.synth.top import TOP, engine_ports, top_verilog
+from sqhw.synth.top import ENGINE, TOP, engine_ports, top_verilog
 
 #: One placement each: the model is of the typical one, and its error includes their spread.
 PLACEMENT_SEED = 1
@@ -23,19 +25,6 @@ OUTPUT_REGISTERS = "synth/output_registers.py"
 #: The files that are synthesized.
 VERILOG = (*SOURCES, f"{TOP}.v")
 DIGITS = 16
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|(\"(?:[^\"\\\n]|\\.)*\")", re.DOTALL)
-
-
-def canonical(verilog: str) -> str:
-    """Return Verilog without comments, and with one blank where it has any.
-
-    Lint waivers are comments: they change nothing that is measured.
-
-    Parameters
-    ----------
-    verilog : str
-    """
-    return " ".join(_COMMENT.sub(lambda found: found.group(1) or " ", verilog).split())
 
 
 def digest(texts: Iterable[str]) -> str:
@@ -54,8 +43,29 @@ def write_verilog(family: Family, point: Point, folder: Path) -> dict[str, tuple
     folder : path
         Made if missing.
     """
-    pieces = rom_pieces(point.engine, point.depths, family.device)
-    write_rtl(point.engine, point.depths, folder, pieces=pieces)
+    return emit(
+        point.engine,
+        point.depths,
+        rom_pieces(point.engine, point.depths, family.device),
+        folder,
+    )
+
+
+def emit(
+    engine: EngineConfig, depths: Mapping[str, int], pieces: Pieces, folder: Path
+) -> dict[str, tuple[str, int]]:
+    """Write the files of any engine, and return its ports.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    depths : mapping of str to int
+        Words of its ROMs.
+    pieces : mapping of str to tuple of Piece
+    folder : path
+        Made if missing.
+    """
+    write_rtl(engine, depths, folder, pieces=pieces)
     ports = engine_ports((folder / SOURCES[0]).read_text(encoding="utf-8"))
     (folder / f"{TOP}.v").write_text(top_verilog(ports), encoding="utf-8")
     return ports
@@ -64,9 +74,10 @@ def write_verilog(family: Family, point: Point, folder: Path) -> dict[str, tuple
 def verilog_digest(folder: Path) -> str:
     """Return the digest of the files that `write_verilog` wrote.
 
-    Two engines that differ in comments only have the same.
+    Engines that differ in comments or in names of signals only have the same.
     """
-    return digest(canonical((folder / name).read_text(encoding="utf-8")) for name in VERILOG)
+    engine, *others = [(folder / name).read_text(encoding="utf-8") for name in VERILOG]
+    return digest([without_names(engine, ENGINE), *map(without_comments, others)])
 
 
 def flow_digest(family: Family) -> str:

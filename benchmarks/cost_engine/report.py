@@ -83,7 +83,8 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]], present: Pres
     return (
         "Engines that the model was not fitted to; after packing, one placement. `measured on` is "
         "a commit with the RTL and the flow that were measured, and whether this engine's Verilog "
-        "and its flow still were the same when this table was written:\n\n"
+        "(but for comments and names of signals) and its flow still were the same when this table "
+        "was written:\n\n"
         + markdown(HEAD, rows)
         + "\nErrors on them, relative. The last two rows part them by whether every parameter lies "
         "in the range that the engines fitted have, which is narrower for the clock:\n\n"

@@ -1,6 +1,7 @@
 """The tables of the benchmarks say what their sealed measurements say, and nothing else."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,18 @@ from benchmarks.compression.cases import CASES, cases
 from benchmarks.compression.oneshot import markdown as curve_markdown
 from benchmarks.compression.runner import read_result
 from benchmarks.compression.table import heading, markdown, missing
+from benchmarks.cost_engine.origin import emit, verilog_digest
 from benchmarks.cost_memory.__main__ import main as cost_memory
 from benchmarks.cost_memory.grid import DATA as GRIDS
 from benchmarks.engine.__main__ import read_results, report_text
 from benchmarks.origin import sentence
 from benchmarks.seal import KEY, LINES, read_sealed, read_sealed_text
+from sqhw.cost_models.device import find_device
+from sqhw.cost_models.rom import rom_pieces
 from sqhw.errors import SqhwError
+from sqhw.flow import engine_of
+from sqhw.network_file import load_network
+from sqhw.program import compile_network
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 COMPRESSION = BENCHMARKS / "compression" / "results"
@@ -76,6 +83,18 @@ def test_table_of_the_engine():
     text = (BENCHMARKS / "engine" / "RESULTS.md").read_text()
     assert report_text(rows, areas, origin) in text
     assert sentence(origin) in text
+
+
+def test_placed_engines_are_those_of_the_text(tmp_path):
+    """RESULTS.md and the README say that their Verilog is still the same."""
+    _, areas, _ = read_results(BENCHMARKS / "engine" / "results.json")
+    network = load_network(BENCHMARKS / "engine" / "resnet8.safetensors")
+    row = next(row for row in areas if row.network == "resnet8")
+    engine = replace(engine_of(network), lut_lanes=row.lut_lanes, taps_per_entry=row.taps_per_entry)
+    depths = compile_network(network, engine).depths
+    pieces = rom_pieces(engine, depths, find_device(row.device))
+    emit(engine, depths, pieces, tmp_path)
+    assert verilog_digest(tmp_path) == row.verilog
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ Its exact figures are those of one processor, for another rounds the training in
 import re
 from pathlib import Path
 
-import pytest
 from method_cases import digits, small_network
 
 from sqhw import flow
@@ -86,5 +85,4 @@ def test_the_table_of_the_readme_is_within_the_bounds_that_hold_on_every_machine
 
 
 def test_the_readme_says_which_of_its_figures_depend_on_the_machine():
-    assert "another processor" in README
-    assert pytest.approx(LEAST_ACCURACY) == 97.0
+    assert "on another processor" in README

@@ -7,20 +7,28 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cost_engine import synthesis
+from benchmarks.cost_engine.canonical import without_comments, without_names
 from benchmarks.cost_engine.design import Point
 from benchmarks.cost_engine.families import FAMILIES
 from benchmarks.cost_engine.fit import calibrate
-from benchmarks.cost_engine.origin import canonical, flow_digest, verilog_digest, write_verilog
-from benchmarks.cost_engine.present import find_present, read_present
+from benchmarks.cost_engine.origin import flow_digest, verilog_digest, write_verilog
+from benchmarks.cost_engine.present import emitted_digest, find_present, name_of, read_present
 from benchmarks.cost_engine.report import report_text
 from benchmarks.cost_engine.synthesis import read_measurement, read_measurements
 from benchmarks.seal import read_sealed_text, write_sealed_text
+from sqhw.compress.zoo import float_network
+from sqhw.cost_models.calibration_file import load_calibrations
+from sqhw.cost_models.device import find_device
+from sqhw.cost_models.engine_cost import engine_cost
+from sqhw.device_engine import engine_for
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.topology import topology
 
 ROOT = Path(__file__).parents[2]
 BENCHMARK = ROOT / "benchmarks" / "cost_engine"
 DATA = BENCHMARK / "data"
+UP5K = find_device("iCE40UP5K")
 MEASURED = {name: read_measurements(DATA, name) for name in FAMILIES}
 SMALL = Point(0, EngineConfig(lanes=2), {"weights": 64, "params": 32, "codebook": 16}, False)
 
@@ -120,7 +128,92 @@ def test_the_table_is_that_of_the_measurements():
 
 def test_a_comment_is_no_other_verilog():
     text = 'module a; /* lint_off */\n  // "no text"\n  initial $f("a//b", /*"*/ 1);\nendmodule\n'
-    assert canonical(text) == 'module a; initial $f("a//b", 1); endmodule'
+    assert without_comments(text) == 'module a; initial $f("a//b", 1); endmodule'
+
+
+VERILOG = """
+module top(clk, b, a, q);
+  input a;
+  input b;
+  input clk;
+  wire \\$1 ;
+  (* init = 1'h0 *)
+  wire late;
+  output [3:0] q;
+  reg [3:0] q = 4'h3;
+  assign \\$1  = a & b;
+  always @(posedge clk)
+    q <= { late, 3'h0 };
+  \\top.inner  inner (
+    .first(\\$1 ),
+    .\\next$2 (late)
+  );
+endmodule
+module \\top.inner (first, \\next$2 );
+  input first;
+  wire first;
+  output \\next$2 ;
+  wire \\next$2 ;
+  assign \\next$2  = ~ first;
+endmodule
+"""
+#: Other names inside, in another order, and an initial value that stands apart.
+RENAMED = """
+/* verilator lint_off WIDTH */
+module top(a, b, clk, q);
+  (* init = 1'h0 *)
+  wire a_late;
+  input a;
+  input b;
+  input clk;
+  output [3:0] q;
+  reg [3:0] q;
+  initial q = 4'h3;
+  wire z;
+  assign z = a & b;
+`ifdef __ICARUS__
+  initial #0 z = 1;
+`endif
+  always @(posedge clk)
+    q <= { a_late, 3'h0 };
+  \\top.inner  inner (
+    .\\after$9 (a_late),
+    .\\before$7 (z)
+  );
+endmodule
+module \\top.inner (\\after$9 , \\before$7 );
+  output \\after$9 ;
+  wire \\after$9 ;
+  input \\before$7 ;
+  wire \\before$7 ;
+  assign \\after$9  = ~ \\before$7 ;
+endmodule
+"""
+
+
+def test_names_are_no_other_circuit():
+    assert without_names(VERILOG, "top") == without_names(RENAMED, "top")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a & b", "a | b"),
+        ("a & b", "b & a"),
+        ("q = 4'h3", "q = 4'h2"),
+        ("init = 1'h0", "init = 1'h1"),
+        ("output [3:0] q", "output [2:0] q"),
+        (".first(\\$1 )", ".first(a)"),
+        ("~ first", "first"),
+        ("posedge", "negedge"),
+        ("  input b;\n", "  input b;\n  input c;\n"),
+        ("late, 3'h0", "\\$1 , 3'h0"),
+    ],
+)
+def test_another_circuit_is_told_apart(old, new):
+    assert old in VERILOG
+    changed = VERILOG.replace(old, new)
+    assert without_names(changed, "top") != without_names(VERILOG, "top")
 
 
 def test_digest_of_an_engine(tmp_path):
@@ -131,7 +224,7 @@ def test_digest_of_an_engine(tmp_path):
     text = engine.read_text()
     engine.write_text("// verilator lint_off WIDTH\n\n" + text.replace(";\n", "; // nothing\n"))
     assert verilog_digest(tmp_path) == found
-    engine.write_text(text.replace("endmodule", "wire more; endmodule", 1))
+    engine.write_text(text.replace(" + ", " - ", 1))
     assert verilog_digest(tmp_path) != found
 
 
@@ -149,6 +242,48 @@ def test_what_is_present_is_found_anew(tmp_path, monkeypatch):
     )
     assert read_present(tmp_path).status(*some["ice40"]) == "older RTL"
     assert find_present(some, tmp_path) == present
+
+
+@pytest.mark.parametrize(("name", "number"), [("ice40", 150), ("ecp5", 8), ("xc7", 4)])
+def test_what_the_tables_call_present_is(name, number):
+    """After a change of the RTL: ``python -m benchmarks.cost_engine``, and its tables anew."""
+    one = next(one for one in MEASURED[name] if one.point.number == number)
+    present = read_present(DATA)
+    assert emitted_digest(one) == present.verilog[name_of(one)]
+    assert flow_digest(FAMILIES[name]) == present.flow[name]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_document_has_the_errors_of_the_table(name):
+    lines = (BENCHMARK / "RESULTS.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    (cells,) = [row for row in rows if row[:1] == [name]]
+    luts, ffs, clock = (", ".join(cells[at : at + 2]) for at in (4, 6, 9))
+    fit = load_calibrations()[name]
+    fitted, held = str(fit.luts.engines), str(fit.luts.held_out)
+    if fit.period_ns:
+        fitted += f", clock {fit.period_ns.engines}"
+        held += f", clock {fit.period_ns.held_out}"
+    clock = clock if fit.period_ns else ""
+    row = f"| `{name}` | {fitted} | {held} | {luts} | {ffs} | {clock} |".replace("|  |", "| |")
+    assert row in (ROOT / "docs" / "cost-engine.md").read_text().splitlines()
+
+
+@pytest.mark.parametrize("levels", [2, 32, 256])
+def test_the_engines_of_the_demo_are_within_the_calibration(levels):
+    """Of the network and the device that the product takes if nothing else is said."""
+    engine = engine_for(UP5K, topology(float_network("digits-cnn")), levels=levels)
+    cost = engine_cost(engine, UP5K, {"weights": 4500, "params": 500, "codebook": 80})
+    assert cost.calibrated
+    assert cost.notes == ()
+    assert max(cost.luts_error, cost.ffs_error, cost.fmax_error) < 0.1
+
+
+def test_the_engine_of_the_demo_was_held_out():
+    engine = engine_for(UP5K, topology(float_network("digits-cnn")))
+    (measured,) = [one for one in MEASURED["ice40"] if one.point.engine == engine]
+    assert measured.point.held_out
+    assert measured.fmax_mhz
 
 
 def test_an_older_netlist_is_not_placed(tmp_path, monkeypatch):
