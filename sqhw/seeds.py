@@ -23,6 +23,8 @@ def check_seed(seed: int) -> int:
     return seed
 
 
-def _short(seed: int) -> str:
+def _short(seed: float) -> str:
     """Return a number, or how many bits it has if nobody would read its digits."""
-    return str(seed) if seed.bit_length() <= 128 else f"a number of {seed.bit_length()} bits"
+    if isinstance(seed, int) and seed.bit_length() > 128:
+        return f"a number of {seed.bit_length()} bits"
+    return str(seed)

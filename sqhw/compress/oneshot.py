@@ -30,6 +30,7 @@ from sqhw.float_network import FloatConv, FloatNetwork
 from sqhw.format_choice import least_stream_bits
 from sqhw.layout import CODEBOOK_WIDTH
 from sqhw.network import QuantizedNetwork
+from sqhw.seeds import check_seed
 
 FloatArray = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -141,7 +142,7 @@ def random_quantized(
     objective : {"rom", "cycles"}
         What the streams are chosen for.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed(seed))
     layers = []
     for layer in network.layers:
         if isinstance(layer, FloatConv) and layer.trained:

@@ -6,6 +6,7 @@ from sqhw.compress.bounds import check_bias_bits, check_least, check_positive
 from sqhw.compress.integers import BIAS_BITS, GAIN_BITS, MOST_GAIN_BITS
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.names import PRECISIONS, PRUNING
+from sqhw.seeds import check_seed
 
 METHODS = ("hardware",)
 
@@ -54,7 +55,7 @@ class CompressSettings:
         that was trained on shifted images, none is better.
     flip : bool
         Whether half of the training images are mirrored left to right.
-    seed : int, 0 or more
+    seed : int, 0 to 2^64 - 1
         Fixes order and augmentation.
     threads : int
         Cores to use; see `TrainSettings`.
@@ -95,8 +96,8 @@ class CompressSettings:
                 "weights"
             )
         check_positive("temperature", self.temperature)
-        for name in ("shift", "seed"):
-            check_least(name, getattr(self, name), 0)
+        check_least("shift", self.shift, 0)
+        check_seed(self.seed)
         check_bias_bits(self.bias_bits)
         if not 0 <= self.gain_bits <= MOST_GAIN_BITS:
             raise SqhwError(f"gain_bits must be 0 to {MOST_GAIN_BITS}, not {self.gain_bits}")

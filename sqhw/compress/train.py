@@ -25,6 +25,7 @@ from sqhw.compress.threads import torch_threads
 from sqhw.compress.zoo import entry
 from sqhw.data import Dataset
 from sqhw.float_network import FloatNetwork
+from sqhw.seeds import check_seed
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class TrainSettings:
         Decoupled weight decay.
     flip : bool
         Whether half of the training images are mirrored left to right.
-    seed : int, 0 or more
+    seed : int, 0 to 2^64 - 1
         Fixes initial weights, order and augmentation.
     threads : int
         Cores to use. With one the result does not depend on the machine's number of cores, and a
@@ -63,7 +64,7 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None:
                 check_least(name, value, 1)
-        check_least("seed", self.seed, 0)
+        check_seed(self.seed)
         check_positive("rate", self.rate)
         check_not_negative("decay", self.decay)
 

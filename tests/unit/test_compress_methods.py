@@ -303,7 +303,7 @@ def test_numbers_out_of_range_are_refused(options, value):
 def test_no_seed_is_negative_and_no_training_is_without_a_core():
     for kind in (Recipe, CompressSettings, TrainSettings):
         assert kind(seed=0).seed == 0
-        with pytest.raises(SqhwError, match=r"^seed must be at least 0, not -1$"):
+        with pytest.raises(SqhwError, match=r"^--seed must be 0 to \d+ \(2\^64 - 1\), not -1$"):
             kind(seed=-1)
         with pytest.raises(SqhwError, match=r"^threads must be at least 1, not 0$"):
             kind(threads=0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqhw.compress.bounds import check_least, check_not_negative, check_positive
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.names import PRECISIONS
+from sqhw.seeds import check_seed
 
 OPTIMIZERS = ("sgd", "adam")
 
@@ -39,7 +40,7 @@ class Recipe:
         Whether half of the training images are mirrored left to right.
     precision : {"float32", "bf16"}
         Of the products in training; evaluation is in float32.
-    seed : int, 0 or more
+    seed : int, 0 to 2^64 - 1
         Fixes order and augmentation.
     threads : int
         Cores to use; with another number, other last digits.
@@ -67,8 +68,9 @@ class Recipe:
         ):
             if getattr(self, name) not in known:
                 raise unknown_name(kind, getattr(self, name), known)
-        for name in ("epochs", "warmup", "shift", "seed"):
+        for name in ("epochs", "warmup", "shift"):
             check_least(name, getattr(self, name), 0)
+        check_seed(self.seed)
         for name in ("batch", "threads"):
             check_least(name, getattr(self, name), 1)
         if not 0 <= self.distill <= 1:

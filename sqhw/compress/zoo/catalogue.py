@@ -19,6 +19,7 @@ from sqhw.compress.zoo.vgg import Vgg16
 from sqhw.errors import unknown_name
 from sqhw.float_network import FloatNetwork
 from sqhw.network import Shape
+from sqhw.seeds import check_seed
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def float_network(name: str, checkpoint: str | Path | None = None, seed: int = 0
     checkpoint : str or Path, optional
         A safetensors file of the module's state dict, under the keys that are usual for the
         network; ``num_batches_tracked`` may lack.
-    seed : int
+    seed : int, 0 to 2^64 - 1
         Of random weights.
 
     Returns
@@ -121,7 +122,7 @@ def float_network(name: str, checkpoint: str | Path | None = None, seed: int = 0
     """
     form = entry(name)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(check_seed(seed))
         module = form.make()
     if checkpoint is not None:
         load_checkpoint(module, Path(checkpoint), name)
