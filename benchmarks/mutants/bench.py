@@ -113,7 +113,7 @@ def killed_source(
     if leaf:
         path = folder / mutant.place
         path.write_text(mutant.apply(path.read_text()))
-    bench = VolumeBench(folder, folder / "work", optimize=1)
+    bench = VolumeBench(folder, folder / "work", optimize=0)
     for index, (seed, program) in enumerate(networks, start=1):
         write_rom(program, folder)
         try:

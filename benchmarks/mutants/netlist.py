@@ -31,6 +31,7 @@ RESET_REMOVED = "one reset removed"
 RESET_ONCE = "one reset at power-up only"
 ALL_REMOVED = "all resets removed"
 ALL_ONCE = "all resets at power-up only"
+RESET_KINDS = (RESET_REMOVED, RESET_ONCE)
 STUCK_0 = "register stuck at 0"
 STUCK_1 = "flag stuck at 1"
 SHORT = "counter one bit short"
@@ -49,13 +50,12 @@ class Mutator:
     Parameters
     ----------
     module : Module
-        With the instance of `SELECT` flattened into it.
+        For faults, with the instance of `SELECT` flattened into it.
     """
 
     def __init__(self, module: Any) -> None:
         self.module = module
         self.found: list[tuple[str, str]] = []
-        self._number = libyosys.SigSpec(module.wire(name_id("mutant_number")))
         self._names = 0
 
     def registers(self) -> list[Any]:
@@ -72,7 +72,7 @@ class Mutator:
         """Return a signal that is high when a new fault is in effect."""
         self.found.append((kind, place))
         number = libyosys.Const(len(self.found), NUMBER_BITS)
-        return self._cell("Eq", self._number, libyosys.SigSpec(number), width=1)
+        return self._cell("Eq", self._number(), libyosys.SigSpec(number), width=1)
 
     def remove_resets(self, cells: list[Any]) -> None:
         """Take the reset of each register away, of all, and of both after the first one only."""
@@ -138,15 +138,22 @@ class Mutator:
         value = self._mux(value, "1" * width, self.mutant(PORT_1, place))
         self.module.connect(libyosys.SigSpec(target), value)
 
+    def multiplexer(self, low: Any, high: Any, select: Any) -> Any:
+        """Return one signal or, where a third is high, the other."""
+        return self._cell("Mux", low, high, select, width=low.size())
+
+    def _number(self) -> Any:
+        return libyosys.SigSpec(self.module.wire(name_id("mutant_number")))
+
     def _later(self) -> Any:
         """Return a signal that is high from the end of the first reset on."""
         clock, reset = (libyosys.SigSpec(self.module.wire(name_id(n))) for n in ("clk", "rst"))
         width = REPEAT * NUMBER_BITS
         was_reset, mark = libyosys.SigSpec(self._wire(1)), libyosys.SigSpec(self._wire(width))
-        magic = self._number.repeat(REPEAT)  # no constant, else the register becomes one
+        magic = self._number().repeat(REPEAT)  # no constant, else the register becomes one
         self.module.addDff(self._name(), clock, reset, was_reset)
         ended = self._and(was_reset, self._not(reset))
-        upcoming = self._cell("Mux", mark, magic, ended, width=width)
+        upcoming = self.multiplexer(mark, magic, ended)
         self.module.addDff(self._name(), clock, upcoming, mark)
         return self._cell("Eq", mark, magic, width=1)
 
@@ -209,7 +216,7 @@ class Mutator:
 
     def _mux(self, value: Any, bits: str, select: Any) -> Any:
         constant = libyosys.SigSpec(libyosys.Const.from_string(bits))
-        return self._cell("Mux", value, constant, select, width=len(bits))
+        return self.multiplexer(value, constant, select)
 
 
 def mutate(design: Any) -> None:
