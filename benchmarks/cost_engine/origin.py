@@ -12,9 +12,10 @@ from benchmarks.cost_engine.families import Family, Mapped
 from sqhw.build import write_rtl
 from sqhw.cost_models.rom import rom_pieces
 from sqhw.engine import EngineConfig
+from sqhw.naming import DEFAULT_NAME, top_module
 from sqhw.rom_pieces import Pieces
 from sqhw.synth.place import SOURCES, place_command, synthesis_script
-from sqhw.synth.top import ENGINE, TOP, engine_ports, top_verilog
+from sqhw.synth.top import TOP, engine_ports, top_verilog
 
 #: One placement each: the model is of the typical one, and its error includes their spread.
 PLACEMENT_SEED = 1
@@ -77,7 +78,7 @@ def verilog_digest(folder: Path) -> str:
     Engines that differ in comments or in names of signals only have the same.
     """
     engine, *others = [(folder / name).read_text(encoding="utf-8") for name in VERILOG]
-    return digest([without_names(engine, ENGINE), *map(without_comments, others)])
+    return digest([without_names(engine, top_module(DEFAULT_NAME)), *map(without_comments, others)])
 
 
 def flow_digest(family: Family) -> str:
