@@ -212,6 +212,7 @@ class FloatNetwork:
 
 
 def _check(network: FloatNetwork) -> None:
+    check_name("network", network.name)
     if not network.convs:
         raise SqhwError(f"network {network.name!r} has no layer with weights")
     check_input(network.name, network.input_shape, network.input_max, network.mean, network.std)

@@ -287,6 +287,7 @@ def check(network: QuantizedNetwork) -> None:
     SqhwError
         Naming the layer, what was found and what is allowed.
     """
+    check_name("network", network.name)
     if not network.layers:
         raise SqhwError(f"network {network.name!r} has no layers")
     if len(network.input_shape) != 3 or min(network.input_shape) < 1:

@@ -37,12 +37,11 @@ class Extent:
     Raises
     ------
     SqhwError
-        If it has too many layers or too long a name.
+        If it has too many layers.
     """
 
     def __init__(self, name: str, layers: int) -> None:
         self.values = self.products = 0
-        check_name("network", name)
         if layers > MAX_LAYERS:
             raise SqhwError(f"network {name!r} has {layers:,} layers, at most {MAX_LAYERS:,}")
 

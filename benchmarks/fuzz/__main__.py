@@ -34,7 +34,7 @@ SHOWN = 3  # failures of a reader that are printed
 def main(
     files: Annotated[int, typer.Option(help="Mutated files of each reader.", min=1)] = 10_000,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    only: Annotated[str, typer.Option(help="One reader by its name.")] = "",
+    only: Annotated[str, typer.Option(help="One reader, whose row is replaced in the table.")] = "",
     out: Annotated[Path, typer.Option(help="Table to write.")] = RESULTS,
 ) -> None:
     """Feed mutated files to every reader and write what became of them."""
@@ -46,31 +46,20 @@ def main(
             for failure in found.failures[:SHOWN]:
                 note(failure)
             outcomes.append(found)
-    if not only:
-        atomic_write_text(out, report(outcomes, files, seed))
+    kept = _rows(out) if only else {}
+    if only and not kept:
+        raise typer.BadParameter(f"{out} has no table of all readers yet", param_hint="--only")
+    rows = kept | {found.reader: _row(found) for found in outcomes}
+    atomic_write_text(out, report(list(rows.values()), files, seed))
     raise typer.Exit(any(found.failures or found.files < files for found in outcomes))
 
 
-def report(outcomes: Sequence[Outcome], files: int, seed: int) -> str:
-    """Return the table."""
+def report(rows: Sequence[Sequence[str]], files: int, seed: int) -> str:
+    """Return the text with the table."""
     head = [
         "reader", "files", "refused", "read equal", "read differently", "then used",
         "failures", "slowest, s", "memory, MiB",
     ]  # fmt: skip
-    rows = [
-        [
-            found.reader,
-            f"{found.files:,}",
-            f"{found.refused:,}",
-            f"{found.equal:,}",
-            f"{found.different:,}",
-            f"{found.used:,}",
-            f"{len(found.failures):,}",
-            f"{found.slowest:.2f}",
-            f"{found.memory / (1 << 20):.0f}",
-        ]
-        for found in outcomes
-    ]
     return TEXT.format(
         files=files,
         seed=seed,
@@ -78,6 +67,23 @@ def report(outcomes: Sequence[Outcome], files: int, seed: int) -> str:
         seconds=f"{SECONDS:.0f}",
         memory=MEMORY >> 30,
     )
+
+
+def _row(found: Outcome) -> list[str]:
+    counts = (found.files, found.refused, found.equal, found.different, found.used)
+    return [
+        found.reader,
+        *(f"{count:,}" for count in (*counts, len(found.failures))),
+        f"{found.slowest:.2f}",
+        f"{found.memory / (1 << 20):.0f}",
+    ]
+
+
+def _rows(path: Path) -> dict[str, list[str]]:
+    """Return the rows of a table by reader."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
+    return {row[0]: row for row in rows[2:]}
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ def test_wrong_facts_are_refused_by_file_and_entry(tmp_path, entry, text, messag
 def test_every_command_refuses_them(tmp_path, command, entry, monkeypatch, capsys):
     path = tmp_path / "net.safetensors"
     save_network(replace(network(), metadata=GOOD | {entry: "[" * 1000}), path)
-    found = refuse(monkeypatch, capsys, command, path)
+    more = ["--rtl", tmp_path] if command == "verify" else []
+    found = refuse(monkeypatch, capsys, command, path, *more)
     assert f"net.safetensors: metadata entry {entry!r}" in found
 
 

@@ -57,6 +57,15 @@ def test_sizes_beyond_every_engine_are_refused(make, layer, pool):
     assert found == f"layer '{'n' * 40}'...: a name of 1,001 characters"
 
 
+def test_a_long_name_is_cut_in_the_error_whatever_else_is_wrong():
+    with pytest.raises(SqhwError) as error:
+        FloatNetwork("n" * 5000, (0,), 999, (), (), ())
+    assert str(error.value) == f"network '{'n' * 40}'...: a name of 5,000 characters"
+    with pytest.raises(SqhwError) as error:
+        QuantizedNetwork("n" * 5000, (0,), U8, ())
+    assert str(error.value) == f"network '{'n' * 40}'...: a name of 5,000 characters"
+
+
 @pytest.mark.parametrize(("make", "layer", "pool"), MAKERS)
 def test_what_adds_up_is_refused(make, layer, pool):
     first = layer("c", "input", (1, 1, 1, 1), padding=(0,) * 4)
