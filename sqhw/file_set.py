@@ -13,7 +13,10 @@ from typing import Any
 from sqhw.atomic import NAME_BYTES, atomic_write_text, check_replaceable, is_file, make_folder
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.input_file import check_file
+from sqhw.input_limits import MAX_HEX_BYTES
 from sqhw.manifest import FILES, write_manifest
+from sqhw.plain import located
 
 #: Entry of the manifest: SHA-256 in hex digits by file name.
 DIGESTS = "files"
@@ -95,6 +98,8 @@ def check_set(folder: Path, kind: str, manifest: Mapping[str, Any]) -> None:
 
 
 def _digest(path: Path) -> str:
+    with located(path):
+        check_file(path, MAX_HEX_BYTES)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

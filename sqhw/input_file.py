@@ -15,11 +15,10 @@ START = 512
 CHUNK = 1 << 20  # bytes that are unpacked at a time
 
 #: How a network that is no file of sqhw gets in.
-WAY_IN = (
-    "load it into its torch.nn.Module and pass that to sqhw.compress.import_module (see README)"
-)
+WAY_IN = "load it into its torch.nn.Module and pass that to sqhw.compress.import_module"
 _ELSEWHERE = f"which sqhw does not read; {WAY_IN}"
-_TORCH = f"a PyTorch file, a pickle that is never opened here; {WAY_IN}"
+_STATE_DICT = "or save its state dict with safetensors.torch.save_file for `sqhw import NAME`"
+_TORCH = f"a PyTorch file, a pickle that is never opened here; {WAY_IN}, {_STATE_DICT}"
 #: What a file that begins with these bytes is.
 _MAGICS = (
     (b"\x89HDF\r\n\x1a\n", f"a Keras or HDF5 file, {_ELSEWHERE}"),
@@ -171,7 +170,7 @@ def recognised(path: Path, start: bytes) -> str | None:
     if start[257:262] == b"ustar":
         return "a tar archive; unpack it first"
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return f"a pickle, which is never opened here; if it is a network, {WAY_IN}"
+        return f"a pickle, which is never opened here; if it is a network, {WAY_IN}, {_STATE_DICT}"
     # Protobuf: field 1, the version of the format, then the producer, the graph or the operators.
     onnx = start[:1] == b"\x08" and start[1:2] < b"\x20" and start[2:3] in b"\x12\x1a\x3a\x42"
     if start and (path.suffix == ".onnx" or (onnx and len(start) > 3)):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.fuzz import mutate, samples
 from benchmarks.fuzz.mutate import Mutation
@@ -100,7 +101,11 @@ def _use_float(path: Path) -> None:
 def _read_checkpoint(path: Path) -> Any:
     found = Checkpoint.read(path, samples.KEY)
     assert found is not None
-    return _plain([found.header, {name: t.numpy() for name, t in found.tensors.items()}])
+    tensors = {
+        name: (str(t.dtype), t.shape, t.reshape(-1).view(torch.uint8).numpy())
+        for name, t in found.tensors.items()
+    }
+    return _plain([found.header, tensors])
 
 
 def _use_checkpoint(path: Path) -> None:

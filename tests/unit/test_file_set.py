@@ -156,3 +156,11 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
         write(tmp_path, NEW)
     check(tmp_path)
     assert content(tmp_path) == OLD
+
+
+def test_a_file_of_a_set_that_is_larger_than_any_is_not_read(tmp_path):
+    write(tmp_path, OLD)
+    with (tmp_path / "params.hex").open("r+b") as file:
+        file.truncate(1 << 40)  # takes no room on the disk
+    with pytest.raises(SqhwError, match=r"params\.hex: is too large: 1,099,511,627,776 bytes"):
+        check(tmp_path)
