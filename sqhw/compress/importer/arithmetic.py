@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from sqhw.compress.importer.builder import Builder
+from sqhw.compress.importer.facts import Images
 from sqhw.compress.importer.supported import title, unsupported
 from sqhw.compress.importer.view import Doubles, View
 from sqhw.errors import SqhwError
@@ -133,6 +134,8 @@ def negate(build: Builder, node: fx.Node, x: View) -> View:
 
 def _constant(node: fx.Node, value: Any, x: View) -> Doubles:
     """Return a constant, shape (channels or 1, 1, 1), or that of `x` if pixels differ."""
+    if isinstance(value, Images):
+        raise unsupported(node, "arithmetic on the number of images")
     if not isinstance(value, int | float | Tensor):
         raise unsupported(node, f"arithmetic with a {type(value).__name__}")
     return _shaped(node, torch.as_tensor(value).detach().double(), x)

@@ -35,6 +35,8 @@ class Builder:
         self.input_affine: tuple[Doubles, Doubles] | None = None
         #: Nodes left out although they change values, such as a softmax at the end.
         self.dropped: set[fx.Node] = set()
+        #: The node that has the values of a layer before its ReLU.
+        self.bare: dict[str, fx.Node] = {}
         #: Tensors that the module never has, as a ReLU and a maximum changed places.
         self._hidden: set[str] = set()
         self._shapes: dict[str, Shape] = {INPUT: shape}
@@ -187,6 +189,8 @@ class Builder:
         lowest = min(limits, default=None)
         if not layer.relu or lowest != layer.ceiling:
             self._require_only_reader(node, path, "ReLU")
+            if not layer.relu and layer.name in (nodes := self.shown()):
+                self.bare[layer.name] = nodes[layer.name]
             self.layers[layer.name] = replace(layer, relu=True, ceiling=lowest)
             self._hidden.update(path[1:])
         return x

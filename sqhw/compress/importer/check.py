@@ -3,10 +3,11 @@
 Each layer is given what the module itself computed for the tensors that the layer reads, so the
 errors of one layer do not add to those of the next, and the layer that is wrong is the one that is
 named. In double precision, the difference of a right layer is at most that of its weights rounded
-once to single precision: ``2**-24 * (|weight| * |x| + |bias|)``, element by element.
+once to single precision: ``2**-24 * (|weight| * |x| + |bias|)``, element by element. Values are
+compared before a ReLU too, as it hides the faults of channels that are silent.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,9 +22,12 @@ from sqhw.errors import SqhwError
 from sqhw.float_network import FloatConv, FloatLayer, FloatNetwork
 from sqhw.network import INPUT
 
-#: Error that is rounding, relative to the sum of the magnitudes that a layer adds: four times that
+#: Error that is rounding, relative to the sum of the magnitudes that a layer adds: twice that
 #: of single precision; if the module itself runs in single precision, that of its long sums.
-ROUNDING = {torch.float64: 2.0**-22, torch.float32: 2.0**-14}
+ROUNDING = {torch.float64: 2.0**-23, torch.float32: 2.0**-14}
+SMALLEST = 2.0**-126  # what single precision rounds to with a constant error
+
+_Name = tuple[str, bool]  # a tensor, and whether it is that before the layer's ReLU
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Check(fx.Interpreter):
         What the graph calls.
     shown : dict of str to fx.Node
         The node that has the values of each tensor of the network; some may lack.
+    bare : dict of str to fx.Node
+        The same before the ReLU of a layer.
     pixels : Pixels
         What the module is fed.
     dtype : torch.dtype
@@ -73,17 +79,21 @@ class Check(fx.Interpreter):
         graph: fx.Graph,
         root: nn.Module,
         shown: dict[str, fx.Node],
+        bare: dict[str, fx.Node],
         pixels: Pixels,
         dtype: torch.dtype,
     ) -> None:
         super().__init__(root, graph=graph)
+        self.extra_traceback = False  # it would be part of the error's text
         self.network = network
         self.nodes = shown
         self.pixels = pixels
         self.dtype = dtype
-        self._tensors: dict[fx.Node, list[str]] = {}
-        for tensor, node in shown.items():
-            self._tensors.setdefault(node, []).append(tensor)
+        self.bare = bare
+        self._tensors: dict[fx.Node, list[_Name]] = {}
+        for nodes, before in ((shown, False), (bare, True)):
+            for tensor, node in nodes.items():
+                self._tensors.setdefault(node, []).append((tensor, before))
         self._weights = {
             layer.name: (torch.from_numpy(layer.weight), torch.from_numpy(layer.bias))
             for layer in network.convs
@@ -97,7 +107,7 @@ class Check(fx.Interpreter):
         SqhwError
             If they differ; it names the first layer that does, and by how much.
         """
-        self._found: dict[str, Tensor] = {}
+        self._found: dict[_Name, Tensor] = {}
         self._known: dict[str, _Known] = {}
         self._next = 0
         own = Pixels(
@@ -120,21 +130,27 @@ class Check(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         """Run a node, and compare the layers that read or make its value."""
         made = super().run_node(n)
-        for tensor in self._tensors.get(n, ()):
-            self._found[tensor] = made.double()
-            if tensor == INPUT:
-                self._known[INPUT] = self._compared(INPUT, _Known(self._input, self._input.abs()))
+        for name in self._tensors.get(n, ()):
+            self._found[name] = made.double()
+            if name[0] == INPUT:
+                error = ROUNDING[self.dtype] * (self._input.abs() + 1)
+                self._known[INPUT] = self._compared(name, _Known(self._input, error))
         while self._next < len(self.network.layers) and self._ready():
             layer = self.network.layers[self._next]
-            self._known[layer.name] = self._compared(layer.name, self._made(layer))
+            made_here = self._made(layer)
+            if isinstance(layer, FloatConv):
+                made_here = self._compared((layer.name, True), made_here)
+                made_here = replace(made_here, value=activated(made_here.value, layer))
+            self._known[layer.name] = self._compared((layer.name, False), made_here)
             self._next += 1
             self._forget()
         return made
 
     def _ready(self) -> bool:
         layer = self.network.layers[self._next]
-        return all(source in self._known for source in layer.sources) and (
-            layer.name not in self.nodes or layer.name in self._found
+        return all(source in self._known for source in layer.sources) and all(
+            layer.name not in nodes or (layer.name, before) in self._found
+            for nodes, before in ((self.nodes, False), (self.bare, True))
         )
 
     def _forget(self) -> None:
@@ -144,7 +160,7 @@ class Check(fx.Interpreter):
             del self._known[tensor]
 
     def _made(self, layer: FloatLayer) -> _Known:
-        """Return what a layer makes of the module's tensors, with the bound on its rounding."""
+        """Return what a layer makes before its ReLU, with the bound on its rounding."""
         x = self._known[layer.source]
         if not isinstance(layer, FloatConv):
             value, error = (
@@ -164,26 +180,26 @@ class Check(fx.Interpreter):
         skip = layer.residual
         if skip is not None and (late := self._known[skip.source].error) is not None:
             error = with_residual(error, skip, {skip.source: late})
-        return _Known(activated(made, layer), error)
+        return _Known(made, error)
 
-    def _compared(self, tensor: str, made: _Known) -> _Known:
+    def _compared(self, name: _Name, made: _Known) -> _Known:
         """Return the module's own tensor; without one, what the layer made."""
-        if tensor not in self._found:
+        if name not in self._found:
             return made
-        found = self._found.pop(tensor)
-        value = made.value.reshape(found.shape) if made.value.numel() == found.numel() else None
-        assert value is not None, tensor
-        error = made.error.reshape(found.shape) if made.error is not None else 0.0
-        difference = (value - found).abs()
-        if not (difference <= error + 1e-300).all():
-            raise self._refused(tensor, float(difference.max()), float(found.abs().max()))
-        return _Known(found.reshape(made.value.shape))
+        found = self._found.pop(name).reshape(made.value.shape)
+        difference = (made.value - found).abs()
+        error = 0.0 if made.error is None else made.error
+        if not (difference <= error + SMALLEST).all():
+            raise self._refused(name, float(difference.max()), float(found.abs().max()))
+        return _Known(found)
 
-    def _refused(self, tensor: str, difference: float, largest: float) -> SqhwError:
+    def _refused(self, name: _Name, difference: float, largest: float) -> SqhwError:
+        tensor, before = name
+        node = self.bare[tensor] if before else self.nodes[tensor]
         where = "the normalised input" if tensor == INPUT else f"layer {tensor!r}"
         return SqhwError(
             f"{where}: the imported network differs from the module by {difference:.3g} where "
-            f"the module's values, at {title(self.nodes[tensor])!r}, go up to {largest:.3g}; "
+            f"the module's values, at {title(node)!r}, go up to {largest:.3g}; "
             "write this layer with plain torch.nn layers, without weights that depend on the "
             "input, and import again"
         )

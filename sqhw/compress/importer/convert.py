@@ -106,7 +106,7 @@ def _imported(
         )
     if reference.unstable is not None:
         raise reference.unstable
-    check = Check(network, graph, root, build.shown(), pixels, reference.dtype)
+    check = Check(network, graph, root, build.shown(), build.bare, pixels, reference.dtype)
     for sample in samples:
         check.run_sample(sample)
     return network

@@ -24,6 +24,7 @@ class _Writes(fx.Interpreter):
 
     def __init__(self, root: nn.Module, graph: fx.Graph) -> None:
         super().__init__(root, garbage_collect_values=False, graph=graph)
+        self.extra_traceback = False  # it would be part of the error's text
         self.values: dict[fx.Node, Tensor] = {}
         self.changed: dict[fx.Node, list[fx.Node]] = {}
 

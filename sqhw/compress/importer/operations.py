@@ -44,6 +44,9 @@ def apply(build: Builder, node: fx.Node, layer: nn.Module | None, args: Any, kwa
         If it is not supported.
     """
     what = described(node, layer)
+    if "input" in kwargs:  # what torch calls the first argument
+        kwargs = dict(kwargs)
+        args = (kwargs.pop("input"), *args)
     if layer is None:
         handler = ARITHMETIC.get(node.target)
         if handler is None and args and isinstance(args[0], View):

@@ -12,6 +12,8 @@ from sqhw.errors import SqhwError
 from sqhw.network import Shape
 
 SEED = 16
+VALUES = 1 << 13  # of all random images together, if two have no more
+MOST = 16  # images
 BLOCK = 4  # pixels; images of single random pixels average out where windows are large
 
 
@@ -44,15 +46,21 @@ class Pixels:
         return (pixels.double() / self.input_max - mean) / std
 
     def random(self) -> Tensor:
-        """Return two images, always the same: random pixels, and random blocks of pixels."""
+        """Return images, always the same: half of random pixels, half of random blocks.
+
+        Returns
+        -------
+        Tensor of int64, shape (2 to 16, channels, height, width)
+            Fewer of larger images.
+        """
         generator = np.random.default_rng(SEED)
         channels, height, width = self.shape
-        fine = generator.integers(0, self.input_max + 1, self.shape)
-        coarse = generator.integers(
-            0, self.input_max + 1, (channels, -(-height // BLOCK), -(-width // BLOCK))
-        )
-        blocks = coarse.repeat(BLOCK, 1).repeat(BLOCK, 2)[:, :height, :width]
-        return torch.from_numpy(np.stack((fine, blocks)))
+        half = min(MOST, max(2, VALUES // (channels * height * width))) // 2
+        fine = generator.integers(0, self.input_max + 1, (half, *self.shape))
+        size = (half, channels, -(-height // BLOCK), -(-width // BLOCK))
+        coarse = generator.integers(0, self.input_max + 1, size)
+        blocks = coarse.repeat(BLOCK, 2).repeat(BLOCK, 3)[:, :, :height, :width]
+        return torch.from_numpy(np.concatenate((fine, blocks)))
 
     def own(self, images: npt.NDArray[Any] | Tensor) -> Iterator[Tensor]:
         """Return the user's images, two at a time.

@@ -104,8 +104,8 @@ def _require_values(module: nn.Module) -> None:
     for path, part in module.named_modules():
         if "forward" in vars(part) and type(part).__module__.startswith("torch.nn"):
             raise SqhwError(
-                f"layer {path!r}: its forward() is replaced; write the change as a module of its "
-                "own before or after it"
+                f"layer {path or type(part).__name__!r}: its forward() is replaced; write the "
+                "change as a module of its own before or after it"
             )
 
 
@@ -222,9 +222,8 @@ def _changed(module: nn.Module, state: dict[str, Tensor]) -> SqhwError | None:
     for path, tensor in _named_state(module):
         before = state.get(path)
         if before is None or not torch.equal(before.nan_to_num(), tensor.nan_to_num()):
-            layer, _, field = path.rpartition(".")
             return SqhwError(
-                f"layer {layer!r}: forward() changes {field!r} in eval mode too; the engine keeps "
+                f"buffer {path!r}: forward() changes it in eval mode too; the engine keeps "
                 "nothing from image to image: change it only `if self.training`, and pass "
                 "training=self.training to batch_norm"
             )

@@ -16,24 +16,29 @@ from sqhw.compress.importer.supported import DOCS, ROOT, layer_type
 from sqhw.errors import SqhwError
 
 _TORCH = str(Path(torch.__file__).parent)
+_TRACED = (TraceError, TypeError, RuntimeError, ValueError)
 _HERE = str(Path(__file__).parent)
 #: What an exception of the tracer means, and what to write instead.
 _CAUSES = (
     (
+        r"cannot be iterated|not iterable",
+        "iterates over a tensor or its size",
+        "index it: x.shape[1], x.shape[2]",
+    ),
+    (
         r"control flow|cannot be converted|__bool__",
-        "branches on a tensor's values or size; decide by a constant of the module instead",
+        "branches on a tensor's values or size",
+        "decide by a constant of the module",
     ),
     (
         r"'len' is not supported|__len__",
-        "takes len() of a tensor; write x.shape[0], or x.flatten(1) in place of x.view(len(x), -1)",
-    ),
-    (
-        r"cannot be iterated|not iterable",
-        "iterates over a tensor or its size; index it: x.shape[1], x.shape[2]",
+        "takes len() of a tensor",
+        "write x.shape[0], or x.flatten(1) in place of x.view(len(x), -1)",
     ),
     (
         r"interpreted as an integer|(int|float)\(\) argument|__index__|must be real|__(round|ceil)",
-        "turns a tensor or its size into a Python number; write a constant, or use + - * // alone",
+        "turns a tensor or its size into a Python number",
+        "write a constant, or use + - * // alone",
     ),
 )
 
@@ -124,12 +129,15 @@ def trace(root: Root, name: str) -> fx.Graph:
 def _refuse(error: Exception, inside: list[str], name: str) -> NoReturn:
     where = f"layer {inside[-1]!r}" if inside and inside[-1] else f"network {name!r}"
     text = str(error)
-    told = isinstance(error, TraceError | TypeError | RuntimeError | ValueError)
-    cause = next((said for pattern, said in _CAUSES if told and re.search(pattern, text)), None)
-    if cause is None:
-        said = re.sub(r"'?\bProxy\b(\([^)]*\))?'?( object)?|TracedTensor", "tensor", text)
-        cause = f"cannot be traced ({type(error).__name__}: {said.splitlines()[0] if said else ''})"
-    raise SqhwError(f"{where}: forward() {cause}{_place(error)}; {DOCS} supported") from None
+    for pattern, what, instead in _CAUSES:
+        if isinstance(error, _TRACED) and re.search(pattern, text):
+            raise SqhwError(f"{where}: forward() {what}{_place(error)}; {instead}") from None
+    said = re.sub(r"'?\bProxy\b(\([^)]*\))?'?( object)?|TracedTensor", "tensor", text)
+    kind = type(error).__name__
+    raise SqhwError(
+        f"{where}: forward() cannot be traced ({kind}: {said.partition(chr(10))[0]})"
+        f"{_place(error)}; {DOCS} supported"
+    ) from None
 
 
 def _place(error: Exception) -> str:
