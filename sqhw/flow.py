@@ -290,7 +290,11 @@ def quantize(
     compile_network(result, engine)
     make_folder(out.parent)
     save_network(result, out)
-    files = {"file": str(out), "validation_images": len(tried[1])}
+    files = {
+        "file": str(out),
+        "validation_images": len(tried[1]),
+        "notes": result.metadata.get("notes", ""),
+    }
     return files | accuracies | size(result, engine, device)
 
 

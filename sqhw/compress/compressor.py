@@ -270,6 +270,7 @@ class Compression:
         """Return the quantized network."""
         target = self.target
         teacher = FloatModule(self.network).eval()
+        notes = [*self.network.metadata.get("notes", "").splitlines(), *self.notes]  # the import's
         metadata = {
             **self.network.metadata,
             "data": self.data.name,
@@ -283,7 +284,7 @@ class Compression:
                 f"{_accuracy(predict(teacher, self.held_images), self.held_labels):.6f}"
             ),
             "validation_accuracy": f"{self.best[0]:.6f}",
-            **({"notes": "\n".join(self.notes)} if self.notes else {}),
+            **({"notes": "\n".join(notes)} if notes else {}),
         }
         return self._export(metadata)
 

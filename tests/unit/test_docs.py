@@ -8,11 +8,13 @@ from typer.testing import CliRunner
 from sqhw.cli.commands import app
 from sqhw.compress import load_float
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+IMPORT = (ROOT / "docs" / "import.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def test_python_example(tmp_path, monkeypatch):
@@ -20,6 +22,16 @@ def test_python_example(tmp_path, monkeypatch):
     (example,) = blocks("python")
     exec(compile(example, "README.md", "exec"), {})
     assert load_float("float.safetensors").input_shape == (1, 8, 8)
+
+
+def test_example_of_the_import(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks("python", IMPORT)
+    exec(compile(example, "import.md", "exec"), {})
+    assert "the softmax at the end is left out" in capsys.readouterr().out
+    network = load_float("mine.safetensors")
+    assert (network.mean, network.std) == ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    assert "softmax" in network.metadata["notes"]
 
 
 def test_commands_and_options_exist():
