@@ -239,6 +239,13 @@ def test_demo_refuses_before_it_trains(monkeypatch, capsys, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_demo_counts_the_images_before_it_trains(monkeypatch, capsys, tmp_path):
+    message = refuse(monkeypatch, capsys, "demo", "--images", "360", "--out", tmp_path / "x")
+    assert message == "images must be 1 to 359, not 360"
+    assert run(monkeypatch, capsys, "demo", "--images", "0", "--out", tmp_path / "x")[0] == 2
+    assert not (tmp_path / "x").exists()
+
+
 def test_missing_images(monkeypatch, capsys, saved, tmp_path):
     message = refuse(monkeypatch, capsys, "verify", saved, "--rtl", tmp_path)
     assert message == (
