@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqhw.engine import EngineConfig
 from sqhw.export.readmemh import image_texts
+from sqhw.extras import need_package
 from sqhw.file_set import write_set
 from sqhw.layout import rom_widths
 from sqhw.naming import DEFAULT_NAME, TOPS, check_name, image_name, leaf_files, top_module
@@ -101,6 +102,7 @@ def write_rtl(
         If there is no such interface, no module can have the name, or the folder cannot be
         written.
     """
+    need_package("amaranth", "writing Verilog")
     from sqhw.rtl.emit import engine_verilog, leaf_verilog
 
     check_name(name)

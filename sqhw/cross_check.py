@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.extras import has_package
 from sqhw.network import QuantizedNetwork
 from sqhw.sim import reference
-from sqhw.torch_support import has_torch
 
 PYTORCH, REFERENCE = "PyTorch", "NumPy reference"
 #: Activations that the reference computes at most, beyond those of the first image: seconds.
@@ -44,7 +44,7 @@ def cross_check(network: QuantizedNetwork, images: npt.NDArray[Any]) -> CrossChe
     images : ndarray of int, shape (images, channels, height, width)
         Raw pixels within the network's input format.
     """
-    if has_torch():
+    if has_package("torch"):
         from sqhw.compress import torch_logits
 
         return CrossCheck(PYTORCH, np.asarray(torch_logits(network, images), dtype=np.int64))

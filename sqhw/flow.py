@@ -27,6 +27,7 @@ from sqhw.device_engine import activation_blocks, engine_for, weight_blocks
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_image
+from sqhw.extras import need_torch
 from sqhw.facts import FLOAT_BITS, facts_of
 from sqhw.file_set import check_set
 from sqhw.float_file import load_float, save_float
@@ -50,7 +51,6 @@ from sqhw.program import Program, compile_network
 from sqhw.rom_pieces import Piece, depth_of
 from sqhw.seeds import check_seed
 from sqhw.topology import topology
-from sqhw.torch_support import need_torch
 from sqhw.zoo import zoo_topology
 
 Progress = Callable[[str, int, int, str], None]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqhw.atomic import atomic_write_bytes, atomic_write_text
 from sqhw.errors import SqhwError
+from sqhw.extras import need_package
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,10 +55,11 @@ def check_report(out: Path) -> None:
     Raises
     ------
     SqhwError
-        If it ends otherwise than `write_report` takes it.
+        If it ends otherwise than `write_report` takes it, or matplotlib is not installed.
     """
     if out.suffix not in (".html", *PICTURES):
         raise SqhwError(f"{out}: plots are written as .html, .png or .svg")
+    need_package("matplotlib", f"the plot {out}")
 
 
 def layer_figure(account: Account) -> "Figure":
@@ -183,10 +185,8 @@ def _accuracy_name(accounts: Sequence[Account]) -> str:
 
 
 def _figure(width: float, height: float) -> "Figure":
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise SqhwError("plots need matplotlib; run: pip install 'sqhw[plot]'") from None
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqhw.atomic import atomic_write_bytes
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.extras import need_package
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,12 +38,7 @@ def check_plot(path: Path) -> None:
     """
     if path.suffix.removeprefix(".") not in FORMATS:
         raise unknown_name("picture format", path.suffix.removeprefix("."), FORMATS)
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError:
-        raise SqhwError(
-            "a picture needs matplotlib; install it with pip install sqhw[plot]"
-        ) from None
+    need_package("matplotlib", f"the plot {path}")
 
 
 def plot_sizes(result: Result, path: Path) -> None:

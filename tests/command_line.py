@@ -1,10 +1,35 @@
 """The command line as a user runs it."""
 
+import json
+import subprocess
 import sys
 
 import pytest
 
 from sqhw.cli import main
+
+#: Runs commands in a process that does not find a package; prints exit code and output of each.
+#: SciPy looks into `sys.modules`, so that `sys.modules["torch"] = None` would break it.
+WITHOUT = """
+import contextlib, io, json, sys
+from importlib.machinery import PathFinder
+
+find, missing = PathFinder.find_spec, sys.argv[1]
+PathFinder.find_spec = lambda name, *more: None if name == missing else find(name, *more)
+from sqhw.cli import main
+
+results = []
+for arguments in json.loads(sys.argv[2]):
+    sys.argv = ["sqhw", *arguments]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+    results.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(results))
+"""
 
 
 def run(monkeypatch, capsys, *arguments):
@@ -25,3 +50,15 @@ def refuse(monkeypatch, capsys, *arguments):
     assert len(lines) == 1, err
     assert lines[0].startswith("sqhw: ")
     return lines[0].removeprefix("sqhw: ")
+
+
+def run_without(package, *commands):
+    """Return (exit code, standard output, standard error) of commands without a package."""
+    texts = json.dumps([[str(argument) for argument in command] for command in commands])
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", WITHOUT, package, texts],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(run.stdout.splitlines()[-1])

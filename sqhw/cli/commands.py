@@ -71,9 +71,9 @@ from sqhw.cli.tables import (
     simulate_lines,
     verify_lines,
 )
+from sqhw.extras import need_torch
 from sqhw.naming import DEFAULT_NAME
 from sqhw.seeds import MAX_SEED
-from sqhw.torch_support import need_torch
 
 app = typer.Typer(
     name="sqhw",

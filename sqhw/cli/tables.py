@@ -4,7 +4,7 @@ from typing import Any
 
 from sqhw.budget import BASES
 from sqhw.cli.columns import columns
-from sqhw.torch_support import INSTALL
+from sqhw.extras import install_line
 
 Result = dict[str, Any]
 PRUNED = {"oneshot": "at once, then masks free to change", "gradual": "gradually"}
@@ -99,7 +99,10 @@ def simulate_lines(result: Result) -> list[str]:
         ),
     ]
     if "torch_accuracy" not in result:
-        lines.append(f"  PyTorch is not installed; to compare all images with it: {INSTALL}")
+        run = install_line("torch")
+        lines.append(
+            f"  PyTorch, which is quick enough for all images, is not installed; run: {run}"
+        )
     return lines
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from sqhw.atomic import make_folder
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.extras import need_package
 from sqhw.manifest import name_of
 from sqhw.names import SIMULATORS
 from sqhw.naming import image_name, top_module
@@ -89,6 +90,7 @@ class RtlBench:
     ) -> None:
         if simulator not in SIMULATORS or simulator == "cxxrtl":
             raise unknown_name("simulator", simulator, SIMULATORS)
+        need_package("cocotb", f"verification with {simulator}")
         if simulator == "verilator":
             check_make_path(work)
         if simulator == "icarus" and not has_icarus():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from sqhw.torch_support import OLDEST
+from sqhw.extras import EXTRAS, OLDEST_TORCH
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -94,8 +94,14 @@ def test_torch_is_an_extra_with_a_range():
     project = PYPROJECT["project"]
     assert "torch" not in requirements(project["dependencies"])
     (torch,) = map(Requirement, project["optional-dependencies"]["torch"])
-    oldest = ".".join(map(str, OLDEST))
+    oldest = ".".join(map(str, OLDEST_TORCH))
     assert str(torch) == f"torch>={oldest}"
+
+
+def test_errors_name_the_extra_that_brings_a_package():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    for package, extra in EXTRAS.items():
+        assert package in requirements(extras[extra])
 
 
 def test_what_make_pins_is_within_the_ranges():

@@ -1,10 +1,9 @@
 """Without PyTorch everything but training works, and training says what to install."""
 
 import json
-import subprocess
-import sys
 
 import pytest
+from command_line import run_without
 from float_networks import chain_network
 from golden_networks import ENGINES, golden_networks
 
@@ -12,45 +11,16 @@ from sqhw.account import account_network
 from sqhw.account_file import save_account
 from sqhw.cost_models.device import find_device
 from sqhw.errors import SqhwError
+from sqhw.extras import need_torch
 from sqhw.float_file import save_float
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import save_network
-from sqhw.torch_support import need_torch
+from sqhw.verify.runner import RtlBench
 from sqhw.verify.tools import has_icarus
 
+RUN = "pip install 'sqhw[torch]'"
 #: The quickest there is; the benches of all run in tests/hdl.
 SIMULATOR = "icarus" if has_icarus() else "cxxrtl"
-#: Runs commands in a process that finds no torch; prints exit code and output of each. SciPy looks
-#: into `sys.modules`, so that `sys.modules["torch"] = None` would break it.
-BLOCKED = """
-import contextlib, io, json, sys
-from importlib.machinery import PathFinder
-
-find = PathFinder.find_spec
-PathFinder.find_spec = lambda name, *more: None if name == "torch" else find(name, *more)
-from sqhw.cli import main
-
-results = []
-for arguments in json.loads(sys.argv[1]):
-    sys.argv = ["sqhw", *arguments]
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code or 0
-    results.append((code, out.getvalue(), err.getvalue()))
-print(json.dumps(results))
-"""
-
-
-def run_blocked(*commands):
-    """Return (code, standard output, standard error) of each command."""
-    texts = json.dumps([[str(argument) for argument in command] for command in commands])
-    run = subprocess.run(
-        [sys.executable, "-P", "-c", BLOCKED, texts], capture_output=True, text=True, check=True
-    )
-    return json.loads(run.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +84,12 @@ def test_every_command_is_tried(folder):
 
 def test_everything_but_training_works(folder):
     commands = works(folder)
-    results = dict(zip(commands, run_blocked(*commands.values()), strict=True))
+    results = dict(zip(commands, run_without("torch", *commands.values()), strict=True))
     assert {name: err for name, (code, _, err) in results.items() if code} == {}
     _, shown, _ = results["simulate"]
     assert "simulator == NumPy reference on 359 of 359 images (1,077 logits)" in shown
-    assert "PyTorch is not installed; to compare all images with it: pip install" in shown
+    said = "PyTorch, which is quick enough for all images, is not installed"
+    assert f"{said}; run: {RUN}" in shown
     _, shown, _ = results["size a name"]
     assert json.loads(shown)["weights"] == 77_360
     _, shown, _ = results["verify"]
@@ -128,8 +99,8 @@ def test_everything_but_training_works(folder):
 def test_training_says_what_to_install(folder):
     before = sorted(folder.rglob("*"))
     commands = refuses(folder)
-    for what, found in zip(commands, run_blocked(*commands.values()), strict=True):
-        sentence = f"{what} needs PyTorch, which is not installed; run: pip install 'sqhw[torch]'"
+    for what, found in zip(commands, run_without("torch", *commands.values()), strict=True):
+        sentence = f"{what} needs the Python package torch, which is not installed; run: {RUN}"
         assert found == [1, "", f"sqhw: {sentence}\n"]
     assert sorted(folder.rglob("*")) == before
 
@@ -139,11 +110,34 @@ def test_an_old_torch_is_refused(monkeypatch, version):
     monkeypatch.setattr("importlib.metadata.version", lambda name: version)
     with pytest.raises(SqhwError) as error:
         need_torch("sqhw train")
-    needs = "sqhw train needs PyTorch 2.6 or later"
-    assert str(error.value) == f"{needs}, {version} is installed; run: pip install 'sqhw[torch]'"
+    needs = "sqhw train needs torch 2.6 or later"
+    assert str(error.value) == f"{needs}, {version} is installed; run: {RUN}"
 
 
 @pytest.mark.parametrize("version", ["2.6.0", "2.13.0+cpu", "2.10.0", "3.0.0", "unknown"])
 def test_a_later_torch_is_not(monkeypatch, version):
     monkeypatch.setattr("importlib.metadata.version", lambda name: version)
     need_torch("sqhw train")
+
+
+@pytest.mark.parametrize(("package", "extra"), [("amaranth", "rtl"), ("matplotlib", "plot")])
+def test_other_extras_are_named_as_well(folder, package, extra):
+    net = folder / "net.safetensors"
+    cases = {
+        "amaranth": {"writing Verilog": ["rtl", net, "--out", folder / "none"]},
+        "matplotlib": {
+            "the plot a.html": ["report", net, "--out", "a.html"],
+            "the plot a.png": ["size", net, "--plot", "a.png"],
+        },
+    }[package]
+    for what, found in zip(cases, run_without(package, *cases.values()), strict=True):
+        needs = f"{what} needs the Python package {package}, which is not installed"
+        assert found == [1, "", f"sqhw: {needs}; run: pip install 'sqhw[{extra}]'\n"]
+    assert not (folder / "none").exists()
+
+
+def test_verification_names_its_extra(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SqhwError, match=r"^verification with icarus needs the Python package"):
+        RtlBench(tmp_path, tmp_path / "work", "icarus")
+    assert not (tmp_path / "work").exists()
