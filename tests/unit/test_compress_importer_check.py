@@ -8,8 +8,10 @@ import torch
 from import_cases import Net
 from random_modules import SHAPE, RandomModule
 from torch import nn
+from typer.testing import CliRunner
 
-from sqhw.compress import import_module
+from sqhw.cli.commands import app
+from sqhw.compress import import_module, save_float
 from sqhw.compress.float_module import FloatModule
 from sqhw.compress.importer import convert
 from sqhw.compress.importer.builder import Builder
@@ -133,6 +135,8 @@ def test_own_images_are_compared_too():
         (np.full((1, 2, 8, 8), 17), r"images must be pixels from 0 to 16 \(input_max\), before"),
         (np.full((1, 2, 8, 8), -0.5), r"images must be pixels from 0 to 16"),
         (np.full((1, 2, 8, 8), np.nan), r"images must be pixels from 0 to 16"),
+        ("digits", r"images must be an array of pixels: "),
+        (np.zeros((1, 2, 8, 8), complex), r"images must have shape"),
     ],
 )
 def test_own_images_that_are_no_pixels_are_refused(images, message):
@@ -215,3 +219,14 @@ def test_random_modules_are_equal_or_refused(seed):
         if f"the {name} at the end" in notes:
             found = function(found)
     torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
+
+
+def test_notes_reach_the_command_line(tmp_path):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 10), nn.Softmax(1))
+    source = tmp_path / "float.safetensors"
+    save_float(import_module(module, (1, 8, 8), input_max=16), source)
+    out = tmp_path / "net.safetensors"
+    result = CliRunner().invoke(app, ["quantize", str(source), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "note: layer '3': the softmax at the end is left out" in result.output

@@ -304,6 +304,31 @@ def test_wrapped_modules(wrap):
     assert [layer.name for layer in network.layers] == ["0"]
 
 
+@pytest.mark.parametrize(
+    "mode", [torch.inference_mode, torch.no_grad, lambda: torch.autocast("cpu", torch.bfloat16)]
+)
+def test_modes_around_the_import_do_not_matter(mode):
+    torch.manual_seed(0)
+    module = stack()
+    plain = import_module(module, SHAPE)
+    with mode():
+        within = import_module(module, SHAPE)
+    for layer, other in zip(plain.convs, within.convs, strict=True):
+        assert (layer.weight == other.weight).all()
+
+
+def test_single_precision_inside_forward():
+    run_single = Net(lambda m, x: m.a(x.float()), a=conv(3))
+    network = import_module(run_single, SHAPE)
+    assert (network.convs[0].weight == run_single.a.weight.detach().numpy()).all()
+
+
+@pytest.mark.parametrize("given", ["net.pth", stack().state_dict(), lambda x: x])
+def test_what_is_no_module_is_refused_with_the_way_in(given):
+    with pytest.raises(SqhwError, match=r"^import_module takes a torch.nn.Module, not a .*; load"):
+        import_module(given, SHAPE)
+
+
 def test_modules_that_cannot_be_run_say_why():
     with pytest.raises(SqhwError, match=r"^layer '0': weight has no values yet; load the trained"):
         import_module(nn.Sequential(nn.LazyConv2d(2, 3)), SHAPE)

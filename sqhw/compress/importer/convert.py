@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, fx, nn
 
 from sqhw.compress.importer import facts
@@ -65,10 +66,19 @@ def import_module(
     SqhwError
         Naming the layer that is not supported, or whose output differs.
     """
+    if not isinstance(module, nn.Module):
+        raise SqhwError(
+            f"import_module takes a torch.nn.Module, not a {type(module).__name__}; load weights "
+            "into their module first (docs/import.md says how)"
+        )
     check_input(name, input_shape, input_max, mean, std)
     channels, height, width = input_shape
     pixels = Pixels((channels, height, width), input_max, mean, std)
-    with torch_threads(1):  # grouped convolutions in double precision crawl on several
+    with (
+        torch_threads(1),  # grouped convolutions in double precision crawl on several
+        torch.inference_mode(False),
+        torch.autocast("cpu", enabled=False),
+    ):
         return _imported(module, name, pixels, dict(metadata or {}), images)
 
 

@@ -378,6 +378,7 @@ CALLS: dict[Any, Handler] = {
     functional.dropout: _dropout,
     functional.dropout2d: _dropout,
     "contiguous": _same,
+    "float": _same,
     "clone": _same,
     "detach": _same,
     functional.pad: _pad,

@@ -70,8 +70,11 @@ class Pixels:
         SqhwError
             If they are not pixels of the network's input.
         """
-        given = torch.as_tensor(images)
-        if given.shape[1:] != self.shape or not len(given):
+        try:
+            given = torch.as_tensor(images)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise SqhwError(f"images must be an array of pixels: {error}") from None
+        if given.is_complex() or given.shape[1:] != self.shape or not len(given):
             raise SqhwError(
                 f"images must have shape (n, {', '.join(map(str, self.shape))}), "
                 f"not {tuple(given.shape)}"
