@@ -16,6 +16,7 @@ from sqhw.cost_models.schedule import schedule
 from sqhw.data import load_dataset
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.naming import image_name
 from sqhw.network import Conv, QuantizedNetwork
 from sqhw.network_file import save_network
 from sqhw.number import ActivationFormat
@@ -47,6 +48,7 @@ CONFIGS = {
     ),
 }  # fmt: skip
 NETWORKS = 12
+NAME = "cam"  # what modules and files begin with
 IMAGES = 80  # more than are run at once, and a multiple of every batch
 
 
@@ -72,7 +74,7 @@ def bench(request, tmp_path_factory):
         "codebook": 1 << engine.codebook_addr_bits,
     }
     pieces = rom_pieces(engine, depths, None) if engine.writable else in_four(engine, depths)
-    write_rtl(engine, depths, folder, pieces=pieces)
+    write_rtl(engine, depths, folder, pieces=pieces, name=NAME)
     return request.param, VolumeBench(folder, folder / "work", optimize=1), pieces
 
 
@@ -83,7 +85,7 @@ def test_random_networks(bench, tmp_path):
         print(f"network seed {seed}")
         network = program.network
         images = random_images(network, seed, IMAGES)
-        write_rom(program, tmp_path, pieces)
+        write_rom(program, tmp_path, pieces, NAME)
         done = []
         report = volume.run(program, images, tmp_path, seed, jobs=2, progress=done.append)
         maps = [shape for name, shape in network.shapes().items() if name != "input"]
@@ -126,9 +128,9 @@ def test_one_wrong_rom_bit_is_noticed(bench, tmp_path, rom, activations):
     name, volume, pieces = bench
     program = compile_network(transparent_network(), CONFIGS[name][0])
     images = random_images(program.network, 0, 3)
-    write_rom(program, tmp_path, pieces)
+    write_rom(program, tmp_path, pieces, NAME)
     volume.run(program, images, tmp_path, activations=activations)
-    path = tmp_path / f"{piece_names(rom, pieces[rom])[0]}.hex"
+    path = tmp_path / f"{piece_names(image_name(NAME, rom), pieces[rom])[0]}.hex"
     first, *rest = path.read_text().splitlines()
     path.write_text("\n".join([f"{int(first, 16) ^ 1:0{len(first)}x}", *rest]) + "\n")
     with pytest.raises(SqhwError, match="the RTL differs from the simulator under cxxrtl; run"):
@@ -139,8 +141,8 @@ def test_one_wrong_rom_bit_is_noticed(bench, tmp_path, rom, activations):
 def test_rom_image_is_too_long(bench, tmp_path):
     name, volume, pieces = bench
     program = compile_network(transparent_network(), CONFIGS[name][0])
-    write_rom(program, tmp_path, pieces)
-    file = f"{piece_names('codebook', pieces['codebook'])[-1]}.hex"
+    write_rom(program, tmp_path, pieces, NAME)
+    file = f"{piece_names(image_name(NAME, 'codebook'), pieces['codebook'])[-1]}.hex"
     digits = len((tmp_path / file).read_text().split()[0])
     (tmp_path / file).write_text(f"{0:0{digits}}\n" * 513)
     with pytest.raises(SqhwError, match=rf"^{file} has more words than the \d+ of the ROM"):
@@ -151,7 +153,7 @@ def test_rom_image_is_too_long(bench, tmp_path):
 def test_no_images(bench, tmp_path):
     name, volume, pieces = bench
     program = compile_network(transparent_network(), CONFIGS[name][0])
-    write_rom(program, tmp_path, pieces)
+    write_rom(program, tmp_path, pieces, NAME)
     with pytest.raises(SqhwError, match="there is no image to run"):
         volume.run(program, np.zeros((0, 2, 3, 3)), tmp_path)
 

@@ -9,6 +9,7 @@ from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost, rom_pieces
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.naming import DEFAULT_NAME
 from sqhw.program import compile_network
 from sqhw.verify.runner import RtlBench
 from sqhw.verify.tools import has_icarus
@@ -88,6 +89,8 @@ DEVICES = {
     "16 lanes, everything": "LFE5U-85F",
     "32 lanes, several images": "XC7A35T",
 }
+#: What modules and files begin with, if it is not the default.
+NAMES = {"8 lanes, chains only": "cam"}
 #: Networks a configuration; the widest takes its time.
 NETWORKS = {"128 lanes": 6}
 MOST_NETWORKS = 16
@@ -105,7 +108,8 @@ def run_networks(name: str, folder, simulator: str, seeds) -> None:
     assert (len(pieces["weights"]) > 1) == (device is not None)
     if name == "8 lanes, chains only":
         pieces = in_four(engine, depths)
-    write_rtl(engine, depths, folder, pieces=pieces)
+    name = NAMES.get(name, DEFAULT_NAME)
+    write_rtl(engine, depths, folder, pieces=pieces, name=name)
     bench = RtlBench(folder, folder / "work", simulator, engine.requantizers)
     for seed in seeds:
         print(f"network seed {seed}")
@@ -118,7 +122,7 @@ def run_networks(name: str, folder, simulator: str, seeds) -> None:
                 raise
             continue
         assert program.rom_bits == rom_cost(network, engine).rom
-        write_rom(program, folder, pieces)
+        write_rom(program, folder, pieces, name)
         images = random_images(network, seed, 2 * batch)
         report = bench.run(program, images, folder, seed)
         assert report.images == 2 * batch
