@@ -12,6 +12,8 @@ from pathlib import Path
 from pyosys import libyosys
 
 OUTPUT = "engine.cc"
+#: What the harness calls the top module.
+ENGINE = "sqhw_engine"
 #: A vector of so many wires or more is cut where they meet, e.g. into the bytes of the lanes.
 MANY = 8
 #: The head of a module.
@@ -53,7 +55,9 @@ def translate(
     """
     design = libyosys.Design()
     top = MODULE.findall(Path(sources[0]).read_text())[0]
-    for command in (f"read_verilog {' '.join(sources)}", f"hierarchy -top {top}", *READ):
+    rename = () if top == ENGINE else (f"rename -top {ENGINE}",)
+    read = (f"read_verilog {' '.join(sources)}", f"hierarchy -top {top}")
+    for command in (*read, *rename, *READ):
         design.run_pass(command)
     change(design)
     for command in REDUCE:
