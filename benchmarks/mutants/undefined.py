@@ -1,9 +1,9 @@
 """Makes registers undefined at every reset, to show for all their values that none has an effect.
 
 ``python undefined.py FROM TO PLACES`` reads the engine's Verilog and writes one in which each
-register that has no reset, and those whose places are in a file of lines, become undefined where the
-others are reset. Multiplexers are written as operators, which pass on what is undefined: nothing is
-lost in the branch of an ``if``. Printed is the number of these registers.
+register that has no reset, and those whose places are in a file of lines, become undefined where
+the others are reset. Multiplexers are written as operators, which pass on what is undefined:
+nothing is lost in the branch of an ``if``. Printed is the number of these registers.
 """
 
 import sys
