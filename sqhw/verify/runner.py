@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 import numpy.typing as npt
@@ -188,14 +189,18 @@ class RtlBench:
         log.unlink(missing_ok=True)
         limit = START_SECONDS + most_cycles(frames, *job.sizes, job.waits) // SLOWEST
         begin = time.monotonic()
-        if not self._simulate(log, seed, limit) or not report.is_file():
+        passed = self._simulate(log, seed, limit)
+        try:
+            found = json.loads(report.read_text()) if passed else None
+        except (OSError, ValueError):
+            found = None
+        if found is None:
             hangs = time.monotonic() - begin >= limit
             reason = f"the simulation hangs: it did not end within {limit} s" if hangs else None
             raise SqhwError(
                 f"the RTL differs from the simulator under {self.simulator}; "
                 f"{reason or _reason(log)}; log: {log}"
             )
-        found = json.loads(report.read_text())
         return RtlReport(
             self.simulator,
             images=found["runs"] * program.batch,
@@ -226,7 +231,7 @@ class RtlBench:
                     log_file=log,
                 )
                 return get_results(results) == (1, 0)
-            except (SystemExit, RuntimeError, OSError):
+            except (SystemExit, RuntimeError, OSError, ParseError):  # no results, or half of them
                 return False
 
 

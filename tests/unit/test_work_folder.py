@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,3 +111,17 @@ def test_seeds_beyond_64_bits_are_refused_first(tmp_path, seed, simulator):
         flow.verify(
             Path("none"), load_dataset("digits"), tmp_path, tmp_path / "w", simulator, 1, seed
         )
+
+
+@pytest.mark.parametrize("text", ["", "<testsuites>", None])
+def test_half_a_file_of_results_is_no_pass(tmp_path, text):
+    """A disk that became full in the middle."""
+    results = tmp_path / "results.xml"
+    if text is not None:
+        results.write_text(text)
+    bench = object.__new__(RtlBench)
+    bench.simulator = "icarus"
+    bench._environment = {}
+    bench._run = bench._build = tmp_path
+    bench._runner = SimpleNamespace(test=lambda **arguments: results)
+    assert not bench._simulate(tmp_path / "simulation.log", 0, 1)
