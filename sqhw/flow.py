@@ -51,6 +51,7 @@ from sqhw.program import Program, compile_network
 from sqhw.rom_pieces import Piece, depth_of
 from sqhw.seeds import check_seed
 from sqhw.topology import topology
+from sqhw.width_note import with_width_note
 from sqhw.zoo import zoo_topology
 
 Progress = Callable[[str, int, int, str], None]
@@ -194,6 +195,7 @@ def compress(
         accelerator=accelerator,
     )
     result = _labelled(result, engine, device, {"budget": str(budget)})
+    result = with_width_note(result, engine, device)
     program = compile_network(result, engine)  # refuses what would not run, ahead of writing
     exported = sum(image.depth * image.width for image in program.images)
     if exported != rom_cost(result, engine).rom:
@@ -286,6 +288,7 @@ def quantize(
         "float_validation_accuracy": evaluate(network, *tried),
     }
     facts = {name: f"{value:.6f}" for name, value in accuracies.items()}
+    result = with_width_note(result, engine, device)
     result = _labelled(result, engine, device, facts | {"data": data.name})
     compile_network(result, engine)
     make_folder(out.parent)

@@ -65,7 +65,7 @@ def _linear(step: QatLayer, tensors: dict[str, Tensor], projected: bool) -> Tens
         weight = step.real_weight()
         bias = step.real_bias(weight)
     else:
-        weight = step.weight
+        weight = step.float_weight()
         bias = step.full_bias(weight)
     y = padded_conv(tensors[layer.source], weight, bias, layer)
     return with_residual(y, layer.residual, tensors)

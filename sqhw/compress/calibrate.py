@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sqhw.compress.integer_plan import IntegerPlan
 from sqhw.compress.integers import acc_limit
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_input import OUTPUT, QatInput
-from sqhw.compress.qat_layers import IntegerPlan, QatAverage, QatConv, QatLayer
+from sqhw.compress.qat_layers import QatAverage, QatConv, QatLayer
 from sqhw.compress.requantize import best_step, dyadic
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
@@ -144,9 +145,12 @@ def _requantization(
         plan.multiplier, plan.shift = dyadic(unit / step, engine.mult_bits)
     else:
         assert isinstance(layer, QatConv)
-        _, plan.shift = dyadic(GAIN_ROOM * largest * unit / step, layer.gain_bits)
+        room = GAIN_ROOM if layer.gain.requires_grad else 1.0
+        _, plan.shift = dyadic(room * largest * unit / step, layer.gain_bits)
         plan.multiplier = unit / step * 2.0**plan.shift
         plan.top_multiplier = 1 << layer.gain_bits
+        if not layer.gain.requires_grad:
+            layer.round_gains()
         weight = layer.real_weight()  # of whole gains
         bias = layer.real_bias(weight)
     plan.output_scale = unit * 2.0**plan.shift / plan.multiplier

@@ -17,8 +17,11 @@ from sqhw.compress.assemble import export
 from sqhw.compress.bias_correction import correct_biases
 from sqhw.compress.bounds import check_bias_bits
 from sqhw.compress.calibrate import calibrate
+from sqhw.compress.channel_gains import channel_gains, may_have_gains, worth_gains
 from sqhw.compress.codebook import SortedWeights, kmeans
-from sqhw.compress.integers import WEIGHT_TOP
+from sqhw.compress.equalise import equalised, map_facts, telling_channels, worth_keeping
+from sqhw.compress.integers import GAIN_BITS, WEIGHT_TOP, held_gain_bits
+from sqhw.compress.limit_notes import limit_notes
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_layers import QatConv
 from sqhw.compress.quantizers.base import Codebook
@@ -33,6 +36,7 @@ from sqhw.network import QuantizedNetwork
 from sqhw.seeds import check_seed
 
 FloatArray = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 LLOYD_STEPS = 30
@@ -106,13 +110,18 @@ def quantize(
             f"images have {lo:g} to {hi:g}"
         )
     with torch_threads(threads):
+        telling = telling_channels(network, map_facts(network, pixels))
+        worth = worth_keeping(network, telling)
+        network = equalised(network, pixels, widths)
+        facts = map_facts(network, pixels)
         model = QatNetwork(network)
         for layer in model.layers():
-            weight = layer.weight.detach().numpy()
-            mask = largest(np.abs(weight), densities[layer.layer.name])
-            _project(layer, weight, mask, widths[layer.layer.name], engine)
+            name = layer.layer.name
+            most = float(facts[name].largest.max())
+            _project(layer, densities[name], widths[name], most, worth[name], engine)
         correct_biases(model, pixels)
-        return _finish(model, pixels, engine, bias_bits, objective, {"method": "one-shot"})
+        metadata = {"method": "one-shot"}
+        return _finish(model, pixels, engine, bias_bits, objective, metadata, telling)
 
 
 def random_quantized(
@@ -165,7 +174,7 @@ def random_quantized(
         return _finish(model, pixels, engine, 12, objective, metadata)
 
 
-def _random_values(kept: FloatArray, bits: int) -> npt.NDArray[np.float64]:
+def _random_values(kept: FloatArray, bits: int) -> Values:
     """Return a codebook without 0, so that the density stays what it is."""
     if bits == MAX_BITS:
         return _uniform(float(np.abs(kept).max()))
@@ -204,31 +213,59 @@ def _each(value: Any, names: list[str], default: Any, what: str) -> dict[str, An
 
 
 def _project(
-    layer: QatConv, weight: FloatArray, mask: Mask, bits: int, engine: EngineConfig
+    layer: QatConv,
+    density: float,
+    bits: int,
+    largest_output: float,
+    worth: Mask,
+    engine: EngineConfig,
 ) -> None:
-    """Give a layer its codebook, and its mask without the weights that are better off at 0."""
-    top = float(np.abs(weight[mask]).max())
+    """Give a layer its mask, its codebook and, where they help, gains of its channels."""
+    weight = layer.weight.detach().numpy().copy()
+    mask = largest(np.where(worth, np.abs(weight), 0), density) & worth
     layer.may_vanish = True
+    chosen = _projection(weight, mask, bits, engine)
+    if may_have_gains(layer, engine):
+        gain = channel_gains(layer, np.where(mask, weight, 0), largest_output, engine)
+        each = gain[:, None, None, None]
+        units = (weight / each).astype(np.float32)
+        scaled = _projection(units, mask, bits, engine)
+        with_gains = _quantized(units, *scaled) * each
+        if worth_gains(weight, _quantized(weight, *chosen), with_gains):
+            layer.set_gains(gain, held_gain_bits(GAIN_BITS, engine))
+            chosen = scaled
+    layer.set_projection(*chosen)
+
+
+def _quantized(weight: FloatArray, mask: Mask, book: Values) -> Values:
+    """Return the values that weights take."""
+    return Codebook.nearest(book).quantize(weight.astype(np.float64)) * mask
+
+
+def _projection(
+    weight: FloatArray, mask: Mask, bits: int, engine: EngineConfig
+) -> tuple[Mask, Values]:
+    """Return a codebook, and the mask without the weights that are better off at 0."""
+    top = float(np.abs(weight[mask]).max(initial=0.0))
     # Whatever the codebook, the engine's weights are multiples of 1/127 of the largest at best.
     mask = mask & (np.abs(weight) >= top / (2 * WEIGHT_TOP))
     if top == 0:
-        layer.set_projection(np.zeros_like(mask), np.ones(1))  # nothing but its bias
-    elif bits == MAX_BITS:
-        layer.set_projection(mask, _uniform(top))
-    else:
-        layer.set_projection(*_clustered(weight, mask, bits, engine))
+        return np.zeros_like(mask), np.ones(1)  # nothing but its bias
+    if bits == MAX_BITS:
+        return mask, _uniform(top)
+    return _clustered(weight, mask, bits, engine)
 
 
-def _uniform(top: float) -> npt.NDArray[np.float64]:
+def _uniform(top: float) -> Values:
     """Return steps of 1/127 of the largest magnitude, without 0."""
     steps = np.arange(-WEIGHT_TOP, WEIGHT_TOP + 1, dtype=np.float64)
-    values: npt.NDArray[np.float64] = top / WEIGHT_TOP * steps[steps != 0]
+    values: Values = top / WEIGHT_TOP * steps[steps != 0]
     return values
 
 
 def _clustered(
     weight: FloatArray, mask: Mask, bits: int, engine: EngineConfig
-) -> tuple[Mask, npt.NDArray[np.float64]]:
+) -> tuple[Mask, Values]:
     """Return the mask and the codebook of a k-means one of whose centroids is 0.
 
     The 0 takes no code where the stream skips zeros. Where a dense stream of all weights is
@@ -242,7 +279,7 @@ def _clustered(
     return kept, book
 
 
-def _with_zero(weight: FloatArray, mask: Mask, levels: int) -> tuple[Mask, npt.NDArray[np.float64]]:
+def _with_zero(weight: FloatArray, mask: Mask, levels: int) -> tuple[Mask, Values]:
     """Return where weights are nearer to one of so many values than to 0, and the values."""
     values = np.sort(weight[mask].astype(np.float64))
     book = np.unique(values)
@@ -262,11 +299,14 @@ def _finish(
     bias_bits: int,
     objective: str,
     metadata: dict[str, str],
+    telling: Mapping[str, Mask] | None = None,
 ) -> QuantizedNetwork:
-    """Calibrate and export."""
+    """Calibrate and export; note what the engine's limits cost the telling channels, if given."""
     for layer in model.layers():
         layer.freeze()
     calibrate(model, pixels, engine, bias_bits, trained=False)
     network = model.network
+    if telling and (notes := limit_notes(model, pixels, engine, telling)):
+        metadata = metadata | {"notes": "\n".join(notes)}
     labels = {**network.metadata, **metadata, **network.size_labels}
     return export(model, engine, labels, objective)

@@ -7,7 +7,6 @@ have the precision of the training, with straight-through gradients; evaluation 
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,55 +15,13 @@ from torch import Tensor, nn
 
 from sqhw.compress.codebook_weights import codebook_weights
 from sqhw.compress.float_module import activated, padded_conv, with_residual
+from sqhw.compress.integer_plan import IntegerPlan
 from sqhw.compress.integers import WEIGHT_TOP, LayerIntegers
 from sqhw.compress.precision import FLOAT32_EXACT
 from sqhw.compress.requantize import requantize, requantize_nearly
 from sqhw.float_network import FloatConv
-from sqhw.number import ActivationFormat
 
 LEAST_GAIN = 0.1  # of a channel: with a bias, it has to hold more units the smaller the gain is
-
-
-@dataclass
-class IntegerPlan:
-    """The constants of a layer on integers.
-
-    Parameters
-    ----------
-    source, output : ActivationFormat
-        Formats of input and output.
-    in_scale, weight_scale, output_scale : float
-        Real values of one unit.
-    top : int
-        Largest magnitude of an integer weight.
-    multiplier : float
-        Of the requantization: whole, and that of all channels; with gains (`QatConv`) what a
-        channel of gain 1 would have.
-    shift : int
-        Of the requantization, for all channels.
-    top_multiplier : int
-        Largest multiplier of a channel with a gain; 0 as long as none is fixed.
-    bias_shift, bias_bits : int
-        Biases are multiples of ``2**bias_shift`` that fit `bias_bits` bits without the shift.
-    skip : ActivationFormat, optional
-        Format of the tensor that the residual adds.
-    skip_weight : int, 1 to 127
-        Accumulator units of one unit of that tensor.
-    """
-
-    source: ActivationFormat
-    output: ActivationFormat
-    in_scale: float
-    weight_scale: float
-    top: int
-    output_scale: float = 1.0
-    multiplier: float = 1
-    shift: int = 0
-    top_multiplier: int = 0
-    bias_shift: int = 0
-    bias_bits: int = 32
-    skip: ActivationFormat | None = None
-    skip_weight: int = 1
 
 
 class QatLayer(nn.Module, ABC):
@@ -328,6 +285,38 @@ class QatConv(QatLayer):
         self.gain.copy_(value.clamp(most / (1 << self.gain_bits), most))
         return most
 
+    @torch.no_grad()
+    def set_gains(self, gain: npt.NDArray[np.float64], bits: int) -> None:
+        """Take gains that do not learn; the weights then are in units of them.
+
+        Parameters
+        ----------
+        gain : ndarray of float64, shape (out_channels,)
+            Of 1 at most.
+        bits : int
+            See `learn_gains`.
+        """
+        self.gain_bits = bits
+        self.gain.copy_(torch.from_numpy(gain.astype(np.float32)))
+        self.weight.div_(self.gain.view(-1, 1, 1, 1))
+
+    @torch.no_grad()
+    def round_gains(self) -> None:
+        """Make gains those of whole multipliers, with the same weights in real units.
+
+        They are rounded up, so that no weight gets larger than the codebook.
+        """
+        plan = self.plan
+        assert plan is not None
+        whole = torch.ceil(self.gain.double() * plan.multiplier - 1e-3)
+        gain = (whole.clamp(1, plan.top_multiplier) / plan.multiplier).float()
+        self.weight.mul_((self.gain / gain).view(-1, 1, 1, 1))
+        self.gain.copy_(gain)
+
+    def float_weight(self) -> Tensor:
+        """Return the weights before mask and codebook, in real units."""
+        return self.weight * self.gain.view(-1, 1, 1, 1) if self.gain_bits else self.weight
+
     def learn_gains(self, bits: int) -> None:
         """Let each output channel have a gain: what its codes are worth, relative to the others.
 
@@ -350,7 +339,7 @@ class QatConv(QatLayer):
             return None
         plan, gain = self.plan, self.gain.detach()
         if plan is None or not plan.top_multiplier:
-            value = gain.clamp(min=LEAST_GAIN)
+            value = gain.clamp(min=LEAST_GAIN) if self.gain.requires_grad else gain
         else:
             whole = torch.round(gain * plan.multiplier).clamp(1, plan.top_multiplier)
             value = whole / plan.multiplier

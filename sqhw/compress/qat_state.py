@@ -6,9 +6,10 @@ from typing import Any
 from torch import Tensor
 
 from sqhw.compress.checkpoint import load_module
+from sqhw.compress.integer_plan import IntegerPlan
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_input import QatInput
-from sqhw.compress.qat_layers import IntegerPlan, QatConv, QatLayer
+from sqhw.compress.qat_layers import QatConv, QatLayer
 from sqhw.engine import EngineConfig
 from sqhw.number import ActivationFormat
 
