@@ -25,7 +25,8 @@ A failure is an exception of another kind, a sentence of more than 2,000 charact
 {seconds} s or {memory} GiB for a file, or, of a file with a checksum (the first three), content
 that differs without a refusal; there, what is read differently was signed anew. Files without a
 checksum are read differently where the mutation gives another valid file. Processor time and
-growth of the process vary by machine.
+growth of the process vary by machine. The mutations of a reader depend on the seed and on its name
+alone: rows may be of several runs (`--only`).
 """
 RESULTS = Path(__file__).parent / "RESULTS.md"
 SHOWN = 3  # failures of a reader that are printed

@@ -29,6 +29,14 @@ def test_mutated_files_are_refused_or_read_rightly(tmp_path):
         assert int(refused) > 0, name
 
 
+def test_the_kept_table_is_of_every_reader_and_of_ten_thousand_files_without_a_failure():
+    text = (ROOT / "benchmarks" / "fuzz" / "RESULTS.md").read_text()
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line[:1] == "|"][2:]
+    assert [row[0].strip() for row in rows] == [reader.name for reader in READERS]
+    assert {row[1].strip() for row in rows} == {"10,000"}
+    assert {row[6].strip() for row in rows} == {"0"}
+
+
 def write(folder):
     (folder / "file").write_bytes(b"0123456789" * 20)
     return folder / "file"
