@@ -40,7 +40,7 @@ from sqhw.placement import place
 from sqhw.simplify import Mask
 from sqhw.topology import topology
 
-LOOP = 12  # raised with every change of the loop: a checkpoint of another loop is of another run
+LOOP = 13  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Share of the pruning stage in which weights move to their codebooks. Masks then are chosen among
 #: weights of few values: those that are chosen for real ones are not the best for these.
 QUANTIZE = 0.1

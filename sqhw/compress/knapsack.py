@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+SHARES = 4000  # of the budget, to which the dynamic programme rounds costs up
+
 
 @dataclass(frozen=True)
 class Option:
@@ -48,7 +52,9 @@ def choose(hulls: Sequence[Sequence[Option]], budget: int) -> list[Option] | Non
     """Return one option a layer within the budget, or None if the cheapest exceed it.
 
     Increments along the hulls are taken by falling gain a bit. One that does not fit closes its
-    layer. Within 1 % of the exact optimum in the tests, and far nearer on real layers.
+    layer. That may be some percent off the optimum where a layer's steps are large against the
+    budget, so a dynamic programme over costs in shares of the budget is tried too, and the better
+    one taken. In the tests, of four layers, that is within 1 % of the optimum.
 
     Parameters
     ----------
@@ -76,7 +82,36 @@ def choose(hulls: Sequence[Sequence[Option]], budget: int) -> list[Option] | Non
             continue
         chosen[index] = hulls[index][at + 1]
         left -= cost
-    return chosen
+    return min((chosen, *_programmed(hulls, budget)), key=_distortion)
+
+
+def _programmed(hulls: Sequence[Sequence[Option]], budget: int) -> list[list[Option]]:
+    """Return the best choice with costs rounded up to shares of the budget, if there is one."""
+    share = max(1, -(-budget // SHARES))
+    room = budget // share
+    least = np.zeros(room + 1)
+    taken = []
+    for layer in hulls:
+        costs = np.array([-(-option.bits // share) for option in layer])
+        table = np.full((len(layer), room + 1), np.inf)
+        for row, (cost, option) in enumerate(zip(costs, layer, strict=True)):
+            if cost <= room:
+                table[row, cost:] = least[: room + 1 - cost] + option.distortion
+        rows = table.argmin(axis=0)
+        least = table[rows, np.arange(room + 1)]
+        taken.append((rows, costs))
+    if not np.isfinite(least[room]):
+        return []
+    chosen = []
+    for layer, (rows, costs) in zip(reversed(hulls), reversed(taken), strict=True):
+        row = rows[room]
+        chosen.append(layer[row])
+        room -= costs[row]
+    return [chosen[::-1]]
+
+
+def _distortion(chosen: Sequence[Option]) -> float:
+    return sum(option.distortion for option in chosen)
 
 
 def price(hulls: Sequence[Sequence[Option]], chosen: Sequence[Option]) -> float:

@@ -1,4 +1,4 @@
-"""The greedy knapsack against exact dynamic programming."""
+"""The knapsack against exact dynamic programming."""
 
 import numpy as np
 import pytest
@@ -36,8 +36,8 @@ def layer(rng, size):
     ]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_greedy_is_within_one_percent_of_the_optimum(seed):
+@pytest.mark.parametrize("seed", range(12))
+def test_a_choice_is_within_one_percent_of_the_optimum(seed):
     print("seed", seed)
     rng = np.random.default_rng(seed)
     groups = [layer(rng, size) for size in (60, 200, 400, 300)]
@@ -47,8 +47,7 @@ def test_greedy_is_within_one_percent_of_the_optimum(seed):
         chosen = choose([hull(options) for options in groups], budget)
         assert sum(option.bits for option in chosen) <= budget
         total = sum(option.distortion for option in chosen)
-        worst = sum(max(option.distortion for option in options) for options in groups)
-        assert total - exact(groups, budget) <= 0.01 * worst
+        assert total <= 1.01 * exact(groups, budget)
 
 
 def test_hull_drops_dominated_and_concave_options():

@@ -37,7 +37,7 @@ class MethodConfig(ABC):
     recipe: Recipe = field(default_factory=Recipe)
     name: ClassVar[str]
     #: Raised whenever the method computes something else: results and checkpoints are of a version.
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @abstractmethod
     def compress(self, job: Job) -> CompressionResult:

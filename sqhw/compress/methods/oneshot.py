@@ -58,7 +58,7 @@ class OneshotConfig(MethodConfig):
     damp: float = 0.01
     bias_bits: int = BIAS_BITS
     name: ClassVar[str] = "oneshot"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         Budgets.parse(self.budget)
