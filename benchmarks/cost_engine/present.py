@@ -78,12 +78,12 @@ def find_present(measurements: Mapping[str, Iterable[Measurement]], data: Path) 
     rtl = {name: rtl_digest(FAMILIES[name]) for name in measurements}
     flow = {name: flow_digest(FAMILIES[name]) for name in measurements}
     every = [one for family in measurements.values() for one in family]
-    known = read_present(data) if (data / FILE).is_file() else None
-    if known and (known.rtl, known.flow) == (rtl, flow):
-        if known.verilog.keys() == {name_of(one) for one in every}:
-            return known
-    found = Present(rtl, flow, {name_of(one): emitted_digest(one) for one in every})
-    atomic_write_text(data / FILE, json.dumps(vars(found), indent=1) + "\n")
+    known = read_present(data) if (data / FILE).is_file() else Present({}, {}, {})
+    verilog = known.verilog if (known.rtl, known.flow) == (rtl, flow) else {}
+    verilog = {name_of(one): verilog.get(name_of(one)) or emitted_digest(one) for one in every}
+    found = Present(rtl, flow, verilog)
+    if found != known:
+        atomic_write_text(data / FILE, json.dumps(vars(found), indent=1) + "\n")
     return found
 
 

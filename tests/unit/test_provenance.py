@@ -279,6 +279,26 @@ def test_the_engines_of_the_demo_are_within_the_calibration(levels):
     assert max(cost.luts_error, cost.ffs_error, cost.fmax_error) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [
+        ("LFE5U-25F", "digits-cnn"),
+        ("LFE5U-25F", "resnet8"),
+        ("LFE5U-85F", "resnet8"),
+        ("LFE5U-85F", "vgg16"),
+    ],
+)
+@pytest.mark.parametrize("levels", [32, 256])
+def test_engines_of_the_zoo_are_within_the_calibration_on_ecp5(device, name, levels):
+    """Their LUTs and flip-flops; the clock up to 16 lanes, which an LFE5U-25F has."""
+    part = find_device(device)
+    engine = engine_for(part, topology(float_network(name)), levels=levels)
+    cost = engine_cost(engine, part, {"weights": 20_000, "params": 2000, "codebook": 300})
+    assert cost.luts_error is not None
+    assert cost.ffs_error is not None
+    assert cost.calibrated == (engine.lanes <= 16)
+
+
 def test_the_engine_of_the_demo_was_held_out():
     engine = engine_for(UP5K, topology(float_network("digits-cnn")))
     (measured,) = [one for one in MEASURED["ice40"] if one.point.engine == engine]
