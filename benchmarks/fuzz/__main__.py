@@ -10,7 +10,8 @@ from benchmarks.engine.progress import note
 from benchmarks.engine.table import markdown
 from benchmarks.fuzz.readers import READERS
 from benchmarks.fuzz.runner import MEMORY, SECONDS, Outcome, fuzz
-from sqhw.atomic import atomic_write_text
+from benchmarks.origin import commit
+from benchmarks.seal import read_sealed_text, write_sealed_text
 
 TEXT = """# Mutated files
 
@@ -51,7 +52,7 @@ def main(
     if only and not kept:
         raise typer.BadParameter(f"{out} has no table of all readers yet", param_hint="--only")
     rows = kept | {found.reader: _row(found) for found in outcomes}
-    atomic_write_text(out, report(list(rows.values()), files, seed))
+    write_sealed_text(out, report(list(rows.values()), files, seed))
     raise typer.Exit(any(found.failures or found.files < files for found in outcomes))
 
 
@@ -59,7 +60,7 @@ def report(rows: Sequence[Sequence[str]], files: int, seed: int) -> str:
     """Return the text with the table."""
     head = [
         "reader", "files", "refused", "read equal", "read differently", "then used",
-        "failures", "slowest, s", "memory, MiB",
+        "failures", "slowest, s", "memory, MiB", "measured on commit",
     ]  # fmt: skip
     return TEXT.format(
         files=files,
@@ -77,12 +78,13 @@ def _row(found: Outcome) -> list[str]:
         *(f"{count:,}" for count in (*counts, len(found.failures))),
         f"{found.slowest:.2f}",
         f"{found.memory / (1 << 20):.0f}",
+        commit(),
     ]
 
 
 def _rows(path: Path) -> dict[str, list[str]]:
     """Return the rows of a table by reader."""
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = read_sealed_text(path).splitlines() if path.is_file() else []
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
     return {row[0]: row for row in rows[2:]}
 

@@ -24,7 +24,7 @@ def test_mutated_files_are_refused_or_read_rightly(tmp_path):
     assert found.returncode == 0, found.stderr
     rows = [line.split("|")[1:-1] for line in table.read_text().splitlines() if line[:1] == "|"]
     assert len(rows) == 2 + len(READERS)
-    for name, files, refused, *_, failures, _, _ in rows[2:]:
+    for name, files, refused, *_, failures, _, _, _ in rows[2:]:
         assert (int(files), int(failures)) == (FILES, 0)
         assert int(refused) > 0, name
 
