@@ -8,7 +8,9 @@ from benchmarks.engine.table import markdown
 from benchmarks.mutants.survivors import reason
 from benchmarks.origin import sentence
 
-UNEXPLAINED = "unexplained"
+OPEN = "open: neither noticed nor explained"
+#: Places that are named in a row.
+MOST = 20
 #: What a bench's sentence has in it, and how the fault was noticed; else values differ.
 WAYS = {
     "waited": "a wait beyond the schedule",
@@ -25,28 +27,32 @@ def report_text(record: Mapping[str, Any]) -> str:
     counts = [_counts(kind, [row for row in rows if row[0] == kind]) for kind in kinds]
     total = ["all", *(str(sum(int(row[at]) for row in counts)) for at in range(1, 5))]
     ways = Counter(_way(said) for *_, said in rows if said)
-    left = [[f"{kind}: {place}", reason(kind, place) or UNEXPLAINED]
-            for kind, place, networks, _ in rows if not networks]  # fmt: skip
+    groups: dict[tuple[str, str], list[str]] = {}
+    for kind, place, networks, _ in rows:
+        if not networks:
+            groups.setdefault((kind, reason(kind, place) or OPEN), []).append(place)
+    left = [
+        [kind, str(len(places)), why, ", ".join(places[:MOST]) + ", ..." * (len(places) > MOST)]
+        for (kind, why), places in groups.items()
+    ]
     late = Counter(networks for _, _, networks, _ in rows if networks)
-    first = sum(late[n] for n in (1,))
     return "\n".join(
         [
             sentence(record["measured_on"]),
             (
-                f"Each fault ran on up to {record['networks']} random networks in the volume bench "
-                "(CXXRTL): registers random at power-up, two runs of each network and four frames "
-                "that end in a reset. A fault is noticed when activations, results or cycles "
-                "differ, a rule of the interface is broken, or a wait is longer than the schedule "
-                f"allows. {first} were noticed on the first network, all by the "
+                f"Each fault ran on up to {record['networks']} random networks, a fault in one "
+                f"reset on {record['reset_networks']}, in the volume bench (CXXRTL): registers "
+                "random at power-up, two runs of each network and four frames that end in a reset. "
+                "A fault is noticed when activations, results or cycles differ, a rule of the "
+                "interface is broken, or a wait is longer than the schedule allows. "
+                f"{late[1]} were noticed on the first network, all by the "
                 f"{max(late, default=0)}th.\n"
             ),
-            markdown(
-                ("fault", "number", "noticed", "without effect", UNEXPLAINED), [*counts, total]
-            ),
+            markdown(("fault", "number", "noticed", "explained", "open"), [*counts, total]),
             "How they were noticed:\n",
             markdown(("sign", "faults"), [[way, str(n)] for way, n in ways.most_common()]),
-            "Faults that cannot be noticed, because they change nothing that the engine shows:\n",
-            markdown(("fault", "why"), left),
+            "Faults that were not noticed:\n",
+            markdown(("fault", "number", "why", "places"), left),
         ]
     )
 

@@ -3,17 +3,36 @@
 Here runs a sample; ``python -m benchmarks.mutants`` runs all of them.
 """
 
+import random
+import subprocess
+import sys
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
-from benchmarks.mutants.bench import MutantBench, killed_source, programs, write_engine
+from benchmarks.mutants import undefined
+from benchmarks.mutants.__main__ import RESULTS
+from benchmarks.mutants.bench import (
+    ENGINE,
+    MutantBench,
+    images_of,
+    killed_source,
+    programs,
+    write_engine,
+)
 from benchmarks.mutants.netlist import ALL_ONCE, ALL_REMOVED, PORT_0, PORT_1, SHORT, STUCK_0
 from benchmarks.mutants.source import SOURCE_MUTANTS, source_path
+from benchmarks.seal import read_sealed
+from sqhw.build import write_rom
+from sqhw.verify.runner import RtlBench
+from sqhw.verify.tools import has_icarus
 
 #: Each takes a build of its own, so that one of each file runs.
 FIRST = {mutant.place: mutant for mutant in reversed(SOURCE_MUTANTS)}
 NETWORKS = 40
+SAMPLE = 40
+UNDEFINED_NETWORKS = 5
 
 
 @pytest.mark.parametrize("mutant", SOURCE_MUTANTS, ids=str)
@@ -41,6 +60,32 @@ def faulty(tmp_path_factory):
 def test_the_engine_without_a_fault_passes(faulty):
     bench, networks = faulty
     assert bench.killed(0, networks) is None
+
+
+@pytest.mark.slow
+def test_a_sample_of_the_faults_in_the_table_is_noticed(faulty):
+    bench, networks = faulty
+    numbers = {(mutant.kind, mutant.place): mutant.number for mutant in bench.mutants}
+    rows = [row for row in read_sealed(RESULTS)["rows"] if 0 < row[2] <= len(networks)]
+    assert len(rows) > 400
+    for kind, place, *_ in random.Random(0).sample(rows, SAMPLE):
+        assert bench.killed(numbers[kind, place], networks), f"{kind}: {place}"
+
+
+@pytest.mark.skipif(not has_icarus(), reason="Icarus is not installed: apt-get install iverilog")
+@pytest.mark.slow
+def test_registers_whose_reset_has_no_effect_may_be_undefined(tmp_path):
+    """Undefined bits stand for all values at once, in all these registers together."""
+    write_engine(tmp_path)
+    engine = tmp_path / "sqhw_engine.v"
+    command = [sys.executable, "-m", undefined.__name__, str(engine), str(engine)]
+    root = Path(undefined.__file__).parents[2]
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    bench = RtlBench(tmp_path, tmp_path / "work", "icarus", ENGINE.requantizers)
+    for seed, program in programs(UNDEFINED_NETWORKS):
+        write_rom(program, tmp_path)
+        report = bench.run(program, images_of(seed, program), tmp_path, seed)
+        assert report.resets >= 4
 
 
 #: What must be said of a fault; `{}` is the job's waits.
