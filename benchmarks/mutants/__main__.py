@@ -16,7 +16,7 @@ from benchmarks.mutants.bench import (
     write_engine,
 )
 from benchmarks.mutants.netlist import RESET_KINDS
-from benchmarks.mutants.report import OPEN, report_text
+from benchmarks.mutants.report import OPEN, RESET_NETWORKS, report_text
 from benchmarks.mutants.source import SOURCE_MUTANTS
 from benchmarks.origin import measured_on
 from benchmarks.seal import read_sealed, write_sealed, write_sealed_text
@@ -26,8 +26,6 @@ from sqhw.errors import SqhwError
 RESULTS = Path(__file__).with_name("results.json")
 TABLE = Path(__file__).with_name("RESULTS.md")
 SOURCE_KIND = "token of the source changed"
-#: Networks for a fault in a reset; `benchmarks.mutants.undefined` shows more of those that survive.
-RESET_NETWORKS = 10
 
 #: Kind and place of a fault, the networks until it showed, and what the bench said, or nothing.
 Row = tuple[str, str, int, str]
@@ -51,7 +49,6 @@ def main(
     record = {
         "measured_on": origin,
         "networks": networks,
-        "reset_networks": min(networks, RESET_NETWORKS),
         "rows": rows,
     }
     text = report_text(record)

@@ -9,6 +9,8 @@ from benchmarks.mutants.survivors import reason
 from benchmarks.origin import sentence
 
 OPEN = "open: neither noticed nor explained"
+#: Networks for a fault in a reset; `benchmarks.mutants.undefined` shows more of those that survive.
+RESET_NETWORKS = 10
 #: Places that are named in a row.
 MOST = 20
 #: What a bench's sentence has in it, and how the fault was noticed; else values differ.
@@ -41,7 +43,7 @@ def report_text(record: Mapping[str, Any]) -> str:
             sentence(record["measured_on"]),
             (
                 f"Each fault ran on up to {record['networks']} random networks, a fault in one "
-                f"reset on {record['reset_networks']}, in the volume bench (CXXRTL): registers "
+                f"reset on {RESET_NETWORKS}, in the volume bench (CXXRTL): registers "
                 "random at power-up, two runs of each network and four frames that end in a reset. "
                 "A fault is noticed when activations, results or cycles differ, a rule of the "
                 "interface is broken, or a wait is longer than the schedule allows. "

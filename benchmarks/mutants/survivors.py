@@ -2,11 +2,16 @@
 
 import re
 
-#: Registers whose reset has an effect. All others may be undefined at every reset: nothing shows,
+#: Registers whose reset has an effect, or may have: undefined bits in the sequencer's come out,
+#: though no values were found that do. All others may be undefined at every reset: nothing shows,
 #: see `benchmarks.mutants.undefined` and the test of it in ``tests/hdl/test_mutants.py``.
 RESETS_NEEDED = {
     "active", "masks.double", "parameters.fsm_state", "pipe", "sequencer.busy",
     "sequencer.fsm_state", "sequencer.image", *(f"last_{stage}" for stage in range(1, 10)),
+    "sequencer.begun", "sequencer.cycles", "sequencer.fill", "sequencer.fresh",
+    "sequencer.is_last", "sequencer.left", "sequencer.single", "sequencer.wait",
+    "sequencer.wait_first", "sequencer.wait_other", "sequencer.waiting", "sequencer.waits_first",
+    "sequencer.waits_other",
 }  # fmt: skip
 NO_NEED = "written before it is read: undefined at every reset, nothing shows (tests/hdl)"
 #: Pattern of ``kind: place``, and the reason.

@@ -32,7 +32,7 @@ from sqhw.verify.tools import has_icarus
 FIRST = {mutant.place: mutant for mutant in reversed(SOURCE_MUTANTS)}
 NETWORKS = 40
 SAMPLE = 40
-UNDEFINED_NETWORKS = 5
+UNDEFINED_NETWORKS = 3
 
 
 @pytest.mark.parametrize("mutant", SOURCE_MUTANTS, ids=str)
