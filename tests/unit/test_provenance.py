@@ -273,10 +273,11 @@ def test_the_document_has_the_errors_of_the_table(name):
 def test_the_engines_of_the_demo_are_within_the_calibration(levels):
     """Of the network and the device that the product takes if nothing else is said."""
     engine = engine_for(UP5K, topology(float_network("digits-cnn")), levels=levels)
-    cost = engine_cost(engine, UP5K, {"weights": 4500, "params": 500, "codebook": 80})
-    assert cost.calibrated
-    assert cost.notes == ()
-    assert max(cost.luts_error, cost.ffs_error, cost.fmax_error) < 0.1
+    for words in (1000, 3000, 4500, 5376):  # up to 21 block RAMs, 1 for the parameters
+        cost = engine_cost(engine, UP5K, {"weights": words, "params": 256, "codebook": 80})
+        assert cost.calibrated
+        assert cost.notes == ()
+        assert max(cost.luts_error, cost.ffs_error, cost.fmax_error) < 0.1
 
 
 @pytest.mark.parametrize(
@@ -286,17 +287,20 @@ def test_the_engines_of_the_demo_are_within_the_calibration(levels):
         ("LFE5U-25F", "resnet8"),
         ("LFE5U-85F", "resnet8"),
         ("LFE5U-85F", "vgg16"),
+        ("LIFCL-40", "resnet8"),
+        ("GW2AR-18C", "resnet20"),
+        ("XC7A100T", "vgg16"),
     ],
 )
 @pytest.mark.parametrize("levels", [32, 256])
-def test_engines_of_the_zoo_are_within_the_calibration_on_ecp5(device, name, levels):
-    """Their LUTs and flip-flops; the clock up to 16 lanes, which an LFE5U-25F has."""
+def test_engines_of_the_zoo_are_within_the_calibration(device, name, levels):
+    """Their LUTs and flip-flops; the clock of ECP5 up to 16 lanes, which an LFE5U-25F has."""
     part = find_device(device)
     engine = engine_for(part, topology(float_network(name)), levels=levels)
     cost = engine_cost(engine, part, {"weights": 20_000, "params": 2000, "codebook": 300})
     assert cost.luts_error is not None
     assert cost.ffs_error is not None
-    assert cost.calibrated == (engine.lanes <= 16)
+    assert cost.calibrated == (part.family != "ecp5" or engine.lanes <= 16)
 
 
 def test_the_engine_of_the_demo_was_held_out():
