@@ -234,8 +234,9 @@ def _flatten(build: Builder, node: fx.Node, x: View, start_dim: int = 0, end_dim
     return replace(x, flat=True)
 
 
-def _reshape(build: Builder, node: fx.Node, x: View, *shape: Any) -> View:
-    wanted = tuple(shape[0]) if shape and isinstance(shape[0], tuple | list) else shape
+def _reshape(build: Builder, node: fx.Node, x: View, *sizes: Any, shape: Any = None) -> View:
+    sizes = sizes if shape is None else (shape,)
+    wanted = tuple(sizes[0]) if sizes and isinstance(sizes[0], tuple | list) else sizes
     if x.flat and wanted in ((-1, *x.shape), (-1, -1, *x.shape[1:])) and x.shape[1:] == (1, 1):
         return replace(x, flat=False)
     values = x.shape[0] * x.shape[1] * x.shape[2]

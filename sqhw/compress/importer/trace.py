@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.proxy import TraceError
 
+from sqhw.compress.importer.compiled import recorded
 from sqhw.compress.importer.supported import DOCS, ROOT, layer_type
 from sqhw.errors import SqhwError
 
@@ -118,7 +119,8 @@ def trace(root: Root, name: str) -> fx.Graph:
     """
     tracer = _Tracer()
     try:
-        return tracer.trace(root)
+        with recorded(root):
+            return tracer.trace(root)
     except SqhwError:
         raise
     except Exception as error:
