@@ -19,6 +19,12 @@ from sqhw.compress.zoo import build, entry
 from sqhw.errors import SqhwError
 
 
+@pytest.fixture(autouse=True)
+def seed():
+    """Fix the weights: by chance a mistake has no effect."""
+    torch.manual_seed(0)
+
+
 def network(seed=0):
     torch.manual_seed(seed)
     return nn.Sequential(
