@@ -16,14 +16,13 @@ from benchmarks.cost_engine.present import emitted_digest, find_present, name_of
 from benchmarks.cost_engine.report import report_text
 from benchmarks.cost_engine.synthesis import read_measurement, read_measurements
 from benchmarks.seal import read_sealed_text, write_sealed_text
-from sqhw.compress.zoo import float_network
 from sqhw.cost_models.calibration_file import load_calibrations
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.engine_cost import engine_cost
 from sqhw.device_engine import engine_for
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.topology import topology
+from sqhw.zoo import zoo_topology
 
 ROOT = Path(__file__).parents[2]
 BENCHMARK = ROOT / "benchmarks" / "cost_engine"
@@ -272,7 +271,7 @@ def test_the_document_has_the_errors_of_the_table(name):
 @pytest.mark.parametrize("levels", [2, 32, 256])
 def test_the_engines_of_the_demo_are_within_the_calibration(levels):
     """Of the network and the device that the product takes if nothing else is said."""
-    engine = engine_for(UP5K, topology(float_network("digits-cnn")), levels=levels)
+    engine = engine_for(UP5K, zoo_topology("digits-cnn"), levels=levels)
     for words in (1000, 3000, 4500, 5376):  # up to 21 block RAMs, 1 for the parameters
         cost = engine_cost(engine, UP5K, {"weights": words, "params": 256, "codebook": 80})
         assert cost.calibrated
@@ -296,7 +295,7 @@ def test_the_engines_of_the_demo_are_within_the_calibration(levels):
 def test_engines_of_the_zoo_are_within_the_calibration(device, name, levels):
     """Their LUTs and flip-flops; the clock of ECP5 up to 16 lanes, which an LFE5U-25F has."""
     part = find_device(device)
-    engine = engine_for(part, topology(float_network(name)), levels=levels)
+    engine = engine_for(part, zoo_topology(name), levels=levels)
     cost = engine_cost(engine, part, {"weights": 20_000, "params": 2000, "codebook": 300})
     assert cost.luts_error is not None
     assert cost.ffs_error is not None
@@ -304,7 +303,7 @@ def test_engines_of_the_zoo_are_within_the_calibration(device, name, levels):
 
 
 def test_the_engine_of_the_demo_was_held_out():
-    engine = engine_for(UP5K, topology(float_network("digits-cnn")))
+    engine = engine_for(UP5K, zoo_topology("digits-cnn"))
     (measured,) = [one for one in MEASURED["ice40"] if one.point.engine == engine]
     assert measured.point.held_out
     assert measured.fmax_mhz
