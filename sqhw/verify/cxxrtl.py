@@ -1,6 +1,5 @@
 """Runs the generated RTL on thousands of images, as C++ that yosys' CXXRTL back end writes."""
 
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh
+from sqhw.extras import package_folder
 from sqhw.manifest import name_of
 from sqhw.naming import image_name
 from sqhw.program import Program
@@ -99,6 +99,8 @@ class VolumeBench:
     """
 
     def __init__(self, rtl: Path, work: Path, optimize: int = 3) -> None:
+        yosys = package_folder("pyosys", "verification with cxxrtl")
+        compiler = cxxrtl_compiler()
         self._rtl = rtl
         self._run = (work / "cxxrtl").absolute()
         shutil.rmtree(self._run, ignore_errors=True)
@@ -110,8 +112,7 @@ class VolumeBench:
             atomic_write_text(self._run / name, "")
         for name in (HARNESS, HEADER, TRANSLATE):
             atomic_write_text(self._run / name, files("sqhw.verify").joinpath(name).read_text())
-        runtime = _yosys_folder() / "share/include/backends/cxxrtl/runtime"
-        compiler = cxxrtl_compiler()
+        runtime = yosys / "share/include/backends/cxxrtl/runtime"
         names = [source.name for source in sources]
         self._command("yosys", [sys.executable, *self._translate(), *names])
         flags = [*FLAGS, f"-O{optimize}", f"-I{runtime}", "-I."]
@@ -343,10 +344,3 @@ def _equal(
 
 def _difference(reason: str) -> SqhwError:
     return SqhwError(f"the RTL differs from the simulator under cxxrtl; {reason}")
-
-
-def _yosys_folder() -> Path:
-    spec = importlib.util.find_spec("pyosys")
-    if spec is None or not spec.submodule_search_locations:
-        raise SqhwError("the Python package pyosys is not installed; run: pip install sqhw[rtl]")
-    return Path(next(iter(spec.submodule_search_locations)))

