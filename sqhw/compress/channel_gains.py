@@ -1,4 +1,4 @@
-"""A gain for each channel of a layer without training: when it helps, and how large it is."""
+"""A gain for each channel of a layer without training: where there is one, how large it is."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,23 +7,20 @@ from sqhw.accumulator import SHARE, UNSIGNED
 from sqhw.compress.integers import GAIN_BITS, WEIGHT_TOP, acc_limit, held_gain_bits
 from sqhw.compress.qat_layers import QatConv
 from sqhw.engine import EngineConfig
+from sqhw.float_network import FloatConv
 
 Float = npt.NDArray[np.float64]
 
-#: Error of the 8-bit map that a layer writes, relative to its signal: about 43 dB below it.
-MAP_ERROR = 5e-5
-#: How many times less error of the weights, beside that of the map, makes gains worth their bits.
-WORTH = 1.5
 #: Largest bias in units of the layer's output range, with a gain: all biases have one step.
 MOST_BIAS = 4.0
 
 
-def may_have_gains(layer: QatConv, engine: EngineConfig) -> bool:
+def may_have_gains(layer: FloatConv, engine: EngineConfig) -> bool:
     """Return whether the engine has gains for a layer: not beside a skip connection.
 
     The weight of a skip connection is one for all channels of the accumulator.
     """
-    return layer.layer.residual is None and held_gain_bits(GAIN_BITS, engine) > 0
+    return layer.residual is None and held_gain_bits(GAIN_BITS, engine) > 0
 
 
 def channel_gains(
@@ -59,26 +56,3 @@ def channel_gains(
     least = 2.0 ** -held_gain_bits(GAIN_BITS, engine)
     gains: Float = np.where(tops > 0, np.clip(needed, least, 1.0), 1.0)
     return gains
-
-
-def worth_gains(weight: npt.NDArray[np.float32], without: Float, with_gains: Float) -> bool:
-    """Return whether gains lower the error of the channels, relative to their signals, enough.
-
-    Parameters
-    ----------
-    weight : ndarray of float32, shape (out_channels, ...)
-        In real units.
-    without, with_gains : ndarray of float64, shape (out_channels, ...)
-        Quantized both ways.
-    """
-    errors = [_relative_error(weight, found) + MAP_ERROR for found in (without, with_gains)]
-    return errors[0] > WORTH * errors[1]
-
-
-def _relative_error(weight: npt.NDArray[np.float32], found: Float) -> float:
-    """Return the mean over the channels of the error's share in the energy."""
-    real = weight.reshape(len(weight), -1).astype(np.float64)
-    energy = (real**2).sum(axis=1)
-    error = ((found.reshape(real.shape) - real) ** 2).sum(axis=1)
-    used = energy > 0
-    return float((error[used] / energy[used]).mean()) if used.any() else 0.0

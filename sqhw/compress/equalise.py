@@ -23,10 +23,6 @@ NOTHING = 1e-4  # of the power of an output: 40 dB below it
 #: Range, relative to the largest, that is left as it is: other images may excite a channel more
 #: than those that are measured, and must not be cut off.
 FAIR_RANGE = 0.25
-#: Powers of the range that are tried: 0 leaves a map as it is.
-POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
-MAP_STEPS = 255
-MOST_CODE_BITS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,65 +44,38 @@ class MapFacts:
     variance: Float
 
 
-def equalised(network: FloatNetwork, pixels: Tensor, bits: Mapping[str, int]) -> FloatNetwork:
+def equalised(network: FloatNetwork, facts: Mapping[str, MapFacts]) -> FloatNetwork:
     """Return an equal network in whose maps channels of a small range keep their signal.
 
     A map has 8 bits and one scale, so that a channel of a small range would keep few of them. A
     positive factor passes through a ReLU and through poolings: rows of the weights before it are
-    divided by a power of the range of their channel, columns behind it multiplied, which leaves
-    every output as it is (Nagel et al., ICCV 2019, section 4.1, on ranges of activations). The
-    power is the one with the least error of map and weights in the layers that read the map.
-    Maps that a skip connection reads or adds to and those with a ceiling keep their scales, and so
-    do the network's input and output.
+    divided by the range of their channel, columns behind it multiplied, which leaves every output
+    as it is (Nagel et al., ICCV 2019, section 4.1, on ranges of activations). Ranges from
+    `FAIR_RANGE` of the largest on stay as they are. Maps that a skip connection reads or adds to
+    and those with a ceiling keep their scales, and so do the network's input and output.
 
     Parameters
     ----------
     network : FloatNetwork
-    pixels : Tensor, shape (images, channels, height, width)
-        Raw images on which ranges are measured.
-    bits : mapping of str to int
-        Of the codes of each trained layer.
+    facts : mapping of str to MapFacts
+        Of every map of the network.
+
+    Returns
+    -------
+    FloatNetwork
+        The same object if no channel has a small range.
     """
-    facts = map_facts(network, pixels)
     scales: dict[str, Float] = {}
     for layer in network.layers:
         if isinstance(layer, FloatConv) and layer.trained and _can_scale(layer):
-            readers = _readers(network, layer)
             largest = facts[layer.name].largest
-            if readers and largest.max() > 0:
-                scales[layer.name] = _best(largest / largest.max(), readers, facts, bits)
-    return replace(network, layers=_scaled(network, scales))
-
-
-def _best(
-    share: Float, readers: list[FloatConv], facts: Mapping[str, MapFacts], bits: Mapping[str, int]
-) -> Float:
-    """Return the factors of a map whose channels have these shares of the largest range."""
-    share = np.where(share > 0, share, share[share > 0].min())  # of silent ones nothing is known
-    small = np.clip(share / FAIR_RANGE, LEAST_RANGE, 1.0)
-
-    def error(power: float) -> float:
-        return sum(_error(reader, facts, small**power, bits[reader.name]) for reader in readers)
-
-    best: Float = small ** min(POWERS, key=error)
-    return best
-
-
-def _error(layer: FloatConv, facts: Mapping[str, MapFacts], scale: Float, bits: int) -> float:
-    """Return the mean share of noise in the outputs of a layer whose input has these factors."""
-    source, variance = facts[layer.source], facts[layer.name].variance
-    places = _places(layer)
-    taps = layer.weight[0, 0].size
-    size = np.abs(layer.weight.astype(np.float64))
-    energy, top = (size**2).sum(axis=(2, 3)), size.max(axis=(2, 3))
-    step = float((source.largest / scale).max()) / MAP_STEPS
-    of_map = step**2 * (energy * scale[places] ** 2).sum(axis=1)
-    steps = WEIGHT_TOP if bits == MOST_CODE_BITS else 1 << (bits - 1)
-    weight_step = (top * scale[places]).max(axis=1) / steps
-    of_weights = weight_step**2 * taps * (source.power / scale**2)[places].sum(axis=1)
-    used = variance > 0
-    noise = (of_map + of_weights)[used] / 12 / variance[used]
-    return float(np.minimum(noise, 1.0).mean()) if used.any() else 0.0
+            if largest.max() > 0 and _readers(network, layer):
+                share = largest / largest.max()
+                share = np.where(share > 0, share, share[share > 0].min())  # of a silent one
+                factors = np.clip(share / FAIR_RANGE, LEAST_RANGE, 1.0)
+                if factors.min() < 1.0:
+                    scales[layer.name] = factors
+    return replace(network, layers=_scaled(network, scales)) if scales else network
 
 
 def map_facts(network: FloatNetwork, pixels: Tensor) -> dict[str, MapFacts]:

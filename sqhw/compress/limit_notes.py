@@ -201,7 +201,7 @@ def _skip(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig) -> 
 def _one_scale(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig) -> Lifted:
     """Return the noise if each channel had the whole codebook in its own range."""
     layer = probe.layer
-    if may_have_gains(layer, engine):
+    if may_have_gains(layer.layer, engine):
         return None  # it has them where they help
     kept = layer.float_weight() * layer.mask
     tops = kept.abs().amax(dim=(1, 2, 3), keepdim=True)

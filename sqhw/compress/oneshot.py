@@ -17,9 +17,10 @@ from sqhw.compress.assemble import export
 from sqhw.compress.bias_correction import correct_biases
 from sqhw.compress.bounds import check_bias_bits
 from sqhw.compress.calibrate import calibrate
-from sqhw.compress.channel_gains import channel_gains, may_have_gains, worth_gains
+from sqhw.compress.channel_gains import channel_gains, may_have_gains
+from sqhw.compress.channel_scales import Scaling, best_scaling, scalings
 from sqhw.compress.codebook import SortedWeights, kmeans
-from sqhw.compress.equalise import equalised, map_facts, telling_channels, worth_keeping
+from sqhw.compress.equalise import map_facts, telling_channels, worth_keeping
 from sqhw.compress.integers import GAIN_BITS, WEIGHT_TOP, held_gain_bits
 from sqhw.compress.limit_notes import limit_notes
 from sqhw.compress.qat import QatNetwork
@@ -60,8 +61,10 @@ def quantize(
 
     The largest weights of each layer are kept, of equal ones the first. Their values become the
     ``2**bits`` centroids of a k-means with a further one at 0, with 8 bits steps of 1/127 of the
-    largest. Weights that are nearest to 0 go, and so do those below half of such a step. Biases
-    take up the mean error that all of this leaves in each channel.
+    largest. Weights that are nearest to 0 go, and so do those below half of such a step. Channels
+    of different ranges have gains, factors, both or none, whichever is the most exact on some of
+    the images (`sqhw.compress.channel_scales`). Biases take up the mean error that all of this
+    leaves in each channel.
 
     Parameters
     ----------
@@ -110,18 +113,27 @@ def quantize(
             f"images have {lo:g} to {hi:g}"
         )
     with torch_threads(threads):
-        telling = telling_channels(network, map_facts(network, pixels))
-        worth = worth_keeping(network, telling)
-        network = equalised(network, pixels, widths)
         facts = map_facts(network, pixels)
-        model = QatNetwork(network)
-        for layer in model.layers():
-            name = layer.layer.name
-            most = float(facts[name].largest.max())
-            _project(layer, densities[name], widths[name], most, worth[name], engine)
-        correct_biases(model, pixels)
-        metadata = {"method": "one-shot"}
-        return _finish(model, pixels, engine, bias_bits, objective, metadata, telling)
+        telling = telling_channels(network, facts)
+        worth = worth_keeping(network, telling)
+
+        def made(scaling: Scaling, images: Tensor) -> QatNetwork | None:
+            model = QatNetwork(scaling.network)
+            for layer in model.layers():
+                name = layer.layer.name
+                most = float(scaling.facts[name].largest.max()) if scaling.gains else None
+                _project(layer, densities[name], widths[name], most, worth[name], engine)
+            if scaling.gains and not any(layer.gain_bits for layer in model.layers()):
+                return None
+            correct_biases(model, images)
+            _calibrate(model, images, engine, bias_bits)
+            return model
+
+        best, model = best_scaling(scalings(network, facts, pixels, engine), pixels, engine, made)
+        metadata = {"method": "one-shot", "channel_scales": best.name}
+        if notes := limit_notes(model, pixels, engine, telling):
+            metadata["notes"] = "\n".join(notes)
+        return _exported(model, engine, objective, metadata)
 
 
 def random_quantized(
@@ -171,7 +183,8 @@ def random_quantized(
             values = step.weight.detach().numpy()
             step.set_projection(values != 0, _random_values(values[values != 0], bits))
         metadata = {"method": "random", "seed": str(seed)}
-        return _finish(model, pixels, engine, 12, objective, metadata)
+        _calibrate(model, pixels, engine, 12)
+        return _exported(model, engine, objective, metadata)
 
 
 def _random_values(kept: FloatArray, bits: int) -> Values:
@@ -216,30 +229,20 @@ def _project(
     layer: QatConv,
     density: float,
     bits: int,
-    largest_output: float,
+    largest_output: float | None,
     worth: Mask,
     engine: EngineConfig,
 ) -> None:
-    """Give a layer its mask, its codebook and, where they help, gains of its channels."""
+    """Give a layer its mask, its codebook and, if its largest output is told, gains."""
     weight = layer.weight.detach().numpy().copy()
     mask = largest(np.where(worth, np.abs(weight), 0), density) & worth
     layer.may_vanish = True
-    chosen = _projection(weight, mask, bits, engine)
-    if may_have_gains(layer, engine):
+    if largest_output is not None and may_have_gains(layer.layer, engine):
         gain = channel_gains(layer, np.where(mask, weight, 0), largest_output, engine)
-        each = gain[:, None, None, None]
-        units = (weight / each).astype(np.float32)
-        scaled = _projection(units, mask, bits, engine)
-        with_gains = _quantized(units, *scaled) * each
-        if worth_gains(weight, _quantized(weight, *chosen), with_gains):
+        if gain.min() < gain.max():
             layer.set_gains(gain, held_gain_bits(GAIN_BITS, engine))
-            chosen = scaled
-    layer.set_projection(*chosen)
-
-
-def _quantized(weight: FloatArray, mask: Mask, book: Values) -> Values:
-    """Return the values that weights take."""
-    return Codebook.nearest(book).quantize(weight.astype(np.float64)) * mask
+            weight = (weight / gain[:, None, None, None]).astype(np.float32)
+    layer.set_projection(*_projection(weight, mask, bits, engine))
 
 
 def _projection(
@@ -292,21 +295,16 @@ def _with_zero(weight: FloatArray, mask: Mask, levels: int) -> tuple[Mask, Value
     return mask & (taken != 0), book
 
 
-def _finish(
-    model: QatNetwork,
-    pixels: Tensor,
-    engine: EngineConfig,
-    bias_bits: int,
-    objective: str,
-    metadata: dict[str, str],
-    telling: Mapping[str, Mask] | None = None,
-) -> QuantizedNetwork:
-    """Calibrate and export; note what the engine's limits cost the telling channels, if given."""
+def _calibrate(model: QatNetwork, pixels: Tensor, engine: EngineConfig, bias_bits: int) -> None:
+    """Bring a projected network to integers."""
     for layer in model.layers():
         layer.freeze()
     calibrate(model, pixels, engine, bias_bits, trained=False)
+
+
+def _exported(
+    model: QatNetwork, engine: EngineConfig, objective: str, metadata: dict[str, str]
+) -> QuantizedNetwork:
     network = model.network
-    if telling and (notes := limit_notes(model, pixels, engine, telling)):
-        metadata = metadata | {"notes": "\n".join(notes)}
     labels = {**network.metadata, **metadata, **network.size_labels}
     return export(model, engine, labels, objective)

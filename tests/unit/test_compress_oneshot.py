@@ -44,6 +44,9 @@ def test_density_and_bits_are_what_was_asked_for():
     assert layers["c2"].nonzeros == weight.size // 4
     assert len(layers["c2"].codebook) - (0 in layers["c2"].codebook) <= 8
     assert len(layers["a1"].codebook) - (0 in layers["a1"].codebook) <= 4
+    if small.metadata["channel_scales"] == "none":
+        kept = layers["c2"].weight != 0
+        assert np.abs(weight)[kept].min() >= np.abs(weight)[~kept].max()
     ends = quantize(network, images(20), ENGINE, density=0.5, bits=4, ends_density=1.0)
     sizes = {layer.name: layer.nonzeros / layer.weight.size for layer in ends.convs}
     assert 0.5 < sizes["fc"] <= 1.0
