@@ -104,6 +104,26 @@ def test_other_calls_are_refused_by_name(function, message):
         import_module(Net(lambda m, x: function(x)), (1, 6, 6))
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [  # what torch 2.6 says of a function that the Python module of a helper imports by name
+        "reshape(): argument 'shape' must be tuple of ints, not tuple",
+        "flatten(): argument 'start_dim' (position 2) must be int, not TracedTensor",
+        "conv2d(): argument 'stride' must be tuple of ints, but found element of type Proxy",
+    ],
+)
+def test_where_it_was_not_found_the_way_out_is_said(refusal):
+    def helper(x):
+        raise TypeError(refusal)
+
+    with pytest.raises(SqhwError) as error:
+        import_module(Net(lambda m, x: helper(x)), (1, 6, 6))
+    assert "forward() passes a size to a function imported from torch by name in" in str(
+        error.value
+    )
+    assert str(error.value).endswith("; write torch.NAME(x, ...), or a method of x")
+
+
 def test_the_functions_are_put_back():
     spaces = (torch, functional, sys.modules[__name__])
     before = [dict(vars(space)) for space in spaces]

@@ -41,6 +41,11 @@ _CAUSES = (
         "turns a tensor or its size into a Python number",
         "write a constant, or use + - * // alone",
     ),
+    (  # a compiled function that `recorded` did not find, in old releases of torch
+        r"must be (int|float|Number|tuple of ints), .*(Proxy|TracedTensor)|ints, not (tuple|list)",
+        "passes a size to a function imported from torch by name",
+        "write torch.NAME(x, ...), or a method of x",
+    ),
 )
 
 
