@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sqhw.compress import knapsack
 from sqhw.compress.knapsack import Option, choose, hull
 
 
@@ -20,7 +21,7 @@ def exact(groups, budget):
     return best[budget]
 
 
-def layer(rng, size):
+def layer(rng, size, counts=25):
     """Return options like those of a layer: many numbers of weights, four bit widths."""
     energy = np.sort(rng.exponential(size=size))[::-1] ** 2
     dropped = np.concatenate((np.cumsum(energy[::-1])[::-1], [0.0]))
@@ -31,7 +32,7 @@ def layer(rng, size):
             count,
             2**bits,
         )
-        for count in sorted({int(n) for n in np.geomspace(2, size, 25)})
+        for count in sorted({int(n) for n in np.geomspace(2, size, counts)})
         for bits in range(1, 5)
     ]
 
@@ -64,3 +65,26 @@ def test_one_large_step_does_not_end_the_others():
     big = [Option(0, 100.0), Option(1000, 0.0)]
     small = [Option(0, 1.0), Option(20, 0.5)]
     assert choose([big, small], 50) == [big[0], small[1]]
+
+
+def test_fine_steps_need_no_dynamic_programme(monkeypatch):
+    """Many options a layer leave the choice by gain within the bound, which is of all mixtures."""
+    rng = np.random.default_rng(0)
+    hulls = [hull(layer(rng, 2000, 400)) for _ in range(16)]
+    budget = sum(options[-1].bits for options in hulls) // 3
+    best = choose(hulls, budget)
+    with monkeypatch.context() as patch:
+        patch.setattr(knapsack, "NEAR", 0.0)
+        programmed = choose(hulls, budget)
+    assert sum(o.distortion for o in best) <= 1.005 * sum(o.distortion for o in programmed)
+    calls = []
+    monkeypatch.setattr(knapsack, "_programmed", lambda *a: calls.append(a) or [])
+    choose(hulls, budget)
+    assert not calls
+
+
+def test_coarse_steps_are_programmed():
+    """By gain a bit the second layer would come first, and the better option no longer fit."""
+    first = [Option(0, 100.0), Option(60, 0.0)]
+    second = [Option(0, 100.0), Option(50, 10.0)]
+    assert choose([first, second], 60) == [first[1], second[0]]
