@@ -10,23 +10,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from sqhw.accumulator import SHARE, signed_bits
-from sqhw.compress.channel_gains import may_have_gains
 from sqhw.compress.codebook_weights import codebook_weights
 from sqhw.compress.float_module import padded_conv, with_residual
 from sqhw.compress.integer_plan import IntegerPlan
-from sqhw.compress.integers import WEIGHT_TOP, acc_limit
+from sqhw.compress.integers import GAIN_BITS, WEIGHT_TOP, acc_limit, held_gain_bits
 from sqhw.compress.qat import QatNetwork
 from sqhw.compress.qat_input import QatInput
 from sqhw.compress.qat_layers import QatConv, QatLayer
 from sqhw.engine import EngineConfig
-from sqhw.float_network import FloatMaxPool
+from sqhw.float_network import FloatMaxPool, FloatNetwork
 from sqhw.network import INPUT
 from sqhw.simplify import Mask
 
 IMAGES = 32
 NOTED_DB = 3.0
+MOST_NOTES = 5
 LOST = 0.25  # standard deviation in units of the map below which its rounding leaves nothing
 DEAD = 1e-4  # the same in that of the layer's most lively channel: nobody would miss it
+
+
+_Note = tuple[float, str]  # the mean share of noise in the channels of the layer, and a sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +46,15 @@ class _Probe:
         Tensor of the skip connection, if there is one, in real units.
     telling : Tensor of bool, shape (out_channels,)
         Channels that count.
+    fixed : str
+        What keeps channels of the layer's map from scales of their own; empty for nothing.
     """
 
     layer: QatConv
     x: Tensor
     skip: dict[str, Tensor]
     telling: Tensor
+    fixed: str
 
     def output(self, weight: Tensor, bias: Tensor) -> Tensor:
         """Return the layer's output before its activation function."""
@@ -77,7 +83,8 @@ def limit_notes(
     """Return a sentence for each layer that lost more than 3 dB to a limit, or is constant.
 
     Each limit is lifted by itself, and the layer's noise compared, relative to the signal of each
-    channel and with the inputs that the layer has on integers.
+    channel and with the inputs that the layer has on integers. The layers with the most noise come
+    first; of more than `MOST_NOTES` sentences the others are counted.
 
     Parameters
     ----------
@@ -89,7 +96,7 @@ def limit_notes(
     telling : mapping of str to ndarray of bool, shape (out_channels,)
         Channels of each layer that count; see `sqhw.compress.equalise.telling_channels`.
     """
-    notes = []
+    notes: list[_Note] = []
     found = {INPUT: (pixels[:IMAGES], model.in_scale)}
     with torch.no_grad():
         for layer in model.network.layers:
@@ -109,32 +116,57 @@ def limit_notes(
             if isinstance(step, QatConv):
                 real = {name: value.double() * unit for name, (value, unit) in skips.items()}
                 counted = torch.from_numpy(telling[layer.name])
-                probe = _Probe(step, x * scale, real, counted)
-                notes += _notes(probe, engine) + _lost_channels(probe)
+                probe = _Probe(step, x * scale, real, counted, _fixed(model.network, step))
+                notes += _notes(probe, engine)
                 if bool((y == y[:1, :, :1, :1]).all()):
-                    notes.append(
+                    text = (
                         f"layer {layer.name!r}: its output is the same for all calibration images; "
                         "the layer, or one before it, has lost its signal"
                     )
-    return notes
+                    notes.append((math.inf, text))
+    notes.sort(key=lambda note: -note[0])
+    texts = [text for _, text in notes[:MOST_NOTES]]
+    if len(notes) > MOST_NOTES:
+        texts.append(f"and {len(notes) - MOST_NOTES} more such notes, on layers with less noise")
+    return texts
 
 
-def _notes(probe: _Probe, engine: EngineConfig) -> list[str]:
+def _fixed(network: FloatNetwork, layer: QatConv) -> str:
+    """Return what keeps the channels of a layer's map at one scale."""
+    if layer.layer.residual is not None:
+        return "its skip connection"
+    if layer.layer.ceiling is not None:
+        return "its ReLU with a ceiling"
+    if layer.last:
+        return "the network's output"
+    for reader in network.layers:
+        if (
+            not isinstance(reader, FloatMaxPool)
+            and reader.residual is not None
+            and reader.residual.source == layer.layer.name
+        ):
+            return f"the skip connection to layer {reader.name!r}"
+    return ""
+
+
+def _notes(probe: _Probe, engine: EngineConfig) -> list[_Note]:
+    """Return sentences on a layer, each with the mean share of noise in the layer's channels."""
     layer = probe.layer
     weight = layer.real_weight()
     bias = _whole_bias(layer, weight)
     actual = probe.noise(weight, bias)
-    notes = []
+    notes = [(actual, text) for text in _lost_channels(probe)]
     for lift in (_accumulator, _skip, _one_scale, _bias):
         lifted = lift(probe, weight, bias, engine)
         if lifted is None:
             continue
         noise, reason = lifted
         if noise > 0 and actual > noise * 10 ** (NOTED_DB / 10):
-            notes.append(
+            text = (
                 f"layer {layer.layer.name!r}: its signal is {_decibels(actual)} above the noise "
                 f"instead of {_decibels(noise)}: {reason}"
             )
+            notes.append((actual, text))
     return notes
 
 
@@ -149,10 +181,9 @@ def _lost_channels(probe: _Probe) -> list[str]:
         return []
     text = (
         f"layer {layer.layer.name!r}: {int(lost.sum())} of its {len(lost)} channels vary by less "
-        "than a unit of its 8-bit map and keep no signal; the map has one scale, which a skip "
-        "connection, a ReLU with a ceiling or the network's output fixes"
+        "than a quarter of a unit of its 8-bit map and keep no signal; the map has one scale"
     )
-    return [text]
+    return [f"{text}, which {probe.fixed} fixes" if probe.fixed else text]
 
 
 def _decibels(noise: float) -> str:
@@ -201,8 +232,21 @@ def _skip(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig) -> 
 def _one_scale(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig) -> Lifted:
     """Return the noise if each channel had the whole codebook in its own range."""
     layer = probe.layer
-    if may_have_gains(layer.layer, engine):
-        return None  # it has them where they help
+    if layer.layer.residual is not None:
+        reason = (
+            "its channels, of different ranges, have one scale, since they cannot have gains "
+            "beside a skip connection"
+        )
+    elif layer.gain_bits or held_gain_bits(GAIN_BITS, engine) == 0:
+        reason = f"multipliers that differ by {layer.gain_bits} bits do not span its channels"
+    else:
+        return None  # gains made the network no better
+    few = layer.layer.residual is None and layer.gain_bits < GAIN_BITS
+    reason += (
+        "; an engine of more mult_bits would"
+        if few
+        else "; `sqhw compress` trains weights that suit it"
+    )
     kept = layer.float_weight() * layer.mask
     tops = kept.abs().amax(dim=(1, 2, 3), keepdim=True)
     share = torch.where(tops > 0, tops / tops.max().clamp(min=1e-30), torch.ones_like(tops))
@@ -210,10 +254,7 @@ def _one_scale(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig
     book = torch.unique(torch.cat((book, torch.zeros_like(book[:1]))))
     everything = torch.ones_like(layer.weight)
     own = codebook_weights(kept / share, book, everything, masked_grad=True) * share
-    return probe.noise(own, bias), (
-        "its channels, of different ranges, have one scale, since they cannot have gains beside a "
-        "skip connection; `sqhw compress` trains weights that suit it"
-    )
+    return probe.noise(own, bias), reason
 
 
 def _bias(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig) -> Lifted:

@@ -1,5 +1,7 @@
 """Channels of different ranges keep their signal, and layers that lose some are named."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from sqhw.compress.float_module import FloatModule, predict
 from sqhw.compress.oneshot import quantize
 from sqhw.compress.quantized_forward import torch_logits
 from sqhw.engine import EngineConfig
-from sqhw.float_network import FloatNetwork
+from sqhw.float_network import FloatConv, FloatNetwork
 from sqhw.program import compile_network
 from sqhw.sim.simulator import Simulator
 
@@ -180,7 +182,8 @@ def test_channels_beside_a_skip_are_noted():
     for layer in network.layers[at + 1 : at + 3]:
         layer.weight[:, 6:] *= 1e3
     notes = quantize(network, pixels(network), ENGINE).metadata["notes"]
-    assert "layer 'b2': 1 of its 8 channels vary by less than a unit of its 8-bit map" in notes
+    assert "layer 'b2': 1 of its 8 channels vary by less than a quarter of a unit" in notes
+    assert "its skip connection fixes" in notes
     network.layers[at].weight[6:] *= 40.0
     for layer in network.layers[at + 1 : at + 3]:
         layer.weight[:, 6:] /= 40.0
@@ -194,7 +197,37 @@ def test_channels_below_a_ceiling_are_noted():
     network = depthwise_network(3000, ceiling=6.0)
     notes = quantize(network, pixels(network), ENGINE).metadata["notes"]
     assert "layer 'dw': " in notes
-    assert "a ReLU with a ceiling" in notes
+    assert "its ReLU with a ceiling fixes" in notes
+    assert "skip" not in notes
+
+
+def test_gains_of_few_bits_are_noted(monkeypatch):
+    network = depthwise_network(1)
+    share = 60 ** -np.linspace(0, 1, 16).astype(np.float32)
+    network.layers[1].weight[:] *= share[:, None, None, None]
+    network.layers[1].bias[:] *= share
+    network.layers[2].weight[:] /= share[None, :, None, None]
+    only(monkeypatch, "gains")
+    found = []
+    for bits in (1, 2, 8):
+        engine = EngineConfig(groups=True, word_bits=18, mult_bits=bits, codebook_addr_bits=12)
+        notes = quantize(network, pixels(network), engine).metadata.get("notes", "")
+        assert "skip" not in notes
+        found.append("an engine of more mult_bits would" in notes)
+    assert found == [True, True, False]
+
+
+def test_notes_are_a_handful_and_the_worst_come_first():
+    network = residual_network()
+    for layer in network.layers:
+        if isinstance(layer, FloatConv) and layer.trained:
+            layer.bias[:] = -100.0 if layer.name == "stem" else layer.bias
+            layer.weight[::2] *= 1e-3
+    narrow = EngineConfig(groups=True, residuals=True, word_bits=18, acc_bits=16)
+    notes = quantize(network, pixels(network), narrow).metadata["notes"].splitlines()
+    assert len(notes) == 6
+    assert "its output is the same" in notes[0]
+    assert re.fullmatch(r"and \d+ more such notes, on layers with less noise", notes[-1])
 
 
 def test_a_constant_layer_is_noted():
