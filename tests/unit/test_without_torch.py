@@ -106,9 +106,15 @@ def test_training_says_what_to_install(folder):
     assert sorted(folder.rglob("*")) == before
 
 
+def install_torch(monkeypatch, version):
+    """Let a version of torch seem to be installed, whether one is or not."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+
+
 @pytest.mark.parametrize("version", ["2.5.1", "1.13.1+cpu", "2.5.0a0+872d972e41.nv24.08"])
 def test_an_old_torch_is_refused(monkeypatch, version):
-    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    install_torch(monkeypatch, version)
     with pytest.raises(SqhwError) as error:
         need_torch("sqhw train")
     needs = "sqhw train needs torch 2.6 or later"
@@ -117,7 +123,7 @@ def test_an_old_torch_is_refused(monkeypatch, version):
 
 @pytest.mark.parametrize("version", ["2.6.0", "2.13.0+cpu", "2.10.0", "3.0.0", "unknown"])
 def test_a_later_torch_is_not(monkeypatch, version):
-    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    install_torch(monkeypatch, version)
     need_torch("sqhw train")
 
 
