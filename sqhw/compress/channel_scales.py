@@ -22,6 +22,8 @@ from sqhw.float_network import FloatConv, FloatNetwork
 TRIED_IMAGES = 128
 NEAR = 1.1  # times the least squared error (0.4 dB): no worse than that for other images
 
+CONSTANT = 1e-6  # variance of an output, relative to the largest, that tells nothing
+
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
@@ -135,7 +137,10 @@ def best_scaling(
 
 
 def _noise(found: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]) -> float:
-    """Return the mean share of noise in the outputs, shapes (images, outputs); 1 is no signal."""
+    """Return the mean squared error of the outputs by their variances, shapes (images, outputs).
+
+    Outputs that hardly vary are left out.
+    """
     error, signal = np.square(found - wanted).mean(axis=0), wanted.var(axis=0)
-    used = signal > 0
-    return float(np.minimum(error[used] / signal[used], 1.0).mean()) if used.any() else 0.0
+    used = signal > CONSTANT * signal.max()
+    return float((error[used] / signal[used]).mean()) if used.any() else 0.0
