@@ -1,7 +1,7 @@
 """The table of engines that were held out: measured, predicted, and how far apart."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from benchmarks.cost_engine.families import FAMILIES
 from benchmarks.cost_engine.present import Present, name_of, origin, origins
@@ -53,9 +53,18 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]], present: Pres
     ]
     rows = [_row(one, present) for one in compared]
     summary = []
+    near = {
+        name_of(one.measured): twin
+        for one in compared
+        for twin in _twins(one.measured, measurements[one.measured.family])
+    }
     for name in [*calibrations, "all"]:
         some = [one for one in compared if name in ("all", one.measured.family)]
         summary.append((name, str(len(some)), *_exact(some), *_errors(some)))
+        others = [one for one in some if name_of(one.measured) not in near]
+        if len(others) < len(some):
+            name = f"{name} without twins"
+            summary.append((name, str(len(others)), *_exact(others), *_errors(others)))
     for name, inside in (("within the ranges", True), ("outside of one", False)):
         some = [one for one in compared if one.inside("luts") is inside]
         summary.append((name, str(len(some)), *_exact(some), *_errors(compared, inside)))
@@ -90,10 +99,29 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]], present: Pres
         "in the range that the engines fitted have, which is narrower for the clock:\n\n"
         + markdown(errors, summary)
         + "\n"
+        + "".join(
+            f"- {name} is nearly a twin of the fitted {twin}: they differ in {what} only; the rows "
+            "`without twins` leave it out\n"
+            for name, (twin, what) in near.items()
+        )
         + "\n".join(f"- {line}" for line in tools)
         + (f"\n- without a measurement: {', '.join(missing)}" if missing else "")
         + "\n"
     )
+
+
+def _twins(measured: Measurement, family: Sequence[Measurement]) -> Iterator[tuple[str, str]]:
+    """Yield fitted engines that differ in one parameter, each with that parameter's name."""
+    own = _parameters(measured)
+    for other in family:
+        found = _parameters(other)
+        differing = [key for key, value in own.items() if found[key] != value]
+        if not other.point.held_out and len(differing) == 1:
+            yield name_of(other), differing[0]
+
+
+def _parameters(measured: Measurement) -> dict[str, int]:
+    return asdict(measured.point.engine) | dict(measured.point.depths)
 
 
 def _row(one: Compared, present: Present) -> tuple[str, ...]:
