@@ -10,6 +10,7 @@ from sqhw.naming import DEFAULT_NAME, top_module
 from sqhw.rom_pieces import Pieces
 from sqhw.rtl.axi_engine import AxiEngine
 from sqhw.rtl.engine import Engine
+from sqhw.wasm_cache import wasm_cache
 
 #: Component of the top module of each interface.
 COMPONENTS = {"plain": Engine, "axi": AxiEngine}
@@ -62,7 +63,9 @@ def engine_verilog(
     from amaranth.back import verilog
 
     component = COMPONENTS[interface](engine, pieces, name)
-    text = verilog.convert(component, name=top_module(name, interface), strip_internal_attrs=True)
+    top = top_module(name, interface)
+    with wasm_cache():
+        text = verilog.convert(component, name=top, strip_internal_attrs=True)
     text = TRIGGER.sub(ICARUS_TRIGGER, TRIGGER_NAME.sub(r"\\$wake\1 ", text))
     text = REGISTER.sub(INITIAL, text)
     head, modules = text.split("\n", 1)

@@ -1,10 +1,12 @@
 """Numba kernels of the simulator: a weight is a scalar, a row of positions is a vector."""
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from sqhw.kernel import kernel
 
 
-@njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def conv(x, starts, ys, xs, channels, weights, preload, multiplier, shift, stride, lo, hi, y):  # type: ignore[no-untyped-def]
     """Run a sparse convolution over a batch, one image a thread.
 
@@ -49,7 +51,7 @@ def conv(x, starts, ys, xs, channels, weights, preload, multiplier, shift, strid
                     y[image, output, row, column] = min(max(value, lo), hi)
 
 
-@njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def maxpool(x, kernel, stride, y):  # type: ignore[no-untyped-def]
     """Run max pooling over a batch.
 

@@ -14,7 +14,7 @@ from sqhw.cost_models.layer_weights import (
     record_constants,
 )
 from sqhw.engine import EngineConfig
-from sqhw.errors import SqhwError, unknown_name
+from sqhw.errors import SqhwError, shown, unknown_name
 from sqhw.network import Conv, QuantizedNetwork
 
 MAX_BITS = 8
@@ -120,9 +120,11 @@ def parse_layers(texts: Sequence[str]) -> dict[str, tuple[float, int]]:
         except ValueError:
             chosen = None
         if match is None or chosen is None:
-            raise SqhwError(f"layer {text!r} must read name=density:bits, for example conv1=0.3:4")
+            raise SqhwError(
+                f"layer {shown(text)} must read name=density:bits, for example conv1=0.3:4"
+            )
         if match[1] in found:
-            raise SqhwError(f"layer {match[1]!r} is given twice; state it once")
+            raise SqhwError(f"layer {shown(match[1])} is given twice; state it once")
         found[match[1]] = chosen
     return found
 
@@ -136,4 +138,4 @@ def _check(density_name: str, density: float, bits_name: str, bits: int) -> None
     if not 0 < density <= 1:
         raise SqhwError(f"{density_name} must be above 0 and at most 1, not {density:g}")
     if not 1 <= bits <= MAX_BITS:
-        raise SqhwError(f"{bits_name} must be 1 to {MAX_BITS}, not {bits}")
+        raise SqhwError(f"{bits_name} must be 1 to {MAX_BITS}, not {shown(bits)}")

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from sqhw.kernel import kernel
 
 Ints = npt.NDArray[np.int64]
 Float = npt.NDArray[np.float64]
@@ -134,7 +135,7 @@ def _wanted(least: int, most: int, near: int | None) -> tuple[list[int], float]:
     return sorted({round(float(value)) for value in grid} | ends), ratio
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _keys(bits, floor):  # type: ignore[no-untyped-def]
     """Return the bin of every score, and how many each bin holds."""
     key = np.empty(bits.size, dtype=np.uint16)
@@ -145,7 +146,7 @@ def _keys(bits, floor):  # type: ignore[no-untyped-def]
     return key, held
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _looked_up(table, key):  # type: ignore[no-untyped-def]
     """Return ``table[key]``."""
     found = np.empty(key.size, dtype=np.uint8)
@@ -207,7 +208,7 @@ def mask_sums(
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _walk(first, weight, importance, worth, masks, largest):  # type: ignore[no-untyped-def]
     """Return zeros before each weight by mask, and sums of each mask's own weights."""
     rows, inputs, taps = weight.shape
@@ -246,7 +247,7 @@ def _walk(first, weight, importance, worth, masks, largest):  # type: ignore[no-
     return gaps, per_row, by_tap, energy, second, mass, moment
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _waits(first, per_row, formats, every_row, least, length):  # type: ignore[no-untyped-def]
     """Return the cycles that rows of fewer entries than `least` wait, by mask and format."""
     rows, inputs, taps = first.shape
@@ -282,7 +283,7 @@ def _waits(first, per_row, formats, every_row, least, length):  # type: ignore[n
     return waits
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def bin_values(largest):  # type: ignore[no-untyped-def]
     """Return the bounds of the value bins, ascending, shape (VALUE_BINS + 1,)."""
     half = VALUE_BINS // 2
@@ -293,7 +294,7 @@ def bin_values(largest):  # type: ignore[no-untyped-def]
     return bounds
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def histogram_errors(mass, moment, second, largest, levels, steps):  # type: ignore[no-untyped-def]
     """Return the error of the best values that Lloyd's algorithm finds on histograms.
 

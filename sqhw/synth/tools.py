@@ -10,6 +10,7 @@ from pathlib import Path
 from sqhw.cost_models.device import Device
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.extras import missing_package
+from sqhw.wasm_cache import wasm_cache
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def run_tool(command: Sequence[str], folder: Path, log: Path) -> None:
     SqhwError
         If it fails; the message quotes its first line with an error.
     """
-    with log.open("w", encoding="utf-8") as out:
+    with log.open("w", encoding="utf-8") as out, wasm_cache():
         run = subprocess.run(
             [find_tool(command[0]), *command[1:]],
             cwd=folder,

@@ -28,7 +28,7 @@ from sqhw.size_flow import size_network
 from sqhw.size_plot import plot_sizes
 from sqhw.sizing import size_on
 from sqhw.stream import StreamFormat
-from sqhw.workload import known_workload
+from sqhw.workload import known_workload, parse_layers
 
 DOCS = (Path(__file__).parents[2] / "docs" / "size.md").read_text()
 HOROWITZ = load_technology()
@@ -349,3 +349,12 @@ def test_a_budget_of_energy_holds_for_the_figure_that_is_printed(monkeypatch, ca
     words = ("size", "digits-cnn", "--density", "0.3", "--bits", "3", "--device", "LFE5U-25F")
     message = refuse(monkeypatch, capsys, *words, "--budget", f"energy={fast['energy_uj'] / 2:.6f}")
     assert "is too small: the least" in message
+
+
+@pytest.mark.parametrize(
+    "text", [f"conv1=0.5:{'9' * 5000}", "x" * 5000, f"{'x' * 5000}=0.5:4,{'x' * 5000}=0.5:4"]
+)
+def test_a_long_layer_is_cut_in_its_refusal(text):
+    with pytest.raises(SqhwError) as error:
+        parse_layers(text.split(","))
+    assert len(str(error.value)) < 300

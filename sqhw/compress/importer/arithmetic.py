@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 
 from sqhw.compress.importer.builder import Builder
 from sqhw.compress.importer.facts import Images
-from sqhw.compress.importer.supported import title, unsupported
+from sqhw.compress.importer.supported import doubles, title, unsupported
 from sqhw.compress.importer.view import Doubles, View
 from sqhw.errors import SqhwError
 
@@ -75,12 +75,12 @@ def _normalised(
             f"layer {title(node)!r}: {what} takes {len(mean)} channels, "
             f"its input {x.shape} has {features}"
         )
-    gain = torch.rsqrt(variance.detach().double() + eps)
+    gain = torch.rsqrt(doubles(node, "running_var", variance) + eps)
     if weight is not None:
-        gain = gain * weight.detach().double()
-    shift = -mean.detach().double() * gain
+        gain = gain * doubles(node, "weight", weight)
+    shift = -doubles(node, "running_mean", mean) * gain
     if bias is not None:
-        shift = shift + bias.detach().double()
+        shift = shift + doubles(node, "bias", bias)
     scale, offset = (
         _shaped(node, value.view(-1, *(1,) * (len(x.size) - 1)), x) for value in (gain, shift)
     )
@@ -138,7 +138,7 @@ def _constant(node: fx.Node, value: Any, x: View) -> Doubles:
         raise unsupported(node, "arithmetic on the number of images")
     if not isinstance(value, int | float | Tensor):
         raise unsupported(node, f"arithmetic with a {type(value).__name__}")
-    return _shaped(node, torch.as_tensor(value).detach().double(), x)
+    return _shaped(node, doubles(node, "constant", torch.as_tensor(value)), x)
 
 
 def _shaped(node: fx.Node, tensor: Tensor, x: View) -> Doubles:

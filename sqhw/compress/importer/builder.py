@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from sqhw.compress.importer.supported import title, unsupported
+from sqhw.compress.importer.supported import doubles, title, unreal, unsupported
 from sqhw.compress.importer.view import Affine, Doubles, View
 from sqhw.errors import SqhwError
 from sqhw.float_network import FloatConv, FloatLayer, FloatMaxPool, FloatResidual
@@ -57,8 +57,8 @@ class Builder:
         """Add a convolution; the zeros around `x` become part of its padding."""
         self.require(node, x, padded=kind == "conv", flat=kind == "linear")
         high, low, left, right = (a + b for a, b in zip(padding, x.padding, strict=True))
-        kernel = _doubles(weight)
-        offset = np.zeros(len(kernel)) if bias is None else _doubles(bias)
+        kernel = _doubles(node, "weight", weight)
+        offset = np.zeros(len(kernel)) if bias is None else _doubles(node, "bias", bias)
         bordered = any((high, low, left, right))
         if x.affine and (
             (bordered and x.affine.shift.any()) or not (x.affine.by_channel or kind == "linear")
@@ -305,8 +305,12 @@ class Builder:
         return name
 
 
-def _doubles(tensor: Tensor) -> Doubles:
-    return tensor.detach().double().numpy().copy()
+def _doubles(node: fx.Node, what: str, tensor: Tensor) -> Doubles:
+    if not tensor.is_floating_point() and not unreal(tensor):
+        raise SqhwError(
+            f"layer {title(node)!r}: its {what} is of type {tensor.dtype}, not floating point"
+        )
+    return doubles(node, what, tensor).numpy().copy()
 
 
 def _after(

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, fx, nn
 
-from sqhw.compress.importer import facts
+from sqhw.compress.importer import arguments, facts
 from sqhw.compress.importer.builder import Builder
 from sqhw.compress.importer.check import Check, Sample
 from sqhw.compress.importer.effects import make_functional
@@ -30,8 +30,8 @@ def import_module(
     *,
     name: str = "network",
     input_max: int = 255,
-    mean: Sequence[float] = (0.0,),
-    std: Sequence[float] = (1.0,),
+    mean: Sequence[float] | npt.NDArray[Any] | Tensor = (0.0,),
+    std: Sequence[float] | npt.NDArray[Any] | Tensor = (1.0,),
     metadata: dict[str, str] | None = None,
     images: npt.NDArray[Any] | Tensor | None = None,
 ) -> FloatNetwork:
@@ -50,7 +50,7 @@ def import_module(
     name : str
     input_max : int
         Largest pixel value, 1 to 255.
-    mean, std : sequence of float
+    mean, std : sequence of float, ndarray or Tensor
         Normalisation ``(pixel / input_max - mean) / std`` that the module expects.
     metadata : dict of str to str, optional
         What the import left out or added is in the network's under ``notes``, a line each.
@@ -64,16 +64,20 @@ def import_module(
     Raises
     ------
     SqhwError
-        Naming the layer that is not supported, or whose output differs.
+        Naming the layer that is not supported, or whose output differs, or the argument that is
+        out of its range or of another type.
     """
     if not isinstance(module, nn.Module):
         raise SqhwError(
             f"import_module takes a torch.nn.Module, not a {type(module).__name__}; load weights "
             "into their module first (docs/import.md says how)"
         )
+    name = arguments.text("name", name)
+    input_shape = arguments.shape(input_shape)
+    input_max = arguments.whole("input_max", input_max)
+    mean, std = arguments.reals("mean", mean), arguments.reals("std", std)
     check_input(name, input_shape, input_max, mean, std)
-    channels, height, width = input_shape
-    pixels = Pixels((channels, height, width), input_max, mean, std)
+    pixels = Pixels(input_shape, input_max, mean, std)
     with (
         torch_threads(1),  # grouped convolutions in double precision crawl on several
         torch.inference_mode(False),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from sqhw.compress.importer.supported import leaves
+from sqhw.compress.importer.supported import leaves, unreal
 from sqhw.errors import SqhwError
 
 #: Difference of two runs of the module that counts, relative to the largest output.
@@ -99,14 +99,20 @@ def _require_values(module: nn.Module) -> None:
                 f"layer {path.rpartition('.')[0]!r}: {path.rpartition('.')[2]} has no values yet; "
                 "load the trained weights first"
             )
+        if reason := unreal(tensor):
+            owner, _, title = path.rpartition(".")
+            raise SqhwError(f"layer {owner or type(module).__name__!r}: its {title} is {reason}")
     if isinstance(module, torch.jit.ScriptModule):
         raise SqhwError("a scripted module cannot be traced; import the module it was made from")
     for path, part in module.named_modules():
-        if "forward" in vars(part) and type(part).__module__.startswith("torch.nn"):
-            raise SqhwError(
-                f"layer {path or type(part).__name__!r}: its forward() is replaced; write the "
-                "change as a module of its own before or after it"
-            )
+        changed = vars(part).get("forward")
+        users = not type(part).__module__.startswith("torch.nn")
+        if changed is None or (users and getattr(changed, "__self__", None) is part):
+            continue  # a method that is bound to the module is copied with it
+        raise SqhwError(
+            f"layer {path or type(part).__name__!r}: its forward() is replaced; write the "
+            "change as a module of its own before or after it, or into its class"
+        )
 
 
 def _run(module: nn.Module, images: Tensor, name: str) -> Reference:
@@ -130,6 +136,11 @@ def _run(module: nn.Module, images: Tensor, name: str) -> Reference:
     if result.failure is None and isinstance(output, Tensor):
         result.output = output
         result.unstable = _changed(made, state)
+        if output.is_complex():
+            result.unstable = SqhwError(
+                f"network {name!r}: forward() returns values of type {output.dtype}, not "
+                "floating point; return the logits"
+            )
         if not isinstance(again, Tensor) or differs(again, output[:1], images.dtype):
             result.unstable = result.unstable or SqhwError(
                 f"network {name!r}: forward() gives another output for the same image when it is "

@@ -73,6 +73,28 @@ def unsupported(node: fx.Node, what: str, instead: str = "") -> SqhwError:
     return SqhwError(f"layer {title(node)!r}: {what} is not supported; {hint}")
 
 
+def doubles(node: fx.Node, what: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Return trained or constant values in double precision.
+
+    Raises
+    ------
+    SqhwError
+        If that would drop a part of them, as of complex ones.
+    """
+    if reason := unreal(tensor):
+        raise SqhwError(f"layer {title(node)!r}: its {what} is {reason}")
+    return tensor.detach().double()
+
+
+def unreal(tensor: torch.Tensor) -> str:
+    """Return why the values of a tensor are no plain real numbers; nothing if they are."""
+    if tensor.is_complex() or tensor.is_quantized:
+        return f"of type {tensor.dtype}, not floating point; convert it before the import"
+    if tensor.layout is not torch.strided:
+        return f"of layout {tensor.layout}; convert it by to_dense() before the import"
+    return ""
+
+
 def leaves(value: object) -> list[torch.Tensor]:
     """Return the tensors in nested tuples, lists and dictionaries, in order."""
     if isinstance(value, torch.Tensor):

@@ -17,7 +17,7 @@ from sqhw.compress.importer.supported import DOCS, ROOT, layer_type
 from sqhw.errors import SqhwError
 
 _TORCH = str(Path(torch.__file__).parent)
-_TRACED = (TraceError, TypeError, RuntimeError, ValueError)
+_TRACED = (TraceError, TypeError, RuntimeError, ValueError, NameError)
 _HERE = str(Path(__file__).parent)
 #: What an exception of the tracer means, and what to write instead.
 _CAUSES = (
@@ -40,6 +40,11 @@ _CAUSES = (
         r"interpreted as an integer|(int|float)\(\) argument|__index__|must be real|__(round|ceil)",
         "turns a tensor or its size into a Python number",
         "write a constant, or use + - * // alone",
+    ),
+    (
+        r"is not installed as a submodule",
+        "calls a module that is no attribute of the network",
+        "assign it in __init__(): self.NAME = ...",
     ),
     (  # a compiled function that `recorded` did not find, in old releases of torch
         r"must be (int|float|Number|tuple of ints), .*(Proxy|TracedTensor)|ints, not (tuple|list)",

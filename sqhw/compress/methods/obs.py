@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit
 
 from sqhw.compress.quantizers.base import Codebook, Float
+from sqhw.kernel import kernel
 
 Mask = npt.NDArray[np.bool_]
 
@@ -175,7 +175,7 @@ def quantize_rows(layer: Layer, pruned: Pruned, books: Sequence[Codebook]) -> li
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _round(rows: Float, factor: Float, levels: Float, edges: Float) -> None:
     """Round each row from its first value on; the values behind make up for the error."""
     for row in rows:
