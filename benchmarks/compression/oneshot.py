@@ -138,7 +138,7 @@ def markdown(found: dict[str, Any]) -> str:
             ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + (
-        f"\n\nRun on commit {found['commit']}. "
+        f"\n\nRecorded in commit {found['commit']}. "
         f"Test accuracy of the integers; float {100 * found['float']:.2f} %. `plain`: largest "
         "weights of each layer, k-means, biases corrected\n(`sqhw quantize`). `oneshot` has the "
         "size of `plain` as its budget and may stay below it.\n"

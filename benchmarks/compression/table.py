@@ -84,12 +84,12 @@ def markdown(network: str, accounts: Sequence[dict[str, Any]]) -> str:
 
 
 def _origins(accounts: Sequence[dict[str, Any]]) -> str:
-    """Return a sentence on the commits that rows were run on."""
+    """Return a sentence on the commits that rows were recorded in."""
     rows: dict[str, list[str]] = {}
     for account in accounts:
         rows.setdefault(account["commit"], []).append(account["label"])
     told = "; ".join(f"{commit}: {', '.join(labels)}" for commit, labels in rows.items())
-    return f"Run on commit {told}.\n"
+    return f"Recorded in commit {told}.\n"
 
 
 def _row(account: dict[str, Any]) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def flow_digest(family: Family) -> str:
     if not isinstance(flow, Mapped):
         parts += place_command(flow, PLACEMENT_SEED)
         if flow.output_registers:
-            parts.append(_code(files("sqhw").joinpath(OUTPUT_REGISTERS).read_text("utf-8")))
+            parts.append(code_of(files("sqhw").joinpath(OUTPUT_REGISTERS).read_text("utf-8")))
     return digest(parts)
 
 
@@ -129,7 +129,7 @@ def rtl_digest(family: Family) -> str:
     return found.hexdigest()[:DIGITS]
 
 
-def _code(text: str) -> str:
+def code_of(text: str) -> str:
     """Return Python code without comments and docstrings."""
     tree = ast.parse(text)
     for node in ast.walk(tree):

@@ -27,7 +27,8 @@ A failure is an exception of another kind, a sentence of more than 2,000 charact
 that differs without a refusal; there, what is read differently was signed anew. Files without a
 checksum are read differently where the mutation gives another valid file. Processor time and
 growth of the process vary by machine. The mutations of a reader depend on the seed and on its name
-alone: rows may be of several runs (`--only`).
+alone: rows may be of several runs (`--only`). A row that names a range of commits was measured
+in one commit of that range, one reader at a time.
 """
 RESULTS = Path(__file__).parent / "RESULTS.md"
 SHOWN = 3  # failures of a reader that are printed
@@ -48,7 +49,7 @@ def main(
             for failure in found.failures[:SHOWN]:
                 note(failure)
             outcomes.append(found)
-    kept = _rows(out) if only else {}
+    kept = rows_of(out) if only else {}
     if only and not kept:
         raise typer.BadParameter(f"{out} has no table of all readers yet", param_hint="--only")
     rows = kept | {found.reader: _row(found) for found in outcomes}
@@ -82,8 +83,8 @@ def _row(found: Outcome) -> list[str]:
     ]
 
 
-def _rows(path: Path) -> dict[str, list[str]]:
-    """Return the rows of a table by reader."""
+def rows_of(path: Path) -> dict[str, list[str]]:
+    """Return the rows of a sealed table by reader."""
     lines = read_sealed_text(path).splitlines() if path.is_file() else []
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
     return {row[0]: row for row in rows[2:]}
