@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,12 +11,17 @@ import typer
 
 from benchmarks.engine.progress import note
 from benchmarks.mutants.bench import (
+    WIDE,
     MutantBench,
+    Prepared,
     killed_source,
+    large_directed_programs,
     programs,
+    small_directed_programs,
+    wide_programs,
     write_engine,
 )
-from benchmarks.mutants.netlist import RESET_KINDS
+from benchmarks.mutants.netlist import RESET_KINDS, SHORT
 from benchmarks.mutants.report import OPEN, RESET_NETWORKS, report_text
 from benchmarks.mutants.source import SOURCE_MUTANTS
 from benchmarks.origin import measured_on
@@ -27,8 +33,11 @@ RESULTS = Path(__file__).with_name("results.json")
 TABLE = Path(__file__).with_name("RESULTS.md")
 SOURCE_KIND = "token of the source changed"
 
-#: Kind and place of a fault, the networks until it showed, and what the bench said, or nothing.
-Row = tuple[str, str, int, str]
+#: Faults that need an engine of more lanes than `ENGINE` has.
+WIDE_FAULTS = [(SHORT, "masks.step_x"), (SHORT, "masks.step_y")]
+
+#: Kind and place of a fault, the network that showed it, and what the bench said, or nothing.
+Row = tuple[str, str, str, str]
 
 
 def main(
@@ -70,20 +79,46 @@ def _netlist_rows(networks: int, jobs: int, kept: Path) -> Iterator[Row]:
     folder = kept.parent / "netlist"
     write_engine(folder)
     bench = MutantBench(folder, folder / "work")
-    prepared = [bench.prepare(seed, program, folder) for seed, program in programs(networks)]
-    if (said := bench.killed(0, prepared)) is not None:
-        raise SqhwError(f"the engine without a fault fails: {said[1]}")
+    small = [*islice(programs(networks), RESET_NETWORKS), *small_directed_programs()]
+    large = [*islice(programs(networks), RESET_NETWORKS, None), *large_directed_programs()]
+    resets = [bench.prepare(*named, folder) for named in small]
+    others = [*resets, *(bench.prepare(*named, folder) for named in large)]
+    resets.append(bench.prepare_sweep(folder))
+    _check_whole(bench, [*others, resets[-1]])
 
-    def killed(index: int) -> tuple[int, str] | None:
+    def killed(index: int) -> tuple[str, str] | None:
         mutant = bench.mutants[index]
-        most = RESET_NETWORKS if mutant.kind in RESET_KINDS else networks
-        return bench.killed(mutant.number, prepared[:most])
+        return bench.killed(mutant.number, resets if mutant.kind in RESET_KINDS else others)
 
-    yield from _each([(mutant.kind, mutant.place) for mutant in bench.mutants], killed, kept, jobs)
+    faults = [(mutant.kind, mutant.place) for mutant in bench.mutants]
+    rows = list(_each(faults, killed, kept, jobs))
+    wide = _wide(kept.parent / "wide", {row[:2] for row in rows if not row[2]} & set(WIDE_FAULTS))
+    yield from ((*row[:2], *wide.get(row[:2], row[2:])) for row in rows)
+
+
+def _wide(folder: Path, faults: set[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return those of some faults that are noticed in an engine of more lanes."""
+    note("building an engine of more lanes")
+    write_engine(folder, WIDE)
+    bench = MutantBench(folder, folder / "work")
+    networks = [bench.prepare(*named, folder) for named in wide_programs()]
+    _check_whole(bench, networks)
+    found = {
+        (mutant.kind, mutant.place): bench.killed(mutant.number, networks)
+        for mutant in bench.mutants
+        if (mutant.kind, mutant.place) in faults
+    }
+    return {fault: (run[0], _short(run[1])) for fault, run in found.items() if run}
+
+
+def _check_whole(bench: MutantBench, networks: Sequence[Prepared]) -> None:
+    """Refuse an engine that fails without a fault."""
+    if (said := bench.killed(0, networks)) is not None:
+        raise SqhwError(f"the engine without a fault fails: {said[1]}")
 
 
 def _source_rows(networks: int, kept: Path) -> Iterator[Row]:
-    found = list(programs(networks))
+    found = [*programs(networks), *small_directed_programs()]
     yield from _each(
         [(SOURCE_KIND, str(mutant)) for mutant in SOURCE_MUTANTS],
         lambda index: killed_source(SOURCE_MUTANTS[index], kept.parent / "source", found),
@@ -94,7 +129,7 @@ def _source_rows(networks: int, kept: Path) -> Iterator[Row]:
 
 def _each(
     faults: Sequence[tuple[str, str]],
-    killed: Callable[[int], tuple[int, str] | None],
+    killed: Callable[[int], tuple[str, str] | None],
     kept: Path,
     jobs: int,
 ) -> Iterator[Row]:
@@ -104,12 +139,12 @@ def _each(
         keys = [" / ".join(fault) for fault in faults]
         open_ = [index for index, key in enumerate(keys) if key not in done]
         for index, found in zip(open_, pool.map(killed, open_), strict=True):
-            done[keys[index]] = found or [0, ""]
+            done[keys[index]] = found or ["", ""]
             note(f"{keys[index]}: {'noticed' if found else 'not noticed'}")
             atomic_write_text(kept, json.dumps(done, indent=1))
     for fault, key in zip(faults, keys, strict=True):
-        networks, said = done[key]
-        yield (*fault, networks, _short(said))
+        network, said = done[key]
+        yield (*fault, network, _short(said))
 
 
 def _short(said: str) -> str:

@@ -3,30 +3,36 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from benchmarks.mutants import directed
 from benchmarks.mutants.netlist import MUTANTS
 from benchmarks.mutants.source import SourceMutant, mutated
 from sqhw.atomic import atomic_write_text
 from sqhw.build import write_rom, write_rtl
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.network import QuantizedNetwork
 from sqhw.program import Program, compile_network
 from sqhw.verify.cxxrtl import VolumeBench
 from sqhw.verify.job import Job, check_job, job_of
+from sqhw.verify.stimulus import Phase, stimulus, sweep
 from tests.strategies import random_images, random_network, reads_with_one_stride
 
 #: A small engine with everything that an engine may have.
 ENGINE = EngineConfig(
     lanes=4, bank_depth=2048, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
-    weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True, max_batch=2,
+    weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True, max_batch=4,
     taps_per_entry=2,
 )  # fmt: skip
+#: One whose lanes are as many as the largest coordinates that fit it may step.
+WIDE = replace(ENGINE, lanes=8, dim_bits=4, max_batch=1)
 LIMITS = {
     "mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "taps_per_entry": 2,
 }  # fmt: skip
@@ -40,6 +46,8 @@ KINDS = (
 )  # fmt: skip
 #: Runs of each network, besides those that end in a reset.
 RUNS = 2
+#: Of images and stimuli; each network has its own all the same, as its sizes differ.
+SEED = 1
 
 
 @dataclass(frozen=True)
@@ -53,10 +61,21 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A network, its ROM images where the harness reads them, and what must come out."""
+    """A network, what is done to the engine that runs it, and what must come out.
 
-    seed: int
+    Parameters
+    ----------
+    name : str
+        Of the network, for the table.
+    job : Job
+    frames : ndarray of `sqhw.verify.stimulus.FRAME`
+    roms : sequence of str
+        Its ROM images, where the harness reads them.
+    """
+
+    name: str
     job: Job
+    frames: npt.NDArray[np.void]
     roms: Sequence[str]
 
 
@@ -77,12 +96,25 @@ class MutantBench(VolumeBench):
     def _translate(self) -> list[str]:
         return [str(Path(__file__).with_name("netlist.py"))]
 
-    def prepare(self, seed: int, program: Program, folder: Path) -> Prepared:
-        """Write the ROM images of a program and compute what must come out."""
+    def prepare(self, name: str, program: Program, folder: Path) -> Prepared:
+        """Write the ROM images of a program and compute what must come out of two runs."""
+        job = job_of(program, images_of(program))
+        frames = stimulus(SEED, RUNS, *job.sizes, job.waits)
+        return Prepared(name, job, frames, self._write_roms(name, program, folder))
+
+    def prepare_sweep(self, folder: Path) -> Prepared:
+        """Prepare a small network with a reset at each moment of it."""
+        program = compile_network(directed.one_layer(), ENGINE)
+        job = job_of(program, images_of(program))
+        frames = sweep(SEED, *job.sizes, job.waits)
+        runs = int((frames["phase"] == Phase.WHOLE).sum())
+        job = job_of(program, np.resize(images_of(program), (runs, *program.network.input_shape)))
+        return Prepared("sweep of resets", job, frames, self._write_roms("sweep", program, folder))
+
+    def _write_roms(self, name: str, program: Program, folder: Path) -> list[str]:
         write_rom(program, folder)
-        images = images_of(seed, program)
-        pieces = check_job(program, images, self._rtl, folder)
-        return Prepared(seed, job_of(program, images), self.copy_roms(pieces, folder, f"n{seed}_"))
+        pieces = check_job(program, images_of(program), self._rtl, folder)
+        return self.copy_roms(pieces, folder, f"{name.replace(' ', '_')}_")
 
     def select(self, number: int) -> str:
         """Return the harness's argument that lets a fault be in effect; 0 is none."""
@@ -90,22 +122,22 @@ class MutantBench(VolumeBench):
         atomic_write_text(self._run / name, f"{number:x}\n")
         return f"mutant={name}"
 
-    def killed(self, number: int, networks: Sequence[Prepared]) -> tuple[int, str] | None:
-        """Return how many networks ran until a fault showed, and how; None if it never does."""
+    def killed(self, number: int, networks: Sequence[Prepared]) -> tuple[str, str] | None:
+        """Return which network showed a fault, and how; None if none does."""
         select = self.select(number)
-        for index, network in enumerate(networks, start=1):
+        for network in networks:
             try:
-                self.run_batch(network.job, [*network.roms, select], network.seed)
+                self.run_frames(network.job, network.frames, [*network.roms, select], SEED)
             except SqhwError as error:
                 if "the RTL differs from the simulator" not in str(error):
                     raise
-                return index, str(error)
+                return network.name, str(error)
         return None
 
 
 def killed_source(
-    mutant: SourceMutant, folder: Path, networks: Sequence[tuple[int, Program]]
-) -> tuple[int, str] | None:
+    mutant: SourceMutant, folder: Path, networks: Sequence[tuple[str, Program]]
+) -> tuple[str, str] | None:
     """Build the engine with a fault in its source and run it as `MutantBench.killed` does."""
     leaf = mutant.place.endswith(".v")
     with nullcontext() if leaf else mutated(mutant):
@@ -114,32 +146,67 @@ def killed_source(
         path = folder / mutant.place
         path.write_text(mutant.apply(path.read_text()))
     bench = VolumeBench(folder, folder / "work", optimize=0)
-    for index, (seed, program) in enumerate(networks, start=1):
+    for name, program in networks:
         write_rom(program, folder)
         try:
-            bench.run(program, images_of(seed, program), folder, seed)
+            bench.run(program, images_of(program), folder, SEED)
         except SqhwError as error:
             if "the RTL differs from the simulator" not in str(error):
                 raise
-            return index, str(error)
+            return name, str(error)
     return None
 
 
-def images_of(seed: int, program: Program) -> npt.NDArray[Any]:
+def images_of(program: Program) -> npt.NDArray[Any]:
     """Return the images that a program runs: two runs."""
-    return random_images(program.network, seed, RUNS * program.batch)
+    return random_images(program.network, SEED, RUNS * program.batch)
 
 
-def write_engine(folder: Path) -> None:
+def write_engine(folder: Path, engine: EngineConfig = ENGINE) -> None:
     """Write the Verilog of the engine, with ROMs as deep as their addresses reach."""
-    bits = (ENGINE.weight_addr_bits, ENGINE.param_addr_bits, ENGINE.codebook_addr_bits)
+    bits = (engine.weight_addr_bits, engine.param_addr_bits, engine.codebook_addr_bits)
     depths = dict(zip(("weights", "params", "codebook"), (1 << n for n in bits), strict=True))
-    write_rtl(ENGINE, depths, folder)
+    write_rtl(engine, depths, folder)
 
 
-def programs(networks: int) -> Iterator[tuple[int, Program]]:
-    """Return seeds and programs of random networks, every ninth to eleventh in runs of two."""
-    found = ((seed, random_network(seed, **LIMITS, **KINDS[seed % 3])) for seed in count())
-    fits = ((seed, network) for seed, network in found if reads_with_one_stride(network))
-    for index, (seed, network) in enumerate(islice(fits, networks)):
-        yield seed, compile_network(network, ENGINE, batch=1 + (index // 3 % 3 == 2))
+def programs(networks: int) -> Iterator[tuple[str, Program]]:
+    """Return random networks with names, three of nine in runs of two or four."""
+    found = (random_network(seed, **LIMITS, **KINDS[seed % 3]) for seed in count())
+    for index, network in enumerate(islice(filter(reads_with_one_stride, found), networks)):
+        batch = (1, 1, 2 << index % 2)[index // 3 % 3]
+        yield f"random {index + 1}", compile_network(network, ENGINE, batch=batch)
+
+
+def small_directed_programs() -> Iterator[tuple[str, Program]]:
+    """Return the networks of `directed` that run for few cycles."""
+    yield from _compiled(
+        ("digits", directed.digits(ENGINE.mult_bits), 1),
+        ("skips", directed.skips(), 1),
+        ("pairs", directed.pairs(), 4),
+        ("edges high", directed.edges(40, 2), 1),
+        ("edges wide", directed.edges(2, 40), 4),
+    )
+
+
+def large_directed_programs() -> Iterator[tuple[str, Program]]:
+    """Return those that run for long, because a counter of the engine must go far."""
+    yield from _compiled(
+        ("records", directed.records(280), 1),
+        ("channels", directed.channels(1030), 1),
+        ("entries", directed.entries(9, 63), 1),
+        ("tiles", directed.tiles(60, 63), 2),
+    )
+
+
+def wide_programs() -> Iterator[tuple[str, Program]]:
+    """Return networks for `WIDE`: steps of the lane masks that are as long as a map."""
+    yield from _compiled(
+        ("steps along", directed.edges(4, 15), 1), ("steps across", directed.edges(15, 1), 1),
+        engine=WIDE,
+    )  # fmt: skip
+
+
+def _compiled(
+    *found: tuple[str, QuantizedNetwork, int], engine: EngineConfig = ENGINE
+) -> Iterator[tuple[str, Program]]:
+    return ((name, compile_network(net, engine, batch=batch)) for name, net, batch in found)

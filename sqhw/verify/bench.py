@@ -33,6 +33,7 @@ RULES = (
     "done comes when nothing ends",
     "a result changes while it waits for out_ready",
     "a signal of the handshakes is undefined",
+    "cycles is not 0 from a reset to the first start",
 )
 
 

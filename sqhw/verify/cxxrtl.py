@@ -249,6 +249,31 @@ class VolumeBench:
             As `run`.
         """
         frames = stimulus((seed, first), len(job.pixels), *job.sizes, job.waits)
+        return self.run_frames(job, frames, roms, seed, first, activations)
+
+    def run_frames(
+        self,
+        job: Job,
+        frames: npt.NDArray[np.void],
+        roms: Sequence[str],
+        seed: int,
+        first: int = 0,
+        activations: bool = True,
+    ) -> VolumeReport:
+        """Run a job as `run_batch` does, with frames that the caller gives.
+
+        Parameters
+        ----------
+        frames : ndarray of `sqhw.verify.stimulus.FRAME`, shape (frames,)
+            Those that go through are the runs of the job, in order.
+        job, roms, seed, first, activations
+            As for `run_batch`.
+
+        Raises
+        ------
+        SqhwError
+            As `run`.
+        """
         done, records = self._harness(job, frames, roms, (seed, first), activations)
         index, _, reason = done.stderr.strip().partition(": ")
         if done.returncode == BROKEN:

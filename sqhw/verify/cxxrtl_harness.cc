@@ -214,6 +214,7 @@ class Bench {
   // In a reset nothing is expected of the engine.
   void forget() {
     running_ = due_ = false;
+    counted_ = 0;
     now_.done = now_.stalled = false;
   }
 
@@ -222,6 +223,7 @@ class Bench {
     if (now_.done && (before_.done || !running_)) fail(where() + "done comes when nothing ends");
     if (now_.busy != (running_ && !now_.done))
       fail(where() + "busy is not high from start to done");
+    if (counted_ == 0 && now_.cycles) fail(where() + "cycles is not 0 from a reset to the first start");
     if (now_.ready && (now_.busy || running_)) fail(where() + "ready while the engine works");
     if (now_.in_ready && (now_.busy || running_ || now_.out_valid))
       fail(where() + "in_ready while the engine works");

@@ -11,7 +11,7 @@ module sqhw_bench #(
     output wire        done,
     output wire [31:0] cycles,
     output reg  [31:0] counted,
-    output reg  [ 7:0] violations,
+    output reg  [ 8:0] violations,
     input  wire        in_valid,
     input  wire [ 7:0] in_data,
     output wire        in_ready,
@@ -75,7 +75,8 @@ module sqhw_bench #(
   reg [7:0] was_data;
   wire undefined = (^{ready, busy, done, in_ready, out_valid}) === 1'bx;
   wire changed = !(out_valid && out_data === was_data && out_last === was_last);
-  wire [7:0] broken = {
+  wire [8:0] broken = {
+    counted == 0 && cycles !== 0,
     undefined,
     stalled && changed,
     (done && was_done) || (done && !running),

@@ -98,6 +98,42 @@ def stimulus(
     return np.stack(frames)
 
 
+def sweep(seed: int, pixels: int, results: int, waits: Waits) -> npt.NDArray[np.void]:
+    """Return the frames of a job with a reset of one cycle at each moment, a whole frame after it.
+
+    That is in each cycle until `ready`, after each pixel, with `start`, in each cycle of the run,
+    and in each cycle between two results. Its time grows with the square of the run's: it is for
+    small networks.
+
+    Parameters
+    ----------
+    seed : int
+    pixels, results : int
+        Bytes of a run.
+    waits : Waits
+
+    Returns
+    -------
+    ndarray of `FRAME`, shape (frames,)
+        The whole frames are runs 0, 1 and so on.
+    """
+    moments = [
+        *((Phase.BOOT, at, 0) for at in range(waits.ready)),
+        *((Phase.PIXELS, at, 0) for at in range(1, pixels + 1)),
+        (Phase.START, 0, 0),
+        *((Phase.RUN, at, 0) for at in range(1, waits.run + 1)),
+        *((Phase.RESULTS, at, n) for at in range(results) for n in range(waits.result + 1)),
+    ]
+    noise = np.random.default_rng(seed)
+    frames = np.zeros(2 * len(moments), FRAME)
+    frames["run"] = np.arange(len(frames)) // 2
+    frames["valid"], frames["reset"] = ALWAYS, 1
+    frames["listen"] = [_pattern(noise, 0.7) for _ in range(len(frames))]
+    for frame, moment in zip(frames[::2], moments, strict=True):
+        frame["phase"], frame["at"], frame["after"] = moment
+    return frames
+
+
 def reset_count(frames: npt.NDArray[np.void]) -> int:
     """Return how many frames of a job end in a reset."""
     return int((frames["phase"] != Phase.WHOLE).sum())

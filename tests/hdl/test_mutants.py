@@ -12,16 +12,26 @@ from pathlib import Path
 import pytest
 
 from benchmarks.mutants import undefined
-from benchmarks.mutants.__main__ import RESULTS
+from benchmarks.mutants.__main__ import RESULTS, SOURCE_KIND
 from benchmarks.mutants.bench import (
     ENGINE,
     MutantBench,
     images_of,
     killed_source,
     programs,
+    small_directed_programs,
     write_engine,
 )
-from benchmarks.mutants.netlist import ALL_ONCE, ALL_REMOVED, PORT_0, PORT_1, SHORT, STUCK_0
+from benchmarks.mutants.netlist import (
+    ALL_ONCE,
+    ALL_REMOVED,
+    PORT_0,
+    PORT_1,
+    RESET_ONCE,
+    RESET_REMOVED,
+    SHORT,
+    STUCK_0,
+)
 from benchmarks.mutants.source import SOURCE_MUTANTS, source_path
 from benchmarks.seal import read_sealed
 from sqhw.build import write_rom
@@ -32,7 +42,7 @@ from sqhw.verify.tools import has_icarus
 FIRST = {mutant.place: mutant for mutant in reversed(SOURCE_MUTANTS)}
 NETWORKS = 40
 SAMPLE = 40
-UNDEFINED_NETWORKS = 3
+UNDEFINED_NETWORKS = 4
 
 
 @pytest.mark.parametrize("mutant", SOURCE_MUTANTS, ids=str)
@@ -53,7 +63,8 @@ def faulty(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mutants")
     write_engine(folder)
     bench = MutantBench(folder, folder / "work")
-    return bench, [bench.prepare(seed, program, folder) for seed, program in programs(6)]
+    named = [*programs(6), *small_directed_programs()]
+    return bench, [*(bench.prepare(*each, folder) for each in named), bench.prepare_sweep(folder)]
 
 
 @pytest.mark.slow
@@ -66,7 +77,9 @@ def test_the_engine_without_a_fault_passes(faulty):
 def test_a_sample_of_the_faults_in_the_table_is_noticed(faulty):
     bench, networks = faulty
     numbers = {(mutant.kind, mutant.place): mutant.number for mutant in bench.mutants}
-    rows = [row for row in read_sealed(RESULTS)["rows"] if 0 < row[2] <= len(networks)]
+    names = {network.name for network in networks}
+    rows = [row for row in read_sealed(RESULTS)["rows"] if row[2] in names]
+    rows = [row for row in rows if row[0] != SOURCE_KIND]
     assert len(rows) > 400
     for kind, place, *_ in random.Random(0).sample(rows, SAMPLE):
         assert bench.killed(numbers[kind, place], networks), f"{kind}: {place}"
@@ -82,10 +95,34 @@ def test_registers_whose_reset_has_no_effect_may_be_undefined(tmp_path):
     root = Path(undefined.__file__).parents[2]
     subprocess.run(command, cwd=root, check=True, capture_output=True)
     bench = RtlBench(tmp_path, tmp_path / "work", "icarus", ENGINE.requantizers)
-    for seed, program in programs(UNDEFINED_NETWORKS):
+    for _, program in [*programs(2), *small_directed_programs()][:UNDEFINED_NETWORKS]:
         write_rom(program, tmp_path)
-        report = bench.run(program, images_of(seed, program), tmp_path, seed)
+        report = bench.run(program, images_of(program), tmp_path)
         assert report.resets >= 4
+
+
+#: Faults that no random network shows, and the network that does.
+DIRECTED = {
+    (STUCK_0, "requantizer.lacks_0_1"): "digits",
+    (STUCK_0, "requantizer.lacking_0_0_0"): "digits",
+    (STUCK_0, "skip_signed_2"): "skips",
+    (STUCK_0, "taps.on_two"): "pairs",
+    (SHORT, "masks.x_3"): "edges wide",
+    (SHORT, "masks.y_0"): "edges high",
+    (RESET_REMOVED, "last_1"): "sweep of resets",
+    (RESET_ONCE, "last_7"): "sweep of resets",
+    (RESET_ONCE, "masks.double"): "sweep of resets",
+    (RESET_REMOVED, "sequencer.fill"): "sweep of resets",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", DIRECTED, ids=" ".join)
+def test_directed_networks_and_resets_notice_what_random_ones_do_not(faulty, fault):
+    bench, networks = faulty
+    number = next(m.number for m in bench.mutants if (m.kind, m.place) == fault)
+    network = next(network for network in networks if network.name == DIRECTED[fault])
+    assert bench.killed(number, [network])
 
 
 #: What must be said of a fault; `{}` is the job's waits.
@@ -99,6 +136,7 @@ SAID = {
     (PORT_0, "out_valid"): "waited {0.result} cycles for result 1 of",
     (PORT_0, "in_ready"): "is not taken: in_ready is low",
     (SHORT, "sequencer.timer"): "waited",
+    (RESET_REMOVED, "sequencer.cycles"): "cycles is not 0 from a reset to the first start",
 }
 
 
@@ -107,8 +145,9 @@ SAID = {
 def test_a_fault_is_noticed_in_time_and_named(faulty, fault):
     bench, networks = faulty
     number = next(m.number for m in bench.mutants if (m.kind, m.place) == fault)
-    runs, said = bench.killed(number, networks)
-    assert SAID[fault].format(networks[runs - 1].job.waits) in said
+    name, said = bench.killed(number, networks)
+    waits = next(network.job.waits for network in networks if network.name == name)
+    assert SAID[fault].format(waits) in said
 
 
 @pytest.mark.slow
