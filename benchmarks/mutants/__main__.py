@@ -1,7 +1,7 @@
 """Run with ``python -m benchmarks.mutants``."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from benchmarks.mutants.bench import (
 from benchmarks.mutants.netlist import RESET_KINDS, SHORT
 from benchmarks.mutants.report import OPEN, RESET_NETWORKS, report_text
 from benchmarks.mutants.source import SOURCE_MUTANTS
+from benchmarks.mutants.survivors import reason
 from benchmarks.origin import measured_on
 from benchmarks.seal import read_sealed, write_sealed, write_sealed_text
 from sqhw.atomic import atomic_write_text, make_folder
@@ -48,10 +49,18 @@ def main(
     ] = Path("build/benchmarks/mutants"),
     source: Annotated[bool, typer.Option(help="Faults of the source too: a build each.")] = True,
     write: Annotated[bool, typer.Option(help="Keep the results beside the code.")] = True,
+    again: Annotated[
+        bool, typer.Option(help="Run only faults that the kept table has as open; it says so.")
+    ] = False,
 ) -> None:
     """Put each fault into the RTL and run networks until it shows; 1 if one never does."""
     make_folder(out)
     origin = measured_on("amaranth", "pyosys")
+    if again:
+        record = _again(networks, jobs, out)
+        write_sealed(RESULTS, record)
+        write_sealed_text(TABLE, report_text(record))
+        return
     rows = list(_netlist_rows(networks, jobs, out / f"netlist-{networks}.json"))
     if source:
         rows += _source_rows(networks, out / f"source-{networks}.json")
@@ -73,24 +82,38 @@ def table() -> None:
     write_sealed_text(TABLE, report_text(read_sealed(RESULTS)))
 
 
-def _netlist_rows(networks: int, jobs: int, kept: Path) -> Iterator[Row]:
-    """Return the faults of registers and ports; those in a file of an earlier run are done."""
+def _again(networks: int, jobs: int, out: Path) -> dict[str, Any]:
+    """Return the kept record in which the faults that are open were run again."""
+    record = read_sealed(RESULTS)
+    open_ = {(kind, at) for kind, at, by, _ in record["rows"] if not by and not reason(kind, at)}
+    kept = out / f"again-{networks}.json"
+    found = {row[:2]: row for row in _netlist_rows(networks, jobs, kept, open_)}
+    rows = [found.get((row[0], row[1]), tuple(row)) for row in record["rows"]]
+    return record | {"rows": rows, "again": [measured_on("amaranth", "pyosys"), len(open_)]}
+
+
+def _netlist_rows(
+    networks: int, jobs: int, kept: Path, only: Set[tuple[str, str]] = frozenset()
+) -> Iterator[Row]:
+    """Return the faults of registers and ports, or some; those in a file of a run are done."""
     note("building the RTL with the faults of all registers and ports")
     folder = kept.parent / "netlist"
     write_engine(folder)
     bench = MutantBench(folder, folder / "work")
-    small = [*islice(programs(networks), RESET_NETWORKS), *small_directed_programs()]
+    small = [*small_directed_programs(), *islice(programs(networks), RESET_NETWORKS)]
     large = [*islice(programs(networks), RESET_NETWORKS, None), *large_directed_programs()]
     resets = [bench.prepare(*named, folder) for named in small]
     others = [*resets, *(bench.prepare(*named, folder) for named in large)]
     resets.append(bench.prepare_sweep(folder))
     _check_whole(bench, [*others, resets[-1]])
 
+    mutants = [each for each in bench.mutants if not only or (each.kind, each.place) in only]
+
     def killed(index: int) -> tuple[str, str] | None:
-        mutant = bench.mutants[index]
+        mutant = mutants[index]
         return bench.killed(mutant.number, resets if mutant.kind in RESET_KINDS else others)
 
-    faults = [(mutant.kind, mutant.place) for mutant in bench.mutants]
+    faults = [(mutant.kind, mutant.place) for mutant in mutants]
     rows = list(_each(faults, killed, kept, jobs))
     wide = _wide(kept.parent / "wide", {row[:2] for row in rows if not row[2]} & set(WIDE_FAULTS))
     yield from ((*row[:2], *wide.get(row[:2], row[2:])) for row in rows)

@@ -37,10 +37,11 @@ def report_text(record: Mapping[str, Any]) -> str:
         [kind, str(len(places)), why, ", ".join(places[:MOST]) + ", ..." * (len(places) > MOST)]
         for (kind, why), places in groups.items()
     ]
-    found_by = Counter(network.partition(" ")[0] for _, _, network, _ in rows if network)
+    found_by = Counter(_network(network) for _, _, network, _ in rows if network)
     return "\n".join(
         [
             sentence(record["measured_on"]),
+            *_again(record),
             (
                 f"Each fault runs until it is noticed on {record['networks']} random networks and "
                 "on directed ones, each with a feature that random ones seldom use, in the volume "
@@ -62,11 +63,25 @@ def report_text(record: Mapping[str, Any]) -> str:
     )
 
 
+def _again(record: Mapping[str, Any]) -> list[str]:
+    """Return what must be said if a part of the faults was run again later."""
+    if "again" not in record:
+        return []
+    origin, number = record["again"]
+    said = f"without directed networks and resets in each cycle; {number} faults that were open"
+    return [f"That is {said} then ran again with them. {sentence(origin)}"]
+
+
 def _counts(kind: str, rows: list[Any]) -> list[str]:
     noticed = sum(bool(network) for _, _, network, _ in rows)
     known = sum(not network and bool(reason(kind, place)) for _, place, network, _ in rows)
     numbers = (len(rows), noticed, known, len(rows) - noticed - known)
     return [kind, *map(str, numbers)]
+
+
+def _network(name: str | int) -> str:
+    """Return a directed network's name, or that it is a random one."""
+    return "random" if isinstance(name, int) or name.startswith("random") else name
 
 
 def _way(said: str) -> str:

@@ -2,9 +2,10 @@
 
 import importlib
 import pkgutil
+import sys
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -119,7 +120,13 @@ def source_path(mutant: SourceMutant) -> Path:
 
 @contextmanager
 def mutated(mutant: SourceMutant) -> Iterator[None]:
-    """Put the classes of a changed module into the place of those of the original."""
+    """Put the classes of a changed module into the place of those of the original.
+
+    That is in all modules of the package, and in tables of theirs.
+    """
+    # Imported before any is replaced: one imported later would keep the changed classes for ever.
+    for info in pkgutil.iter_modules(sqhw.rtl.__path__):
+        importlib.import_module(f"sqhw.rtl.{info.name}")
     original = importlib.import_module(f"sqhw.rtl.{mutant.place}")
     changed = types.ModuleType(original.__name__)
     path = source_path(mutant)
@@ -129,17 +136,16 @@ def mutated(mutant: SourceMutant) -> Iterator[None]:
         for name, value in vars(changed).items()
         if isinstance(value, type) and value.__module__ == original.__name__
     }
-    with mock.patch.multiple(original, **components):
-        patches = [
-            mock.patch.multiple(module, **{name: components[name] for name in names})
-            for info in pkgutil.iter_modules(sqhw.rtl.__path__)
-            if (module := importlib.import_module(f"sqhw.rtl.{info.name}")) is not original
-            and (names := components.keys() & vars(module).keys())
-        ]
-        for patch in patches:
-            patch.start()
-        try:
-            yield
-        finally:
-            for patch in patches:
-                patch.stop()
+    names = {vars(original)[name]: name for name in components}
+    users = [vars(module) for name, module in sys.modules.items() if name.startswith("sqhw.")]
+    tables = [value for user in users for value in user.values() if isinstance(value, dict)]
+    with ExitStack() as stack:
+        for table in [*users, *tables]:
+            replaced = {
+                key: components[names[value]]
+                for key, value in table.items()
+                if isinstance(value, type) and value in names
+            }
+            if replaced:
+                stack.enter_context(mock.patch.dict(table, replaced))
+        yield

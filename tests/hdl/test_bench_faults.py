@@ -4,11 +4,13 @@ The harness of CXXRTL has the same rules and bounds; `hdl.test_mutants` tries th
 """
 
 import re
+from dataclasses import replace
 
 import pytest
 from strategies import random_images, random_network
 
-from benchmarks.mutants.bench import ENGINE, write_engine
+from benchmarks.mutants.bench import ENGINE as LARGE
+from benchmarks.mutants.bench import write_engine
 from benchmarks.mutants.source import SourceMutant, mutated
 from sqhw.build import write_rom
 from sqhw.errors import SqhwError
@@ -21,6 +23,7 @@ from sqhw.verify.tools import has_icarus
 pytestmark = pytest.mark.skipif(
     not has_icarus(), reason="Icarus Verilog is not installed: apt-get install iverilog"
 )
+ENGINE = replace(LARGE, max_batch=2)
 #: Source mutants with what the bench says of them; the numbers are those of the schedule.
 FAULTS = {
     "timer stuck": (
@@ -60,14 +63,14 @@ def run(folder):
 def test_the_sentence_says_what_was_waited_for(fault, tmp_path):
     mutant, sentence = FAULTS[fault]
     with mutated(mutant):
-        write_engine(tmp_path)
+        write_engine(tmp_path, ENGINE)
     job, said = run(tmp_path)
     assert sentence.format(job.waits, job.results.shape[1]) in said
 
 
 def test_an_engine_without_resets_is_never_ready(tmp_path):
     """The initial values that the Verilog gives registers do not hide it."""
-    write_engine(tmp_path)
+    write_engine(tmp_path, ENGINE)
     path = tmp_path / "sqhw_engine.v"
     text, count = re.subn(r"if \(rst\)", "if (1'b0)", path.read_text())
     assert count > 100
@@ -78,7 +81,7 @@ def test_an_engine_without_resets_is_never_ready(tmp_path):
 
 def test_a_clock_that_does_not_go_on_is_ended_by_time(tmp_path, monkeypatch):
     """A loop without delay: no wait in cycles can notice it."""
-    write_engine(tmp_path)
+    write_engine(tmp_path, ENGINE)
     path = tmp_path / "sqhw_ram.v"
     loop = "  reg loop = 0;\n  always begin loop = ~loop; if ($time < 20000) #1; end\nendmodule\n"
     path.write_text(path.read_text().replace("endmodule\n", loop, 1))

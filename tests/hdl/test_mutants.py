@@ -38,6 +38,7 @@ from sqhw.build import write_rom
 from sqhw.verify.runner import RtlBench
 from sqhw.verify.tools import has_icarus
 
+ROOT = Path(undefined.__file__).parents[2]
 #: Each takes a build of its own, so that one of each file runs.
 FIRST = {mutant.place: mutant for mutant in reversed(SOURCE_MUTANTS)}
 NETWORKS = 40
@@ -49,6 +50,26 @@ UNDEFINED_NETWORKS = 4
 def test_a_mutant_stands_in_the_source(mutant):
     """Else the list is behind the RTL."""
     mutant.apply(source_path(mutant).read_text())
+
+
+@pytest.mark.parametrize("place", ["sequencer", "engine"])
+def test_a_mutant_of_the_source_is_in_the_verilog_and_goes_when_it_is_done(place, tmp_path):
+    """In a process that has imported nothing yet: modules imported meanwhile kept it for ever."""
+    script = f"""
+from pathlib import Path
+from benchmarks.mutants.bench import write_engine
+from benchmarks.mutants.source import SOURCE_MUTANTS, mutated
+def verilog():
+    write_engine(Path({str(tmp_path)!r}))
+    return Path({str(tmp_path)!r}, "sqhw_engine.v").read_text()
+with mutated(next(mutant for mutant in SOURCE_MUTANTS if mutant.place == {place!r})):
+    first = verilog()
+whole = verilog()
+with mutated(next(mutant for mutant in SOURCE_MUTANTS if mutant.place == {place!r})):
+    assert verilog() == first != whole
+assert verilog() == whole
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
 
 @pytest.mark.slow
@@ -96,8 +117,7 @@ def test_registers_whose_reset_has_no_effect_may_be_undefined(tmp_path):
     write_engine(tmp_path)
     engine = tmp_path / "sqhw_engine.v"
     command = [sys.executable, "-m", undefined.__name__, str(engine), str(engine)]
-    root = Path(undefined.__file__).parents[2]
-    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     bench = RtlBench(tmp_path, tmp_path / "work", "icarus", ENGINE.requantizers)
     for _, program in [*programs(2), *small_directed_programs()][:UNDEFINED_NETWORKS]:
         write_rom(program, tmp_path)
