@@ -85,4 +85,5 @@ def _network(name: str | int) -> str:
 
 
 def _way(said: str) -> str:
+    said = said.rpartition(": ")[2]  # before that stands the run, and the reset before it
     return next((way for word, way in WAYS.items() if word in said), "a broken rule")
