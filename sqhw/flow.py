@@ -476,11 +476,10 @@ def verify(
     """
     from sqhw.verify.cxxrtl import VolumeBench
     from sqhw.verify.runner import RtlBench
-    from sqhw.verify.work_folder import check_make_path, work_folder
+    from sqhw.verify.work_folder import check_work_path, work_folder
 
     check_seed(seed)
-    if simulator == "verilator":
-        check_make_path(work)
+    check_work_path(work, simulator)
     engine = engine_of(load_network(source))
     images_of, verilog_of = (check_manifest(folder, kind, engine) for kind in ("rom", "rtl"))
     program = _program(source, images_of.get("batch", 1))

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 from sqhw import flow
-from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.atomic import atomic_write_text
 from sqhw.cli.console import progress, status
 from sqhw.data import load_dataset
+from sqhw.own_folder import check_own, mark_own
 from sqhw.verify.tools import has_icarus
 from sqhw.verify.work_folder import check_make_path
 
@@ -18,10 +19,11 @@ def run_demo(
 ) -> flow.Result:
     """Train, compress, simulate, export, generate and verify; return all results."""
     check_make_path(out / "sim", "--out")
+    check_own(out, "--out")
     data = load_dataset(spec)
     flow.check_count(images, data)
     flow.check_target(data, None, device, budget)
-    make_folder(out)
+    mark_own(out)
     trained, network, rtl = out / "float.safetensors", out / "network.safetensors", out / "rtl"
     with progress() as report:
         result: flow.Result = {"data": spec, "seed": seed}

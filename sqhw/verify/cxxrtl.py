@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.atomic import atomic_write_text
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh
 from sqhw.extras import package_folder
 from sqhw.manifest import name_of
 from sqhw.naming import image_name
+from sqhw.own_folder import empty_own
 from sqhw.program import Program
 from sqhw.rom_pieces import Piece, piece_names
 from sqhw.rtl.rom import memory_names
@@ -30,6 +31,7 @@ from sqhw.verify.job import Job, check_job, job_of
 from sqhw.verify.sources import copy_sources
 from sqhw.verify.stimulus import Phase, label, most_cycles, reset_count, stimulus
 from sqhw.verify.tools import cxxrtl_compiler
+from sqhw.verify.work_folder import check_work_path
 
 HARNESS = "cxxrtl_harness.cc"
 HEADER = "cxxrtl_plain.h"
@@ -102,9 +104,8 @@ class VolumeBench:
         yosys = package_folder("pyosys", "verification with cxxrtl")
         compiler = cxxrtl_compiler()
         self._rtl = rtl
-        self._run = (work / "cxxrtl").absolute()
-        shutil.rmtree(self._run, ignore_errors=True)
-        make_folder(self._run)
+        check_work_path(work, "cxxrtl")
+        self._run = empty_own((work / "cxxrtl").absolute(), "--work")
         self._name = name_of(rtl)
         sources = copy_sources(rtl, self._run)
         # yosys reads empty images, the harness fills the ROMs

@@ -20,6 +20,7 @@ from sqhw.extras import need_package
 from sqhw.manifest import name_of
 from sqhw.names import SIMULATORS
 from sqhw.naming import image_name, top_module
+from sqhw.own_folder import empty_own
 from sqhw.program import Program
 from sqhw.rom_pieces import piece_names
 from sqhw.seeds import check_seed
@@ -28,7 +29,7 @@ from sqhw.verify.sources import BENCH_TOP, check_sources, copy_bench, copy_sourc
 from sqhw.verify.stimulus import most_cycles, reset_count, stimulus
 from sqhw.verify.tools import has_icarus, verilator_environment
 from sqhw.verify.waits import SECONDS
-from sqhw.verify.work_folder import check_make_path
+from sqhw.verify.work_folder import check_work_path
 
 #: A simulator that takes longer hangs: seconds to begin with, then clock cycles a second.
 START_SECONDS, SLOWEST = 300, 100
@@ -92,8 +93,7 @@ class RtlBench:
         if simulator not in SIMULATORS or simulator == "cxxrtl":
             raise unknown_name("simulator", simulator, SIMULATORS)
         need_package("cocotb", f"verification with {simulator}")
-        if simulator == "verilator":
-            check_make_path(work)
+        check_work_path(work, simulator)
         if simulator == "icarus" and not has_icarus():
             raise SqhwError("Icarus Verilog is not installed; run: apt-get install iverilog")
         sources = check_sources(rtl)
@@ -104,15 +104,14 @@ class RtlBench:
         self._defines: dict[str, object] = {"ENGINE": top_module(self._name)}
         if "rom_write_en" in (rtl / sources[0]).read_text():
             self._defines["WRITABLE"] = 1
-        self._run = (work / simulator).absolute()
+        self._run = empty_own((work / simulator).absolute(), "--work")
         self._build = self._run / "build"
         self._environment: Mapping[str, str] = {}
-        shutil.rmtree(self._run, ignore_errors=True)
         make_folder(self._build)
         verilog = [*copy_sources(rtl, self._run), copy_bench(self._run)]
         arguments: list[str] = []
         if simulator == "verilator":
-            self._environment = verilator_environment(work / "tools")
+            self._environment = verilator_environment(self._run / "tools")
             waivers = self._run / "waivers.vlt"
             waivers.write_text(WAIVERS)
             verilog.insert(0, waivers)

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from sqhw.errors import SqhwError
 LOCK = ".lock"
 #: What a makefile takes for itself in a path.
 SPECIAL = re.compile(r"[^\w./+,@~-]")
+#: What no tool's list of files stands in a path: line breaks and other control characters.
+CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 #: Bytes of a file by which a full disk shows.
 PROBE = 1 << 20
 
@@ -51,16 +54,38 @@ def check_space(path: Path) -> None:
     SqhwError
         If it cannot; the message says why.
     """
-    probe = path / ".probe"
     try:
-        with probe.open("wb") as file:
+        with tempfile.NamedTemporaryFile(dir=path, prefix=".probe") as file:
             file.write(bytes(PROBE))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise _unwritable(path, error) from None
-    finally:
-        probe.unlink(missing_ok=True)
+
+
+def check_work_path(work: Path, simulator: str) -> None:
+    """Check that a simulator, and the files by which its tools are told of others, stand a path.
+
+    Parameters
+    ----------
+    work : path
+    simulator : str
+        ``verilator``, ``icarus`` or ``cxxrtl``.
+
+    Raises
+    ------
+    SqhwError
+        If the path has a line break or another control character in it, for Verilator as
+        `check_make_path`; the message names the option ``--work``.
+    """
+    path = str(work.absolute())
+    if found := CONTROL.search(path):
+        raise SqhwError(
+            f"cannot verify in {path!r}: the path has {found[0]!r} in it; name another folder with "
+            "--work"
+        )
+    if simulator == "verilator":
+        check_make_path(work)
 
 
 def check_make_path(path: Path, option: str = "--work") -> None:

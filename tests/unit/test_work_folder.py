@@ -4,19 +4,25 @@ import errno
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from sqhw import flow
+from sqhw.build import write_rtl
 from sqhw.cli.demo import run_demo
 from sqhw.data import load_dataset
+from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
 from sqhw.verify import work_folder as module
+from sqhw.verify.cxxrtl import VolumeBench
 from sqhw.verify.runner import RtlBench
-from sqhw.verify.work_folder import work_folder
+from sqhw.verify.tools import has_icarus
+from sqhw.verify.work_folder import check_space, work_folder
 
+ENGINE = EngineConfig(lanes=2, word_bits=18)
 HOLD = """
 import sys
 from pathlib import Path
@@ -76,7 +82,7 @@ def test_what_a_full_disk_cut_off_is_no_fault_of_the_rtl(tmp_path, monkeypatch):
     with pytest.raises(SqhwError, match=r"^cannot write to the working folder"):
         with work_folder(tmp_path):
             raise SqhwError("the RTL differs from the simulator")
-    assert not list(tmp_path.glob(".probe"))
+    assert not list(tmp_path.glob(".probe*"))
 
 
 def test_other_errors_stay(tmp_path):
@@ -84,7 +90,7 @@ def test_other_errors_stay(tmp_path):
         raise SqhwError("the RTL differs")
 
 
-@pytest.mark.parametrize("name", ["a b", "tab\there", "50%", "a;b", "cost$", "x:y", "it's"])
+@pytest.mark.parametrize("name", ["a b", "50%", "a;b", "cost$", "x:y", "it's"])
 def test_verilator_in_a_path_that_make_does_not_stand_is_refused(tmp_path, name):
     work = tmp_path / name
     with pytest.raises(SqhwError, match=r"^Verilator cannot build in .* folder with --work$"):
@@ -92,6 +98,72 @@ def test_verilator_in_a_path_that_make_does_not_stand_is_refused(tmp_path, name)
     with pytest.raises(SqhwError, match=r"^Verilator cannot build in .* folder with --work$"):
         flow.verify(Path("none"), load_dataset("digits"), tmp_path, work, "verilator", 1, 0)
     assert not work.exists()
+
+
+@pytest.mark.parametrize("simulator", ["verilator", "icarus", "cxxrtl"])
+@pytest.mark.parametrize("name", ["line\nbreak", "tab\there", "re\rturn", "es\x1bcape"])
+def test_a_line_break_in_the_path_is_refused(tmp_path, monkeypatch, name, simulator):
+    """Also in the working directory, which a relative path lies in."""
+    rule = r"^cannot verify in '[ -~]*': the path has '.*' in it; name another folder with --work$"
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    for work in (Path("work"), tmp_path / name / "work"):
+        with pytest.raises(SqhwError, match=rule):
+            flow.verify(Path("none"), load_dataset("digits"), tmp_path, work, simulator, 1, 0)
+        with pytest.raises(SqhwError, match=rule):
+            bench_of(simulator)(tmp_path, work)
+        assert not work.exists()
+
+
+def bench_of(simulator):
+    return VolumeBench if simulator == "cxxrtl" else partial(RtlBench, simulator=simulator)
+
+
+def theirs(tmp_path, kind):
+    """Return a working folder, and a file of somebody else where the simulator's files go."""
+    work, other = tmp_path / "work", tmp_path / "other"
+    for folder in (work, other):
+        folder.mkdir()
+    if kind == "folder":
+        other = work / "icarus"
+        other.mkdir()
+    else:
+        (work / "icarus").symlink_to("../other" if kind == "link" else "../none")
+    file = other / "thesis.txt"
+    file.write_text("precious")
+    return work, file
+
+
+@pytest.mark.skipif(not has_icarus(), reason="Icarus Verilog is not installed")
+@pytest.mark.parametrize("kind", ["folder", "link", "dangling link"])
+def test_files_of_somebody_else_are_not_deleted(tmp_path, kind):
+    write_rtl(ENGINE, {"weights": 16, "params": 16, "codebook": 16}, tmp_path / "rtl")
+    work, file = theirs(tmp_path, kind)
+    with pytest.raises(SqhwError, match=r"icarus .* name another folder with --work"):
+        RtlBench(tmp_path / "rtl", work, "icarus")
+    assert file.read_text() == "precious"
+    assert not (tmp_path / "none").exists()
+
+
+def test_cxxrtl_deletes_none_either(tmp_path):
+    (tmp_path / "cxxrtl").mkdir()
+    (tmp_path / "cxxrtl/thesis.txt").write_text("precious")
+    with pytest.raises(SqhwError, match=r"cxxrtl has files .* name another folder with --work"):
+        VolumeBench(tmp_path, tmp_path)
+    assert (tmp_path / "cxxrtl/thesis.txt").read_text() == "precious"
+
+
+def test_the_probe_of_a_full_disk_leaves_files_alone(tmp_path):
+    (tmp_path / ".probe").write_text("precious")
+    check_space(tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_the_demo_overwrites_no_files_of_somebody_else(tmp_path):
+    (tmp_path / "network.safetensors").write_text("precious")
+    with pytest.raises(SqhwError, match=r"has files that sqhw did not write .* with --out, or"):
+        run_demo(tmp_path, "digits", "iCEBreaker", None, 1, 0)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
 def test_the_demo_refuses_it_before_it_trains(tmp_path):
