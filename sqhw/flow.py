@@ -29,7 +29,7 @@ from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_image
 from sqhw.extras import need_torch
 from sqhw.facts import FLOAT_BITS, facts_of
-from sqhw.file_set import check_set
+from sqhw.file_set import check_set, unchanged
 from sqhw.float_file import load_float, save_float
 from sqhw.float_network import FloatNetwork
 from sqhw.input_stage import with_input_stage
@@ -480,6 +480,31 @@ def verify(
 
     check_seed(seed)
     check_work_path(work, simulator)
+    with unchanged(folder):
+        program = _program_in(source, folder)
+        _check_images(program.network, data)
+        check_count(images, data)
+        made_up = _made_up_images(program.network, seed, images, program.batch)
+        batch = np.concatenate([data.test.images[:images], made_up])
+        found: Result
+        with work_folder(work):
+            if simulator == "cxxrtl":
+                volume = VolumeBench(folder, work)
+                found = asdict(volume.run(program, batch, folder, seed, jobs=jobs))
+            else:
+                bench = RtlBench(folder, work, simulator, program.engine.requantizers)
+                found = asdict(bench.run(program, batch, folder, seed))
+    plan = schedule(program.network, program.engine, program.batch)
+    return found | {
+        "images": images,
+        "batch": program.batch,
+        "made_up_images": len(made_up),
+        "cycles_predicted": plan.cycles,
+    }
+
+
+def _program_in(source: Path, folder: Path) -> Program:
+    """Return the program of a network, whose ROM images and Verilog must be those in a folder."""
     engine = engine_of(load_network(source))
     images_of, verilog_of = (check_manifest(folder, kind, engine) for kind in ("rom", "rtl"))
     program = _program(source, images_of.get("batch", 1))
@@ -488,8 +513,6 @@ def verify(
     check_set(folder, "rtl", verilog_of)
     pieces = check_same_pieces(folder, folder, engine)
     check_roms(pieces, rom_widths(engine), folder / FILES["rom"])
-    _check_images(program.network, data)
-    check_count(images, data)
     depths = {name: depth_of(parts) for name, parts in pieces.items()}
     for image in program.padded(depths).images:
         if read_image(image.name, pieces[image.name], folder, name_of(folder)) != image:
@@ -497,22 +520,7 @@ def verify(
                 f"the {image.name} ROM image in {folder} is not that of {source}; "
                 "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
             )
-    made_up = _made_up_images(program.network, seed, images, program.batch)
-    batch = np.concatenate([data.test.images[:images], made_up])
-    found: Result
-    with work_folder(work):
-        if simulator == "cxxrtl":
-            found = asdict(VolumeBench(folder, work).run(program, batch, folder, seed, jobs=jobs))
-        else:
-            bench = RtlBench(folder, work, simulator, program.engine.requantizers)
-            found = asdict(bench.run(program, batch, folder, seed))
-    plan = schedule(program.network, program.engine, program.batch)
-    return found | {
-        "images": images,
-        "batch": program.batch,
-        "made_up_images": len(made_up),
-        "cycles_predicted": plan.cycles,
-    }
+    return program
 
 
 def _made_up_images(

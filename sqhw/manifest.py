@@ -57,7 +57,7 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
         If they were written for another configuration, naming the fields that differ, or the
         manifest is missing or damaged.
     """
-    found = _read(folder, kind)
+    found = read_manifest(folder, kind)
     fields = found["engine"]
     wanted = engine.to_dict()
     other = [
@@ -97,11 +97,17 @@ def name_of(folder: Path, kind: str = "rtl") -> str:
     """
     if not is_file(folder / FILES[kind]):
         return DEFAULT_NAME
-    return str(_read(folder, kind).get("name", DEFAULT_NAME))
+    return str(read_manifest(folder, kind).get("name", DEFAULT_NAME))
 
 
-def _read(folder: Path, kind: str) -> dict[str, Any]:
-    """Return a manifest, its facts of the right types."""
+def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """Return a manifest, its facts of the right types.
+
+    Raises
+    ------
+    SqhwError
+        If it is missing or damaged.
+    """
     path = folder / FILES[kind]
     again = f"write them anew with `sqhw {kind}`"
     if not is_file(path):

@@ -9,7 +9,7 @@ import pytest
 from sqhw import atomic
 from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.file_set import check_set, write_set
+from sqhw.file_set import check_set, unchanged, write_set
 from sqhw.manifest import check_manifest
 
 ENGINE = EngineConfig(lanes=16, word_bits=18)
@@ -164,3 +164,66 @@ def test_a_file_of_a_set_that_is_larger_than_any_is_not_read(tmp_path):
         file.truncate(1 << 40)  # takes no room on the disk
     with pytest.raises(SqhwError, match=r"params\.hex: is too large: 1,099,511,627,776 bytes"):
         check(tmp_path)
+
+
+def meanwhile(monkeypatch, name, action):
+    """Let something happen once when a file of that name has been written."""
+    pending = [action]
+
+    def replace(path, target):
+        found = replaced(path, target)
+        if Path(target).name == name and pending:
+            pending.pop()()
+        return found
+
+    replaced = Path.replace
+    monkeypatch.setattr(Path, "replace", replace)
+
+
+@pytest.mark.parametrize("name", [*NEW, "rom.json"])
+def test_of_two_writers_not_both_end_well_with_a_mixture(tmp_path, monkeypatch, name):
+    """Another process writes the whole old set behind some file of the new one."""
+    meanwhile(monkeypatch, name, lambda: write(tmp_path, OLD))
+    with pytest.raises(SqhwError, match=rf"^another process wrote .*{tmp_path} meanwhile"):
+        write(tmp_path, NEW)
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_a_file_that_is_changed_while_its_set_is_written(tmp_path, monkeypatch, name):
+    meanwhile(monkeypatch, "codebook.hex", lambda: (tmp_path / name).write_text("7\n"))
+    with pytest.raises(
+        SqhwError, match=rf"^another process .* meanwhile: .*{name} is not the file"
+    ):
+        write(tmp_path, NEW)
+
+
+def test_a_file_that_the_earlier_set_has_not_written_stays(tmp_path):
+    """Its name could be that of an image, but it is somebody else's."""
+    write(tmp_path, OLD)
+    (tmp_path / "weights_9.hex").write_text("mine")
+    write(tmp_path, NEW)
+    assert content(tmp_path) == {**NEW, "weights_9.hex": "mine"}
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_set_that_changes_while_it_is_used(tmp_path, back):
+    """Also if the old content is there again at the end."""
+    write(tmp_path, OLD)
+
+    def use():
+        with unchanged(tmp_path):
+            write(tmp_path, NEW)
+            if back:
+                write(tmp_path, OLD)
+            raise SqhwError("the RTL differs")
+
+    with pytest.raises(SqhwError, match="was changed, by another process, while the files in"):
+        use()
+
+
+def test_a_set_that_stays(tmp_path):
+    write(tmp_path, OLD)
+    with unchanged(tmp_path):
+        (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(SqhwError, match=r"^the RTL differs$"), unchanged(tmp_path):
+        raise SqhwError("the RTL differs")

@@ -79,3 +79,19 @@ def test_verilog_with_axi_is_refused(folder):
     flow.rtl(folder / "net.safetensors", folder, "axi")
     with pytest.raises(SqhwError, match="have the interface 'axi', only plain ones"):
         verify(folder, 1)
+
+
+@pytest.mark.parametrize("differs", [False, True])
+def test_roms_that_are_written_anew_during_the_build_are_no_fault_of_the_rtl(
+    folder, monkeypatch, differs
+):
+    class Slow(Bench):
+        def run(self, *arguments, **options):
+            flow.rom(folder / "net.safetensors", folder, 1)
+            if differs:
+                raise SqhwError("the RTL differs from the simulator under cxxrtl")
+            return Report()
+
+    monkeypatch.setattr("sqhw.verify.cxxrtl.VolumeBench", Slow)
+    with pytest.raises(SqhwError, match=r"was changed, by another process, while the files in"):
+        verify(folder, 2)
