@@ -151,7 +151,7 @@ def _check_states(folder: Path, before: Mapping[str, tuple[int, ...]]) -> None:
 
 def _states(folder: Path) -> dict[str, tuple[int, ...]]:
     """Return what changes with each file of a set, by name; nothing of a missing folder."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for path in sorted(folder.iterdir()) if is_folder(folder) else []:
         if path.suffix in SUFFIXES:
             with suppress(FileNotFoundError):
