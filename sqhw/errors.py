@@ -20,6 +20,24 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
+def printable(text: str, keep: str = "") -> str:
+    r"""Return a text as one can print it: control characters and the like as ``\x1b``.
+
+    Names from files may have line breaks, a terminal's commands, or bytes that are no UTF-8.
+
+    Parameters
+    ----------
+    text : str
+    keep : str
+        Characters that stay as they are whatever they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\u00a0" or c in keep else ascii(c)[1:-1] for c in text
+    )
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> SqhwError:
     """Return the error for a name that is not in a closed list, suggesting the nearest.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqhw.atomic import atomic_write_bytes, atomic_write_text
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, printable
 from sqhw.extras import need_package
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def layer_figure(account: Account) -> "Figure":
     all that is stored.
     """
     layers = [layer for layer in account["layers"] if layer["weights"]]
-    names = [layer["name"] for layer in layers]
+    names = [literal(layer["name"]) for layer in layers]
     width = max(6.4, min(20.0, 1.6 + 0.42 * len(layers)))
     figure = _figure(width, 8.2)
     panels = figure.subplots(4, 1, sharex=True)
@@ -124,11 +124,17 @@ def size_figure(accounts: Sequence[Account]) -> "Figure":
                 continue
             colour = COLOURS[index % len(COLOURS)]
             sizes, values = [point[0] for point in points], [point[1] for point in points]
-            panel.plot(sizes, values, "o-", color=colour, label=method, markersize=5, linewidth=1)
+            panel.plot(
+                sizes, values, "o-", color=colour, label=literal(method), markersize=5, linewidth=1
+            )
             for size, value, label in points:
                 if label != method:
                     panel.annotate(
-                        label, (size, value), (4, 4), textcoords="offset points", fontsize=6
+                        literal(label),
+                        (size, value),
+                        (4, 4),
+                        textcoords="offset points",
+                        fontsize=6,
                     )
         found = [account["sizes"][basis] for account in accounts if account["sizes"][basis]]
         if found and max(found) > WIDE * min(found):
@@ -146,7 +152,7 @@ def size_figure(accounts: Sequence[Account]) -> "Figure":
     if handles:
         figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
     networks = ", ".join(dict.fromkeys(account["network"] for account in accounts))
-    figure.suptitle(f"{networks}: accuracy against size", fontsize=11)
+    figure.suptitle(f"{literal(networks)}: accuracy against size", fontsize=11)
     return figure
 
 
@@ -184,6 +190,11 @@ def _accuracy_name(accounts: Sequence[Account]) -> str:
     return " or ".join(dict.fromkeys(name for name in found if name)) or "accuracy"
 
 
+def literal(text: str) -> str:
+    """Return a name for a text of matplotlib: ``$`` begins no formula, controls are escaped."""
+    return printable(text).replace("$", r"\$")
+
+
 def _figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
@@ -208,7 +219,7 @@ def _title(account: Account) -> str:
         for basis in BASES
         if account["ratio"].get(basis) is not None
     ]
-    return f"{title}\n{', '.join(ratios)}"
+    return f"{literal(title)}\n{', '.join(ratios)}"
 
 
 def drawn(figure: "Figure", kind: str) -> bytes:
@@ -229,11 +240,11 @@ def _page(accounts: Sequence[Account]) -> str:
     if len(accounts) > 1:
         parts.append(_image(size_figure(accounts), "accuracy against size"))
     for account in accounts:
-        table = html.escape("\n".join(account_lines(account)))
-        parts.append(f"<h2>{html.escape(str(account['label']))}</h2>")
+        table = html.escape("\n".join(map(printable, account_lines(account))))
+        parts.append(f"<h2>{html.escape(printable(account['label']))}</h2>")
         parts.append(_image(layer_figure(account), f"layers of {account['label']}"))
         parts.append(f"<pre>{table}</pre>")
-    title = html.escape("sqhw: " + ", ".join(str(account["label"]) for account in accounts))
+    title = html.escape(printable("sqhw: " + ", ".join(account["label"] for account in accounts)))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         "<style>body{font-family:sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem}"
@@ -244,4 +255,4 @@ def _page(accounts: Sequence[Account]) -> str:
 
 def _image(figure: "Figure", text: str) -> str:
     data = base64.b64encode(drawn(figure, "png")).decode()
-    return f'<p><img alt="{html.escape(text)}" src="data:image/png;base64,{data}"></p>'
+    return f'<p><img alt="{html.escape(printable(text))}" src="data:image/png;base64,{data}"></p>'

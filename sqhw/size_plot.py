@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqhw.atomic import atomic_write_bytes
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.extras import need_package
+from sqhw.plots import literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +75,7 @@ def _figure(width: float, height: float, title: str) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(literal(title), fontsize=11)
     return figure
 
 
@@ -114,7 +115,7 @@ def _devices(result: Result) -> "Figure":
     for axis in axes:
         axis.grid(axis="x", alpha=0.3)
         axis.set_axisbelow(True)
-    axes[0].set_yticks(rows, [d["device"] for d in found], fontsize=8)
+    axes[0].set_yticks(rows, [literal(d["device"]) for d in found], fontsize=8)
     axes[0].set_ylim(len(found) - 0.4, -0.6)
     _legend(figure, {"fits": FITS, "does not fit": LACKS})
     return figure
@@ -129,7 +130,7 @@ def _device(result: Result, d: Result) -> "Figure":
     rows = range(len(layers))
     axes[0].barh(rows, [layer["rom_bits"] / 1024 for layer in layers], color=FITS)
     axes[0].set_xlabel("ROM (Kibit)")
-    axes[0].set_yticks(rows, [layer["name"] for layer in layers], fontsize=8)
+    axes[0].set_yticks(rows, [literal(layer["name"]) for layer in layers], fontsize=8)
     cycles = [layer["cycles"] for layer in layers]
     busy = [layer["cycles"] * layer["busy_lanes"] for layer in layers]
     axes[1].barh(rows, cycles, color=IDLE)

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, printable
 
 Report = Callable[[str, int, int, str], None]
 
@@ -34,6 +34,7 @@ def progress() -> Iterator[Report]:
         said = [time.monotonic()]
 
         def report(stage: str, done: int, total: int, detail: str) -> None:
+            stage, detail = printable(stage), printable(detail)
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total, detail=detail)
             if not status.is_terminal and (done >= total or time.monotonic() > said[0] + QUIET):
@@ -44,6 +45,11 @@ def progress() -> Iterator[Report]:
         yield report
 
 
+def _lines(lines: list[str]) -> str:
+    """Return lines for a terminal; names in them may have anything but line breaks of their own."""
+    return "".join(f"{printable(line)}\n" for line in lines)
+
+
 def emit(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
     """Print a result: the JSON object, or the lines for a human.
 
@@ -52,7 +58,7 @@ def emit(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
     SqhwError
         If standard output cannot take it; what a command wrote to files is then there.
     """
-    text = json.dumps(result, indent=2) + "\n" if as_json else "".join(f"{x}\n" for x in lines)
+    text = json.dumps(result, indent=2) + "\n" if as_json else _lines(lines)
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -5,12 +5,14 @@ Next to nothing is imported before `main`, so that Ctrl-C during the imports end
 
 import errno
 import os
+import re
 import sys
 
 #: Exit codes beside 0; an option that does not exist, or a value out of its range, is 2.
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 #: Of a stream or file that takes no more; such an error names no file.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_MEMORY = "there is not enough memory for this"
 
 
 def main() -> None:
@@ -40,22 +42,26 @@ def main() -> None:
 
 def _run() -> tuple[int | str | None, str]:
     """Run a command; return the exit code and the sentence that says why."""
-    from sqhw.errors import SqhwError
+    from sqhw.errors import SqhwError, printable
 
     try:
         from sqhw.cli.commands import app
 
         app()
     except SqhwError as error:
-        return FAILED, str(error)
+        return FAILED, printable(str(error))
     except BrokenPipeError:
         return PIPE_CLOSED, ""
     except OSError as error:  # whatever no step has a better sentence for
         where = f"{error.filename}: " if error.filename else ""
         what = "cannot write: " if not where and error.errno in NO_ROOM else where
-        return FAILED, f"{what}{error.strerror or error}"
+        return FAILED, printable(f"{what}{error.strerror or error}")
     except MemoryError:
-        return FAILED, "there is not enough memory for this"
+        return FAILED, NO_MEMORY
+    except ImportError as error:
+        if (message := _unloaded(error)) is None:
+            raise
+        return FAILED, printable(message)
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):  # that is what Typer makes of one
             return PIPE_CLOSED, ""
@@ -63,6 +69,15 @@ def _run() -> tuple[int | str | None, str]:
             return end.code, "interrupted; with --resume FILE a training goes on from it"
         return end.code, ""
     return 0, ""
+
+
+def _unloaded(error: ImportError) -> str | None:
+    """Return why a shared library of a package is not loaded; None if it is no such error."""
+    text = str(error)  # that of numpy has the loader's among many lines
+    if re.search("failed to map segment|cannot (allocate|map)|not enough memory", text, re.I):
+        return NO_MEMORY
+    found = re.search(r"([^\s/]+\.so[.\d]*): (.+)", text)
+    return f"cannot load the library {found[1]}: {found[2]}" if found else None
 
 
 def _open_streams() -> None:
