@@ -10,7 +10,8 @@ from sqhw.float_network import FloatConv, FloatNetwork
 from sqhw.names import LEAST_ACC_BITS, MOST_ACC_BITS
 from sqhw.network import INPUT, QuantizedNetwork
 
-#: Share of the accumulator's range that a proposal leaves to weights; the rest is for biases.
+#: Share of the accumulator's range that weights are fitted into; the rest is for biases, and for
+#: weights that grow in the fine-tuning.
 SHARE = 0.9
 WEIGHT_TOP = 127
 UNSIGNED, SIGNED = 255, 128  # largest magnitudes of 8-bit activations
@@ -19,11 +20,14 @@ UNSIGNED, SIGNED = 255, 128  # largest magnitudes of 8-bit activations
 def proposed_acc_bits(
     network: FloatNetwork, density: float = 1.0, ends_density: float | None = None, bits: int = 8
 ) -> int:
-    """Return the width at which no layer's weights get coarser than their codes, 24 to 32 bits.
+    """Return a width that leaves every layer's weights enough steps, 24 to 32 bits.
 
     No input may make an accumulator overflow. A layer of long sums therefore has few steps between
     0 and its largest weight, unless the accumulator is wide. With 8 bits all 127 are counted on,
-    with fewer four times as many as there are values: these are then hardly rounded.
+    with fewer four times as many as there are values: these are then hardly rounded. The sums are
+    those of weights with one scale a layer. A channel with a gain has its own largest weight, and
+    biases count with a fixed share of the range: where sums relative to that weight or biases are
+    larger, weights still get coarser, which notes of the network tell (`sqhw quantize`).
 
     Parameters
     ----------

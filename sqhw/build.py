@@ -20,7 +20,7 @@ def write_rom(
     pieces: Pieces | None = None,
     name: str = DEFAULT_NAME,
 ) -> list[Path]:
-    """Write the ROM images, and behind them a manifest that tells what they are for.
+    """Write the ROM images, and after them a manifest that tells what they are for.
 
     Images of pieces that an earlier network had there, and this one has not, are removed.
 
@@ -71,7 +71,7 @@ def write_rtl(
     pieces: Pieces | None = None,
     name: str = DEFAULT_NAME,
 ) -> list[Path]:
-    """Write the Verilog of the engine, and behind it a manifest.
+    """Write the Verilog of the engine, and after it a manifest.
 
     The top module of the other interface, if it is there, is removed.
 

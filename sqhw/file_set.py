@@ -1,7 +1,7 @@
 """Files that belong together in a folder: written ahead of their manifest, which has their digests.
 
 Each file is replaced whole, but many files are not replaced at once. A manifest that is written
-behind all others tells the old set from the new one, and a mixture of both from either: a file of
+after all others tells the old set from the new one, and a mixture of both from either: a file of
 another digest is refused by whoever reads the set.
 """
 

@@ -1,4 +1,4 @@
-"""Names and widths that options can have: known without importing the modules behind them."""
+"""Names and widths that options can have: known without importing the modules that use them."""
 
 #: Number formats of the products in training.
 PRECISIONS = ("float32", "bf16")

@@ -1,4 +1,4 @@
-"""The range of seeds, which is that of every generator behind them."""
+"""The range of seeds, which is that of every generator that takes them."""
 
 from sqhw.errors import SqhwError
 

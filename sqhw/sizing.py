@@ -282,7 +282,7 @@ def size_on(
         return _priced(size, EnergyPrices(technology, engine, size.depths))
 
     wanted = limits or Limits()
-    # What an access costs depends on the depths of the ROMs, which are known behind the choice.
+    # What an access costs depends on the depths of the ROMs, which are known after the choice.
     size = sized(EnergyPrices(technology, engine, TYPICAL_DEPTHS), replace(wanted, energy=None))
     if wanted.energy is None or size.energy.total * 1e-6 <= wanted.energy:
         return size

@@ -1,4 +1,4 @@
-"""Run with ``python -m benchmarks.cost_engine``, or with ``calibrate`` behind it."""
+"""Run with ``python -m benchmarks.cost_engine``, or with ``calibrate`` after it."""
 
 import json
 from pathlib import Path

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sqhw.accumulator import SHARE
 from sqhw.compress.integer_plan import IntegerPlan
 from sqhw.compress.integers import acc_limit
 from sqhw.compress.qat import QatNetwork
@@ -23,7 +24,6 @@ from sqhw.number import ActivationFormat, signed_width
 CALIBRATION_IMAGES = 512
 BIAS_PRECISION = 8  # bias steps in an output unit, at least
 GAIN_ROOM = 1.25  # what the largest gain may grow by at least while integers learn
-ACC_SHARE = 0.9  # of the accumulator's range; the rest is for the fine-tuning
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def _plan(
     while True:
         plan = _weight_plan(layer, source, skip, output, engine, trained, top)
         _requantization(layer, plan, source, tensors, engine, bias_bits, largest)
-        if largest is None or _bound(layer) <= ACC_SHARE * acc_limit(engine):
+        if largest is None or _bound(layer) <= SHARE * acc_limit(engine):
             break
         top = plan.top - 1  # a gain that was rounded down has more units of bias
     values = layer(source.values, tensors)
@@ -183,7 +183,7 @@ def _weight_plan(
     top: int,
 ) -> IntegerPlan:
     """Return a plan with the largest weights, up to `top`, that the accumulator admits."""
-    limit = int(ACC_SHARE * acc_limit(engine))
+    limit = int(SHARE * acc_limit(engine))
     largest = layer.largest()
     first = top if skip is None else _most_skip_weight(layer, source, skip)
     if skip is not None and isinstance(layer, QatConv) and not trained:

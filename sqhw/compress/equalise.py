@@ -161,7 +161,7 @@ def worth_keeping(
     -------
     dict of str to ndarray of bool, shape of the weights
     """
-    told = dict(telling)  # also behind poolings
+    told = dict(telling)  # also after poolings
     found = {}
     for layer in network.layers:
         before = told.get(layer.source, np.ones(0, dtype=bool))
@@ -182,7 +182,7 @@ def _can_scale(layer: FloatConv) -> bool:
 
 
 def _readers(network: FloatNetwork, layer: FloatConv) -> list[FloatConv]:
-    """Return the trained layers that read a map, also behind poolings; none if anything else does.
+    """Return the trained layers that read a map, also after poolings; none if anything else does.
 
     That is a skip connection, the network's output or a pooling that does more than pool.
     """
@@ -209,7 +209,7 @@ def _readers(network: FloatNetwork, layer: FloatConv) -> list[FloatConv]:
 
 def _scaled(network: FloatNetwork, scales: Mapping[str, Float]) -> tuple[FloatLayer, ...]:
     """Return the layers with rows divided and columns multiplied by the scales of their maps."""
-    carried = dict(scales)  # also behind poolings
+    carried = dict(scales)  # also after poolings
     layers: list[FloatLayer] = []
     for layer in network.layers:
         before = carried.get(layer.source)

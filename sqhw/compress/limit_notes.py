@@ -127,7 +127,8 @@ def limit_notes(
     notes.sort(key=lambda note: -note[0])
     texts = [text for _, text in notes[:MOST_NOTES]]
     if len(notes) > MOST_NOTES:
-        texts.append(f"and {len(notes) - MOST_NOTES} more such notes, on layers with less noise")
+        more = with_noun(len(notes) - MOST_NOTES, "more such note")
+        texts.append(f"and {more}, on layers with less noise")
     return texts
 
 
@@ -163,8 +164,8 @@ def _notes(probe: _Probe, engine: EngineConfig) -> list[_Note]:
         noise, reason = lifted
         if noise > 0 and actual > noise * 10 ** (NOTED_DB / 10):
             text = (
-                f"layer {layer.layer.name!r}: its signal is {_decibels(actual)} above the noise "
-                f"instead of {_decibels(noise)}: {reason}"
+                f"layer {layer.layer.name!r}: its signal is {decibels(actual)} above the noise "
+                f"instead of {decibels(noise)}: {reason}"
             )
             notes.append((actual, text))
     return notes
@@ -186,8 +187,14 @@ def _lost_channels(probe: _Probe) -> list[str]:
     return [f"{text}, which {probe.fixed} fixes" if probe.fixed else text]
 
 
-def _decibels(noise: float) -> str:
-    return f"{-10 * math.log10(noise):.1f} dB"
+def decibels(noise: float) -> str:
+    """Return a signal above its noise, which is a share of it above 0 and at most 1."""
+    return f"{max(0.0, -10 * math.log10(noise)):.1f} dB"
+
+
+def with_noun(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural if it is not one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 Lifted = tuple[float, str] | None
@@ -206,8 +213,8 @@ def _accumulator(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConf
     width = min(32, signed_bits(math.ceil(need / SHARE)))
     cure = f"--acc-bits {width} would keep them" if width > engine.acc_bits else "prune it"
     return probe.noise(found, bias), (
-        f"an accumulator of {engine.acc_bits} bits leaves {plan.top} steps to its largest weight; "
-        + cure
+        f"an accumulator of {engine.acc_bits} bits leaves {with_noun(plan.top, 'step')} to its "
+        f"largest weight; {cure}"
     )
 
 
@@ -219,7 +226,9 @@ def _skip(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig) -> 
         return None
     own = replace(plan, weight_scale=layer.largest() / WEIGHT_TOP, top=WEIGHT_TOP)
     steps = round(layer.largest() / plan.weight_scale)
-    reason = f"the unit of its skip connection leaves {steps} steps to its largest weight"
+    reason = (
+        f"the unit of its skip connection leaves {with_noun(steps, 'step')} to its largest weight"
+    )
     if layer.bound(*layer.in_units(weight, bias)) > SHARE * acc_limit(engine) / 2:
         reason += " within the accumulator; more --acc-bits would leave more"
     else:
@@ -238,7 +247,8 @@ def _one_scale(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig
             "beside a skip connection"
         )
     elif layer.gain_bits or held_gain_bits(GAIN_BITS, engine) == 0:
-        reason = f"multipliers that differ by {layer.gain_bits} bits do not span its channels"
+        bits = with_noun(layer.gain_bits, "bit")
+        reason = f"multipliers that differ by {bits} do not span its channels"
     else:
         return None  # gains made the network no better
     few = layer.layer.residual is None and layer.gain_bits < GAIN_BITS
@@ -262,8 +272,8 @@ def _bias(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig) -> 
     plan = probe.layer.plan
     assert plan is not None
     return probe.noise(weight, probe.layer.real_bias(weight)), (
-        f"biases of {plan.bias_bits} bits are multiples of {2**plan.bias_shift} units of the "
-        "accumulator; raise bias_bits"
+        f"biases of {with_noun(plan.bias_bits, 'bit')} are multiples of "
+        f"{with_noun(2**plan.bias_shift, 'unit')} of the accumulator; raise bias_bits"
     )
 
 

@@ -68,7 +68,7 @@ def test_every_flipped_bit_is_refused_or_harmless(path):
             found = Checkpoint.read(path, "key")
         except SqhwError:
             continue
-        assert found.header == STATE  # such as a blank behind the header
+        assert found.header == STATE  # such as a blank after the header
         assert all(torch.equal(found.tensors[name], t) for name, t in TENSORS.items())
 
 
