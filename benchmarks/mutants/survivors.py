@@ -21,6 +21,9 @@ REASONS = {
     r"flag stuck at 1: sequencer\.waits_first": (
         "always 1: the first slot of a tile begins with `Timing.rewind` cycles, 1 or more"
     ),
+    r"counter one bit short: sequencer\.cycles": (
+        "a run of 2^31 cycles: tests/hdl/test_sequencer.py sets the counter and notices it"
+    ),
     r"counter one bit short: sequencer\.wait": (
         "less than half of its range: it begins at most at `Timing.min_slot_serial` - 1, a power "
         "of two less 1, as each channel has an entry"
