@@ -8,7 +8,7 @@ from sqhw.engine import EngineConfig
 from sqhw.export.readmemh import image_texts
 from sqhw.extras import need_package
 from sqhw.file_set import write_set
-from sqhw.layout import rom_widths
+from sqhw.layout import check_depths, rom_widths
 from sqhw.naming import DEFAULT_NAME, TOPS, check_name, image_name, leaf_files, top_module
 from sqhw.program import Program
 from sqhw.rom_pieces import Pieces, check_pieces, to_plain, whole
@@ -16,7 +16,7 @@ from sqhw.rom_pieces import Pieces, check_pieces, to_plain, whole
 
 def write_rom(
     program: Program,
-    folder: Path,
+    folder: str | Path,
     pieces: Pieces | None = None,
     name: str = DEFAULT_NAME,
 ) -> list[Path]:
@@ -47,6 +47,7 @@ def write_rom(
         cannot be written.
     """
     check_name(name)
+    folder = Path(folder)
     pieces = pieces or {image.name: whole(image.depth, image.width) for image in program.images}
     facts = {
         "name": name,
@@ -66,7 +67,7 @@ def write_rom(
 def write_rtl(
     engine: EngineConfig,
     depths: Mapping[str, int],
-    folder: Path,
+    folder: str | Path,
     interface: str = "plain",
     pieces: Pieces | None = None,
     name: str = DEFAULT_NAME,
@@ -99,13 +100,15 @@ def write_rtl(
     Raises
     ------
     SqhwError
-        If there is no such interface, no module can have the name, or the folder cannot be
-        written.
+        If there is no such interface, no module can have the name, a ROM has no depth or one
+        that the engine does not address, or the folder cannot be written.
     """
     need_package("amaranth", "writing Verilog")
     from sqhw.rtl.emit import engine_verilog, leaf_verilog
 
     check_name(name)
+    folder = Path(folder)
+    check_depths(engine, depths)
     widths = rom_widths(engine)
     pieces = pieces or {rom: whole(depth, widths[rom]) for rom, depth in depths.items()}
     for rom, parts in pieces.items():

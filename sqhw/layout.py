@@ -14,10 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.engine import EngineConfig
+from sqhw.errors import SqhwError, shown
 from sqhw.number import signed_width, unsigned_width
 
 #: The ROMs, in the order in which an engine that can write them counts them.
 ROMS = ("weights", "params", "codebook")
+#: Engine fields with the width of their addresses.
+ADDRESSES = ("weight_addr_bits", "param_addr_bits", "codebook_addr_bits")
 RECORD_FIELDS = ("count", "bias_lo", "bias_hi", "multiplier", "shift")
 COUNT_BITS = 16
 CODEBOOK_WIDTH = 8  # bits of a codebook entry: a signed weight
@@ -28,6 +31,28 @@ def rom_widths(engine: EngineConfig) -> dict[str, int]:
     """Return the word width of each of the `ROMS` (unit: bit)."""
     word = engine.word_bits
     return {"weights": word, "params": word, "codebook": CODEBOOK_WIDTH}
+
+
+def check_depths(engine: EngineConfig, depths: Mapping[str, int]) -> None:
+    """Check the depths of ROMs (unit: word).
+
+    Raises
+    ------
+    SqhwError
+        If they are not those of the `ROMS`, or one is no whole number from 1 to the words that
+        the engine addresses.
+    """
+    if not isinstance(depths, Mapping) or set(depths) != set(ROMS):
+        found = sorted(map(str, depths)) if isinstance(depths, Mapping) else depths
+        raise SqhwError(f"depths must be those of the ROMs {', '.join(ROMS)}, not {shown(found)}")
+    for rom, field in zip(ROMS, ADDRESSES, strict=True):
+        depth, most = depths[rom], 1 << getattr(engine, field)
+        whole = isinstance(depth, int) and not isinstance(depth, bool)
+        if not whole or not 1 <= depth <= most:
+            raise SqhwError(
+                f"the depth of the ROM {rom!r} must be 1 to {most} words, which {field} "
+                f"addresses, not {shown(depth)}"
+            )
 
 
 def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:

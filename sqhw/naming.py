@@ -2,7 +2,7 @@
 
 import re
 
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, shown
 
 #: Prefix of modules and Verilog files; ROM images have none then.
 DEFAULT_NAME = "sqhw"
@@ -38,10 +38,12 @@ def check_name(name: str) -> str:
         If it is no Verilog identifier of letters, digits and underscores that begins with a
         letter, or longer than `MAX_LENGTH`, or a key word.
     """
+    if not isinstance(name, str):
+        raise SqhwError(f"the name {shown(name)} cannot begin Verilog modules; give a string")
     if not _IDENTIFIER.fullmatch(name) or len(name) > MAX_LENGTH:
-        shown = name if len(name) <= MAX_LENGTH else f"{name[:MAX_LENGTH]}..."
+        cut = name if len(name) <= MAX_LENGTH else f"{name[:MAX_LENGTH]}..."
         raise SqhwError(
-            f"the name {shown!r} cannot begin Verilog modules; give a letter and up to "
+            f"the name {cut!r} cannot begin Verilog modules; give a letter and up to "
             f"{MAX_LENGTH - 1} letters, digits and underscores"
         )
     if name in KEYWORDS:

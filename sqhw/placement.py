@@ -12,7 +12,7 @@ from enum import Enum
 
 from sqhw.bank_plan import assign_rows
 from sqhw.engine import EngineConfig
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, shown
 from sqhw.network import INPUT, Conv, Layer, QuantizedNetwork, Shape
 
 
@@ -206,9 +206,11 @@ def place(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> tu
         If the engine lacks a kind of layer, or a map is larger than the engine's dimensions or
         banks; the message names the layer and says how much is missing.
     """
-    if batch < 1 or batch & (batch - 1):
+    whole = isinstance(batch, int) and not isinstance(batch, bool)
+    if not whole or batch < 1 or batch & (batch - 1):
         raise SqhwError(
-            f"network {network.name!r}: the images of a run must be a power of two, not {batch}"
+            f"network {network.name!r}: the images of a run must be a power of two, "
+            f"not {shown(batch)}"
         )
     if batch > engine.max_batch:
         raise SqhwError(

@@ -140,3 +140,39 @@ def test_place_and_route_takes_the_name_from_the_folder(program, tmp_path):
     (tmp_path / "cam_rom.v").unlink()
     with pytest.raises(SqhwError, match=r"cam_rom\.v is missing; write it"):
         place(tmp_path, device, work=tmp_path / "work")
+
+
+def test_a_name_that_is_no_string_is_refused(program, tmp_path):
+    for name in (None, 5, b"cam"):
+        with pytest.raises(SqhwError, match="cannot begin Verilog modules; give a string"):
+            write_rom(program, tmp_path / "rom", name=name)
+    assert not (tmp_path / "rom").exists()
+
+
+def test_a_folder_may_be_a_string(program, tmp_path):
+    assert (tmp_path / "rom" / "rom.json") in write_rom(program, f"{tmp_path}/rom")
+    assert (tmp_path / "rtl" / "rtl.json") in write_rtl(ENGINE, program.depths, f"{tmp_path}/rtl")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": 2**40}, r"'weights' must be 1 to 16384 words, which weight_addr_bits"),
+        ({"weights": 2**14 + 1}, r"'weights' must be 1 to 16384 words"),
+        ({"params": 2**12 + 1}, r"'params' must be 1 to 4096 words, which param_addr_bits"),
+        ({"codebook": 0}, r"'codebook' must be 1 to 512 words, .*, not 0$"),
+        ({"weights": 5.5}, r"not 5.5$"),
+        ({"weights": True}, r"not True$"),
+        ({"x`y": 3}, r"^depths must be those of the ROMs weights, params, codebook, not \["),
+    ],
+)
+def test_depths_that_the_engine_does_not_address_are_refused(tmp_path, changes, message):
+    depths = {"weights": 16, "params": 16, "codebook": 16} | changes
+    with pytest.raises(SqhwError, match=message):
+        write_rtl(EngineConfig(), depths, tmp_path / "rtl")
+    assert not (tmp_path / "rtl").exists()
+
+
+def test_depths_without_a_rom_are_refused(tmp_path):
+    with pytest.raises(SqhwError, match=r"not \['weights'\]$"):
+        write_rtl(EngineConfig(), {"weights": 16}, tmp_path / "rtl")

@@ -281,7 +281,7 @@ def test_a_full_rom_with_a_pooling_behind_it():
     assert program.depths["codebook"] == 1 << engine.codebook_addr_bits
 
 
-@pytest.mark.parametrize("batch", [-1, 0, 3])
+@pytest.mark.parametrize("batch", [-1, 0, 3, 1.0, True, None])
 def test_images_of_a_run_are_a_power_of_two(batch):
     with pytest.raises(SqhwError, match=f"must be a power of two, not {batch}$"):
         compile_network(network(conv()), replace(ENGINE, max_batch=4), batch)
