@@ -9,7 +9,7 @@ import re
 import sys
 
 #: Exit codes beside 0; an option that does not exist, or a value out of its range, is 2.
-FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+FAILED, INTERRUPTED, PIPE_CLOSED, TERMINATED = 1, 130, 141, 143
 #: Of a stream or file that takes no more; such an error names no file.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_MEMORY = "there is not enough memory for this"
@@ -18,11 +18,14 @@ NO_MEMORY = "there is not enough memory for this"
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 1."""
     code: int | str | None
+    terminated = _interrupt_when_terminated()
     try:
         _open_streams()
         code, message = _run()
     except KeyboardInterrupt:
-        code, message = INTERRUPTED, "interrupted"
+        code, message = INTERRUPTED, _interrupted()
+    if terminated and code == INTERRUPTED:
+        code, message = TERMINATED, message.replace("interrupted", "terminated", 1)
     _ignore_interrupts()
     try:
         sys.stdout.flush()
@@ -66,7 +69,7 @@ def _run() -> tuple[int | str | None, str]:
         if isinstance(end.__context__, BrokenPipeError):  # that is what Typer makes of one
             return PIPE_CLOSED, ""
         if end.code == INTERRUPTED:  # and this of Ctrl-C
-            return end.code, "interrupted; with --resume FILE a training goes on from it"
+            return end.code, _interrupted()
         return end.code, ""
     return 0, ""
 
@@ -78,6 +81,30 @@ def _unloaded(error: ImportError) -> str | None:
         return NO_MEMORY
     found = re.search(r"([^\s/]+\.so[.\d]*): (.+)", text)
     return f"cannot load the library {found[1]}: {found[2]}" if found else None
+
+
+def _interrupted() -> str:
+    """Return the sentence after Ctrl-C; only `compress` can go on from what it has done."""
+    resumed = "; with --resume FILE a training goes on from it" * (sys.argv[1:2] == ["compress"])
+    return f"interrupted{resumed}"
+
+
+def _interrupt_when_terminated() -> list[int]:
+    """Let SIGTERM end a command as Ctrl-C does; return the list that gets the signal if it comes.
+
+    Processes that were started are so ended, and files that are half written removed.
+    """
+    import signal
+
+    received: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        if not received:
+            received.append(number)
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    return received
 
 
 def _open_streams() -> None:

@@ -16,11 +16,13 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, First, ReadOnly, RisingEdge
 
+from sqhw.verify.processes import end_with_parent
 from sqhw.verify.stimulus import PATTERN, Phase, label
 from sqhw.verify.waits import SECONDS, Waits
 
-# The waits are bounded in cycles; this ends a simulator whose clock does not go on.
 if SECONDS in os.environ:
+    end_with_parent()
+    # The waits are bounded in cycles; this ends a simulator whose clock does not go on.
     signal.alarm(int(os.environ[SECONDS]))
 
 #: What is said of each bit of `violations`.

@@ -28,8 +28,10 @@ from sqhw.rtl.rom import memory_names
 from sqhw.seeds import check_seed
 from sqhw.verify.expected import ANYTHING
 from sqhw.verify.job import Job, check_job, job_of
+from sqhw.verify.processes import Processes
 from sqhw.verify.sources import copy_sources
 from sqhw.verify.stimulus import Phase, label, most_cycles, reset_count, stimulus
+from sqhw.verify.tool_log import said
 from sqhw.verify.tools import cxxrtl_compiler
 from sqhw.verify.work_folder import check_work_path
 
@@ -106,6 +108,7 @@ class VolumeBench:
         self._rtl = rtl
         check_work_path(work, "cxxrtl")
         self._run = empty_own((work / "cxxrtl").absolute(), "--work")
+        self._processes = Processes()
         self._name = name_of(rtl)
         sources = copy_sources(rtl, self._run)
         # yosys reads empty images, the harness fills the ROMs
@@ -134,7 +137,9 @@ class VolumeBench:
                 check=False,
             ).returncode
         if code:
-            raise SqhwError(f"the RTL does not build for CXXRTL: {name} fails ({code}); see {log}")
+            raise SqhwError(
+                f"the RTL does not build for CXXRTL: {name} fails ({code}), {said(log)}; see {log}"
+            )
 
     def run(
         self,
@@ -176,19 +181,24 @@ class VolumeBench:
         reports = []
         done = 0
         with ThreadPoolExecutor(jobs) as pool:
-            for report in pool.map(
-                lambda first: self.run_batch(
-                    job_of(program, images[first : first + CHUNK]),
-                    roms_of,
-                    seed,
-                    first // program.batch,
-                    activations,
-                ),
-                range(0, len(images), CHUNK),
-            ):
-                reports.append(report)
-                done += report.images
-                progress(done)
+            try:
+                for report in pool.map(
+                    lambda first: self.run_batch(
+                        job_of(program, images[first : first + CHUNK]),
+                        roms_of,
+                        seed,
+                        first // program.batch,
+                        activations,
+                    ),
+                    range(0, len(images), CHUNK),
+                ):
+                    reports.append(report)
+                    done += report.images
+                    progress(done)
+            except KeyboardInterrupt:
+                self._processes.end()  # the pool waits for them
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         return VolumeReport(
             "cxxrtl",
             images=done,
@@ -317,14 +327,7 @@ class VolumeBench:
             command = [str(self._run / "harness"), *map(str, numbers)]
             command += [*map(str, (driven, sent, found)), *roms]
             try:
-                done = subprocess.run(
-                    command,
-                    cwd=self._run,
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                    timeout=limit,
-                )
+                done = self._processes.run(command, self._run, limit)
             except subprocess.TimeoutExpired:
                 raise _difference(
                     f"the simulation hangs: it did not end within {limit:.0f} s; files: {self._run}"

@@ -19,6 +19,11 @@
 #include <string>
 #include <vector>
 
+#ifdef __linux__
+#include <csignal>
+#include <sys/prctl.h>
+#endif
+
 #include "cxxrtl_plain.h"
 #include "engine.cc"
 
@@ -348,6 +353,9 @@ class Bench {
 }  // namespace
 
 int main(int argc, char **argv) {
+#ifdef __linux__
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // ends with the process that started it
+#endif
   constexpr int kNumbers = 8, kFiles = kNumbers + 1, kRoms = kFiles + 3;
   if (argc < kRoms) refuse("too few arguments");
   unsigned long long numbers[kNumbers];

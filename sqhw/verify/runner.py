@@ -27,6 +27,7 @@ from sqhw.seeds import check_seed
 from sqhw.verify.job import check_job, job_of
 from sqhw.verify.sources import BENCH_TOP, check_sources, copy_bench, copy_sources
 from sqhw.verify.stimulus import most_cycles, reset_count, stimulus
+from sqhw.verify.tool_log import said
 from sqhw.verify.tools import has_icarus, verilator_environment
 from sqhw.verify.waits import SECONDS
 from sqhw.verify.work_folder import check_work_path
@@ -138,7 +139,7 @@ class RtlBench:
                 )
             except (SystemExit, RuntimeError, OSError) as error:
                 raise SqhwError(
-                    f"{self.simulator} does not build the RTL ({error}); see {log}"
+                    f"{self.simulator} does not build the RTL ({error}), {said(log)}; see {log}"
                 ) from None
 
     def run(

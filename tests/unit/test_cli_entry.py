@@ -71,7 +71,7 @@ def test_closed_streams():
         (OSError(36, "File name too long", "z"), 1, "z: File name too long"),
         (OSError("no number"), 1, "no number"),
         (MemoryError(), 1, "there is not enough memory for this"),
-        (KeyboardInterrupt(), 130, "interrupted; with --resume FILE a training goes on from it"),
+        (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
 def test_what_no_step_has_a_sentence_for(monkeypatch, capsys, error, code, text):
@@ -81,6 +81,15 @@ def test_what_no_step_has_a_sentence_for(monkeypatch, capsys, error, code, text)
     monkeypatch.setattr("sqhw.flow.devices", fail)
     found, out, err = run(monkeypatch, capsys, "devices")
     assert (found, out, err) == (code, "", f"sqhw: {text}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "rest"),
+    [("compress", "; with --resume FILE a training goes on from it"), ("verify", ""), ("rom", "")],
+)
+def test_only_a_training_can_be_resumed(monkeypatch, command, rest):
+    monkeypatch.setattr(sys, "argv", ["sqhw", command, "net", "--out", "compress"])
+    assert entry._interrupted() == f"interrupted{rest}"
 
 
 def test_a_fault_of_the_program_still_shows_where(monkeypatch, capsys):

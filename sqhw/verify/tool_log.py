@@ -1,0 +1,39 @@
+"""What a tool said in its log, for the error that tells that it failed."""
+
+import os
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
+
+#: What is read of a log, and told of a line (unit: character).
+MOST, LONGEST = 1 << 20, 300
+FULL = tuple(os.strerror(number) for number in (ENOSPC, EDQUOT))
+
+
+def said(log: Path) -> str:
+    """Return the line of a log that says why a tool failed, as part of a sentence.
+
+    That is the one about a full disk, or else the first that speaks of an error, or the last.
+
+    Parameters
+    ----------
+    log : path
+        May be missing or empty.
+    """
+    try:
+        with log.open(errors="replace") as file:
+            lines = [line.strip() for line in file.read(MOST).splitlines() if line.strip()]
+    except OSError:
+        lines = []
+    full = [line for line in lines if any(text in line for text in FULL)]
+    if full:
+        return (
+            f"because a disk is full: {_cut(full[0])!r}; free some space, in the folder of "
+            "temporary files (TMPDIR) too"
+        )
+    errors = [line for line in lines if "error" in line.lower()]
+    found = [*errors[:1], *lines[-1:]]
+    return f"saying {_cut(found[0])!r}" if found else "saying nothing"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
