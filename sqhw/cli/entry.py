@@ -56,6 +56,8 @@ def _run() -> tuple[int | str | None, str]:
     except BrokenPipeError:
         return PIPE_CLOSED, ""
     except OSError as error:  # whatever no step has a better sentence for
+        if error.errno is None and (message := _unloaded(error)) is not None:
+            return FAILED, printable(message)
         where = f"{error.filename}: " if error.filename else ""
         what = "cannot write: " if not where and error.errno in NO_ROOM else where
         return FAILED, printable(f"{what}{error.strerror or error}")
@@ -74,9 +76,13 @@ def _run() -> tuple[int | str | None, str]:
     return 0, ""
 
 
-def _unloaded(error: ImportError) -> str | None:
+def _unloaded(error: BaseException) -> str | None:
     """Return why a shared library of a package is not loaded; None if it is no such error."""
-    text = str(error)  # that of numpy has the loader's among many lines
+    text = ""
+    cause: BaseException | None = error
+    while cause is not None:  # packages put sentences of their own around the loader's
+        text += f"\n{cause}"
+        cause = cause.__cause__ or cause.__context__
     if re.search("failed to map segment|cannot (allocate|map)|not enough memory", text, re.I):
         return NO_MEMORY
     found = re.search(r"([^\s/]+\.so[.\d]*): (.+)", text)

@@ -111,3 +111,17 @@ def test_a_module_that_is_missing_shows_where(monkeypatch):
     monkeypatch.setattr("sys.argv", ["sqhw", "devices"])
     with pytest.raises(ImportError):
         entry.main()
+
+
+def test_lack_of_memory_behind_another_error(monkeypatch, capsys):
+    def fail():
+        try:
+            raise OSError("libllvmlite.so: failed to map segment from shared object")
+        except OSError as error:
+            raise OSError("Could not find/load shared object file") from error
+
+    monkeypatch.setattr("sqhw.flow.devices", fail)
+    monkeypatch.setattr("sys.argv", ["sqhw", "devices"])
+    with pytest.raises(SystemExit):
+        entry.main()
+    assert capsys.readouterr().err == f"sqhw: {entry.NO_MEMORY}\n"
