@@ -63,6 +63,8 @@ ALTERNATE = 0x5555_5555_5555_5555
 #: One cycle in eight.
 SELDOM = 0x0101_0101_0101_0101
 LONG_STALLS = (0, 0, 100, 500)
+#: Cycles of the longest reset of a job: 3 us, as an iCE40 wants it after power-up, at 66 MHz.
+LONG_RESET = 200
 
 
 def stimulus(
@@ -84,17 +86,22 @@ def stimulus(
     ndarray of `FRAME`, shape (frames,)
     """
     noise = np.random.default_rng(seed)
-    before: list[list[tuple[Phase, int]]] = [[] for _ in range(runs)]
-    for phase, at in _resets(noise, runs, pixels, results, waits):
-        before[noise.integers(runs)].append((phase, at))
+    before: list[list[np.void]] = [[] for _ in range(runs)]
+    resets = _resets(noise, runs, pixels, results, waits)
+    longest = noise.integers(len(resets))
+    for number, (phase, at, stalled) in enumerate(resets):
+        frame = _frame(noise, int(noise.integers(runs)), pixels, results, waits)
+        frame["phase"], frame["at"] = phase, at
+        frame["after"] = noise.integers(waits.result + 1)
+        if stalled:  # a result waits, and nobody takes it
+            frame["after"] = waits.result
+            frame["result_stall_at"], frame["result_stall"] = at, max(LONG_STALLS)
+        if number == longest:
+            frame["reset"] = LONG_RESET
+        before[noise.integers(runs)].append(frame)
     frames = []
-    for run, moments in enumerate(before):
-        for phase, at in moments:
-            frame = _frame(noise, int(noise.integers(runs)), pixels, results, waits)
-            frame["phase"], frame["at"] = phase, at
-            frame["after"] = noise.integers(waits.result + 1)
-            frames.append(frame)
-        frames.append(_frame(noise, run, pixels, results, waits))
+    for run, interrupted in enumerate(before):
+        frames += [*interrupted, _frame(noise, run, pixels, results, waits)]
     return np.stack(frames)
 
 
@@ -163,12 +170,17 @@ def _moment(frame: npt.NDArray[np.void]) -> str:
 
 def _resets(
     noise: np.random.Generator, runs: int, pixels: int, results: int, waits: Waits
-) -> list[tuple[Phase, int]]:
-    """Return phase and moment of each reset; those that cost a whole run are the fewest."""
+) -> list[tuple[Phase, int, bool]]:
+    """Return phase and moment of each reset, and whether a result is made to wait then.
+
+    Those that cost a whole run are the fewest. Each job has one in the cycle of `done` or in the
+    one before it, and one while a result waits.
+    """
     some, few = -(-runs // 8), runs // 24
 
-    def moments(phase: Phase, count: int, first: int, last: int) -> list[tuple[Phase, int]]:
-        return [(phase, at) for at in noise.integers(first, last + 1, size=count).tolist()]
+    def moments(phase: Phase, count: int, first: int, last: int) -> list[tuple[Phase, int, bool]]:
+        at = noise.integers(first, last + 1, size=count).tolist()
+        return [(phase, moment, False) for moment in at]
 
     between = moments(Phase.BOOT, some, 0, waits.ready - 1)
     between += moments(Phase.READY, some, 0, 5) + moments(Phase.START, some, 0, 0)
@@ -176,8 +188,9 @@ def _resets(
     return [
         *moments(Phase.PIXELS, some, 1, pixels),
         *moments(Phase.RUN, -(-runs // 6), 1, waits.run),
-        *moments(Phase.RUN, few, waits.run - 1, waits.run),
-        *moments(Phase.RESULTS, 1 + few, 0, results - 1),
+        *moments(Phase.RUN, 1 + few, waits.run - 1, waits.run),
+        (Phase.RESULTS, int(noise.integers(results)), True),
+        *moments(Phase.RESULTS, -(-runs // 16), 0, results - 1),
         *between[:some],
     ]
 

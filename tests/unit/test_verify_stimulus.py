@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sqhw.verify.stimulus import FRAME, Phase, label, most_cycles, reset_count, stimulus
+from sqhw.verify.stimulus import FRAME, LONG_RESET, Phase, label, most_cycles, reset_count, stimulus
 from sqhw.verify.waits import Waits
 
 WAITS = Waits(ready=27, run=300, result=5)
@@ -34,6 +34,19 @@ def test_resets_come_in_runs_in_frames_in_and_out_and_between(runs):
     assert phases[Phase.BOOT] + phases[Phase.READY] + phases[Phase.START]
 
 
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("runs", [1, 4, 22])
+def test_each_job_has_the_resets_that_chance_seldom_gives(runs, seed):
+    found = frames(seed, runs)
+    interrupted = found[found["phase"] != Phase.WHOLE]
+    in_run = interrupted["at"][interrupted["phase"] == Phase.RUN]
+    assert (in_run >= WAITS.run - 1).any()  # with `done` or right before it
+    out = interrupted[interrupted["phase"] == Phase.RESULTS]
+    waiting = (out["result_stall_at"] == out["at"]) & (out["result_stall"] > out["after"])
+    assert (waiting & (out["after"] == WAITS.result)).any()  # `out_valid` without `out_ready`
+    assert (interrupted["reset"] == LONG_RESET).sum() == 1
+
+
 def test_every_moment_comes_up():
     """Over some seeds: the first and the last cycle, pixel and result of each phase."""
     found = np.concatenate([frames(seed) for seed in range(300)])
@@ -47,7 +60,7 @@ def test_every_moment_comes_up():
     }
     for phase, bound in bounds.items():
         assert (moments[phase].min(), moments[phase].max()) == bound, phase
-    assert set(found["reset"]) == {1, 2, 5}
+    assert set(found["reset"]) == {1, 2, 5, LONG_RESET}
     assert set(found["held"]) == {0, 1}
     assert found["early"].max() < WAITS.ready - 1  # `start` is low when the engine is ready
     assert (found["valid"] > 0).all()
