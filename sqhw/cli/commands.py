@@ -149,7 +149,11 @@ def import_network(
     emit(
         result,
         json,
-        [f"{result['network']}: {result['weights']} weights, wrote {result['file']}"],
+        [
+            f"{result['network']}: {result['weights']:,} "
+            f"{'weights' if checkpoint else 'random weights (no --checkpoint)'}, "
+            f"wrote {result['file']}"
+        ],
     )
 
 

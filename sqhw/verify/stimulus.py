@@ -86,7 +86,7 @@ def stimulus(
     ndarray of `FRAME`, shape (frames,)
     """
     noise = np.random.default_rng(seed)
-    before: list[list[np.void]] = [[] for _ in range(runs)]
+    before: list[list[npt.NDArray[np.void]]] = [[] for _ in range(runs)]
     resets = _resets(noise, runs, pixels, results, waits)
     longest = noise.integers(len(resets))
     for number, (phase, at, stalled) in enumerate(resets):
