@@ -146,15 +146,9 @@ def import_network(
     need_torch("sqhw import")
     writable(out, [checkpoint] if checkpoint else [])
     result = flow.import_network(network, checkpoint, out, seed)
-    emit(
-        result,
-        json,
-        [
-            f"{result['network']}: {result['weights']:,} "
-            f"{'weights' if checkpoint else 'random weights (no --checkpoint)'}, "
-            f"wrote {result['file']}"
-        ],
-    )
+    weights = "weights" if checkpoint else "random weights (no --checkpoint)"
+    said = f"{result['network']}: {result['weights']:,} {weights}, wrote {result['file']}"
+    emit(result, json, [said])
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The command line as a user meets it: results, and one clear sentence for bad input."""
 
 import gzip
+import hashlib
 import json
 import re
 import runpy
@@ -370,13 +371,19 @@ def test_a_mixture_of_two_networks_is_refused(monkeypatch, capsys, saved, tmp_pa
 def test_what_an_earlier_network_left_in_the_folder_goes(monkeypatch, capsys, saved, tmp_path):
     folder = tmp_path / "rtl"
     run(monkeypatch, capsys, "rtl", saved, "--out", folder, "--interface", "axi")
-    for name in ("weights_0.hex", "codebook_12.hex", "weights_x.hex", "mine.hex"):
+    run(monkeypatch, capsys, "rom", saved, "--out", folder)
+    manifest = json.loads((folder / "rom.json").read_text())
+    for name in ("weights_0.hex", "codebook_12.hex"):
+        (folder / name).write_text("0\n")
+        manifest["files"][name] = hashlib.sha256(b"0\n").hexdigest()
+    (folder / "rom.json").write_text(json.dumps(manifest))
+    for name in ("weights_7.hex", "mine.hex"):  # of nobody's manifest: they stay
         (folder / name).write_text("0\n")
     for command in ("rom", "rtl"):
         assert run(monkeypatch, capsys, command, saved, "--out", folder)[0] == 0
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "weights.hex", "params.hex", "codebook.hex", "weights_x.hex", "mine.hex",
+        "weights.hex", "params.hex", "codebook.hex", "weights_7.hex", "mine.hex",
         "sqhw_engine.v", "sqhw_rom.v", "sqhw_ram.v", "rom.json", "rtl.json",
     }  # fmt: skip
 
