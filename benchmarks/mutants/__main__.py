@@ -52,12 +52,15 @@ def main(
     again: Annotated[
         bool, typer.Option(help="Run only faults that the kept table has as open; it says so.")
     ] = False,
+    source_only: Annotated[
+        bool, typer.Option(help="Run only faults of the source, for the kept table; it says so.")
+    ] = False,
 ) -> None:
     """Put each fault into the RTL and run networks until it shows; 1 if one never does."""
     make_folder(out)
     origin = measured_on("amaranth", "pyosys")
-    if again:
-        record = _again(networks, jobs, out)
+    if again or source_only:
+        record = _again(networks, jobs, out) if again else _with_source(networks, out)
         write_sealed(RESULTS, record)
         write_sealed_text(TABLE, report_text(record))
         return
@@ -90,6 +93,14 @@ def _again(networks: int, jobs: int, out: Path) -> dict[str, Any]:
     found = {row[:2]: row for row in _netlist_rows(networks, jobs, kept, open_)}
     rows = [found.get((row[0], row[1]), tuple(row)) for row in record["rows"]]
     return record | {"rows": rows, "again": [measured_on("amaranth", "pyosys"), len(open_)]}
+
+
+def _with_source(networks: int, out: Path) -> dict[str, Any]:
+    """Return the kept record with the faults of the source, which are run now."""
+    record = read_sealed(RESULTS)
+    rows = [row for row in record["rows"] if row[0] != SOURCE_KIND]
+    rows += _source_rows(networks, out / f"source-{networks}.json")
+    return record | {"rows": rows, "source": measured_on("amaranth", "pyosys")}
 
 
 def _netlist_rows(

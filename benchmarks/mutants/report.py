@@ -42,6 +42,7 @@ def report_text(record: Mapping[str, Any]) -> str:
         [
             sentence(record["measured_on"]),
             *_again(record),
+            *_source(record),
             (
                 f"Each fault runs until it is noticed on {record['networks']} random networks and "
                 "on directed ones, each with a feature that random ones seldom use, in the volume "
@@ -70,6 +71,13 @@ def _again(record: Mapping[str, Any]) -> list[str]:
     origin, number = record["again"]
     said = f"without directed networks and resets in each cycle; {number} faults that were open"
     return [f"That is {said} then ran again with them. {sentence(origin)}"]
+
+
+def _source(record: Mapping[str, Any]) -> list[str]:
+    """Return what must be said if the faults of the source ran at another time."""
+    if "source" not in record:
+        return []
+    return [f"Faults of the source ran by themselves. {sentence(record['source'])}"]
 
 
 def _counts(kind: str, rows: list[Any]) -> list[str]:
