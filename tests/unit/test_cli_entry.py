@@ -12,6 +12,7 @@ from sqhw.cli import console, entry
 
 INTERRUPTED_AT = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 class Interrupt:
     def find_spec(self, name, *_):
         if name == {module!r}:

@@ -21,7 +21,8 @@ print(child.pid, flush=True)
 time.sleep(60)
 """
 TERMINATED = """
-import os, subprocess, sys
+import os, signal, subprocess, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 sys.argv = ["sqhw", *sys.argv[1:]]
 import sqhw.flow
 command = ["sh", "-c", f"kill -{NAME} {os.getpid()}; exec sleep 60"]

@@ -272,9 +272,6 @@ def test_search_that_finds_nothing_says_what_is_missing(monkeypatch):
     [
         (["vgg61"], "unknown network 'vgg61'; did you mean 'vgg16'?"),
         (["vgg16", "--device", "LFE5U85F"], "unknown device 'LFE5U85F'; did you mean 'LFE5U-85F'?"),
-        (["vgg16", "--density", "1.5"], "density must be above 0 and at most 1, not 1.5"),
-        (["vgg16", "--density", "0"], "density must be above 0 and at most 1, not 0"),
-        (["vgg16", "--bits", "9"], "bits must be 1 to 8, not 9"),
         (
             ["digits-cnn", "--layer", "conv1=0:4"],
             "layer 'conv1': density must be above 0 and at most 1, not 0",
@@ -297,13 +294,22 @@ def test_search_that_finds_nothing_says_what_is_missing(monkeypatch):
             "a search tries several images a run by itself; leave out batch 4",
         ),
         (["digits-cnn", "--plot", "size.gif"], None),
-        (["digits-cnn", "--device", "icebreaker", "--batch", "3"], None),
         (["none.safetensors"], "none.safetensors: no such file"),
     ],
 )
 def test_bad_input(monkeypatch, capsys, arguments, message):
     found = refuse(monkeypatch, capsys, "size", *arguments)
     assert message is None or found == message
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--density", "1.5"), ("--density", "0"), ("--bits", "9"), ("--batch", "3")],
+)
+def test_values_out_of_range(monkeypatch, capsys, option, value):
+    code, out, err = run(monkeypatch, capsys, "size", "vgg16", option, value)
+    assert (code, out) == (2, "")
+    assert option in err
 
 
 def test_weights_of_its_own_are_not_assumed(monkeypatch, capsys, saved):
