@@ -1,6 +1,6 @@
 """The multiply-accumulate lanes: all take the same weight, each its own activation."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
@@ -100,12 +100,14 @@ class Lanes(wiring.Component):
         spread = Signal(signed(9), name="spread")
         low = [Signal(2, name=f"digit_{position}", reset_less=True) for position in range(3)]
         high = Signal(signed(3), name="digit_3", reset_less=True)
-        lacking = Signal(7, name="lacking", reset_less=True)
+        # Registers of their own: the bits between them would keep what they power up to.
+        lacks = [Signal(name=f"lacks_{position}", reset_less=True) for position in range(4)]
         m.d.comb += spread.eq(self.weight + 0b010101)
-        m.d.sync += [Cat(*low, high).eq(spread), lacking[6].eq(spread[-1])]
-        for bit in (0, 2, 4):
-            m.d.sync += lacking[bit].eq(spread[bit : bit + 2] == 0)
-        return [*low, high], lacking
+        m.d.sync += [Cat(*low, high).eq(spread), lacks[3].eq(spread[-1])]
+        for position in range(3):
+            m.d.sync += lacks[position].eq(spread.word_select(position, 2) == 0)
+        zero = C(0, 1)
+        return [*low, high], Cat(lacks[0], zero, lacks[1], zero, lacks[2], zero, lacks[3])
 
 
 def _times(x, digits, lacking):
