@@ -14,10 +14,10 @@ import numpy.typing as npt
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes, operand_bits
 from sqhw.cost_models.rom import LayerRom, entry_counts, pool_counts, rom_cost
 from sqhw.cost_models.schedule import tile_cycles
-from sqhw.engine import EngineConfig
-from sqhw.layout import descriptor_words
-from sqhw.network import INPUT, Conv, QuantizedNetwork
-from sqhw.timing import Timing
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import descriptor_words
+from sqhw.machine.timing import Timing
+from sqhw.network.quantized import INPUT, Conv, QuantizedNetwork
 
 Numbers = npt.NDArray[Any]
 

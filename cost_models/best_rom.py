@@ -7,7 +7,7 @@ from functools import cache
 from sqhw.cost_models.fabric import Device, MemoryPrimitive
 from sqhw.cost_models.mapping import Mapping, ceil_div
 from sqhw.cost_models.memory import map_rom
-from sqhw.rom_pieces import Piece
+from sqhw.machine.rom_pieces import Piece
 
 #: Cuts of a piece at most. A third one saves next to nothing: a block in 13,000 on Cyclone V.
 CUTS = 2

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqhw.cost_models.checks import as_tuples, check_int, check_number, check_text, check_texts
 from sqhw.errors import SqhwError, shown, unknown_name
-from sqhw.input_limits import MAX_DEVICE_COUNT
-from sqhw.plain import located, parse_json
+from sqhw.files.input_limits import MAX_DEVICE_COUNT
+from sqhw.files.plain import located, parse_json
 
 FOLDER = "calibration"
 

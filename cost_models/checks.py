@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from sqhw.errors import shown
-from sqhw.input_limits import MAX_DEVICE_COUNT
+from sqhw.files.input_limits import MAX_DEVICE_COUNT
 
 
 def check_int(key: str, value: object, least: int, most: int = MAX_DEVICE_COUNT) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from sqhw.cost_models.device_file import parse_family
 from sqhw.cost_models.fabric import Device, MemoryPrimitive
 from sqhw.errors import SqhwError, unknown_name
-from sqhw.input_file import read_text
-from sqhw.input_limits import MAX_TOML_BYTES
-from sqhw.plain import located
+from sqhw.files.input_file import read_text
+from sqhw.files.input_limits import MAX_TOML_BYTES
+from sqhw.files.plain import located
 
 __all__ = [
     "Device",

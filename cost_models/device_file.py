@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from sqhw.cost_models.checks import as_tuples, check_text, check_texts
 from sqhw.cost_models.fabric import Device, MappingRule, MemoryPrimitive, MultiplierPrimitive
 from sqhw.errors import SqhwError, shown, unknown_name
-from sqhw.plain import located, parse_toml
+from sqhw.files.plain import located, parse_toml
 
 Part = TypeVar("Part")
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from sqhw.cost_models.activity import Activity, LayerActivity
 from sqhw.cost_models.layer_shape import SKIP_WEIGHT_BITS
 from sqhw.cost_models.technology import Technology
-from sqhw.engine import EngineConfig
-from sqhw.layout import CODEBOOK_WIDTH
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import CODEBOOK_WIDTH
 
 BYTE = 8
 

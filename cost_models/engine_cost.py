@@ -19,7 +19,7 @@ from sqhw.cost_models.engine_features import (
     period_features,
     weight_rows,
 )
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
 
 #: What the parameters are called; those that an engine has or has not.
 PARAMETERS = {

@@ -13,10 +13,16 @@ from sqhw.cost_models.mapping import Mapping as MemoryMapping
 from sqhw.cost_models.memory import map_ram
 from sqhw.cost_models.multiplier import map_multiplier
 from sqhw.cost_models.rom import rom_plans
-from sqhw.engine import EngineConfig
-from sqhw.layout import ROMS, SHIFT_BITS, descriptor_words, rom_widths
-from sqhw.rom_pieces import Piece
-from sqhw.timing import is_deep, requantize_cycles, requantize_digits, rom_cycles, transpose_cycles
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import ROMS, SHIFT_BITS, descriptor_words, rom_widths
+from sqhw.machine.rom_pieces import Piece
+from sqhw.machine.timing import (
+    is_deep,
+    requantize_cycles,
+    requantize_digits,
+    rom_cycles,
+    transpose_cycles,
+)
 
 #: Of an entry of the weight stream.
 MAX_CODE_BITS = 8

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.cost_models.schedule import least_slot, tile_cycles
-from sqhw.stream import channel_order, count_entries
-from sqhw.timing import Timing
+from sqhw.machine.stream import channel_order, count_entries
+from sqhw.machine.timing import Timing
 
 Numbers = npt.NDArray[Any]
 

@@ -12,7 +12,7 @@ from sqhw.cost_models.checks import (
     is_int,
 )
 from sqhw.errors import shown
-from sqhw.input_limits import MAX_DEVICE_COUNT
+from sqhw.files.input_limits import MAX_DEVICE_COUNT
 
 #: In the order in which yosys tries them: on a tie LUT RAM wins.
 KINDS = ("distributed", "block", "huge")

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.cost_models.schedule import overhead_cycles
-from sqhw.engine import EngineConfig
-from sqhw.network import Conv, Layer, QuantizedNetwork, Shape
-from sqhw.number import signed_width
-from sqhw.placement import Tiling, place
-from sqhw.timing import Timing
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.number import signed_width
+from sqhw.machine.timing import Timing
+from sqhw.network.quantized import Conv, Layer, QuantizedNetwork, Shape
+from sqhw.planner.placement import Tiling, place
 
 #: Width of a residual's weight, 1 to 127, as an operand of a signed multiplier (unit: bit).
 SKIP_WEIGHT_BITS = 8

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sqhw.cost_models.schedule import layer_work, least_slot, schedule
-from sqhw.engine import EngineConfig
-from sqhw.network import QuantizedNetwork
-from sqhw.placement import place
-from sqhw.timing import Timing, fetch_cycles
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import Timing, fetch_cycles
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.planner.placement import place
 
 #: What the cycles of a layer can be spent on, see `LayerUse`.
 BOUNDS = ("entries", "least slot", "writes", "overhead")

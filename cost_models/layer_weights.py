@@ -10,8 +10,8 @@ import numpy.typing as npt
 from sqhw.cost_models.entries import DenseEntries, EntryCounts, KnownEntries, random_entries
 from sqhw.cost_models.layer_shape import LayerShape, operand_bits
 from sqhw.cost_models.rom import entry_counts
-from sqhw.layout import record_format
-from sqhw.network import Conv
+from sqhw.machine.layout import record_format
+from sqhw.network.quantized import Conv
 
 #: Code widths of the table (unit: bit).
 BITS = tuple(range(1, 9))

@@ -9,12 +9,12 @@ import numpy.typing as npt
 from sqhw.cost_models.best_rom import RomPlan, rom_plan
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.memory import map_ram
-from sqhw.engine import EngineConfig
-from sqhw.layout import CODEBOOK_WIDTH, descriptor_words, record_format, rom_widths
-from sqhw.network import Conv, QuantizedNetwork
-from sqhw.rom_pieces import Piece, whole
-from sqhw.stream import channel_order, count_entries
-from sqhw.timing import rom_cycles
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import CODEBOOK_WIDTH, descriptor_words, record_format, rom_widths
+from sqhw.machine.rom_pieces import Piece, whole
+from sqhw.machine.stream import channel_order, count_entries
+from sqhw.machine.timing import rom_cycles
+from sqhw.network.quantized import Conv, QuantizedNetwork
 
 
 @dataclass(frozen=True)

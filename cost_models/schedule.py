@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.cost_models.rom import entry_counts, pool_counts
-from sqhw.engine import EngineConfig
-from sqhw.network import INPUT, Conv, QuantizedNetwork
-from sqhw.placement import Tiling, place
-from sqhw.timing import Timing
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import Timing
+from sqhw.network.quantized import INPUT, Conv, QuantizedNetwork
+from sqhw.planner.placement import Tiling, place
 
 #: Cycles between two runs, beside the first layer's descriptor: done, boot, and two to settle.
 BETWEEN_FRAMES = 4

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.layout import CODEBOOK_WIDTH
+from sqhw.machine.layout import CODEBOOK_WIDTH
 
 Numbers = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]

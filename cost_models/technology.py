@@ -9,9 +9,9 @@ from typing import Any
 
 from sqhw.cost_models.checks import as_tuples, check_int, check_text, check_texts
 from sqhw.errors import SqhwError, shown, unknown_name
-from sqhw.input_file import read_text
-from sqhw.input_limits import MAX_REAL, MAX_TOML_BYTES, MIN_REAL
-from sqhw.plain import located, parse_toml
+from sqhw.files.input_file import read_text
+from sqhw.files.input_limits import MAX_REAL, MAX_TOML_BYTES, MIN_REAL
+from sqhw.files.plain import located, parse_toml
 
 DEFAULT = "horowitz45"
 #: Most that energies may change from point to point, as a power of bits: extrapolated, it is kept.

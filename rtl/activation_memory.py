@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
-from sqhw.timing import is_deep, read_cycles
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import is_deep, read_cycles
 
 
 class ActivationMemory(wiring.Component):
@@ -26,7 +26,7 @@ class ActivationMemory(wiring.Component):
     row, lane, channels : In
         Vector to read.
     vector : Out(ArrayLayout(8, lanes))
-        The vector asked for `sqhw.timing.read_cycles` before.
+        The vector asked for `sqhw.machine.timing.read_cycles` before.
     write_en, write_row, write_lane : In
         Write to a row of bank `write_lane`, `WRITE_CYCLES` later. What is read of a row in the
         cycle in which it is written is undefined.

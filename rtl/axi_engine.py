@@ -4,10 +4,10 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
-from sqhw.naming import DEFAULT_NAME
-from sqhw.registers import ADDRESS_BITS
-from sqhw.rom_pieces import Pieces, depth_of
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.naming import DEFAULT_NAME
+from sqhw.machine.registers import ADDRESS_BITS
+from sqhw.machine.rom_pieces import Pieces, depth_of
 from sqhw.rtl.axi_lite import AxiLite
 from sqhw.rtl.axi_registers import ERRORS, AxiRegisters
 from sqhw.rtl.axi_stream import AxiStream, StreamRegister
@@ -33,7 +33,9 @@ ATTRIBUTES = {
 
 
 class AxiEngine(wiring.Component):
-    """Runs the frames that come in and sends their results; `sqhw.registers` has the registers.
+    """Runs the frames that come in and sends their results.
+
+    The registers are those of `sqhw.machine.registers`.
 
     No output of a bus depends on an input of the same cycle.
 
@@ -44,7 +46,7 @@ class AxiEngine(wiring.Component):
         Of the ROMs ``weights``, ``params`` and ``codebook``; their images are ``weights.hex``, or
         ``weights_0.hex`` and so on, behind a prefix if `name` is not the default.
     name : str
-        Prefix of the modules that it instantiates; see `sqhw.naming`.
+        Prefix of the modules that it instantiates; see `sqhw.machine.naming`.
 
     Members
     -------

@@ -1,12 +1,12 @@
-"""The registers of the AXI engine, as `sqhw.registers` has them."""
+"""The registers of the AXI engine, as `sqhw.machine.registers` has them."""
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
-from sqhw.layout import ROMS
-from sqhw.registers import ADDRESS_BITS, ID, REGISTERS, VERSION, find_register
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import ROMS
+from sqhw.machine.registers import ADDRESS_BITS, ID, REGISTERS, VERSION, find_register
 from sqhw.rtl.axi_lite import AxiLite, AxiLiteSlave
 
 ERRORS = tuple(field.name for field in find_register("ERROR").fields)

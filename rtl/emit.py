@@ -4,13 +4,13 @@ import os
 import re
 from importlib.resources import files
 
-from sqhw.engine import EngineConfig
+from sqhw.environment.wasm_cache import wasm_cache
 from sqhw.errors import unknown_name
-from sqhw.naming import DEFAULT_NAME, top_module
-from sqhw.rom_pieces import Pieces
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.naming import DEFAULT_NAME, top_module
+from sqhw.machine.rom_pieces import Pieces
 from sqhw.rtl.axi_engine import AxiEngine
 from sqhw.rtl.engine import Engine
-from sqhw.wasm_cache import wasm_cache
 
 #: Component of the top module of each interface.
 COMPONENTS = {"plain": Engine, "axi": AxiEngine}
@@ -50,7 +50,7 @@ def engine_verilog(
     interface : str
         ``plain`` or ``axi``: a key of `COMPONENTS`.
     name : str
-        Prefix of the modules and of ROM images, from `sqhw.naming.check_name`.
+        Prefix of the modules and of ROM images, from `sqhw.machine.naming.check_name`.
 
     Raises
     ------

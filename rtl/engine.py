@@ -4,23 +4,11 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
-from sqhw.layout import ROMS
-from sqhw.naming import DEFAULT_NAME, image_name
-from sqhw.rom_pieces import Pieces
-from sqhw.rtl.activation_memory import ActivationMemory
-from sqhw.rtl.field_reader import FieldReader
-from sqhw.rtl.lane_masks import LaneMasks
-from sqhw.rtl.lanes import Lanes
-from sqhw.rtl.parameter_reader import ParameterReader
-from sqhw.rtl.position_walker import PositionWalker
-from sqhw.rtl.requantizer import Requantizer
-from sqhw.rtl.rom import Rom
-from sqhw.rtl.sequencer import Sequencer
-from sqhw.rtl.stream_decoder import StreamDecoder
-from sqhw.rtl.tap_walker import TapWalker
-from sqhw.rtl.transposer import Transposer
-from sqhw.timing import (
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import ROMS
+from sqhw.machine.naming import DEFAULT_NAME, image_name
+from sqhw.machine.rom_pieces import Pieces
+from sqhw.machine.timing import (
     ISSUE_CYCLES,
     Timing,
     accumulate_cycles,
@@ -33,6 +21,18 @@ from sqhw.timing import (
     rom_cycles,
     transpose_cycles,
 )
+from sqhw.rtl.activation_memory import ActivationMemory
+from sqhw.rtl.field_reader import FieldReader
+from sqhw.rtl.lane_masks import LaneMasks
+from sqhw.rtl.lanes import Lanes
+from sqhw.rtl.parameter_reader import ParameterReader
+from sqhw.rtl.position_walker import PositionWalker
+from sqhw.rtl.requantizer import Requantizer
+from sqhw.rtl.rom import Rom
+from sqhw.rtl.sequencer import Sequencer
+from sqhw.rtl.stream_decoder import StreamDecoder
+from sqhw.rtl.tap_walker import TapWalker
+from sqhw.rtl.transposer import Transposer
 
 
 class Engine(wiring.Component):
@@ -49,7 +49,7 @@ class Engine(wiring.Component):
         Of the ROMs ``weights``, ``params`` and ``codebook``; their images are ``weights.hex``, or
         ``weights_0.hex`` and so on, behind a prefix if `name` is not the default.
     name : str
-        Prefix of the modules that it instantiates; see `sqhw.naming`.
+        Prefix of the modules that it instantiates; see `sqhw.machine.naming`.
 
     Members
     -------
@@ -69,8 +69,8 @@ class Engine(wiring.Component):
         lane by lane; one byte, or with `wb_group` as many as there are requantizers, and then of
         two groups for a split map first the even lanes, then the odd ones. For verification.
     rom_write_en, rom_write_select, rom_write_addr, rom_write_data : In
-        Write a word of the ROM whose place in `sqhw.layout.ROMS` is `rom_write_select`; only if
-        the engine is writable, and only while `ready` is high.
+        Write a word of the ROM whose place in `sqhw.machine.layout.ROMS` is `rom_write_select`;
+        only if the engine is writable, and only while `ready` is high.
     reload : In(1)
         Begin anew as after reset, with what is in the ROMs now; pixels that came are forgotten.
         Wanted after a write. Only if the engine is writable, and ignored while `ready` is low.

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.timing import JUMP_CYCLES
+from sqhw.machine.timing import JUMP_CYCLES
 
 
 class FieldReader(wiring.Component):

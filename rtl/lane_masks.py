@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
-from sqhw.timing import mask_cycles
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import mask_cycles
 
 
 class LaneMasks(wiring.Component):
@@ -34,7 +34,7 @@ class LaneMasks(wiring.Component):
     dx, dy : In(signed)
         Offset of the kernel tap.
     inside : Out(lanes)
-        One bit a lane, `mask_cycles` of `sqhw.timing` after `dx` and `dy`.
+        One bit a lane, `mask_cycles` of `sqhw.machine.timing` after `dx` and `dy`.
     """
 
     def __init__(self, engine: EngineConfig) -> None:

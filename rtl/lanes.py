@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
-from sqhw.timing import LANES_CYCLES
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import LANES_CYCLES
 
 
 class Lanes(wiring.Component):

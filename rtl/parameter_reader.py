@@ -4,16 +4,16 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
-from sqhw.layout import (
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import (
     COUNT_BITS,
     RECORD_FIELDS,
     SHIFT_BITS,
     descriptor_fields,
     descriptor_words,
 )
+from sqhw.machine.timing import is_deep, record_window_cycles
 from sqhw.rtl.field_reader import FieldReader
-from sqhw.timing import is_deep, record_window_cycles
 
 
 def descriptor_layout(engine: EngineConfig) -> data.StructLayout:
@@ -53,8 +53,8 @@ class ParameterReader(wiring.Component):
         whole ``Timing.load`` later.
     fetch, rewind : In(1)
         Read the next record, or with `rewind` the layer's first; `record` is there
-        `sqhw.timing.fetch_cycles` later; its `bias`, `multiplier` and `shift` stay for 6 cycles
-        of the next `fetch`.
+        `sqhw.machine.timing.fetch_cycles` later; its `bias`, `multiplier` and `shift` stay for 6
+        cycles of the next `fetch`.
     descriptor, record : Out
     rom_addr, rom_data
         To the parameter ROM.

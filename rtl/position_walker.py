@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
 
 
 def map_layout(engine: EngineConfig) -> data.StructLayout:

@@ -7,9 +7,9 @@ from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
-from sqhw.layout import SHIFT_BITS
-from sqhw.timing import requantize_cycles, requantize_digits
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import SHIFT_BITS
+from sqhw.machine.timing import requantize_cycles, requantize_digits
 
 
 class Requantizer(wiring.Component):
@@ -35,8 +35,8 @@ class Requantizer(wiring.Component):
     clamp_lo, clamp_hi : In
         -128..0 and 0..255; stable while the layer runs.
     y : Out(ArrayLayout(8, requantizers))
-        The first elements are there `sqhw.timing.requantize_cycles` after `load`, the others
-        follow.
+        The first elements are there `sqhw.machine.timing.requantize_cycles` after `load`, the
+        others follow.
     """
 
     #: -128..255 and a rounding bit, with room to stay outside when saturated.

@@ -7,7 +7,7 @@ from amaranth.hdl import Array, Cat, ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.rom_pieces import Piece, check_pieces, depth_of, piece_names, width_of
+from sqhw.machine.rom_pieces import Piece, check_pieces, depth_of, piece_names, width_of
 
 
 class Rom(wiring.Component):

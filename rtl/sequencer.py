@@ -4,10 +4,10 @@ from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
-from sqhw.layout import COUNT_BITS
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import COUNT_BITS
+from sqhw.machine.timing import FILL_BEATS, Timing
 from sqhw.rtl.position_walker import PositionWalker
-from sqhw.timing import FILL_BEATS, Timing
 
 
 class Sequencer(wiring.Component):
@@ -15,7 +15,8 @@ class Sequencer(wiring.Component):
 
     Each channel has a slot of ``max(count, min_slot)`` cycles whose last cycle issues its last
     entry, so that requantizer and record reader always have time enough and nothing ever stalls.
-    The first slot of a tile is at least ``count + rewind`` long. `sqhw.timing` has the numbers.
+    The first slot of a tile is at least ``count + rewind`` long. `sqhw.machine.timing` has the
+    numbers.
 
     Parameters
     ----------

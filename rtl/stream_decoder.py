@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
-from sqhw.timing import decode_cycles, is_deep
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import decode_cycles, is_deep
 
 MAX_CODE_BITS = 8
 
@@ -14,8 +14,8 @@ class StreamDecoder(wiring.Component):
     """Splits an entry into gap and code and advances the position in the kernel by the gap.
 
     A position is (kernel tap, input channel), the channel innermost. An entry passes the end of
-    the channels at most `taps_per_entry` times (`sqhw.stream.max_gap_bits`), so the position is one
-    of as many sums and one: not wrapped, wrapped once, wrapped twice.
+    the channels at most `taps_per_entry` times (`sqhw.machine.stream.max_gap_bits`), so the
+    position is one of as many sums and one: not wrapped, wrapped once, wrapped twice.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ class StreamDecoder(wiring.Component):
     entry : In(word_bits)
         Gap in the low bits, code above; higher bits are ignored.
     valid, start, step : Out(1)
-        Something comes out, `sqhw.timing.decode_cycles` later; it begins at the first kernel
-        tap; it moves on to the next tap, with `start` from the first one to the second.
+        Something comes out, `sqhw.machine.timing.decode_cycles` later; it begins at the first
+        kernel tap; it moves on to the next tap, with `start` from the first one to the second.
     step_two : Out(1)
         With `step`: it moves on by two taps, never with `start`. Only if an entry may pass two.
     residual : Out(1)

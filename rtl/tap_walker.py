@@ -4,7 +4,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
 from sqhw.rtl.position_walker import MapSteps, PositionWalker, map_layout, point_layout
 
 

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
 
 
 class Transposer(wiring.Component):
@@ -24,8 +24,8 @@ class Transposer(wiring.Component):
     second : In(1)
         The group and the one before it, which was not a second one, are a pair.
     y : Out(ArrayLayout(8, requantizers))
-        `sqhw.timing.transpose_cycles` after a group; of a pair, the even bytes are there with the
-        second group.
+        `sqhw.machine.timing.transpose_cycles` after a group; of a pair, the even bytes are there
+        with the second group.
     """
 
     def __init__(self, engine: EngineConfig) -> None:

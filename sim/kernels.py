@@ -3,7 +3,7 @@
 import numpy as np
 from numba import prange
 
-from sqhw.kernel import kernel
+from sqhw.environment.kernel import kernel
 
 
 @kernel(parallel=True)

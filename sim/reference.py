@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.network import INPUT, Conv, MaxPool, QuantizedNetwork
+from sqhw.network.quantized import INPUT, Conv, MaxPool, QuantizedNetwork
 
 Int64 = npt.NDArray[np.int64]
 

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.errors import SqhwError
-from sqhw.network import INPUT, Conv, MaxPool, QuantizedNetwork, Shape
-from sqhw.network_limits import images_at_once
+from sqhw.machine.stream import channel_order
+from sqhw.network.limits import images_at_once
+from sqhw.network.quantized import INPUT, Conv, MaxPool, QuantizedNetwork, Shape
 from sqhw.sim import kernels
-from sqhw.stream import channel_order
 
 Int32 = npt.NDArray[np.int32]
 

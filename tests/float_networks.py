@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sqhw.float_network import FloatConv, FloatMaxPool, FloatNetwork, FloatResidual
+from sqhw.network.floats import FloatConv, FloatMaxPool, FloatNetwork, FloatResidual
 
 
 def conv(rng, name, source, outputs, inputs, kernel=3, groups=1, **changes):

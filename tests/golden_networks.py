@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sqhw.engine import EngineConfig
-from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
-from sqhw.number import ActivationFormat
-from sqhw.stream import StreamFormat
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
 
 U8, S8 = ActivationFormat(8, signed=False), ActivationFormat(8, signed=True)
 LINEAR = {"padding": (0, 0, 0, 0), "output": S8, "kind": "linear"}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sqhw.compress import import_module
-from sqhw.compress.float_module import FloatModule
+from sqhw.frontends.torch_module.float_module import FloatModule
 
 
 def scramble(module, seed):

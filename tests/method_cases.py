@@ -10,7 +10,7 @@ from sqhw.compress import import_module
 from sqhw.compress.methods import compress_with, configure
 from sqhw.cost_models.device import find_device
 from sqhw.data import load_dataset
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
 
 ENGINE = EngineConfig(codebook_addr_bits=12, residuals=True)
 DEVICE = find_device("iCE40UP5K")

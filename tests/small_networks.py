@@ -8,10 +8,10 @@ from sqhw.cost_models.device import find_device
 from sqhw.cost_models.energy import EnergyPrices
 from sqhw.cost_models.layer_weights import CONSTANT_BITS
 from sqhw.cost_models.technology import load_technology
-from sqhw.engine import EngineConfig
-from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
-from sqhw.number import ActivationFormat
-from sqhw.stream import StreamFormat
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
 
 U8 = ActivationFormat(8, signed=False)
 ENGINE = EngineConfig(

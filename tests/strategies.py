@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from sqhw.network import (
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat, max_gap_bits
+from sqhw.network.quantized import (
     INPUT,
     MAX_SHIFT,
     Conv,
@@ -20,8 +22,6 @@ from sqhw.network import (
     Residual,
     Shape,
 )
-from sqhw.number import ActivationFormat
-from sqhw.stream import StreamFormat, max_gap_bits
 
 #: Returns a whole number from lo to hi, both included. Small ones are the simple ones.
 Integer = Callable[[int, int], int]

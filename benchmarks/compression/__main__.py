@@ -11,13 +11,13 @@ from benchmarks.compression.runner import finished, run_case
 from benchmarks.compression.table import heading, markdown, missing
 from benchmarks.engine.progress import note
 from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.compiler.device_engine import engine_for
 from sqhw.compress.methods.job import Job
 from sqhw.cost_models.device import find_device
 from sqhw.data import load_dataset
-from sqhw.device_engine import engine_for
 from sqhw.errors import SqhwError
-from sqhw.input_stage import with_input_stage
-from sqhw.topology import topology
+from sqhw.network.input_stage import with_input_stage
+from sqhw.network.topology import topology
 
 app = typer.Typer(add_completion=False)
 

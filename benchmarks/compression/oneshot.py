@@ -15,24 +15,24 @@ from benchmarks.engine.progress import note
 from benchmarks.origin import commit
 from benchmarks.seal import read_sealed, write_sealed
 from sqhw.atomic import atomic_write_bytes, atomic_write_text, make_folder
+from sqhw.compiler.device_engine import engine_for
 from sqhw.compress import FloatNetwork, evaluate, torch_logits
+from sqhw.compress.calibration.oneshot import quantize
 from sqhw.compress.methods import Recipe
 from sqhw.compress.methods.base import run_key
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.oneshot import OneshotConfig, oneshot_curve
-from sqhw.compress.oneshot import quantize
-from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device, find_device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, load_dataset
-from sqhw.device_engine import engine_for
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.input_stage import with_input_stage
-from sqhw.network import QuantizedNetwork
-from sqhw.plots import drawn
-from sqhw.topology import topology
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.machine.config import EngineConfig
+from sqhw.network.input_stage import with_input_stage
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.network.topology import topology
+from sqhw.report.plots import drawn
 
 #: Densities and bits of plain quantization; what that takes is the budget of the other method.
 POINTS = {

@@ -2,7 +2,7 @@
 
 import math
 
-from sqhw.size_flow import size_network
+from sqhw.steps.size import size_network
 
 
 def recounted(network: str, density: float, bits: float, device: str) -> dict[str, float]:

@@ -10,16 +10,16 @@ from typing import Any
 from benchmarks.compression.cases import Case
 from benchmarks.origin import commit
 from benchmarks.seal import read_sealed, write_sealed
-from sqhw.account_file import read_account
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compress import evaluate, torch_logits
-from sqhw.compress.accounting import account
 from sqhw.compress.methods import CompressionResult
+from sqhw.compress.methods.accounting import account
 from sqhw.compress.methods.base import compress_job, run_key
 from sqhw.compress.methods.job import Job
 from sqhw.data import Dataset
 from sqhw.data.dataset import Split
-from sqhw.network_file import save_network
+from sqhw.network.quantized_file import save_network
+from sqhw.size.account_file import read_account
 
 
 def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> dict[str, Any]:

@@ -10,19 +10,19 @@ from benchmarks.engine.table import markdown
 from benchmarks.origin import measured_on, sentence
 from benchmarks.seal import write_sealed_text
 from sqhw.atomic import make_folder
-from sqhw.compress.zoo import float_network
-from sqhw.cost_models.budget import layer_table, network_table, nonzero_grid
+from sqhw.compiler.device_engine import engine_for
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.energy import EnergyPrices
+from sqhw.cost_models.layer_options import layer_table, network_table, nonzero_grid
 from sqhw.cost_models.layer_shape import layer_shapes
 from sqhw.cost_models.layer_weights import has_stream, masked_weights, random_weights
 from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.technology import load_technology
-from sqhw.device_engine import engine_for
-from sqhw.flow import engine_of
-from sqhw.input_stage import with_input_stage
-from sqhw.network_file import load_network
-from sqhw.topology import topology
+from sqhw.frontends.zoo.catalogue import float_network
+from sqhw.network.input_stage import with_input_stage
+from sqhw.network.quantized_file import load_network
+from sqhw.network.topology import topology
+from sqhw.steps.flow import engine_of
 
 DEVICE = "XCZU7EV"
 NETWORKS = ("lenet5-caffe", "resnet20", "mobilenetv2", "vgg16")

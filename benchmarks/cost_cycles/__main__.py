@@ -13,12 +13,12 @@ from benchmarks.engine.table import markdown
 from benchmarks.origin import measured_on, sentence
 from benchmarks.seal import write_sealed_text
 from sqhw.atomic import make_folder
-from sqhw.build import write_rom, write_rtl
+from sqhw.compiler.program import Program
 from sqhw.cost_models.layer_use import BOUNDS, layer_use
 from sqhw.cost_models.schedule import schedule
 from sqhw.errors import SqhwError
-from sqhw.placement import place
-from sqhw.program import Program
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.planner.placement import place
 from sqhw.verify.cxxrtl import VolumeBench
 from tests.strategies import random_images
 

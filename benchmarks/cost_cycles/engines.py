@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from itertools import count
 
-from sqhw.engine import EngineConfig
-from sqhw.network import QuantizedNetwork
-from sqhw.program import Program, compile_network
+from sqhw.compiler.program import Program, compile_network
+from sqhw.machine.config import EngineConfig
+from sqhw.network.quantized import QuantizedNetwork
 from tests.strategies import random_network, reads_with_one_stride
 
 #: What is beside the lanes: small ROMs, so that any address is soon used.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
 
 SEED = 4
 #: Engines that are held out have numbers from here on, and a seed of their own.

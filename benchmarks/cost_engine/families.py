@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.cost_engine.design import Point, draw_points
 from sqhw.cost_models.device import Device, find_device
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
 from sqhw.synth.tools import FLOWS, Flow
 
 
@@ -55,7 +55,7 @@ class Family:
     points, held_out : int
         Engines that are drawn to be fitted, and to be held out.
     usual : tuple of Point
-        Engines that are added to them: those that `sqhw.device_engine` proposes.
+        Engines that are added to them: those that `sqhw.compiler.device_engine` proposes.
     placed : tuple of int
         Numbers of those that are placed and routed as well, beside all that are held out; none at
         all if it is empty.
@@ -148,7 +148,7 @@ _WIDEST = {"bank_depth": 4096, "param_addr_bits": 15, "codebook_addr_bits": 13}
 
 
 def _usual(number: int, weights: int, held_out: bool = False, **fields: Any) -> Point:
-    """Return an engine as `sqhw.device_engine` proposes it, with so many words of weights."""
+    """Return an engine as `sqhw.compiler.device_engine` proposes it, with a depth of `weights`."""
     wide = {"lanes": 32, "requantizers": 4, "taps_per_entry": 2, "word_bits": 18}
     depths = {"weights": weights, "params": 2000, "codebook": 300}
     return Point(number, EngineConfig(**wide | fields), depths, held_out)

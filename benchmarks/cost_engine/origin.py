@@ -9,18 +9,24 @@ from pathlib import Path
 from benchmarks.cost_engine.canonical import without_comments, without_names
 from benchmarks.cost_engine.design import Point
 from benchmarks.cost_engine.families import Family, Mapped
-from sqhw.build import write_rtl
 from sqhw.cost_models.rom import rom_pieces
-from sqhw.engine import EngineConfig
-from sqhw.naming import DEFAULT_NAME, top_module
-from sqhw.rom_pieces import Pieces
+from sqhw.export.build import write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.naming import DEFAULT_NAME, top_module
+from sqhw.machine.rom_pieces import Pieces
 from sqhw.synth.place import SOURCES, place_command, synthesis_script
 from sqhw.synth.top import TOP, engine_ports, top_verilog
 
 #: One placement each: the model is of the typical one, and its error includes their spread.
 PLACEMENT_SEED = 1
 #: What the engine's Verilog is made from, beside the files of `sqhw.rtl`.
-RTL_FILES = ("engine.py", "layout.py", "rom_pieces.py", "timing.py", "synth/top.py")
+RTL_FILES = (
+    "machine/config.py",
+    "machine/layout.py",
+    "machine/rom_pieces.py",
+    "machine/timing.py",
+    "synth/top.py",
+)
 #: What changes the netlist before it is placed, on the devices that have such registers.
 OUTPUT_REGISTERS = "synth/output_registers.py"
 #: The files that are synthesized.

@@ -24,11 +24,11 @@ from benchmarks.cost_engine.origin import (
 from benchmarks.origin import commit
 from benchmarks.seal import read_sealed, write_sealed
 from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.compiler.program import RomImage
 from sqhw.cost_models.rom import rom_pieces
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import write_image
-from sqhw.layout import rom_widths
-from sqhw.program import RomImage
+from sqhw.machine.layout import rom_widths
 from sqhw.synth.place import move_registers, place_command, read_counts, read_fmax
 from sqhw.synth.tools import find_tool, run_tool
 from sqhw.synth.top import top_cells

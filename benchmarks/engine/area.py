@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cost_engine.origin import verilog_digest
-from sqhw.build import write_rom, write_rtl
+from sqhw.compiler.program import compile_network
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_pieces
 from sqhw.cost_models.schedule import frame_cycles, schedule
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.network import QuantizedNetwork
-from sqhw.program import compile_network
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.network.quantized import QuantizedNetwork
 from sqhw.synth.place import place
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy.typing as npt
 
 from benchmarks.engine.networks import Case
-from sqhw.bank_plan import peak_rows
-from sqhw.build import write_rom, write_rtl
+from sqhw.compiler.program import Program, compile_network
 from sqhw.cost_models.schedule import schedule
-from sqhw.engine import EngineConfig
-from sqhw.placement import network_maps
-from sqhw.program import Program, compile_network
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.planner.bank_plan import peak_rows
+from sqhw.planner.placement import network_maps
 from sqhw.verify.cxxrtl import VolumeBench
 
 #: An eighth of the lanes: a channel of eight entries a tile is written back behind the next one.

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.oneshot import quantize, random_quantized
-from sqhw.compress.zoo import float_network
-from sqhw.engine import EngineConfig
-from sqhw.network import QuantizedNetwork
+from sqhw.compress.calibration.oneshot import quantize, random_quantized
+from sqhw.frontends.zoo.catalogue import float_network
+from sqhw.machine.config import EngineConfig
+from sqhw.network.quantized import QuantizedNetwork
 
 #: Names in the zoo, and the checkpoint that is looked for.
 NETWORKS = {

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.engine.progress import note
-from sqhw.compress.importer import import_module
-from sqhw.compress.oneshot import quantize
-from sqhw.compress.zoo import build, entry
-from sqhw.compress.zoo.checkpoint import load_checkpoint
+from sqhw.compiler.program import compile_network
+from sqhw.compress.calibration.oneshot import quantize
 from sqhw.data import load_dataset
-from sqhw.engine import EngineConfig
-from sqhw.network_file import save_network
-from sqhw.program import compile_network
+from sqhw.frontends.torch_module import import_module
+from sqhw.frontends.zoo.catalogue import build, entry
+from sqhw.frontends.zoo.checkpoint import load_checkpoint
+from sqhw.machine.config import EngineConfig
+from sqhw.network.quantized_file import save_network
 from sqhw.sim.simulator import Simulator
 
 NAME = "resnet8"

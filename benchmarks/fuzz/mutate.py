@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from benchmarks.fuzz.hostile import mutated_json, mutated_toml
-from sqhw.compress.checkpoint import checkpoint_digest
-from sqhw.digest import network_digest
-from sqhw.tensor_file import CHECKPOINT_KEY, FLOAT_KEY, QUANTIZED_KEY
+from sqhw.compress.training.checkpoint import checkpoint_digest
+from sqhw.files.digest import network_digest
+from sqhw.files.tensor_file import CHECKPOINT_KEY, FLOAT_KEY, QUANTIZED_KEY
 
 #: New content, and whether its checksum was made anew.
 Mutated = tuple[bytes, bool]

@@ -11,13 +11,10 @@ import torch
 
 from benchmarks.fuzz import mutate, samples
 from benchmarks.fuzz.mutate import Mutation
-from sqhw.account import account_network
-from sqhw.account_file import read_account
-from sqhw.cli.report_tables import account_lines
-from sqhw.compress.checkpoint import Checkpoint
+from sqhw.compiler.program import compile_network
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Stage, checkpoint_state
-from sqhw.compress.zoo.checkpoint import load_checkpoint
+from sqhw.compress.training.checkpoint import Checkpoint
 from sqhw.cost_models.calibration_file import parse_calibration
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import find_device
@@ -25,19 +22,22 @@ from sqhw.cost_models.rom import rom_pieces
 from sqhw.cost_models.technology import load_technology
 from sqhw.data.cifar import read_batch
 from sqhw.data.idx import read_idx
+from sqhw.export.file_set import check_set
+from sqhw.export.manifest import FILES, check_manifest, check_plain, check_roms, pieces_of
 from sqhw.export.readmemh import read_image, read_readmemh
-from sqhw.facts import facts_of
-from sqhw.file_set import check_set
-from sqhw.float_file import load_float
-from sqhw.input_file import read_text
-from sqhw.input_limits import MAX_JSON_BYTES
-from sqhw.input_stage import with_input_stage
-from sqhw.layout import rom_widths
-from sqhw.manifest import FILES, check_manifest, check_plain, check_roms, pieces_of
-from sqhw.network_file import load_network
-from sqhw.program import compile_network
+from sqhw.files.input_file import read_text
+from sqhw.files.input_limits import MAX_JSON_BYTES
+from sqhw.frontends.zoo.checkpoint import load_checkpoint
+from sqhw.machine.layout import rom_widths
+from sqhw.network.facts import facts_of
+from sqhw.network.float_file import load_float
+from sqhw.network.input_stage import with_input_stage
+from sqhw.network.quantized_file import load_network
+from sqhw.network.topology import topology
+from sqhw.report.report_tables import account_lines
 from sqhw.sim.simulator import Simulator
-from sqhw.topology import topology
+from sqhw.size.account import account_network
+from sqhw.size.account_file import read_account
 
 DEPTHS = {"weights": 8192, "params": 512, "codebook": 256}
 SIMULATED_VALUES = 1 << 20  # of the maps of a network that is simulated

@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from sqhw.account import account_network
-from sqhw.account_file import save_account
-from sqhw.build import write_rom, write_rtl
-from sqhw.compress.checkpoint import Checkpoint
+from sqhw.compiler.program import compile_network
+from sqhw.compress.training.checkpoint import Checkpoint
 from sqhw.cost_models.device import find_device
-from sqhw.engine import EngineConfig
-from sqhw.float_file import save_float
-from sqhw.network import QuantizedNetwork
-from sqhw.network_file import save_network
-from sqhw.program import compile_network
-from sqhw.rom_pieces import Piece, whole
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.rom_pieces import Piece, whole
+from sqhw.network.float_file import save_float
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.network.quantized_file import save_network
+from sqhw.size.account import account_network
+from sqhw.size.account_file import save_account
 from tests.float_networks import residual_network
 from tests.small_networks import network as quantized_network
 

@@ -15,11 +15,11 @@ from benchmarks.mutants import directed
 from benchmarks.mutants.netlist import MUTANTS
 from benchmarks.mutants.source import SourceMutant, mutated
 from sqhw.atomic import atomic_write_text
-from sqhw.build import write_rom, write_rtl
-from sqhw.engine import EngineConfig
+from sqhw.compiler.program import Program, compile_network
 from sqhw.errors import SqhwError
-from sqhw.network import QuantizedNetwork
-from sqhw.program import Program, compile_network
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.network.quantized import QuantizedNetwork
 from sqhw.verify.cxxrtl import VolumeBench
 from sqhw.verify.job import Job, check_job, job_of
 from sqhw.verify.stimulus import Phase, stimulus, sweep

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.network import INPUT, Conv, Padding, QuantizedNetwork, Residual, Shape
-from sqhw.number import ActivationFormat
-from sqhw.stream import StreamFormat, max_gap_bits
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat, max_gap_bits
+from sqhw.network.quantized import INPUT, Conv, Padding, QuantizedNetwork, Residual, Shape
 
 BYTE, SIGNED_BYTE = ActivationFormat(8, signed=False), ActivationFormat(8, signed=True)
 SMALL = ActivationFormat(4, signed=True)

@@ -11,18 +11,18 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from sqhw.budget import Budget
+from sqhw.compiler.device_engine import engine_for
 from sqhw.compress import float_network
-from sqhw.compress.codebook import plain_codebook
-from sqhw.compress.integers import GAIN_BITS
-from sqhw.compress.projection import Projection, Projector
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.target import Target
-from sqhw.compress.threads import torch_threads
+from sqhw.compress.choice.projection import Projection, Projector
+from sqhw.compress.choice.target import Target
+from sqhw.compress.qat.codebook import plain_codebook
+from sqhw.compress.qat.integers import GAIN_BITS
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
-from sqhw.device_engine import engine_for
-from sqhw.input_stage import with_input_stage
-from sqhw.topology import topology
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.network.input_stage import with_input_stage
+from sqhw.network.topology import topology
 
 
 def main(

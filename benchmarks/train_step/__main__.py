@@ -17,19 +17,19 @@ from benchmarks.origin import measured_on, sentence
 from benchmarks.seal import write_sealed_text
 from sqhw.atomic import make_folder
 from sqhw.compress import FloatNetwork
-from sqhw.compress.calibrate import calibrate
-from sqhw.compress.float_module import activated, padded_conv, with_residual
-from sqhw.compress.free_masks import largest, refresh
-from sqhw.compress.importer import import_module
-from sqhw.compress.integers import GAIN_BITS
+from sqhw.compress.calibration.calibrate import calibrate
+from sqhw.compress.choice.free_masks import largest, refresh
 from sqhw.compress.methods.latent import LatentNetwork
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.samples import channels_last
-from sqhw.compress.threads import torch_threads
-from sqhw.compress.zoo import entry
-from sqhw.engine import EngineConfig
-from sqhw.float_network import FloatMaxPool
-from sqhw.network import INPUT
+from sqhw.compress.qat.integers import GAIN_BITS
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.training.samples import channels_last
+from sqhw.frontends.torch_module import import_module
+from sqhw.frontends.torch_module.float_module import activated, padded_conv, with_residual
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.frontends.zoo.catalogue import entry
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatMaxPool
+from sqhw.network.quantized import INPUT
 
 app = typer.Typer(add_completion=False)
 HEAD = (

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import typer
 
-from sqhw import naming
 from sqhw.atomic import is_folder, same_file
 from sqhw.errors import SqhwError, unknown_name
+from sqhw.machine import naming
 
 #: Threads, or processes, that an option may ask for where the machine has fewer cores.
 MOST_THREADS = 256
@@ -158,7 +158,7 @@ def check_prefix(name: str | None) -> str | None:
 def check_budget(text: str | None) -> str | None:
     """Check the form of a budget of `sqhw compress`, and that its limits do not contradict."""
     if text is not None:
-        from sqhw.budget import Budgets
+        from sqhw.cost_models.budget import Budgets
 
         Budgets.parse(text)
     return text
@@ -167,7 +167,7 @@ def check_budget(text: str | None) -> str | None:
 def check_limits(text: str | None) -> str | None:
     """Check the form of a budget of `sqhw size`."""
     if text is not None:
-        from sqhw.cost_models.limits import Limits
+        from sqhw.cost_models.choice import Limits
 
         Limits.parse(text)
     return text

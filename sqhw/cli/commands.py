@@ -61,9 +61,11 @@ from sqhw.cli.options import (
     Weights,
     Work,
 )
-from sqhw.cli.report_tables import report_lines
-from sqhw.cli.size_tables import sizing_lines
-from sqhw.cli.tables import (
+from sqhw.environment.extras import need_torch
+from sqhw.machine.naming import DEFAULT_NAME
+from sqhw.report.report_tables import report_lines
+from sqhw.report.size_tables import sizing_lines
+from sqhw.report.tables import (
     compress_lines,
     demo_lines,
     device_lines,
@@ -71,8 +73,6 @@ from sqhw.cli.tables import (
     simulate_lines,
     verify_lines,
 )
-from sqhw.extras import need_torch
-from sqhw.naming import DEFAULT_NAME
 from sqhw.seeds import MAX_SEED
 
 app = typer.Typer(
@@ -113,8 +113,8 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a float network."""
-    from sqhw import flow
     from sqhw.data import load_dataset
+    from sqhw.steps import flow
 
     need_torch("sqhw train")
     writable(out, checks.files_of(data))
@@ -141,7 +141,7 @@ def import_network(
     json: Json = False,
 ) -> None:
     """Import a known network with its published weights."""
-    from sqhw import flow
+    from sqhw.steps import flow
 
     need_torch("sqhw import")
     writable(out, [checkpoint] if checkpoint else [])
@@ -173,8 +173,8 @@ def compress(
     json: Json = False,
 ) -> None:
     """Choose sparsity and bit widths together under a budget, quantize, retrain on the data."""
-    from sqhw import flow
     from sqhw.data import load_dataset
+    from sqhw.steps import flow
 
     need_torch("sqhw compress")
     inputs = [source, *checks.files_of(data, device)]
@@ -220,8 +220,8 @@ def quantize(
     json: Json = False,
 ) -> None:
     """Prune and quantize without training: seconds, for less accuracy than `compress`."""
-    from sqhw import flow
     from sqhw.data import load_dataset
+    from sqhw.steps import flow
 
     need_torch("sqhw quantize")
     writable(out, [source, *checks.files_of(data, device)])
@@ -249,8 +249,8 @@ def simulate(
     json: Json = False,
 ) -> None:
     """Run the test set bit-accurately and compare with PyTorch logit by logit, if it is there."""
-    from sqhw import flow
     from sqhw.data import load_dataset
+    from sqhw.steps import flow
 
     with progress() as report:
         result = flow.simulate(network, load_dataset(data), float_network, report)
@@ -268,7 +268,7 @@ def rom(
     json: Json = False,
 ) -> None:
     """Write the ROM images for $readmemh."""
-    from sqhw import flow
+    from sqhw.steps import flow
 
     check_folder(out)
     checks.check_kept(network, out)
@@ -286,7 +286,7 @@ def rtl(
     json: Json = False,
 ) -> None:
     """Write the Verilog of the engine."""
-    from sqhw import flow
+    from sqhw.steps import flow
 
     check_folder(out)
     checks.check_kept(network, out)
@@ -307,8 +307,8 @@ def verify(
     json: Json = False,
 ) -> None:
     """Run test images through the RTL and compare every activation and the cycle count."""
-    from sqhw import flow
     from sqhw.data import load_dataset
+    from sqhw.steps import flow
 
     check_folder(work)
     inputs = [network, folder, *checks.files_of(data)]
@@ -323,7 +323,7 @@ def verify(
 @app.command()
 def devices(json: Json = False) -> None:
     """List the devices and their boards."""
-    from sqhw import flow
+    from sqhw.steps import flow
 
     found = flow.devices()
     emit({"devices": found}, json, device_lines(found))
@@ -350,10 +350,10 @@ def size(
     json: Json = False,
 ) -> None:
     """Say what a network takes of a device: memory, multipliers, logic, time and energy."""
-    from sqhw.size_flow import size_network
+    from sqhw.steps.size import size_network
 
     if plot:
-        from sqhw.size_plot import check_plot, plot_sizes
+        from sqhw.report.size_plot import check_plot, plot_sizes
 
         check_plot(plot)
         writable(plot, [network, *checks.files_of(None, device, technology)])
@@ -386,7 +386,7 @@ def report(
     json: Json = False,
 ) -> None:
     """Tell sizes on every basis, layer by layer, and plot sparsity, bits, ratio and accuracy."""
-    from sqhw import flow
+    from sqhw.steps import flow
 
     if out is not None:
         writable(out, [*files, *checks.files_of(None, device)])

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from sqhw import flow
 from sqhw.atomic import atomic_write_text
 from sqhw.cli.console import progress, status
 from sqhw.data import load_dataset
-from sqhw.own_folder import check_own, mark_own
+from sqhw.files.own_folder import check_own, mark_own
+from sqhw.steps import flow
 from sqhw.verify.tools import has_icarus
 from sqhw.verify.work_folder import check_make_path
 

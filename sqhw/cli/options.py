@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sqhw.cli import checks
+from sqhw.machine.naming import TOPS
 from sqhw.names import (
     ACCELERATORS,
     LEAST_ACC_BITS,
@@ -16,7 +17,6 @@ from sqhw.names import (
     SIMULATORS,
     WORTHS,
 )
-from sqhw.naming import TOPS
 from sqhw.seeds import MAX_SEED
 
 #: Passes over the data, and images of a step, beyond which nobody has trained.

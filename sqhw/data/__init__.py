@@ -1,5 +1,6 @@
 """Data sets: images of small unsigned integers with labels."""
 
-from sqhw.data.dataset import Dataset, Split, dataset_files, load_dataset
+from sqhw.data.dataset import Dataset, Split
+from sqhw.data.load import dataset_files, load_dataset
 
 __all__ = ["Dataset", "Split", "dataset_files", "load_dataset"]

@@ -10,9 +10,9 @@ from sqhw.data.dataset import Dataset, Split
 from sqhw.data.folder import data_folder
 from sqhw.data.split import stratified_split
 from sqhw.errors import SqhwError
-from sqhw.input_file import folder_at, read_bytes
-from sqhw.input_limits import MAX_DATA_BYTES
-from sqhw.plain import located
+from sqhw.files.input_file import folder_at, read_bytes
+from sqhw.files.input_limits import MAX_DATA_BYTES
+from sqhw.files.plain import located
 
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_FILE = "test_batch.bin"

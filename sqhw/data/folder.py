@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from sqhw.errors import SqhwError
-from sqhw.input_file import folder_at
+from sqhw.files.input_file import folder_at
 
 
 def data_folder(directory: str | os.PathLike[str], expected: str) -> Path:

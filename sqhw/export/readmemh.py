@@ -5,12 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sqhw.atomic import atomic_write_text, is_file
+from sqhw.compiler.program import RomImage
 from sqhw.errors import SqhwError, shown
-from sqhw.input_file import read_bytes
-from sqhw.naming import DEFAULT_NAME, image_name
-from sqhw.plain import located
-from sqhw.program import RomImage
-from sqhw.rom_pieces import MAX_WORDS, Piece, depth_of, joined, piece_names, piece_words, width_of
+from sqhw.files.input_file import read_bytes
+from sqhw.files.plain import located
+from sqhw.machine.naming import DEFAULT_NAME, image_name
+from sqhw.machine.rom_pieces import (
+    MAX_WORDS,
+    Piece,
+    depth_of,
+    joined,
+    piece_names,
+    piece_words,
+    width_of,
+)
 
 SLACK = 4096  # bytes that a file may be longer than its words: it is then refused by its lines
 
@@ -35,7 +43,7 @@ def image_texts(
     image : RomImage
     pieces : sequence of Piece
     name : str
-        Of the engine: what file names begin with, see `sqhw.naming.image_name`.
+        Of the engine: what file names begin with, see `sqhw.machine.naming.image_name`.
 
     Raises
     ------

@@ -9,8 +9,8 @@ from typing import Any
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.cost_models.device import Device
 from sqhw.errors import SqhwError
-from sqhw.manifest import name_of
-from sqhw.naming import DEFAULT_NAME, verilog_files
+from sqhw.export.manifest import name_of
+from sqhw.machine.naming import DEFAULT_NAME, verilog_files
 from sqhw.synth.output_registers import use_output_registers
 from sqhw.synth.tools import Flow, flow_for, run_tool
 from sqhw.synth.top import TOP, engine_ports, top_verilog

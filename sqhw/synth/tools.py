@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqhw.cost_models.device import Device
+from sqhw.environment.extras import missing_package
+from sqhw.environment.wasm_cache import wasm_cache
 from sqhw.errors import SqhwError, unknown_name
-from sqhw.extras import missing_package
-from sqhw.wasm_cache import wasm_cache
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from sqhw.errors import SqhwError
-from sqhw.naming import DEFAULT_NAME, top_module
+from sqhw.machine.naming import DEFAULT_NAME, top_module
 
 TOP = "sqhw_place"
 _PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);$", re.MULTILINE)
@@ -20,7 +20,7 @@ def engine_ports(verilog: str, name: str = DEFAULT_NAME) -> dict[str, tuple[str,
     verilog : str
         Text of ``NAME_engine.v``.
     name : str
-        Of the engine, see `sqhw.naming`.
+        Of the engine, see `sqhw.machine.naming`.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def top_verilog(ports: dict[str, tuple[str, int]], name: str = DEFAULT_NAME) -> 
     ports : dict of str to (str, int)
         From `engine_ports`.
     name : str
-        Of the engine, see `sqhw.naming`.
+        Of the engine, see `sqhw.machine.naming`.
     """
     sides: dict[str, list[str]] = {"input": [], "output": []}
     wires = []

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.atomic import atomic_write_text
+from sqhw.compiler.program import Program
+from sqhw.environment.extras import package_folder
 from sqhw.errors import SqhwError
+from sqhw.export.manifest import name_of
 from sqhw.export.readmemh import read_readmemh
-from sqhw.extras import package_folder
-from sqhw.manifest import name_of
-from sqhw.naming import image_name
-from sqhw.own_folder import empty_own
-from sqhw.program import Program
-from sqhw.rom_pieces import Piece, piece_names
+from sqhw.files.own_folder import empty_own
+from sqhw.machine.naming import image_name
+from sqhw.machine.rom_pieces import Piece, piece_names
 from sqhw.rtl.rom import memory_names
 from sqhw.seeds import check_seed
 from sqhw.verify.expected import ANYTHING
@@ -89,7 +89,7 @@ class VolumeBench:
     Parameters
     ----------
     rtl : path
-        Folder with the Verilog files that `sqhw.build.write_rtl` wrote.
+        Folder with the Verilog files that `sqhw.export.build.write_rtl` wrote.
     work : path
         Folder for generated files.
     optimize : int, 0 to 3

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.placement import Tiling, Write
+from sqhw.planner.placement import Tiling, Write
 
 #: A byte beyond the map, which may be anything.
 ANYTHING = -1

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.compiler.program import Program
 from sqhw.cost_models.schedule import BETWEEN_FRAMES, schedule
 from sqhw.errors import SqhwError
-from sqhw.manifest import check_same_pieces
-from sqhw.network import INPUT
-from sqhw.program import Program
-from sqhw.rom_pieces import Piece
+from sqhw.export.manifest import check_same_pieces
+from sqhw.machine.rom_pieces import Piece
+from sqhw.machine.timing import Timing
+from sqhw.network.quantized import INPUT
 from sqhw.sim.simulator import Simulator
-from sqhw.timing import Timing
 from sqhw.verify.expected import writeback
 from sqhw.verify.waits import Waits
 

@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.atomic import make_folder
+from sqhw.compiler.program import Program
+from sqhw.environment.extras import need_package
 from sqhw.errors import SqhwError, unknown_name
-from sqhw.extras import need_package
-from sqhw.manifest import name_of
+from sqhw.export.manifest import name_of
+from sqhw.files.own_folder import empty_own
+from sqhw.machine.naming import image_name, top_module
+from sqhw.machine.rom_pieces import piece_names
 from sqhw.names import SIMULATORS
-from sqhw.naming import image_name, top_module
-from sqhw.own_folder import empty_own
-from sqhw.program import Program
-from sqhw.rom_pieces import piece_names
 from sqhw.seeds import check_seed
 from sqhw.verify.job import check_job, job_of
 from sqhw.verify.sources import BENCH_TOP, check_sources, copy_bench, copy_sources
@@ -73,7 +73,7 @@ class RtlBench:
     Parameters
     ----------
     rtl : path
-        Folder with the Verilog files that `sqhw.build.write_rtl` wrote.
+        Folder with the Verilog files that `sqhw.export.build.write_rtl` wrote.
     work : path
         Folder for the simulator's files.
     simulator : str

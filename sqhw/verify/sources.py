@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sqhw.atomic import atomic_write_text
 from sqhw.errors import SqhwError
-from sqhw.manifest import name_of
-from sqhw.naming import verilog_files
+from sqhw.export.manifest import name_of
+from sqhw.machine.naming import verilog_files
 
 #: The module of the bench; no module of an engine is called so, whatever its name.
 BENCH_TOP = "sqhw_bench"

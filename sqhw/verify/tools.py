@@ -9,8 +9,8 @@ from importlib import metadata
 from pathlib import Path
 
 from sqhw.atomic import atomic_write_text
+from sqhw.environment.extras import package_folder
 from sqhw.errors import SqhwError
-from sqhw.extras import package_folder
 
 COMPILERS = ("c++", "g++", "clang++")
 

@@ -23,10 +23,10 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
-from sqhw.engine import EngineConfig
-from sqhw.layout import ROMS
-from sqhw.registers import ADDRESS_BITS, ID, REGISTERS, VERSION, find_register
-from sqhw.timing import Timing
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import ROMS
+from sqhw.machine.registers import ADDRESS_BITS, ID, REGISTERS, VERSION, find_register
+from sqhw.machine.timing import Timing
 
 JOB = np.load("job.npz")
 SEED = int(JOB["seed"])

@@ -11,10 +11,10 @@ from amaranth.lib.data import ArrayLayout, Const, StructLayout
 from amaranth.sim import Simulator, SimulatorContext
 from strategies import random_network, reads_with_one_stride
 
-from sqhw.engine import EngineConfig
-from sqhw.layout import descriptor_fields, descriptor_words, rom_widths
-from sqhw.program import Program, compile_network
-from sqhw.rom_pieces import Piece
+from sqhw.compiler.program import Program, compile_network
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import descriptor_fields, descriptor_words, rom_widths
+from sqhw.machine.rom_pieces import Piece
 
 #: Inputs that change at the beginning of a cycle, by name; all others keep their values.
 Inputs = Mapping[str, Any]

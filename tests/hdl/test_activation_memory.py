@@ -7,10 +7,10 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib.memory import Memory
 from hdl.support import clocked
 
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import WRITE_CYCLES, is_deep, read_cycles
 from sqhw.rtl import activation_memory
 from sqhw.rtl.activation_memory import ActivationMemory
-from sqhw.timing import WRITE_CYCLES, is_deep, read_cycles
 
 
 class RamModel(Elaboratable):

@@ -10,11 +10,11 @@ from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 from strategies import random_images, random_network, reads_with_one_stride
 
-from sqhw.build import write_rom, write_rtl
-from sqhw.engine import EngineConfig
+from sqhw.compiler.program import Program, compile_network
 from sqhw.errors import SqhwError
-from sqhw.layout import ROMS
-from sqhw.program import Program, compile_network
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import ROMS
 from sqhw.verify.job import job_of
 from sqhw.verify.runner import WAIVERS
 from sqhw.verify.tools import has_icarus, verilator_environment

@@ -12,9 +12,9 @@ from strategies import random_images, random_network
 from benchmarks.mutants.bench import ENGINE as LARGE
 from benchmarks.mutants.bench import write_engine
 from benchmarks.mutants.source import SourceMutant, mutated
-from sqhw.build import write_rom
+from sqhw.compiler.program import compile_network
 from sqhw.errors import SqhwError
-from sqhw.program import compile_network
+from sqhw.export.build import write_rom
 from sqhw.verify import runner
 from sqhw.verify.job import job_of
 from sqhw.verify.runner import RtlBench

@@ -8,21 +8,21 @@ import pytest
 from hdl.support import in_four
 from strategies import random_images, random_network, reads_with_one_stride
 
-from sqhw import flow
-from sqhw.build import write_rom, write_rtl
-from sqhw.cli.tables import verify_lines
+from sqhw.compiler.program import Program, compile_network
 from sqhw.cost_models.rom import rom_pieces
 from sqhw.cost_models.schedule import schedule
 from sqhw.data import load_dataset
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.naming import image_name
-from sqhw.network import Conv, QuantizedNetwork
-from sqhw.network_file import save_network
-from sqhw.number import ActivationFormat
-from sqhw.program import Program, compile_network
-from sqhw.rom_pieces import piece_names
-from sqhw.stream import StreamFormat
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.naming import image_name
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.rom_pieces import piece_names
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import Conv, QuantizedNetwork
+from sqhw.network.quantized_file import save_network
+from sqhw.report.tables import verify_lines
+from sqhw.steps import flow
 from sqhw.verify.cxxrtl import VolumeBench
 from sqhw.verify.tools import cxxrtl_compiler
 

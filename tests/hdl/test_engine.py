@@ -4,13 +4,13 @@ import pytest
 from hdl.support import in_four
 from strategies import random_images, random_network
 
-from sqhw.build import write_rom, write_rtl
+from sqhw.compiler.program import compile_network
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost, rom_pieces
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.naming import DEFAULT_NAME
-from sqhw.program import compile_network
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.naming import DEFAULT_NAME
 from sqhw.verify.runner import RtlBench
 from sqhw.verify.tools import has_icarus
 

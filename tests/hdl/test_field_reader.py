@@ -3,7 +3,7 @@ import random
 import pytest
 from hdl.support import clocked
 
-from sqhw.layout import pack
+from sqhw.machine.layout import pack
 from sqhw.rtl.field_reader import FieldReader
 
 WIDTHS = [8, 9, 16, 18, 32, 64]

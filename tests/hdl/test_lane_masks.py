@@ -3,10 +3,10 @@ import random
 import pytest
 from hdl.support import FEATURES, clocked, descriptors, random_program
 
-from sqhw.engine import EngineConfig
-from sqhw.network import Conv
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import FILL_BEATS, mask_cycles
+from sqhw.network.quantized import Conv
 from sqhw.rtl.lane_masks import LaneMasks
-from sqhw.timing import FILL_BEATS, mask_cycles
 
 
 def inside(element, batch, pitch, stride, dx, dy, width, height):

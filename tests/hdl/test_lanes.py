@@ -3,7 +3,7 @@ import random
 import pytest
 from hdl.support import clocked
 
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
 from sqhw.rtl.lanes import Lanes
 
 BYTES = [0, 1, 127, 128, 129, 254, 255]

@@ -8,9 +8,9 @@ import sys
 import pytest
 from hdl.support import in_four
 
-from sqhw.build import write_rtl
-from sqhw.engine import EngineConfig
-from sqhw.naming import top_module, verilog_files
+from sqhw.export.build import write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.naming import top_module, verilog_files
 from sqhw.verify.tools import has_icarus, verilator_environment
 
 DEPTHS = {"weights": 300, "params": 100, "codebook": 30}

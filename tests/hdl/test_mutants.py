@@ -34,7 +34,7 @@ from benchmarks.mutants.netlist import (
 )
 from benchmarks.mutants.source import SOURCE_MUTANTS, source_path
 from benchmarks.seal import read_sealed
-from sqhw.build import write_rom
+from sqhw.export.build import write_rom
 from sqhw.verify.runner import RtlBench
 from sqhw.verify.tools import has_icarus
 

@@ -6,8 +6,9 @@ import pytest
 from hdl.support import FEATURES, SIGNED, descriptors, drive, observe, random_program, simulate
 from strategies import random_network
 
-from sqhw.engine import EngineConfig
-from sqhw.layout import (
+from sqhw.compiler.program import compile_network
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import (
     COUNT_BITS,
     descriptor_fields,
     descriptor_words,
@@ -16,11 +17,10 @@ from sqhw.layout import (
     record_format,
     record_values,
 )
-from sqhw.network import Conv
-from sqhw.program import compile_network
+from sqhw.machine.stream import encode
+from sqhw.machine.timing import Timing, fetch_cycles
+from sqhw.network.quantized import Conv
 from sqhw.rtl.parameter_reader import ParameterReader
-from sqhw.stream import encode
-from sqhw.timing import Timing, fetch_cycles
 
 FRAMES = 2
 RECORD = ("count", "bias", "multiplier", "shift")

@@ -4,9 +4,9 @@ from itertools import product
 import pytest
 from hdl.support import FEATURES, clocked, descriptors, drive, observe, random_program, simulate
 
-from sqhw.engine import EngineConfig
-from sqhw.network import Conv
-from sqhw.placement import Placement, Write
+from sqhw.machine.config import EngineConfig
+from sqhw.network.quantized import Conv
+from sqhw.planner.placement import Placement, Write
 from sqhw.rtl.position_walker import PositionWalker
 from sqhw.rtl.tap_walker import TapWalker
 

@@ -4,10 +4,10 @@ from itertools import product
 import pytest
 from hdl.support import clocked
 
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import requantize_cycles
 from sqhw.rtl.requantizer import Requantizer
 from sqhw.sim.reference import requantize
-from sqhw.timing import requantize_cycles
 
 CONFIGS = {
     "default": EngineConfig(),

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from sqhw.build import write_rom, write_rtl
+from sqhw.compiler.program import compile_network
 from sqhw.cost_models.schedule import schedule
-from sqhw.engine import EngineConfig
-from sqhw.network import Conv, QuantizedNetwork, Residual
-from sqhw.number import ActivationFormat
-from sqhw.program import compile_network
-from sqhw.stream import StreamFormat
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 from sqhw.verify.runner import RtlBench
 
 U8, S8 = ActivationFormat(8, signed=False), ActivationFormat(8, signed=True)

@@ -9,11 +9,11 @@ import sys
 import pytest
 from amaranth.hdl import ClockDomain, Module
 
+from sqhw.compiler.program import RomImage
 from sqhw.cost_models.best_rom import rom_plan
 from sqhw.cost_models.device import find_device
 from sqhw.export.readmemh import write_image
-from sqhw.program import RomImage
-from sqhw.rom_pieces import Piece, depth_of, whole, width_of
+from sqhw.machine.rom_pieces import Piece, depth_of, whole, width_of
 from sqhw.rtl.emit import leaf_verilog
 from sqhw.rtl.rom import Rom
 from sqhw.verify.tools import has_icarus

@@ -2,7 +2,7 @@
 
 from amaranth.sim import Simulator
 
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
 from sqhw.rtl.sequencer import Sequencer
 
 #: More than an engine takes to be ready.

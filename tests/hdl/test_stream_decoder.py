@@ -5,11 +5,11 @@ import pytest
 from hdl.support import clocked
 from strategies import random_network
 
-from sqhw.engine import EngineConfig
-from sqhw.network import Conv
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.stream import StreamFormat, encode, max_gap_bits
+from sqhw.machine.timing import decode_cycles
+from sqhw.network.quantized import Conv
 from sqhw.rtl.stream_decoder import StreamDecoder
-from sqhw.stream import StreamFormat, encode, max_gap_bits
-from sqhw.timing import decode_cycles
 
 OUTPUTS = ["valid", "start", "step", "residual", "weight", "code", "location"]
 TAPS = [1, 2]

@@ -11,9 +11,9 @@ from cocotb_tools.runner import get_runner
 from hdl.support import in_four, random_program
 from strategies import random_images
 
-from sqhw.build import write_rom, write_rtl
-from sqhw.engine import EngineConfig
-from sqhw.naming import DEFAULT_NAME, top_module
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.naming import DEFAULT_NAME, top_module
 from sqhw.verify.job import job_of
 from sqhw.verify.runner import WAIVERS
 from sqhw.verify.tools import has_icarus, verilator_environment

@@ -5,10 +5,10 @@ from itertools import count
 import pytest
 from strategies import random_images, random_network, reads_with_one_stride
 
-from sqhw.build import write_rom, write_rtl
+from sqhw.compiler.program import compile_network
 from sqhw.cost_models.schedule import schedule
-from sqhw.engine import EngineConfig
-from sqhw.program import compile_network
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
 from sqhw.verify.cxxrtl import VolumeBench
 
 LIMITS = {

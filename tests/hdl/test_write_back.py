@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import networks, random_images, random_network, reads_with_one_stride
 
-from sqhw.build import write_rom, write_rtl
-from sqhw.engine import EngineConfig
-from sqhw.network import QuantizedNetwork
-from sqhw.placement import Placement, Tiling, Write, place
-from sqhw.program import compile_network
+from sqhw.compiler.program import compile_network
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.planner.placement import Placement, Tiling, Write, place
 from sqhw.rtl.transposer import Transposer
 from sqhw.verify.cxxrtl import VolumeBench
 
@@ -28,7 +28,7 @@ DRAWN = networks(**LIMITS).filter(reads_with_one_stride)
 
 
 def place_of(plane: Placement, x: int, y: int) -> tuple[int, int]:
-    """Return row of channel 0 and bank of a position, by the definition in `sqhw.placement`."""
+    """Return row of channel 0 and bank of a position: the definition of `sqhw.planner`."""
     phase = 2 * (y % plane.split) + x % plane.split
     element = y // plane.split * plane.pitch + x // plane.split
     row = plane.base + phase * plane.phase_rows + element // plane.lanes * plane.shape[0]

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 from float_networks import chain_network, mobile_network, residual_network
 
-from sqhw.accumulator import check_acc_bits, needed_acc_bits, proposed_acc_bits
-from sqhw.compress.float_module import FloatModule, predict
-from sqhw.compress.oneshot import quantize
-from sqhw.compress.quantized_forward import torch_logits
+from sqhw.compiler.accumulator import check_acc_bits, needed_acc_bits, proposed_acc_bits
+from sqhw.compiler.device_engine import engine_for
+from sqhw.compiler.program import compile_network
+from sqhw.compress.calibration.oneshot import quantize
+from sqhw.compress.qat.quantized_forward import torch_logits
 from sqhw.cost_models.device import find_device
-from sqhw.device_engine import engine_for
 from sqhw.errors import SqhwError
-from sqhw.float_file import save_float
-from sqhw.float_network import FloatConv, FloatNetwork
-from sqhw.input_stage import with_input_stage
-from sqhw.network_file import save_network
-from sqhw.program import compile_network
-from sqhw.size_flow import size_network
-from sqhw.topology import topology
+from sqhw.frontends.torch_module.float_module import FloatModule, predict
+from sqhw.network.float_file import save_float
+from sqhw.network.floats import FloatConv, FloatNetwork
+from sqhw.network.input_stage import with_input_stage
+from sqhw.network.quantized_file import save_network
+from sqhw.network.topology import topology
+from sqhw.steps.size import size_network
 
 DEVICE = find_device("LFE5U-85F")
 

@@ -10,13 +10,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import networks, reads_with_one_stride
 
-from sqhw.bank_plan import assign_rows
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.network import INPUT, Conv, MaxPool, QuantizedNetwork, Residual
-from sqhw.number import ActivationFormat
-from sqhw.placement import network_maps, place
-from sqhw.stream import StreamFormat
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import INPUT, Conv, MaxPool, QuantizedNetwork, Residual
+from sqhw.planner.bank_plan import assign_rows
+from sqhw.planner.placement import network_maps, place
 
 U8 = ActivationFormat(8, signed=False)
 BRANCHES = {"branches": True, "max_layers": 8, "max_size": 3, "max_padding": 1}

@@ -20,12 +20,12 @@ from benchmarks.fuzz.__main__ import rows_of
 from benchmarks.mutants.report import report_text as mutants_text
 from benchmarks.origin import sentence
 from benchmarks.seal import KEY, LINES, read_sealed, read_sealed_text
+from sqhw.compiler.program import compile_network
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_pieces
 from sqhw.errors import SqhwError
-from sqhw.flow import engine_of
-from sqhw.network_file import load_network
-from sqhw.program import compile_network
+from sqhw.network.quantized_file import load_network
+from sqhw.steps.flow import engine_of
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 COMPRESSION = BENCHMARKS / "compression" / "results"

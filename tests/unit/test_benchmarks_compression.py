@@ -16,13 +16,13 @@ from benchmarks.compression.recount import recounted
 from benchmarks.compression.runner import run_case
 from benchmarks.compression.table import HEAD, heading, markdown, missing
 from benchmarks.seal import write_sealed
-from sqhw.account import account_network
 from sqhw.compress import save_float, torch_logits
 from sqhw.compress.methods import METHODS, Recipe, configure
 from sqhw.compress.methods.job import Job
 from sqhw.errors import SqhwError
-from sqhw.flow import engine_of
-from sqhw.network_file import load_network
+from sqhw.network.quantized_file import load_network
+from sqhw.size.account import account_network
+from sqhw.steps.flow import engine_of
 
 SHARE = Recipe(epochs=1, rate=1e-4, batch=64)
 

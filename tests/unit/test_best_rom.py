@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sqhw.cost_models.best_rom import RomPiece, best_rom, rom_plan
 from sqhw.cost_models.device import find_device, load_devices
 from sqhw.cost_models.memory import Mapping, map_rom
-from sqhw.rom_pieces import Piece, check_pieces
+from sqhw.machine.rom_pieces import Piece, check_pieces
 
 
 @given(

@@ -8,8 +8,8 @@ import pytest
 from small_networks import DEVICE, ENGINE, network, prices
 
 from sqhw.cost_models.activity import activity
-from sqhw.cost_models.budget import NetworkTable, layer_table, network_table, nonzero_grid
 from sqhw.cost_models.device import find_device, load_devices
+from sqhw.cost_models.layer_options import NetworkTable, layer_table, network_table, nonzero_grid
 from sqhw.cost_models.layer_shape import layer_shapes
 from sqhw.cost_models.layer_weights import (
     layer_weights,
@@ -18,8 +18,8 @@ from sqhw.cost_models.layer_weights import (
 )
 from sqhw.cost_models.rom import rom_blocks, rom_cost
 from sqhw.cost_models.schedule import schedule
-from sqhw.network import Conv
-from sqhw.stream import StreamFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import Conv
 
 
 def weights(rng, layer, density, levels):

@@ -7,14 +7,14 @@ import pytest
 import torch
 from float_networks import average, conv, mobile_network, residual_network
 
-from sqhw.compress import oneshot
-from sqhw.compress.equalise import equalised, map_facts
-from sqhw.compress.float_module import FloatModule, predict
-from sqhw.compress.oneshot import quantize
-from sqhw.compress.quantized_forward import torch_logits
-from sqhw.engine import EngineConfig
-from sqhw.float_network import FloatConv, FloatNetwork
-from sqhw.program import compile_network
+from sqhw.compiler.program import compile_network
+from sqhw.compress.calibration import oneshot
+from sqhw.compress.calibration.equalise import equalised, map_facts
+from sqhw.compress.calibration.oneshot import quantize
+from sqhw.compress.qat.quantized_forward import torch_logits
+from sqhw.frontends.torch_module.float_module import FloatModule, predict
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatConv, FloatNetwork
 from sqhw.sim.simulator import Simulator
 
 ENGINE = EngineConfig(groups=True, residuals=True, word_bits=18, codebook_addr_bits=12)

@@ -15,10 +15,10 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from sqhw import __version__
-from sqhw.network import Conv, MaxPool, QuantizedNetwork
-from sqhw.network_file import load_network, save_network
-from sqhw.number import ActivationFormat
-from sqhw.stream import StreamFormat
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork
+from sqhw.network.quantized_file import load_network, save_network
 
 U8, S8 = ActivationFormat(8, signed=False), ActivationFormat(8, signed=True)
 
@@ -63,8 +63,8 @@ def saved(tmp_path):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A float network after one epoch: enough to see how `compress` refuses."""
-    from sqhw import flow
     from sqhw.data import load_dataset
+    from sqhw.steps import flow
 
     path = tmp_path_factory.mktemp("float") / "float.safetensors"
     flow.train(load_dataset("digits"), None, path, 1, 0, lambda *_: None)

@@ -24,7 +24,9 @@ main()
 """
 
 
-@pytest.mark.parametrize("module", ["sqhw.errors", "typer", "sqhw.cli.tables", "numpy", "tomllib"])
+@pytest.mark.parametrize(
+    "module", ["sqhw.errors", "typer", "sqhw.report.tables", "numpy", "tomllib"]
+)
 def test_interrupted_while_python_imports(module):
     code = INTERRUPTED_AT.format(module=module)
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -79,7 +81,7 @@ def test_what_no_step_has_a_sentence_for(monkeypatch, capsys, error, code, text)
     def fail():
         raise error
 
-    monkeypatch.setattr("sqhw.flow.devices", fail)
+    monkeypatch.setattr("sqhw.steps.flow.devices", fail)
     found, out, err = run(monkeypatch, capsys, "devices")
     assert (found, out, err) == (code, "", f"sqhw: {text}\n")
 
@@ -94,7 +96,7 @@ def test_only_a_training_can_be_resumed(monkeypatch, command, rest):
 
 
 def test_a_fault_of_the_program_still_shows_where(monkeypatch, capsys):
-    monkeypatch.setattr("sqhw.flow.devices", lambda: 1 / 0)
+    monkeypatch.setattr("sqhw.steps.flow.devices", lambda: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["sqhw", "devices"])
     with pytest.raises(ZeroDivisionError):
         entry.main()

@@ -54,8 +54,8 @@ def place(tmp_path, monkeypatch):
         raise SqhwError("REACHED")
 
     for step in STEPS:
-        monkeypatch.setattr(f"sqhw.flow.{step}", reached)
-    monkeypatch.setattr("sqhw.size_flow.size_network", reached)
+        monkeypatch.setattr(f"sqhw.steps.flow.{step}", reached)
+    monkeypatch.setattr("sqhw.steps.size.size_network", reached)
     return names
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sqhw.compress.accelerator import find_accelerator
+from sqhw.compress.training.accelerator import find_accelerator
 from sqhw.errors import SqhwError
 
 

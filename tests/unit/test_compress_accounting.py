@@ -8,19 +8,19 @@ import pytest
 from method_cases import DEVICE, ENGINE, QUICK, compressed, small_network
 from typer.testing import CliRunner
 
-from sqhw.account import account_network
-from sqhw.account_file import read_account, save_account
 from sqhw.cli.commands import app
-from sqhw.compress.accounting import account
-from sqhw.compress.oneshot import quantize
+from sqhw.compiler.program import compile_network
+from sqhw.compress.calibration.oneshot import quantize
+from sqhw.compress.methods.accounting import account
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.rom import rom_cost
 from sqhw.errors import SqhwError
-from sqhw.flow import report
-from sqhw.layer_result import LayerResult
-from sqhw.network_file import save_network
-from sqhw.plots import layer_figure, size_figure
-from sqhw.program import compile_network
+from sqhw.network.quantized_file import save_network
+from sqhw.report.plots import layer_figure, size_figure
+from sqhw.size.account import account_network
+from sqhw.size.account_file import read_account, save_account
+from sqhw.size.layer_result import LayerResult
+from sqhw.steps.flow import report
 
 
 @pytest.fixture(scope="module")

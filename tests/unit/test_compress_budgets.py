@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from float_networks import residual_network
 
-from sqhw.budget import Budget, Budgets
-from sqhw.compress.assemble import skeleton
-from sqhw.compress.options import layer_options
-from sqhw.compress.projection import Projector
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.target import IMPOSSIBLE, Target
+from sqhw.compress.choice.options import layer_options
+from sqhw.compress.choice.projection import Projector
+from sqhw.compress.choice.target import IMPOSSIBLE, Target
+from sqhw.compress.qat.assemble import skeleton
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.cost_models.budget import Budget, Budgets
+from sqhw.cost_models.choice import Limits
 from sqhw.cost_models.device import find_device
-from sqhw.cost_models.limits import Limits
 from sqhw.cost_models.schedule import schedule
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError, shown
+from sqhw.machine.config import EngineConfig
 
 ENGINE = EngineConfig(groups=True, residuals=True, mult_bits=12, word_bits=18)
 DEVICE = find_device("iCE40UP5K")

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from float_networks import chain_network, mobile_network, residual_network
 
-from sqhw.budget import Budget
-from sqhw.compress.assemble import skeleton
-from sqhw.compress.channels import ChannelGraph, ChannelShares, without_channels
-from sqhw.compress.knapsack import Option
-from sqhw.compress.options import LayerState, layer_options
-from sqhw.compress.projection import Projector
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.target import Target
+from sqhw.compress.choice.channels import ChannelGraph, ChannelShares, without_channels
+from sqhw.compress.choice.knapsack import Option
+from sqhw.compress.choice.options import LayerState, layer_options
+from sqhw.compress.choice.projection import Projector
+from sqhw.compress.choice.target import Target
+from sqhw.compress.qat.assemble import skeleton
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
-from sqhw.engine import EngineConfig
+from sqhw.machine.config import EngineConfig
 
 ENGINE = EngineConfig(groups=True, residuals=True, mult_bits=12, word_bits=18)
 DEVICE = find_device("iCE40UP5K")

@@ -8,11 +8,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save, save_file
 
-from sqhw.compress.checkpoint import Checkpoint, checkpoint_digest
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Stage, checkpoint_state
+from sqhw.compress.training.checkpoint import Checkpoint, checkpoint_digest
 from sqhw.errors import SqhwError
-from sqhw.tensor_file import CHECKPOINT_KEY
+from sqhw.files.tensor_file import CHECKPOINT_KEY
 
 STATE = {"stage": 0, "epoch": 1, "score": [0.0, 0.5, float("-inf")], "history": [], "notes": []}
 TENSORS = {

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sqhw.compress.codebook import SortedWeights, kmeans
+from sqhw.compress.qat.codebook import SortedWeights, kmeans
 
 
 def cost(values, importance, centroids):

@@ -7,17 +7,17 @@ import pytest
 import torch
 from float_networks import conv, mobile_network, residual_network
 
-from sqhw.compress.assemble import export
-from sqhw.compress.calibrate import calibrate
-from sqhw.compress.compact import compact, on_codebooks, stored_channels
-from sqhw.compress.float_module import predict
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.threads import torch_threads
-from sqhw.engine import EngineConfig
-from sqhw.float_network import FloatMaxPool, FloatNetwork
-from sqhw.network import INPUT
-from sqhw.simplify import pinned_tensors
-from sqhw.topology import topology
+from sqhw.compress.calibration.calibrate import calibrate
+from sqhw.compress.qat.assemble import export
+from sqhw.compress.qat.compact import compact, on_codebooks, stored_channels
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.frontends.torch_module.float_module import predict
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatMaxPool, FloatNetwork
+from sqhw.network.quantized import INPUT
+from sqhw.network.simplify import pinned_tensors
+from sqhw.network.topology import topology
 
 ENGINE = EngineConfig(groups=True, residuals=True)
 

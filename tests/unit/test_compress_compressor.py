@@ -10,7 +10,7 @@ import torch
 from float_networks import mobile_network, residual_network
 from torch import nn
 
-from sqhw.budget import Budget, Budgets
+from sqhw.compiler.program import compile_network
 from sqhw.compress import (
     CompressSettings,
     compress,
@@ -19,24 +19,24 @@ from sqhw.compress import (
     import_module,
     torch_logits,
 )
-from sqhw.compress.assemble import export
-from sqhw.compress.calibrate import calibrate
-from sqhw.compress.compressor import at_once
-from sqhw.compress.float_module import FloatModule, predict
-from sqhw.compress.integers import acc_limit
-from sqhw.compress.invariants import check_invariants, frozen
-from sqhw.compress.objective import Objective
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.rounds import Rounds
-from sqhw.compress.samples import silent
-from sqhw.compress.target import Target
-from sqhw.compress.threads import torch_threads
+from sqhw.compress.calibration.calibrate import calibrate
+from sqhw.compress.choice.rounds import Rounds
+from sqhw.compress.choice.target import Target
+from sqhw.compress.joint.compressor import at_once
+from sqhw.compress.joint.objective import Objective
+from sqhw.compress.qat.assemble import export
+from sqhw.compress.qat.integers import acc_limit
+from sqhw.compress.qat.invariants import check_invariants, frozen
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.training.samples import silent
+from sqhw.cost_models.budget import Budget, Budgets
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, Split
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.program import compile_network
+from sqhw.frontends.torch_module.float_module import FloatModule, predict
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.machine.config import EngineConfig
 from sqhw.sim.simulator import Simulator
 
 ENGINE = EngineConfig()

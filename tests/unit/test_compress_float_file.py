@@ -19,10 +19,10 @@ from sqhw.compress import (
     load_float,
     save_float,
 )
-from sqhw.digest import network_digest
 from sqhw.errors import SqhwError
-from sqhw.float_network import FloatResidual
-from sqhw.tensor_file import QUANTIZED_KEY
+from sqhw.files.digest import network_digest
+from sqhw.files.tensor_file import QUANTIZED_KEY
+from sqhw.network.floats import FloatResidual
 
 
 @pytest.fixture

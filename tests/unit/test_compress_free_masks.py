@@ -7,16 +7,16 @@ from float_networks import chain_network, residual_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqhw.budget import Budget
-from sqhw.compress.checkpoint import load_module
-from sqhw.compress.free_masks import largest, refresh
-from sqhw.compress.projection import Projector
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.rounds import Rounds
-from sqhw.compress.target import Target
-from sqhw.compress.threads import torch_threads
+from sqhw.compress.choice.free_masks import largest, refresh
+from sqhw.compress.choice.projection import Projector
+from sqhw.compress.choice.rounds import Rounds
+from sqhw.compress.choice.target import Target
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.training.checkpoint import load_module
+from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
-from sqhw.engine import EngineConfig
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.machine.config import EngineConfig
 
 ENGINE = EngineConfig()
 DEVICE = find_device("LFE5U-85F")

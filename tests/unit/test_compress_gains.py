@@ -8,27 +8,27 @@ import pytest
 import torch
 from float_networks import average, chain_network, conv, mobile_network, residual_network
 
-from sqhw.budget import Budget
+from sqhw.compiler.program import compile_network
 from sqhw.compress import CompressSettings, torch_logits
-from sqhw.compress.assemble import export, skeleton
-from sqhw.compress.calibrate import calibrate
-from sqhw.compress.compact import on_codebooks
-from sqhw.compress.float_module import predict
-from sqhw.compress.integers import held_gain_bits
-from sqhw.compress.invariants import fits_accumulator
+from sqhw.compress.calibration.calibrate import calibrate
+from sqhw.compress.choice.target import Target
 from sqhw.compress.methods.surgeon import cut_at_once
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.qat_layers import LEAST_GAIN
-from sqhw.compress.samples import silent
-from sqhw.compress.target import Target
-from sqhw.compress.threads import torch_threads
+from sqhw.compress.qat.assemble import export, skeleton
+from sqhw.compress.qat.compact import on_codebooks
+from sqhw.compress.qat.integers import held_gain_bits
+from sqhw.compress.qat.invariants import fits_accumulator
+from sqhw.compress.qat.layers import LEAST_GAIN
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.training.samples import silent
+from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, Split
-from sqhw.engine import EngineConfig
-from sqhw.float_network import FloatMaxPool, FloatNetwork
-from sqhw.network import INPUT
-from sqhw.program import compile_network
+from sqhw.frontends.torch_module.float_module import predict
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatMaxPool, FloatNetwork
+from sqhw.network.quantized import INPUT
 from sqhw.sim.simulator import Simulator
 
 ENGINE = EngineConfig(groups=True, residuals=True)

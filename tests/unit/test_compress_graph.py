@@ -5,18 +5,18 @@ import pytest
 import torch
 from float_networks import average, conv, mobile_network, residual_network
 
-from sqhw.compress.assemble import export
-from sqhw.compress.calibrate import calibrate
-from sqhw.compress.float_module import FloatModule, predict
-from sqhw.compress.floor import floor_masks
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.quantized_forward import torch_logits
-from sqhw.compress.threads import torch_threads
-from sqhw.engine import EngineConfig
+from sqhw.compiler.program import compile_network
+from sqhw.compress.calibration.calibrate import calibrate
+from sqhw.compress.choice.floor import floor_masks
+from sqhw.compress.qat.assemble import export
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.qat.quantized_forward import torch_logits
 from sqhw.errors import SqhwError
-from sqhw.float_network import FloatNetwork, FloatResidual
-from sqhw.input_stage import NAME, with_input_stage
-from sqhw.program import compile_network
+from sqhw.frontends.torch_module.float_module import FloatModule, predict
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatNetwork, FloatResidual
+from sqhw.network.input_stage import NAME, with_input_stage
 from sqhw.sim import reference
 from sqhw.sim.simulator import Simulator
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from method_cases import QUICK, compressed
 
-from sqhw.compress.huffman import HuffmanCode
+from sqhw.compress.coding.huffman import HuffmanCode
+from sqhw.compress.coding.relative_index import RelativeIndex
 from sqhw.compress.methods.coded import CodedLayer
-from sqhw.compress.relative_index import RelativeIndex
 
 TEXTS = st.lists(st.integers(0, 6), min_size=1, max_size=80)
 

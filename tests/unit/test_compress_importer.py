@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from sqhw.compress import import_module
 from sqhw.errors import SqhwError
-from sqhw.float_network import FloatResidual
+from sqhw.network.floats import FloatResidual
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from sqhw.cli.commands import app
 from sqhw.compress import import_module, save_float
-from sqhw.compress.float_module import FloatModule
-from sqhw.compress.importer import convert
-from sqhw.compress.importer.builder import Builder
-from sqhw.compress.zoo import build, entry
 from sqhw.errors import SqhwError
+from sqhw.frontends.torch_module import convert
+from sqhw.frontends.torch_module.builder import Builder
+from sqhw.frontends.torch_module.float_module import FloatModule
+from sqhw.frontends.zoo.catalogue import build, entry
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from torch import nn, reshape
 from torch.nn import functional
 
 from sqhw.compress import import_module
-from sqhw.compress.importer.compiled import recorded
 from sqhw.errors import SqhwError
+from sqhw.frontends.torch_module.compiled import recorded
 
 
 @pytest.mark.parametrize(

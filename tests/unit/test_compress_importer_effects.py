@@ -10,8 +10,8 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from sqhw.compress import import_module
-from sqhw.compress.float_module import FloatModule
 from sqhw.errors import SqhwError
+from sqhw.frontends.torch_module.float_module import FloatModule
 
 SHAPE = (2, 6, 6)
 

@@ -10,8 +10,8 @@ from method_cases import DEVICE, ENGINE, QUICK, compressed, digits, small_networ
 from safetensors.torch import load_file
 
 from sqhw.compress import CompressSettings, TrainSettings, evaluate, torch_logits
-from sqhw.compress.accounting import account
 from sqhw.compress.methods import METHODS, CompressionResult, Recipe, compress_with, configure
+from sqhw.compress.methods.accounting import account
 from sqhw.compress.methods.base import run_key
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.oneshot import OneshotConfig
@@ -27,9 +27,9 @@ from sqhw.compress.quantizers import (
     UniformMeansQuantizer,
     UniformQuantizer,
 )
-from sqhw.compress.threads import torch_threads
 from sqhw.cost_models.rom import rom_cost
 from sqhw.errors import SqhwError
+from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.sim.simulator import Simulator
 
 SHARE = Recipe(epochs=1, rate=1e-4, batch=64)

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from float_networks import average, conv, residual_network
 
-from sqhw.compress.float_module import FloatModule, predict
+from sqhw.compress.calibration.oneshot import quantize, random_quantized
 from sqhw.compress.methods.layerwise import whole
 from sqhw.compress.methods.result import integer_network
-from sqhw.compress.oneshot import quantize, random_quantized
-from sqhw.compress.quantized_forward import torch_logits
-from sqhw.compress.quantizers.base import Codebook
+from sqhw.compress.qat.quantized_forward import torch_logits
+from sqhw.compress.quantizers.codebook import Codebook
 from sqhw.cost_models.rom import rom_cost
-from sqhw.engine import EngineConfig
-from sqhw.float_network import FloatConv, FloatNetwork
+from sqhw.frontends.torch_module.float_module import FloatModule, predict
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatConv, FloatNetwork
 
 ENGINE = EngineConfig(groups=True, residuals=True, mult_bits=12, word_bits=18, bank_depth=4096)
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqhw.compress.codebook import SortedWeights, kmeans
-from sqhw.compress.nested import histogram_errors, mask_sums, nest
-from sqhw.stream import count_entries
+from sqhw.compress.choice.nested import histogram_errors, mask_sums, nest
+from sqhw.compress.qat.codebook import SortedWeights, kmeans
+from sqhw.machine.stream import count_entries
 
 LEVELS = np.array([2, 4, 8, 16])
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from float_networks import conv, mobile_network, residual_network
 
-from sqhw.compress.float_module import FloatModule, predict
-from sqhw.compress.oneshot import largest, quantize, random_quantized
-from sqhw.compress.quantized_forward import torch_logits
-from sqhw.engine import EngineConfig
+from sqhw.compiler.program import compile_network
+from sqhw.compress.calibration.oneshot import largest, quantize, random_quantized
+from sqhw.compress.qat.quantized_forward import torch_logits
 from sqhw.errors import SqhwError
-from sqhw.float_network import FloatNetwork
-from sqhw.program import compile_network
+from sqhw.frontends.torch_module.float_module import FloatModule, predict
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatNetwork
 from sqhw.sim.simulator import Simulator
 
 ENGINE = EngineConfig(
@@ -74,7 +74,7 @@ def test_bias_correction_brings_the_mean_nearer():
     for corrected in (True, False):
         with pytest.MonkeyPatch.context() as patch:
             if not corrected:
-                patch.setattr("sqhw.compress.oneshot.correct_biases", lambda *_: None)
+                patch.setattr("sqhw.compress.calibration.oneshot.correct_biases", lambda *_: None)
             small = quantize(network, images(200, 4), ENGINE, density=0.5, bits=4)
         found = torch_logits(small, batch).mean(0) * small.convs[-1].output_scale
         errors.append(np.abs(found - real).max())

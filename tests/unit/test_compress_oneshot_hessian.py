@@ -9,9 +9,8 @@ import torch
 from float_networks import conv, mobile_network, residual_network
 from method_cases import DEVICE, ENGINE, compressed, digits, small_network
 
-from sqhw.budget import Budget
 from sqhw.compress import CompressSettings, evaluate, torch_logits
-from sqhw.compress.float_module import FloatModule, predict
+from sqhw.compress.choice.target import Target
 from sqhw.compress.methods import compress_with, configure
 from sqhw.compress.methods.input_sums import InputSums, solved
 from sqhw.compress.methods.layerwise import whole
@@ -26,15 +25,16 @@ from sqhw.compress.methods.obs import (
 from sqhw.compress.methods.oneshot import oneshot_curve
 from sqhw.compress.methods.surgeon import cut_at_once
 from sqhw.compress.quantizers import Codebook
-from sqhw.compress.samples import silent
-from sqhw.compress.target import Target
-from sqhw.compress.threads import torch_threads
+from sqhw.compress.training.samples import silent
+from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, Split
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.float_network import FloatNetwork
-from sqhw.network import INPUT
+from sqhw.frontends.torch_module.float_module import FloatModule, predict
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatNetwork
+from sqhw.network.quantized import INPUT
 from sqhw.sim.simulator import Simulator
 
 

@@ -9,20 +9,27 @@ from float_networks import conv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqhw.compress.assemble import export, skeleton
-from sqhw.compress.calibrate import calibrate
-from sqhw.compress.fisher import fisher_diagonal
-from sqhw.compress.floor import floor_masks
-from sqhw.compress.knapsack import Option
-from sqhw.compress.options import LayerState, layer_options
-from sqhw.compress.qat import QatNetwork
+from sqhw.compiler.format_choice import cheapest_stream
+from sqhw.compress.calibration.calibrate import calibrate
+from sqhw.compress.choice.fisher import fisher_diagonal
+from sqhw.compress.choice.floor import floor_masks
+from sqhw.compress.choice.knapsack import Option
+from sqhw.compress.choice.options import LayerState, layer_options
+from sqhw.compress.qat.assemble import export, skeleton
+from sqhw.compress.qat.network import QatNetwork
 from sqhw.cost_models.rom import rom_cost
-from sqhw.engine import EngineConfig
-from sqhw.float_network import FloatConv, FloatNetwork
-from sqhw.format_choice import cheapest_stream
-from sqhw.network import Conv
-from sqhw.number import ActivationFormat
-from sqhw.stream import StreamFormat, channel_order, count_entries, decode, encode, max_gap_bits
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import (
+    StreamFormat,
+    channel_order,
+    count_entries,
+    decode,
+    encode,
+    max_gap_bits,
+)
+from sqhw.network.floats import FloatConv, FloatNetwork
+from sqhw.network.quantized import Conv
 
 ENGINE = EngineConfig()
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from strategies import networks_with_images
 
 from sqhw.compress import torch_logits
-from sqhw.network import Conv, MaxPool, QuantizedNetwork
-from sqhw.number import ActivationFormat
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork
 from sqhw.sim import reference
 from sqhw.sim.simulator import Simulator
-from sqhw.stream import StreamFormat
 
 
 def make_conv(rng, name, source, inputs, outputs, kernel, signed, top=127):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqhw.compress.requantize import best_step, dyadic, requantize
+from sqhw.compress.qat.requantize import best_step, dyadic, requantize
 from sqhw.sim import reference
 
 

@@ -11,8 +11,8 @@ from method_cases import QUICK, compressed
 
 from sqhw.compress.methods.sql import quantize_layers, sparsify
 from sqhw.compress.quantizers import KMeansQuantizer
-from sqhw.compress.zoo import float_network
 from sqhw.errors import SqhwError
+from sqhw.frontends.zoo.catalogue import float_network
 
 #: Folder with `lenet5_caffe.safetensors`, the dense checkpoint that the authors of SQL publish.
 MODELS = os.environ.get("SQHW_MODELS")

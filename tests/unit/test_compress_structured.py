@@ -8,12 +8,12 @@ import torch
 from float_networks import mobile_network, residual_network
 from method_cases import QUICK, compressed, digits, small_network
 
-from sqhw.compress.float_module import FloatModule, predict
-from sqhw.compress.float_simplify import simplify_float
 from sqhw.compress.methods import Recipe, configure
 from sqhw.compress.methods.low_rank import factorised, low_rank_plus_sparse
-from sqhw.compress.threads import torch_threads
+from sqhw.compress.qat.float_simplify import simplify_float
 from sqhw.errors import SqhwError
+from sqhw.frontends.torch_module.float_module import FloatModule, predict
+from sqhw.frontends.torch_module.threads import torch_threads
 
 SHARE = Recipe(epochs=1, rate=1e-4, batch=64)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sqhw.compress import TrainSettings, evaluate, train
-from sqhw.compress.samples import flipped, shifted
+from sqhw.compress.training.samples import flipped, shifted
 from sqhw.data import Dataset, load_dataset
 from sqhw.errors import SqhwError
 

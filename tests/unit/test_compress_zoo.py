@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sqhw import zoo
+from sqhw.frontends import zoo
 from sqhw.compress import build
-from sqhw.compress.float_module import FloatModule
-from sqhw.compress.zoo import ZOO, entry, float_network
-from sqhw.compress.zoo.__main__ import topology_text
 from sqhw.errors import SqhwError
+from sqhw.frontends.torch_module.float_module import FloatModule
+from sqhw.frontends.zoo.__main__ import topology_text
+from sqhw.frontends.zoo.catalogue import ZOO, entry, float_network
 
 PUBLISHED = {  # weights without biases, MAC of an image, trainable parameters of the module
     "digits-cnn": (84_696, 1_639_680, 84_922),
@@ -204,7 +204,7 @@ def test_every_topology_is_a_file():
 
 @pytest.mark.parametrize("name", ZOO)
 def test_topologies_are_those_of_the_modules(name):
-    """If this fails, `python -m sqhw.compress.zoo` writes the files anew."""
+    """If this fails, `python -m sqhw.frontends.zoo` writes the files anew."""
     network, found = float_network(name), zoo.zoo_topology(name)
     for field in ("name", "input_shape", "input_max", "mean", "std"):
         assert getattr(found, field) == getattr(network, field)

@@ -13,11 +13,11 @@ from small_networks import conv
 from strategies import networks, random_network, reads_with_one_stride
 
 from sqhw.cost_models.schedule import schedule
-from sqhw.engine import EngineConfig
-from sqhw.layout import descriptor_fields
-from sqhw.network import Conv, QuantizedNetwork, Residual
-from sqhw.number import ActivationFormat
-from sqhw.stream import encode
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import descriptor_fields
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import encode
+from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 
 FEATURES = {"bank_depth": 16384, "groups": True, "residuals": True}
 ENGINES = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from method_cases import digits, small_network
 
-from sqhw import flow
 from sqhw.compress import save_float
+from sqhw.steps import flow
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BUDGET = "blocks=22,cycles=50000"

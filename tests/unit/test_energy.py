@@ -14,10 +14,10 @@ from sqhw.cost_models.energy import EnergyPrices
 from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.schedule import schedule
 from sqhw.cost_models.technology import load_technology, parse_technology
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.network import Conv
-from sqhw.placement import Placement, Tiling, place
+from sqhw.machine.config import EngineConfig
+from sqhw.network.quantized import Conv
+from sqhw.planner.placement import Placement, Tiling, place
 from sqhw.verify.expected import writeback
 
 ENGINE = EngineConfig(bank_depth=2048, requantizers=4, max_batch=4, groups=True, residuals=True)

@@ -1,15 +1,15 @@
 import pytest
 from float_networks import mobile_network, residual_network
 
-from sqhw.budget import Budget
+from sqhw.compiler.device_engine import activation_blocks, dsp_blocks, engine_for, weight_blocks
 from sqhw.compress import build, import_module
+from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
-from sqhw.device_engine import activation_blocks, dsp_blocks, engine_for, weight_blocks
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.input_stage import with_input_stage
-from sqhw.placement import place
-from sqhw.topology import topology
+from sqhw.machine.config import EngineConfig
+from sqhw.network.input_stage import with_input_stage
+from sqhw.network.topology import topology
+from sqhw.planner.placement import place
 
 
 def digits():

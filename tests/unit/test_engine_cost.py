@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sqhw.compiler.device_engine import activation_blocks, dsp_blocks
 from sqhw.cost_models import engine_cost as engine_cost_module
 from sqhw.cost_models.calibration_file import (
     find_calibration,
@@ -25,10 +26,9 @@ from sqhw.cost_models.engine_features import (
 )
 from sqhw.cost_models.memory import map_ram
 from sqhw.cost_models.rom import rom_plans
-from sqhw.device_engine import activation_blocks, dsp_blocks
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.layout import rom_widths
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import rom_widths
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "benchmarks" / "cost_engine" / "data"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqhw.cost_models.entries import DenseEntries, KnownEntries, RandomEntries
-from sqhw.engine import EngineConfig
-from sqhw.timing import Timing
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import Timing
 
 TIMING = Timing.of(EngineConfig())
 SERIAL = Timing.of(EngineConfig(lanes=32, requantizers=8))

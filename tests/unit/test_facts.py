@@ -7,11 +7,11 @@ import pytest
 from command_line import refuse
 from small_networks import DEVICE, ENGINE, network
 
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.facts import Facts, facts_of
-from sqhw.flow import size
-from sqhw.network_file import load_network, save_network
+from sqhw.machine.config import EngineConfig
+from sqhw.network.facts import Facts, facts_of
+from sqhw.network.quantized_file import load_network, save_network
+from sqhw.steps.flow import size
 
 GOOD = {
     "engine": json.dumps(ENGINE.to_dict()),

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sqhw import atomic
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.file_set import check_set, unchanged, write_set
-from sqhw.manifest import check_manifest
+from sqhw.export.file_set import check_set, unchanged, write_set
+from sqhw.export.manifest import check_manifest
+from sqhw.machine.config import EngineConfig
 
 ENGINE = EngineConfig(lanes=16, word_bits=18)
 OLD = {"weights_0.hex": "0\n", "weights_1.hex": "1\n", "params.hex": "2\n", "weights_2.hex": "3\n"}

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from strategies import random_network
 
-from sqhw import flow
 from sqhw.data import load_dataset
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.network import QuantizedNetwork
-from sqhw.network_file import save_network
-from sqhw.number import ActivationFormat
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.number import ActivationFormat
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.network.quantized_file import save_network
+from sqhw.steps import flow
 from sqhw.verify.job import check_job
 
 BATCH = 4

@@ -4,15 +4,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sqhw.compiler.format_choice import cheapest_streams, code_bits
+from sqhw.compiler.program import compile_network
 from sqhw.compress.methods.result import LayerResult, stream_bits
 from sqhw.cost_models.rom import rom_cost
-from sqhw.engine import EngineConfig
-from sqhw.format_choice import cheapest_streams, code_bits
-from sqhw.network import Conv, QuantizedNetwork
-from sqhw.number import ActivationFormat
-from sqhw.program import compile_network
-from sqhw.simplify import simplify
-from sqhw.stream import StreamFormat
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import Conv, QuantizedNetwork
+from sqhw.network.simplify import simplify
 
 
 def layer_of(name, source, weight):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from golden_networks import ENGINES, golden_images, golden_networks
 
-from sqhw.build import write_rom
+from sqhw.compiler.program import compile_network
 from sqhw.cost_models.schedule import schedule
-from sqhw.flow import engine_of
-from sqhw.network_file import load_network, save_network
-from sqhw.program import compile_network
+from sqhw.export.build import write_rom
+from sqhw.network.quantized_file import load_network, save_network
 from sqhw.sim.reference import run
 from sqhw.sim.simulator import Simulator
+from sqhw.steps.flow import engine_of
 
 TESTS = Path(__file__).parent.parent
 GOLDEN = TESTS / "golden"

@@ -16,11 +16,11 @@ from command_line import refuse
 from safetensors.numpy import save
 from small_networks import network
 
-from sqhw import input_file, tensor_file
 from sqhw.compress import float_network, load_float, save_float
 from sqhw.errors import SqhwError
-from sqhw.input_file import check_file, folder_at, gunzip, read_bytes, read_text, recognised
-from sqhw.network_file import load_network, save_network
+from sqhw.files import input_file, tensor_file
+from sqhw.files.input_file import check_file, folder_at, gunzip, read_bytes, read_text, recognised
+from sqhw.network.quantized_file import load_network, save_network
 
 IMPORT = "pass that to sqhw.compress.import_module"
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from sqhw.kernel import kernel
-from sqhw.wasm_cache import VARIABLE, wasm_cache
+from sqhw.environment.kernel import kernel
+from sqhw.environment.wasm_cache import VARIABLE, wasm_cache
 
 NO_CACHE = """
 import numba.core.caching as caching
 caching.FunctionCache._impl_class._locator_classes = []
 caching.CacheImpl._locator_classes = []
-from sqhw.kernel import kernel
+from sqhw.environment.kernel import kernel
 @kernel(nogil=True)
 def twice(x):
     return 2 * x

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sqhw.compress.limit_notes import decibels, with_noun
+from sqhw.compress.calibration.limit_notes import decibels, with_noun
 
 
 @pytest.mark.parametrize(

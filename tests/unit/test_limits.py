@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from small_networks import DEVICE, ENGINE, network, prices
 
-from sqhw.cost_models.budget import NetworkTable, network_table
-from sqhw.cost_models.limits import RESOURCES, Limits, choose_options, least_cost
+from sqhw.cost_models.choice import RESOURCES, Limits, choose_options, least_cost
+from sqhw.cost_models.layer_options import NetworkTable, network_table
 from sqhw.errors import SqhwError
 
 

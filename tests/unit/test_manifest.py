@@ -7,10 +7,10 @@ import pytest
 from command_line import refuse, run
 from strategies import random_network
 
-from sqhw.build import write_rom
-from sqhw.engine import EngineConfig
+from sqhw.compiler.program import compile_network
 from sqhw.errors import SqhwError
-from sqhw.manifest import (
+from sqhw.export.build import write_rom
+from sqhw.export.manifest import (
     FILES,
     check_manifest,
     check_plain,
@@ -19,9 +19,9 @@ from sqhw.manifest import (
     pieces_of,
     write_manifest,
 )
-from sqhw.network_file import save_network
-from sqhw.program import compile_network
-from sqhw.rom_pieces import Piece, to_plain
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.rom_pieces import Piece, to_plain
+from sqhw.network.quantized_file import save_network
 
 ENGINE = EngineConfig(lanes=16, word_bits=18)
 

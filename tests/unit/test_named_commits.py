@@ -32,6 +32,13 @@ RECORDS = [read_sealed(path) for path in BENCHMARKS.rglob("*.json") if path.name
 NAMED = sorted({found.get("measured_on", found)["commit"] for found in RECORDS})
 #: Sub-packages of `sqhw` that lie beside it in the repository.
 BESIDE = ("rtl", "sim", "cost_models")
+#: Names of files in commits from before `sqhw.machine`.
+FORMER = {
+    "sqhw/machine/config.py": "sqhw/engine.py",
+    "sqhw/machine/layout.py": "sqhw/layout.py",
+    "sqhw/machine/rom_pieces.py": "sqhw/rom_pieces.py",
+    "sqhw/machine/timing.py": "sqhw/timing.py",
+}
 #: What `benchmarks.cost_engine.origin` does for a placed family, with the code of another commit.
 FLOW = """
 import json, sys
@@ -72,6 +79,7 @@ def tree(commit):
 def sources(files, registers):
     """Return `benchmarks.cost_engine.origin.rtl_digest` of files."""
     names = [f"sqhw/{name}" for name in (*RTL_FILES, *((OUTPUT_REGISTERS,) if registers else ()))]
+    names = [name if name in files else FORMER[name] for name in names]
     names += sorted(name for name in files if name.startswith("rtl/") and name.count("/") == 1)
     names += ["rtl/verilog/sqhw_ram.v", "rtl/verilog/sqhw_rom.v"]
     whole = b"".join(files[name] for name in names)

@@ -7,16 +7,16 @@ import pytest
 from command_line import refuse, run
 from strategies import random_network
 
-from sqhw.build import write_rom, write_rtl
+from sqhw.compiler.program import compile_network
 from sqhw.cost_models.device import find_device
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.export.manifest import check_manifest, check_same_pieces, name_of
 from sqhw.export.readmemh import read_image
-from sqhw.manifest import check_manifest, check_same_pieces, name_of
-from sqhw.naming import MAX_LENGTH, check_name
-from sqhw.network_file import save_network
-from sqhw.program import compile_network
-from sqhw.rom_pieces import whole
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.naming import MAX_LENGTH, check_name
+from sqhw.machine.rom_pieces import whole
+from sqhw.network.quantized_file import save_network
 from sqhw.synth.place import place, synthesis_script
 from sqhw.synth.tools import flow_for
 from sqhw.synth.top import engine_ports, top_verilog

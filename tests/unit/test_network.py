@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sqhw.errors import SqhwError
-from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
-from sqhw.number import ActivationFormat
-from sqhw.stream import StreamFormat
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
 
 PIXELS = ActivationFormat(8, signed=False)
 

@@ -12,13 +12,13 @@ from safetensors import safe_open
 from safetensors.numpy import save
 from strategies import networks, random_network
 
-from sqhw import network_file
 from sqhw.compress import save_float
 from sqhw.errors import SqhwError
-from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
-from sqhw.network_file import load_network, save_network
-from sqhw.number import ActivationFormat
-from sqhw.stream import StreamFormat
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network import quantized_file as network_file
+from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
+from sqhw.network.quantized_file import load_network, save_network
 
 
 def example(**changes):
@@ -276,7 +276,7 @@ def layer_field(name, value):
             layer_field("residual", {"source": "input"}),
             "layer 'c1': field 'residual.weight' is missing",
         ),
-        # rules of sqhw.network
+        # rules of sqhw.network.quantized
         (layer_field("stride", 3), "layer 'c1': stride must be 1 or 2, not 3"),
         (layer_field("codebook", [-3, 5]), "layer 'c1': weight 4 is not in its codebook"),
     ],
@@ -343,7 +343,7 @@ def test_missing_residual_field(tmp_path, name):
         ("weight", 3.0, "field 'residual.weight' must be int, not 3.0"),
         ("stride", True, "field 'residual.stride' must be int, not True"),
         ("first", None, "field 'residual.first' must be int, not None"),
-        # rules of sqhw.network
+        # rules of sqhw.network.quantized
         ("source", "a1", "adds tensor 'a1', which no earlier layer makes"),
         ("weight", 128, "residual weight must be 1 to 127, not 128"),
         ("first", 1, "adds the 2 channels of 'input' from channel 1 on, it has 2"),

@@ -7,9 +7,9 @@ import pytest
 from small_networks import U8, conv, network
 
 from sqhw.errors import SqhwError
-from sqhw.float_network import FloatConv, FloatMaxPool, FloatNetwork
-from sqhw.network import MaxPool, QuantizedNetwork
-from sqhw.network_limits import WORKING_VALUES, images_at_once
+from sqhw.network.floats import FloatConv, FloatMaxPool, FloatNetwork
+from sqhw.network.limits import WORKING_VALUES, images_at_once
+from sqhw.network.quantized import MaxPool, QuantizedNetwork
 
 
 def quantized(*layers, shape=(1, 8, 8)):

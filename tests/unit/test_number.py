@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqhw.number import ActivationFormat, distinct_bytes, signed_width, unsigned_width
+from sqhw.machine.number import ActivationFormat, distinct_bytes, signed_width, unsigned_width
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from sqhw.errors import SqhwError
-from sqhw.own_folder import MARK, empty_own
+from sqhw.files.own_folder import MARK, empty_own
 
 
 def test_its_own_folder_is_emptied(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from sqhw.extras import EXTRAS, OLDEST_TORCH
+from sqhw.environment.extras import EXTRAS, OLDEST_TORCH
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -71,7 +71,10 @@ def test_one_name_is_installed():
     [
         ("sqhw.rtl, sqhw.sim, sqhw.cost_models", ("rtl", "sim", "cost_models")),
         ("sqhw.sim.simulator, sqhw.cost_models.schedule, sqhw.verify.bench", ("torch",)),
-        ("sqhw.flow, sqhw.size_flow, sqhw.account_file, sqhw.float_file, sqhw.zoo", ("torch",)),
+        (
+            "sqhw.steps.flow, sqhw.steps.size, sqhw.size.account_file, sqhw.frontends.zoo",
+            ("torch",),
+        ),
         ("sqhw.cli.commands", ("torch", "amaranth", "sklearn", "numba", "matplotlib", "numpy")),
         ("sqhw.compress", ("amaranth", "cocotb")),
     ],

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqhw.errors import SqhwError
-from sqhw.input_limits import MAX_INTEGER_DIGITS, MAX_JSON_BYTES, MAX_NESTING, MAX_TOML_BYTES
-from sqhw.plain import field_of, located, parse_json, parse_toml, typed
+from sqhw.files.input_limits import MAX_INTEGER_DIGITS, MAX_JSON_BYTES, MAX_NESTING, MAX_TOML_BYTES
+from sqhw.files.plain import field_of, located, parse_json, parse_toml, typed
 
 VALUES = st.recursive(
     st.none()

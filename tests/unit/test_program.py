@@ -5,18 +5,24 @@ import pytest
 from hypothesis import given, settings
 from strategies import networks, reads_with_one_stride
 
+from sqhw.compiler.program import compile_network
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.schedule import run_cycles, schedule
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.layout import descriptor_bits, descriptor_fields, descriptor_words, pack, record_format
-from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
-from sqhw.number import ActivationFormat
-from sqhw.placement import place
-from sqhw.program import compile_network
-from sqhw.stream import StreamFormat, decode, encode
-from sqhw.timing import Timing
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import (
+    descriptor_bits,
+    descriptor_fields,
+    descriptor_words,
+    pack,
+    record_format,
+)
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat, decode, encode
+from sqhw.machine.timing import Timing
+from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
+from sqhw.planner.placement import place
 
 U8 = ActivationFormat(8, signed=False)
 ENGINE = EngineConfig()

@@ -16,13 +16,13 @@ from benchmarks.cost_engine.present import emitted_digest, find_present, name_of
 from benchmarks.cost_engine.report import report_text
 from benchmarks.cost_engine.synthesis import read_measurement, read_measurements
 from benchmarks.seal import read_sealed_text, write_sealed_text
+from sqhw.compiler.device_engine import engine_for
 from sqhw.cost_models.calibration_file import load_calibrations
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.engine_cost import engine_cost
-from sqhw.device_engine import engine_for
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.zoo import zoo_topology
+from sqhw.frontends.zoo import zoo_topology
+from sqhw.machine.config import EngineConfig
 
 ROOT = Path(__file__).parents[2]
 BENCHMARK = ROOT / "benchmarks" / "cost_engine"

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
+from sqhw.compiler.program import RomImage
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_readmemh, readmemh_text
-from sqhw.program import RomImage
 
 GOOD = ["002\n3ff\n", "002\n3ff", "002\r\n3ff\r\n", "002\n3FF\n", "002\n3Ff\r\n"]
 BAD = [

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import networks_with_images
 
-from sqhw.network import Conv, MaxPool, QuantizedNetwork, Residual
-from sqhw.number import ActivationFormat
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
 from sqhw.sim import reference
-from sqhw.stream import StreamFormat
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from itertools import combinations
 from pathlib import Path
 
 from sqhw.cost_models.rom import rom_pieces
-from sqhw.engine import EngineConfig
-from sqhw.registers import ADDRESS_BITS, ID, REGISTERS, find_register, register_table
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.registers import ADDRESS_BITS, ID, REGISTERS, find_register, register_table
 from sqhw.rtl.emit import engine_verilog
 
 DOC = (Path(__file__).parents[2] / "docs" / "axi.md").read_text()

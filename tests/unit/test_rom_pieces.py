@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sqhw.compiler.program import RomImage
 from sqhw.cost_models.best_rom import rom_plan
 from sqhw.cost_models.device import find_device, load_devices
 from sqhw.errors import SqhwError
 from sqhw.export.readmemh import read_image, write_image
-from sqhw.program import RomImage
-from sqhw.rom_pieces import (
+from sqhw.machine.rom_pieces import (
     Piece,
     check_pieces,
     from_plain,

@@ -6,8 +6,8 @@ from strategies import networks, reads_with_one_stride
 
 from sqhw.cost_models.layer_use import BOUNDS, layer_use
 from sqhw.cost_models.schedule import schedule
-from sqhw.engine import EngineConfig
-from sqhw.timing import fetch_cycles
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import fetch_cycles
 
 ENGINES = {
     "small": EngineConfig(lanes=8, bank_depth=4096, groups=True, residuals=True),

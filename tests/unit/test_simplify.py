@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import networks_with_images
 
-from sqhw.engine import EngineConfig
-from sqhw.format_choice import cheapest_streams, code_bits
-from sqhw.network import Conv, MaxPool, QuantizedNetwork
-from sqhw.number import ActivationFormat, distinct_bytes
+from sqhw.compiler.format_choice import cheapest_streams, code_bits
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.number import ActivationFormat, distinct_bytes
+from sqhw.machine.stream import StreamFormat, max_gap_bits
+from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork
+from sqhw.network.simplify import simplify
 from sqhw.sim import reference
-from sqhw.simplify import simplify
-from sqhw.stream import StreamFormat, max_gap_bits
 
 
 def make_conv(rng, name, source, shape, density, signed):
@@ -144,7 +144,7 @@ def test_groups_residuals_and_branches_stay_exact(case):
 
 
 def dense(network):
-    """Return the network as `sqhw.compress.assemble` makes it: dense streams only."""
+    """Return the network as `sqhw.compress.qat.assemble` makes it: dense streams only."""
     layers = []
     for layer in network.layers:
         if isinstance(layer, Conv) and layer.stream.entry_bits > 0:

@@ -8,7 +8,7 @@ from hypothesis import given
 from strategies import networks_with_images, random_images, random_network
 
 from sqhw.errors import SqhwError
-from sqhw.network import QuantizedNetwork
+from sqhw.network.quantized import QuantizedNetwork
 from sqhw.sim import reference
 from sqhw.sim.simulator import Simulator
 

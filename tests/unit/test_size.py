@@ -10,8 +10,8 @@ import pytest
 from command_line import refuse, run
 from small_networks import DEVICE, ENGINE, network
 
-from sqhw import explore, sizing
-from sqhw.cli import size_tables
+from sqhw.compiler.device_engine import activation_blocks, propose_engine
+from sqhw.compiler.format_choice import cheapest_streams
 from sqhw.cost_models.activity import activity
 from sqhw.cost_models.device import find_device, load_devices
 from sqhw.cost_models.energy import EnergyPrices
@@ -19,16 +19,16 @@ from sqhw.cost_models.engine_cost import EngineCost
 from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.schedule import schedule
 from sqhw.cost_models.technology import load_technology
-from sqhw.device_engine import activation_blocks, propose_engine
 from sqhw.errors import SqhwError
-from sqhw.format_choice import cheapest_streams
-from sqhw.network import Conv
-from sqhw.network_file import save_network
-from sqhw.size_flow import size_network
-from sqhw.size_plot import plot_sizes
-from sqhw.sizing import size_on
-from sqhw.stream import StreamFormat
-from sqhw.workload import known_workload, parse_layers
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import Conv
+from sqhw.network.quantized_file import save_network
+from sqhw.report import size_tables
+from sqhw.report.size_plot import plot_sizes
+from sqhw.size import explore, sizing
+from sqhw.size.sizing import size_on
+from sqhw.size.workload import known_workload, parse_layers
+from sqhw.steps.size import size_network
 
 DOCS = (Path(__file__).parents[2] / "docs" / "size.md").read_text()
 HOROWITZ = load_technology()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import networks, random_network
 
-from sqhw.stream import (
+from sqhw.machine.stream import (
     Entries,
     StreamFormat,
     channel_order,

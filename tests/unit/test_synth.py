@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sqhw.build import write_rtl
 from sqhw.cost_models.device import find_device, load_devices
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.export.build import write_rtl
+from sqhw.machine.config import EngineConfig
 from sqhw.synth import tools
 from sqhw.synth.place import place, place_command, read_report, synthesis_script
 from sqhw.synth.tools import FLOWS, find_tool, flow_for, run_tool

@@ -10,9 +10,9 @@ from pathlib import Path
 import amaranth.tracer
 import pytest
 
-from sqhw.engine import EngineConfig
-from sqhw.layout import rom_widths
-from sqhw.rom_pieces import Piece, whole
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import rom_widths
+from sqhw.machine.rom_pieces import Piece, whole
 from sqhw.rtl.emit import engine_verilog, leaf_verilog
 from sqhw.verify.sources import without_initial_values
 

@@ -7,14 +7,14 @@ from command_line import run_without
 from float_networks import chain_network
 from golden_networks import ENGINES, golden_networks
 
-from sqhw.account import account_network
-from sqhw.account_file import save_account
 from sqhw.cost_models.device import find_device
+from sqhw.environment.extras import need_torch
 from sqhw.errors import SqhwError
-from sqhw.extras import need_torch
-from sqhw.float_file import save_float
-from sqhw.network import QuantizedNetwork
-from sqhw.network_file import save_network
+from sqhw.network.float_file import save_float
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.network.quantized_file import save_network
+from sqhw.size.account import account_network
+from sqhw.size.account_file import save_account
 from sqhw.verify.cxxrtl import VolumeBench
 from sqhw.verify.runner import RtlBench
 from sqhw.verify.tools import has_icarus

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from sqhw import flow
-from sqhw.build import write_rtl
 from sqhw.cli.demo import run_demo
 from sqhw.data import load_dataset
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
+from sqhw.export.build import write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.steps import flow
 from sqhw.verify import work_folder as module
 from sqhw.verify.cxxrtl import VolumeBench
 from sqhw.verify.runner import RtlBench

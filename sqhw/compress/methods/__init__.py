@@ -20,7 +20,7 @@ from sqhw.compress.methods.base import (
 )
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult
-from sqhw.layer_result import LayerResult
+from sqhw.size.layer_result import LayerResult
 
 __all__ = [
     "METHODS",

@@ -7,21 +7,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sqhw.compress.accelerator import find_accelerator
-from sqhw.compress.calibrate import CALIBRATION_IMAGES
-from sqhw.compress.checkpoint import fingerprint
+from sqhw.compress.calibration.calibrate import CALIBRATION_IMAGES
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, layer_results, with_integers
 from sqhw.compress.methods.run import Method, Run, train
 from sqhw.compress.methods.snapshot import Snapshot
-from sqhw.compress.samples import Progress, check_shape, silent
-from sqhw.compress.threads import torch_threads
+from sqhw.compress.training.accelerator import find_accelerator
+from sqhw.compress.training.checkpoint import fingerprint
+from sqhw.compress.training.samples import Progress, check_shape, silent
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
-from sqhw.engine import EngineConfig
 from sqhw.errors import unknown_name
-from sqhw.float_network import FloatNetwork
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatNetwork
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def plain_options(value: Any) -> Any:
 
 
 def run_key(job: Job, config: MethodConfig) -> str:
-    """Return what tells one run from another; see `sqhw.compress.checkpoint.fingerprint`."""
+    """Return the key of a run; see `sqhw.compress.training.checkpoint.fingerprint`."""
     options = [
         plain_options(config),
         config.version,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.huffman import HuffmanCode
-from sqhw.compress.relative_index import RelativeIndex
-from sqhw.layer_result import LayerResult
+from sqhw.compress.coding.huffman import HuffmanCode
+from sqhw.compress.coding.relative_index import RelativeIndex
+from sqhw.size.layer_result import LayerResult
 
 FLOAT_BITS = 32
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from sqhw.compress.bounds import check_least, check_not_negative
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.coded import coding_table
 from sqhw.compress.methods.pruning import (
@@ -20,6 +19,7 @@ from sqhw.compress.methods.sharing import share_weights
 from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
+from sqhw.compress.training.bounds import check_least, check_not_negative
 from sqhw.errors import SqhwError
 
 

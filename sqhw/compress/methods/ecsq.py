@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sqhw.compress.fisher import fisher_diagonal
-from sqhw.compress.huffman import HuffmanCode
+from sqhw.compress.choice.fisher import fisher_diagonal
+from sqhw.compress.coding.huffman import HuffmanCode
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.coded import FLOAT_BITS, CodedLayer
 from sqhw.compress.methods.pruning import Density, densities, prune_by_density
@@ -17,7 +17,8 @@ from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult
 from sqhw.compress.methods.run import Method, Run, Stage
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
-from sqhw.compress.quantizers.base import Float, Quantizer
+from sqhw.compress.quantizers.base import Quantizer
+from sqhw.compress.quantizers.codebook import Float
 from sqhw.compress.quantizers.straight_through import FixedCodes
 from sqhw.compress.quantizers.uniform_means import UniformMeansQuantizer
 from sqhw.errors import SqhwError

@@ -3,16 +3,16 @@
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from sqhw.budget import Budgets
-from sqhw.compress.compressor import LOOP, Compression, at_once
+from sqhw.compress.choice.target import Target
+from sqhw.compress.joint.compressor import LOOP, Compression, at_once
+from sqhw.compress.joint.schedule import tuning_epochs
+from sqhw.compress.joint.settings import CompressSettings
 from sqhw.compress.methods.base import MethodConfig, plain_options, register
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, dequantized
 from sqhw.compress.methods.surgeon import cut_at_once
-from sqhw.compress.schedule import tuning_epochs
-from sqhw.compress.settings import CompressSettings
-from sqhw.compress.target import Target
+from sqhw.cost_models.budget import Budgets
 from sqhw.errors import SqhwError
 
 #: What of the recipe is used, and what is not.

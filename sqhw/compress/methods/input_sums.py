@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from sqhw.compress.methods.obs import row_groups
-from sqhw.compress.quantizers.base import Float
-from sqhw.float_network import FloatConv
+from sqhw.compress.quantizers.codebook import Float
+from sqhw.network.floats import FloatConv
 
 BATCH = 32  # images at a time
 

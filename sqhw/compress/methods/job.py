@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqhw.compress.samples import Progress, silent
+from sqhw.compress.training.samples import Progress, silent
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
-from sqhw.engine import EngineConfig
-from sqhw.float_network import FloatNetwork
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatNetwork
 
 
 @dataclass(frozen=True, eq=False)

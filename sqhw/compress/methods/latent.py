@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sqhw.compress.float_module import activated, padded_conv, with_residual
-from sqhw.compress.quantizers.base import TrainedQuantizer
-from sqhw.compress.samples import channels_last
-from sqhw.float_network import FloatConv, FloatNetwork
-from sqhw.network import INPUT
+from sqhw.compress.quantizers.codebook import TrainedQuantizer
+from sqhw.compress.training.samples import channels_last
+from sqhw.frontends.torch_module.float_module import activated, padded_conv, with_residual
+from sqhw.network.floats import FloatConv, FloatNetwork
+from sqhw.network.quantized import INPUT
 
 
 class LatentLayer(nn.Module):

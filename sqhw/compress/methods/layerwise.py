@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sqhw.compress.assemble import skeleton
-from sqhw.compress.float_module import activated, normalise, padded_conv, with_residual
-from sqhw.compress.floor import floor_masks
-from sqhw.compress.integers import WEIGHT_TOP
-from sqhw.compress.knapsack import Option, choose, hull
+from sqhw.compress.choice.floor import floor_masks
+from sqhw.compress.choice.knapsack import Option, choose, hull
+from sqhw.compress.choice.target import Target
 from sqhw.compress.methods.input_sums import BATCH, InputSums, as_matrix, solved
 from sqhw.compress.methods.obs import (
     Layer,
@@ -26,14 +24,21 @@ from sqhw.compress.methods.obs import (
 from sqhw.compress.methods.result import integer_network, stream_bits
 from sqhw.compress.methods.run import Run
 from sqhw.compress.methods.snapshot import Snapshot
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.quantizers.base import Codebook, Float
+from sqhw.compress.qat.assemble import skeleton
+from sqhw.compress.qat.integers import WEIGHT_TOP
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.quantizers.codebook import Codebook, Float
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
-from sqhw.compress.target import Target
-from sqhw.engine import EngineConfig
-from sqhw.float_network import FloatArray, FloatConv, FloatLayer
-from sqhw.layer_result import LayerResult
-from sqhw.network import INPUT
+from sqhw.frontends.torch_module.float_module import (
+    activated,
+    normalise,
+    padded_conv,
+    with_residual,
+)
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatArray, FloatConv, FloatLayer
+from sqhw.network.quantized import INPUT
+from sqhw.size.layer_result import LayerResult
 
 ROUNDING = 2.4e-7  # of sums in float32, relative to the mean square; errors of columns add up
 SEARCH_STEPS = 14
@@ -176,7 +181,7 @@ class Layerwise:
         """Return the mean squared gradient of each output channel of each layer.
 
         The gradients are those of random directions with the covariance of the softmax, as in
-        `sqhw.compress.fisher`.
+        `sqhw.compress.choice.fisher`.
         """
         totals = [np.zeros(len(layer.bias)) for layer in self.convs]
         generator = torch.Generator().manual_seed(self.settings.seed)

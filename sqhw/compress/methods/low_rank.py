@@ -7,16 +7,17 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from sqhw.compress.calibration.oneshot import largest
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run, Stage
 from sqhw.compress.methods.sharing import share_weights
 from sqhw.compress.methods.snapshot import Snapshot, take
-from sqhw.compress.oneshot import largest
-from sqhw.compress.quantizers.base import Float, Quantizer
+from sqhw.compress.quantizers.base import Quantizer
+from sqhw.compress.quantizers.codebook import Float
 from sqhw.compress.quantizers.uniform import UniformQuantizer
 from sqhw.errors import SqhwError
-from sqhw.float_network import FloatConv, FloatLayer, FloatNetwork, FloatResidual
+from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork, FloatResidual
 
 STEPS = 30
 

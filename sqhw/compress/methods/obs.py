@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sqhw.compress.quantizers.base import Codebook, Float
-from sqhw.kernel import kernel
+from sqhw.compress.quantizers.codebook import Codebook, Float
+from sqhw.environment.kernel import kernel
 
 Mask = npt.NDArray[np.bool_]
 

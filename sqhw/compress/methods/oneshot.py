@@ -4,23 +4,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from sqhw.budget import Budgets
-from sqhw.compress.bounds import check_bias_bits, check_least, check_positive
-from sqhw.compress.integers import BIAS_BITS
+from sqhw.compress.choice.target import Target
 from sqhw.compress.methods.base import MethodConfig, register
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.layerwise import Layerwise, LayerwiseOptions
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult
 from sqhw.compress.methods.run import Run
-from sqhw.compress.samples import Progress, silent
-from sqhw.compress.target import Target
-from sqhw.compress.threads import torch_threads
+from sqhw.compress.qat.integers import BIAS_BITS
+from sqhw.compress.training.bounds import check_bias_bits, check_least, check_positive
+from sqhw.compress.training.samples import Progress, silent
+from sqhw.cost_models.budget import Budgets
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
-from sqhw.engine import EngineConfig
 from sqhw.errors import SqhwError
-from sqhw.float_network import FloatNetwork
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatNetwork
 
 
 @register

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sqhw.compress.calibration.oneshot import largest
 from sqhw.compress.methods.latent import LatentLayer
 from sqhw.compress.methods.run import Run
 from sqhw.compress.methods.snapshot import plain
-from sqhw.compress.oneshot import largest
 from sqhw.errors import SqhwError, unknown_name
 
 Mask = npt.NDArray[np.bool_]

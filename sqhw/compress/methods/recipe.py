@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqhw.compress.bounds import check_least, check_not_negative, check_positive
+from sqhw.compress.training.bounds import check_least, check_not_negative, check_positive
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.names import PRECISIONS
 from sqhw.seeds import check_seed

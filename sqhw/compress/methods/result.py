@@ -7,19 +7,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sqhw.compress.assemble import export
-from sqhw.compress.bias_correction import correct_biases
-from sqhw.compress.calibrate import calibrate
-from sqhw.compress.integers import BIAS_BITS
-from sqhw.compress.qat import QatNetwork
-from sqhw.compress.qat_input import QatInput
-from sqhw.compress.threads import torch_threads
-from sqhw.engine import EngineConfig
+from sqhw.compiler.format_choice import least_stream_bits
+from sqhw.compress.calibration.bias_correction import correct_biases
+from sqhw.compress.calibration.calibrate import calibrate
+from sqhw.compress.qat.assemble import export
+from sqhw.compress.qat.input import QatInput
+from sqhw.compress.qat.integers import BIAS_BITS
+from sqhw.compress.qat.network import QatNetwork
 from sqhw.errors import SqhwError
-from sqhw.float_network import FloatConv, FloatNetwork
-from sqhw.format_choice import least_stream_bits
-from sqhw.layer_result import LayerResult
-from sqhw.network import QuantizedNetwork
+from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatConv, FloatNetwork
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.size.layer_result import LayerResult
 
 MOST_LEVELS = 255  # and zero: what 8-bit codes name
 
@@ -86,7 +86,7 @@ def layer_results(original: FloatNetwork, network: FloatNetwork) -> tuple[LayerR
 def stream_bits(layer: LayerResult, engine: EngineConfig) -> int:
     """Return what the layer's weights would take as exported, were its values integers.
 
-    See `sqhw.format_choice.least_stream_bits` (unit: bit).
+    See `sqhw.compiler.format_choice.least_stream_bits` (unit: bit).
     """
     return least_stream_bits(layer.mask, len(layer.levels), engine)
 
@@ -117,7 +117,7 @@ def integer_network(
     threads : int
         Cores to use.
     trained : bool
-        See `sqhw.compress.calibrate.calibrate`.
+        See `sqhw.compress.calibration.calibrate.calibrate`.
 
     Raises
     ------

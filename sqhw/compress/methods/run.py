@@ -11,21 +11,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sqhw.compress.checkpoint import (
+from sqhw.compress.methods.job import Job
+from sqhw.compress.methods.latent import LatentNetwork
+from sqhw.compress.methods.recipe import Recipe
+from sqhw.compress.methods.snapshot import Snapshot
+from sqhw.compress.training.checkpoint import (
     ANEW,
     Checkpoint,
     load_module,
     load_optimizer,
     optimizer_tensors,
 )
-from sqhw.compress.distillation import distillation_loss
-from sqhw.compress.methods.job import Job
-from sqhw.compress.methods.latent import LatentNetwork
-from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.snapshot import Snapshot
-from sqhw.compress.samples import batches, channels_last, flipped, shifted, tensors
+from sqhw.compress.training.distillation import distillation_loss
+from sqhw.compress.training.samples import batches, channels_last, flipped, shifted, tensors
 from sqhw.errors import SqhwError
-from sqhw.float_network import FloatNetwork
+from sqhw.network.floats import FloatNetwork
 
 HELD_BATCH = 512
 

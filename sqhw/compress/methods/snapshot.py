@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sqhw.compress.methods.latent import LatentNetwork
-from sqhw.float_network import FloatArray, FloatConv, FloatNetwork
+from sqhw.network.floats import FloatArray, FloatConv, FloatNetwork
 
 
 @dataclass(frozen=True, eq=False)

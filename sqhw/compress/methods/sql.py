@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqhw.compress.bounds import check_least, check_positive
-from sqhw.compress.knapsack import Option, choose, hull
+from sqhw.compress.choice.knapsack import Option, choose, hull
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run, Stage
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
-from sqhw.compress.quantizers.base import Float, Quantizer
+from sqhw.compress.quantizers.base import Quantizer
+from sqhw.compress.quantizers.codebook import Float
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
+from sqhw.compress.training.bounds import check_least, check_positive
 from sqhw.errors import SqhwError
 
 ZERO = 1e-5  # smaller weights count as zero

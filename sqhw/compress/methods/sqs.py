@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqhw.compress.bounds import check_positive
+from sqhw.compiler.format_choice import code_bits
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run, Stage
 from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.dead_zone import SPEED, DeadZoneModule
+from sqhw.compress.training.bounds import check_positive
 from sqhw.errors import SqhwError
-from sqhw.format_choice import code_bits
 
 GROWTH = 1e6  # of the pressure over a whole training, if the budget is never met
 START_DEAD = 0.05

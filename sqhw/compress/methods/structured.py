@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from sqhw.compress.float_simplify import simplify_float
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.latent import LatentLayer
 from sqhw.compress.methods.pruning import Density, Mask, densities
@@ -15,10 +14,11 @@ from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run, Stage
 from sqhw.compress.methods.sharing import share_weights
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
+from sqhw.compress.qat.float_simplify import simplify_float
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.uniform import UniformQuantizer
 from sqhw.errors import unknown_name
-from sqhw.float_network import FloatNetwork
+from sqhw.network.floats import FloatNetwork
 
 #: Axes that a norm is taken over, by what goes as a whole.
 UNITS = {"filter": (1, 2, 3), "channel": (0, 2, 3), "kernel": (2, 3)}

@@ -1,14 +1,14 @@
 """One-shot pruning and quantization as the start of the joint compressor."""
 
-from sqhw.budget import Budgets
-from sqhw.compress.integers import held_gain_bits
+from sqhw.compress.choice.target import Target
+from sqhw.compress.joint.settings import CompressSettings
 from sqhw.compress.methods.oneshot import OneshotConfig, oneshot_network
 from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.samples import Progress
-from sqhw.compress.settings import CompressSettings
-from sqhw.compress.target import Target
+from sqhw.compress.qat.integers import held_gain_bits
+from sqhw.compress.training.samples import Progress
+from sqhw.cost_models.budget import Budgets
 from sqhw.data import Dataset
-from sqhw.float_network import FloatNetwork
+from sqhw.network.floats import FloatNetwork
 
 
 def cut_at_once(

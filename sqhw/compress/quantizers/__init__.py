@@ -2,7 +2,8 @@
 
 from sqhw.compress.quantizers.afp import AfpQuantizer
 from sqhw.compress.quantizers.apot import ApotQuantizer
-from sqhw.compress.quantizers.base import Codebook, Quantizer
+from sqhw.compress.quantizers.base import Quantizer
+from sqhw.compress.quantizers.codebook import Codebook
 from sqhw.compress.quantizers.dead_zone import DeadZoneQuantizer
 from sqhw.compress.quantizers.entropy_constrained import EntropyConstrainedQuantizer
 from sqhw.compress.quantizers.hessian_kmeans import HessianKMeansQuantizer

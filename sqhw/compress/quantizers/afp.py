@@ -7,14 +7,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.quantizers.base import (
-    Codebook,
-    Quantizer,
-    TrainedQuantizer,
-    checked,
-    largest,
-    symmetric,
-)
+from sqhw.compress.quantizers.base import Quantizer, checked, largest, symmetric
+from sqhw.compress.quantizers.codebook import Codebook, TrainedQuantizer
 from sqhw.compress.quantizers.straight_through import ScaledQuantizer
 from sqhw.errors import SqhwError
 

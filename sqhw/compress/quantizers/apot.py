@@ -9,14 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sqhw.compress.quantizers.base import (
-    Codebook,
-    Quantizer,
-    TrainedQuantizer,
-    best_scale,
-    checked,
-    symmetric,
-)
+from sqhw.compress.quantizers.base import Quantizer, best_scale, checked, symmetric
+from sqhw.compress.quantizers.codebook import Codebook, TrainedQuantizer
 
 #: Exponents of the terms by bits, without the sign: the sets of the authors' code. A term may also
 #: be zero.

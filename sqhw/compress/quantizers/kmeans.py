@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.bounds import check_least, check_not_negative
-from sqhw.compress.quantizers.base import Codebook, Float, Quantizer, checked
+from sqhw.compress.quantizers.base import Quantizer, checked
+from sqhw.compress.quantizers.codebook import Codebook, Float
+from sqhw.compress.training.bounds import check_least, check_not_negative
 from sqhw.errors import unknown_name
 
 STARTS = ("linear", "quantile")

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.quantizers.base import Codebook, Float, Quantizer, TrainedQuantizer, checked
+from sqhw.compress.quantizers.base import Quantizer, checked
+from sqhw.compress.quantizers.codebook import Codebook, Float, TrainedQuantizer
 from sqhw.compress.quantizers.straight_through import ScaledQuantizer
 from sqhw.errors import SqhwError, unknown_name
 

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from sqhw.compress.quantizers.base import Codebook, TrainedQuantizer
+from sqhw.compress.quantizers.codebook import Codebook, TrainedQuantizer
 
 
 class CellQuantizer(TrainedQuantizer):

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sqhw.compress.quantizers.base import Codebook, Quantizer, TrainedQuantizer, checked
+from sqhw.compress.quantizers.base import Quantizer, checked
+from sqhw.compress.quantizers.codebook import Codebook, TrainedQuantizer
 from sqhw.errors import SqhwError
 
 

@@ -6,14 +6,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.quantizers.base import (
-    Codebook,
-    Quantizer,
-    TrainedQuantizer,
-    best_scale,
-    checked,
-    largest,
-)
+from sqhw.compress.quantizers.base import Quantizer, best_scale, checked, largest
+from sqhw.compress.quantizers.codebook import Codebook, TrainedQuantizer
 from sqhw.compress.quantizers.straight_through import ScaledQuantizer
 from sqhw.errors import SqhwError, unknown_name
 

@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.bounds import check_not_negative, check_positive
-from sqhw.compress.quantizers.base import Codebook, Codes, Float, Quantizer, checked, entropy
+from sqhw.compress.quantizers.base import Quantizer, checked, entropy
+from sqhw.compress.quantizers.codebook import Codebook, Codes, Float
+from sqhw.compress.training.bounds import check_not_negative, check_positive
 from sqhw.errors import SqhwError
 
 RATE_STEPS = 40

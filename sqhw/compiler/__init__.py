@@ -1,0 +1,1 @@
+"""From a quantized network to the contents of the engine's ROMs, and the choices on the way."""

@@ -1,0 +1,173 @@
+"""The engine that suits a device and a network's feature maps, and what it leaves for weights."""
+
+from dataclasses import replace
+from typing import Any
+
+from sqhw.cost_models.device import Device
+from sqhw.cost_models.memory import map_ram
+from sqhw.errors import SqhwError
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import descriptor_words
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.planner.bank_plan import assign_rows, peak_rows
+from sqhw.planner.placement import network_maps
+
+#: Without DSP blocks the lanes multiply in LUTs; more of them than these would crowd small parts.
+LUT_LANES = 8
+MAX_LANES = 32
+#: Requantizers of an engine with many lanes: with one alone, short channels would wait for it.
+REQUANTIZERS = 4
+MANY_LANES = 16
+#: There a second kernel tap an entry is a small part of the logic.
+TAPS_PER_ENTRY = 2
+#: Words of the parameter ROM that a channel takes at most, as far as addresses go.
+RECORD_WORDS = 3
+
+
+def engine_for(
+    device: Device,
+    network: QuantizedNetwork,
+    levels: int = 32,
+    max_batch: int = 1,
+    acc_bits: int = EngineConfig.acc_bits,
+) -> EngineConfig:
+    """Return a configuration for a device: a lane a DSP block, ROM words as wide as a block RAM's.
+
+    Parameters
+    ----------
+    device : Device
+    network : QuantizedNetwork
+        Its topology counts, its numbers do not: `sqhw.network.topology` makes one from floats.
+    levels : int
+        Distinct weights of a layer at most.
+    max_batch : int, power of two
+        Images of a run at most; the banks hold so many.
+    acc_bits : int, 16 to 32
+        Width of the accumulators; see `sqhw.compiler.accumulator.proposed_acc_bits`.
+
+    Raises
+    ------
+    SqhwError
+        If `max_batch` is no such number, the activation banks alone would exceed the device's
+        block RAMs, or layers of different strides read the same map.
+    """
+    engine = propose_engine(device, network, levels, max_batch, acc_bits)
+    banks = activation_blocks(engine, device)
+    if banks >= device.brams:
+        rows = peak_rows(network, network_maps(network, engine.lanes, max_batch))
+        raise SqhwError(
+            f"{device.name} has {device.brams} block RAMs, but the feature maps need {banks} "
+            f"({rows} rows in each of {engine.lanes} activation banks), which leaves none for "
+            "weights; take a larger device"
+        )
+    return engine
+
+
+def propose_engine(
+    device: Device,
+    network: QuantizedNetwork,
+    levels: int = 32,
+    max_batch: int = 1,
+    acc_bits: int = EngineConfig.acc_bits,
+) -> EngineConfig:
+    """Return what `engine_for` does, whether or not the device has the memory for it.
+
+    Raises
+    ------
+    SqhwError
+        If `max_batch` is out of range, layers of different strides read the same map, or no engine
+        at all has maps so large.
+    """
+    lanes = LUT_LANES
+    while lanes * 2 <= min(device.dsps, MAX_LANES):
+        lanes *= 2
+    if max_batch < 1 or max_batch & (max_batch - 1) or max_batch > lanes:
+        raise SqhwError(f"max_batch must be a power of two, 1 to {lanes}, not {max_batch}")
+    word_bits = next(width for _, width in device.bram.modes if width >= 16)
+    return fitted_engine(
+        device,
+        network,
+        lanes=lanes,
+        word_bits=word_bits,
+        taps_per_entry=TAPS_PER_ENTRY if lanes >= MANY_LANES else 1,
+        requantizers=REQUANTIZERS if lanes >= MANY_LANES else 1,
+        max_batch=max_batch,
+        levels=levels,
+        acc_bits=acc_bits,
+    )
+
+
+def fitted_engine(
+    device: Device, network: QuantizedNetwork, *, levels: int = 32, **choices: Any
+) -> EngineConfig:
+    """Return an engine of given lanes and the like whose memories suit a network.
+
+    Parameters
+    ----------
+    device : Device
+        Its block RAMs say how deep the weight ROM may be, and how deep a bank is at least.
+    network : QuantizedNetwork
+        Its topology counts, its numbers do not.
+    levels : int
+        Distinct weights of a layer at most.
+    **choices : int
+        Fields of `EngineConfig`: ``lanes``, ``word_bits`` and ``max_batch`` at least, and any that
+        neither follow from the network nor from the device.
+
+    Raises
+    ------
+    SqhwError
+        If layers of different strides read the same map, or no engine has maps so large.
+    """
+    lanes, max_batch = choices["lanes"], choices["max_batch"]
+    byte_depth = next(depth for depth, width in device.bram.modes if width >= 8)
+    rom_bits = device.brams * max(depth * width for depth, width in device.bram.modes)
+    shapes = network.shapes().values()
+    largest = max(max(height, width) for _, height, width in shapes)
+    maps = network_maps(network, lanes, max_batch)
+    rows = max(peak_rows(network, maps), 1 + max(channels for channels, _, _ in shapes))
+    depth = max(byte_depth, 1 << (rows - 1).bit_length())
+    try:
+        assign_rows(network, maps, depth)
+    except SqhwError:  # enough rows, but not in one piece
+        depth *= 2
+    fields = choices | {
+        "bank_depth": depth,
+        "dim_bits": max(EngineConfig.dim_bits, largest.bit_length()),
+        "weight_addr_bits": (rom_bits // choices["word_bits"] - 1).bit_length(),
+        "codebook_addr_bits": _at_least(
+            EngineConfig.codebook_addr_bits, levels * len(network.convs)
+        ),
+        "groups": any(layer.groups > 1 for layer in network.convs),
+        "residuals": any(layer.residual is not None for layer in network.convs),
+        "maxpool": any(layer.kind == "maxpool" for layer in network.layers),
+    }
+    records = RECORD_WORDS * sum(channels for channels, _, _ in shapes)
+    try:
+        engine = EngineConfig(**fields)
+        words = records + descriptor_words(engine) * len(network.layers)
+        return replace(engine, param_addr_bits=_at_least(engine.param_addr_bits, words))
+    except ValueError as error:
+        raise SqhwError(f"network {network.name!r} on {lanes} lanes: {error}") from None
+
+
+def _at_least(bits: int, words: int) -> int:
+    return max(bits, (words - 1).bit_length())
+
+
+def activation_blocks(engine: EngineConfig, device: Device) -> int:
+    """Return the block RAMs of the activation banks."""
+    return engine.lanes * map_ram(engine.bank_depth, 8, device).blocks
+
+
+def dsp_blocks(engine: EngineConfig, device: Device) -> int:
+    """Return the DSP blocks of the lanes: one each, but for those that multiply in LUTs.
+
+    yosys puts a product of 9 by 8 bits alone into a block, on every device that has some.
+    """
+    return engine.lanes - engine.lut_lanes if device.dsps else 0
+
+
+def weight_blocks(engine: EngineConfig, device: Device) -> int:
+    """Return the block RAMs that the activation banks leave for the ROMs."""
+    return device.brams - activation_blocks(engine, device)

@@ -1,0 +1,1 @@
+"""Scales, gains and biases measured on images, without training."""

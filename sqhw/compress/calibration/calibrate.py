@@ -1,0 +1,231 @@
+"""From real to integer arithmetic: scales, multipliers and bias steps of every layer."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sqhw.compiler.accumulator import SHARE
+from sqhw.compress.qat.input import OUTPUT, QatInput
+from sqhw.compress.qat.integer_plan import IntegerPlan
+from sqhw.compress.qat.integers import acc_limit
+from sqhw.compress.qat.layers import QatAverage, QatConv, QatLayer
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.qat.requantize import best_step, dyadic
+from sqhw.errors import SqhwError
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.number import ActivationFormat, signed_width
+from sqhw.network.floats import FloatMaxPool
+from sqhw.network.quantized import INPUT
+
+#: Training images on which methods calibrate activations.
+CALIBRATION_IMAGES = 512
+BIAS_PRECISION = 8  # bias steps in an output unit, at least
+GAIN_ROOM = 1.25  # what the largest gain may grow by at least while integers learn
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """A tensor of whole numbers and what they mean.
+
+    Parameters
+    ----------
+    values : Tensor, shape (images, channels, height, width)
+    scale : float
+        Real value of one unit.
+    form : ActivationFormat
+    """
+
+    values: Tensor
+    scale: float
+    form: ActivationFormat
+
+
+def calibrate(
+    model: QatNetwork, pixels: Tensor, engine: EngineConfig, bias_bits: int, *, trained: bool
+) -> None:
+    """Give every layer its integer plan, first to last, from the integers that reach it.
+
+    Beside a skip connection integer weights are small. If they are trained further, their unit is
+    the finest; otherwise that in which the codebook is nearest to whole numbers.
+
+    Parameters
+    ----------
+    model : QatNetwork
+        With its final masks and codebooks.
+    pixels : Tensor, shape (images, channels, height, width)
+        Raw training images.
+    engine : EngineConfig
+    bias_bits : int
+        Width of a bias at most.
+    trained : bool
+        Whether the weights will be.
+
+    Raises
+    ------
+    SqhwError
+        If a layer does not fit the accumulator even with the smallest weights.
+    """
+    network = model.network
+    last = {tensor: index for index, layer in enumerate(network.layers) for tensor in layer.sources}
+    found = {INPUT: Activation(pixels, model.in_scale, model.input_format)}
+    with torch.no_grad():
+        for index, layer in enumerate(network.layers):
+            source = found[layer.source]
+            if isinstance(layer, FloatMaxPool):
+                x = functional.max_pool2d(source.values, layer.kernel, layer.stride)
+                found[layer.name] = Activation(x, source.scale, source.form)
+            else:
+                step = model.step(layer)
+                if isinstance(step, QatInput):
+                    step.whole = step.integers(engine)
+                    found[layer.name] = Activation(step(source.values), step.output_scale, OUTPUT)
+                else:
+                    assert isinstance(step, QatLayer)
+                    skip = found[layer.residual.source] if layer.residual else None
+                    found[layer.name] = _plan(step, source, skip, engine, bias_bits, trained)
+            for tensor in layer.sources:  # deep networks do not fit memory as a whole
+                if last[tensor] == index:
+                    found.pop(tensor, None)
+
+
+def _plan(
+    layer: QatLayer,
+    source: Activation,
+    skip: Activation | None,
+    engine: EngineConfig,
+    bias_bits: int,
+    trained: bool,
+) -> Activation:
+    """Set the layer's plan and return its integer output."""
+    signed = not layer.layer.relu
+    if isinstance(layer, QatAverage) and skip is None:
+        signed = signed and source.form.signed
+    output = ActivationFormat(8, signed=signed)
+    largest = None
+    if isinstance(layer, QatConv) and layer.gain_bits:
+        layer.plan = None
+        largest = layer.settle_gains()
+    residual = layer.layer.residual
+    tensors = {residual.source: skip.values} if residual and skip else {}
+    top = layer.top
+    while True:
+        plan = _weight_plan(layer, source, skip, output, engine, trained, top)
+        _requantization(layer, plan, source, tensors, engine, bias_bits, largest)
+        if largest is None or _bound(layer) <= SHARE * acc_limit(engine):
+            break
+        top = plan.top - 1  # a gain that was rounded down has more units of bias
+    values = layer(source.values, tensors)
+    return Activation(values, plan.output_scale, output)
+
+
+def _requantization(
+    layer: QatLayer,
+    plan: IntegerPlan,
+    source: Activation,
+    tensors: dict[str, Tensor],
+    engine: EngineConfig,
+    bias_bits: int,
+    largest: float | None,
+) -> None:
+    """Set scale, multiplier and bias step of a plan; `largest` is that of the gains, if any."""
+    weight = layer.real_weight()
+    bias = layer.real_bias(weight)
+    unit, output = plan.in_scale * plan.weight_scale, plan.output
+    acc = layer.accumulate(source.values, weight, bias, tensors)
+    gain = layer.real_gain()
+    real_acc = acc * unit if gain is None else acc * (unit * gain).view(1, -1, 1, 1)
+    step = best_step(real_acc, output.lo, output.hi, clip=not layer.last)
+    if layer.layer.ceiling is not None:
+        # The format's own clamp then is the ceiling, but for the rounding of the multiplier.
+        step = min(step, layer.layer.ceiling / output.hi)
+    if largest is None:
+        plan.multiplier, plan.shift = dyadic(unit / step, engine.mult_bits)
+    else:
+        assert isinstance(layer, QatConv)
+        room = GAIN_ROOM if layer.gain.requires_grad else 1.0
+        _, plan.shift = dyadic(room * largest * unit / step, layer.gain_bits)
+        plan.multiplier = unit / step * 2.0**plan.shift
+        plan.top_multiplier = 1 << layer.gain_bits
+        if not layer.gain.requires_grad:
+            layer.round_gains()
+        weight = layer.real_weight()  # of whole gains
+        bias = layer.real_bias(weight)
+    plan.output_scale = unit * 2.0**plan.shift / plan.multiplier
+    per_output = 2.0**plan.shift / plan.multiplier / (largest or 1.0)
+    plan.bias_shift = max(0, math.floor(math.log2(per_output / BIAS_PRECISION)))
+    real = layer.in_units(weight, bias)[1]
+    while True:
+        plan.bias_bits = 32
+        widest = layer.whole_bias(real) / 2**plan.bias_shift
+        width = max(signed_width(int(widest.min())), signed_width(int(widest.max())), 2)
+        if width <= bias_bits:
+            break
+        plan.bias_shift += 1
+    plan.bias_bits = min(bias_bits, width)
+
+
+def _bound(layer: QatLayer) -> int:
+    """Return the static bound of the accumulator with the plan as it is."""
+    weight = layer.real_weight()
+    return layer.bound(*layer.in_units(weight, layer.real_bias(weight)))
+
+
+def _weight_plan(
+    layer: QatLayer,
+    source: Activation,
+    skip: Activation | None,
+    output: ActivationFormat,
+    engine: EngineConfig,
+    trained: bool,
+    top: int,
+) -> IntegerPlan:
+    """Return a plan with the largest weights, up to `top`, that the accumulator admits."""
+    limit = int(SHARE * acc_limit(engine))
+    largest = layer.largest()
+    first = top if skip is None else _most_skip_weight(layer, source, skip)
+    if skip is not None and isinstance(layer, QatConv) and not trained:
+        first = _best_skip_weight(layer, source, skip, first)
+    step = first
+    while step > 0:
+        plan = IntegerPlan(source.form, output, source.scale, largest / step, step)
+        if skip is not None:
+            plan.skip, plan.skip_weight = skip.form, step
+            plan.top = layer.top
+            # The skip is exact: its unit is `step` units of the accumulator. Where that would take
+            # weights beyond their range, the skip is so small that its rounding does not matter.
+            plan.weight_scale = max(
+                skip.scale / (source.scale * step), largest / layer.top * (1 - 1e-6)
+            )
+        layer.plan = plan
+        bound = _bound(layer)
+        if bound <= limit:
+            return plan
+        # The bound is nearly proportional to the step; from the estimate on, one by one.
+        step = min(step - 1, math.floor(step * limit / bound) + 1) if step == first else step - 1
+    raise SqhwError(
+        f"layer {layer.layer.name!r}: its accumulator needs more than "
+        f"{engine.acc_bits} bits even with weights of one unit; "
+        "use a wider accumulator (--acc-bits) or a smaller budget"
+    )
+
+
+def _most_skip_weight(layer: QatLayer, source: Activation, skip: Activation) -> int:
+    """Return the largest weight of the skip with which the layer's own stay in their range.
+
+    Where the skip's unit is large against the weights, 127 is what bounds it, and the integer
+    weights are smaller, hence coarser, than they could be.
+    """
+    ratio = layer.top * skip.scale / (source.scale * layer.largest())
+    return max(1, min(127, math.floor(ratio * (1 + 1e-6))))
+
+
+def _best_skip_weight(layer: QatConv, source: Activation, skip: Activation, most: int) -> int:
+    """Return the weight of the skip, from half of the most on, that rounds the others least."""
+
+    def error(step: int) -> float:
+        return layer.rounding_error(skip.scale / (source.scale * step))
+
+    return min(range(most, most // 2, -1), key=error)

@@ -1,0 +1,58 @@
+"""A gain for each channel of a layer without training: where there is one, how large it is."""
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.compiler.accumulator import SHARE, UNSIGNED
+from sqhw.compress.qat.integers import GAIN_BITS, WEIGHT_TOP, acc_limit, held_gain_bits
+from sqhw.compress.qat.layers import QatConv
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatConv
+
+Float = npt.NDArray[np.float64]
+
+#: Largest bias in units of the layer's output range, with a gain: all biases have one step.
+MOST_BIAS = 4.0
+
+
+def may_have_gains(layer: FloatConv, engine: EngineConfig) -> bool:
+    """Return whether the engine has gains for a layer: not beside a skip connection.
+
+    The weight of a skip connection is one for all channels of the accumulator.
+    """
+    return layer.residual is None and held_gain_bits(GAIN_BITS, engine) > 0
+
+
+def channel_gains(
+    layer: QatConv,
+    weight: npt.NDArray[np.float32],
+    largest_output: float,
+    engine: EngineConfig,
+) -> Float:
+    """Return the range of each channel's weights relative to the largest, shape (out_channels,).
+
+    It is larger where the accumulator or the bias, in units of the channel's weights, would not
+    have room.
+
+    Parameters
+    ----------
+    layer : QatConv
+    weight : ndarray of float32, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
+        In real units, 0 where they are dropped.
+    largest_output : float
+        Of the layer, in real units.
+    engine : EngineConfig
+    """
+    size = np.abs(weight).astype(np.float64)
+    tops, sums = size.max(axis=(1, 2, 3)), size.sum(axis=(1, 2, 3))
+    top = float(tops.max())
+    if top == 0:
+        return np.ones(len(tops))
+    bias = np.abs(layer.full_bias(layer.weight).detach().numpy()).astype(np.float64)
+    room = SHARE * SHARE * acc_limit(engine) / (WEIGHT_TOP * UNSIGNED)
+    needed = np.maximum(tops, sums / room) / top
+    if largest_output > 0:
+        needed = np.maximum(needed, bias / (MOST_BIAS * largest_output))
+    least = 2.0 ** -held_gain_bits(GAIN_BITS, engine)
+    gains: Float = np.where(tops > 0, np.clip(needed, least, 1.0), 1.0)
+    return gains

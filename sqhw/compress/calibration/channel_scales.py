@@ -1,0 +1,146 @@
+"""Scales for channels of different ranges: which of the ways is the most exact is tried."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from sqhw.compress.calibration.channel_gains import may_have_gains
+from sqhw.compress.calibration.equalise import MapFacts, equalised, map_facts
+from sqhw.compress.qat.assemble import export
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.qat.quantized_forward import torch_logits
+from sqhw.cost_models.rom import rom_cost
+from sqhw.errors import SqhwError
+from sqhw.frontends.torch_module.float_module import FloatModule, predict
+from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatConv, FloatNetwork
+
+#: On which each way is tried; on a quarter of that the same way differs by more than two ways do.
+TRIED_IMAGES = 128
+NEAR = 1.1  # times the least squared error (0.4 dB): no worse than that for other images
+
+CONSTANT = 1e-6  # variance of an output, relative to the largest, that tells nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """A network, maybe with factors that moved between its layers, and whether it has gains.
+
+    Parameters
+    ----------
+    name : str
+        What channels of different ranges have.
+    network : FloatNetwork
+    facts : mapping of str to MapFacts
+        Of its maps.
+    gains : bool
+        Whether layers have a gain for each channel, where the engine has one.
+    """
+
+    name: str
+    network: FloatNetwork
+    facts: Mapping[str, MapFacts]
+    gains: bool
+
+
+def scalings(
+    network: FloatNetwork, facts: Mapping[str, MapFacts], pixels: Tensor, engine: EngineConfig
+) -> list[Scaling]:
+    """Return the ways to scale channels that may change anything, the one without any first.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    facts : mapping of str to MapFacts
+        Of its maps.
+    pixels : Tensor, shape (images, channels, height, width)
+        Raw, for the facts of the network with factors.
+    engine : EngineConfig
+    """
+    ways = [Scaling("none", network, facts, gains=False)]
+    even = equalised(network, facts)
+    if even is not network:
+        ways.append(Scaling("factors", even, map_facts(even, pixels), gains=False))
+    convs = [layer for layer in network.layers if isinstance(layer, FloatConv) and layer.trained]
+    if any(may_have_gains(layer, engine) for layer in convs):
+        ways += [
+            Scaling(
+                "gains" if way.name == "none" else "factors, gains", way.network, way.facts, True
+            )
+            for way in ways
+        ]
+    return ways
+
+
+def best_scaling(
+    ways: Sequence[Scaling],
+    pixels: Tensor,
+    engine: EngineConfig,
+    made: Callable[[Scaling, Tensor], QatNetwork | None],
+) -> tuple[Scaling, QatNetwork]:
+    """Return the way whose outputs have the least squared error, of near ones the smallest.
+
+    The error of each output is relative to its variance, so that a small output counts as well.
+
+    Parameters
+    ----------
+    ways : sequence of Scaling
+        The first is taken if the engine can run none.
+    pixels : Tensor, shape (images, channels, height, width)
+        Raw; the first of them are used for the choice.
+    engine : EngineConfig
+        For the ROM, by which near ones are told apart.
+    made : callable
+        Quantizes one on images; None if that would be no other network, an `SqhwError` if the
+        engine cannot run it.
+
+    Returns
+    -------
+    Scaling
+    QatNetwork
+        Made on all images.
+
+    Raises
+    ------
+    SqhwError
+        If the engine cannot run what it takes.
+    """
+    images = pixels[:TRIED_IMAGES]
+    tried = []
+    wanted = predict(FloatModule(ways[0].network), images).numpy().astype(np.float64)
+    for way in ways if len(ways) > 1 else ():
+        try:
+            model = made(way, images)
+        except SqhwError:
+            continue
+        if model is not None:
+            network = export(model, engine, {})
+            found = torch_logits(network, images.numpy()) * network.convs[-1].output_scale
+            tried.append(
+                (
+                    _noise(found.astype(np.float64), wanted),
+                    rom_cost(network, engine).rom,
+                    way,
+                    model,
+                )
+            )
+    most = NEAR * min((error for error, *_ in tried), default=0.0)
+    near = [one for one in tried if one[0] <= most]
+    best, model = min(near, key=lambda one: one[1])[2:] if near else (ways[0], None)
+    if model is None or len(images) < len(pixels):
+        model = made(best, pixels)
+    assert model is not None
+    return best, model
+
+
+def _noise(found: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]) -> float:
+    """Return the mean squared error of the outputs by their variances, shapes (images, outputs).
+
+    Outputs that hardly vary are left out.
+    """
+    error, signal = np.square(found - wanted).mean(axis=0), wanted.var(axis=0)
+    used = signal > CONSTANT * signal.max()
+    return float((error[used] / signal[used]).mean()) if used.any() else 0.0

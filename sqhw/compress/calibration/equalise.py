@@ -1,0 +1,242 @@
+"""Channels of like ranges: scales that a float network can move from one layer to the next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sqhw.compress.qat.integers import WEIGHT_TOP
+from sqhw.frontends.torch_module.float_module import (
+    activated,
+    normalise,
+    padded_conv,
+    with_residual,
+)
+from sqhw.network.floats import FloatConv, FloatLayer, FloatMaxPool, FloatNetwork
+from sqhw.network.quantized import INPUT
+
+Float = npt.NDArray[np.float64]
+
+#: Range of a channel, relative to the layer's largest, below which images hardly excite it: what
+#: others would do to it is not known, so that it is not scaled up any further.
+LEAST_RANGE = 1e-4
+NOTHING = 1e-4  # of the power of an output: 40 dB below it
+#: Range, relative to the largest, that is left as it is: other images may excite a channel more
+#: than those that are measured, and must not be cut off.
+FAIR_RANGE = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class MapFacts:
+    """What images make of each channel of a map; arrays of the shape (channels,).
+
+    Parameters
+    ----------
+    largest : ndarray of float64
+        Largest magnitude.
+    power : ndarray of float64
+        Mean square.
+    variance : ndarray of float64
+        Of the map before its activation function.
+    """
+
+    largest: Float
+    power: Float
+    variance: Float
+
+
+def equalised(network: FloatNetwork, facts: Mapping[str, MapFacts]) -> FloatNetwork:
+    """Return an equal network in whose maps channels of a small range keep their signal.
+
+    A map has 8 bits and one scale, so that a channel of a small range would keep few of them. A
+    positive factor passes through a ReLU and through poolings: rows of the weights before it are
+    divided by the range of their channel, columns behind it multiplied, which leaves every output
+    as it is (Nagel et al., ICCV 2019, section 4.1, on ranges of activations). Ranges from
+    `FAIR_RANGE` of the largest on stay as they are. Maps that a skip connection reads or adds to
+    and those with a ceiling keep their scales, and so do the network's input and output.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    facts : mapping of str to MapFacts
+        Of every map of the network.
+
+    Returns
+    -------
+    FloatNetwork
+        The same object if no channel has a small range.
+    """
+    scales: dict[str, Float] = {}
+    for layer in network.layers:
+        if isinstance(layer, FloatConv) and layer.trained and _can_scale(layer):
+            largest = facts[layer.name].largest
+            if largest.max() > 0 and _readers(network, layer):
+                share = largest / largest.max()
+                share = np.where(share > 0, share, share[share > 0].min())  # of a silent one
+                factors = np.clip(share / FAIR_RANGE, LEAST_RANGE, 1.0)
+                if factors.min() < 1.0:
+                    scales[layer.name] = factors
+    return replace(network, layers=_scaled(network, scales)) if scales else network
+
+
+def map_facts(network: FloatNetwork, pixels: Tensor) -> dict[str, MapFacts]:
+    """Return what images make of every map.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    pixels : Tensor, shape (images, channels, height, width)
+        Raw images.
+    """
+    last = {tensor: index for index, layer in enumerate(network.layers) for tensor in layer.sources}
+    tensors = {INPUT: normalise(pixels, network)}
+    facts = {}
+    with torch.no_grad():
+        for index, layer in enumerate(network.layers):
+            x = tensors[layer.source]
+            if isinstance(layer, FloatMaxPool):
+                before = y = functional.max_pool2d(x, layer.kernel, layer.stride)
+            else:
+                weight, bias = torch.from_numpy(layer.weight), torch.from_numpy(layer.bias)
+                before = padded_conv(x, weight, bias, layer)
+                before = with_residual(before, layer.residual, tensors)
+                y = activated(before, layer)
+            tensors[layer.name] = y
+            facts[layer.name] = MapFacts(
+                y.abs().amax(dim=(0, 2, 3)).double().numpy(),
+                y.double().pow(2).mean(dim=(0, 2, 3)).numpy(),
+                before.double().var(dim=(0, 2, 3), correction=0).numpy(),
+            )
+            for tensor in set(layer.sources):
+                if last[tensor] == index:
+                    del tensors[tensor]
+    return facts
+
+
+def telling_channels(
+    network: FloatNetwork, facts: Mapping[str, MapFacts]
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return which channels of each trained layer's map tell the layers behind it anything.
+
+    Others are less than `NOTHING` of the power of every output that they go into. Weight decay
+    leaves many of them, whose weights would come back from nothing if they had scales of their own.
+    All channels of the network's output and of maps that skip connections read are telling.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    facts : mapping of str to MapFacts
+    """
+    telling: dict[str, npt.NDArray[np.bool_]] = {}
+    for layer in reversed(network.layers):
+        if isinstance(layer, FloatMaxPool) or not layer.trained:
+            continue
+        readers = _readers(network, layer)
+        found = np.full(len(layer.bias), not readers)
+        for reader in readers:
+            energy = (reader.weight.astype(np.float64) ** 2).sum(axis=(2, 3))
+            places = _places(reader)
+            power = energy * facts[reader.source].power[places]
+            tells = power > NOTHING * facts[reader.name].variance[:, None]
+            found[places[tells & telling[reader.name][:, None]]] = True
+        telling[layer.name] = found
+    return telling
+
+
+def worth_keeping(
+    network: FloatNetwork, telling: Mapping[str, npt.NDArray[np.bool_]]
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return the weights of each trained layer that are more than next to nothing.
+
+    They are not below half of an 8-bit step of their layer, or they lead from a telling channel to
+    one, and have a right to a scale of their own.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        Before `equalised`.
+    telling : mapping of str to ndarray of bool
+        As `telling_channels` returns it.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, shape of the weights
+    """
+    told = dict(telling)  # also after poolings
+    found = {}
+    for layer in network.layers:
+        before = told.get(layer.source, np.ones(0, dtype=bool))
+        if isinstance(layer, FloatMaxPool) or not layer.trained:
+            told[layer.name] = before
+            continue
+        size = np.abs(layer.weight)
+        large = size >= size.max() / (2 * WEIGHT_TOP)
+        rows = telling[layer.name][:, None]
+        between = rows & before[_places(layer)] if before.size else rows
+        found[layer.name] = large | between[:, :, None, None]
+    return found
+
+
+def _can_scale(layer: FloatConv) -> bool:
+    """Return whether a factor passes through what a layer does behind its weights."""
+    return layer.residual is None and layer.ceiling is None
+
+
+def _readers(network: FloatNetwork, layer: FloatConv) -> list[FloatConv]:
+    """Return the trained layers that read a map, also after poolings; none if anything else does.
+
+    That is a skip connection, the network's output or a pooling that does more than pool.
+    """
+    found: list[FloatConv] = []
+    waiting = [layer.name]
+    while waiting:
+        name = waiting.pop()
+        readers = [reader for reader in network.layers if name in reader.sources]
+        if not readers:
+            return []  # the network's output
+        for reader in readers:
+            if isinstance(reader, FloatMaxPool):
+                waiting.append(reader.name)
+            elif reader.residual is not None and reader.residual.source == name:
+                return []
+            elif reader.trained:
+                found.append(reader)
+            elif not _can_scale(reader):
+                return []
+            else:
+                waiting.append(reader.name)
+    return found
+
+
+def _scaled(network: FloatNetwork, scales: Mapping[str, Float]) -> tuple[FloatLayer, ...]:
+    """Return the layers with rows divided and columns multiplied by the scales of their maps."""
+    carried = dict(scales)  # also after poolings
+    layers: list[FloatLayer] = []
+    for layer in network.layers:
+        before = carried.get(layer.source)
+        if isinstance(layer, FloatMaxPool) or not layer.trained:
+            if before is not None:
+                carried[layer.name] = before
+            layers.append(layer)
+            continue
+        weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
+        if before is not None:
+            weight = weight * before[_places(layer)][:, :, None, None]
+        if layer.name in scales:
+            rows = scales[layer.name]
+            weight, bias = weight / rows[:, None, None, None], bias / rows
+        layers.append(
+            replace(layer, weight=weight.astype(np.float32), bias=bias.astype(np.float32))
+        )
+    return tuple(layers)
+
+
+def _places(layer: FloatConv) -> npt.NDArray[np.int64]:
+    """Return the channels that each output channel reads, shape (out_channels, in / groups)."""
+    outputs, inputs = layer.weight.shape[:2]
+    group = np.arange(outputs) * layer.groups // outputs
+    return np.asarray(group[:, None] * inputs + np.arange(inputs), dtype=np.int64)

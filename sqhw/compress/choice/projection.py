@@ -1,0 +1,322 @@
+"""The projection: masks and codebooks of all layers for a budget, found together."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sqhw.compress.choice.channels import ChannelGraph, ChannelShares, stored_rows, without_channels
+from sqhw.compress.choice.floor import floor_masks
+from sqhw.compress.choice.knapsack import Option, choose, price
+from sqhw.compress.choice.options import LayerOptions, LayerState, layer_options
+from sqhw.compress.choice.scale import Scale
+from sqhw.compress.choice.target import Target
+from sqhw.compress.qat.assemble import skeleton
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
+from sqhw.network.topology import topology
+
+Mask = npt.NDArray[np.bool_]
+
+COUNT_BITS = 6  # typical width of the entry count in a channel record
+SEARCH_STEPS = 12
+CLOSE = 2e-3  # of the budget: what a search may leave of it
+CHANNEL_ROUNDS = 3
+SAME = 1.001  # losses that differ by less are the same; then fewer channels are better
+SCALE_STEPS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """What every layer keeps.
+
+    Parameters
+    ----------
+    masks : list of ndarray of bool
+        Weights kept, layer by layer.
+    levels : list of int
+        Distinct values of them at most.
+    costs : dict of str to float
+        Cost of the network on each basis of the budget, at most.
+    bits : int
+        Budget of the knapsack that gave it, on its scale: bits, or a mixture of several costs.
+    distortion : float
+        Loss that it is expected to cause (no unit).
+    dropped : list of int
+        Output channels of each layer that went as a whole, to save their records and positions.
+    """
+
+    masks: list[Mask]
+    levels: list[int]
+    costs: dict[str, float]
+    bits: int
+    distortion: float
+    dropped: list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """The tables of one set of stored output channels."""
+
+    rows: list[Mask]
+    tables: list[LayerOptions]
+    hulls: list[list[Option]]
+
+    @property
+    def least_bits(self) -> int:
+        return sum(layer[0].bits for layer in self.hulls)
+
+    @property
+    def most_bits(self) -> int:
+        return sum(layer[-1].bits for layer in self.hulls)
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """One option a layer of a stage; its costs are exact once they are known."""
+
+    stage: _Stage
+    chosen: list[Option]
+    masks: list[Mask]
+    distortion: float
+    budget: int
+    costs: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def bits(self) -> int:
+        return sum(option.bits for option in self.chosen)
+
+
+class Projector:
+    """Finds the best masks and codebooks at one moment of the training.
+
+    Every projection begins with all channels. Those that are worth less than what their weights,
+    records and positions cost at the price of the choice go, and the choice is made again.
+
+    Parameters
+    ----------
+    model : QatNetwork
+    importance : sequence of ndarray
+        Loss that a squared change of each weight causes, layer by layer.
+    target : Target
+    bias_bits : int
+        Width of the biases.
+    """
+
+    def __init__(
+        self,
+        model: QatNetwork,
+        importance: Sequence[npt.NDArray[np.floating]],
+        target: Target,
+        bias_bits: int,
+    ) -> None:
+        self.model = model
+        self.target = target
+        self.bias_bits = bias_bits
+        layers = model.layers()
+        weights = [layer.weight.detach().cpu().numpy() for layer in layers]
+        worths = [np.asarray(part, dtype=np.float32) for part in importance]
+        scores = [f * w * w for f, w in zip(worths, weights, strict=True)]
+        floors = floor_masks(model.network, scores)
+        self.scale = Scale.even(target)
+        self.close = CLOSE
+        shapes: dict[str, LayerShape] = {}
+        if {"cycles", "energy"} & set(target.limits):
+            every = layer_shapes(topology(model.network), target.engine)
+            shapes = {shape.name: shape for shape in every}
+        self.states = [
+            LayerState(
+                weight,
+                worth,
+                floor,
+                bias_bits + COUNT_BITS + layer.gain_bits,
+                layer.pinned,
+                shapes.get(layer.layer.name),
+            )
+            for layer, weight, worth, floor in zip(layers, weights, worths, floors, strict=True)
+        ]
+        self.scores = scores
+        self.graph = ChannelGraph.of(model)
+        self.needed: list[Mask] = [np.asarray(floor.any(axis=(1, 2, 3))) for floor in floors]
+        self.whole = self._stage(self._stored())
+
+    def _stored(self) -> list[Mask]:
+        """Return the channels that have weights now, and are read by some.
+
+        A table that counted the others would be far from what an export costs.
+        """
+        masks = [layer.mask.detach().cpu().numpy() > 0 for layer in self.model.layers()]
+        rows = stored_rows(self.graph, masks)
+        return [stored | needed for stored, needed in zip(rows, self.needed, strict=True)]
+
+    def floor(self) -> Projection:
+        """Return the smallest network: one path of weights for every output, one value each."""
+        masks = [state.floor for state in self.states]
+        worth = sum(
+            float(score[~mask].sum()) for score, mask in zip(self.scores, masks, strict=True)
+        )
+        levels = [1] * len(masks)
+        return Projection(masks, levels, self.exact(masks, levels), 0, worth, [0] * len(masks))
+
+    def fitting(self, close: float = CLOSE) -> Projection | None:
+        """Return the best projection found whose exact costs meet the target.
+
+        With several budgets the scale is weighted towards those that are exceeded, or nearest to
+        it, and the projection is made again.
+
+        Parameters
+        ----------
+        close : float
+            Share of the budget that may be left: a search for less takes longer.
+        """
+        self.close = close
+        best = self._search(self._fitting)
+        for _ in range(SCALE_STEPS if len(self.target.limits) > 1 else 0):
+            costs = best.costs if best else self.floor().costs
+            limits = self.target.limits
+            heavier = self.scale.towards({b: cost / limits[b] for b, cost in costs.items()})
+            if heavier.near(self.scale):
+                break
+            self._rescale(heavier)
+            found = self._search(self._fitting)
+            if found is not None and (best is None or found.distortion < best.distortion):
+                best = found
+        if best is None:
+            best = self.floor()
+        return best if self.target.admits(best.costs) else None
+
+    def _rescale(self, scale: Scale) -> None:
+        self.scale = scale
+        tables = self.whole.tables
+        hulls = [table.hull(scale.costs(table)) for table in tables]
+        self.whole = replace(self.whole, hulls=hulls)
+
+    def _search(self, pick: Callable[[_Stage], _Choice | None]) -> Projection | None:
+        """Return the best of the choices, for all channels and without those that are dear."""
+        best = pick(self.whole)
+        for _ in range(CHANNEL_ROUNDS):
+            smaller = self._smaller(best or self.choice(self.whole, 0))
+            found = pick(smaller) if smaller else None
+            if found is None or (best is not None and found.distortion > SAME * best.distortion):
+                break
+            best = found
+        if best is None:
+            return None
+        if 1 - self.target.excess(best.costs) > self.close:
+            near = [option.nonzeros for option in best.chosen]
+            found = pick(self._stage(best.stage.rows, near))
+            if found is not None:
+                best = min(best, found, key=_distortion)
+        return Projection(
+            best.masks,
+            [option.levels for option in best.chosen],
+            best.costs,
+            best.budget,
+            best.distortion,
+            [int((~row).sum()) for row in best.stage.rows],
+        )
+
+    def _smaller(self, found: _Choice) -> _Stage | None:
+        """Return the stage without channels that a choice shows to be dear, or None."""
+        rows = found.stage.rows
+        smaller = without_channels(
+            self.graph,
+            rows,
+            self.needed,
+            self._shares(found),
+            price(found.stage.hulls, found.chosen),
+        )
+        if all(np.array_equal(a, b) for a, b in zip(rows, smaller, strict=True)):
+            return None
+        return self._stage(smaller)
+
+    def _fitting(self, stage: _Stage) -> _Choice | None:
+        """Return the richest choice found whose exact costs meet the target."""
+        low, high = stage.least_bits, stage.most_bits
+        best: _Choice | None = None
+        richest = False  # whether the most exact options are known to be too much
+        bits = min(high, round(self.scale.whole))
+        for _ in range(SEARCH_STEPS):
+            last = self._sized(self.choice(stage, bits))
+            left = 1 - self.target.excess(last.costs)
+            if left >= 0:
+                low, best = bits, last
+                if left <= self.close or bits == stage.most_bits:
+                    break
+            else:
+                high, richest = bits, True
+            guess = last.bits + round(left * self.scale.whole)
+            if not richest and guess >= high:
+                bits = high
+            else:
+                bits = guess if low < guess < high else (low + high) // 2
+            if bits == low or high - low <= self.close * self.scale.whole / 4:
+                break
+        if best is None:
+            best = self._sized(self.choice(stage, stage.least_bits))
+        return best if self.target.admits(best.costs) else None
+
+    def choice(self, stage: _Stage, bits: int) -> _Choice:
+        """Return the choice for a knapsack budget, at least that of the cheapest options."""
+        chosen = choose(stage.hulls, max(bits, stage.least_bits))
+        assert chosen is not None
+        masks = [
+            table.mask(option, state.weight.shape)
+            for table, option, state in zip(stage.tables, chosen, self.states, strict=True)
+        ]
+        worth = sum(option.distortion for option in chosen)
+        return _Choice(stage, chosen, masks, worth, bits)
+
+    def _sized(self, found: _Choice) -> _Choice:
+        """Return a choice with its exact costs."""
+        levels = [option.levels for option in found.chosen]
+        return replace(found, costs=self.exact(found.masks, levels))
+
+    def exact(self, masks: list[Mask], levels: list[int]) -> dict[str, float]:
+        """Return the exact costs of a network of these masks and numbers of values."""
+        engine = self.target.engine
+        return self.target.costs(skeleton(self.model, masks, levels, self.bias_bits, engine))
+
+    def _stage(self, rows: list[Mask], near: Sequence[int] | None = None) -> _Stage:
+        def table(at: int) -> LayerOptions:
+            state = self.states[at]
+            inputs = self.graph.inputs(rows, at, state.weight.shape[1])
+            count = None if near is None else near[at]
+            return layer_options(state, rows[at], inputs, self.target.engine, count)
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            tables = list(pool.map(table, range(len(self.states))))
+        hulls = [table.hull(self.scale.costs(table)) for table in tables]
+        return _Stage(rows, tables, hulls)
+
+    def _shares(self, found: _Choice) -> list[ChannelShares]:
+        """Return what each channel costs and is worth in a choice."""
+        payload = set(self.target.limits) == {"payload"}
+        shares = []
+        for score, table, option, mask in zip(
+            self.scores, found.stage.tables, found.chosen, found.masks, strict=True
+        ):
+            stored = mask
+            if table.stored.gap_bits[option.index] == 0 and not payload:
+                stored = np.zeros(mask.shape, dtype=bool)
+                stored[np.ix_(mask.any(axis=(1, 2, 3)), table.inputs)] = True
+            records = self.scale.a_record_bit * int(table.records[option.index])
+            each = (option.bits - records) / max(1, int(stored.sum()))
+            score = np.where(mask, score, 0) * table.slope[option.index]
+            rows = max(1, int(mask.any(axis=(1, 2, 3)).sum()))
+            shares.append(
+                ChannelShares(
+                    row_cost=each * stored.sum(axis=(1, 2, 3)) + records / rows,
+                    column_cost=each * stored.sum(axis=0).sum(axis=(1, 2)),
+                    row_worth=score.sum(axis=(1, 2, 3), dtype=np.float64),
+                    column_worth=score.sum(axis=(0, 2, 3), dtype=np.float64),
+                )
+            )
+        return shares
+
+
+def _distortion(found: _Choice) -> float:
+    return found.distortion

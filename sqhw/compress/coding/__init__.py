@@ -1,0 +1,1 @@
+"""Codes of weights and positions that other methods store."""

@@ -1,0 +1,55 @@
+"""Positions as in Deep Compression: distances of a few bits, and zeros stored where they overflow.
+
+This is the format of the published method, for comparison. The engine's own stream
+(`sqhw.machine.stream`) differs in that its fillers hold no weight.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class RelativeIndex:
+    """The stored entries of a layer.
+
+    Parameters
+    ----------
+    gaps : ndarray of int64, shape (entries,)
+        Zeros ahead of each entry, below ``2**bits``.
+    stored : ndarray of bool, shape (entries,)
+        Whether the entry holds a weight; else it is a zero that bridges a longer gap.
+    """
+
+    gaps: Ints
+    stored: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, mask: npt.NDArray[np.bool_], bits: int) -> "RelativeIndex":
+        """Return the entries of a mask, read in order of memory.
+
+        Parameters
+        ----------
+        mask : ndarray of bool
+            Where weights are kept.
+        bits : int, 1 or more
+            Of a gap. ``2**bits`` or more zeros in a row are bridged: an entry that is zero itself
+            stands behind ``2**bits - 1`` of them.
+        """
+        positions = np.flatnonzero(mask)
+        gaps = np.diff(positions, prepend=-1) - 1
+        bridges = gaps >> bits
+        ends = np.cumsum(bridges + 1)
+        count = int(ends[-1]) if ends.size else 0
+        out = np.full(count, (1 << bits) - 1, dtype=np.int64)
+        stored = np.zeros(count, dtype=bool)
+        out[ends - 1] = gaps - (bridges << bits)
+        stored[ends - 1] = True
+        return cls(out, stored)
+
+    def positions(self) -> Ints:
+        """Return where the weights are, ascending."""
+        return (np.cumsum(self.gaps + 1) - 1)[self.stored]

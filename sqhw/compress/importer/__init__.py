@@ -1,5 +1,0 @@
-"""From a torch module to a float network: a graph of layers, traced with torch.fx."""
-
-from sqhw.compress.importer.convert import import_module
-
-__all__ = ["import_module"]

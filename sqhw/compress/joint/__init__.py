@@ -1,0 +1,1 @@
+"""The joint compressor: pruning and fine-tuning of integers under a budget, stage by stage."""

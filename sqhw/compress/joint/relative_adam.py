@@ -1,0 +1,86 @@
+"""Adam whose rates are relative to the size of the weights that a layer keeps."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.training.checkpoint import load_optimizer, optimizer_tensors
+
+BIAS_RATE = 0.1  # of the rate, in real units: activations are of the size of 1
+GAIN_RATE = 1.0  # of the rate: they are 1 at first
+CODEBOOK_RATE = 0.1  # of the rate: a value moves all the weights that take it
+
+
+class RelativeAdam:
+    """Adam (Kingma and Ba, ICLR 2015): weights and codebooks by layer, all biases, all gains.
+
+    Adam changes every weight by about the rate in a step, and the weights of layers may differ a
+    hundredfold, those that are kept at last ten times from the others. So a layer's rate is
+    relative to its spread; that of biases and gains is not.
+
+    Parameters
+    ----------
+    model : QatNetwork
+
+    Attributes
+    ----------
+    spread : list of float
+        Root mean square of each layer's kept weights.
+    """
+
+    def __init__(self, model: QatNetwork) -> None:
+        self.model = model
+        layers = model.layers()
+        groups = [_group([layer.weight], index) for index, layer in enumerate(layers)]
+        groups.append(_group([layer.bias for layer in layers], None, BIAS_RATE))
+        gains = [layer.gain for layer in layers if layer.gain_bits]
+        if gains:
+            groups.append(_group(gains, None, GAIN_RATE))
+        for index, layer in enumerate(layers):
+            if layer.codebook.requires_grad:
+                groups.append(_group([layer.codebook], index, CODEBOOK_RATE))
+        self.adam = torch.optim.Adam(groups, lr=1e-3)
+        self.spread: list[float] = []
+        self.measure()
+
+    def measure(self) -> None:
+        """Take the spread anew; due whenever masks change by more than a few weights."""
+        self.spread = []
+        for layer in self.model.layers():
+            weight, mask = layer.weight.detach(), layer.mask
+            kept = float((weight * weight * mask).sum() / mask.sum().clamp(min=1))
+            self.spread.append(max(math.sqrt(kept), 1e-12))
+
+    def step(self, loss: Tensor, rate: float) -> None:
+        """Make one step.
+
+        Parameters
+        ----------
+        loss : Tensor
+            A scalar.
+        rate : float, above 0
+            Relative to the spread of each layer.
+        """
+        for group in self.adam.param_groups:
+            spread = 1.0 if group["layer"] is None else self.spread[group["layer"]]
+            group["lr"] = rate * group["share"] * spread
+        self.adam.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.adam.step()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the state by name."""
+        return optimizer_tensors(self.adam)
+
+    def load(self, found: dict[str, Tensor], spread: list[float]) -> None:
+        """Take back what `tensors` returned, and the spread."""
+        load_optimizer(self.adam, found)
+        self.spread = list(spread)
+
+
+def _group(tensors: list[nn.Parameter], layer: int | None, share: float = 1.0) -> dict[str, Any]:
+    """Return a group whose rate is a share of that of its layer's weights."""
+    return {"params": tensors, "layer": layer, "share": share}

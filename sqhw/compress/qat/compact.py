@@ -1,0 +1,113 @@
+"""Models of what pruning leaves: with masks and codebooks, without dead channels."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sqhw.compress.qat.codebook import plain_codebook
+from sqhw.compress.qat.float_simplify import cut, signs
+from sqhw.compress.qat.layers import QatConv
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.network.floats import FloatNetwork
+from sqhw.network.simplify import Mask, live_channels
+
+
+def stored_channels(network: FloatNetwork, model: QatNetwork) -> dict[str, Mask]:
+    """Return which channels of every tensor masks leave alive.
+
+    A channel whose weights all read dead channels goes too, with the constant that it would make.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        What `model` was made of.
+    model : QatNetwork
+        With masks.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, shape (channels,)
+    """
+    masks = {layer.layer.name: layer.mask.cpu().numpy() != 0 for layer in model.layers()}
+    groups = {layer.name: layer.groups for layer in network.convs}
+    sources = {layer.name: layer.source for layer in network.convs}
+    while True:
+        layers = tuple(
+            replace(
+                layer,
+                weight=masks[layer.name].astype(np.float32),
+                bias=masks[layer.name].any(axis=(1, 2, 3)).astype(np.float32),
+            )
+            if layer.name in masks
+            else layer
+            for layer in network.layers
+        )
+        keep = live_channels(signs(replace(network, layers=layers)))
+        left = {
+            name: mask & keep[name][:, None, None, None] & keep[sources[name]][None, :, None, None]
+            if groups[name] == 1
+            else mask
+            for name, mask in masks.items()
+        }
+        if all(np.array_equal(left[name], mask) for name, mask in masks.items()):
+            return keep
+        masks = left
+
+
+def compact(network: FloatNetwork, model: QatNetwork, keep: dict[str, Mask]) -> QatNetwork:
+    """Return a model without channels, in the state of `model` otherwise, on the CPU.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        What `model` was made of.
+    model : QatNetwork
+        Not yet on integers.
+    keep : dict of str to ndarray of bool, shape (channels,)
+        As `stored_channels` returns it.
+    """
+    small = QatNetwork(cut(network, keep))
+    sources = {layer.name: layer.source for layer in network.convs}
+    for old, new in zip(model.layers(), small.layers(), strict=True):
+        name = old.layer.name
+        _take(old, new, torch.from_numpy(keep[name]), torch.from_numpy(keep[sources[name]]))
+    return small
+
+
+def on_codebooks(network: FloatNetwork) -> QatNetwork:
+    """Return a model of a network whose weights are 0 or on codebooks, with its masks.
+
+    Where the channels of the pixels have scales of their own, which the model's weights take up, a
+    codebook of the same size is fitted to these.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    """
+    model = QatNetwork(network)
+    before = {layer.name: layer.weight for layer in network.convs}
+    for layer in model.layers():
+        weight = layer.weight.detach().numpy()
+        mask = weight != 0
+        book = np.unique(weight[mask]).astype(np.float64)
+        count = len(np.unique(before[layer.layer.name][mask]))
+        if len(book) > count:
+            book = plain_codebook(weight[mask], count)
+        layer.set_projection(mask, book)
+    return model
+
+
+def _take(old: QatConv, new: QatConv, rows: Tensor, columns: Tensor) -> None:
+    if old.layer.groups > 1:
+        columns = torch.ones(old.weight.shape[1], dtype=torch.bool)
+    with torch.no_grad():
+        new.weight.copy_(old.weight[rows][:, columns])
+        new.bias.copy_(old.bias[rows])
+        new.gain.copy_(old.gain[rows])
+        new.mask.copy_(old.mask[rows][:, columns])
+    book = old.codebook.detach().clone().to(new.weight.device)
+    new.codebook = nn.Parameter(book, requires_grad=False)
+    new.quantized, new.share = old.quantized, old.share
+    new.learn_gains(old.gain_bits)

@@ -1,0 +1,71 @@
+"""Removal of dead channels from float networks; every output stays what it is."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork
+from sqhw.network.quantized import Conv, QuantizedNetwork
+from sqhw.network.simplify import Mask, live_channels
+from sqhw.network.topology import topology
+
+
+def simplify_float(network: FloatNetwork) -> FloatNetwork:
+    """Remove channels that are zero for every input or that no layer reads.
+
+    The rules are those of `sqhw.network.simplify.simplify`: maps of grouped layers and of skip
+    connections keep all channels.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+
+    Returns
+    -------
+    FloatNetwork
+        Equal to `network` in every output, but for the order of float sums.
+    """
+    while True:
+        keep = live_channels(signs(network))
+        if all(mask.all() for mask in keep.values()):
+            return network
+        network = cut(network, keep)
+
+
+def cut(network: FloatNetwork, keep: dict[str, Mask]) -> FloatNetwork:
+    """Return the network of some of its channels.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    keep : dict of str to ndarray of bool, shape (channels,)
+        By tensor; all channels of grouped layers and of the tensors that they read.
+    """
+    return replace(network, layers=tuple(_without(layer, keep) for layer in network.layers))
+
+
+def signs(network: FloatNetwork) -> QuantizedNetwork:
+    """Return a network of the same zeros, with weights 0 and 1 and biases -1, 0 and 1."""
+    float_layers = {layer.name: layer for layer in network.convs}
+    layers = []
+    for layer in topology(network).layers:
+        if isinstance(layer, Conv):
+            own = float_layers[layer.name]
+            layer = replace(
+                layer,
+                weight=(own.weight != 0).astype(np.int8),
+                bias=np.sign(own.bias).astype(np.int32),
+                codebook=(0, 1),
+                stream=StreamFormat(0, 1),
+            )
+        layers.append(layer)
+    return replace(topology(network), layers=tuple(layers))
+
+
+def _without(layer: FloatLayer, keep: dict[str, Mask]) -> FloatLayer:
+    if not isinstance(layer, FloatConv) or layer.groups > 1:
+        return layer
+    rows, columns = keep[layer.name], keep[layer.source]
+    weight = np.ascontiguousarray(layer.weight[rows][:, columns])
+    return replace(layer, weight=weight, bias=layer.bias[rows])

@@ -1,0 +1,47 @@
+"""The constants with which a layer computes on integers."""
+
+from dataclasses import dataclass
+
+from sqhw.machine.number import ActivationFormat
+
+
+@dataclass
+class IntegerPlan:
+    """The constants of a layer on integers.
+
+    Parameters
+    ----------
+    source, output : ActivationFormat
+        Formats of input and output.
+    in_scale, weight_scale, output_scale : float
+        Real values of one unit.
+    top : int
+        Largest magnitude of an integer weight.
+    multiplier : float
+        Of the requantization: whole, and that of all channels; with gains (`QatConv`) what a
+        channel of gain 1 would have.
+    shift : int
+        Of the requantization, for all channels.
+    top_multiplier : int
+        Largest multiplier of a channel with a gain; 0 as long as none is fixed.
+    bias_shift, bias_bits : int
+        Biases are multiples of ``2**bias_shift`` that fit `bias_bits` bits without the shift.
+    skip : ActivationFormat, optional
+        Format of the tensor that the residual adds.
+    skip_weight : int, 1 to 127
+        Accumulator units of one unit of that tensor.
+    """
+
+    source: ActivationFormat
+    output: ActivationFormat
+    in_scale: float
+    weight_scale: float
+    top: int
+    output_scale: float = 1.0
+    multiplier: float = 1
+    shift: int = 0
+    top_multiplier: int = 0
+    bias_shift: int = 0
+    bias_bits: int = 32
+    skip: ActivationFormat | None = None
+    skip_weight: int = 1

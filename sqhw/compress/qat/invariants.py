@@ -1,0 +1,76 @@
+"""What must hold after every epoch on integers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sqhw.compress.qat.integers import acc_limit
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.machine.config import EngineConfig
+from sqhw.network.simplify import Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """What a layer may have after its mask is fixed.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
+    values : int
+        Size of the codebook that was paid for.
+    """
+
+    mask: Mask
+    values: int
+
+
+def frozen(model: QatNetwork) -> list[Frozen]:
+    """Return the masks and sizes of codebooks as they are."""
+    return [Frozen(layer.mask.cpu().numpy() != 0, len(layer.codebook)) for layer in model.layers()]
+
+
+def check_invariants(model: QatNetwork, fixed: list[Frozen]) -> None:
+    """Assert that the integers have the masks that were fixed and no more values.
+
+    Parameters
+    ----------
+    model : QatNetwork
+        On integers.
+    fixed : list of Frozen
+        As `frozen` returned it.
+
+    Raises
+    ------
+    AssertionError
+    """
+    for layer, once in zip(model.layers(), fixed, strict=True):
+        weight = layer.integers().weight
+        if not np.array_equal(weight != 0, once.mask):
+            raise AssertionError(f"layer {layer.layer.name!r}: the mask has changed")
+        values = len(np.unique(weight[once.mask]))
+        if values > once.values:
+            raise AssertionError(
+                f"layer {layer.layer.name!r}: {values} values, {once.values} were paid for"
+            )
+
+
+def fits_accumulator(model: QatNetwork, engine: EngineConfig) -> bool:
+    """Return whether no input makes an accumulator of the engine overflow.
+
+    Parameters
+    ----------
+    model : QatNetwork
+        On integers.
+    engine : EngineConfig
+    """
+    limit = acc_limit(engine)
+    for layer in model.layers():
+        whole = layer.integers()
+        weight, bias = (
+            torch.from_numpy(part.astype(np.float64)) for part in (whole.weight, whole.bias)
+        )
+        if layer.bound(weight, bias) > limit:
+            return False
+    return True

@@ -1,0 +1,132 @@
+"""The network during compression: a graph of layers that become integers while they learn."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sqhw.compress.qat.input import QatInput
+from sqhw.compress.qat.layers import QatAverage, QatConv, QatLayer
+from sqhw.compress.training.samples import channels_last
+from sqhw.errors import SqhwError
+from sqhw.machine.number import ActivationFormat
+from sqhw.network.floats import FloatConv, FloatMaxPool, FloatNetwork
+from sqhw.network.input_stage import (
+    NormaliseConv,
+    folds_into_convs,
+    pixel_tensors,
+    with_input_stage,
+)
+from sqhw.network.quantized import INPUT
+from sqhw.network.simplify import pinned_tensors
+from sqhw.network.topology import topology
+
+#: Pixels enter the first layer as at most 4: its weights then are of a size that the learning rates
+#: suit, also in networks that were trained on pixels of 0 to 255.
+LEAST_STD = 0.25
+
+
+class QatNetwork(nn.Module):
+    """A graph of `QatLayer` and pooling layers on raw pixels.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        Its normalisation becomes part of the layers that read the pixels, or a layer of its own.
+
+    Attributes
+    ----------
+    network : FloatNetwork
+        With the input stage, if there is one.
+    in_scale : float
+        Real value of one pixel step.
+    """
+
+    def __init__(self, network: FloatNetwork) -> None:
+        super().__init__()
+        self.network = network = with_input_stage(network)
+        self.input_format = pixel_format(network.input_max)
+        staged = isinstance(network.layers[0], NormaliseConv)
+        channels = network.input_shape[0]
+        std = np.broadcast_to(np.array(network.std), (channels,))
+        mean = np.broadcast_to(np.array(network.mean), (channels,))
+        common = float(std.mean())
+        if folds_into_convs(network):
+            common = max(common, LEAST_STD)
+        self.in_scale = 1.0 / (network.input_max * common)
+        offset = torch.from_numpy((mean / common).astype(np.float32)) if mean.any() else None
+        gain = (common / std).astype(np.float32)[None, :, None, None]
+        raw = set() if staged else pixel_tensors(network)
+        pinned = pinned_tensors(topology(network))
+        self.steps = nn.ModuleList()
+        for layer in network.convs:
+            last = layer is network.layers[-1]
+            if isinstance(layer, NormaliseConv):
+                self.steps.append(QatInput(layer, network.input_max))
+            elif not layer.trained:
+                if layer.residual:
+                    raise SqhwError(
+                        f"layer {layer.name!r}: an average pooling cannot add a skip connection; "
+                        "add it in the convolution before"
+                    )
+                self.steps.append(QatAverage(layer, last))
+            elif layer.source in raw:
+                gains = gain if layer.groups == 1 else gain[:, :1]  # there all are the same
+                scaled = replace(layer, weight=layer.weight * gains)
+                self.steps.append(QatConv(scaled, offset, last, layer.name in pinned))
+            else:
+                self.steps.append(QatConv(layer, None, last, layer.name in pinned))
+        self._index = {layer.name: index for index, layer in enumerate(network.convs)}
+
+    def step(self, layer: FloatConv) -> nn.Module:
+        """Return the module of a layer."""
+        return self.steps[self._index[layer.name]]
+
+    def set_exact(self, exact: bool) -> None:
+        """Compute integers exactly, as for evaluation, or as fast as the precision at hand allows.
+
+        Parameters
+        ----------
+        exact : bool
+        """
+        for step in self.steps:
+            if isinstance(step, QatLayer):
+                step.exact = exact
+
+    def layers(self) -> list[QatConv]:
+        """Return the layers whose weights are trained."""
+        return [layer for layer in self.steps if isinstance(layer, QatConv)]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return real logits, shape (images, outputs)."""
+        pixels = channels_last(pixels)
+        whole = self.layers()[0].plan is not None
+        tensors = {INPUT: pixels if whole else pixels * self.in_scale}
+        for layer in self.network.layers:
+            x = tensors[layer.source]
+            if isinstance(layer, FloatMaxPool):
+                tensors[layer.name] = functional.max_pool2d(x, layer.kernel, layer.stride)
+                continue
+            step = self.step(layer)
+            tensors[layer.name] = step(x) if isinstance(step, QatInput) else step(x, tensors)
+        logits = tensors[self.network.layers[-1].name].flatten(1)
+        return logits * self.output_scale if whole else logits
+
+    @property
+    def output_scale(self) -> float:
+        """Real value of one unit of the integer output."""
+        tensor = self.network.layers[-1]
+        sources = {layer.name: layer for layer in self.network.layers}
+        while isinstance(tensor, FloatMaxPool):
+            tensor = sources[tensor.source]
+        step = self.step(tensor)
+        assert isinstance(step, QatLayer)
+        assert step.plan is not None
+        return step.plan.output_scale
+
+
+def pixel_format(input_max: int) -> ActivationFormat:
+    """Return the narrowest format of raw pixels."""
+    return ActivationFormat(max(2, input_max.bit_length()), signed=False)

@@ -1,0 +1,78 @@
+"""The state of a network during compression as tensors and plain data, for checkpoints."""
+
+from dataclasses import asdict
+from typing import Any
+
+from torch import Tensor
+
+from sqhw.compress.qat.input import QatInput
+from sqhw.compress.qat.integer_plan import IntegerPlan
+from sqhw.compress.qat.layers import QatConv, QatLayer
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.training.checkpoint import load_module
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.number import ActivationFormat
+
+FORMATS = ("source", "output", "skip")
+
+
+def stage_facts(model: QatNetwork) -> list[dict[str, Any]]:
+    """Return how far each layer has come, which its tensors do not say.
+
+    Parameters
+    ----------
+    model : QatNetwork
+
+    Returns
+    -------
+    list of dict
+        Plain data, for `load_state`.
+    """
+    facts = []
+    for step in model.steps:
+        fact: dict[str, Any] = {}
+        if isinstance(step, QatLayer) and step.plan is not None:
+            fact["plan"] = asdict(step.plan)
+        if isinstance(step, QatConv):
+            fact |= {
+                "quantized": step.quantized,
+                "frozen": step.frozen,
+                "gain_bits": step.gain_bits,
+            }
+        facts.append(fact)
+    return facts
+
+
+def load_state(
+    model: QatNetwork,
+    tensors: dict[str, Tensor],
+    facts: list[dict[str, Any]],
+    engine: EngineConfig,
+) -> None:
+    """Take back a state.
+
+    Parameters
+    ----------
+    model : QatNetwork
+    tensors : dict of str to Tensor
+        As ``model.state_dict()`` returned them.
+    facts : list of dict
+        As `stage_facts` returned them.
+    engine : EngineConfig
+    """
+    load_module(model, tensors, next(model.parameters()).device)
+    for step, fact in zip(model.steps, facts, strict=True):
+        if isinstance(step, QatInput) and any("plan" in other for other in facts):
+            step.whole = step.integers(engine)
+        if isinstance(step, QatConv):
+            step.quantized = bool(fact["quantized"])
+            step.learn_gains(fact["gain_bits"])
+            if fact["frozen"]:
+                step.freeze()
+        if isinstance(step, QatLayer) and "plan" in fact:
+            step.plan = _plan(fact["plan"])
+
+
+def _plan(fact: dict[str, Any]) -> IntegerPlan:
+    formats = {name: fact[name] and ActivationFormat(**fact[name]) for name in FORMATS}
+    return IntegerPlan(**fact | formats)

@@ -1,0 +1,209 @@
+"""Files that belong together in a folder: written ahead of their manifest, which has their digests.
+
+Each file is replaced whole, but many files are not replaced at once. A manifest that is written
+after all others tells the old set from the new one, and a mixture of both from either: a file of
+another digest is refused by whoever reads the set.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sqhw.atomic import (
+    NAME_BYTES,
+    atomic_write_text,
+    check_replaceable,
+    is_file,
+    is_folder,
+    make_folder,
+)
+from sqhw.errors import SqhwError
+from sqhw.export.manifest import FILES, check_manifest, read_manifest, write_manifest
+from sqhw.files.input_file import check_file
+from sqhw.files.input_limits import MAX_HEX_BYTES
+from sqhw.files.plain import located
+from sqhw.machine.config import EngineConfig
+
+#: Entry of the manifest: SHA-256 in hex digits by file name.
+DIGESTS = "files"
+#: Of the files of all sets and their manifests.
+SUFFIXES = (".hex", ".json", ".v")
+
+
+def write_set(
+    folder: Path,
+    kind: str,
+    engine: EngineConfig,
+    texts: Mapping[str, str],
+    facts: Mapping[str, Any],
+    own: Callable[[str], object],
+) -> list[Path]:
+    """Write files, remove those of the earlier set, then write the manifest; return the paths.
+
+    All is read back at the end: of two processes that write to one folder at a time, not both end
+    well with a mixture of their files.
+
+    Parameters
+    ----------
+    folder : path
+        Made if missing.
+    kind : {"rom", "rtl"}
+    engine : EngineConfig
+        What the files are for.
+    texts : mapping of str to str
+        Text by file name.
+    facts : mapping
+        What the manifest says besides; must be plain data.
+    own : callable
+        Whether a file of that name could be of such a set: one of the earlier set's that is not of
+        this one goes.
+
+    Raises
+    ------
+    SqhwError
+        If the folder cannot be written to, or something other than a regular file has one of the
+        names, nothing is then changed; or if another process wrote to the folder meanwhile.
+    """
+    make_folder(folder)
+    earlier = _earlier(folder, kind)
+    old = [
+        path
+        for path in _entries(folder)
+        if path.name in earlier and own(path.name) and path.name not in texts
+    ]
+    for path in [*(folder / name for name in texts), *old, folder / FILES[kind]]:
+        check_replaceable(path)
+    for name, text in texts.items():
+        atomic_write_text(folder / name, text)
+    for path in old:
+        _remove(path)
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    manifest = write_manifest(folder, kind, engine, {**facts, DIGESTS: digests})
+    _check_written(folder, kind, engine, digests)
+    return [*(folder / name for name in texts), manifest]
+
+
+def check_set(folder: Path, kind: str, manifest: Mapping[str, Any]) -> None:
+    """Check that the files in a folder are those that its manifest was written for.
+
+    Parameters
+    ----------
+    folder : path
+    kind : {"rom", "rtl"}
+    manifest : mapping
+        As `sqhw.export.manifest.check_manifest` returns it.
+
+    Raises
+    ------
+    SqhwError
+        Naming the first file that is missing or has another digest, or the manifest if it has
+        none.
+    """
+    source, again = folder / FILES[kind], f"write them anew with `sqhw {kind}`"
+    digests = manifest.get(DIGESTS)
+    if not isinstance(digests, dict) or not digests:
+        raise SqhwError(f"{source} has no digests of the files it is for; {again}")
+    for name, digest in digests.items():
+        path = folder / name
+        if path.parent != folder or not is_file(path):
+            named = folder / name[:NAME_BYTES]
+            raise SqhwError(f"{named} is missing, which {source} was written for; {again}")
+        if _digest(path) != digest:
+            raise SqhwError(
+                f"{path} is not the file that {source} was written for: writing was interrupted, "
+                f"or the file was changed or copied here; {again}"
+            )
+
+
+@contextmanager
+def unchanged(folder: Path) -> Iterator[None]:
+    """Check that no file of a set is changed or replaced while the context lasts.
+
+    Parameters
+    ----------
+    folder : path
+
+    Raises
+    ------
+    SqhwError
+        Naming the first file that is, also where another error was raised: it may be the reason.
+    """
+    before = _states(folder)
+    try:
+        yield
+    except SqhwError:
+        _check_states(folder, before)
+        raise
+    _check_states(folder, before)
+
+
+def _check_states(folder: Path, before: Mapping[str, tuple[int, ...]]) -> None:
+    after = _states(folder)
+    for name in {**before, **after}:
+        if before.get(name) != after.get(name):
+            raise SqhwError(
+                f"{folder / name} was changed, by another process, while the files in {folder} "
+                "were in use; run this command again when that one has ended"
+            )
+
+
+def _states(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return what changes with each file of a set, by name; nothing of a missing folder."""
+    found: dict[str, tuple[int, ...]] = {}
+    for path in sorted(folder.iterdir()) if is_folder(folder) else []:
+        if path.suffix in SUFFIXES:
+            with suppress(FileNotFoundError):
+                state = path.lstat()
+                found[path.name] = (state.st_ino, state.st_size, state.st_mtime_ns)
+    return found
+
+
+def _earlier(folder: Path, kind: str) -> frozenset[str]:
+    """Return the names of the files of the set that is there: none if its manifest is no good."""
+    try:
+        digests = read_manifest(folder, kind).get(DIGESTS)
+    except SqhwError:
+        return frozenset()
+    return frozenset(digests) if isinstance(digests, dict) else frozenset()
+
+
+def _check_written(
+    folder: Path, kind: str, engine: EngineConfig, digests: Mapping[str, str]
+) -> None:
+    """Check that a set is in the folder after it was written."""
+    try:
+        manifest = check_manifest(folder, kind, engine)
+        check_set(folder, kind, manifest)
+    except SqhwError as error:
+        raise SqhwError(f"another process wrote to {folder} meanwhile: {error}") from None
+    if manifest[DIGESTS] != digests:
+        raise SqhwError(
+            f"another process wrote other files to {folder} meanwhile; write them anew with "
+            f"`sqhw {kind}`, or name another folder with --out"
+        )
+
+
+def _digest(path: Path) -> str:
+    with located(path):
+        check_file(path, MAX_HEX_BYTES)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SqhwError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise SqhwError(f"cannot read folder {folder}: {error.strerror or error}") from None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SqhwError(f"cannot remove {path}: {error.strerror or error}") from None

@@ -1,0 +1,233 @@
+"""What a folder of ROM images or Verilog was written for: a JSON file beside them.
+
+The images themselves carry no such mark, because Vivado takes no comments in ``$readmemh`` files.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqhw.atomic import atomic_write_text, is_file
+from sqhw.errors import SqhwError, shown, unknown_name
+from sqhw.files.input_file import read_text
+from sqhw.files.input_limits import MAX_JSON_BYTES
+from sqhw.files.plain import field_of, parse_json, typed
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.naming import DEFAULT_NAME, check_name
+from sqhw.machine.rom_pieces import Piece, depth_of, from_plain, width_of
+
+#: File name by what it describes.
+FILES = {"rom": "rom.json", "rtl": "rtl.json"}
+WHAT = {"rom": "ROM images", "rtl": "Verilog files"}
+#: Facts and their types; which of them a manifest has depends on its kind.
+FACTS: dict[str, Any] = {
+    "batch": int,
+    "interface": str,
+    "name": str,
+    "network": str,
+    "words": dict[str, int],
+}
+MOST_DIFFERENCES = 20  # that are told of two engines
+
+
+def write_manifest(folder: Path, kind: str, engine: EngineConfig, facts: Mapping[str, Any]) -> Path:
+    """Write what the files in a folder are for and return the path.
+
+    Parameters
+    ----------
+    folder : path
+    kind : {"rom", "rtl"}
+    engine : EngineConfig
+    facts : mapping
+        Whatever else is worth knowing; must be plain data.
+    """
+    path = folder / FILES[kind]
+    content = {"engine": engine.to_dict(), **facts}
+    atomic_write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+    return path
+
+
+def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, Any]:
+    """Check that the files in a folder were written for an engine; return the manifest.
+
+    Raises
+    ------
+    SqhwError
+        If they were written for another configuration, naming the fields that differ, or the
+        manifest is missing or damaged.
+    """
+    found = read_manifest(folder, kind)
+    fields = found["engine"]
+    wanted = engine.to_dict()
+    other = [
+        name
+        for name in {**wanted, **fields}
+        if (type(fields.get(name)), fields.get(name)) != (type(wanted.get(name)), wanted.get(name))
+    ]
+    if other:
+        differences = ", ".join(
+            f"{shown(name)[1:-1]} {shown(fields.get(name))} instead of {wanted.get(name)}"
+            for name in other[:MOST_DIFFERENCES]
+        )
+        raise SqhwError(
+            f"the {WHAT[kind]} in {folder} were written for another engine configuration "
+            f"({differences}); write them anew with `sqhw {kind}`"
+        )
+    return found
+
+
+def name_of(folder: Path, kind: str = "rtl") -> str:
+    """Return what the names of modules and files in a folder begin with.
+
+    Parameters
+    ----------
+    folder : path
+    kind : {"rom", "rtl"}
+
+    Returns
+    -------
+    str
+        `sqhw.machine.naming.DEFAULT_NAME` if there is no manifest or it says none.
+
+    Raises
+    ------
+    SqhwError
+        If the manifest is damaged.
+    """
+    if not is_file(folder / FILES[kind]):
+        return DEFAULT_NAME
+    return str(read_manifest(folder, kind).get("name", DEFAULT_NAME))
+
+
+def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """Return a manifest, its facts of the right types.
+
+    Raises
+    ------
+    SqhwError
+        If it is missing or damaged.
+    """
+    path = folder / FILES[kind]
+    again = f"write them anew with `sqhw {kind}`"
+    if not is_file(path):
+        raise SqhwError(f"{path} is missing beside the {WHAT[kind]}; {again}")
+    try:
+        found = typed(dict, parse_json(read_text(path, MAX_JSON_BYTES)))
+        field_of(found, "engine", dict)
+        for name, fact in FACTS.items():
+            if name in found:
+                field_of(found, name, fact)
+        check_name(found.get("name", DEFAULT_NAME))
+    except SqhwError as error:
+        raise SqhwError(f"{path} is damaged; {again} ({error})") from None
+    return found
+
+
+def pieces_of(folder: Path, kind: str, engine: EngineConfig) -> dict[str, tuple[Piece, ...]]:
+    """Return the pieces of the ROMs that the files in a folder were written for.
+
+    Raises
+    ------
+    SqhwError
+        As `check_manifest`; or if the manifest does not say so.
+    """
+    found = check_manifest(folder, kind, engine)
+    return from_plain(found.get("pieces"), str(folder / FILES[kind]))
+
+
+def check_roms(
+    pieces: Mapping[str, tuple[Piece, ...]], widths: Mapping[str, int], source: Path
+) -> None:
+    """Check that pieces are those of the ROMs of an engine.
+
+    Parameters
+    ----------
+    pieces : mapping of str to tuple of Piece
+    widths : mapping of str to int
+        Bits of a word of each ROM.
+    source : path
+        The manifest that says so, for errors.
+
+    Raises
+    ------
+    SqhwError
+        Naming the ROM that is missing, unknown or of another width.
+    """
+    for name in widths:
+        if name not in pieces:
+            raise SqhwError(f"{source} does not say which pieces the {name} ROM has")
+    for name, parts in pieces.items():
+        if name not in widths:
+            raise unknown_name(f"ROM in {source}", name, widths)
+        if width_of(parts) != widths[name]:
+            raise SqhwError(
+                f"{source}: the {name} ROM has words of {width_of(parts)} bits, this engine's "
+                f"of {widths[name]}"
+            )
+
+
+def check_plain(folder: Path, rtl: Mapping[str, Any]) -> None:
+    """Check that Verilog is of the plain interface.
+
+    Parameters
+    ----------
+    folder : path
+    rtl : mapping
+        The manifest of the Verilog.
+
+    Raises
+    ------
+    SqhwError
+        Naming the interface.
+    """
+    if rtl.get("interface") != "plain":
+        raise SqhwError(
+            f"the Verilog files in {folder} have the interface {shown(rtl.get('interface'))}, only "
+            "plain ones can be verified; write them anew with `sqhw rtl`"
+        )
+
+
+def check_same_pieces(rtl: Path, roms: Path, engine: EngineConfig) -> dict[str, tuple[Piece, ...]]:
+    """Check that ROM images are those of the Verilog's pieces; return these of the images.
+
+    A ROM of one piece may be deeper than its image.
+
+    Parameters
+    ----------
+    rtl, roms : path
+        The folders of both.
+    engine : EngineConfig
+
+    Raises
+    ------
+    SqhwError
+        Naming the ROM, or the name, and what it is in both folders.
+    """
+    built_as, images_as = name_of(rtl, "rtl"), name_of(roms, "rom")
+    if built_as != images_as:
+        raise SqhwError(
+            f"the Verilog in {rtl} has the name {built_as}, the ROM images in {roms} {images_as}; "
+            f"write the images anew with `sqhw rom --name {built_as}`"
+        )
+    built, images = pieces_of(rtl, "rtl", engine), pieces_of(roms, "rom", engine)
+    for name, parts in images.items():
+        there = built.get(name, ())
+        if len(parts) == len(there) == 1:
+            if depth_of(parts) > depth_of(there):
+                raise SqhwError(
+                    f"the {name} ROM of the Verilog in {rtl} has {depth_of(there)} words, its "
+                    f"image {depth_of(parts)}; write the Verilog anew with `sqhw rtl`"
+                )
+        elif parts != there:
+            raise SqhwError(
+                f"the {name} ROM is {_size(there)} in the Verilog in {rtl}, its image "
+                f"{_size(parts)} in {roms}; write both anew, with `sqhw rtl` and `sqhw rom`, for "
+                "the same device"
+            )
+    return images
+
+
+def _size(pieces: tuple[Piece, ...]) -> str:
+    words = depth_of(pieces) if pieces else 0
+    return f"{words} words in {len(pieces)} pieces"

@@ -1,0 +1,1 @@
+"""Reading untrusted files: strict parsers, limits, digests."""

@@ -1,0 +1,1 @@
+"""Ways in: what makes float networks of models from elsewhere."""

@@ -1,0 +1,406 @@
+"""What each torch module, function and method means for the network that is being made."""
+
+import inspect
+import operator
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+from sqhw.errors import SqhwError
+from sqhw.frontends.torch_module import arithmetic, pooling
+from sqhw.frontends.torch_module.builder import Builder
+from sqhw.frontends.torch_module.pooling import pair
+from sqhw.frontends.torch_module.supported import described, layer_type, title, unsupported
+from sqhw.frontends.torch_module.view import View
+from sqhw.network.quantized import Padding
+
+Handler = Callable[..., View]
+
+
+def apply(build: Builder, node: fx.Node, layer: nn.Module | None, args: Any, kwargs: Any) -> View:
+    """Do what a traced node does.
+
+    Parameters
+    ----------
+    build : Builder
+    node : fx.Node
+    layer : nn.Module, optional
+        The module that the node calls.
+    args, kwargs : tuple and dict
+        Of the call; tensors are `View` objects, or `torch.Tensor` if they are constants.
+
+    Returns
+    -------
+    View
+        What the node's value shows.
+
+    Raises
+    ------
+    SqhwError
+        If it is not supported.
+    """
+    what = described(node, layer)
+    if "input" in kwargs:  # what torch calls the first argument
+        kwargs = dict(kwargs)
+        args = (kwargs.pop("input"), *args)
+    if layer is None:
+        handler = ARITHMETIC.get(node.target)
+        if handler is None and args and isinstance(args[0], View):
+            handler = CALLS.get(node.target)
+    else:
+        handler = MODULES.get(layer_type(layer))
+        args = (*args, layer)
+    if handler is None:
+        raise unsupported(node, what)
+    try:
+        bound = inspect.signature(handler).bind(build, node, *args, **kwargs)
+    except TypeError:
+        raise unsupported(node, f"{what} with these arguments") from None
+    return handler(*bound.args, **bound.kwargs)
+
+
+def _same(_build: Builder, _node: fx.Node, x: View, *_: Any, **__: Any) -> View:
+    return x
+
+
+def _dropout(
+    _build: Builder,
+    node: fx.Node,
+    x: View,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+) -> View:
+    if training and p > 0:
+        name = getattr(node.target, "__name__", str(node.target))
+        raise SqhwError(
+            f"layer {title(node)!r}: {name} with training=True drops in eval mode too; pass "
+            "training=self.training, or use nn.Dropout"
+        )
+    return x
+
+
+def _conv(build: Builder, node: fx.Node, x: View, layer: nn.Conv2d) -> View:
+    if layer.padding_mode != "zeros" and any(_padding(layer.padding, layer.weight)):
+        raise unsupported(
+            node, f"Conv2d with padding mode {layer.padding_mode!r}", "pad with zeros"
+        )
+    return _conv2d(
+        build,
+        node,
+        x,
+        layer.weight,
+        layer.bias,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        layer.groups,
+    )
+
+
+def _conv2d(
+    build: Builder,
+    node: fx.Node,
+    x: View,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> View:
+    kernel = weight.shape[2:]
+    if any(own != 1 and size != 1 for own, size in zip(pair(dilation), kernel, strict=True)):
+        raise unsupported(
+            node,
+            f"Conv2d with dilation {pair(dilation)}",
+            "write the larger kernel with zeros in between",
+        )
+    if weight.shape[1] * groups != x.shape[0]:
+        raise SqhwError(
+            f"layer {title(node)!r}: Conv2d takes {weight.shape[1] * groups} channels, "
+            f"its input {x.shape} has {x.shape[0]}"
+        )
+    return build.conv(
+        node,
+        x,
+        weight,
+        bias,
+        stride=pair(stride),
+        padding=_padding(padding, weight),
+        groups=groups,
+    )
+
+
+def _padding(padding: Any, weight: Tensor) -> Padding:
+    if padding == "valid":
+        return 0, 0, 0, 0
+    if padding == "same":  # torch puts the odd zero at the bottom and right
+        kh, kw = weight.shape[2:]
+        return (kh - 1) // 2, kh // 2, (kw - 1) // 2, kw // 2
+    high, wide = pair(padding)
+    return high, high, wide, wide
+
+
+def _linear(
+    build: Builder, node: fx.Node, x: View, weight: Tensor, bias: Tensor | None = None
+) -> View:
+    channels, height, width = x.shape
+    if not x.flat:
+        raise unsupported(
+            node, "Linear without a Flatten before it", "write x.flatten(1) before it"
+        )
+    if weight.shape[1] != channels * height * width:
+        raise SqhwError(
+            f"layer {title(node)!r}: Linear takes {weight.shape[1]} values, "
+            f"its input {x.shape} has {channels * height * width}"
+        )
+    weight = weight.reshape(-1, channels, height, width)  # torch flattens C, H, W
+    made = build.conv(node, x, weight, bias, kind="linear")
+    return View(made.tensor, made.shape, flat=True)
+
+
+def _relu(build: Builder, node: fx.Node, x: View, inplace: bool = False) -> View:
+    return build.activate(node, x, None)
+
+
+def _relu6(build: Builder, node: fx.Node, x: View, inplace: bool = False) -> View:
+    return build.activate(node, x, 6.0)
+
+
+def _clamp(build: Builder, node: fx.Node, x: View, min: Any = None, max: Any = None) -> View:
+    if min != 0 or not (max is None or (isinstance(max, int | float) and max > 0)):
+        raise unsupported(node, f"clamp from {min} to {max}")
+    return build.activate(node, x, None if max is None else float(max))
+
+
+def _hardtanh(
+    build: Builder,
+    node: fx.Node,
+    x: View,
+    min_val: float = -1.0,
+    max_val: float = 1.0,
+    inplace: bool = False,
+) -> View:
+    return _clamp(build, node, x, min_val, max_val)
+
+
+def _mean(build: Builder, node: fx.Node, x: View, dim: Any = None, keepdim: bool = False) -> View:
+    dims = sorted(int(d) % 4 for d in dim) if isinstance(dim, tuple | list) else None
+    if x.flat or dims != [2, 3]:
+        raise unsupported(node, f"a mean over {dim}, other than height and width (2, 3),")
+    made = pooling.global_average(build, node, x)
+    return made if keepdim else replace(made, flat=True)
+
+
+def _softmax(
+    build: Builder, node: fx.Node, x: View, dim: Any = None, _stacklevel: int = 3, dtype: Any = None
+) -> View:
+    if dim not in (None, 1, -len(x.size)):
+        raise unsupported(node, f"a softmax over dimension {dim}, other than the classes,")
+    return _at_the_end(build, node, x, "softmax")
+
+
+def _sigmoid(build: Builder, node: fx.Node, x: View) -> View:
+    return _at_the_end(build, node, x, "sigmoid")
+
+
+def _at_the_end(build: Builder, node: fx.Node, x: View, what: str) -> View:
+    """Leave out a function that keeps the order of the outputs."""
+    if not build.read_by_output_alone(node) or x.shape[1:] != (1, 1):
+        raise unsupported(
+            node,
+            f"a {what} other than of the network's outputs",
+            "use ReLU, or ReLU6 where values must be bounded",
+        )
+    build.dropped.add(node)
+    build.notes.append(
+        f"layer {title(node)!r}: the {what} at the end is left out: the outputs are the values "
+        "before it, of the same argmax"
+        + ("; a threshold of 0.5 becomes 0" if what == "sigmoid" else "")
+    )
+    return x
+
+
+def _flatten(build: Builder, node: fx.Node, x: View, start_dim: int = 0, end_dim: int = -1) -> View:
+    if start_dim != 1 or end_dim not in (-1, len(x.size)):
+        raise unsupported(node, "flatten of other than all dimensions from 1 on")
+    if x.padded or not x.whole:
+        raise unsupported(node, "flatten of a padded or sliced tensor")
+    return replace(x, flat=True)
+
+
+def _reshape(build: Builder, node: fx.Node, x: View, *sizes: Any, shape: Any = None) -> View:
+    sizes = sizes if shape is None else (shape,)
+    wanted = tuple(sizes[0]) if sizes and isinstance(sizes[0], tuple | list) else sizes
+    if x.flat and wanted in ((-1, *x.shape), (-1, -1, *x.shape[1:])) and x.shape[1:] == (1, 1):
+        return replace(x, flat=False)
+    values = x.shape[0] * x.shape[1] * x.shape[2]
+    if wanted not in ((-1, -1), (-1, values)):
+        raise unsupported(node, f"a view of {wanted}, other than (n, -1),", "write x.flatten(1)")
+    return _flatten(build, node, x, 1)
+
+
+def _pad(
+    build: Builder, node: fx.Node, x: View, pad: Any, mode: str = "constant", value: Any = None
+) -> View:
+    x = build.settle(node, x)
+    pads = tuple(int(p) for p in pad)
+    if mode != "constant" or value not in (None, 0):
+        raise unsupported(node, f"padding of mode {mode!r} with {value}, other than zeros,")
+    if x.flat or len(pads) not in (2, 4, 6) or min(pads) < 0:
+        raise unsupported(node, f"padding by {pads}")
+    left, right, top, bottom, before, behind = pads + (0,) * (6 - len(pads))
+    if (left, right, top, bottom) != (0, 0, 0, 0) and not x.whole:
+        raise unsupported(node, "padding of other than a Conv2d's input")
+    channels, height, width = x.shape
+    high, low, west, east = x.padding
+    return View(
+        x.tensor,
+        (channels + before + behind, height + top + bottom, width + left + right),
+        padding=(high + top, low + bottom, west + left, east + right),
+        stride=x.stride,
+        first=x.first + before,
+        widened=x.widened or before + behind > 0,
+    )
+
+
+def _index(build: Builder, node: fx.Node, x: View, index: Any) -> View:
+    x = build.settle(node, x)
+    every, other = slice(None), slice(None, None, 2)
+    parts = index if isinstance(index, tuple) else (index,)
+    parts = (every, every, *parts[1:]) if parts[:1] == (Ellipsis,) else parts
+    plain = tuple(
+        slice(None, part.stop, None if part.step == 1 else part.step)
+        if isinstance(part, slice) and part.start in (None, 0)
+        else part
+        for part in parts
+    )
+    if plain != (every, every, other, other) or x.flat or x.padded or x.stride != 1:
+        raise unsupported(node, "an index other than [:, :, ::2, ::2]")
+    channels, height, width = x.shape
+    shape = (channels, (height + 1) // 2, (width + 1) // 2)
+    return View(x.tensor, shape, stride=2, first=x.first, widened=x.widened)
+
+
+# A subclass may compute something else, so the type must be the very one.
+MODULES: dict[type[nn.Module], Handler] = {
+    nn.Conv2d: _conv,
+    nn.Linear: lambda build, node, x, layer: _linear(build, node, x, layer.weight, layer.bias),
+    nn.BatchNorm1d: arithmetic.norm,
+    nn.BatchNorm2d: arithmetic.norm,
+    nn.ReLU: lambda build, node, x, layer: _relu(build, node, x),
+    nn.ReLU6: lambda build, node, x, layer: _relu6(build, node, x),
+    nn.Hardtanh: lambda build, node, x, layer: _clamp(build, node, x, layer.min_val, layer.max_val),
+    nn.MaxPool2d: lambda build, node, x, layer: pooling.max_pool(
+        build,
+        node,
+        x,
+        layer.kernel_size,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        layer.ceil_mode,
+        layer.return_indices,
+    ),
+    nn.AvgPool2d: lambda build, node, x, layer: pooling.avg_pool(
+        build,
+        node,
+        x,
+        layer.kernel_size,
+        layer.stride,
+        layer.padding,
+        layer.ceil_mode,
+        layer.count_include_pad,
+        layer.divisor_override,
+    ),
+    nn.AdaptiveAvgPool2d: lambda build, node, x, layer: pooling.adaptive_avg_pool(
+        build, node, x, layer.output_size
+    ),
+    nn.AdaptiveMaxPool2d: lambda build, node, x, layer: pooling.adaptive_max_pool(
+        build, node, x, layer.output_size, layer.return_indices
+    ),
+    nn.Softmax: lambda build, node, x, layer: _softmax(build, node, x, layer.dim),
+    nn.LogSoftmax: lambda build, node, x, layer: _softmax(build, node, x, layer.dim),
+    nn.Sigmoid: lambda build, node, x, layer: _sigmoid(build, node, x),
+    nn.ZeroPad2d: lambda build, node, x, layer: _pad(build, node, x, layer.padding),
+    nn.ConstantPad2d: lambda build, node, x, layer: _pad(
+        build, node, x, layer.padding, value=layer.value
+    ),
+    nn.Flatten: lambda build, node, x, layer: _flatten(
+        build, node, x, layer.start_dim, layer.end_dim
+    ),
+    nn.Dropout: _same,
+    nn.Dropout2d: _same,
+    nn.Identity: _same,
+}
+
+# Functions by themselves, methods by name.
+CALLS: dict[Any, Handler] = {
+    torch.conv2d: _conv2d,
+    functional.conv2d: _conv2d,
+    functional.linear: _linear,
+    torch.relu: _relu,
+    functional.relu: _relu,
+    functional.relu6: _relu6,
+    "relu": _relu,
+    torch.clamp: _clamp,
+    torch.clip: _clamp,
+    "clamp": _clamp,
+    "clip": _clamp,
+    "clamp_min": _clamp,
+    functional.hardtanh: _hardtanh,
+    torch.max_pool2d: pooling.max_pool,
+    functional.max_pool2d: pooling.max_pool,
+    functional.avg_pool2d: pooling.avg_pool,
+    functional.adaptive_avg_pool2d: pooling.adaptive_avg_pool,
+    functional.adaptive_max_pool2d: pooling.adaptive_max_pool,
+    functional.batch_norm: arithmetic.batch_norm,
+    torch.mean: _mean,
+    "mean": _mean,
+    torch.softmax: _softmax,
+    functional.softmax: _softmax,
+    "softmax": _softmax,
+    torch.log_softmax: _softmax,
+    functional.log_softmax: _softmax,
+    "log_softmax": _softmax,
+    torch.sigmoid: _sigmoid,
+    functional.sigmoid: _sigmoid,
+    "sigmoid": _sigmoid,
+    torch.flatten: _flatten,
+    "flatten": _flatten,
+    torch.reshape: _reshape,
+    "reshape": _reshape,
+    "view": _reshape,
+    functional.dropout: _dropout,
+    functional.dropout2d: _dropout,
+    "contiguous": _same,
+    "float": _same,
+    "clone": _same,
+    "detach": _same,
+    functional.pad: _pad,
+    operator.getitem: _index,
+}
+
+# Of two operands, either of which may be a constant.
+ARITHMETIC: dict[Any, Handler] = {
+    operator.add: arithmetic.add,
+    torch.add: arithmetic.add,
+    "add": arithmetic.add,
+    operator.sub: arithmetic.subtract,
+    torch.sub: arithmetic.subtract,
+    "sub": arithmetic.subtract,
+    operator.mul: arithmetic.multiply,
+    torch.mul: arithmetic.multiply,
+    "mul": arithmetic.multiply,
+    operator.truediv: arithmetic.divide,
+    torch.div: arithmetic.divide,
+    "div": arithmetic.divide,
+    operator.neg: arithmetic.negate,
+    torch.neg: arithmetic.negate,
+    "neg": arithmetic.negate,
+}

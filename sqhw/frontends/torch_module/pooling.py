@@ -1,0 +1,143 @@
+"""Poolings: those that are a maximum or an average over whole windows of one size."""
+
+from itertools import pairwise
+from typing import Any
+
+from torch import fx
+
+from sqhw.frontends.torch_module.builder import Builder
+from sqhw.frontends.torch_module.supported import unsupported
+from sqhw.frontends.torch_module.view import View
+
+_CEIL = "crop or choose the input size so that the windows fit, and leave ceil_mode out"
+_PADDED = "pad the convolution before it instead, or use a kernel that needs no padding"
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """Return what torch takes as one number or as two, as two."""
+    both = tuple(value) if isinstance(value, tuple | list) else (value,)
+    return int(both[0]), int(both[-1])
+
+
+def max_pool(
+    build: Builder,
+    node: fx.Node,
+    x: View,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> View:
+    """Add what `torch.nn.functional.max_pool2d` does."""
+    kernel = pair(kernel_size)
+    step = pair(stride) if stride else kernel
+    if return_indices:
+        raise unsupported(node, "MaxPool2d with return_indices True")
+    if any(own != 1 and size != 1 for own, size in zip(pair(dilation), kernel, strict=True)):
+        raise unsupported(node, f"MaxPool2d with dilation {pair(dilation)}")
+    _require_whole_windows(node, "MaxPool2d", x, kernel, step, padding, ceil_mode)
+    return _maximum(build, node, x, kernel, step)
+
+
+def _maximum(
+    build: Builder, node: fx.Node, x: View, kernel: tuple[int, int], step: tuple[int, int]
+) -> View:
+    if kernel[0] != kernel[1]:
+        raise unsupported(node, f"MaxPool2d with kernel {kernel}", "use a square one")
+    if kernel == step == (1, 1):
+        return x
+    return build.max_pool(node, x, kernel[0], step)
+
+
+def avg_pool(
+    build: Builder,
+    node: fx.Node,
+    x: View,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> View:
+    """Add what `torch.nn.functional.avg_pool2d` does."""
+    kernel = pair(kernel_size)
+    step = pair(stride) if stride else kernel
+    if divisor_override not in (None, kernel[0] * kernel[1]):
+        raise unsupported(node, f"AvgPool2d with divisor_override {divisor_override}")
+    _require_whole_windows(node, "AvgPool2d", x, kernel, step, padding, ceil_mode)
+    return build.average(node, x, kernel, step)
+
+
+def _require_whole_windows(
+    node: fx.Node,
+    what: str,
+    x: View,
+    kernel: tuple[int, int],
+    step: tuple[int, int],
+    padding: Any,
+    ceil_mode: bool,
+) -> None:
+    if pair(padding) != (0, 0):
+        raise unsupported(node, f"{what} with padding {pair(padding)}", _PADDED)
+    spans = [size - own for size, own in zip(x.shape[1:], kernel, strict=True)]
+    # torch adds a window in front of the rest only if it begins inside the map
+    if ceil_mode and any(
+        span % own and -(-span // own) * own < span + size
+        for span, own, size in zip(spans, step, kernel, strict=True)
+    ):
+        raise unsupported(node, f"{what} with ceil_mode True on a map {x.shape[1:]}", _CEIL)
+
+
+def adaptive_avg_pool(build: Builder, node: fx.Node, x: View, output_size: Any) -> View:
+    """Add what `torch.nn.functional.adaptive_avg_pool2d` does."""
+    kernel, step = _adapted(node, "AdaptiveAvgPool2d", x, output_size)
+    return build.average(node, x, kernel, step)
+
+
+def adaptive_max_pool(
+    build: Builder, node: fx.Node, x: View, output_size: Any, return_indices: bool = False
+) -> View:
+    """Add what `torch.nn.functional.adaptive_max_pool2d` does."""
+    if return_indices:
+        raise unsupported(node, "AdaptiveMaxPool2d with return_indices True")
+    kernel, step = _adapted(node, "AdaptiveMaxPool2d", x, output_size)
+    return _maximum(build, node, x, kernel, step)
+
+
+def global_average(build: Builder, node: fx.Node, x: View) -> View:
+    """Add an average over height and width."""
+    window = x.shape[1:]
+    return build.average(node, x, window, window)
+
+
+def _adapted(
+    node: fx.Node, what: str, x: View, output_size: Any
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return kernel and stride of the plain pooling that an adaptive one is on this map."""
+    if x.flat:
+        raise unsupported(node, f"{what} after Flatten")
+    wanted = (
+        tuple(output_size) if isinstance(output_size, tuple | list) else (output_size, output_size)
+    )
+    sizes = x.shape[1:]
+    counts = [
+        size if count is None else int(count) for size, count in zip(sizes, wanted, strict=True)
+    ]
+    windows = []
+    for size, count in zip(sizes, counts, strict=True):
+        starts = [i * size // count for i in range(count)]
+        ends = [-(-(i + 1) * size // count) for i in range(count)]
+        lengths = {end - start for start, end in zip(starts, ends, strict=True)}
+        steps = {b - a for a, b in pairwise(starts)} or set(lengths)
+        if len(lengths) != 1 or len(steps) != 1:
+            raise unsupported(
+                node,
+                f"{what} to {tuple(counts)} from a map {sizes}, where windows differ in size,",
+                "choose an output size that divides the map's",
+            )
+        windows.append((lengths.pop(), steps.pop()))
+    (high, down), (wide, right) = windows
+    return (high, wide), (down, right)

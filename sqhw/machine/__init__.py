@@ -1,0 +1,1 @@
+"""What the engine is: configuration, number and stream formats, ROM layout, latencies."""

@@ -1,0 +1,156 @@
+"""The engine's latencies: what the sequencer enforces and the cycle model counts."""
+
+from dataclasses import dataclass
+
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import RECORD_FIELDS, descriptor_words
+
+#: Engines of so many lanes have registers behind each block RAM and within wide multiplexers;
+#: smaller ones are for parts on which logic is scarcer than speed.
+DEEP_LANES = 16
+#: A field reader takes its first field this many cycles after a jump.
+JUMP_CYCLES = 2
+#: The sequencer's commands are registered before anything follows from them.
+ISSUE_CYCLES = 1
+#: From activations, mask and weight at the lanes to the accumulator.
+LANES_CYCLES = 3
+#: The coordinates of twice as many lanes are there after so many cycles.
+FILL_BEATS = 2
+#: From the byte to the activation memory.
+WRITE_CYCLES = 1
+
+
+def is_deep(engine: EngineConfig) -> bool:
+    """Return whether an engine has the longer pipeline."""
+    return engine.lanes >= DEEP_LANES
+
+
+def rom_cycles(engine: EngineConfig, name: str) -> int:
+    """Return the cycles from the address of a ROM to the word.
+
+    In a deep engine there is a register in front of the multiplexer of a ROM's pieces. The
+    parameter ROM has none: it is small, and channels of few weights wait for it.
+    """
+    return 2 if is_deep(engine) and name != "params" else 1
+
+
+def record_window_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from taking a field of the parameter ROM to the field."""
+    return int(is_deep(engine))
+
+
+def entry_window_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from taking a stream entry to the entry."""
+    return rom_cycles(engine, "weights") if is_deep(engine) else 0
+
+
+def decode_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from a stream entry to what it says."""
+    return 3 if is_deep(engine) else 2
+
+
+def read_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from a row address to the vector of activations."""
+    return 4 if is_deep(engine) else 1
+
+
+def mask_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from a kernel tap to the lanes that read inside of the map."""
+    return 2 if is_deep(engine) else 1
+
+
+def decoded_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the issue of an entry to what it says."""
+    return ISSUE_CYCLES + entry_window_cycles(engine) + decode_cycles(engine)
+
+
+def accumulate_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the issue of a channel's last entry to its accumulators.
+
+    Two of them lead from an entry to its kernel tap and on to a row.
+    """
+    return decoded_cycles(engine) + 2 + read_cycles(engine) + LANES_CYCLES
+
+
+def fetch_cycles(engine: EngineConfig) -> int:
+    """Return the cycles to read a channel record after a jump.
+
+    They are the jump, one for each field, and two registers behind the reader; a deep engine
+    registers the command too.
+    """
+    return is_deep(engine) + JUMP_CYCLES + record_window_cycles(engine) + len(RECORD_FIELDS) + 1
+
+
+def requantize_digits(engine: EngineConfig) -> int:
+    """Return the digits to the base 4, -1 to 2, that every multiplier can be written with."""
+    return engine.mult_bits // 2 + 1
+
+
+def requantize_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the hand-over of the accumulators to the first byte.
+
+    They are queue, bias, digits, the levels of a sum, two of shifting, rounding and clamp.
+    """
+    return 7 + (requantize_digits(engine) - 1).bit_length()
+
+
+def transpose_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the requantizers to the bytes as they are written.
+
+    A tile of two groups or more may be written to the even and the odd phase of its output.
+    """
+    return int(1 < engine.requantizers < engine.lanes)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Cycles of an engine that do not depend on the network.
+
+    Parameters
+    ----------
+    min_slot, min_slot_serial : int
+        Fewest cycles between the last entries of two channels: the requantizers must have taken
+        all lanes (one a cycle in a serial layer), and the next record must be read.
+    rewind : int
+        Cycles without an entry at the beginning of a tile.
+    load : int
+        Cycles to read a layer descriptor.
+    prepare : int
+        Cycles from there to the first slot.
+    drain, drain_serial : int
+        Cycles from the last entry of a layer (a serial one) to its last byte in memory.
+    hold : int
+        Cycles for which a record is left where it is when the next channel begins, before it is
+        set aside for the hand-over of its accumulators.
+    output : int
+        Cycles from a new position or channel to the result that is read there.
+    """
+
+    min_slot: int
+    min_slot_serial: int
+    rewind: int
+    load: int
+    prepare: int
+    drain: int
+    drain_serial: int
+    hold: int
+    output: int
+
+    @classmethod
+    def of(cls, engine: EngineConfig) -> "Timing":
+        """Return the timing of an engine."""
+        fetch, accumulate = fetch_cycles(engine), accumulate_cycles(engine)
+        writes = engine.lanes // engine.requantizers
+        min_slot = max(writes, fetch)
+        drain = accumulate + requantize_cycles(engine) + transpose_cycles(engine) + WRITE_CYCLES
+        return cls(
+            min_slot=min_slot,
+            min_slot_serial=max(engine.lanes, fetch),
+            rewind=JUMP_CYCLES - 1,
+            load=JUMP_CYCLES + record_window_cycles(engine) + descriptor_words(engine),
+            prepare=1 + max(FILL_BEATS * engine.lane_bits + 1, fetch),
+            drain=drain + writes,
+            drain_serial=drain + engine.lanes,
+            hold=max(0, accumulate - min_slot),
+            output=3 + ISSUE_CYCLES + read_cycles(engine),
+        )

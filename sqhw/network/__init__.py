@@ -1,0 +1,1 @@
+"""Networks as data: float and quantized, their files, facts and exact simplification."""

@@ -1,0 +1,257 @@
+"""Quantized networks on disk: one safetensors file, arrays and topology together.
+
+The arrays are tensors named ``LAYER.FIELD``. The metadata has the single entry ``sqhw``, a JSON
+object: ``format`` and ``version``; ``network`` with everything that is not an array; ``sha256``
+of the canonical JSON of ``network`` followed by name, type, shape and bytes of every tensor in
+order of name. Nothing in the file is executed when it is read.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save
+
+from sqhw.atomic import atomic_write_bytes
+from sqhw.errors import SqhwError, shown
+from sqhw.files.digest import network_digest
+from sqhw.files.input_limits import MAX_NETWORK_BYTES
+from sqhw.files.plain import field_of, located, parse_json, typed
+from sqhw.files.tensor_file import QUANTIZED_KEY, entry_of, read_tensors
+from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.facts import facts_of
+from sqhw.network.quantized import Conv, Layer, MaxPool, QuantizedNetwork, Residual
+
+FORMAT = "sqhw-quantized-network"
+VERSION = 1
+CONV_KINDS = ("conv", "linear", "avgpool")
+ARRAYS: dict[str, np.dtype[Any]] = {
+    "weight": np.dtype(np.int8),
+    "bias": np.dtype(np.int32),
+    "multiplier": np.dtype(np.int32),
+    "shift": np.dtype(np.int32),
+    "weight_scale": np.dtype(np.float64),
+}
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+def save_network(network: QuantizedNetwork, path: str | os.PathLike[str]) -> None:
+    """Save a network. The same network gives the same bytes.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    path : path
+        Usually ``*.safetensors``; replaced if it exists, and never left half written.
+
+    Raises
+    ------
+    SqhwError
+        If the file cannot be written, or the network holds something that cannot be read back.
+    """
+    tensors: Tensors = {}
+    for layer in network.convs:
+        if layer.kind not in CONV_KINDS:
+            raise SqhwError(
+                f"layer {layer.name!r}: kind must be {' or '.join(CONV_KINDS)}, not {layer.kind!r}"
+            )
+        for name, dtype in ARRAYS.items():
+            array = getattr(layer, name)
+            if array.dtype != dtype:
+                raise SqhwError(f"layer {layer.name!r}: {name} must be {dtype}, not {array.dtype}")
+            # safetensors copies memory as it lies, so a transposed view would be saved wrongly.
+            tensors[f"{layer.name}.{name}"] = np.ascontiguousarray(array)
+    description = _describe(network)
+    try:
+        digest = network_digest(description, tensors)
+    except ValueError as error:  # infinity or not-a-number in a scale
+        raise SqhwError(f"network {network.name!r} cannot be saved: {error}") from None
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "sha256": digest,
+        "network": description,
+    }
+    atomic_write_bytes(path, save(tensors, {QUANTIZED_KEY: json.dumps(header)}))
+
+
+def load_network(path: str | os.PathLike[str]) -> QuantizedNetwork:
+    """Load a network that `save_network` wrote.
+
+    Returns
+    -------
+    QuantizedNetwork
+        Checked, and equal to the saved one in every array and number.
+
+    Raises
+    ------
+    SqhwError
+        If the file is missing, broken, of another kind or of a newer version, breaks a rule of
+        `sqhw.network.quantized`, or says of its making what `sqhw.network.facts` cannot read; the
+        message names the file, and the layer or the entry if it is the fault of one.
+    """
+    with located(path):
+        metadata, tensors = read_tensors(Path(path), MAX_NETWORK_BYTES)
+        header = _parse(entry_of(metadata, tensors, QUANTIZED_KEY))
+        network = _build(header, tensors)
+        facts_of(network.metadata)
+        return network
+
+
+def is_quantized(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file says of itself that it is a quantized network; nothing is checked."""
+    try:
+        metadata, _ = read_tensors(Path(path), MAX_NETWORK_BYTES, tensors=False)
+    except SqhwError:
+        return False
+    return QUANTIZED_KEY in metadata
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """Return the metadata entry, of the right format and version."""
+    with located("its metadata is damaged"):
+        header = parse_json(text)
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise SqhwError(f"its format is not {FORMAT!r}")
+    version = field_of(header, "version", int)
+    if version > VERSION:
+        raise SqhwError(
+            f"format version {version} is newer than this sqhw, which reads up to {VERSION}; "
+            "update sqhw"
+        )
+    if version < 1:
+        raise SqhwError(f"format version {version} does not exist")
+    return header
+
+
+def _describe(network: QuantizedNetwork) -> dict[str, Any]:
+    """Return everything of the network that is not an array, as JSON values."""
+    return {
+        "name": network.name,
+        "input_shape": [int(n) for n in network.input_shape],
+        "input_format": _describe_format(network.input_format),
+        "layers": [_describe_layer(layer) for layer in network.layers],
+        "metadata": dict(network.metadata),
+    }
+
+
+def _describe_layer(layer: Layer) -> dict[str, Any]:
+    common = {"kind": layer.kind, "name": layer.name, "source": layer.source}
+    if isinstance(layer, MaxPool):
+        return common | {"kernel": int(layer.kernel), "stride": int(layer.stride)}
+    skip = layer.residual
+    return common | {
+        "groups": int(layer.groups),
+        "residual": None
+        if skip is None
+        else {
+            "source": skip.source,
+            "weight": int(skip.weight),
+            "stride": int(skip.stride),
+            "first": int(skip.first),
+        },
+        "stride": int(layer.stride),
+        "padding": [int(n) for n in layer.padding],
+        "codebook": [int(n) for n in layer.codebook],
+        "stream": {
+            "gap_bits": int(layer.stream.gap_bits),
+            "code_bits": int(layer.stream.code_bits),
+        },
+        "output": _describe_format(layer.output),
+        "output_scale": float(layer.output_scale),
+    }
+
+
+def _describe_format(form: ActivationFormat) -> dict[str, Any]:
+    return {"bits": int(form.bits), "signed": bool(form.signed)}
+
+
+@dataclass(frozen=True)
+class _Network:
+    """The JSON of a network, field by field."""
+
+    name: str
+    input_shape: tuple[int, int, int]
+    input_format: ActivationFormat
+    layers: list[Any]
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Conv:
+    """The JSON of a convolution."""
+
+    kind: str
+    name: str
+    source: str
+    groups: int
+    residual: Residual | None
+    stride: int
+    padding: tuple[int, int, int, int]
+    codebook: tuple[int, ...]
+    stream: StreamFormat
+    output: ActivationFormat
+    output_scale: float
+
+
+@dataclass(frozen=True)
+class _MaxPool:
+    """The JSON of a maximum."""
+
+    kind: str
+    name: str
+    source: str
+    kernel: int
+    stride: int
+
+
+def _build(header: Mapping[str, Any], tensors: Tensors) -> QuantizedNetwork:
+    """Return the network of a file's content."""
+    description = field_of(header, "network", dict)
+    found = typed(_Network, description)
+    layers = []
+    for index, record in enumerate(found.layers):
+        name = record.get("name") if isinstance(record, dict) else None
+        where = f"layer {shown(name)}" if isinstance(name, str) else f"layer number {index + 1}"
+        with located(where):
+            layers.append(_build_layer(typed(dict, record), tensors))
+    used = {
+        f"{layer.name}.{name}" for layer in layers if isinstance(layer, Conv) for name in ARRAYS
+    }
+    for name in sorted(tensors.keys() - used):
+        raise SqhwError(f"tensor {shown(name)} belongs to no layer")
+    if network_digest(description, tensors) != field_of(header, "sha256", str):
+        raise SqhwError("damaged: its content does not match its checksum")
+    return QuantizedNetwork(
+        found.name, found.input_shape, found.input_format, tuple(layers), found.metadata
+    )
+
+
+def _build_layer(record: Mapping[str, Any], tensors: Tensors) -> Layer:
+    kind = field_of(record, "kind", str)
+    if kind == "maxpool":
+        pool = typed(_MaxPool, record)
+        return MaxPool(pool.name, pool.source, pool.kernel, pool.stride)
+    if kind not in CONV_KINDS:
+        known = ", ".join((*CONV_KINDS, "maxpool"))
+        raise SqhwError(f"unknown kind {shown(kind)}; known: {known}")
+    found = typed(_Conv, record)
+    values: dict[str, Any] = {field.name: getattr(found, field.name) for field in fields(_Conv)}
+    for field, dtype in ARRAYS.items():
+        values[field] = _array(tensors, f"{found.name}.{field}", dtype)
+    return Conv(**values)
+
+
+def _array(tensors: Tensors, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    if name not in tensors:
+        raise SqhwError(f"tensor {shown(name)} is missing")
+    if tensors[name].dtype != dtype:
+        raise SqhwError(f"tensor {shown(name)} must be {dtype}, not {tensors[name].dtype}")
+    return tensors[name]

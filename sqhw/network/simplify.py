@@ -1,0 +1,176 @@
+"""Exact removal of dead channels: every output of the network stays as it is, bit for bit."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.machine.stream import MAX_TAPS_PER_ENTRY, StreamFormat, max_gap_bits
+from sqhw.network.quantized import INPUT, Conv, IntArray, Layer, MaxPool, QuantizedNetwork
+
+Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
+
+
+def simplify(network: QuantizedNetwork) -> QuantizedNetwork:
+    """Remove channels that are zero for every input or that no layer reads.
+
+    The network's input and output keep all their channels, and so do the maps of grouped layers and
+    of skip connections, whose channels belong together; every layer keeps at least one. Where a
+    layer loses so many input channels that its gap field no longer suits them, the gap field
+    shrinks.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+
+    Returns
+    -------
+    QuantizedNetwork
+        Equal to `network` in every output.
+    """
+    pinned = pinned_tensors(network)
+    stay = {name: np.arange(shape[0]) for name, shape in network.shapes().items()}
+    widths = {layer.name: layer.kernel[1] for layer in network.convs}
+    layers = tuple(_outline(layer) for layer in network.layers)
+    while True:
+        keep = _live_channels(layers, {name: len(at) for name, at in stay.items()}, pinned)
+        if all(mask.all() for mask in keep.values()):
+            break
+        layers = _without(layers, keep, widths)
+        stay = {name: at[keep[name]] for name, at in stay.items()}
+    if all(len(stay[name]) == shape[0] for name, shape in network.shapes().items()):
+        return network
+    return replace(network, layers=_filled(layers, network.layers, stay))
+
+
+def live_channels(network: QuantizedNetwork) -> dict[str, Mask]:
+    """Return which channels of every tensor to keep; removing the others may free further ones."""
+    counts = {name: shape[0] for name, shape in network.shapes().items()}
+    return _live_channels(network.layers, counts, pinned_tensors(network))
+
+
+def _live_channels(
+    layers: tuple[Layer, ...], counts: dict[str, int], pinned: set[str]
+) -> dict[str, Mask]:
+    """Return which of so many channels of every tensor to keep."""
+    zero: dict[str, Mask] = {INPUT: np.zeros(counts[INPUT], dtype=bool)}
+    for layer in layers:
+        zero[layer.name] = _always_zero(layer) if isinstance(layer, Conv) else zero[layer.source]
+    used = {name: np.zeros(count, dtype=bool) for name, count in counts.items()}
+    used[layers[-1].name][:] = True
+    for layer in reversed(layers):
+        if not isinstance(layer, Conv):
+            read = used[layer.name]
+        elif layer.groups == 1:
+            read = np.any(layer.weight.any(axis=0), axis=(1, 2))  # rows first: many times as fast
+        else:
+            continue  # pinned
+        used[layer.source] = used[layer.source] | read
+    keep = {}
+    for name, count in counts.items():
+        live = used[name] & ~zero[name]
+        if name in pinned:
+            live = np.ones(count, dtype=bool)
+        elif not live.any():
+            live = np.arange(count) == 0
+        keep[name] = live
+    # A pooled tensor has the channels of its source: keep what either needs.
+    for layer in reversed(layers):
+        if isinstance(layer, MaxPool):
+            keep[layer.source] = keep[layer.source] | keep[layer.name]
+    for layer in layers:
+        if isinstance(layer, MaxPool):
+            keep[layer.name] = keep[layer.source]
+    return keep
+
+
+def pinned_tensors(network: QuantizedNetwork) -> set[str]:
+    """Return the tensors that keep all channels, and what they are pooled from or to.
+
+    They are the network's input and output and the maps of grouped layers and of skip connections.
+    """
+    pinned = {INPUT, network.layers[-1].name}
+    for conv in network.convs:
+        if conv.groups > 1 or conv.residual:
+            pinned |= {conv.name, *conv.sources[1 if conv.groups == 1 else 0 :]}
+    for layer in reversed(network.layers):
+        if isinstance(layer, MaxPool) and layer.name in pinned:
+            pinned.add(layer.source)
+    for layer in network.layers:
+        if isinstance(layer, MaxPool) and layer.source in pinned:
+            pinned.add(layer.name)
+    return pinned
+
+
+def _always_zero(layer: Conv) -> Mask:
+    """Return which output channels are 0 whatever the input."""
+    empty = ~layer.weight.any(axis=(1, 2, 3))
+    shift = layer.shift.astype(np.int64)
+    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
+    value = (layer.bias.astype(np.int64) * layer.multiplier.astype(np.int64) + half) >> shift
+    zero: Mask = empty & (np.clip(value, layer.output.lo, layer.output.hi) == 0)
+    return zero
+
+
+def _outline(layer: Layer) -> Layer:
+    """Return a layer with one number a kernel, not 0 where the kernel has a weight.
+
+    Channels go round after round, each of which may free further ones: weights themselves, many
+    more numbers, are taken once behind.
+    """
+    if not isinstance(layer, Conv):
+        return layer
+    outputs, inputs, height, width = layer.weight.shape
+    taps = np.ascontiguousarray(layer.weight.reshape(-1, height * width).T)
+    filled = np.bitwise_or.reduce(taps, axis=0)
+    return replace(layer, weight=filled.reshape(outputs, inputs, 1, 1))
+
+
+def _filled(
+    outlines: tuple[Layer, ...], layers: tuple[Layer, ...], stay: dict[str, Places]
+) -> tuple[Layer, ...]:
+    """Return outlines with the weights of the channels that stay."""
+    filled: list[Layer] = []
+    for outline, layer in zip(outlines, layers, strict=True):
+        if isinstance(outline, Conv) and isinstance(layer, Conv):
+            weight = layer.weight
+            if layer.groups == 1:
+                weight = _taken(weight, stay[layer.name], stay[layer.source])
+            outline = replace(outline, weight=weight)
+        filled.append(outline)
+    return tuple(filled)
+
+
+def _taken(weight: IntArray, rows: Places, columns: Places) -> IntArray:
+    """Return the weights of some channels, contiguous."""
+    return weight.take(rows, axis=0).take(columns, axis=1)
+
+
+def _without(
+    layers: tuple[Layer, ...], keep: dict[str, Mask], widths: dict[str, int]
+) -> tuple[Layer, ...]:
+    """Return outlines with fewer channels; `widths` are those of the layers' kernels."""
+    smaller = []
+    for layer in layers:
+        if isinstance(layer, Conv) and layer.groups == 1:
+            rows, columns = keep[layer.name], keep[layer.source]
+            layer = replace(
+                layer,
+                weight=_taken(layer.weight, np.flatnonzero(rows), np.flatnonzero(columns)),
+                bias=layer.bias[rows],
+                multiplier=layer.multiplier[rows],
+                shift=layer.shift[rows],
+                weight_scale=layer.weight_scale[rows],
+                stream=_allowed(layer, int(columns.sum()), widths[layer.name]),
+            )
+        smaller.append(layer)
+    return tuple(smaller)
+
+
+def _allowed(layer: Conv, in_channels: int, kernel_w: int) -> StreamFormat:
+    """Return the layer's format for fewer channels; its entries pass no more taps than before."""
+    stream = layer.stream
+    taps = 1 if stream.filler <= layer.weight.shape[1] else MAX_TAPS_PER_ENTRY
+    gap_bits = max_gap_bits(in_channels, kernel_w, taps, stream.gap_bits)
+    return StreamFormat(gap_bits, stream.code_bits)

@@ -1,0 +1,281 @@
+"""Where feature maps lie in the activation banks, and the tiles that a layer is computed in.
+
+Channel c of element e of a map lies in bank ``e % lanes``, row
+``base + (e // lanes) * channels + c``. Elements are numbered position by position, the images of
+a run together: ``e = (y * pitch + x) * batch + image``. A map that a stride-2 layer reads is stored
+as its four phases (even/odd rows, even/odd columns), each numbered by itself, so that the layer
+reads vectors of consecutive elements.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from sqhw.errors import SqhwError, shown
+from sqhw.machine.config import EngineConfig
+from sqhw.network.quantized import INPUT, Conv, Layer, QuantizedNetwork, Shape
+from sqhw.planner.bank_plan import assign_rows
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A feature map in the activation banks.
+
+    Parameters
+    ----------
+    shape : tuple of int (channels, height, width)
+    split : int, 1 or 2
+        Phases in each direction: the stride of the layer that reads the map.
+    pitch : int
+        Positions from one row of a phase to the next.
+    lanes : int
+        Banks.
+    base : int
+        First row.
+    batch : int, power of two
+        Images of a run.
+    """
+
+    shape: Shape
+    split: int
+    pitch: int
+    lanes: int
+    base: int
+    batch: int = 1
+
+    @property
+    def phase_rows(self) -> int:
+        """Bank rows of one phase."""
+        channels, height, width = self.shape
+        plane_h, plane_w = -(-height // self.split), -(-width // self.split)
+        elements = ((plane_h - 1) * self.pitch + plane_w) * self.batch
+        return -(-elements // self.lanes) * channels
+
+    @property
+    def rows(self) -> int:
+        """Bank rows of the whole map."""
+        return self.phase_rows * self.split**2
+
+    def alike(self, other: "Placement") -> bool:
+        """Return whether both maps are unsplit and lie alike, apart from their bases."""
+        return self.split == 1 and replace(self, base=0) == replace(other, base=0)
+
+
+class Write(Enum):
+    """How the output of a layer is written."""
+
+    #: At full width and lane by lane: it lies in memory as it is computed.
+    AS_COMPUTED = "as computed"
+    #: At full width, each group of bytes to a place of its own.
+    WALKED = "walked"
+    #: One byte a cycle, each to a place of its own.
+    SERIAL = "serial"
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The tiles of a layer: `lanes` consecutive elements, numbered with the input's pitch.
+
+    Parameters
+    ----------
+    layer : Conv or MaxPool
+    source, target : Placement
+        Input and output map.
+    skip : Placement or None
+        The map that the layer's residual adds.
+    tiles : int
+        Number of tiles.
+    requantizers : int
+        Bytes that the engine can write back a cycle.
+    """
+
+    layer: Layer
+    source: Placement
+    target: Placement
+    skip: Placement | None
+    tiles: int
+    requantizers: int
+
+    @property
+    def write(self) -> Write:
+        """How the output is written."""
+        target, requantizers = self.target, self.requantizers
+        one_line = target.shape[1] == 1  # its pitch is never used
+        if requantizers == 1:
+            return Write.SERIAL
+        if target.split == 1 and (one_line or target.pitch == self.source.pitch):
+            return Write.AS_COMPUTED
+        if target.batch >= requantizers:  # the images of a position fill a group
+            return Write.WALKED
+        # Else a group holds neighbours of one line, and two groups of them those of two phases.
+        # They lie together in both maps if lines and tiles are made of whole groups.
+        unit = requantizers * target.split
+        whole = target.batch == 1 and not (
+            self.source.pitch % unit or target.pitch % requantizers or target.lanes % unit
+        )
+        return Write.WALKED if whole else Write.SERIAL
+
+    @property
+    def transposes(self) -> bool:
+        """True if of two groups first the even elements are written, then the odd ones."""
+        return self.write is Write.WALKED and self.target.batch == 1 and self.target.split == 2
+
+    @property
+    def serial(self) -> bool:
+        """True if the output is written one byte a cycle."""
+        return self.write is Write.SERIAL
+
+    @property
+    def written(self) -> int:
+        """Bytes that an output channel writes, what a tile or group writes beyond the map too."""
+        target = self.target
+        _, height, width = target.shape
+        if self.write is Write.AS_COMPUTED:
+            return self.tiles * target.lanes
+        if self.write is Write.WALKED and target.batch == 1:
+            unit = self.requantizers * target.split
+            return height * -(-width // unit) * unit
+        return height * width * target.batch
+
+
+def network_maps(network: QuantizedNetwork, lanes: int, batch: int = 1) -> dict[str, Placement]:
+    """Return how every map of a network is stored, by name, all at row 0.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    lanes : int
+        Banks.
+    batch : int, power of two
+        Images of a run.
+
+    Raises
+    ------
+    SqhwError
+        If layers of different strides read the same map.
+    """
+    shapes = network.shapes()
+    splits: dict[str, int] = {}
+    pitches = dict.fromkeys(shapes, 1)
+    for layer in network.layers:
+        readings = [(layer.source, layer.stride)]
+        if isinstance(layer, Conv) and layer.residual:
+            readings.append((layer.residual.source, layer.residual.stride))
+        for tensor, stride in readings:
+            if splits.setdefault(tensor, stride) != stride:
+                raise SqhwError(
+                    f"layer {layer.name!r}: reads {tensor!r} with stride {stride}, an earlier "
+                    f"layer with stride {splits[tensor]}; this engine stores a map for one stride"
+                )
+    for tensor, shape in shapes.items():
+        pitches[tensor] = -(-shape[2] // splits.get(tensor, 1))
+    changed = True
+    while changed:  # a residual is read with the pitch of the layer's input
+        before = dict(pitches)
+        for layer in network.layers:
+            pitch = max(pitches[layer.source], shapes[layer.name][2])
+            pitch = max(pitch, *(pitches[tensor] for tensor in layer.sources))
+            for tensor in layer.sources:
+                pitches[tensor] = pitch
+        changed = pitches != before
+    return {
+        tensor: Placement(shape, splits.get(tensor, 1), pitches[tensor], lanes, 0, batch)
+        for tensor, shape in shapes.items()
+    }
+
+
+def place(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> tuple[Tiling, ...]:
+    """Assign feature maps to the activation banks and cut the layers into tiles.
+
+    A map is kept until the last layer that reads it; the network's input lies at row 0.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    engine : EngineConfig
+    batch : int, power of two, 1 to engine.max_batch
+        Images of a run.
+
+    Returns
+    -------
+    tuple of Tiling
+        One a layer, in execution order.
+
+    Raises
+    ------
+    SqhwError
+        If the engine lacks a kind of layer, or a map is larger than the engine's dimensions or
+        banks; the message names the layer and says how much is missing.
+    """
+    whole = isinstance(batch, int) and not isinstance(batch, bool)
+    if not whole or batch < 1 or batch & (batch - 1):
+        raise SqhwError(
+            f"network {network.name!r}: the images of a run must be a power of two, "
+            f"not {shown(batch)}"
+        )
+    if batch > engine.max_batch:
+        raise SqhwError(
+            f"network {network.name!r}: {batch} images a run are more than the engine's "
+            f"{engine.max_batch}; raise max_batch"
+        )
+    _check_dimensions(network, engine)
+    _check_kinds(network, engine)
+    maps = network_maps(network, engine.lanes, batch)
+    placements = assign_rows(network, maps, engine.bank_depth)
+    tilings = []
+    for layer in network.layers:
+        source, target = placements[layer.source], placements[layer.name]
+        skip = None
+        if isinstance(layer, Conv) and layer.residual:
+            skip = placements[layer.residual.source]
+        _, height, width = target.shape
+        elements = ((height - 1) * source.pitch + width) * batch
+        tiles = -(-elements // engine.lanes)
+        if tiles > engine.bank_depth:
+            raise SqhwError(
+                f"layer {layer.name!r}: has {tiles} tiles, this engine counts at most "
+                f"{engine.bank_depth}; raise bank_depth or lanes"
+            )
+        tilings.append(Tiling(layer, source, target, skip, tiles, engine.requantizers))
+    return tuple(tilings)
+
+
+def _check_kinds(network: QuantizedNetwork, engine: EngineConfig) -> None:
+    for layer in network.layers:
+        if not isinstance(layer, Conv):
+            if not engine.maxpool:
+                raise SqhwError(
+                    f"layer {layer.name!r}: is a max pooling, this engine has none; set maxpool"
+                )
+            continue
+        if layer.groups > 1 and not engine.groups:
+            raise SqhwError(
+                f"layer {layer.name!r}: has {layer.groups} groups, this engine runs none; "
+                "set groups"
+            )
+        if layer.residual and not engine.residuals:
+            raise SqhwError(
+                f"layer {layer.name!r}: adds {layer.residual.source!r}, this engine adds no "
+                "residuals; set residuals"
+            )
+
+
+def _check_dimensions(network: QuantizedNetwork, engine: EngineConfig) -> None:
+    limit = (1 << engine.dim_bits) - 1
+    for tensor, (channels, height, width) in network.shapes().items():
+        where = "the network's input" if tensor == INPUT else f"layer {tensor!r}: its output"
+        if max(height, width) > limit:
+            raise SqhwError(
+                f"{where} is {height}x{width}, this engine's maps are at most {limit}x{limit}; "
+                "raise dim_bits"
+            )
+        if channels >= engine.bank_depth:
+            raise SqhwError(
+                f"{where} has {channels} channels, this engine holds at most "
+                f"{engine.bank_depth - 1}; raise bank_depth"
+            )
+    for layer in network.convs:
+        if max(*layer.padding, *layer.kernel) > limit:
+            raise SqhwError(
+                f"layer {layer.name!r}: kernel {layer.kernel} and padding {layer.padding} must "
+                f"not exceed {limit}; raise dim_bits"
+            )

@@ -1,0 +1,1 @@
+"""Results for humans: tables, plots and pages."""

@@ -1,0 +1,81 @@
+"""What `sqhw report` prints."""
+
+from typing import Any
+
+from sqhw.report.columns import columns
+
+Result = dict[str, Any]
+
+#: What is said below the tables of sizes that not every account has.
+LEGEND = {
+    "own": "as the method itself encodes the weights, with its tables; the engine reads none of it",
+    "published": "non-zeros times log2 of the number of values, without positions, as papers count",
+}
+
+
+def report_lines(result: Result) -> list[str]:
+    """Return what `sqhw report` prints."""
+    lines: list[str] = []
+    for account in result["accounts"]:
+        lines += [*account_lines(account), ""]
+    return [*lines, f"wrote {result['file']}"] if "file" in result else lines[:-1]
+
+
+def account_lines(account: Result) -> list[str]:
+    """Return the sizes of a compression and the table of its layers."""
+    accuracy = ", ".join(
+        f"{name.replace('_', ' ')} {value:.2%}" for name, value in account["accuracy"].items()
+    )
+    rows: list[tuple[str, ...]] = [("basis", "float32", "compressed", "ratio")]
+    for basis, size in account["sizes"].items():
+        before = account["float32"]["payload" if basis in ("own", "published") else basis]
+        ratio = account["ratio"][basis]
+        unit = "" if basis == "blocks" else " bit"
+        if size is not None:
+            # Cut, not rounded: a ratio is never better than it says.
+            cut = f"{int(10 * ratio) / 10:,}x" if ratio is not None else "-"
+            rows.append((basis, f"{before:,}{unit}", f"{size:,}{unit}", cut))
+    bases = ["payload", "stream", "rom"]
+    if account["sizes"]["own"] is not None:
+        bases.append("own")
+    table: list[tuple[str, ...]] = [("layer", "weights", "non-zero", "share", "bits", *bases)]
+    for layer in account["layers"]:
+        share = f"{layer['nonzeros'] / layer['weights']:.2%}" if layer["weights"] else "-"
+        sizes = [layer[basis] for basis in bases]
+        table.append(
+            (
+                layer["name"],
+                f"{layer['weights']:,}",
+                f"{layer['nonzeros']:,}",
+                share,
+                str(layer["bits"]),
+                *("-" if size is None else f"{size:,}" for size in sizes),
+            )
+        )
+    if account["sizes"]["rom"] is not None:
+        # Maxima have no weights and no rows, but descriptors.
+        rest = account["sizes"]["rom"] - sum(layer["rom"] for layer in account["layers"])
+        if rest:
+            table.append(("others", *"------", f"{rest:,}", *"-"[: len(bases) - 3]))
+    head = f"{account['label']}: {account['network']}"
+    if account["method"]:
+        head += f" by {account['method']}"
+    lines = [
+        f"{head}, for {account['device']}",
+        *([f"  {accuracy}"] if accuracy else []),
+        (
+            f"  {account['density']:.2%} of the weights, {account['average_bits']:.2f} bits each "
+            f"on average"
+        ),
+        *columns(rows),
+        "",
+        *columns(table),
+    ]
+    lines += [
+        f"  {basis}: {said}"
+        for basis, said in LEGEND.items()
+        if account["sizes"].get(basis) is not None
+    ]
+    if account["reason"]:
+        lines.append(f"  no integers: {account['reason']}")
+    return lines + [f"  {note}" for note in account["notes"]]

@@ -1,0 +1,202 @@
+"""Results as lines for a human."""
+
+from typing import Any
+
+from sqhw.cost_models.budget import BASES
+from sqhw.environment.extras import install_line
+from sqhw.report.columns import columns
+
+Result = dict[str, Any]
+PRUNED = {"oneshot": "at once, then masks free to change", "gradual": "gradually"}
+
+
+def size_lines(result: Result) -> list[str]:
+    """Return the four size bases before and after."""
+    after = result["after"]
+    rows: list[tuple[str, ...]] = [
+        ("size", "float32", "dense int8", "compressed", "to float32", "to int8")
+    ]
+    for basis in BASES:
+        unit = "" if basis == "blocks" else " bit"
+        dense = [result[name][basis] for name in ("float32", "int8")]
+        # Cut, not rounded: a ratio is never better than it says.
+        ratios = [f"{int(10 * b / after[basis]) / 10}x" if after[basis] else "-" for b in dense]
+        sizes = [f"{value:,}{unit}" for value in (*dense, after[basis])]
+        rows.append((basis, *sizes, *ratios))
+    return columns(rows)
+
+
+def compress_lines(result: Result) -> list[str]:
+    """Return what `sqhw compress` prints."""
+    rows = [("layer", "weights left", "non-zero", "format", "rom")]
+    rows += [
+        (
+            layer["name"],
+            f"{layer['weights']:,}",
+            f"{layer['nonzeros']:,}",
+            layer["stream"],
+            f"{layer['rom_bits']:,} bit",
+        )
+        for layer in result["layers"]
+    ]
+    rest = result["after"]["rom"] - sum(layer["rom_bits"] for layer in result["layers"])
+    if rest:  # descriptors of layers without weights
+        rows.append(("others", *"---", f"{rest:,} bit"))
+    pruned = [f"  pruned {PRUNED[result['pruning']]}"] if "pruning" in result else []
+    return [
+        *columns(rows),
+        "  format: bits of the gap before each weight, and of its code; dense has no gaps",
+        *pruned,
+        *(f"note: {note}" for note in result.get("notes", "").splitlines()),
+        "",
+        *size_lines(result),
+        "",
+        *budget_lines(result),
+        block_line(result),
+        (
+            f"validation accuracy {result['validation_accuracy']:.2%}, float "
+            f"{result['float_validation_accuracy']:.2%} "
+            f"({result['validation_images']} images; the test images are not looked at)"
+        ),
+        f"wrote {result['file']}",
+    ]
+
+
+def budget_lines(result: Result) -> list[str]:
+    """Return what was reached of each budget; none if the network was not made for one."""
+    units = {"energy": " uJ", "cycles": "", "blocks": ""}
+    lines = []
+    for basis, limit in result.get("limits", {}).items():
+        unit, digits = units.get(basis, " bit"), ".3f" if basis == "energy" else ".0f"
+        reached = format(result["reached"][basis], f",{digits}")
+        lines.append(f"budget of {basis}: {reached} of {format(limit, ',')}{unit}")
+    return lines
+
+
+def block_line(result: Result) -> str:
+    """Return the block RAMs used and available."""
+    return (
+        f"block RAMs of {result['device']}: {result['after']['blocks']} of "
+        f"{result['available_blocks']} available for weights used "
+        f"({result['device_blocks']} in all, {result['activation_blocks']} hold activations)"
+    )
+
+
+def simulate_lines(result: Result) -> list[str]:
+    """Return what `sqhw simulate` prints."""
+    rows = [("accuracy", f"{result['images']} test images")]
+    if "float_accuracy" in result:
+        rows.append(("float", _accuracy(result, "float_accuracy")))
+    if "torch_accuracy" in result:
+        rows.append(("quantized PyTorch", _accuracy(result, "torch_accuracy")))
+    rows.append(("simulator", _accuracy(result, "simulator_accuracy")))
+    equal = result["images_compared"] - result["images_that_differ"]
+    lines = [
+        *columns(rows),
+        (
+            f"  simulator == {result['compared_with']} on {equal} of "
+            f"{result['images_compared']} images ({result['logits_compared']:,} logits)"
+        ),
+    ]
+    if "torch_accuracy" not in result:
+        run = install_line("torch")
+        lines.append(
+            f"  PyTorch, which is quick enough for all images, is not installed; run: {run}"
+        )
+    return lines
+
+
+def _accuracy(result: Result, name: str) -> str:
+    """Return an accuracy with the count that it comes from."""
+    correct = round(result[name] * result["images"])
+    return f"{result[name]:.2%}  {correct}/{result['images']}"
+
+
+def rom_lines(result: Result) -> list[str]:
+    """Return what `sqhw rom` prints."""
+    rows = [("image", "words", "width")]
+    rows += [(i["name"], f"{i['words']:,}", f"{i['width']} bit") for i in result["images"]]
+    return [
+        *columns(rows),
+        (
+            f"  exported {result['rom_bits_exported']:,} bit, "
+            f"cost model {result['rom_bits_predicted']:,} bit"
+        ),
+        *(f"wrote {path}" for path in result["files"]),
+    ]
+
+
+def verify_lines(result: Result) -> list[str]:
+    """Return what `sqhw verify` prints."""
+    run = "image" if result["batch"] == 1 else f"run of {result['batch']} images"
+    lines = [
+        (
+            f"{result['simulator']}: RTL == simulator on {result['images']} test and "
+            f"{result['made_up_images']} made-up images ({result['activations']:,} activations)"
+        ),
+        (
+            f"  cycles per {run}: {result['cycles']:,} measured, "
+            f"{result['cycles_predicted']:,} predicted"
+        ),
+        (
+            f"  resets at {result['resets']} random times in runs, frames in and out and between: "
+            f"the next {run} equal"
+        ),
+    ]
+    if "clock_cycles" in result:
+        speed = result["clock_cycles"] / max(result["seconds"], 1e-6)
+        lines.append(f"  {result['clock_cycles']:,} clock cycles, {speed:,.0f} a second")
+    return lines
+
+
+def demo_lines(result: Result) -> list[str]:
+    """Return the table of the demo."""
+    compress, simulate, rom = result["compress"], result["simulate"], result["rom"]
+    rtl = [line for run in result["verify"] for line in verify_lines(run)]
+    folder = result["folder"]
+    rows = [("layer", "tiles", "entries a tile", "cycles")]
+    rows += [
+        (layer["name"], str(layer["tiles"]), f"{layer['entries']:,}", f"{layer['cycles']:,}")
+        for layer in result["cycles"]["layers"]
+    ]
+    return [
+        (
+            f"{result['train']['network']} on {result['data']}, budget {compress['budget']} "
+            f"on {compress['device']}"
+        ),
+        "",
+        *simulate_lines(simulate),
+        "",
+        *size_lines(compress),
+        (
+            f"  ROM images {rom['rom_bits_exported']:,} bit exported, "
+            f"{rom['rom_bits_predicted']:,} bit in the cost model"
+        ),
+        "",
+        *columns(rows),
+        "",
+        block_line(compress),
+        *rtl,
+        "",
+        f"float network      {folder}/float.safetensors",
+        f"quantized network  {folder}/network.safetensors",
+        f"Verilog and ROMs   {folder}/rtl",
+        f"all figures        {folder}/result.json",
+    ]
+
+
+def device_lines(devices: list[Result]) -> list[str]:
+    """Return what `sqhw devices` prints."""
+    rows = [("device", "LUTs", "block RAMs", "of", "DSPs", "boards")]
+    rows += [
+        (
+            d["name"],
+            f"{d['luts']:,} LUT{d['lut_inputs']}",
+            f"{d['brams']:,}",
+            d["bram"],
+            f"{d['dsps']:,}",
+            ", ".join(d["boards"]),
+        )
+        for d in devices
+    ]
+    return columns(rows)

@@ -1,0 +1,1 @@
+"""What a network takes of a device, and the account of every size on every basis."""

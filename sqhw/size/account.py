@@ -1,0 +1,273 @@
+"""The account of a compressed network: every size on every basis, layer by layer."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sqhw.cost_models.budget import BASES
+from sqhw.cost_models.dense import dense_sizes
+from sqhw.cost_models.device import Device
+from sqhw.cost_models.rom import LayerRom, RomCost, rom_cost
+from sqhw.machine.config import EngineConfig
+from sqhw.network.facts import FLOAT_BITS, facts_of
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.size.layer_result import LayerResult
+
+KIND = "sqhw account"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class LayerAccount:
+    """The account of a layer (unit: bit unless said).
+
+    Parameters
+    ----------
+    name : str
+    weights : int
+        Before compression.
+    nonzeros : int
+        Weights kept.
+    bits : int
+        Width of a code of the layer's values; dense streams may have one for zero among them.
+    payload : int
+        Non-zeros times code bits.
+    stream : int
+        Payload, positions and codebook in the engine's cheapest format.
+    rom : int or None
+        Stream, channel records and descriptor in memory words; None without integers.
+    own : int or None
+        As the method itself encodes the layer, with its tables; None if it has no coding.
+    """
+
+    name: str
+    weights: int
+    nonzeros: int
+    bits: int
+    payload: int
+    stream: int
+    rom: int | None
+    own: int | None
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account of a compressed network.
+
+    Parameters
+    ----------
+    label, method, network, data, device : str
+    layers : tuple of LayerAccount
+    sizes : dict of str to (int or None)
+        On the bases ``payload``, ``stream``, ``rom``, ``blocks``; ``own`` is the method's own
+        coding, and ``published`` the non-zeros times the logarithm of the number of values, as SQL
+        prints it. None where it does not apply.
+    float32 : dict of str to int
+        The network before, on the four bases.
+    average_bits : float
+        Code bits, mean over the non-zeros.
+    density : float
+        Non-zero share of the weights before.
+    accuracy : dict of str to float
+        By what it was measured on, 0 to 1.
+    reason : str
+        Why there are no integers, or nothing.
+    notes : tuple of str
+    options : dict
+        The method's configuration.
+    """
+
+    label: str
+    method: str
+    network: str
+    data: str
+    device: str
+    layers: tuple[LayerAccount, ...]
+    sizes: dict[str, int | None]
+    float32: dict[str, int]
+    average_bits: float
+    density: float
+    accuracy: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def ratio(self, basis: str) -> float | None:
+        """Return how many times smaller the network is than in float32 on a basis."""
+        size = self.sizes[basis]
+        before = self.float32["payload" if basis in ("own", "published") else basis]
+        return None if size is None else before / size if size else math.inf
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, the ratios included."""
+        ratios = {basis: self.ratio(basis) for basis in self.sizes}
+        plain = {
+            basis: None if ratio is None or math.isinf(ratio) else round(ratio, 3)
+            for basis, ratio in ratios.items()
+        }
+        return {"kind": KIND, "version": VERSION} | asdict(self) | {"ratio": plain}
+
+
+def account_network(
+    network: QuantizedNetwork, engine: EngineConfig, device: Device, label: str = ""
+) -> Account:
+    """Return the account of a quantized network.
+
+    Weights before compression are those of its metadata; without them, those of its layers, and a
+    note says so if some are gone.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    engine : EngineConfig
+    device : Device
+        For the block RAMs.
+    label : str
+        Of the row in tables; by default the network's name.
+    """
+    cost = rom_cost(network, engine)
+    rows = {row.name: row for row in cost.layers}
+    facts = facts_of(network.metadata)
+    before = facts.layer_weights
+    # Entries of no bits are constants, as average pooling has, and no weights.
+    results = [
+        LayerResult(
+            layer.name,
+            layer.weight.astype(np.float32),
+            before.get(layer.name, layer.weight.size),
+        )
+        for layer in network.convs
+        if layer.stream.entry_bits
+    ]
+    layers = tuple(
+        layer_account(layer, rows[layer.name], engine, rows[layer.name].stream) for layer in results
+    )
+    left = sum(layer.weights_before for layer in results)
+    weights = left if facts.weights_before is None else facts.weights_before
+    values = max(weights, facts.values_before or 0)
+    notes: tuple[str, ...] = ()
+    if left < weights and not before:
+        said = "the file does not tell the layers' weights before compression: their "
+        notes = (f"{said}{left:,} are those that are left, of {weights:,}",)
+    return assemble_account(
+        label or network.name,
+        network.metadata.get("method", ""),
+        network.name,
+        network.metadata.get("data", ""),
+        device,
+        layers,
+        cost,
+        dense_sizes(weights, values - weights, FLOAT_BITS, device),
+        published=math.ceil(sum(published_bits(layer) for layer in results)),
+        own=None,
+        accuracy=facts.accuracies,
+        reason="",
+        notes=notes,
+        options={},
+    )
+
+
+def assemble_account(
+    label: str,
+    method: str,
+    network: str,
+    data: str,
+    device: Device,
+    layers: tuple[LayerAccount, ...],
+    cost: RomCost | None,
+    float32: dict[str, int],
+    *,
+    published: int,
+    own: int | None,
+    accuracy: dict[str, float],
+    reason: str,
+    notes: tuple[str, ...],
+    options: dict[str, Any],
+) -> Account:
+    """Return an account of its layers, with the sizes of the whole.
+
+    Parameters
+    ----------
+    label, method, network, data : str
+        See `Account`.
+    device : Device
+    layers : tuple of LayerAccount
+    cost : RomCost or None
+        Of the integers; without them only payload and stream are known.
+    float32 : dict of str to int
+        The network before, on the four bases.
+    published, own : int, int or None
+        The sizes on these two bases (unit: bit).
+    accuracy, reason, notes, options
+        See `Account`.
+    """
+    sizes: dict[str, int | None]
+    if cost is None:
+        sizes = dict.fromkeys(BASES)
+        sizes["payload"] = sum(layer.payload for layer in layers)
+        sizes["stream"] = sum(layer.stream for layer in layers)
+    else:
+        sizes = {basis: cost.size(basis, device) for basis in BASES}
+    nonzeros = sum(layer.nonzeros for layer in layers)
+    before = float32["payload"] // FLOAT_BITS
+    return Account(
+        label,
+        method,
+        network,
+        data,
+        device.name,
+        layers,
+        sizes | {"own": own, "published": published},
+        float32,
+        average_bits=sum(layer.nonzeros * layer.bits for layer in layers) / max(1, nonzeros),
+        density=nonzeros / max(1, before),
+        accuracy=accuracy,
+        reason=reason,
+        notes=notes,
+        options=options,
+    )
+
+
+def layer_account(
+    layer: LayerResult,
+    row: LayerRom | None,
+    engine: EngineConfig,
+    stream: int,
+    own: dict[str, int] | None = None,
+) -> LayerAccount:
+    """Return the account of a layer.
+
+    Parameters
+    ----------
+    layer : LayerResult
+    row : LayerRom or None
+        What the layer takes of the ROMs; None if the network has no integers.
+    engine : EngineConfig
+    stream : int
+        Payload, positions and codebook (unit: bit).
+    own : dict of str to int, optional
+        As the method itself encodes the layer (unit: bit).
+    """
+    payload = row.payload if row else layer.nonzeros * layer.bits
+    return LayerAccount(
+        name=layer.name,
+        weights=layer.weights_before,
+        nonzeros=layer.nonzeros,
+        bits=payload // layer.nonzeros if layer.nonzeros else 0,
+        payload=payload,
+        stream=stream,
+        rom=_rom_bits(row, engine) if row else None,
+        own=sum(own.values()) if own else None,
+    )
+
+
+def published_bits(layer: LayerResult) -> float:
+    """Return the non-zeros times the logarithm of the number of values (unit: bit)."""
+    levels = len(layer.levels)
+    return layer.nonzeros * math.log2(levels) if levels else 0.0
+
+
+def _rom_bits(row: LayerRom, engine: EngineConfig) -> int:
+    return (row.weight_words + row.param_words) * engine.word_bits + row.codebook

@@ -1,0 +1,49 @@
+"""A layer as a compression method leaves it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.compiler.format_choice import code_bits
+from sqhw.network.floats import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class LayerResult:
+    """A compressed layer.
+
+    Parameters
+    ----------
+    name : str
+    weight : ndarray of float32, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
+        On the layer's codebook, of ``hardware`` times each channel's gain; weights that are not
+        kept are zero.
+    weights_before : int
+        Weights of the layer before compression.
+    """
+
+    name: str
+    weight: FloatArray
+    weights_before: int
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Where weights are kept, shape as `weight`."""
+        kept: npt.NDArray[np.bool_] = self.weight != 0
+        return kept
+
+    @property
+    def nonzeros(self) -> int:
+        """Number of weights kept."""
+        return int(np.count_nonzero(self.weight))
+
+    @property
+    def levels(self) -> FloatArray:
+        """The distinct non-zero values, ascending."""
+        return np.unique(self.weight[self.weight != 0])
+
+    @property
+    def bits(self) -> int:
+        """Width of a code that names the non-zero values, at least 1; 0 without any (unit: bit)."""
+        return code_bits(len(self.levels)) if len(self.levels) else 0

@@ -1,0 +1,311 @@
+"""What a network takes of a device: memory, multipliers, logic, time and energy."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sqhw.compiler.device_engine import activation_blocks, dsp_blocks
+from sqhw.cost_models.activity import Activity, LayerActivity
+from sqhw.cost_models.calibration_file import load_calibrations
+from sqhw.cost_models.choice import Limits, choose_options
+from sqhw.cost_models.device import Device
+from sqhw.cost_models.energy import EnergyPrices, EnergySplit
+from sqhw.cost_models.engine_cost import EngineCost, engine_cost
+from sqhw.cost_models.layer_options import LayerTable, NetworkTable, layer_table
+from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
+from sqhw.cost_models.layer_weights import CONSTANT_BITS
+from sqhw.cost_models.rom import rom_blocks
+from sqhw.cost_models.schedule import frame_cycles
+from sqhw.cost_models.technology import Technology
+from sqhw.errors import SqhwError
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import CODEBOOK_WIDTH, ROMS
+from sqhw.machine.stream import StreamFormat
+from sqhw.network.quantized import INPUT
+from sqhw.size.workload import Workload
+
+ENERGY_STEPS = 5  # choices under a limit of energy, each with the depths of the one before
+#: ROM depths for which energies are compared while the formats are chosen.
+TYPICAL_DEPTHS = {"weights": 1 << 14, "params": 1 << 10, "codebook": 1 << 8}
+
+
+@dataclass(frozen=True, eq=False)
+class Sizing:
+    """A network on an engine on a device. Nothing is said of what else the design holds.
+
+    Parameters
+    ----------
+    workload : Workload
+    device : Device
+    engine : EngineConfig
+    batch : int
+        Images of a run.
+    table : NetworkTable
+        Of each layer the option that was chosen, and no other.
+    shapes : tuple of LayerShape
+    prices : EnergyPrices
+    cores : int
+        Whole engines side by side, each with memories and ROMs of its own, each with another image.
+    """
+
+    workload: Workload
+    device: Device
+    engine: EngineConfig
+    batch: int
+    table: NetworkTable
+    shapes: tuple[LayerShape, ...]
+    prices: EnergyPrices
+    cores: int = 1
+
+    @cached_property
+    def depths(self) -> dict[str, int]:
+        """Words of each ROM of one core."""
+        words = np.sum([self.table.words_of(i)[:, 0] for i in range(len(self.shapes))], axis=0)
+        return {name: max(1, int(word)) for name, word in zip(ROMS, words, strict=True)}
+
+    @property
+    def memory_bits(self) -> dict[str, int]:
+        """Bits of one core by use: ``weights``, ``constants``, ``codebooks``, ``activations``."""
+        word, depths = self.engine.word_bits, self.depths
+        return {
+            "weights": depths["weights"] * word,
+            "constants": depths["params"] * word,
+            "codebooks": depths["codebook"] * CODEBOOK_WIDTH,
+            "activations": self.engine.lanes * self.engine.bank_depth * 8,
+        }
+
+    @cached_property
+    def memory_blocks(self) -> dict[str, int]:
+        """Block RAMs of all cores by the same uses; 0 is a ROM that synthesis puts into LUTs."""
+        blocks = [
+            rom_blocks(name, self.depths[name], self.engine, self.device) * self.cores
+            for name in ROMS
+        ]
+        banks = activation_blocks(self.engine, self.device) * self.cores
+        return dict(zip(("weights", "constants", "codebooks"), blocks, strict=True)) | {
+            "activations": banks
+        }
+
+    @property
+    def blocks(self) -> int:
+        """Block RAMs of all cores."""
+        return sum(self.memory_blocks.values())
+
+    @property
+    def dsps(self) -> int:
+        """DSP blocks of all cores."""
+        return dsp_blocks(self.engine, self.device) * self.cores
+
+    @cached_property
+    def logic(self) -> EngineCost | None:
+        """LUTs, flip-flops and clock of one core; None where nothing is calibrated."""
+        if self.device.family not in load_calibrations():
+            return None
+        return engine_cost(self.engine, self.device, self.depths)
+
+    @property
+    def luts(self) -> int | None:
+        """LUTs of all cores, None if unknown."""
+        return None if self.logic is None else self.logic.luts * self.cores
+
+    @property
+    def ffs(self) -> int | None:
+        """Flip-flops of all cores, None if unknown."""
+        return None if self.logic is None else self.logic.ffs * self.cores
+
+    @property
+    def fmax_mhz(self) -> float | None:
+        """Clock frequency (unit: MHz), None if unknown."""
+        return None if self.logic is None else self.logic.fmax_mhz
+
+    @property
+    def run_cycles(self) -> int:
+        """Cycles from `start` to `done`, for all images of a run; expectations are rounded up."""
+        cycles = sum(float(layer.cycles.item()) for layer in self.table.layers)
+        return 1 + math.ceil(cycles - 1e-6)
+
+    @property
+    def image_cycles(self) -> float:
+        """Cycles of an image, pixels in and results out included, on one core."""
+        network = self.workload.network
+        return frame_cycles(network, self.engine, self.run_cycles, self.batch)
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Images a second of all cores, None if the clock is unknown."""
+        return None if self.fmax_mhz is None else self.fmax_mhz * 1e6 * self.throughput
+
+    @property
+    def throughput(self) -> float:
+        """Images a cycle of all cores."""
+        return self.cores / self.image_cycles
+
+    @cached_property
+    def activity(self) -> Activity:
+        """What one core does in a run."""
+        shapes = self.workload.network.shapes()
+        pixels, results = (
+            int(np.prod(shapes[name])) * self.batch
+            for name in (INPUT, self.workload.network.layers[-1].name)
+        )
+        layers = tuple(layer.done for layer in self.table.layers)
+        return Activity(layers, self.batch, pixels, results)
+
+    @cached_property
+    def energy(self) -> EnergySplit:
+        """Energy of an image by use (unit: pJ)."""
+        return self.prices.run(self.activity).scaled(1 / self.batch)
+
+    @property
+    def missing(self) -> list[str]:
+        """What the device has too little of, in words; empty if the network fits."""
+        pairs = {
+            "block RAMs": (self.blocks, self.device.brams),
+            "DSP blocks": (self.dsps, self.device.dsps),
+            "LUTs": (self.luts or 0, self.device.luts),
+            "flip-flops": (self.ffs or 0, self.device.ffs),
+        }
+        return [
+            f"{used - there:,} {name} ({used:,} of {there:,})"
+            for name, (used, there) in pairs.items()
+            if used > there
+        ]
+
+    @property
+    def fits(self) -> bool:
+        """Whether all that is known fits the device; LUTs may be unknown."""
+        return not self.missing
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what the figures leave out or extrapolate."""
+        return list(self.logic.notes) if self.logic else []
+
+    def layer(self, index: int) -> dict[str, Any]:
+        """Return the figures of a layer."""
+        table, shape = self.table.layers[index], self.shapes[index]
+        done, name = table.done, table.name
+        weights = self.workload.weights.get(name)
+        words, widths = self.table.words_of(index)[:, 0], self.table.widths
+        form = StreamFormat(int(table.gap_bits[0]), int(table.code_bits[0])) if weights else None
+        return {
+            "name": name,
+            "kind": shape.layer.kind,
+            "weights": shape.weights if weights else 0,
+            "nonzeros": int(weights.nonzeros[0]) if weights else 0,
+            "format": str(form) if form else None,
+            "rom_bits": int(words @ widths),
+            "cycles": round(float(done.cycles.item())),
+            "busy_lanes": _share(done),
+            "energy_uj": float(table.energy_pj[0]) * 1e-6 / self.batch,
+        }
+
+
+def _share(done: LayerActivity) -> float:
+    """Return the share of the lanes' cycles in which they multiply, add or compare."""
+    return float(done.useful.item() / done.lane_cycles.item())
+
+
+def size_on(
+    workload: Workload,
+    device: Device,
+    engine: EngineConfig,
+    technology: Technology,
+    *,
+    batch: int = 1,
+    limits: Limits | None = None,
+    worth: str = "rom",
+    formats: Mapping[str, int] | None = None,
+    cores: int = 1,
+) -> Sizing:
+    """Return what a network takes of a device on an engine.
+
+    Parameters
+    ----------
+    workload : Workload
+    device : Device
+    engine : EngineConfig
+    technology : Technology
+    batch : int, power of two, 1 to engine.max_batch
+        Images of a run.
+    limits : Limits, optional
+        Budgets that the choice of formats meets.
+    worth : {"rom", "cycles", "energy"}
+        What the formats are chosen for, within the limits.
+    formats : mapping of str to int, optional
+        Gap bits of the layers' streams, 0 for a dense one, if they are not to be chosen.
+    cores : int, 1 or more
+        Engines side by side.
+
+    Raises
+    ------
+    SqhwError
+        If the network's maps do not fit the engine, or no formats meet the limits.
+    """
+    shapes = layer_shapes(workload.network, engine, batch)
+
+    def tables(prices: EnergyPrices) -> list[LayerTable]:
+        return [
+            layer_table(
+                shape,
+                engine,
+                prices,
+                workload.weights.get(shape.name),
+                workload.constant_bits.get(shape.name, CONSTANT_BITS),
+            )
+            for shape in shapes
+        ]
+
+    def sized(prices: EnergyPrices, wanted: Limits) -> Sizing:
+        every = tables(prices)
+        if formats:
+            every = [
+                table.only(table.gap_bits == formats.get(table.name, table.gap_bits))
+                for table in every
+            ]
+        chosen = choose_options(NetworkTable(tuple(every), engine, device, batch), wanted, worth)
+        kept = tuple(t.only(np.array([at])) for t, at in zip(every, chosen, strict=True))
+        size = Sizing(
+            workload,
+            device,
+            engine,
+            batch,
+            NetworkTable(kept, engine, device, batch),
+            shapes,
+            prices,
+            cores,
+        )
+        return _priced(size, EnergyPrices(technology, engine, size.depths))
+
+    wanted = limits or Limits()
+    # What an access costs depends on the depths of the ROMs, which are known after the choice.
+    size = sized(EnergyPrices(technology, engine, TYPICAL_DEPTHS), replace(wanted, energy=None))
+    if wanted.energy is None or size.energy.total * 1e-6 <= wanted.energy:
+        return size
+    limit = wanted.energy
+    for attempt in range(ENERGY_STEPS):
+        prices = EnergyPrices(technology, engine, size.depths)
+        try:
+            size = sized(prices, replace(wanted, energy=limit))
+        except SqhwError:
+            if attempt == 0:
+                raise
+            break
+        if size.energy.total * 1e-6 <= wanted.energy:
+            return size
+        limit *= wanted.energy / (size.energy.total * 1e-6)
+    least = math.ceil(size.energy.total * 1e-3) / 1e3
+    raise SqhwError(f"budget {wanted} is too small: the least energy found is energy={least:g}")
+
+
+def _priced(size: Sizing, prices: EnergyPrices) -> Sizing:
+    """Return the sizing with the energies of ROMs as deep as they are."""
+    layers = tuple(
+        replace(layer, energy_pj=np.asarray(prices.layer(layer.done).total))
+        for layer in size.table.layers
+    )
+    return replace(size, table=replace(size.table, layers=layers), prices=prices)

@@ -1,0 +1,1 @@
+"""The steps from a trained network to verified RTL, as the command line and the demo take them."""
