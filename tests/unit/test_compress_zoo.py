@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sqhw.frontends import zoo
 from sqhw.compress import build
 from sqhw.errors import SqhwError
+from sqhw.frontends import zoo
 from sqhw.frontends.torch_module.float_module import FloatModule
 from sqhw.frontends.zoo.__main__ import topology_text
 from sqhw.frontends.zoo.catalogue import ZOO, entry, float_network
