@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.cost_models.layer_shape import LayerShape, layer_shapes, operand_bits
+from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
 from sqhw.cost_models.rom import LayerRom, entry_counts, pool_counts, rom_cost
 from sqhw.cost_models.schedule import tile_cycles
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import descriptor_words
 from sqhw.machine.timing import Timing
-from sqhw.network.quantized import INPUT, Conv, QuantizedNetwork
+from sqhw.network.graph import INPUT
+from sqhw.network.quantized import Conv, Layer, QuantizedNetwork
 
 Numbers = npt.NDArray[Any]
 
@@ -218,8 +219,10 @@ def activity(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) ->
     """
     timing, roms = Timing.of(engine), rom_cost(network, engine).layers
     layers = [
-        _known(shape, rom, engine, timing)
-        for shape, rom in zip(layer_shapes(network, engine, batch), roms, strict=True)
+        _known(layer, shape, rom, engine, timing)
+        for layer, shape, rom in zip(
+            network.layers, layer_shapes(network, engine, batch), roms, strict=True
+        )
     ]
     sizes = {name: int(np.prod(shape)) for name, shape in network.shapes().items()}
     return Activity(
@@ -227,8 +230,9 @@ def activity(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) ->
     )
 
 
-def _known(shape: LayerShape, rom: LayerRom, engine: EngineConfig, timing: Timing) -> LayerActivity:
-    layer = shape.layer
+def _known(
+    layer: Layer, shape: LayerShape, rom: LayerRom, engine: EngineConfig, timing: Timing
+) -> LayerActivity:
     if isinstance(layer, Conv):
         counts = entry_counts(layer)
         by_tap = np.count_nonzero(layer.weight, axis=(0, 1))
@@ -248,7 +252,7 @@ def _known(shape: LayerShape, rom: LayerRom, engine: EngineConfig, timing: Timin
         tile=one(int(tile_cycles(counts + shape.skips, timing, shape.serial))),
         nonzeros=one(nonzeros),
         macs=one(int((by_tap * shape.inside).sum())),
-        weight_bits=operand_bits(layer) if isinstance(layer, Conv) else 0,
+        weight_bits=shape.value_bits,
         weight_words=one(rom.weight_words),
         param_words=one(rom.param_words),
     )

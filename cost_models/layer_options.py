@@ -19,7 +19,7 @@ from sqhw.cost_models.activity import LayerActivity, layer_activity
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices
 from sqhw.cost_models.entries import DenseEntries
-from sqhw.cost_models.layer_shape import LayerShape, layer_shapes, operand_bits
+from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
 from sqhw.cost_models.layer_weights import (
     BITS,
     CONSTANT_BITS,
@@ -33,7 +33,7 @@ from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import ROMS, descriptor_words, rom_widths
 from sqhw.machine.stream import max_gap_bits
 from sqhw.machine.timing import Timing
-from sqhw.network.quantized import Conv, QuantizedNetwork
+from sqhw.network.graph import Graph, GraphConv, MaxPool
 
 Numbers = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -229,7 +229,7 @@ class NetworkTable:
 
 
 def network_table(
-    network: QuantizedNetwork,
+    network: Graph[GraphConv],
     engine: EngineConfig,
     device: Device,
     prices: EnergyPrices,
@@ -242,8 +242,7 @@ def network_table(
 
     Parameters
     ----------
-    network : QuantizedNetwork
-        Its topology counts, its numbers do not.
+    network : Graph
     engine : EngineConfig
     device : Device
     prices : EnergyPrices
@@ -264,7 +263,7 @@ def network_table(
     tables = []
     for shape in layer_shapes(network, engine, batch):
         weights = None
-        if isinstance(shape.layer, Conv) and has_stream(shape):
+        if not isinstance(shape.layer, MaxPool) and has_stream(shape):
             widths = bits[shape.name] if isinstance(bits, Mapping) else bits
             weights = random_weights(shape.layer, nonzeros[shape.name], widths, constant_bits)
         tables.append(layer_table(shape, engine, prices, weights, constant_bits))
@@ -344,10 +343,10 @@ def _fixed_table(
     shape: LayerShape, engine: EngineConfig, prices: EnergyPrices, constant_bits: int
 ) -> LayerTable:
     """Return the only option of a layer of maxima, of an average, or of the input stage."""
-    layer, zero = shape.layer, np.zeros(1, dtype=np.int64)
+    zero = np.zeros(1, dtype=np.int64)
     one = zero + shape.weights
     entries = DenseEntries(one, shape.outputs, shape.length)
-    book = len(layer.codebook) if isinstance(layer, Conv) else 0
+    book = 0 if shape.pools else 1  # the one value of an average
     records = 0 if shape.pools else shape.outputs * constant_bits
     return _costed(
         shape,
@@ -357,7 +356,7 @@ def _fixed_table(
         entries.tile_cycles(Timing.of(engine), shape.serial, shape.skips),
         zero + shape.outputs * int(shape.inside.sum()) * shape.inputs,
         records=zero + records,
-        weight_bits=operand_bits(layer) if isinstance(layer, Conv) else 0,
+        weight_bits=shape.value_bits,
     )
 
 

@@ -8,9 +8,8 @@ import numpy.typing as npt
 
 from sqhw.cost_models.schedule import overhead_cycles
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.number import signed_width
 from sqhw.machine.timing import Timing
-from sqhw.network.quantized import Conv, Layer, QuantizedNetwork, Shape
+from sqhw.network.graph import Graph, GraphConv, MaxPool, Shape
 from sqhw.planner.placement import Tiling, place
 
 #: Width of a residual's weight, 1 to 127, as an operand of a signed multiplier (unit: bit).
@@ -23,8 +22,7 @@ class LayerShape:
 
     Parameters
     ----------
-    layer : Conv or MaxPool
-        Its weights do not count, unless it is `constant`.
+    layer : GraphConv or MaxPool
     tiles : int
         Tiles of `lanes` elements.
     serial : bool
@@ -45,7 +43,7 @@ class LayerShape:
         Widths of the input map and of the map that is added (unit: bit).
     """
 
-    layer: Layer
+    layer: GraphConv | MaxPool
     tiles: int
     serial: bool
     overhead: int
@@ -60,28 +58,28 @@ class LayerShape:
 
     @classmethod
     def of(
-        cls, tiling: Tiling, network: QuantizedNetwork, engine: EngineConfig, first: bool
+        cls, tiling: Tiling[GraphConv], network: Graph[GraphConv], engine: EngineConfig, first: bool
     ) -> Self:
         """Return the shape of a layer of a network.
 
         Parameters
         ----------
         tiling : Tiling
-        network : QuantizedNetwork
+        network : Graph
         engine : EngineConfig
         first : bool
             Whether it is the first layer.
         """
         layer, formats = tiling.layer, network.formats()
         outputs, height, width = tiling.target.shape
-        skip = layer.residual if isinstance(layer, Conv) else None
+        skip = None if isinstance(layer, MaxPool) else layer.residual
         return cls(
             layer=layer,
             tiles=tiling.tiles,
             serial=tiling.serial,
             overhead=overhead_cycles(Timing.of(engine), tiling.serial, first),
             outputs=outputs,
-            inputs=int(layer.weight.shape[1]) if isinstance(layer, Conv) else 1,
+            inputs=1 if isinstance(layer, MaxPool) else int(layer.weight.shape[1]),
             elements=height * width * tiling.target.batch,
             written=tiling.written,
             skip_channels=tiling.skip.shape[0] if tiling.skip else 0,
@@ -98,12 +96,17 @@ class LayerShape:
     @property
     def pools(self) -> bool:
         """Whether it takes maxima."""
-        return not isinstance(self.layer, Conv)
+        return isinstance(self.layer, MaxPool)
 
     @property
     def constant(self) -> bool:
         """Whether its weights are all the same and no bits of the stream, as in averages."""
-        return isinstance(self.layer, Conv) and self.layer.stream.entry_bits == 0
+        return not (isinstance(self.layer, MaxPool) or self.layer.has_stream)
+
+    @property
+    def value_bits(self) -> int:
+        """Width of the widest weight as a signed number; 0 where maxima are taken (unit: bit)."""
+        return 0 if isinstance(self.layer, MaxPool) else self.layer.value_bits
 
     @property
     def taps(self) -> int:
@@ -123,17 +126,17 @@ class LayerShape:
     @property
     def skips(self) -> bool:
         """Whether each channel begins with an entry for a skip connection."""
-        return isinstance(self.layer, Conv) and self.layer.residual is not None
+        return not isinstance(self.layer, MaxPool) and self.layer.residual is not None
 
 
 def layer_shapes(
-    network: QuantizedNetwork, engine: EngineConfig, batch: int = 1
+    network: Graph[GraphConv], engine: EngineConfig, batch: int = 1
 ) -> tuple[LayerShape, ...]:
     """Return the shapes of a network's layers on an engine, in execution order.
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : Graph
     engine : EngineConfig
     batch : int, power of two, 1 to engine.max_batch
         Images of a run.
@@ -149,15 +152,10 @@ def layer_shapes(
     )
 
 
-def operand_bits(layer: Conv) -> int:
-    """Return the width of a layer's widest weight as a signed number (unit: bit)."""
-    return max(1, *(signed_width(value) for value in (layer.codebook[0], layer.codebook[-1])))
-
-
-def _inside(layer: Layer, source: Shape, target: Shape) -> npt.NDArray[np.int64]:
+def _inside(layer: GraphConv | MaxPool, source: Shape, target: Shape) -> npt.NDArray[np.int64]:
     """Return how many output positions read inside of the map, by kernel position."""
-    top, _, left, _ = layer.padding if isinstance(layer, Conv) else (0, 0, 0, 0)
-    kernel = layer.kernel if isinstance(layer, Conv) else (layer.kernel, layer.kernel)
+    top, _, left, _ = (0, 0, 0, 0) if isinstance(layer, MaxPool) else layer.padding
+    kernel = (layer.kernel, layer.kernel) if isinstance(layer, MaxPool) else layer.kernel
     counts = []
     for axis, before in ((0, top), (1, left)):
         at = np.arange(kernel[axis])[:, None] - before

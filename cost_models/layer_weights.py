@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.cost_models.entries import DenseEntries, EntryCounts, KnownEntries, random_entries
-from sqhw.cost_models.layer_shape import LayerShape, operand_bits
+from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.rom import entry_counts
 from sqhw.machine.layout import record_format
+from sqhw.network.graph import GraphConv
 from sqhw.network.quantized import Conv
 
 #: Code widths of the table (unit: bit).
@@ -87,7 +88,7 @@ class LayerWeights:
 
 
 def random_weights(
-    layer: Conv,
+    layer: GraphConv,
     nonzeros: Ints,
     bits: Sequence[int] = BITS,
     constant_bits: int = CONSTANT_BITS,
@@ -96,8 +97,8 @@ def random_weights(
 
     Parameters
     ----------
-    layer : Conv
-        The shape of its weights counts only.
+    layer : GraphConv
+        Layer whose weights have the shape.
     nonzeros : ndarray of int64, shape (counts,), 1 to the number of weights
     bits : sequence of int, 1 to 8
         Code widths.
@@ -163,7 +164,7 @@ def layer_weights(layer: Conv) -> LayerWeights:
         gap_levels=(max(1, values),),
         dense_levels=(values,),
         constant_bits=record_constants(layer),
-        value_bits=operand_bits(layer),
+        value_bits=layer.value_bits,
         masks=mask[None],
     )
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from sqhw.cost_models.rom import entry_counts, pool_counts
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.timing import Timing
-from sqhw.network.quantized import INPUT, Conv, QuantizedNetwork
+from sqhw.network.graph import INPUT, Graph, GraphConv
+from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.planner.placement import Tiling, place
 
 #: Cycles between two runs, beside the first layer's descriptor: done, boot, and two to settle.
@@ -167,13 +168,12 @@ def schedule(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) ->
     return Schedule(tuple(layers), batch)
 
 
-def frame_cycles(network: QuantizedNetwork, engine: EngineConfig, cycles: int, batch: int) -> float:
+def frame_cycles(network: Graph[GraphConv], engine: EngineConfig, cycles: int, batch: int) -> float:
     """Return the cycles of an image from its first pixel to its last result, never made to wait.
 
     Parameters
     ----------
-    network : QuantizedNetwork
-        Its shapes count only.
+    network : Graph
     engine : EngineConfig
     cycles : int
         Of the run, from `start` to `done`.
@@ -187,7 +187,7 @@ def frame_cycles(network: QuantizedNetwork, engine: EngineConfig, cycles: int, b
     return run / batch + pixels + (timing.output + 1) * results
 
 
-def layer_work(tiling: Tiling) -> tuple[npt.NDArray[np.int64], int]:
+def layer_work(tiling: Tiling[Conv]) -> tuple[npt.NDArray[np.int64], int]:
     """Return the entries of every channel, shape (channels,), and those that are no fillers."""
     layer, channels = tiling.layer, tiling.target.shape[0]
     if isinstance(layer, Conv):

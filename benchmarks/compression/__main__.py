@@ -17,7 +17,6 @@ from sqhw.cost_models.device import find_device
 from sqhw.data import load_dataset
 from sqhw.errors import SqhwError
 from sqhw.network.input_stage import with_input_stage
-from sqhw.network.topology import topology
 
 app = typer.Typer(add_completion=False)
 
@@ -53,7 +52,7 @@ def main(
         if only is not None:
             chosen = [labelled(chosen, label) for label in only.split(",")]
         target = find_device(device)
-        engine = engine_for(target, topology(with_input_stage(trained)), levels=256)
+        engine = engine_for(target, with_input_stage(trained), levels=256)
         folder = make_folder(out / short)
         job = Job(trained, load_dataset(data), engine, target, accelerator=accelerator)
         for case in chosen:

@@ -31,7 +31,6 @@ from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.machine.config import EngineConfig
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized import QuantizedNetwork
-from sqhw.network.topology import topology
 from sqhw.report.plots import drawn
 
 #: Densities and bits of plain quantization; what that takes is the budget of the other method.
@@ -192,7 +191,7 @@ def main(
         if short not in POINTS:
             raise SqhwError(f"no points for network {network!r}; known are {', '.join(POINTS)}")
         target = find_device(device)
-        engine = engine_for(target, topology(with_input_stage(trained)), levels=256)
+        engine = engine_for(target, with_input_stage(trained), levels=256)
         file = make_folder(out) / f"oneshot-{short}.json"
         setting = Setting(trained, load_dataset(data), engine, target, file)
         with torch_threads(1):

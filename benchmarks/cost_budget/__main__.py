@@ -21,7 +21,6 @@ from sqhw.cost_models.technology import load_technology
 from sqhw.frontends.zoo.catalogue import float_network
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized_file import load_network
-from sqhw.network.topology import topology
 from sqhw.steps.flow import engine_of
 
 DEVICE = "XCZU7EV"
@@ -59,7 +58,7 @@ def _time(counts: int) -> str:
     """
     device, rows = find_device(DEVICE), []
     for name in NETWORKS:
-        network = topology(with_input_stage(float_network(name)))
+        network = with_input_stage(float_network(name))
         engine = engine_for(device, network)
         grid = {layer.name: nonzero_grid(layer.weight.size, counts) for layer in network.convs}
         depths = {"weights": 1 << 18, "params": 1 << 14, "codebook": 1 << 12}

@@ -33,7 +33,6 @@ from sqhw.network.facts import facts_of
 from sqhw.network.float_file import load_float
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized_file import load_network
-from sqhw.network.topology import topology
 from sqhw.report.report_tables import account_lines
 from sqhw.sim.simulator import Simulator
 from sqhw.size.account import account_network
@@ -95,7 +94,7 @@ def _use_network(path: Path) -> None:
 
 
 def _use_float(path: Path) -> None:
-    topology(with_input_stage(load_float(path)))
+    with_input_stage(load_float(path))
 
 
 def _read_checkpoint(path: Path) -> Any:

@@ -22,7 +22,6 @@ from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.network.input_stage import with_input_stage
-from sqhw.network.topology import topology
 
 
 def main(
@@ -36,7 +35,7 @@ def main(
     rng = np.random.default_rng(0)
     trained = float_network(network)
     target = find_device(device)
-    engine = engine_for(target, topology(with_input_stage(trained)))
+    engine = engine_for(target, with_input_stage(trained))
     with torch_threads(threads):
         model = QatNetwork(trained)
         for layer in model.layers():

@@ -8,7 +8,7 @@ from sqhw.cost_models.memory import map_ram
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import descriptor_words
-from sqhw.network.quantized import QuantizedNetwork
+from sqhw.network.graph import Graph, GraphConv
 from sqhw.planner.bank_plan import assign_rows, peak_rows
 from sqhw.planner.placement import network_maps
 
@@ -26,7 +26,7 @@ RECORD_WORDS = 3
 
 def engine_for(
     device: Device,
-    network: QuantizedNetwork,
+    network: Graph[GraphConv],
     levels: int = 32,
     max_batch: int = 1,
     acc_bits: int = EngineConfig.acc_bits,
@@ -36,8 +36,8 @@ def engine_for(
     Parameters
     ----------
     device : Device
-    network : QuantizedNetwork
-        Its topology counts, its numbers do not: `sqhw.network.topology` makes one from floats.
+    network : Graph
+        A float network with its input stage, or a quantized one.
     levels : int
         Distinct weights of a layer at most.
     max_batch : int, power of two
@@ -65,7 +65,7 @@ def engine_for(
 
 def propose_engine(
     device: Device,
-    network: QuantizedNetwork,
+    network: Graph[GraphConv],
     levels: int = 32,
     max_batch: int = 1,
     acc_bits: int = EngineConfig.acc_bits,
@@ -98,7 +98,7 @@ def propose_engine(
 
 
 def fitted_engine(
-    device: Device, network: QuantizedNetwork, *, levels: int = 32, **choices: Any
+    device: Device, network: Graph[GraphConv], *, levels: int = 32, **choices: Any
 ) -> EngineConfig:
     """Return an engine of given lanes and the like whose memories suit a network.
 
@@ -106,8 +106,7 @@ def fitted_engine(
     ----------
     device : Device
         Its block RAMs say how deep the weight ROM may be, and how deep a bank is at least.
-    network : QuantizedNetwork
-        Its topology counts, its numbers do not.
+    network : Graph
     levels : int
         Distinct weights of a layer at most.
     **choices : int

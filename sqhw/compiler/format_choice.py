@@ -48,7 +48,7 @@ def cheapest_streams(
     """
     if objective not in OBJECTIVES:
         raise unknown_name("objective", objective, OBJECTIVES)
-    tilings: dict[str, Tiling] = {}
+    tilings: dict[str, Tiling[Conv]] = {}
     if objective == "cycles":
         tilings = {tiling.layer.name: tiling for tiling in place(network, engine)}
     layers = tuple(
@@ -60,7 +60,7 @@ def cheapest_streams(
     return replace(network, layers=layers)
 
 
-def cheapest_stream(layer: Conv, engine: EngineConfig, tiling: Tiling | None = None) -> Conv:
+def cheapest_stream(layer: Conv, engine: EngineConfig, tiling: Tiling[Conv] | None = None) -> Conv:
     """Return the layer in the format of fewest stream and codebook bits.
 
     A layer of constants (entries of no bits, as average pooling has) is returned as it is.

@@ -70,7 +70,7 @@ class Program:
 
     engine: EngineConfig
     network: QuantizedNetwork
-    tilings: tuple[Tiling, ...]
+    tilings: tuple[Tiling[Conv], ...]
     images: tuple[RomImage, ...]
     batch: int = 1
 
@@ -226,7 +226,7 @@ def _check_engine(layer: Conv, bound: int, engine: EngineConfig) -> None:
         )
 
 
-def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
+def _geometry(tiling: Tiling[Conv], engine: EngineConfig) -> dict[str, int]:
     """Return the descriptor fields that follow from the memory plan and the kernel."""
     layer, source, target = tiling.layer, tiling.source, tiling.target
     lanes, depth, batch = engine.lanes, engine.bank_depth, source.batch
@@ -278,7 +278,7 @@ def _geometry(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
     }
 
 
-def _residual(tiling: Tiling, engine: EngineConfig) -> dict[str, int]:
+def _residual(tiling: Tiling[Conv], engine: EngineConfig) -> dict[str, int]:
     """Return the descriptor fields of the skip connection."""
     layer = tiling.layer
     names = ("skip", "skip_signed", "skip_weight", "skip_row", "skip_channels", "skip_first")

@@ -15,7 +15,6 @@ from sqhw.files.input_limits import MAX_NETWORK_BYTES
 from sqhw.files.plain import field_of, located, parse_json, typed
 from sqhw.files.tensor_file import FLOAT_KEY, entry_of, read_tensors
 from sqhw.network.floats import (
-    KINDS,
     FloatArray,
     FloatConv,
     FloatLayer,
@@ -23,6 +22,7 @@ from sqhw.network.floats import (
     FloatNetwork,
     FloatResidual,
 )
+from sqhw.network.graph import CONV_KINDS
 
 VERSION = 2
 
@@ -173,8 +173,8 @@ def _layer(record: dict[str, Any], tensors: dict[str, Any]) -> FloatLayer:
     if kind == "maxpool":
         pool = typed(_MaxPool, record)
         return FloatMaxPool(pool.name, pool.source, pool.kernel, pool.stride)
-    if kind not in KINDS:
-        known = ", ".join((*KINDS, "maxpool"))
+    if kind not in CONV_KINDS:
+        known = ", ".join((*CONV_KINDS, "maxpool"))
         raise SqhwError(f"unknown kind {shown(kind)}; known: {known}")
     found = typed(_Conv, record)
     return FloatConv(

@@ -3,37 +3,33 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.errors import SqhwError, shown
+from sqhw.errors import SqhwError
 from sqhw.files.input_limits import MAX_REAL, MIN_REAL
+from sqhw.machine.number import ActivationFormat, signed_width
 from sqhw.network.facts import LAYER_WEIGHTS
-from sqhw.network.limits import Extent, check_name
-from sqhw.network.quantized import INPUT, Padding, Shape
+from sqhw.network.graph import (
+    Graph,
+    GraphConv,
+    Mask,
+    MaxPool,
+    Padding,
+    Shape,
+    Skip,
+    check_graph,
+    check_input_shape,
+)
+from sqhw.network.limits import Extent
 
 FloatArray = npt.NDArray[np.float32]
-KINDS = ("conv", "linear", "avgpool")
 
 
 @dataclass(frozen=True)
-class FloatResidual:
-    """A skip connection: another tensor, added to a convolution before its ReLU.
-
-    Output channel ``c`` at (y, x) gets ``skip[c - first, stride * y, stride * x]``; channels that
-    the tensor does not have get nothing.
-
-    Parameters
-    ----------
-    source : str
-        Name of the tensor.
-    stride : int, 1 or 2
-        In both directions.
-    first : int
-        Output channel that gets the tensor's channel 0.
-    """
+class FloatResidual(Skip):
+    """A skip connection of real numbers; the parameters are those of `Skip`."""
 
     source: str
     stride: int = 1
@@ -41,34 +37,20 @@ class FloatResidual:
 
 
 @dataclass(frozen=True, eq=False)
-class FloatConv:
-    """A convolution, or a layer that is one: fully connected, average pooling, residual block end.
-
-    A fully connected layer is a convolution over its whole input map, an average pooling a
-    depthwise one whose weights are all ``1 / (kernel_h * kernel_w)`` and are not trained.
+class FloatConv(GraphConv):
+    """A convolution of floats; the weights of an average pooling are ``1 / (kernel_h * kernel_w)``.
 
     Parameters
     ----------
-    name : str
-        Unique; also the name of the output tensor.
-    source : str
-        Name of the input tensor; the network's input is called ``input``.
+    name, source, stride, padding, kind, groups
+        As `GraphConv` has them.
     weight : ndarray of float32, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
     bias : ndarray of float32, shape (out_channels,)
-    stride : int, 1 or 2
-        In both directions.
-    padding : tuple of int (top, bottom, left, right)
-        Zeros added around the input.
     relu : bool
         Whether a ReLU follows.
     ceiling : float, optional
         Upper limit of the ReLU: 6 for ReLU6.
-    kind : str
-        ``"conv"``, ``"linear"`` or ``"avgpool"``, what the layer was before.
-    groups : int
-        As in `torch.nn.Conv2d`.
     residual : FloatResidual, optional
-        Skip connection, added before the ReLU.
     """
 
     name: str
@@ -84,66 +66,38 @@ class FloatConv:
     residual: FloatResidual | None = None
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """The tensors that the layer reads."""
-        return (self.source, self.residual.source) if self.residual else (self.source,)
-
-    @property
     def trained(self) -> bool:
         """Whether the weights are parameters; those of an average pooling are not."""
         return self.kind != "avgpool"
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (channels, height, width) of the output for an input of that shape."""
-        top, bottom, left, right = self.padding
-        out, _, kh, kw = self.weight.shape
-        return (
-            int(out),
-            (shape[1] + top + bottom - kh) // self.stride + 1,
-            (shape[2] + left + right - kw) // self.stride + 1,
-        )
-
-
-@dataclass(frozen=True)
-class FloatMaxPool:
-    """Maximum over a square window.
-
-    Parameters
-    ----------
-    name : str
-        Unique; also the name of the output tensor.
-    source : str
-        Name of the input tensor.
-    kernel : int
-        Height and width of the window.
-    stride : int, 1 or 2
-    """
-
-    name: str
-    source: str
-    kernel: int
-    stride: int
-    kind: str = field(default="maxpool", init=False)
+    @property
+    def output_format(self) -> ActivationFormat:
+        """Format of the output tensor on the engine: unsigned after a ReLU."""
+        return ActivationFormat(8, signed=not self.relu)
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """The tensors that the layer reads."""
-        return (self.source,)
+    def has_stream(self) -> bool:
+        """Whether the weights will be stored one by one."""
+        return self.trained
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (channels, height, width) of the output for an input of that shape."""
-        return (
-            shape[0],
-            (shape[1] - self.kernel) // self.stride + 1,
-            (shape[2] - self.kernel) // self.stride + 1,
-        )
+    @property
+    def value_bits(self) -> int:
+        """Width of weights that are all 1 on the engine (unit: bit)."""
+        return signed_width(1)
+
+    def zero_channels(self) -> Mask:
+        """Return which output channels are 0 whatever the input, shape (out_channels,)."""
+        empty = ~self.weight.any(axis=(1, 2, 3))
+        zero: Mask = empty & ((self.bias <= 0) if self.relu else (self.bias == 0))
+        return zero
 
 
-FloatLayer = FloatConv | FloatMaxPool
+FloatMaxPool = MaxPool
+FloatLayer = FloatConv | MaxPool
 
 
 @dataclass(frozen=True, eq=False)
-class FloatNetwork:
+class FloatNetwork(Graph[FloatConv]):
     """A trained graph of layers on raw pixels, checked when it is made.
 
     Parameters
@@ -176,17 +130,10 @@ class FloatNetwork:
     def __post_init__(self) -> None:
         _check(self)
 
-    def shapes(self) -> dict[str, Shape]:
-        """Return (channels, height, width) of every tensor by name, the input included."""
-        shapes = {INPUT: self.input_shape}
-        for layer in self.layers:
-            shapes[layer.name] = layer.output_shape(shapes[layer.source])
-        return shapes
-
     @property
-    def convs(self) -> tuple[FloatConv, ...]:
-        """The layers that have weights."""
-        return tuple(layer for layer in self.layers if isinstance(layer, FloatConv))
+    def pixel_format(self) -> ActivationFormat:
+        """Narrowest format of raw pixels."""
+        return ActivationFormat(max(2, self.input_max.bit_length()), signed=False)
 
     @property
     def weights(self) -> int:
@@ -212,42 +159,12 @@ class FloatNetwork:
 
 
 def _check(network: FloatNetwork) -> None:
-    check_name("network", network.name)
+    check_graph(network)
     if not network.convs:
         raise SqhwError(f"network {network.name!r} has no layer with weights")
     check_input(network.name, network.input_shape, network.input_max, network.mean, network.std)
-    extent = Extent(network.name, len(network.layers))
-    extent.add_map(f"network {network.name!r}: its input", network.input_shape)
-    shapes: dict[str, Shape] = {INPUT: network.input_shape}
-    for layer in network.layers:
-        check_name("layer", layer.name)
-        where = f"layer {layer.name!r}"
-        if layer.name in shapes:
-            raise SqhwError(f"{where}: the name is used twice")
-        for tensor in layer.sources:
-            if tensor not in shapes:
-                raise SqhwError(
-                    f"{where}: reads tensor {shown(tensor)}, which no earlier layer makes"
-                )
-        if layer.stride not in (1, 2):
-            raise SqhwError(f"{where}: stride must be 1 or 2, not {layer.stride}")
-        shape = shapes[layer.source]
-        if isinstance(layer, FloatConv):
-            _check_conv(layer, shape, where)
-        elif layer.kernel < 1:
-            raise SqhwError(f"{where}: its kernel must be at least 1, not {layer.kernel}")
-        out = layer.output_shape(shape)
-        if min(out) < 1:
-            raise SqhwError(f"{where}: its window is larger than its input map {shape[1:]}")
-        if isinstance(layer, FloatConv):
-            extent.add_map(where, shape, layer.padding)
-            extent.add_products(where, layer.weight[0].size * prod(out))
-        else:
-            extent.add_products(where, layer.kernel**2 * prod(out))
-        extent.add_map(where, out)
-        if isinstance(layer, FloatConv) and layer.residual:
-            _check_residual(layer.residual, shapes[layer.residual.source], out, where)
-        shapes[layer.name] = out
+    for layer in network.convs:
+        _check_floats(layer, f"layer {layer.name!r}")
 
 
 def check_input(
@@ -255,10 +172,7 @@ def check_input(
 ) -> None:
     """Raise SqhwError if a network's input shape, pixel range or normalisation cannot be."""
     where = f"network {name!r}"
-    if len(shape) != 3 or min(shape) < 1:
-        raise SqhwError(
-            f"{where}: input shape must be (channels, height, width), not {tuple(shape)}"
-        )
+    check_input_shape(name, shape)
     if not 1 <= input_max <= 255:
         raise SqhwError(f"{where}: input_max must be 1 to 255, not {input_max}")
     for label, values in (("mean", mean), ("std", std)):
@@ -272,28 +186,7 @@ def check_input(
     Extent(name, 1).add_map(f"{where}: its input", (channels, height, width))
 
 
-def _check_conv(layer: FloatConv, shape: Shape, where: str) -> None:
-    if layer.kind not in KINDS:
-        raise SqhwError(f"{where}: kind must be one of {', '.join(KINDS)}, not {layer.kind!r}")
-    if layer.weight.ndim != 4 or layer.weight.size == 0:
-        raise SqhwError(
-            f"{where}: weight must have 4 dimensions and some values, not shape "
-            f"{layer.weight.shape}"
-        )
-    if min(layer.padding) < 0:
-        raise SqhwError(f"{where}: padding must not be negative: {layer.padding}")
-    channels = shape[0]
-    outputs = layer.weight.shape[0]
-    if layer.groups < 1 or channels % layer.groups or outputs % layer.groups:
-        raise SqhwError(
-            f"{where}: groups must divide its {channels} input and {outputs} output channels, "
-            f"not {layer.groups}"
-        )
-    if layer.weight.shape[1] * layer.groups != channels:
-        raise SqhwError(
-            f"{where}: weight has shape {layer.weight.shape} in {layer.groups} groups, "
-            f"its input has {channels} channels"
-        )
+def _check_floats(layer: FloatConv, where: str) -> None:
     if layer.bias.shape != layer.weight.shape[:1]:
         raise SqhwError(
             f"{where}: bias must have shape {layer.weight.shape[:1]}, not {layer.bias.shape}"
@@ -312,23 +205,9 @@ def _check_conv(layer: FloatConv, shape: Shape, where: str) -> None:
     if layer.kind == "avgpool":
         share = np.float32(1 / (layer.weight.shape[2] * layer.weight.shape[3]))
         even = bool((layer.weight == share).all()) and not layer.bias.any()
-        if not even or layer.groups != channels or outputs != channels:
+        outputs, inputs = layer.weight.shape[:2]
+        if not even or inputs > 1 or layer.groups != outputs:
             raise SqhwError(
                 f"{where}: an average pooling must have one filter a channel, of weights {share} "
                 "and without bias"
             )
-
-
-def _check_residual(skip: FloatResidual, shape: Shape, out: Shape, where: str) -> None:
-    channels, height, width = shape
-    size = (-(-height // skip.stride), -(-width // skip.stride))
-    if skip.stride not in (1, 2) or size != out[1:]:
-        raise SqhwError(
-            f"{where}: adds tensor {skip.source!r} of size {size[0]}x{size[1]} (stride "
-            f"{skip.stride}) to its own of {out[1]}x{out[2]}"
-        )
-    if skip.first < 0 or skip.first + channels > out[0]:
-        raise SqhwError(
-            f"{where}: adds the {channels} channels of {skip.source!r} from channel {skip.first} "
-            f"on, it has {out[0]}"
-        )

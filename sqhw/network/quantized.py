@@ -1,49 +1,37 @@
-"""The quantized network: integers only, the meaning of which `sqhw.sim.reference` defines.
-
-A network is a list of layers in execution order. A layer names its input tensor and its output
-tensor bears the layer's own name; the network's input tensor is called ``input``. The output of
-the last layer is the output of the network.
-"""
+"""The quantized network: integers only, the meaning of which `sqhw.sim.reference` defines."""
 
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sqhw.errors import SqhwError, shown
-from sqhw.machine.number import ActivationFormat, distinct_bytes
+from sqhw.machine.number import ActivationFormat, distinct_bytes, signed_width
 from sqhw.machine.stream import MAX_TAPS_PER_ENTRY, StreamFormat, max_gap_bits
-from sqhw.network.limits import Extent, check_name
+from sqhw.network.graph import INPUT as INPUT
+from sqhw.network.graph import Graph, GraphConv, Mask, Skip, check_graph
+from sqhw.network.graph import MaxPool as MaxPool
+from sqhw.network.graph import Padding as Padding
+from sqhw.network.graph import Shape as Shape
 
-INPUT = "input"
 MAX_SHIFT = 31
 MAX_MULTIPLIER = (1 << 16) - 1
 
-Shape = tuple[int, int, int]
-Padding = tuple[int, int, int, int]
 IntArray = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Residual:
-    """A skip connection: another tensor, added to the accumulators of a convolution.
-
-    Output channel ``c`` at (y, x) gets ``weight * skip[c - first, stride * y, stride * x]``;
-    channels that the tensor does not have get nothing, which is the parameter-free shortcut
-    (option A of He et al., 2016) where the channels are more than before.
+class Residual(Skip):
+    """A skip connection that adds to the accumulators of a convolution.
 
     Parameters
     ----------
     source : str
-        Name of the tensor.
     weight : int, 1 to 127
-        In units of the convolution's accumulator.
+        Factor of the tensor, in units of the convolution's accumulator.
     stride : int, 1 or 2
-        In both directions.
     first : int
-        Output channel that gets the tensor's channel 0.
     """
 
     source: str
@@ -53,11 +41,8 @@ class Residual:
 
 
 @dataclass(frozen=True, eq=False)
-class Conv:
-    """A convolution, or a layer that is one: fully connected, average pooling, residual block end.
-
-    A fully connected layer is a convolution over its whole input map, an average pooling a
-    depthwise one whose weights are all 1.
+class Conv(GraphConv):
+    """A convolution of integers; the weights of an average pooling are all 1.
 
     It computes, on integers, ``acc = bias + sum(weight * x) + residual`` (padding is zero) and
     ``y = clamp((acc * multiplier + 2**(shift - 1)) >> shift, output.lo, output.hi)``; a shift of
@@ -65,10 +50,8 @@ class Conv:
 
     Parameters
     ----------
-    name : str
-        Unique; also the name of the output tensor.
-    source : str
-        Name of the input tensor.
+    name, source, stride, padding, kind, groups
+        As `GraphConv` has them.
     weight : ndarray of int8, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
         Integer weights; every non-zero one is in `codebook`.
     bias : ndarray of int32, shape (out_channels,)
@@ -77,10 +60,6 @@ class Conv:
         Dyadic requantization: multiplier.
     shift : ndarray of int32, shape (out_channels,), 0 to 31
         Dyadic requantization: right shift.
-    stride : int, 1 or 2
-        In both directions.
-    padding : tuple of int (top, bottom, left, right)
-        Zeros added around the input.
     codebook : tuple of int, ascending, -128 to 127
         The values that a code stands for, at most ``2**stream.code_bits`` of them.
     stream : StreamFormat
@@ -91,13 +70,7 @@ class Conv:
         Real value of one weight unit. Metadata: no integer result depends on it.
     output_scale : float
         Real value of one output unit. Metadata likewise.
-    kind : str
-        ``"conv"``, ``"linear"`` or ``"avgpool"``, what the layer was before.
-    groups : int
-        Output channels are divided into that many groups, each of which reads its own share of
-        the input channels; as many groups as channels is a depthwise convolution.
     residual : Residual, optional
-        Skip connection.
     """
 
     name: str
@@ -118,30 +91,33 @@ class Conv:
     residual: Residual | None = None
 
     @property
-    def kernel(self) -> tuple[int, int]:
-        """Kernel height and width."""
-        return int(self.weight.shape[2]), int(self.weight.shape[3])
+    def output_format(self) -> ActivationFormat:
+        """Format of the output tensor."""
+        return self.output
+
+    @property
+    def has_stream(self) -> bool:
+        """Whether the weights are stored one by one: entries of no bits are constants."""
+        return self.stream.entry_bits > 0
+
+    @property
+    def value_bits(self) -> int:
+        """Width of the widest value of the codebook as a signed number (unit: bit)."""
+        return max(1, signed_width(self.codebook[0]), signed_width(self.codebook[-1]))
 
     @property
     def nonzeros(self) -> int:
         """Number of non-zero weights."""
         return int(np.count_nonzero(self.weight))
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (channels, height, width) of the output for an input of that shape."""
-        _, height, width = shape
-        top, bottom, left, right = self.padding
-        kh, kw = self.kernel
-        return (
-            int(self.weight.shape[0]),
-            (height + top + bottom - kh) // self.stride + 1,
-            (width + left + right - kw) // self.stride + 1,
-        )
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The tensors that the layer reads."""
-        return (self.source, self.residual.source) if self.residual else (self.source,)
+    def zero_channels(self) -> Mask:
+        """Return which output channels are 0 whatever the input, shape (out_channels,)."""
+        empty = ~self.weight.any(axis=(1, 2, 3))
+        shift = self.shift.astype(np.int64)
+        half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
+        value = (self.bias.astype(np.int64) * self.multiplier.astype(np.int64) + half) >> shift
+        zero: Mask = empty & (np.clip(value, self.output.lo, self.output.hi) == 0)
+        return zero
 
     def acc_bound(
         self, source: ActivationFormat, skip: ActivationFormat | None = None
@@ -169,48 +145,11 @@ class Conv:
         return bound
 
 
-@dataclass(frozen=True)
-class MaxPool:
-    """Maximum over a window; the output has the input's format.
-
-    Parameters
-    ----------
-    name : str
-        Unique; also the name of the output tensor.
-    source : str
-        Name of the input tensor.
-    kernel : int
-        Height and width of the window.
-    stride : int, 1 or 2
-        In both directions. Windows that would leave the map are dropped.
-    """
-
-    name: str
-    source: str
-    kernel: int
-    stride: int
-    kind: str = field(default="maxpool", init=False)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The tensors that the layer reads."""
-        return (self.source,)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return (channels, height, width) of the output for an input of that shape."""
-        channels, height, width = shape
-        return (
-            channels,
-            (height - self.kernel) // self.stride + 1,
-            (width - self.kernel) // self.stride + 1,
-        )
-
-
 Layer = Conv | MaxPool
 
 
 @dataclass(frozen=True, eq=False)
-class QuantizedNetwork:
+class QuantizedNetwork(Graph[Conv]):
     """A quantized network, checked when it is made.
 
     Parameters
@@ -229,7 +168,7 @@ class QuantizedNetwork:
     Raises
     ------
     SqhwError
-        If a rule of this module is broken; the message names the layer.
+        If a rule of this module, or of graphs, is broken; the message names the layer.
     """
 
     name: str
@@ -241,19 +180,10 @@ class QuantizedNetwork:
     def __post_init__(self) -> None:
         check(self)
 
-    def shapes(self) -> dict[str, Shape]:
-        """Return (channels, height, width) of every tensor by name, the input included."""
-        shapes = {INPUT: self.input_shape}
-        for layer in self.layers:
-            shapes[layer.name] = layer.output_shape(shapes[layer.source])
-        return shapes
-
-    def formats(self) -> dict[str, ActivationFormat]:
-        """Return the number format of every tensor by name, the input included."""
-        formats = {INPUT: self.input_format}
-        for layer in self.layers:
-            formats[layer.name] = layer.output if isinstance(layer, Conv) else formats[layer.source]
-        return formats
+    @property
+    def pixel_format(self) -> ActivationFormat:
+        """Format of raw pixels."""
+        return self.input_format
 
     def acc_bounds(self) -> dict[str, int]:
         """Return the static bound of the accumulators of every convolution by name."""
@@ -269,11 +199,6 @@ class QuantizedNetwork:
         }
 
     @property
-    def convs(self) -> tuple[Conv, ...]:
-        """The layers that have weights."""
-        return tuple(layer for layer in self.layers if isinstance(layer, Conv))
-
-    @property
     def nonzeros(self) -> int:
         """Number of non-zero weights."""
         return sum(layer.nonzeros for layer in self.convs)
@@ -287,71 +212,25 @@ def check(network: QuantizedNetwork) -> None:
     SqhwError
         Naming the layer, what was found and what is allowed.
     """
-    check_name("network", network.name)
-    if not network.layers:
-        raise SqhwError(f"network {network.name!r} has no layers")
-    if len(network.input_shape) != 3 or min(network.input_shape) < 1:
-        raise SqhwError(
-            f"network {network.name!r}: input shape must be (channels, height, width), "
-            f"not {network.input_shape!r}"
-        )
-    extent = Extent(network.name, len(network.layers))
-    extent.add_map(f"network {network.name!r}: its input", network.input_shape)
-    shapes: dict[str, Shape] = {INPUT: network.input_shape}
-    for layer in network.layers:
-        check_name("layer", layer.name)
-        where = f"layer {layer.name!r}"
-        if layer.name in shapes:
-            raise SqhwError(f"{where}: the name is used twice")
-        if layer.source not in shapes:
+    check_graph(network)
+    for layer in network.convs:
+        _check_integers(layer, f"layer {layer.name!r}")
+        _check_stream(layer, f"layer {layer.name!r}")
+        skip = layer.residual
+        if skip and not 1 <= skip.weight <= 127:
             raise SqhwError(
-                f"{where}: reads tensor {shown(layer.source)}, which no earlier layer makes"
+                f"layer {layer.name!r}: residual weight must be 1 to 127, not {skip.weight}"
             )
-        if layer.stride not in (1, 2):
-            raise SqhwError(f"{where}: stride must be 1 or 2, not {layer.stride}")
-        shape = shapes[layer.source]
-        if isinstance(layer, Conv):
-            _check_conv(layer, shape, where)
-        elif layer.kernel < 1:
-            raise SqhwError(f"{where}: kernel must be at least 1, not {layer.kernel}")
-        out = layer.output_shape(shape)
-        if min(out) < 1:
-            raise SqhwError(f"{where}: its window is larger than its input map {shape[1:]}")
-        if isinstance(layer, Conv):
-            extent.add_map(where, shape, layer.padding)
-            extent.add_products(where, layer.weight[0].size * prod(out))
-        else:
-            extent.add_products(where, layer.kernel**2 * prod(out))
-        extent.add_map(where, out)
-        if isinstance(layer, Conv) and layer.residual:
-            _check_residual(layer, layer.residual, shapes, where)
-        shapes[layer.name] = out
 
 
-def _check_conv(layer: Conv, shape: Shape, where: str) -> None:
-    if layer.weight.ndim != 4 or min(layer.weight.shape) < 1:
-        raise SqhwError(
-            f"{where}: weight must have shape (out, in, kernel_h, kernel_w), "
-            f"not {layer.weight.shape}"
-        )
-    out_channels, in_channels = layer.weight.shape[:2]
-    groups = layer.groups
-    if groups < 1 or out_channels % groups:
-        raise SqhwError(
-            f"{where}: groups must divide its {out_channels} output channels, not {groups}"
-        )
-    if in_channels * groups != shape[0]:
-        raise SqhwError(
-            f"{where}: weight is for {in_channels * groups} input channels, "
-            f"its input has {shape[0]}"
-        )
+def _check_integers(layer: Conv, where: str) -> None:
     if layer.weight.dtype != np.int8:
         raise SqhwError(f"{where}: weight must be int8, not {layer.weight.dtype}")
+    shape = layer.weight.shape[:1]
     for label in ("bias", "multiplier", "shift", "weight_scale"):
-        if getattr(layer, label).shape != (out_channels,):
+        if getattr(layer, label).shape != shape:
             raise SqhwError(
-                f"{where}: {label} must have shape ({out_channels},), "
-                f"not {getattr(layer, label).shape}"
+                f"{where}: {label} must have shape {shape}, not {getattr(layer, label).shape}"
             )
     for label, lo, hi in (
         ("bias", -(1 << 31), (1 << 31) - 1),
@@ -365,8 +244,9 @@ def _check_conv(layer: Conv, shape: Shape, where: str) -> None:
             raise SqhwError(
                 f"{where}: {label} must be {lo} to {hi}, found {values.min()} to {values.max()}"
             )
-    if len(layer.padding) != 4 or min(layer.padding) < 0:
-        raise SqhwError(f"{where}: padding must be four numbers >= 0, not {layer.padding!r}")
+
+
+def _check_stream(layer: Conv, where: str) -> None:
     book = layer.codebook
     if list(book) != sorted(set(book)) or not book:
         raise SqhwError(f"{where}: codebook must be distinct ascending values, not {shown(book)}")
@@ -385,31 +265,10 @@ def _check_conv(layer: Conv, shape: Shape, where: str) -> None:
     if strangers.size:
         raise SqhwError(f"{where}: weight {int(strangers[0])} is not in its codebook")
     gap_bits = layer.stream.gap_bits
+    in_channels = layer.weight.shape[1]
     widest = max_gap_bits(in_channels, layer.kernel[1], MAX_TAPS_PER_ENTRY)
     if gap_bits > widest:
         raise SqhwError(
             f"{where}: a gap field of {gap_bits} bits is too wide for {in_channels} input "
             f"channels and a kernel {layer.kernel[1]} wide; at most {widest}"
-        )
-
-
-def _check_residual(layer: Conv, skip: Residual, shapes: dict[str, Shape], where: str) -> None:
-    if skip.source not in shapes:
-        raise SqhwError(f"{where}: adds tensor {shown(skip.source)}, which no earlier layer makes")
-    if not 1 <= skip.weight <= 127:
-        raise SqhwError(f"{where}: residual weight must be 1 to 127, not {skip.weight}")
-    if skip.stride not in (1, 2):
-        raise SqhwError(f"{where}: residual stride must be 1 or 2, not {skip.stride}")
-    out = layer.output_shape(shapes[layer.source])
-    channels, height, width = shapes[skip.source]
-    size = (-(-height // skip.stride), -(-width // skip.stride))
-    if size != out[1:]:
-        raise SqhwError(
-            f"{where}: adds tensor {skip.source!r} of size {size[0]}x{size[1]} to its own of "
-            f"{out[1]}x{out[2]}"
-        )
-    if skip.first < 0 or skip.first + channels > out[0]:
-        raise SqhwError(
-            f"{where}: adds the {channels} channels of {skip.source!r} from channel {skip.first} "
-            f"on, it has {out[0]}"
         )

@@ -26,11 +26,11 @@ from sqhw.files.tensor_file import QUANTIZED_KEY, entry_of, read_tensors
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import StreamFormat
 from sqhw.network.facts import facts_of
+from sqhw.network.graph import CONV_KINDS
 from sqhw.network.quantized import Conv, Layer, MaxPool, QuantizedNetwork, Residual
 
 FORMAT = "sqhw-quantized-network"
 VERSION = 1
-CONV_KINDS = ("conv", "linear", "avgpool")
 ARRAYS: dict[str, np.dtype[Any]] = {
     "weight": np.dtype(np.int8),
     "bias": np.dtype(np.int32),
@@ -58,10 +58,6 @@ def save_network(network: QuantizedNetwork, path: str | os.PathLike[str]) -> Non
     """
     tensors: Tensors = {}
     for layer in network.convs:
-        if layer.kind not in CONV_KINDS:
-            raise SqhwError(
-                f"layer {layer.name!r}: kind must be {' or '.join(CONV_KINDS)}, not {layer.kind!r}"
-            )
         for name, dtype in ARRAYS.items():
             array = getattr(layer, name)
             if array.dtype != dtype:

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.machine.stream import MAX_TAPS_PER_ENTRY, StreamFormat, max_gap_bits
-from sqhw.network.quantized import INPUT, Conv, IntArray, Layer, MaxPool, QuantizedNetwork
+from sqhw.network.graph import INPUT, Graph, GraphConv, Mask, MaxPool
+from sqhw.network.quantized import Conv, IntArray, Layer, QuantizedNetwork
 
-Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.intp]
 
 
@@ -44,23 +44,26 @@ def simplify(network: QuantizedNetwork) -> QuantizedNetwork:
     return replace(network, layers=_filled(layers, network.layers, stay))
 
 
-def live_channels(network: QuantizedNetwork) -> dict[str, Mask]:
+def live_channels(network: Graph[GraphConv]) -> dict[str, Mask]:
     """Return which channels of every tensor to keep; removing the others may free further ones."""
     counts = {name: shape[0] for name, shape in network.shapes().items()}
     return _live_channels(network.layers, counts, pinned_tensors(network))
 
 
 def _live_channels(
-    layers: tuple[Layer, ...], counts: dict[str, int], pinned: set[str]
+    layers: tuple[GraphConv | MaxPool, ...], counts: dict[str, int], pinned: set[str]
 ) -> dict[str, Mask]:
     """Return which of so many channels of every tensor to keep."""
     zero: dict[str, Mask] = {INPUT: np.zeros(counts[INPUT], dtype=bool)}
     for layer in layers:
-        zero[layer.name] = _always_zero(layer) if isinstance(layer, Conv) else zero[layer.source]
+        if isinstance(layer, MaxPool):
+            zero[layer.name] = zero[layer.source]
+        else:
+            zero[layer.name] = layer.zero_channels()
     used = {name: np.zeros(count, dtype=bool) for name, count in counts.items()}
     used[layers[-1].name][:] = True
     for layer in reversed(layers):
-        if not isinstance(layer, Conv):
+        if isinstance(layer, MaxPool):
             read = used[layer.name]
         elif layer.groups == 1:
             read = np.any(layer.weight.any(axis=0), axis=(1, 2))  # rows first: many times as fast
@@ -85,7 +88,7 @@ def _live_channels(
     return keep
 
 
-def pinned_tensors(network: QuantizedNetwork) -> set[str]:
+def pinned_tensors(network: Graph[GraphConv]) -> set[str]:
     """Return the tensors that keep all channels, and what they are pooled from or to.
 
     They are the network's input and output and the maps of grouped layers and of skip connections.
@@ -101,16 +104,6 @@ def pinned_tensors(network: QuantizedNetwork) -> set[str]:
         if isinstance(layer, MaxPool) and layer.source in pinned:
             pinned.add(layer.name)
     return pinned
-
-
-def _always_zero(layer: Conv) -> Mask:
-    """Return which output channels are 0 whatever the input."""
-    empty = ~layer.weight.any(axis=(1, 2, 3))
-    shift = layer.shift.astype(np.int64)
-    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-    value = (layer.bias.astype(np.int64) * layer.multiplier.astype(np.int64) + half) >> shift
-    zero: Mask = empty & (np.clip(value, layer.output.lo, layer.output.hi) == 0)
-    return zero
 
 
 def _outline(layer: Layer) -> Layer:

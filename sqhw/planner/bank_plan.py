@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from sqhw.errors import SqhwError
-from sqhw.network.quantized import INPUT, Conv, QuantizedNetwork
+from sqhw.network.graph import INPUT, Graph, GraphConv, MaxPool
 
 #: Ends tried at random when the orderly ways fail; seeded, so that a plan is always the same.
 TRIES = 300
@@ -30,7 +30,7 @@ class Rows(Protocol):
 Map = TypeVar("Map", bound=Rows)
 
 
-def assign_rows(network: QuantizedNetwork, maps: Mapping[str, Map], depth: int) -> dict[str, Map]:
+def assign_rows(network: Graph[GraphConv], maps: Mapping[str, Map], depth: int) -> dict[str, Map]:
     """Give every map its rows; a map keeps them until the last layer that reads it has run.
 
     A layer that adds a skip connection writes over it, where that is the last use of the map and
@@ -38,7 +38,7 @@ def assign_rows(network: QuantizedNetwork, maps: Mapping[str, Map], depth: int) 
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : Graph
     maps : mapping of str to Placement
         Every tensor by name; the bases are ignored.
     depth : int
@@ -79,14 +79,14 @@ def assign_rows(network: QuantizedNetwork, maps: Mapping[str, Map], depth: int) 
     )
 
 
-def peak_rows(network: QuantizedNetwork, maps: Mapping[str, Map]) -> int:
+def peak_rows(network: Graph[GraphConv], maps: Mapping[str, Map]) -> int:
     """Return the most rows that the maps in memory during one layer take together.
 
     No plan needs fewer; one that has holes needs more.
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : Graph
     maps : mapping of str to Placement
         Every tensor by name; the bases are ignored.
     """
@@ -95,7 +95,7 @@ def peak_rows(network: QuantizedNetwork, maps: Mapping[str, Map]) -> int:
     return max(sum(maps[name].rows for name in names) for names in alive)
 
 
-def _lives(network: QuantizedNetwork) -> dict[str, tuple[int, int]]:
+def _lives(network: Graph[GraphConv]) -> dict[str, tuple[int, int]]:
     """Return the first and the last layer during which each tensor is in memory."""
     lives = {INPUT: (0, 0)}
     for index, layer in enumerate(network.layers):
@@ -106,12 +106,12 @@ def _lives(network: QuantizedNetwork) -> dict[str, tuple[int, int]]:
 
 
 def _heirs(
-    network: QuantizedNetwork, maps: Mapping[str, Map], lives: Mapping[str, tuple[int, int]]
+    network: Graph[GraphConv], maps: Mapping[str, Map], lives: Mapping[str, tuple[int, int]]
 ) -> dict[str, str]:
     """Return the maps that take over the rows of the skip connection that they add."""
     heirs = {}
     for index, layer in enumerate(network.layers):
-        if not isinstance(layer, Conv) or layer.residual is None:
+        if isinstance(layer, MaxPool) or layer.residual is None:
             continue
         skip = layer.residual.source
         free = lives[skip][1] == index and skip != layer.source
@@ -121,7 +121,7 @@ def _heirs(
 
 
 def _alive(
-    network: QuantizedNetwork,
+    network: Graph[GraphConv],
     lives: Mapping[str, tuple[int, int]],
     heirs: Mapping[str, str],
 ) -> list[list[str]]:

@@ -9,10 +9,11 @@ reads vectors of consecutive elements.
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Generic
 
 from sqhw.errors import SqhwError, shown
 from sqhw.machine.config import EngineConfig
-from sqhw.network.quantized import INPUT, Conv, Layer, QuantizedNetwork, Shape
+from sqhw.network.graph import INPUT, C, Graph, GraphConv, MaxPool, Shape
 from sqhw.planner.bank_plan import assign_rows
 
 
@@ -72,12 +73,13 @@ class Write(Enum):
 
 
 @dataclass(frozen=True)
-class Tiling:
+class Tiling(Generic[C]):
     """The tiles of a layer: `lanes` consecutive elements, numbered with the input's pitch.
 
     Parameters
     ----------
-    layer : Conv or MaxPool
+    layer : GraphConv or MaxPool
+        That of the graph which was placed.
     source, target : Placement
         Input and output map.
     skip : Placement or None
@@ -88,7 +90,7 @@ class Tiling:
         Bytes that the engine can write back a cycle.
     """
 
-    layer: Layer
+    layer: C | MaxPool
     source: Placement
     target: Placement
     skip: Placement | None
@@ -137,12 +139,12 @@ class Tiling:
         return height * width * target.batch
 
 
-def network_maps(network: QuantizedNetwork, lanes: int, batch: int = 1) -> dict[str, Placement]:
+def network_maps(network: Graph[GraphConv], lanes: int, batch: int = 1) -> dict[str, Placement]:
     """Return how every map of a network is stored, by name, all at row 0.
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : Graph
     lanes : int
         Banks.
     batch : int, power of two
@@ -158,7 +160,7 @@ def network_maps(network: QuantizedNetwork, lanes: int, batch: int = 1) -> dict[
     pitches = dict.fromkeys(shapes, 1)
     for layer in network.layers:
         readings = [(layer.source, layer.stride)]
-        if isinstance(layer, Conv) and layer.residual:
+        if not isinstance(layer, MaxPool) and layer.residual:
             readings.append((layer.residual.source, layer.residual.stride))
         for tensor, stride in readings:
             if splits.setdefault(tensor, stride) != stride:
@@ -183,14 +185,14 @@ def network_maps(network: QuantizedNetwork, lanes: int, batch: int = 1) -> dict[
     }
 
 
-def place(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> tuple[Tiling, ...]:
+def place(network: Graph[C], engine: EngineConfig, batch: int = 1) -> tuple[Tiling[C], ...]:
     """Assign feature maps to the activation banks and cut the layers into tiles.
 
     A map is kept until the last layer that reads it; the network's input lies at row 0.
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : Graph
     engine : EngineConfig
     batch : int, power of two, 1 to engine.max_batch
         Images of a run.
@@ -225,7 +227,7 @@ def place(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> tu
     for layer in network.layers:
         source, target = placements[layer.source], placements[layer.name]
         skip = None
-        if isinstance(layer, Conv) and layer.residual:
+        if not isinstance(layer, MaxPool) and layer.residual:
             skip = placements[layer.residual.source]
         _, height, width = target.shape
         elements = ((height - 1) * source.pitch + width) * batch
@@ -239,9 +241,9 @@ def place(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> tu
     return tuple(tilings)
 
 
-def _check_kinds(network: QuantizedNetwork, engine: EngineConfig) -> None:
+def _check_kinds(network: Graph[GraphConv], engine: EngineConfig) -> None:
     for layer in network.layers:
-        if not isinstance(layer, Conv):
+        if isinstance(layer, MaxPool):
             if not engine.maxpool:
                 raise SqhwError(
                     f"layer {layer.name!r}: is a max pooling, this engine has none; set maxpool"
@@ -259,7 +261,7 @@ def _check_kinds(network: QuantizedNetwork, engine: EngineConfig) -> None:
             )
 
 
-def _check_dimensions(network: QuantizedNetwork, engine: EngineConfig) -> None:
+def _check_dimensions(network: Graph[GraphConv], engine: EngineConfig) -> None:
     limit = (1 << engine.dim_bits) - 1
     for tensor, (channels, height, width) in network.shapes().items():
         where = "the network's input" if tensor == INPUT else f"layer {tensor!r}: its output"

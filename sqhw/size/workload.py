@@ -15,7 +15,9 @@ from sqhw.cost_models.layer_weights import (
 )
 from sqhw.errors import SqhwError, shown, unknown_name
 from sqhw.machine.config import EngineConfig
-from sqhw.network.quantized import Conv, QuantizedNetwork
+from sqhw.network.floats import FloatNetwork
+from sqhw.network.graph import GraphConv
+from sqhw.network.quantized import QuantizedNetwork
 
 MAX_BITS = 8
 
@@ -26,10 +28,8 @@ class Workload:
 
     Parameters
     ----------
-    network : QuantizedNetwork
-        With its weights, or a topology (`sqhw.network.topology`).
-    known : bool
-        Whether the weights are the network's own; otherwise they are assumed at random places.
+    network : QuantizedNetwork or FloatNetwork
+        With its weights, or as a topology.
     weights : dict of str to LayerWeights
         Of every layer with a weight stream.
     constant_bits : dict of str to int
@@ -39,11 +39,15 @@ class Workload:
         Width of the accumulators that it is sized with.
     """
 
-    network: QuantizedNetwork
-    known: bool
+    network: QuantizedNetwork | FloatNetwork
     weights: dict[str, LayerWeights]
     constant_bits: dict[str, int] = field(default_factory=dict)
     acc_bits: int = EngineConfig.acc_bits
+
+    @property
+    def known(self) -> bool:
+        """Whether the weights are the network's own; or are assumed at random places."""
+        return isinstance(self.network, QuantizedNetwork)
 
     @property
     def levels(self) -> int:
@@ -54,10 +58,9 @@ class Workload:
 
 def known_workload(network: QuantizedNetwork) -> Workload:
     """Return a quantized network as it is, free to be stored in other formats."""
-    streams = {layer.name: layer for layer in network.convs if layer.stream.entry_bits}
+    streams = {layer.name: layer for layer in network.convs if layer.has_stream}
     return Workload(
         network,
-        known=True,
         weights={name: layer_weights(layer) for name, layer in streams.items()},
         constant_bits={
             layer.name: record_constants(layer)
@@ -69,7 +72,7 @@ def known_workload(network: QuantizedNetwork) -> Workload:
 
 
 def assumed_workload(
-    topology: QuantizedNetwork,
+    topology: FloatNetwork,
     density: float,
     bits: int,
     layers: Mapping[str, tuple[float, int]] | None = None,
@@ -78,7 +81,8 @@ def assumed_workload(
 
     Parameters
     ----------
-    topology : QuantizedNetwork
+    topology : FloatNetwork
+        With its input stage, if it needs one.
     density : float, above 0, at most 1
         Share of non-zero weights of each layer.
     bits : int, 1 to 8
@@ -91,7 +95,7 @@ def assumed_workload(
     SqhwError
         If a number is out of range, or there is no such layer with a weight stream.
     """
-    streams = {layer.name: layer for layer in topology.convs if layer.stream.entry_bits}
+    streams = {layer.name: layer for layer in topology.convs if layer.has_stream}
     _check("density", density, "bits", bits)
     for name, chosen in (layers or {}).items():
         if name not in streams:
@@ -101,7 +105,7 @@ def assumed_workload(
     for name, layer in streams.items():
         share, width = (layers or {}).get(name, (density, bits))
         weights[name] = _random(layer, share, width)
-    return Workload(topology, known=False, weights=weights)
+    return Workload(topology, weights)
 
 
 def parse_layers(texts: Sequence[str]) -> dict[str, tuple[float, int]]:
@@ -129,7 +133,7 @@ def parse_layers(texts: Sequence[str]) -> dict[str, tuple[float, int]]:
     return found
 
 
-def _random(layer: Conv, density: float, bits: int) -> LayerWeights:
+def _random(layer: GraphConv, density: float, bits: int) -> LayerWeights:
     count = max(1, round(density * layer.weight.size))
     return random_weights(layer, np.array([count], dtype=np.int64), (bits,))
 

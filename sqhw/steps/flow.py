@@ -49,7 +49,6 @@ from sqhw.network.floats import FloatNetwork
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.network.quantized_file import load_network, save_network
-from sqhw.network.topology import topology
 from sqhw.seeds import check_seed
 from sqhw.size.account import account_network
 from sqhw.size.account_file import read_account
@@ -121,7 +120,7 @@ def target(
     check_acc_bits(acc_bits)
     engine = engine_for(
         device,
-        topology(with_input_stage(network)),
+        with_input_stage(network),
         max_batch=max_batch,
         acc_bits=acc_bits or proposed_acc_bits(network, bits=COMPRESSED_BITS),
     )
@@ -261,7 +260,7 @@ def quantize(
     check_acc_bits(acc_bits)
     engine = engine_for(
         device,
-        topology(with_input_stage(network)),
+        with_input_stage(network),
         levels=1 << max(bits, 0),
         max_batch=max_batch,
         acc_bits=acc_bits or proposed_acc_bits(network, density, ends_density, bits),

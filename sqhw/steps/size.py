@@ -19,8 +19,8 @@ from sqhw.network.facts import facts_of
 from sqhw.network.float_file import load_float
 from sqhw.network.floats import FloatNetwork
 from sqhw.network.input_stage import with_input_stage
+from sqhw.network.quantized import QuantizedNetwork
 from sqhw.network.quantized_file import is_quantized, load_network
-from sqhw.network.topology import topology
 from sqhw.size.explore import explore
 from sqhw.size.sizing import Sizing, size_on
 from sqhw.size.workload import Workload, assumed_workload, known_workload, parse_layers
@@ -166,7 +166,7 @@ def load_workload(
     density, bits = DENSITY if density is None else density, BITS if bits is None else bits
     at_file = names_file(path)
     floats = _float_network(source, at_file)
-    found = assumed_workload(topology(with_input_stage(floats)), density, bits, parsed)
+    found = assumed_workload(with_input_stage(floats), density, bits, parsed)
     if acc_bits is None and at_file:  # weights of the zoo are random
         acc_bits = proposed_acc_bits(floats, density, bits=bits)
     return _with_acc_bits(found, acc_bits)
@@ -208,7 +208,8 @@ def _size(
     engine = propose_engine(device, network, workload.levels, batch, workload.acc_bits)
     formats = None
     # On the device that it was made for, a network is taken as it is exported.
-    if workload.known and network.metadata.get("device") == device.name and limits is None:
+    here = network.metadata.get("device") == device.name
+    if isinstance(network, QuantizedNetwork) and here and limits is None:
         engine = facts_of(network.metadata).engine
         engine = engine if acc_bits is None else replace(engine, acc_bits=acc_bits)
         formats = {layer.name: layer.stream.gap_bits for layer in network.convs}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.network.quantized import Conv
 from sqhw.planner.placement import Tiling, Write
 
 #: A byte beyond the map, which may be anything.
@@ -13,7 +14,7 @@ ANYTHING = -1
 
 
 def writeback(
-    tilings: tuple[Tiling, ...], tensors: Mapping[str, npt.NDArray[Any]]
+    tilings: tuple[Tiling[Conv], ...], tensors: Mapping[str, npt.NDArray[Any]]
 ) -> npt.NDArray[np.int16]:
     """Return the bytes of one run: layer by layer, tile by tile, channel by channel.
 

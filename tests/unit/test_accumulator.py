@@ -16,7 +16,6 @@ from sqhw.network.float_file import save_float
 from sqhw.network.floats import FloatConv, FloatNetwork
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized_file import save_network
-from sqhw.network.topology import topology
 from sqhw.steps.size import size_network
 
 DEVICE = find_device("LFE5U-85F")
@@ -45,7 +44,7 @@ def pixels(network, count, seed=0):
 
 
 def quantized(network, acc_bits, **options):
-    engine = engine_for(DEVICE, topology(with_input_stage(network)), 256, acc_bits=acc_bits)
+    engine = engine_for(DEVICE, with_input_stage(network), 256, acc_bits=acc_bits)
     small = quantize(network, pixels(network, 30), engine, **options)
     compile_network(small, engine)
     return small

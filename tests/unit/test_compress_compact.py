@@ -17,7 +17,6 @@ from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatMaxPool, FloatNetwork
 from sqhw.network.quantized import INPUT
 from sqhw.network.simplify import pinned_tensors
-from sqhw.network.topology import topology
 
 ENGINE = EngineConfig(groups=True, residuals=True)
 
@@ -46,7 +45,7 @@ def masked(network, seed):
     """Return a model with masks that leave three channels in ten without weights."""
     rng = np.random.default_rng(seed)
     model = QatNetwork(network)
-    pinned = pinned_tensors(topology(network))
+    pinned = pinned_tensors(network)
     alive = {INPUT: np.ones(network.input_shape[0], dtype=bool)}
     for layer in network.layers:
         if isinstance(layer, FloatMaxPool):

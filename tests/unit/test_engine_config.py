@@ -8,16 +8,15 @@ from sqhw.cost_models.device import find_device
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.network.input_stage import with_input_stage
-from sqhw.network.topology import topology
 from sqhw.planner.placement import place
 
 
 def digits():
-    return topology(import_module(build("digits-cnn"), (1, 8, 8)))
+    return import_module(build("digits-cnn"), (1, 8, 8))
 
 
 def lenet():
-    return topology(import_module(build("lenet5-caffe"), (1, 28, 28)))
+    return import_module(build("lenet5-caffe"), (1, 28, 28))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ def test_engine_for_larger_maps():
 
 @pytest.mark.parametrize("make", [residual_network, mobile_network])
 def test_engine_for_graphs_runs_them(make):
-    network = topology(with_input_stage(make()))
+    network = with_input_stage(make())
     engine = engine_for(find_device("LFE5U-85F"), network, levels=256)
     assert engine.groups
     assert engine.residuals

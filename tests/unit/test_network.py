@@ -139,6 +139,12 @@ def test_weight_channels():
     )
 
 
+def test_kind():
+    assert message(conv(kind="deconv")) == (
+        "layer 'c1': kind must be one of conv, linear, avgpool, not 'deconv'"
+    )
+
+
 def test_weight_type():
     assert message(conv(weight=conv().weight.astype(np.int16))) == (
         "layer 'c1': weight must be int8, not int16"

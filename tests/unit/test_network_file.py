@@ -382,7 +382,6 @@ def test_missing_directory(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"kind": "deconv"}, "layer 'c1': kind must be conv or linear or avgpool, not 'deconv'"),
         (
             {"weight_scale": np.ones(2, np.float32)},
             "layer 'c1': weight_scale must be float64, not float32",

@@ -19,8 +19,8 @@ from sqhw.compress.qat.network import QatNetwork
 from sqhw.frontends.torch_module.float_module import padded_conv, with_residual
 from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatMaxPool, FloatNetwork
+from sqhw.network.graph import Mask
 from sqhw.network.quantized import INPUT
-from sqhw.network.simplify import Mask
 
 IMAGES = 32
 NOTED_DB = 3.0

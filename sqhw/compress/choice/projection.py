@@ -17,7 +17,6 @@ from sqhw.compress.choice.target import Target
 from sqhw.compress.qat.assemble import skeleton
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
-from sqhw.network.topology import topology
 
 Mask = npt.NDArray[np.bool_]
 
@@ -125,7 +124,7 @@ class Projector:
         self.close = CLOSE
         shapes: dict[str, LayerShape] = {}
         if {"cycles", "energy"} & set(target.limits):
-            every = layer_shapes(topology(model.network), target.engine)
+            every = layer_shapes(model.network, target.engine)
             shapes = {shape.name: shape for shape in every}
         self.states = [
             LayerState(

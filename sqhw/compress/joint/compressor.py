@@ -34,10 +34,9 @@ from sqhw.data import Dataset
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module.float_module import FloatModule, predict
 from sqhw.network.floats import FloatNetwork
+from sqhw.network.graph import Mask
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized import QuantizedNetwork
-from sqhw.network.simplify import Mask
-from sqhw.network.topology import topology
 from sqhw.planner.placement import place
 
 LOOP = 13  # raised with every change of the loop: a checkpoint of another loop is of another run
@@ -115,7 +114,7 @@ class Compression:
     ) -> None:
         outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
         check_shape(network.name, network.input_shape, outputs, data)
-        place(topology(with_input_stage(network)), target.engine)  # refuses before training
+        place(with_input_stage(network), target.engine)  # refuses before training
         self.network, self.target, self.settings = network, target, settings
         self.surgeon, self.progress, self.resume = surgeon, progress, resume
         self.device = find_accelerator(accelerator)

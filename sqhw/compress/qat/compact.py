@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from sqhw.compress.qat.codebook import plain_codebook
-from sqhw.compress.qat.float_simplify import cut, signs
+from sqhw.compress.qat.float_simplify import cut
 from sqhw.compress.qat.layers import QatConv
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.network.floats import FloatNetwork
-from sqhw.network.simplify import Mask, live_channels
+from sqhw.network.graph import Mask
+from sqhw.network.simplify import live_channels
 
 
 def stored_channels(network: FloatNetwork, model: QatNetwork) -> dict[str, Mask]:
@@ -44,7 +45,7 @@ def stored_channels(network: FloatNetwork, model: QatNetwork) -> dict[str, Mask]
             else layer
             for layer in network.layers
         )
-        keep = live_channels(signs(replace(network, layers=layers)))
+        keep = live_channels(replace(network, layers=layers))
         left = {
             name: mask & keep[name][:, None, None, None] & keep[sources[name]][None, :, None, None]
             if groups[name] == 1

@@ -4,11 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from sqhw.machine.stream import StreamFormat
 from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork
-from sqhw.network.quantized import Conv, QuantizedNetwork
-from sqhw.network.simplify import Mask, live_channels
-from sqhw.network.topology import topology
+from sqhw.network.graph import Mask
+from sqhw.network.simplify import live_channels
 
 
 def simplify_float(network: FloatNetwork) -> FloatNetwork:
@@ -27,7 +25,7 @@ def simplify_float(network: FloatNetwork) -> FloatNetwork:
         Equal to `network` in every output, but for the order of float sums.
     """
     while True:
-        keep = live_channels(signs(network))
+        keep = live_channels(network)
         if all(mask.all() for mask in keep.values()):
             return network
         network = cut(network, keep)
@@ -43,24 +41,6 @@ def cut(network: FloatNetwork, keep: dict[str, Mask]) -> FloatNetwork:
         By tensor; all channels of grouped layers and of the tensors that they read.
     """
     return replace(network, layers=tuple(_without(layer, keep) for layer in network.layers))
-
-
-def signs(network: FloatNetwork) -> QuantizedNetwork:
-    """Return a network of the same zeros, with weights 0 and 1 and biases -1, 0 and 1."""
-    float_layers = {layer.name: layer for layer in network.convs}
-    layers = []
-    for layer in topology(network).layers:
-        if isinstance(layer, Conv):
-            own = float_layers[layer.name]
-            layer = replace(
-                layer,
-                weight=(own.weight != 0).astype(np.int8),
-                bias=np.sign(own.bias).astype(np.int32),
-                codebook=(0, 1),
-                stream=StreamFormat(0, 1),
-            )
-        layers.append(layer)
-    return replace(topology(network), layers=tuple(layers))
 
 
 def _without(layer: FloatLayer, keep: dict[str, Mask]) -> FloatLayer:

@@ -8,7 +8,7 @@ import torch
 from sqhw.compress.qat.integers import acc_limit
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.machine.config import EngineConfig
-from sqhw.network.simplify import Mask
+from sqhw.network.graph import Mask
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,6 @@ from sqhw.network.input_stage import (
 )
 from sqhw.network.quantized import INPUT
 from sqhw.network.simplify import pinned_tensors
-from sqhw.network.topology import topology
 
 #: Pixels enter the first layer as at most 4: its weights then are of a size that the learning rates
 #: suit, also in networks that were trained on pixels of 0 to 255.
@@ -59,7 +58,7 @@ class QatNetwork(nn.Module):
         offset = torch.from_numpy((mean / common).astype(np.float32)) if mean.any() else None
         gain = (common / std).astype(np.float32)[None, :, None, None]
         raw = set() if staged else pixel_tensors(network)
-        pinned = pinned_tensors(topology(network))
+        pinned = pinned_tensors(network)
         self.steps = nn.ModuleList()
         for layer in network.convs:
             last = layer is network.layers[-1]

@@ -1,0 +1,312 @@
+"""Graphs of layers: what the float and the quantized network have in common, and its rules.
+
+A graph is a list of layers in execution order. A layer names its input tensor and its output
+tensor bears the layer's own name; the network's input tensor is called ``input``. The output of
+the last layer is the output of the network. Memory plans, engines and schedules follow from a
+graph: whoever takes one reads shapes and zeros of weights at most, never their values.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.errors import SqhwError, shown
+from sqhw.machine.number import ActivationFormat
+from sqhw.network.limits import Extent, check_name
+
+INPUT = "input"
+#: Kinds of convolutions: what each was before it became one.
+CONV_KINDS = ("conv", "linear", "avgpool")
+
+Shape = tuple[int, int, int]
+Padding = tuple[int, int, int, int]
+Mask = npt.NDArray[np.bool_]
+
+
+class Skip:
+    """A skip connection: another tensor, added to a convolution before its ReLU.
+
+    Output channel ``c`` at (y, x) gets ``skip[c - first, stride * y, stride * x]``; channels that
+    the tensor does not have get nothing, which is the parameter-free shortcut (option A of He et
+    al., 2016) where the channels are more than before.
+
+    Attributes
+    ----------
+    source : str
+        Name of the tensor.
+    stride : int, 1 or 2
+        In both directions.
+    first : int
+        Output channel that gets the tensor's channel 0.
+    """
+
+    source: str
+    stride: int
+    first: int
+
+
+class GraphConv(ABC):
+    """A convolution, or a layer that is one: fully connected, average pooling, residual block end.
+
+    A fully connected layer is a convolution over its whole input map, an average pooling a
+    depthwise one whose weights are all the same and are not trained.
+
+    Attributes
+    ----------
+    name : str
+        Unique; also the name of the output tensor.
+    source : str
+        Name of the input tensor.
+    weight : ndarray, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
+    stride : int, 1 or 2
+        In both directions.
+    padding : tuple of int (top, bottom, left, right)
+        Zeros added around the input.
+    kind : str
+        ``"conv"``, ``"linear"`` or ``"avgpool"``, what the layer was before.
+    groups : int
+        Output channels are divided into that many groups, each of which reads its own share of
+        the input channels; as many groups as channels is a depthwise convolution.
+    residual : Skip, optional
+        Skip connection.
+    """
+
+    name: str
+    source: str
+    weight: npt.NDArray[Any]
+    stride: int
+    padding: Padding
+    kind: str
+    groups: int
+    residual: Skip | None
+
+    @property
+    @abstractmethod
+    def output_format(self) -> ActivationFormat:
+        """Format of the output tensor on the engine."""
+
+    @property
+    @abstractmethod
+    def has_stream(self) -> bool:
+        """Whether the weights are stored one by one; those of an average are all the same."""
+
+    @property
+    @abstractmethod
+    def value_bits(self) -> int:
+        """Width of the widest weight as a signed number on the engine (unit: bit)."""
+
+    @abstractmethod
+    def zero_channels(self) -> Mask:
+        """Return which output channels are 0 whatever the input, shape (out_channels,)."""
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Kernel height and width."""
+        return int(self.weight.shape[2]), int(self.weight.shape[3])
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors that the layer reads."""
+        return (self.source, self.residual.source) if self.residual else (self.source,)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (channels, height, width) of the output for an input of that shape."""
+        _, height, width = shape
+        top, bottom, left, right = self.padding
+        kernel_h, kernel_w = self.kernel
+        return (
+            int(self.weight.shape[0]),
+            (height + top + bottom - kernel_h) // self.stride + 1,
+            (width + left + right - kernel_w) // self.stride + 1,
+        )
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Maximum over a square window; the output has the input's format.
+
+    Parameters
+    ----------
+    name : str
+        Unique; also the name of the output tensor.
+    source : str
+        Name of the input tensor.
+    kernel : int
+        Height and width of the window.
+    stride : int, 1 or 2
+        In both directions. Windows that would leave the map are dropped.
+    """
+
+    name: str
+    source: str
+    kernel: int
+    stride: int
+    kind: str = field(default="maxpool", init=False)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors that the layer reads."""
+        return (self.source,)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (channels, height, width) of the output for an input of that shape."""
+        channels, height, width = shape
+        return (
+            channels,
+            (height - self.kernel) // self.stride + 1,
+            (width - self.kernel) // self.stride + 1,
+        )
+
+
+C = TypeVar("C", bound=GraphConv, covariant=True)
+
+
+class Graph(ABC, Generic[C]):
+    """Layers that read each other's tensors; its convolutions are all of one class.
+
+    Attributes
+    ----------
+    name : str
+    input_shape : tuple of int (channels, height, width)
+        One image.
+    layers : tuple of GraphConv or MaxPool
+        In execution order; each reads tensors made before it. The last one makes the output.
+    """
+
+    name: str
+    input_shape: Shape
+    layers: tuple[C | MaxPool, ...]
+
+    @property
+    @abstractmethod
+    def pixel_format(self) -> ActivationFormat:
+        """Format of raw pixels on the engine."""
+
+    @property
+    def convs(self) -> tuple[C, ...]:
+        """The layers that have weights."""
+        return tuple(layer for layer in self.layers if not isinstance(layer, MaxPool))
+
+    def shapes(self) -> dict[str, Shape]:
+        """Return (channels, height, width) of every tensor by name, the input included."""
+        shapes = {INPUT: self.input_shape}
+        for layer in self.layers:
+            shapes[layer.name] = layer.output_shape(shapes[layer.source])
+        return shapes
+
+    def formats(self) -> dict[str, ActivationFormat]:
+        """Return the number format of every tensor on the engine by name, the input included."""
+        formats = {INPUT: self.pixel_format}
+        for layer in self.layers:
+            if isinstance(layer, MaxPool):
+                formats[layer.name] = formats[layer.source]
+            else:
+                formats[layer.name] = layer.output_format
+        return formats
+
+    def readers(self, tensor: str) -> tuple[C | MaxPool, ...]:
+        """Return the layers that read a tensor, in execution order."""
+        return tuple(layer for layer in self.layers if tensor in layer.sources)
+
+
+def check_input_shape(name: str, shape: Any) -> None:
+    """Check the shape of a network's input.
+
+    Raises
+    ------
+    SqhwError
+    """
+    if len(shape) != 3 or min(shape) < 1:
+        raise SqhwError(
+            f"network {name!r}: input shape must be (channels, height, width), not {tuple(shape)}"
+        )
+
+
+def check_graph(graph: Graph[GraphConv]) -> None:
+    """Check every rule that does not depend on the values of weights.
+
+    Raises
+    ------
+    SqhwError
+        Naming the layer, what was found and what is allowed.
+    """
+    check_name("network", graph.name)
+    if not graph.layers:
+        raise SqhwError(f"network {graph.name!r} has no layers")
+    check_input_shape(graph.name, graph.input_shape)
+    extent = Extent(graph.name, len(graph.layers))
+    extent.add_map(f"network {graph.name!r}: its input", graph.input_shape)
+    shapes: dict[str, Shape] = {INPUT: graph.input_shape}
+    for layer in graph.layers:
+        check_name("layer", layer.name)
+        where = f"layer {layer.name!r}"
+        if layer.name in shapes:
+            raise SqhwError(f"{where}: the name is used twice")
+        if layer.source not in shapes:
+            raise SqhwError(
+                f"{where}: reads tensor {shown(layer.source)}, which no earlier layer makes"
+            )
+        if layer.stride not in (1, 2):
+            raise SqhwError(f"{where}: stride must be 1 or 2, not {layer.stride}")
+        shape = shapes[layer.source]
+        if not isinstance(layer, MaxPool):
+            _check_conv(layer, shape, where)
+        elif layer.kernel < 1:
+            raise SqhwError(f"{where}: kernel must be at least 1, not {layer.kernel}")
+        out = layer.output_shape(shape)
+        if min(out) < 1:
+            raise SqhwError(f"{where}: its window is larger than its input map {shape[1:]}")
+        if isinstance(layer, MaxPool):
+            extent.add_products(where, layer.kernel**2 * prod(out))
+        else:
+            extent.add_map(where, shape, layer.padding)
+            extent.add_products(where, layer.weight[0].size * prod(out))
+        extent.add_map(where, out)
+        if not isinstance(layer, MaxPool) and layer.residual:
+            _check_residual(layer.residual, shapes, out, where)
+        shapes[layer.name] = out
+
+
+def _check_conv(layer: GraphConv, shape: Shape, where: str) -> None:
+    if layer.kind not in CONV_KINDS:
+        raise SqhwError(f"{where}: kind must be one of {', '.join(CONV_KINDS)}, not {layer.kind!r}")
+    if layer.weight.ndim != 4 or min(layer.weight.shape) < 1:
+        raise SqhwError(
+            f"{where}: weight must have shape (out, in, kernel_h, kernel_w), "
+            f"not {layer.weight.shape}"
+        )
+    outputs, inputs = layer.weight.shape[:2]
+    if layer.groups < 1 or outputs % layer.groups:
+        raise SqhwError(
+            f"{where}: groups must divide its {outputs} output channels, not {layer.groups}"
+        )
+    if inputs * layer.groups != shape[0]:
+        raise SqhwError(
+            f"{where}: weight is for {inputs * layer.groups} input channels, "
+            f"its input has {shape[0]}"
+        )
+    if len(layer.padding) != 4 or min(layer.padding) < 0:
+        raise SqhwError(f"{where}: padding must be four numbers >= 0, not {layer.padding!r}")
+
+
+def _check_residual(skip: Skip, shapes: dict[str, Shape], out: Shape, where: str) -> None:
+    if skip.source not in shapes:
+        raise SqhwError(f"{where}: adds tensor {shown(skip.source)}, which no earlier layer makes")
+    if skip.stride not in (1, 2):
+        raise SqhwError(f"{where}: residual stride must be 1 or 2, not {skip.stride}")
+    channels, height, width = shapes[skip.source]
+    size = (-(-height // skip.stride), -(-width // skip.stride))
+    if size != out[1:]:
+        raise SqhwError(
+            f"{where}: adds tensor {skip.source!r} of size {size[0]}x{size[1]} to its own of "
+            f"{out[1]}x{out[2]}"
+        )
+    if skip.first < 0 or skip.first + channels > out[0]:
+        raise SqhwError(
+            f"{where}: adds the {channels} channels of {skip.source!r} from channel {skip.first} "
+            f"on, it has {out[0]}"
+        )
