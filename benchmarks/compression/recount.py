@@ -2,6 +2,7 @@
 
 import math
 
+from sqhw.steps.options import SizeOptions
 from sqhw.steps.size import size_network
 
 
@@ -35,7 +36,7 @@ def _whole(bits: float) -> tuple[int, int]:
 
 
 def _sizes(network: str, density: float, bits: int, device: str) -> dict[str, float]:
-    found = size_network(network, density=density, bits=bits, device=device)
+    found = size_network(SizeOptions(network=network, density=density, bits=bits, device=device))
     memory = found["devices"][0]["memory"]
     parts = [memory[use] for use in ("weights", "codebooks", "constants")]
     return {

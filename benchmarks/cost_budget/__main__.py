@@ -21,7 +21,7 @@ from sqhw.cost_models.technology import load_technology
 from sqhw.frontends.zoo.catalogue import float_network
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized_file import load_network
-from sqhw.steps.flow import engine_of
+from sqhw.steps.program import engine_of
 
 DEVICE = "XCZU7EV"
 NETWORKS = ("lenet5-caffe", "resnet20", "mobilenetv2", "vgg16")

@@ -17,7 +17,7 @@ from benchmarks.origin import measured_on, sentence
 from benchmarks.seal import read_sealed, write_sealed
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.network.quantized_file import load_network
-from sqhw.steps.flow import engine_of
+from sqhw.steps.program import engine_of
 
 #: Published int8 entries of MLPerf Tiny's image classification, for comparison.
 PUBLISHED = (

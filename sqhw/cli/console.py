@@ -3,16 +3,16 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
 from sqhw.errors import SqhwError, printable
-
-Report = Callable[[str, int, int, str], None]
+from sqhw.steps.progress import Progress
 
 status = Console(stderr=True)
 #: Seconds between lines of progress where there is no terminal.
@@ -20,7 +20,7 @@ QUIET = 20.0
 
 
 @contextmanager
-def progress() -> Iterator[Report]:
+def progress() -> Iterator[Progress]:
     """Give a function ``(stage, done, total, detail)`` that draws a bar for each stage."""
     columns = (
         TextColumn("{task.description:<28}", markup=False),
@@ -29,7 +29,7 @@ def progress() -> Iterator[Report]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[detail]}", markup=False),
     )
-    with Progress(*columns, console=status, disable=not status.is_terminal) as bars:
+    with Bars(*columns, console=status, disable=not status.is_terminal) as bars:
         tasks: dict[str, Any] = {}
         said = [time.monotonic()]
 
@@ -50,7 +50,7 @@ def _lines(lines: list[str]) -> str:
     return "".join(f"{printable(line)}\n" for line in lines)
 
 
-def emit(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
+def emit(result: Mapping[str, object], as_json: bool, lines: list[str]) -> None:
     """Print a result: the JSON object, or the lines for a human.
 
     Raises

@@ -1,47 +1,100 @@
 """All steps in a row."""
 
 import json
-from pathlib import Path
 
 from sqhw.atomic import atomic_write_text
 from sqhw.cli.console import progress, status
 from sqhw.data import load_dataset
 from sqhw.files.own_folder import check_own, mark_own
-from sqhw.steps import flow
+from sqhw.report.results import DemoResult, VerifyResult
+from sqhw.steps.compress import compress
+from sqhw.steps.cycles import cycles
+from sqhw.steps.data_defaults import DEFAULT_NETWORKS
+from sqhw.steps.images import check_count
+from sqhw.steps.options import (
+    CompressOptions,
+    DemoOptions,
+    RomOptions,
+    RtlOptions,
+    SimulateOptions,
+    TrainOptions,
+    VerifyOptions,
+)
+from sqhw.steps.rom import rom
+from sqhw.steps.rtl import rtl
+from sqhw.steps.simulate import simulate
+from sqhw.steps.target import check_target
+from sqhw.steps.train import train
+from sqhw.steps.verify import verify
 from sqhw.verify.tools import has_icarus
 from sqhw.verify.work_folder import check_make_path
 
+#: Test images that Icarus runs, the slower simulator.
 ICARUS_IMAGES = 2
 
 
-def run_demo(
-    out: Path, spec: str, device: str, budget: str | None, images: int, seed: int
-) -> flow.Result:
+def run_demo(options: DemoOptions) -> DemoResult:
     """Train, compress, simulate, export, generate and verify; return all results."""
+    out, spec, seed = options.out, options.data, options.seed
     check_make_path(out / "sim", "--out")
     check_own(out, "--out")
     data = load_dataset(spec)
-    flow.check_count(images, data)
-    flow.check_target(data, None, device, budget)
+    check_count(options.images, data)
+    check_target(DEFAULT_NETWORKS[data.name], options.device, options.budget)
     mark_own(out)
-    trained, network, rtl = out / "float.safetensors", out / "network.safetensors", out / "rtl"
+    floats, network, folder = out / "float.safetensors", out / "network.safetensors", out / "rtl"
     with progress() as report:
-        result: flow.Result = {"data": spec, "seed": seed}
-        result["train"] = flow.train(data, None, trained, None, seed, report)
-        result["compress"] = flow.compress(trained, data, device, budget, network, seed, report)
-        result["simulate"] = flow.simulate(network, data, trained, report)
-    result["rom"] = flow.rom(network, rtl)
-    result["rtl"] = flow.rtl(network, rtl)
-    result["cycles"] = flow.cycles(network)
-    result["verify"] = []
-    runs = [("verilator", images)]
-    if has_icarus():
-        runs.append(("icarus", min(ICARUS_IMAGES, images)))
-    for simulator, count in runs:
-        with status.status(f"running {count} images through the RTL under {simulator}"):
-            result["verify"].append(
-                flow.verify(network, data, rtl, out / "sim", simulator, count, seed)
-            )
+        trained = train(TrainOptions(data=spec, out=floats, seed=seed), report)
+        compressed = compress(
+            CompressOptions(
+                source=floats,
+                data=spec,
+                device=options.device,
+                budget=options.budget,
+                out=network,
+                seed=seed,
+            ),
+            report,
+        )
+        simulated = simulate(
+            SimulateOptions(network=network, data=spec, float_network=floats), report
+        )
+    result: DemoResult = {
+        "data": spec,
+        "seed": seed,
+        "train": trained,
+        "compress": compressed,
+        "simulate": simulated,
+        "rom": rom(RomOptions(network=network, out=folder)),
+        "rtl": rtl(RtlOptions(network=network, out=folder)),
+        "cycles": cycles(network),
+        "verify": _verify(options),
+    }
     atomic_write_text(out / "result.json", json.dumps(result, indent=2) + "\n")
     result["folder"] = str(out)
     return result
+
+
+def _verify(options: DemoOptions) -> list[VerifyResult]:
+    """Verify under Verilator, and Icarus if it is installed."""
+    out = options.out
+    runs = [("verilator", options.images)]
+    if has_icarus():
+        runs.append(("icarus", min(ICARUS_IMAGES, options.images)))
+    found = []
+    for simulator, count in runs:
+        with status.status(f"running {count} images through the RTL under {simulator}"):
+            found.append(
+                verify(
+                    VerifyOptions(
+                        network=out / "network.safetensors",
+                        data=options.data,
+                        rtl=out / "rtl",
+                        work=out / "sim",
+                        simulator=simulator,
+                        images=count,
+                        seed=options.seed,
+                    )
+                )
+            )
+    return found

@@ -1,9 +1,13 @@
-"""The options of the commands, each with its check."""
+"""What the command line says and checks of each option of the steps.
 
-from pathlib import Path
-from typing import Annotated
+Names, types and defaults are those of the fields in `sqhw.steps.options`.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import typer
+from typer.models import ParameterInfo
 
 from sqhw.cli import checks
 from sqhw.machine.naming import TOPS
@@ -18,298 +22,260 @@ from sqhw.names import (
     WORTHS,
 )
 from sqhw.seeds import MAX_SEED
+from sqhw.steps.options import (
+    CompressOptions,
+    DemoOptions,
+    ImportOptions,
+    QuantizeOptions,
+    ReportOptions,
+    RomOptions,
+    RtlOptions,
+    SimulateOptions,
+    SizeOptions,
+    TrainOptions,
+    VerifyOptions,
+)
 
 #: Passes over the data, and images of a step, beyond which nobody has trained.
 MOST_EPOCHS, MOST_IMAGES = 100_000, 65_536
-#: Of a weight's code.
+#: Widest code of a weight (unit: bit).
 MOST_BITS = 8
 
-Data = Annotated[
-    str,
-    typer.Option(
-        help="Data set: digits, mnist:DIR (IDX files) or cifar10:DIR (binary files).",
-        callback=checks.check_data,
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0, max=MAX_SEED)]
-PauseSeed = Annotated[int, typer.Option("--seed", help="Of pauses and noise.", min=0, max=MAX_SEED)]
-Budget = Annotated[
-    str | None,
-    typer.Option(
-        help="basis=limit, several with commas: blocks (block RAMs of the ROMs, not of the feature "
-        "maps); payload, stream or rom in bits; cycles a run; energy (uJ) an image. By default all "
-        "block RAMs that the feature maps leave.",
-        callback=checks.check_budget,
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(
-        help="Device or board, see `sqhw devices`, or a device file of your own.",
-        callback=checks.check_device,
-    ),
-]
-RomDevice = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        help="Device or board: the ROMs are cut into pieces that suit its block RAMs. "
-        "By default the one that the network was compressed for.",
-        callback=checks.check_device,
-    ),
-]
-Network = Annotated[
-    Path,
-    typer.Argument(
-        help="Quantized network, from `sqhw compress`.",
-        callback=checks.check_source,
-        readable=False,
-    ),
-]
-Source = Annotated[
-    Path,
-    typer.Argument(
-        help="Float network, from `sqhw train` or `sqhw import`.",
-        callback=checks.check_source,
-        readable=False,
-    ),
-]
-Out = Annotated[Path, typer.Option(help="File to write.", readable=False)]
-Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.", readable=False)]
-MaxBatch = Annotated[
-    int,
-    typer.Option(
-        help="Images that a run can take together; they fill small feature maps.",
-        callback=checks.check_power_of_two,
-    ),
-]
-PruneEpochs = Annotated[
-    int | None,
-    typer.Option(
-        help="Passes over the data while masks are free: 60, of large sets 15; after one-shot "
-        "pruning 33 and 8.",
-        min=1,
-        max=MOST_EPOCHS,
-    ),
-]
-TuneEpochs = Annotated[
-    int | None,
-    typer.Option(
-        help="Passes over the data on integers: 5, of large sets 1; after one-shot pruning 32 "
-        "and 8.",
-        min=1,
-        max=MOST_EPOCHS,
-    ),
-]
-Threads = Annotated[
-    int,
-    typer.Option(
-        help="Cores; with another number, other last digits.", callback=checks.check_threads
-    ),
-]
-Precision = Annotated[
-    str,
-    typer.Option(
-        help="Of the training: float32, or bf16, faster on recent cores.",
-        callback=checks.check_name("precision", PRECISIONS),
-    ),
-]
-Rate = Annotated[
-    float,
-    typer.Option(
-        help="Peak learning rate, relative to a layer's weights.",
-        callback=checks.check_share,
-    ),
-]
-StepImages = Annotated[
-    int | None,
-    typer.Option(help="Images of a step, 64, of large sets 256.", min=1, max=MOST_IMAGES),
-]
-Pruning = Annotated[
-    str,
-    typer.Option(
-        help="gradual, oneshot, or auto: oneshot where it is quick and budgets are sizes.",
-        callback=checks.check_name("pruning", PRUNING),
-    ),
-]
-Accelerator = Annotated[
-    str,
-    typer.Option(
-        help="What trains: cpu or cuda.",
-        callback=checks.check_name("accelerator", ACCELERATORS, counted=True),
-    ),
-]
-Resume = Annotated[
-    Path | None,
-    typer.Option(
-        help="Checkpoint, written after each epoch; a run that stopped goes on.", readable=False
-    ),
-]
-Density = Annotated[
-    float,
-    typer.Option(help="Share of the weights that are kept at most.", callback=checks.check_share),
-]
-EndsDensity = Annotated[
-    float | None,
-    typer.Option(help="The same for the first and the last layer.", callback=checks.check_share),
-]
-Bits = Annotated[int, typer.Option(help="Of a weight's code.", min=1, max=MOST_BITS)]
-Objective = Annotated[
-    str,
-    typer.Option(
-        help="What streams are chosen for: rom or cycles.",
-        callback=checks.check_name("objective", OBJECTIVES),
-    ),
-]
-RomImages = Annotated[
-    int,
-    typer.Option(
-        help="Images of a run, a power of two up to the engine's max_batch.",
-        callback=checks.check_power_of_two,
-    ),
-]
-RomRtl = Annotated[
-    Path | None,
-    typer.Option(
-        help="Write them for the Verilog in this folder.", callback=checks.check_rtl, readable=False
-    ),
-]
-RomName = Annotated[
-    str | None,
-    typer.Option(
-        "--name",
-        help="What names of files begin with; by default as in the Verilog, or nothing.",
-        callback=checks.check_prefix,
-    ),
-]
-RtlName = Annotated[
-    str,
-    typer.Option(
-        "--name",
-        help="What names of modules and files begin with: engines of one design need others.",
-        callback=checks.check_prefix,
-    ),
-]
-Interface = Annotated[
-    str,
-    typer.Option(
-        help="plain, or axi: AXI4-Stream and AXI4-Lite around the engine.",
-        callback=checks.check_name("interface", tuple(TOPS)),
-    ),
-]
-SimulatorName = Annotated[
-    str,
-    typer.Option(
-        help="verilator, icarus, or cxxrtl for thousands of images.",
-        callback=checks.check_name("simulator", SIMULATORS),
-    ),
-]
-Jobs = Annotated[int, typer.Option(help="Processes of cxxrtl.", callback=checks.check_threads)]
-AssumedDensity = Annotated[
-    float | None,
-    typer.Option(
-        help="Assumed share of non-zero weights.  [default: 1]", callback=checks.check_share
-    ),
-]
-AssumedBits = Annotated[
-    int | None,
-    typer.Option(help="Assumed bits of a weight's code.  [default: 8]", min=1, max=MOST_BITS),
-]
-RunImages = Annotated[
-    int,
-    typer.Option(help="Images of a run, a power of two.", callback=checks.check_power_of_two),
-]
-SizeObjective = Annotated[
-    str,
-    typer.Option(
-        help="What streams are chosen for: rom, cycles or energy.",
-        callback=checks.check_name("objective", WORTHS),
-    ),
-]
-Limit = Annotated[
-    str | None,
-    typer.Option(
-        help="Limits that hold together, for example blocks=22,cycles=60000: blocks (block "
-        "RAMs of the ROMs, not of the feature maps), rom (bits), cycles (of a run), energy "
-        "(uJ an image).",
-        callback=checks.check_limits,
-    ),
-]
-TechnologyName = Annotated[
-    str,
-    typer.Option(
-        help="Energies of operations: a name, or a file of your own.",
-        callback=checks.check_technology,
-    ),
-]
-DeviceOrAll = Annotated[
-    str,
-    typer.Option(
-        help="Device or board, a device file of your own, or all.",
-        callback=checks.check_device_or_all,
-    ),
-]
-AccBits = Annotated[
-    int | None,
-    typer.Option(
-        help="Width of the accumulators. By default as many as the weights need, 24 to 32: with "
-        "fewer, layers of long sums have coarser weights; each bit takes some LUTs and flip-flops "
-        "of every lane.",
-        min=LEAST_ACC_BITS,
-        max=MOST_ACC_BITS,
-    ),
-]
-Weights = Annotated[
-    Path | None,
-    typer.Option(
-        help="Its weights as safetensors; random ones without.",
-        callback=checks.check_source,
-        readable=False,
-    ),
-]
-FloatSource = Annotated[
-    Path | None,
-    typer.Option(
-        "--float",
-        help="Float network, to print its accuracy too.",
-        callback=checks.check_source,
-        readable=False,
-    ),
-]
-VerifyRtl = Annotated[
-    Path,
-    typer.Option(
-        "--rtl",
-        help="Folder with Verilog and ROM images.",
-        callback=checks.check_rtl,
-        readable=False,
-    ),
-]
-Work = Annotated[Path, typer.Option(help="Folder for the simulator's files.", readable=False)]
-Layers = Annotated[
-    list[str] | None,
-    typer.Option(help="The same for one layer: name=density:bits; may be repeated."),
-]
-Plot = Annotated[
-    Path | None, typer.Option(help="Picture to write: png, svg or pdf.", readable=False)
-]
-ReportFiles = Annotated[
-    list[Path],
-    typer.Argument(
-        help="Network files, or accounts as `python -m benchmarks` writes them.",
-        callback=checks.check_sources,
-        readable=False,
-    ),
-]
-ReportDevice = Annotated[
-    str | None,
-    typer.Option(
-        help="Of network files, for block RAMs; by default what each was compressed for.",
-        callback=checks.check_device,
-    ),
-]
-Plots = Annotated[
-    Path | None,
-    typer.Option(help="Plots: a page (.html), or one picture (.png, .svg).", readable=False),
-]
+Check = Callable[[Any], Any]
+
+
+def _file(text: str, *names: str, check: Check | None = None) -> Any:
+    """Return an option that is a path; the check says more of an unreadable one than Typer."""
+    return typer.Option(*names, help=text, callback=check, readable=False)
+
+
+def _source(text: str, check: Check = checks.check_source) -> Any:
+    """Return an argument that is a file to read."""
+    return typer.Argument(help=text, callback=check, readable=False)
+
+
+def _seed(text: str) -> Any:
+    return typer.Option(help=text, min=0, max=MAX_SEED)
+
+
+DATA = typer.Option(
+    help="Data set: digits, mnist:DIR (IDX files) or cifar10:DIR (binary files).",
+    callback=checks.check_data,
+)
+DEVICE = typer.Option(
+    help="Device or board, see `sqhw devices`, or a device file of your own.",
+    callback=checks.check_device,
+)
+ROM_DEVICE = typer.Option(
+    help="Device or board: the ROMs are cut into pieces that suit its block RAMs. "
+    "By default the one that the network was compressed for.",
+    callback=checks.check_device,
+)
+BUDGET = typer.Option(
+    help="basis=limit, several with commas: blocks (block RAMs of the ROMs, not of the feature "
+    "maps); payload, stream or rom in bits; cycles a run; energy (uJ) an image. By default all "
+    "block RAMs that the feature maps leave.",
+    callback=checks.check_budget,
+)
+SEED = _seed("The same seed gives the same bytes.")
+OUT = _file("File to write.")
+FOLDER = _file("Folder to write to.")
+SOURCE = _source("Float network, from `sqhw train` or `sqhw import`.")
+NETWORK = _source("Quantized network, from `sqhw compress`.")
+MAX_BATCH = typer.Option(
+    help="Images that a run can take together; they fill small feature maps.",
+    callback=checks.check_power_of_two,
+)
+ACC_BITS = typer.Option(
+    help="Width of the accumulators. By default as many as the weights need, 24 to 32: with "
+    "fewer, layers of long sums have coarser weights; each bit takes some LUTs and flip-flops "
+    "of every lane.",
+    min=LEAST_ACC_BITS,
+    max=MOST_ACC_BITS,
+)
+
+#: The options of each command, by the class and the name of its field.
+OPTIONS: dict[type, dict[str, ParameterInfo]] = {
+    TrainOptions: {
+        "data": DATA,
+        "network": typer.Option(help="A network of the zoo; by default what suits the data."),
+        "out": OUT,
+        "epochs": typer.Option(help="Passes over the data.", min=1, max=MOST_EPOCHS),
+        "seed": SEED,
+    },
+    ImportOptions: {
+        "network": typer.Argument(help="Network of the zoo, for example resnet20."),
+        "checkpoint": _file(
+            "Its weights as safetensors; random ones without.", check=checks.check_source
+        ),
+        "out": OUT,
+        "seed": _seed("Of random weights."),
+    },
+    CompressOptions: {
+        "source": SOURCE,
+        "data": DATA,
+        "device": DEVICE,
+        "budget": BUDGET,
+        "out": OUT,
+        "prune_epochs": typer.Option(
+            help="Passes over the data while masks are free: 60, of large sets 15; after one-shot "
+            "pruning 33 and 8.",
+            min=1,
+            max=MOST_EPOCHS,
+        ),
+        "tune_epochs": typer.Option(
+            help="Passes over the data on integers: 5, of large sets 1; after one-shot pruning 32 "
+            "and 8.",
+            min=1,
+            max=MOST_EPOCHS,
+        ),
+        "threads": typer.Option(
+            help="Cores; with another number, other last digits.", callback=checks.check_threads
+        ),
+        "precision": typer.Option(
+            help="Of the training: float32, or bf16, faster on recent cores.",
+            callback=checks.check_name("precision", PRECISIONS),
+        ),
+        "rate": typer.Option(
+            help="Peak learning rate, relative to a layer's weights.",
+            callback=checks.check_share,
+        ),
+        "batch": typer.Option(
+            help="Images of a step, 64, of large sets 256.", min=1, max=MOST_IMAGES
+        ),
+        "pruning": typer.Option(
+            help="gradual, oneshot, or auto: oneshot where it is quick and budgets are sizes.",
+            callback=checks.check_name("pruning", PRUNING),
+        ),
+        "accelerator": typer.Option(
+            help="What trains: cpu or cuda.",
+            callback=checks.check_name("accelerator", ACCELERATORS, counted=True),
+        ),
+        "resume": _file("Checkpoint, written after each epoch; a run that stopped goes on."),
+        "max_batch": MAX_BATCH,
+        "acc_bits": ACC_BITS,
+        "seed": SEED,
+    },
+    QuantizeOptions: {
+        "source": SOURCE,
+        "data": DATA,
+        "device": DEVICE,
+        "density": typer.Option(
+            help="Share of the weights that are kept at most.", callback=checks.check_share
+        ),
+        "ends_density": typer.Option(
+            help="The same for the first and the last layer.", callback=checks.check_share
+        ),
+        "bits": typer.Option(help="Of a weight's code.", min=1, max=MOST_BITS),
+        "objective": typer.Option(
+            help="What streams are chosen for: rom or cycles.",
+            callback=checks.check_name("objective", OBJECTIVES),
+        ),
+        "max_batch": MAX_BATCH,
+        "acc_bits": ACC_BITS,
+        "out": OUT,
+    },
+    SimulateOptions: {
+        "network": NETWORK,
+        "data": DATA,
+        "float_network": _file(
+            "Float network, to print its accuracy too.", "--float", check=checks.check_source
+        ),
+    },
+    RomOptions: {
+        "network": NETWORK,
+        "out": FOLDER,
+        "batch": typer.Option(
+            help="Images of a run, a power of two up to the engine's max_batch.",
+            callback=checks.check_power_of_two,
+        ),
+        "device": ROM_DEVICE,
+        "rtl": _file("Write them for the Verilog in this folder.", check=checks.check_rtl),
+        "name": typer.Option(
+            help="What names of files begin with; by default as in the Verilog, or nothing.",
+            callback=checks.check_prefix,
+        ),
+    },
+    RtlOptions: {
+        "network": NETWORK,
+        "out": FOLDER,
+        "interface": typer.Option(
+            help="plain, or axi: AXI4-Stream and AXI4-Lite around the engine.",
+            callback=checks.check_name("interface", tuple(TOPS)),
+        ),
+        "device": ROM_DEVICE,
+        "name": typer.Option(
+            help="What names of modules and files begin with: engines of one design need others.",
+            callback=checks.check_prefix,
+        ),
+    },
+    VerifyOptions: {
+        "network": NETWORK,
+        "data": DATA,
+        "rtl": _file("Folder with Verilog and ROM images.", check=checks.check_rtl),
+        "work": _file("Folder for the simulator's files."),
+        "simulator": typer.Option(
+            help="verilator, icarus, or cxxrtl for thousands of images.",
+            callback=checks.check_name("simulator", SIMULATORS),
+        ),
+        "images": typer.Option(help="Test images to run.", min=1),
+        "seed": _seed("Of pauses and noise."),
+        "jobs": typer.Option(help="Processes of cxxrtl.", callback=checks.check_threads),
+    },
+    SizeOptions: {
+        "network": typer.Argument(
+            help="A network's file, or a name of the zoo, for example vgg16."
+        ),
+        "density": typer.Option(
+            help="Assumed share of non-zero weights.  [default: 1]", callback=checks.check_share
+        ),
+        "bits": typer.Option(
+            help="Assumed bits of a weight's code.  [default: 8]", min=1, max=MOST_BITS
+        ),
+        "layer": typer.Option(help="The same for one layer: name=density:bits; may be repeated."),
+        "device": typer.Option(
+            help="Device or board, a device file of your own, or all.",
+            callback=checks.check_device_or_all,
+        ),
+        "batch": typer.Option(
+            help="Images of a run, a power of two.", callback=checks.check_power_of_two
+        ),
+        "budget": typer.Option(
+            help="Limits that hold together, for example blocks=22,cycles=60000: blocks (block "
+            "RAMs of the ROMs, not of the feature maps), rom (bits), cycles (of a run), energy "
+            "(uJ an image).",
+            callback=checks.check_limits,
+        ),
+        "objective": typer.Option(
+            help="What streams are chosen for: rom, cycles or energy.",
+            callback=checks.check_name("objective", WORTHS),
+        ),
+        "technology": typer.Option(
+            help="Energies of operations: a name, or a file of your own.",
+            callback=checks.check_technology,
+        ),
+        "explore": typer.Option("--explore", help="Search engines, print the Pareto front."),
+        "acc_bits": ACC_BITS,
+        "plot": _file("Picture to write: png, svg or pdf."),
+    },
+    ReportOptions: {
+        "files": _source(
+            "Network files, or accounts as `python -m benchmarks` writes them.",
+            checks.check_sources,
+        ),
+        "device": typer.Option(
+            help="Of network files, for block RAMs; by default what each was compressed for.",
+            callback=checks.check_device,
+        ),
+        "out": _file("Plots: a page (.html), or one picture (.png, .svg)."),
+    },
+    DemoOptions: {
+        "out": FOLDER,
+        "data": DATA,
+        "device": DEVICE,
+        "budget": BUDGET,
+        "images": typer.Option(help="Test images for Verilator.", min=1),
+        "seed": SEED,
+    },
+}
+JSON = typer.Option("--json", help="Print the result as JSON.")

@@ -5,17 +5,16 @@ import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqhw.atomic import atomic_write_bytes, atomic_write_text
 from sqhw.environment.extras import need_package
 from sqhw.errors import SqhwError, printable
+from sqhw.report.results import AccountResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Account = dict[str, Any]
 
 PICTURES = (".png", ".svg")
 BASES = ("payload", "stream", "rom", "blocks")
@@ -25,7 +24,7 @@ WIDE = 4  # ratio of sizes from which their axis is logarithmic
 MOST_LAYERS = 60  # of which each has a label
 
 
-def write_report(accounts: Sequence[Account], out: Path) -> None:
+def write_report(accounts: Sequence[AccountResult], out: Path) -> None:
     """Write the plots of accounts to one file.
 
     Parameters
@@ -62,7 +61,7 @@ def check_report(out: Path) -> None:
     need_package("matplotlib", f"the plot {out}")
 
 
-def layer_figure(account: Account) -> "Figure":
+def layer_figure(account: AccountResult) -> "Figure":
     """Return the sparsity, bits and ratio of every layer, as figure 3 of the SQS paper has them.
 
     The last panel shows the bits of each layer on a logarithmic axis: before, as payload, and with
@@ -104,7 +103,7 @@ def layer_figure(account: Account) -> "Figure":
     return figure
 
 
-def size_figure(accounts: Sequence[Account]) -> "Figure":
+def size_figure(accounts: Sequence[AccountResult]) -> "Figure":
     """Return accuracy against size, a panel for each basis, a colour for each method."""
     names_of = _series(accounts)
     figure = _figure(11.0, 8.2)
@@ -136,7 +135,7 @@ def size_figure(accounts: Sequence[Account]) -> "Figure":
                         textcoords="offset points",
                         fontsize=6,
                     )
-        found = [account["sizes"][basis] for account in accounts if account["sizes"][basis]]
+        found = [size for account in accounts if (size := account["sizes"][basis])]
         if found and max(found) > WIDE * min(found):
             panel.set_xscale("log")
             panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -156,7 +155,7 @@ def size_figure(accounts: Sequence[Account]) -> "Figure":
     return figure
 
 
-def _series(accounts: Sequence[Account]) -> list[str]:
+def _series(accounts: Sequence[AccountResult]) -> list[str]:
     """Return the curve that each account belongs to: its method, and its device if they differ."""
     several = len({account["device"] for account in accounts}) > 1
     return [
@@ -175,13 +174,13 @@ ACCURACIES = {
 }
 
 
-def best_accuracy(account: Account) -> float | None:
+def best_accuracy(account: AccountResult) -> float | None:
     """Return the accuracy that says most: of the test set on integers, else of what there is."""
     found = [name for name in ACCURACIES if name in account["accuracy"]]
     return float(account["accuracy"][found[0]]) if found else None
 
 
-def _accuracy_name(accounts: Sequence[Account]) -> str:
+def _accuracy_name(accounts: Sequence[AccountResult]) -> str:
     """Return what the accuracies of a plot are called, all kinds that there are."""
     found = [
         next((said for name, said in ACCURACIES.items() if name in account["accuracy"]), "")
@@ -210,14 +209,14 @@ def _bars(
     panel.set_ylabel(label)
 
 
-def _title(account: Account) -> str:
+def _title(account: AccountResult) -> str:
     title = f"{account['label']}: {account['network']}"
     if account["method"] and account["method"] != account["label"]:
         title += f" by {account['method']}"
     ratios = [
-        f"{basis} {int(10 * account['ratio'][basis]) / 10:,}x"  # cut, as in the tables
+        f"{basis} {int(10 * ratio) / 10:,}x"  # cut, as in the tables
         for basis in BASES
-        if account["ratio"].get(basis) is not None
+        if (ratio := account["ratio"].get(basis)) is not None
     ]
     return f"{literal(title)}\n{', '.join(ratios)}"
 
@@ -233,7 +232,7 @@ def drawn(figure: "Figure", kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _page(accounts: Sequence[Account]) -> str:
+def _page(accounts: Sequence[AccountResult]) -> str:
     from sqhw.report.report_tables import account_lines
 
     parts = []

@@ -1,10 +1,12 @@
 """What `sqhw report` prints."""
 
-from typing import Any
+from typing import Literal
 
 from sqhw.report.columns import columns
+from sqhw.report.results import AccountResult, ReportResult
 
-Result = dict[str, Any]
+#: Sizes that a layer of an account has.
+LayerBasis = Literal["payload", "stream", "rom", "own"]
 
 #: What is said below the tables of sizes that not every account has.
 LEGEND = {
@@ -13,7 +15,7 @@ LEGEND = {
 }
 
 
-def report_lines(result: Result) -> list[str]:
+def report_lines(result: ReportResult) -> list[str]:
     """Return what `sqhw report` prints."""
     lines: list[str] = []
     for account in result["accounts"]:
@@ -21,7 +23,7 @@ def report_lines(result: Result) -> list[str]:
     return [*lines, f"wrote {result['file']}"] if "file" in result else lines[:-1]
 
 
-def account_lines(account: Result) -> list[str]:
+def account_lines(account: AccountResult) -> list[str]:
     """Return the sizes of a compression and the table of its layers."""
     accuracy = ", ".join(
         f"{name.replace('_', ' ')} {value:.2%}" for name, value in account["accuracy"].items()
@@ -35,7 +37,7 @@ def account_lines(account: Result) -> list[str]:
             # Cut, not rounded: a ratio is never better than it says.
             cut = f"{int(10 * ratio) / 10:,}x" if ratio is not None else "-"
             rows.append((basis, f"{before:,}{unit}", f"{size:,}{unit}", cut))
-    bases = ["payload", "stream", "rom"]
+    bases: list[LayerBasis] = ["payload", "stream", "rom"]
     if account["sizes"]["own"] is not None:
         bases.append("own")
     table: list[tuple[str, ...]] = [("layer", "weights", "non-zero", "share", "bits", *bases)]
@@ -54,7 +56,7 @@ def account_lines(account: Result) -> list[str]:
         )
     if account["sizes"]["rom"] is not None:
         # Maxima have no weights and no rows, but descriptors.
-        rest = account["sizes"]["rom"] - sum(layer["rom"] for layer in account["layers"])
+        rest = account["sizes"]["rom"] - sum(layer["rom"] or 0 for layer in account["layers"])
         if rest:
             table.append(("others", *"------", f"{rest:,}", *"-"[: len(bases) - 3]))
     head = f"{account['label']}: {account['network']}"

@@ -2,24 +2,23 @@
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqhw.atomic import atomic_write_bytes
 from sqhw.environment.extras import need_package
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.report.plots import literal
+from sqhw.report.size_results import DeviceFigures, SizeResult, that_can_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Result = dict[str, Any]
-
 FORMATS = ("png", "svg", "pdf")
-#: Of what fits or works, of what does not fit, of idle lanes; of parts of a whole.
+#: Bar colours: fits, does not fit, idle; then the slices of a breakdown.
 FITS, LACKS, IDLE = "#2a6f97", "#c8553d", "#a9d6e5"
 PARTS = ("#5fa8d3", "#89c2d9", "#bee3db", "#f4a261", "#e9c46a", "#d08c60", "#90be6d", "#c9c9c9")
-#: Points of a front that have a label, from the fastest on.
+#: Largest number of labelled points of a front, from the fastest on.
 MOST_LABELS = 30
 #: Without the date, so that the same figures give the same bytes.
 METADATA: dict[str, dict[str, None]] = {
@@ -42,7 +41,7 @@ def check_plot(path: Path) -> None:
     need_package("matplotlib", f"the plot {path}")
 
 
-def plot_sizes(result: Result, path: Path) -> None:
+def plot_sizes(result: SizeResult, path: Path) -> None:
     """Draw the result of `sqhw.steps.size.size_network` and write it to a file.
 
     Parameters
@@ -64,7 +63,8 @@ def plot_sizes(result: Result, path: Path) -> None:
     elif len(result["devices"]) > 1:
         figure = _devices(result)
     else:
-        figure = _device(result, result["devices"][0])
+        (device,) = that_can_run(result["devices"])
+        figure = _device(result, device)
     kind, buffer = path.suffix.removeprefix("."), io.BytesIO()
     with rc_context({"svg.hashsalt": "sqhw"}):
         figure.savefig(buffer, format=kind, dpi=120, metadata=METADATA[kind])
@@ -79,7 +79,7 @@ def _figure(width: float, height: float, title: str) -> "Figure":
     return figure
 
 
-def _title(result: Result) -> str:
+def _title(result: SizeResult) -> str:
     assumed = result["assumed"]
     title = f"{result['network']}, {result['nonzeros']:,} of {result['weights']:,} weights"
     if assumed:
@@ -87,9 +87,9 @@ def _title(result: Result) -> str:
     return title
 
 
-def _devices(result: Result) -> "Figure":
+def _devices(result: SizeResult) -> "Figure":
     """Draw block RAM used, time and energy, a row for each device, the smallest at the top."""
-    found = [d for d in result["devices"] if not d["error"]]
+    found = that_can_run(result["devices"])
     if not found:
         raise SqhwError(f"no device can run {result['network']!r}, there is nothing to draw")
     found.sort(key=lambda d: d["blocks"] / d["available_blocks"])
@@ -121,7 +121,7 @@ def _devices(result: Result) -> "Figure":
     return figure
 
 
-def _device(result: Result, d: Result) -> "Figure":
+def _device(result: SizeResult, d: DeviceFigures) -> "Figure":
     """Draw ROM bits and cycles by layer, and memory and energy by use."""
     layers = d["layers"]
     state = "fits" if d["fits"] else "lacks " + ", ".join(d["missing"])
@@ -164,15 +164,15 @@ def _stack(axis: "Axes", at: int, parts: dict[str, float]) -> None:
         bottom += part
 
 
-def _front(result: Result) -> "Figure":
+def _front(result: SizeResult) -> "Figure":
     """Draw the Pareto front: speed over block RAM, energy as colour, lanes and cores beside it."""
     front = result["front"]
     figure = _figure(9, 6, f"{_title(result)} on {result['device']}: Pareto front")
     axis = figure.subplots()
-    known = all(d["images_per_second"] is not None for d in front)
-    speed = [
-        d["images_per_second"] if known else 1e6 * d["cores"] / d["image_cycles"] for d in front
-    ]
+    speed = [rate for d in front if (rate := d["images_per_second"]) is not None]
+    known = len(speed) == len(front)
+    if not known:
+        speed = [1e6 * d["cores"] / d["image_cycles"] for d in front]
     points = axis.scatter(
         [d["blocks"] for d in front],
         speed,

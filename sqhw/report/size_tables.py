@@ -1,23 +1,37 @@
 """What `sqhw size` prints."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 from sqhw.report.columns import columns
-
-Result = dict[str, Any]
+from sqhw.report.size_results import (
+    DeviceFailure,
+    DeviceFigures,
+    SizeResult,
+    can_run,
+    that_can_run,
+)
 
 #: Rows of a Pareto front, and notes, that are printed; the JSON has all.
 MOST_ROWS = 40
 MOST_NOTES = 6
 #: Devices that a note names.
 MOST_NAMES = 3
-#: What the modelled figures are called, and of which model those are that have no error alone.
-NAMES = {"luts": "LUTs", "ffs": "flip-flops", "fmax": "MHz"}
-MODEL = {"fmax_mhz": "fmax", "images_per_second": "fmax"}
+Model = Literal["luts", "ffs", "fmax"]
+Modelled = Literal["luts", "ffs", "fmax_mhz", "images_per_second"]
+
+#: Names of the models' figures.
+NAMES: dict[Model, str] = {"luts": "LUTs", "ffs": "flip-flops", "fmax": "MHz"}
+#: Model of each modelled figure.
+MODEL: dict[Modelled, Model] = {
+    "luts": "luts",
+    "ffs": "ffs",
+    "fmax_mhz": "fmax",
+    "images_per_second": "fmax",
+}
 
 
-def sizing_lines(result: Result) -> list[str]:
+def sizing_lines(result: SizeResult) -> list[str]:
     """Return what `sqhw size` prints."""
     head = _workload_lines(result)
     if "front" in result:
@@ -25,10 +39,11 @@ def sizing_lines(result: Result) -> list[str]:
     found = result["devices"]
     if len(found) > 1:
         return [*head, "", *_devices_lines(result), "", *sizing_notes(result, found)]
-    return [*head, "", *_device_lines(found[0]), "", *sizing_notes(result, found)]
+    (device,) = that_can_run(found)
+    return [*head, "", *_device_lines(device), "", *sizing_notes(result, found)]
 
 
-def _workload_lines(result: Result) -> list[str]:
+def _workload_lines(result: SizeResult) -> list[str]:
     weights, nonzeros = result["weights"], result["nonzeros"]
     shape = "x".join(map(str, result["input"]))
     line = (
@@ -46,12 +61,12 @@ def _workload_lines(result: Result) -> list[str]:
     return [line, f"  assumed: density {density:g}, {bits} bit{single}; weights at random places"]
 
 
-def _devices_lines(result: Result) -> list[str]:
-    rows = [
+def _devices_lines(result: SizeResult) -> list[str]:
+    rows: list[tuple[str, ...]] = [
         ("device", "fits", "block RAMs", "DSPs", "LUTs", "MHz", "cycles", "images/s", "uJ", "lacks")
     ]
     for d in result["devices"]:
-        if d["error"]:
+        if not can_run(d):
             rows.append((d["device"], "no", *["-"] * 7, ""))
             continue
         lacks = ", ".join(part.partition(" (")[0] for part in d["missing"])
@@ -73,20 +88,21 @@ def _devices_lines(result: Result) -> list[str]:
     return [*columns(rows), *errors, "", _conclusion(result)]
 
 
-def _conclusion(result: Result) -> str:
+def _conclusion(result: SizeResult) -> str:
     """Return which device to take, or the one that lacks least."""
     if result["smallest"]:
         return f"smallest device that fits, by the block RAM it has: {result['smallest']}"
     if not result["nearest"]:
         return "no device fits: none can run the network, see above"
-    (nearest,) = (d for d in result["devices"] if d["device"] == result["nearest"])
+    figures = that_can_run(result["devices"])
+    (nearest,) = (d for d in figures if d["device"] == result["nearest"])
     return (
         f"no device fits; the nearest is {nearest['device']}, which lacks "
         f"{', '.join(nearest['missing'])}; lower density or bits, or write a file of a larger one"
     )
 
 
-def _device_lines(d: Result) -> list[str]:
+def _device_lines(d: DeviceFigures) -> list[str]:
     engine = d["engine"]
     rows = [("memory", "bits", d["block"])]
     rows += [
@@ -139,7 +155,7 @@ def _device_lines(d: Result) -> list[str]:
     ]
 
 
-def _front_lines(result: Result) -> list[str]:
+def _front_lines(result: SizeResult) -> list[str]:
     front = result["front"]
     rows = [
         (
@@ -191,9 +207,9 @@ def _front_lines(result: Result) -> list[str]:
     ]
 
 
-def sizing_notes(result: Result, found: Sequence[Result]) -> list[str]:
+def sizing_notes(result: SizeResult, found: Sequence[DeviceFigures | DeviceFailure]) -> list[str]:
     """Return what the figures mean and leave out."""
-    known = [d for d in found if not d["error"]]
+    known = that_can_run(found)
     notes = [
         (
             f"  energy: estimate for {result['technology']['name']} "
@@ -210,7 +226,9 @@ def sizing_notes(result: Result, found: Sequence[Result]) -> list[str]:
         )
     errors = known[0]["errors"] if len(known) == 1 else None
     said = [
-        f"{NAMES[key]} {error:.1%}" for key, error in (errors or {}).items() if error is not None
+        f"{name} {error:.1%}"
+        for key, name in NAMES.items()
+        if errors and (error := errors[key]) is not None
     ]
     if said:
         notes.append(f"  mean errors of the calibrated model: {', '.join(said)}")
@@ -237,10 +255,10 @@ def _named(devices: list[str]) -> str:
     return names if more <= 0 else f"{names} and {more} more"
 
 
-def _modelled(d: Result, key: str, behind: str = "", digits: int = 0) -> str:
+def _modelled(d: DeviceFigures, key: Modelled, suffix: str = "", digits: int = 0) -> str:
     """Return a figure of the calibrated model, or a question mark if there is none."""
     value = d[key]
     if value is None:
         return "?"
-    known = d["errors"][MODEL.get(key, key)] is not None
-    return f"{'' if known else '~'}{value:,.{digits}f}{behind}"
+    known = d["errors"] is not None and d["errors"][MODEL[key]] is not None
+    return f"{'' if known else '~'}{value:,.{digits}f}{suffix}"

@@ -1,16 +1,28 @@
 """Results as lines for a human."""
 
-from typing import Any
+from typing import Literal
 
 from sqhw.cost_models.budget import BASES
 from sqhw.environment.extras import install_line
 from sqhw.report.columns import columns
+from sqhw.report.results import (
+    CompressResult,
+    DemoResult,
+    DevicesResult,
+    NetworkSize,
+    QuantizeResult,
+    RomResult,
+    SimulateResult,
+    VerifyResult,
+)
 
-Result = dict[str, Any]
+Accuracy = Literal["float_accuracy", "torch_accuracy", "simulator_accuracy"]
+
+#: How weights were removed, by the word of the result.
 PRUNED = {"oneshot": "at once, then masks free to change", "gradual": "gradually"}
 
 
-def size_lines(result: Result) -> list[str]:
+def size_lines(result: NetworkSize) -> list[str]:
     """Return the four size bases before and after."""
     after = result["after"]
     rows: list[tuple[str, ...]] = [
@@ -26,7 +38,7 @@ def size_lines(result: Result) -> list[str]:
     return columns(rows)
 
 
-def compress_lines(result: Result) -> list[str]:
+def compress_lines(result: CompressResult | QuantizeResult) -> list[str]:
     """Return what `sqhw compress` prints."""
     rows = [("layer", "weights left", "non-zero", "format", "rom")]
     rows += [
@@ -62,18 +74,20 @@ def compress_lines(result: Result) -> list[str]:
     ]
 
 
-def budget_lines(result: Result) -> list[str]:
+def budget_lines(result: CompressResult | QuantizeResult) -> list[str]:
     """Return what was reached of each budget; none if the network was not made for one."""
     units = {"energy": " uJ", "cycles": "", "blocks": ""}
-    lines = []
-    for basis, limit in result.get("limits", {}).items():
+    lines: list[str] = []
+    if "limits" not in result:
+        return lines
+    for basis, limit in result["limits"].items():
         unit, digits = units.get(basis, " bit"), ".3f" if basis == "energy" else ".0f"
         reached = format(result["reached"][basis], f",{digits}")
         lines.append(f"budget of {basis}: {reached} of {format(limit, ',')}{unit}")
     return lines
 
 
-def block_line(result: Result) -> str:
+def block_line(result: NetworkSize) -> str:
     """Return the block RAMs used and available."""
     return (
         f"block RAMs of {result['device']}: {result['after']['blocks']} of "
@@ -82,7 +96,7 @@ def block_line(result: Result) -> str:
     )
 
 
-def simulate_lines(result: Result) -> list[str]:
+def simulate_lines(result: SimulateResult) -> list[str]:
     """Return what `sqhw simulate` prints."""
     rows = [("accuracy", f"{result['images']} test images")]
     if "float_accuracy" in result:
@@ -106,13 +120,13 @@ def simulate_lines(result: Result) -> list[str]:
     return lines
 
 
-def _accuracy(result: Result, name: str) -> str:
+def _accuracy(result: SimulateResult, name: Accuracy) -> str:
     """Return an accuracy with the count that it comes from."""
     correct = round(result[name] * result["images"])
     return f"{result[name]:.2%}  {correct}/{result['images']}"
 
 
-def rom_lines(result: Result) -> list[str]:
+def rom_lines(result: RomResult) -> list[str]:
     """Return what `sqhw rom` prints."""
     rows = [("image", "words", "width")]
     rows += [(i["name"], f"{i['words']:,}", f"{i['width']} bit") for i in result["images"]]
@@ -126,7 +140,7 @@ def rom_lines(result: Result) -> list[str]:
     ]
 
 
-def verify_lines(result: Result) -> list[str]:
+def verify_lines(result: VerifyResult) -> list[str]:
     """Return what `sqhw verify` prints."""
     run = "image" if result["batch"] == 1 else f"run of {result['batch']} images"
     lines = [
@@ -149,7 +163,7 @@ def verify_lines(result: Result) -> list[str]:
     return lines
 
 
-def demo_lines(result: Result) -> list[str]:
+def demo_lines(result: DemoResult) -> list[str]:
     """Return the table of the demo."""
     compress, simulate, rom = result["compress"], result["simulate"], result["rom"]
     rtl = [line for run in result["verify"] for line in verify_lines(run)]
@@ -185,7 +199,7 @@ def demo_lines(result: Result) -> list[str]:
     ]
 
 
-def device_lines(devices: list[Result]) -> list[str]:
+def device_lines(result: DevicesResult) -> list[str]:
     """Return what `sqhw devices` prints."""
     rows = [("device", "LUTs", "block RAMs", "of", "DSPs", "boards")]
     rows += [
@@ -197,6 +211,6 @@ def device_lines(devices: list[Result]) -> list[str]:
             f"{d['dsps']:,}",
             ", ".join(d["boards"]),
         )
-        for d in devices
+        for d in result["devices"]
     ]
     return columns(rows)

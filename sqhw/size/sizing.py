@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import CODEBOOK_WIDTH, ROMS
 from sqhw.machine.stream import StreamFormat
 from sqhw.network.quantized import INPUT
+from sqhw.size.layer_figures import LayerFigures
 from sqhw.size.workload import Workload
 
 ENERGY_STEPS = 5  # choices under a limit of energy, each with the depths of the one before
@@ -161,6 +161,12 @@ class Sizing:
         return self.prices.run(self.activity).scaled(1 / self.batch)
 
     @property
+    def busy_lanes(self) -> float:
+        """Share of the lanes' cycles of a run in which they compute, 0 to 1."""
+        useful = sum(float(layer.useful.item()) for layer in self.activity.layers)
+        return useful / (self.run_cycles * self.engine.lanes)
+
+    @property
     def missing(self) -> list[str]:
         """What the device has too little of, in words; empty if the network fits."""
         pairs = {
@@ -185,7 +191,7 @@ class Sizing:
         """Sentences on what the figures leave out or extrapolate."""
         return list(self.logic.notes) if self.logic else []
 
-    def layer(self, index: int) -> dict[str, Any]:
+    def layer(self, index: int) -> LayerFigures:
         """Return the figures of a layer."""
         table, shape = self.table.layers[index], self.shapes[index]
         done, name = table.done, table.name

@@ -11,7 +11,6 @@ from strategies import random_images, random_network, reads_with_one_stride
 from sqhw.compiler.program import Program, compile_network
 from sqhw.cost_models.rom import rom_pieces
 from sqhw.cost_models.schedule import schedule
-from sqhw.data import load_dataset
 from sqhw.errors import SqhwError
 from sqhw.export.build import write_rom, write_rtl
 from sqhw.machine.config import EngineConfig
@@ -22,7 +21,10 @@ from sqhw.machine.stream import StreamFormat
 from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.network.quantized_file import save_network
 from sqhw.report.tables import verify_lines
-from sqhw.steps import flow
+from sqhw.steps.options import RomOptions, RtlOptions, VerifyOptions
+from sqhw.steps.rom import rom
+from sqhw.steps.rtl import rtl
+from sqhw.steps.verify import verify
 from sqhw.verify.cxxrtl import VolumeBench
 from sqhw.verify.tools import cxxrtl_compiler
 
@@ -193,10 +195,17 @@ def test_sqhw_verify(tmp_path):
     network = QuantizedNetwork("one", (1, 8, 8), ActivationFormat(5, signed=False), (conv,))
     path, folder = tmp_path / "net.safetensors", tmp_path / "rtl"
     save_network(network, path)
-    flow.rom(path, folder)
-    flow.rtl(path, folder)
-    result = flow.verify(
-        path, load_dataset("digits"), folder, tmp_path / "work", "cxxrtl", 100, seed=0, jobs=2
+    rom(RomOptions(network=path, out=folder))
+    rtl(RtlOptions(network=path, out=folder))
+    result = verify(
+        VerifyOptions(
+            network=path,
+            rtl=folder,
+            work=tmp_path / "work",
+            simulator="cxxrtl",
+            images=100,
+            jobs=2,
+        )
     )
     assert (result["images"], result["made_up_images"]) == (100, 2)
     assert result["activations"] == 102 * 2 * 64

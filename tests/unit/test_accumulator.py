@@ -16,6 +16,7 @@ from sqhw.network.float_file import save_float
 from sqhw.network.floats import FloatConv, FloatNetwork
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized_file import save_network
+from sqhw.steps.options import SizeOptions
 from sqhw.steps.size import size_network
 
 DEVICE = find_device("LFE5U-85F")
@@ -110,7 +111,9 @@ def test_sizes_are_of_the_width(tmp_path):
     source = str(tmp_path / "float.safetensors")
 
     def size(source, **options):
-        [found] = size_network(source, device="LFE5U-85F", **options)["devices"]
+        [found] = size_network(SizeOptions(network=source, device="LFE5U-85F", **options))[
+            "devices"
+        ]
         return found
 
     own = size(source)

@@ -25,7 +25,7 @@ from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_pieces
 from sqhw.errors import SqhwError
 from sqhw.network.quantized_file import load_network
-from sqhw.steps.flow import engine_of
+from sqhw.steps.program import engine_of
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 COMPRESSION = BENCHMARKS / "compression" / "results"

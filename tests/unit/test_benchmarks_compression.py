@@ -22,7 +22,7 @@ from sqhw.compress.methods.job import Job
 from sqhw.errors import SqhwError
 from sqhw.network.quantized_file import load_network
 from sqhw.size.account import account_network
-from sqhw.steps.flow import engine_of
+from sqhw.steps.program import engine_of
 
 SHARE = Recipe(epochs=1, rate=1e-4, batch=64)
 

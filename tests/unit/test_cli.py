@@ -19,6 +19,8 @@ from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import StreamFormat
 from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork
 from sqhw.network.quantized_file import load_network, save_network
+from sqhw.steps.options import TrainOptions
+from sqhw.steps.train import train
 
 U8, S8 = ActivationFormat(8, signed=False), ActivationFormat(8, signed=True)
 
@@ -63,11 +65,8 @@ def saved(tmp_path):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A float network after one epoch: enough to see how `compress` refuses."""
-    from sqhw.data import load_dataset
-    from sqhw.steps import flow
-
     path = tmp_path_factory.mktemp("float") / "float.safetensors"
-    flow.train(load_dataset("digits"), None, path, 1, 0, lambda *_: None)
+    train(TrainOptions(out=path, epochs=1))
     return path
 
 

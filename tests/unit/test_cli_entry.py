@@ -18,7 +18,7 @@ class Interrupt:
         if name == {module!r}:
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Interrupt())
-sys.argv = ["sqhw", "devices"]
+sys.argv = ["sqhw", "size", "digits-cnn"]
 from sqhw.cli import main
 main()
 """
@@ -81,7 +81,7 @@ def test_what_no_step_has_a_sentence_for(monkeypatch, capsys, error, code, text)
     def fail():
         raise error
 
-    monkeypatch.setattr("sqhw.steps.flow.devices", fail)
+    monkeypatch.setattr("sqhw.steps.devices.devices", fail)
     found, out, err = run(monkeypatch, capsys, "devices")
     assert (found, out, err) == (code, "", f"sqhw: {text}\n")
 
@@ -96,7 +96,7 @@ def test_only_a_training_can_be_resumed(monkeypatch, command, rest):
 
 
 def test_a_fault_of_the_program_still_shows_where(monkeypatch, capsys):
-    monkeypatch.setattr("sqhw.steps.flow.devices", lambda: 1 / 0)
+    monkeypatch.setattr("sqhw.steps.devices.devices", lambda: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["sqhw", "devices"])
     with pytest.raises(ZeroDivisionError):
         entry.main()

@@ -20,7 +20,8 @@ from sqhw.report.plots import layer_figure, size_figure
 from sqhw.size.account import account_network
 from sqhw.size.account_file import read_account, save_account
 from sqhw.size.layer_result import LayerResult
-from sqhw.steps.flow import report
+from sqhw.steps.options import ReportOptions
+from sqhw.steps.report import report
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def test_report_prints_and_plots(files, tmp_path):
 
 
 def test_plots_show_what_the_accounts_say(files):
-    accounts = report(files, None, None, lambda *event: None)["accounts"]
+    accounts = report(ReportOptions(files=files))["accounts"]
     panels = layer_figure(accounts[1]).axes
     heights = [bar.get_height() for bar in panels[1].patches]
     assert heights == [layer["bits"] for layer in accounts[1]["layers"]]
@@ -160,6 +161,6 @@ def test_plots_show_what_the_accounts_say(files):
 
 def test_bad_reports_are_refused(files, tmp_path):
     with pytest.raises(SqhwError, match=r"r.pdf: plots are written as .html, .png or .svg$"):
-        report(files, None, tmp_path / "r.pdf", lambda *event: None)
+        report(ReportOptions(files=files, out=tmp_path / "r.pdf"))
     with pytest.raises(SqhwError, match=r"no such file"):
-        report([tmp_path / "x.json"], None, None, lambda *event: None)
+        report(ReportOptions(files=[tmp_path / "x.json"]))

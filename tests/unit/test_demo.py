@@ -6,10 +6,13 @@ Its exact figures are those of one processor, for another rounds the training in
 import re
 from pathlib import Path
 
-from method_cases import digits, small_network
+from method_cases import small_network
 
 from sqhw.compress import save_float
-from sqhw.steps import flow
+from sqhw.steps.compress import compress
+from sqhw.steps.cycles import cycles
+from sqhw.steps.options import CompressOptions, RomOptions
+from sqhw.steps.rom import rom
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BUDGET = "blocks=22,cycles=50000"
@@ -17,23 +20,19 @@ BLOCKS, CYCLES = 22, 50_000
 LEAST_ACCURACY = 97.0
 
 
-def silent(*event):
-    pass
-
-
 def shortened(folder, seed=0):
     """Compress a small network as the demo does, with few epochs, and write its ROM images."""
     folder.mkdir()
     trained, network = folder / "float.safetensors", folder / "network.safetensors"
     save_float(small_network(), trained)
-    result = {
-        "compress": flow.compress(
-            trained, digits(), "iCEBreaker", BUDGET, network, seed, silent, epochs=(1, 1)
-        )
+    options = CompressOptions(
+        source=trained, budget=BUDGET, out=network, seed=seed, prune_epochs=1, tune_epochs=1
+    )
+    return {
+        "compress": compress(options),
+        "rom": rom(RomOptions(network=network, out=folder / "rtl")),
+        "cycles": cycles(network),
     }
-    result["rom"] = flow.rom(network, folder / "rtl")
-    result["cycles"] = flow.cycles(network)
-    return result
 
 
 def contents(folder):

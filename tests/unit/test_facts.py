@@ -11,7 +11,7 @@ from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.network.facts import Facts, facts_of
 from sqhw.network.quantized_file import load_network, save_network
-from sqhw.steps.flow import size
+from sqhw.steps.network_size import network_size
 
 GOOD = {
     "engine": json.dumps(ENGINE.to_dict()),
@@ -101,7 +101,7 @@ def test_every_command_refuses_them(tmp_path, command, entry, monkeypatch, capsy
 
 
 def test_a_network_that_tells_its_weights_alone_has_no_negative_sizes():
-    found = size(replace(network(), metadata={"float_weights": "20"}), ENGINE, DEVICE)
+    found = network_size(replace(network(), metadata={"float_weights": "20"}), ENGINE, DEVICE)
     assert found["weights_before"] == 20
     assert found["float32"]["payload"] == found["float32"]["rom"] == 640
     assert found["int8"]["payload"] == found["int8"]["rom"] == 160

@@ -14,7 +14,7 @@ from sqhw.export.build import write_rom
 from sqhw.network.quantized_file import load_network, save_network
 from sqhw.sim.reference import run
 from sqhw.sim.simulator import Simulator
-from sqhw.steps.flow import engine_of
+from sqhw.steps.program import engine_of
 
 TESTS = Path(__file__).parent.parent
 GOLDEN = TESTS / "golden"

@@ -37,7 +37,7 @@ def test_errors_have_no_controls(monkeypatch, capsys):
     def fail():
         raise SqhwError("layer \x1b[2J\nis wrong")
 
-    monkeypatch.setattr("sqhw.steps.flow.devices", fail)
+    monkeypatch.setattr("sqhw.steps.devices.devices", fail)
     monkeypatch.setattr("sys.argv", ["sqhw", "devices"])
     with pytest.raises(SystemExit):
         entry.main()
@@ -95,7 +95,7 @@ def test_a_library_that_does_not_load_is_a_sentence(monkeypatch, capsys, text, m
     def fail():
         raise ImportError(text)
 
-    monkeypatch.setattr("sqhw.steps.flow.devices", fail)
+    monkeypatch.setattr("sqhw.steps.devices.devices", fail)
     monkeypatch.setattr("sys.argv", ["sqhw", "devices"])
     with pytest.raises(SystemExit) as end:
         entry.main()
@@ -107,7 +107,7 @@ def test_a_module_that_is_missing_shows_where(monkeypatch):
     def fail():
         raise ImportError("cannot import name 'x' from 'sqhw.y'")
 
-    monkeypatch.setattr("sqhw.steps.flow.devices", fail)
+    monkeypatch.setattr("sqhw.steps.devices.devices", fail)
     monkeypatch.setattr("sys.argv", ["sqhw", "devices"])
     with pytest.raises(ImportError):
         entry.main()
@@ -120,7 +120,7 @@ def test_lack_of_memory_behind_another_error(monkeypatch, capsys):
         except OSError as error:
             raise OSError("Could not find/load shared object file") from error
 
-    monkeypatch.setattr("sqhw.steps.flow.devices", fail)
+    monkeypatch.setattr("sqhw.steps.devices.devices", fail)
     monkeypatch.setattr("sys.argv", ["sqhw", "devices"])
     with pytest.raises(SystemExit):
         entry.main()

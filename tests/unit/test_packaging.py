@@ -72,7 +72,7 @@ def test_one_name_is_installed():
         ("sqhw.rtl, sqhw.sim, sqhw.cost_models", ("rtl", "sim", "cost_models")),
         ("sqhw.sim.simulator, sqhw.cost_models.schedule, sqhw.verify.bench", ("torch",)),
         (
-            "sqhw.steps.flow, sqhw.steps.size, sqhw.size.account_file, sqhw.frontends.zoo",
+            "sqhw.steps.compress, sqhw.steps.verify, sqhw.steps.size, sqhw.steps.report",
             ("torch",),
         ),
         ("sqhw.cli.commands", ("torch", "amaranth", "sklearn", "numba", "matplotlib", "numpy")),

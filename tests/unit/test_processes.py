@@ -24,9 +24,9 @@ TERMINATED = """
 import os, signal, subprocess, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 sys.argv = ["sqhw", *sys.argv[1:]]
-import sqhw.steps.flow
+import sqhw.steps.devices
 command = ["sh", "-c", f"kill -{NAME} {os.getpid()}; exec sleep 60"]
-sqhw.steps.flow.devices = lambda: subprocess.run(command)
+sqhw.steps.devices.devices = lambda: subprocess.run(command)
 from sqhw.cli import main
 main()
 """

@@ -28,7 +28,13 @@ from sqhw.report.size_plot import plot_sizes
 from sqhw.size import explore, sizing
 from sqhw.size.sizing import size_on
 from sqhw.size.workload import known_workload, parse_layers
+from sqhw.steps.options import SizeOptions
 from sqhw.steps.size import size_network
+
+
+def size_of(network, **options):
+    return size_network(SizeOptions(network=str(network), **options))
+
 
 DOCS = (Path(__file__).parents[2] / "docs" / "size.md").read_text()
 HOROWITZ = load_technology()
@@ -89,14 +95,14 @@ def test_known_weights_take_what_is_exported(seed, batch):
 
 
 def test_a_file_on_its_own_device_has_its_own_engine(saved):
-    result = size_network(str(saved), device=DEVICE.name)
+    result = size_of(saved, device=DEVICE.name)
     (found,) = result["devices"]
     assert result["known_weights"]
     assert result["assumed"] is None
     assert found["engine"] == ENGINE.to_dict()
     assert found["run_cycles"] == schedule(sparse_network(), ENGINE).cycles
     other = find_device("LFE5U-85F")
-    (found,) = size_network(str(saved), device=other.name)["devices"]
+    (found,) = size_of(saved, device=other.name)["devices"]
     engine = propose_engine(other, sparse_network(), 5)
     assert found["engine"] == engine.to_dict()
     rom = sum(found["memory"][use]["bits"] for use in ("weights", "constants", "codebooks"))
@@ -210,13 +216,13 @@ def test_calibrated_engines_have_a_rate(monkeypatch):
 
 def test_budget_chooses_other_formats(monkeypatch, capsys):
     base = {"density": 0.3, "bits": 3, "device": "LFE5U-25F"}
-    (small,) = size_network("digits-cnn", **base)["devices"]
-    (fast,) = size_network("digits-cnn", **base, worth="cycles")["devices"]
+    (small,) = size_of("digits-cnn", **base)["devices"]
+    (fast,) = size_of("digits-cnn", **base, objective="cycles")["devices"]
     roms = [sum(layer["rom_bits"] for layer in d["layers"]) for d in (small, fast)]
     assert fast["run_cycles"] < small["run_cycles"]
     assert roms[1] > roms[0]
     middle = (fast["run_cycles"] + small["run_cycles"]) // 2
-    (both,) = size_network("digits-cnn", **base, budget=f"cycles={middle}")["devices"]
+    (both,) = size_of("digits-cnn", **base, budget=f"cycles={middle}")["devices"]
     assert both["run_cycles"] <= middle
     assert roms[0] < sum(layer["rom_bits"] for layer in both["layers"]) < roms[1]
     words = ("size", "digits-cnn", "--density", "0.3", "--bits", "3", "--device", "LFE5U-25F")
@@ -230,8 +236,8 @@ def test_budget_chooses_other_formats(monkeypatch, capsys):
 def test_front_is_what_no_other_beats(monkeypatch, tmp_path):
     monkeypatch.setattr(explore, "BATCHES", (1, 4))
     monkeypatch.setattr(explore, "REQUANTIZERS", (1, 8))
-    arguments = {"density": 0.1, "bits": 4, "device": "LFE5U-25F", "exploring": True}
-    result = size_network("digits-cnn", **arguments)
+    arguments = {"density": 0.1, "bits": 4, "device": "LFE5U-25F", "explore": True}
+    result = size_of("digits-cnn", **arguments)
     front = result["front"]
     assert 1 < len(front) <= result["configurations"]
     device = find_device("LFE5U-25F")
@@ -259,7 +265,7 @@ def test_search_that_finds_nothing_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(explore, "BATCHES", (1,))
     monkeypatch.setattr(explore, "REQUANTIZERS", (1,))
     with pytest.raises(SqhwError) as caught:
-        size_network("digits-cnn", device="iCE40HX1K", exploring=True)
+        size_of("digits-cnn", device="iCE40HX1K", explore=True)
     pattern = (
         r"no engine for 'digits-cnn' fits iCE40HX1K: the smallest tried, of \d+ lanes, lacks "
         r"\d+ block RAMs \(\d+ of 16\)[^;]*; lower density or bits, or take a larger device"
@@ -335,7 +341,7 @@ def test_maps_too_large_for_a_device_are_an_entry_of_the_table(monkeypatch, caps
 
 def test_every_key_is_documented(saved):
     tables = [
-        size_network(str(saved), device="icebreaker"),
+        size_of(saved, device="icebreaker"),
         {"device": 0, "configurations": 0, "front": []},
     ]
     keys = {key for table in tables for key in table}
@@ -347,10 +353,10 @@ def test_every_key_is_documented(saved):
 
 def test_a_budget_of_energy_holds_for_the_figure_that_is_printed(monkeypatch, capsys):
     base = {"density": 0.3, "bits": 3, "device": "LFE5U-25F"}
-    (free,) = size_network("digits-cnn", **base)["devices"]
-    (fast,) = size_network("digits-cnn", **base, worth="energy")["devices"]
+    (free,) = size_of("digits-cnn", **base)["devices"]
+    (fast,) = size_of("digits-cnn", **base, objective="energy")["devices"]
     middle = (free["energy_uj"] + fast["energy_uj"]) / 2
-    (found,) = size_network("digits-cnn", **base, budget=f"energy={middle:.6f}")["devices"]
+    (found,) = size_of("digits-cnn", **base, budget=f"energy={middle:.6f}")["devices"]
     assert found["energy_uj"] <= middle
     words = ("size", "digits-cnn", "--density", "0.3", "--bits", "3", "--device", "LFE5U-25F")
     message = refuse(monkeypatch, capsys, *words, "--budget", f"energy={fast['energy_uj'] / 2:.6f}")

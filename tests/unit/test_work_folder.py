@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 from sqhw.cli.demo import run_demo
-from sqhw.data import load_dataset
 from sqhw.errors import SqhwError
 from sqhw.export.build import write_rtl
 from sqhw.machine.config import EngineConfig
-from sqhw.steps import flow
+from sqhw.steps.options import DemoOptions, VerifyOptions
+from sqhw.steps.verify import verify
 from sqhw.verify import work_folder as module
 from sqhw.verify.cxxrtl import VolumeBench
 from sqhw.verify.runner import RtlBench
@@ -96,7 +96,7 @@ def test_verilator_in_a_path_that_make_does_not_stand_is_refused(tmp_path, name)
     with pytest.raises(SqhwError, match=r"^Verilator cannot build in .* folder with --work$"):
         RtlBench(tmp_path, work)
     with pytest.raises(SqhwError, match=r"^Verilator cannot build in .* folder with --work$"):
-        flow.verify(Path("none"), load_dataset("digits"), tmp_path, work, "verilator", 1, 0)
+        verify(VerifyOptions(network=Path("none"), rtl=tmp_path, work=work))
     assert not work.exists()
 
 
@@ -109,7 +109,9 @@ def test_a_line_break_in_the_path_is_refused(tmp_path, monkeypatch, name, simula
     monkeypatch.chdir(tmp_path / name)
     for work in (Path("work"), tmp_path / name / "work"):
         with pytest.raises(SqhwError, match=rule):
-            flow.verify(Path("none"), load_dataset("digits"), tmp_path, work, simulator, 1, 0)
+            verify(
+                VerifyOptions(network=Path("none"), rtl=tmp_path, work=work, simulator=simulator)
+            )
         with pytest.raises(SqhwError, match=rule):
             bench_of(simulator)(tmp_path, work)
         assert not work.exists()
@@ -162,13 +164,13 @@ def test_the_probe_of_a_full_disk_leaves_files_alone(tmp_path):
 def test_the_demo_overwrites_no_files_of_somebody_else(tmp_path):
     (tmp_path / "network.safetensors").write_text("precious")
     with pytest.raises(SqhwError, match=r"has files that sqhw did not write .* with --out, or"):
-        run_demo(tmp_path, "digits", "iCEBreaker", None, 1, 0)
+        run_demo(DemoOptions(out=tmp_path))
     assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
 def test_the_demo_refuses_it_before_it_trains(tmp_path):
     with pytest.raises(SqhwError) as error:
-        run_demo(tmp_path / "my demo", "digits", "iCEBreaker", None, 1, 0)
+        run_demo(DemoOptions(out=tmp_path / "my demo"))
     assert str(error.value) == (
         f"Verilator cannot build in {tmp_path}/my demo/sim: the path has a space in it; name "
         "another folder with --out"
@@ -180,8 +182,14 @@ def test_the_demo_refuses_it_before_it_trains(tmp_path):
 @pytest.mark.parametrize("simulator", ["verilator", "icarus", "cxxrtl"])
 def test_seeds_beyond_64_bits_are_refused_first(tmp_path, seed, simulator):
     with pytest.raises(SqhwError, match=r"^--seed must be 0 to 18446744073709551615 .*, not "):
-        flow.verify(
-            Path("none"), load_dataset("digits"), tmp_path, tmp_path / "w", simulator, 1, seed
+        verify(
+            VerifyOptions(
+                network=Path("none"),
+                rtl=tmp_path,
+                work=tmp_path / "w",
+                simulator=simulator,
+                seed=seed,
+            )
         )
 
 

@@ -1,0 +1,222 @@
+"""The results of the steps as plain data: what ``--json`` prints and the tables are made from."""
+
+from typing import Any, NotRequired, TypedDict, final
+
+
+class TrainResult(TypedDict):
+    """Result of `sqhw train`; accuracies are 0 to 1."""
+
+    network: str
+    file: str
+    weights: int
+    validation_accuracy: float
+    test_accuracy: float
+
+
+class ImportResult(TypedDict):
+    """Result of `sqhw import`."""
+
+    network: str
+    file: str
+    weights: int
+
+
+class LayerSize(TypedDict):
+    """Size of a layer after compression."""
+
+    name: str
+    weights: int
+    nonzeros: int
+    stream: str
+    rom_bits: int
+
+
+class NetworkSize(TypedDict):
+    """Size of a network on every basis, before and after compression.
+
+    ``after``, ``float32`` and ``int8`` are sizes by basis (unit: bit, of ``blocks`` block RAMs).
+    """
+
+    device: str
+    after: dict[str, int]
+    float32: dict[str, int]
+    int8: dict[str, int]
+    weights_before: int
+    nonzeros: int
+    activation_blocks: int
+    available_blocks: int
+    device_blocks: int
+    layers: list[LayerSize]
+
+
+class TriedSize(NetworkSize):
+    """Size of a network that was tried on images; accuracies are 0 to 1, notes are lines."""
+
+    file: str
+    validation_images: int
+    notes: str
+    validation_accuracy: float
+    float_validation_accuracy: float
+
+
+@final
+class QuantizeResult(TriedSize):
+    """Result of `sqhw quantize`."""
+
+
+@final
+class CompressResult(TriedSize):
+    """Result of `sqhw compress`: limits of the budget and what was reached, by basis."""
+
+    budget: str
+    limits: dict[str, float]
+    reached: dict[str, float]
+    pruning: str
+
+
+class SimulateResult(TypedDict):
+    """Result of `sqhw simulate`; accuracies are 0 to 1."""
+
+    images: int
+    simulator_accuracy: float
+    compared_with: str
+    images_compared: int
+    images_that_differ: int
+    logits_compared: int
+    torch_accuracy: NotRequired[float]
+    float_accuracy: NotRequired[float]
+
+
+class RomImage(TypedDict):
+    """Shape of a ROM image; the width is in bits."""
+
+    name: str
+    words: int
+    width: int
+
+
+class RomResult(TypedDict):
+    """Result of `sqhw rom`."""
+
+    files: list[str]
+    images: list[RomImage]
+    rom_bits_exported: int
+    rom_bits_predicted: int
+
+
+class RtlResult(TypedDict):
+    """Result of `sqhw rtl`; the engine is its configuration by field."""
+
+    files: list[str]
+    engine: dict[str, Any]
+
+
+class LayerCycles(TypedDict):
+    """Cycles of a layer, see `sqhw.cost_models.schedule.LayerCycles`."""
+
+    name: str
+    tiles: int
+    entries: int
+    run: int
+    overhead: int
+    bound: float
+    cycles: int
+
+
+class CyclesResult(TypedDict):
+    """Predicted cycles of a run."""
+
+    cycles: int
+    batch: int
+    layers: list[LayerCycles]
+
+
+class VerifyResult(TypedDict):
+    """Result of `sqhw verify`: images and activations compared, cycles of a run.
+
+    ``clock_cycles`` and ``seconds`` are those of ``cxxrtl``, of all runs.
+    """
+
+    simulator: str
+    images: int
+    activations: int
+    cycles: int
+    resets: int
+    clock_cycles: NotRequired[int]
+    seconds: NotRequired[float]
+    batch: int
+    made_up_images: int
+    cycles_predicted: int
+
+
+class DeviceResult(TypedDict):
+    """A device of `sqhw devices`."""
+
+    name: str
+    family: str
+    luts: int
+    lut_inputs: int
+    brams: int
+    bram: str
+    dsps: int
+    boards: list[str]
+
+
+class DevicesResult(TypedDict):
+    """Result of `sqhw devices`."""
+
+    devices: list[DeviceResult]
+
+
+class AccountLayer(TypedDict):
+    """A layer of an account, see `sqhw.size.account.LayerAccount`."""
+
+    name: str
+    weights: int
+    nonzeros: int
+    bits: int
+    payload: int
+    stream: int
+    rom: int | None
+    own: int | None
+
+
+class AccountResult(TypedDict):
+    """An account as plain data, see `sqhw.size.account.Account`; files may have more keys."""
+
+    label: str
+    method: str
+    network: str
+    data: str
+    device: str
+    layers: list[AccountLayer]
+    sizes: dict[str, int | None]
+    float32: dict[str, int]
+    average_bits: float
+    density: float
+    accuracy: dict[str, float]
+    reason: str
+    notes: list[str]
+    ratio: dict[str, float | None]
+
+
+class ReportResult(TypedDict):
+    """Result of `sqhw report`: the accounts, and the file that plots were written to."""
+
+    accounts: list[AccountResult]
+    file: NotRequired[str]
+
+
+class DemoResult(TypedDict):
+    """Result of `sqhw demo`: those of its steps."""
+
+    data: str
+    seed: int
+    train: TrainResult
+    compress: CompressResult
+    simulate: SimulateResult
+    rom: RomResult
+    rtl: RtlResult
+    cycles: CyclesResult
+    verify: list[VerifyResult]
+    folder: NotRequired[str]

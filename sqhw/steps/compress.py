@@ -1,0 +1,86 @@
+"""`sqhw compress`: a float network to a quantized one that meets a budget, by training."""
+
+from sqhw.atomic import make_folder
+from sqhw.compiler.program import compile_network
+from sqhw.compiler.width_note import with_width_note
+from sqhw.cost_models.rom import rom_cost
+from sqhw.data import load_dataset
+from sqhw.network.float_file import load_float
+from sqhw.network.quantized_file import save_network
+from sqhw.report.results import CompressResult
+from sqhw.steps.data_defaults import augmentation
+from sqhw.steps.network_size import network_size
+from sqhw.steps.options import CompressOptions
+from sqhw.steps.program import labelled
+from sqhw.steps.progress import Progress, silent
+from sqhw.steps.target import target
+
+
+def compress(options: CompressOptions, progress: Progress = silent) -> CompressResult:
+    """Compress a float network for a device and write the quantized network to a file.
+
+    Raises
+    ------
+    SqhwError
+        If the budget cannot be met, the device is too small, or an option is out of range.
+    """
+    from sqhw.compress import CompressSettings
+    from sqhw.compress import compress as compress_network
+    from sqhw.compress.choice.target import Target
+
+    data = load_dataset(options.data)
+    shift, flip = augmentation(data.name)
+    settings = CompressSettings(
+        seed=options.seed,
+        prune_epochs=options.prune_epochs,
+        tune_epochs=options.tune_epochs,
+        rate=options.rate,
+        batch=options.batch,
+        pruning=options.pruning,
+        threads=options.threads,
+        shift=shift,
+        flip=flip,
+        precision=options.precision,
+    )
+    network = load_float(options.source)
+    device, engine, budget = target(
+        network,
+        options.device,
+        options.budget,
+        max_batch=options.max_batch,
+        acc_bits=options.acc_bits,
+    )
+    if options.resume is not None:
+        make_folder(options.resume.parent)
+    result = compress_network(
+        network,
+        data,
+        engine=engine,
+        device=device,
+        budget=budget,
+        settings=settings,
+        progress=progress,
+        resume=options.resume,
+        accelerator=options.accelerator,
+    )
+    result = labelled(result, engine, device, {"budget": str(budget)})
+    result = with_width_note(result, engine, device)
+    program = compile_network(result, engine)  # refuses what would not run, ahead of writing
+    exported = sum(image.depth * image.width for image in program.images)
+    if exported != rom_cost(result, engine).rom:
+        raise AssertionError(f"exported {exported} bit, the cost model has another number")
+    make_folder(options.out.parent)
+    save_network(result, options.out)
+    reached = Target(budget, engine, device)
+    return {
+        "file": str(options.out),
+        "budget": str(budget),
+        "limits": dict(reached.limits),
+        "reached": reached.costs(result),
+        "validation_images": len(data.validation),
+        "validation_accuracy": float(result.metadata["validation_accuracy"]),
+        "float_validation_accuracy": float(result.metadata["float_validation_accuracy"]),
+        "pruning": result.metadata["pruning"],
+        "notes": result.metadata.get("notes", ""),
+        **network_size(result, engine, device),
+    }

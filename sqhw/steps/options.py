@@ -1,0 +1,347 @@
+"""The options of the steps, with their defaults.
+
+The command line is made from these classes: a field is an option, its default is the option's.
+Next to nothing is imported here, so that `sqhw --help` is quick.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqhw.machine.naming import DEFAULT_NAME
+
+#: Data set, device and technology of energies unless others are named.
+DATA, DEVICE, TECHNOLOGY = "digits", "iCEBreaker", "horowitz45"
+#: Files and folders that steps write and later ones read.
+FLOAT_FILE = Path("build/float.safetensors")
+NETWORK_FILE = Path("build/network.safetensors")
+RTL_FOLDER = Path("build/rtl")
+WORK_FOLDER = Path("build/sim")
+DEMO_FOLDER = Path("build/demo")
+#: Test images that are run through the RTL.
+RTL_IMAGES = 20
+#: Device name that stands for every device.
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Options of `sqhw.steps.train.train`.
+
+    Parameters
+    ----------
+    data : str
+        Data set, see `sqhw.data.load_dataset`.
+    network : str, optional
+        Network of the zoo; by default what suits the data.
+    out : Path
+        Float network to write.
+    epochs : int, optional
+        Passes over the data; by default what suits the network.
+    seed : int, 0 to 2^64 - 1
+    """
+
+    data: str = DATA
+    network: str | None = None
+    out: Path = FLOAT_FILE
+    epochs: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """Options of `sqhw.steps.import_network.import_network`.
+
+    Parameters
+    ----------
+    network : str
+        Network of the zoo.
+    checkpoint : Path, optional
+        Its weights as safetensors; by default random ones.
+    out : Path
+        Float network to write.
+    seed : int, 0 to 2^64 - 1
+        Seed of random weights.
+    """
+
+    network: str
+    checkpoint: Path | None = None
+    out: Path = FLOAT_FILE
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressOptions:
+    """Options of `sqhw.steps.compress.compress`.
+
+    Parameters
+    ----------
+    source : Path
+        Float network.
+    data : str
+        Data set that it is retrained on.
+    device : str
+        Device or board, or a device file.
+    budget : str, optional
+        Limits, see `sqhw.cost_models.budget.Budgets`; by default every block RAM that the
+        activation banks leave.
+    out : Path
+        Quantized network to write.
+    prune_epochs, tune_epochs, threads, precision, rate, batch, pruning, seed
+        See `sqhw.compress.CompressSettings`.
+    accelerator : str
+        ``cpu``, ``cuda`` or ``cuda:N``.
+    resume : Path, optional
+        Checkpoint that is gone on from, and kept up to date.
+    max_batch : int, power of two
+        Images that a run can take together.
+    acc_bits : int, 16 to 32, optional
+        Width of the accumulators; by default as wide as the weights need.
+    """
+
+    source: Path
+    data: str = DATA
+    device: str = DEVICE
+    budget: str | None = None
+    out: Path = NETWORK_FILE
+    prune_epochs: int | None = None
+    tune_epochs: int | None = None
+    threads: int = 1
+    precision: str = "float32"
+    rate: float = 5e-3
+    batch: int | None = None
+    pruning: str = "auto"
+    accelerator: str = "cpu"
+    resume: Path | None = None
+    max_batch: int = 1
+    acc_bits: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions:
+    """Options of `sqhw.steps.quantize.quantize`.
+
+    Parameters
+    ----------
+    source : Path
+        Float network.
+    data : str
+        Data set that it is calibrated and tried on.
+    device : str
+        Device or board, or a device file.
+    density : float, above 0, at most 1
+        Largest share of its weights that a layer keeps.
+    ends_density : float, above 0, at most 1, optional
+        The same for the first and the last layer.
+    bits : int, 1 to 8
+        Width of a weight's code.
+    objective : {"rom", "cycles"}
+        What streams are chosen for.
+    max_batch, acc_bits
+        See `CompressOptions`.
+    out : Path
+        Quantized network to write.
+    """
+
+    source: Path
+    data: str = DATA
+    device: str = DEVICE
+    density: float = 1.0
+    ends_density: float | None = None
+    bits: int = 8
+    objective: str = "rom"
+    max_batch: int = 1
+    acc_bits: int | None = None
+    out: Path = NETWORK_FILE
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateOptions:
+    """Options of `sqhw.steps.simulate.simulate`.
+
+    Parameters
+    ----------
+    network : Path
+        Quantized network.
+    data : str
+        Data set whose test images are run.
+    float_network : Path, optional
+        Float network, for its accuracy.
+    """
+
+    network: Path
+    data: str = DATA
+    float_network: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RomOptions:
+    """Options of `sqhw.steps.rom.rom`.
+
+    Parameters
+    ----------
+    network : Path
+        Quantized network.
+    out : Path
+        Folder to write to.
+    batch : int, power of two
+        Images of a run.
+    device : str, optional
+        Device whose block RAMs the pieces of the ROMs suit; by default that of the network.
+    rtl : Path, optional
+        Folder with Verilog, whose pieces and name are taken.
+    name : str, optional
+        What names of files begin with; by default as in the Verilog, or nothing.
+    """
+
+    network: Path
+    out: Path = RTL_FOLDER
+    batch: int = 1
+    device: str | None = None
+    rtl: Path | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RtlOptions:
+    """Options of `sqhw.steps.rtl.rtl`.
+
+    Parameters
+    ----------
+    network : Path
+        Quantized network.
+    out : Path
+        Folder to write to.
+    interface : {"plain", "axi"}
+    device : str, optional
+        Device whose block RAMs the pieces of the ROMs suit; by default that of the network.
+    name : str
+        What names of modules and files begin with.
+    """
+
+    network: Path
+    out: Path = RTL_FOLDER
+    interface: str = "plain"
+    device: str | None = None
+    name: str = DEFAULT_NAME
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """Options of `sqhw.steps.verify.verify`.
+
+    Parameters
+    ----------
+    network : Path
+        Quantized network.
+    data : str
+        Data set whose test images are run.
+    rtl : Path
+        Folder with Verilog and ROM images.
+    work : Path
+        Folder for the simulator's files.
+    simulator : {"verilator", "icarus", "cxxrtl"}
+    images : int, 1 or more
+        Test images that are run.
+    seed : int, 0 to 2^64 - 1
+        Seed of pauses and noise.
+    jobs : int, 1 or more
+        Processes of ``cxxrtl``; the other simulators have one.
+    """
+
+    network: Path
+    data: str = DATA
+    rtl: Path = RTL_FOLDER
+    work: Path = WORK_FOLDER
+    simulator: str = "verilator"
+    images: int = RTL_IMAGES
+    seed: int = 0
+    jobs: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeOptions:
+    """Options of `sqhw.steps.size.size_network`.
+
+    Parameters
+    ----------
+    network : str
+        A quantized network's file, whose weights count; a float network's file or a name of the
+        zoo, whose weights are assumed.
+    density : float, above 0, at most 1, optional
+        Share of non-zero weights that is assumed; by default 1.
+    bits : int, 1 to 8, optional
+        Width of a code that is assumed; by default 8.
+    layer : list of str, optional
+        ``name=density:bits`` of single layers.
+    device : str
+        A device or board, a device file, or ``all``.
+    batch : int, power of two
+        Images of a run.
+    budget : str, optional
+        Limits that the choice of formats meets, see `sqhw.cost_models.choice.Limits`.
+    objective : {"rom", "cycles", "energy"}
+        What the formats are chosen for.
+    technology : str
+        A name or a file, see `sqhw.cost_models.technology`.
+    explore : bool
+        Whether to search engines and give their Pareto front instead.
+    acc_bits : int, 16 to 32, optional
+        Width of the accumulators; by default what the weights of a file need, 24 at least.
+    plot : Path, optional
+        Picture that the command draws of the result.
+    """
+
+    network: str
+    density: float | None = None
+    bits: int | None = None
+    layer: list[str] | None = None
+    device: str = ALL
+    batch: int = 1
+    budget: str | None = None
+    objective: str = "rom"
+    technology: str = TECHNOLOGY
+    explore: bool = False
+    acc_bits: int | None = None
+    plot: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Options of `sqhw.steps.report.report`.
+
+    Parameters
+    ----------
+    files : list of Path
+        Network files (``.safetensors``), or accounts (``.json``) as benchmarks write them.
+    device : str, optional
+        For the block RAMs of network files; by default the device that each was compressed for.
+    out : Path, optional
+        ``.html`` for a page with all plots and tables, ``.png`` or ``.svg`` for the plots.
+    """
+
+    files: list[Path]
+    device: str | None = None
+    out: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """Options of `sqhw.steps.demo.demo`.
+
+    Parameters
+    ----------
+    out : Path
+        Folder to write to.
+    data, device, budget, seed
+        See `CompressOptions`.
+    images : int, 1 or more
+        Test images that Verilator runs.
+    """
+
+    out: Path = DEMO_FOLDER
+    data: str = DATA
+    device: str = DEVICE
+    budget: str | None = None
+    images: int = RTL_IMAGES
+    seed: int = 0

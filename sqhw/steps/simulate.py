@@ -1,0 +1,61 @@
+"""`sqhw simulate`: the test set through the bit-accurate simulator."""
+
+import numpy as np
+
+from sqhw.data import load_dataset
+from sqhw.environment.extras import need_torch
+from sqhw.errors import SqhwError
+from sqhw.network.float_file import load_float
+from sqhw.network.quantized_file import load_network
+from sqhw.report.results import SimulateResult
+from sqhw.steps.images import accuracy, check_images
+from sqhw.steps.options import SimulateOptions
+from sqhw.steps.progress import Progress, silent
+
+
+def simulate(options: SimulateOptions, progress: Progress = silent) -> SimulateResult:
+    """Run the test set through the simulator and compare logits with a second computation.
+
+    That is PyTorch's, of all images; without PyTorch that of the reference, of the first images.
+
+    Raises
+    ------
+    SqhwError
+        If the network takes other images, or the two differ.
+    """
+    from sqhw.sim.simulator import Simulator
+    from sqhw.verify.cross_check import PYTORCH, cross_check
+
+    data = load_dataset(options.data)
+    if options.float_network:
+        need_torch("the accuracy of a float network")
+    network = load_network(options.network)
+    test = data.test
+    check_images(network, data)
+    simulator = Simulator(network)
+    logits = simulator.logits(
+        test.images, progress=lambda done: progress("simulate", done, len(test), "")
+    )
+    other = cross_check(network, test.images)
+    compared = len(other.logits)
+    differ = int((logits[:compared].astype(np.int64) != other.logits).any(axis=1).sum())
+    result: SimulateResult = {
+        "images": len(test),
+        "simulator_accuracy": accuracy(logits, test.labels),
+        "compared_with": other.by,
+        "images_compared": compared,
+        "images_that_differ": differ,
+        "logits_compared": int(other.logits.size),
+    }
+    if other.by == PYTORCH:
+        result["torch_accuracy"] = accuracy(other.logits, test.labels)
+    if options.float_network:
+        from sqhw.compress import evaluate
+
+        floats = load_float(options.float_network)
+        result["float_accuracy"] = evaluate(floats, test.images, test.labels)
+    if differ:
+        raise SqhwError(
+            f"simulator and {other.by} differ on {differ} of {compared} images; this is a bug"
+        )
+    return result

@@ -1,0 +1,113 @@
+"""`sqhw verify`: test images through the RTL, compared with the simulator."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.compiler.program import Program
+from sqhw.cost_models.schedule import schedule
+from sqhw.data import load_dataset
+from sqhw.errors import SqhwError
+from sqhw.export.file_set import check_set, unchanged
+from sqhw.export.manifest import (
+    FILES,
+    check_manifest,
+    check_plain,
+    check_roms,
+    check_same_pieces,
+    name_of,
+)
+from sqhw.export.readmemh import read_image
+from sqhw.machine.layout import rom_widths
+from sqhw.machine.rom_pieces import depth_of
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.network.quantized_file import load_network
+from sqhw.report.results import VerifyResult
+from sqhw.seeds import check_seed
+from sqhw.steps.images import check_count, check_images
+from sqhw.steps.options import VerifyOptions
+from sqhw.steps.program import engine_of, program_of
+
+
+def verify(options: VerifyOptions) -> VerifyResult:
+    """Run test images through the RTL in a folder and compare everything with the simulator.
+
+    White images are added if the ROM images are for runs of several.
+
+    Raises
+    ------
+    SqhwError
+        If files do not belong together, a tool is missing, or the RTL differs; the message says
+        where.
+    """
+    from sqhw.verify.cxxrtl import VolumeBench
+    from sqhw.verify.runner import RtlBench
+    from sqhw.verify.work_folder import check_work_path, work_folder
+
+    data = load_dataset(options.data)
+    folder, work, images, seed = options.rtl, options.work, options.images, options.seed
+    check_seed(seed)
+    check_work_path(work, options.simulator)
+    with unchanged(folder):
+        program = program_in(options.network, folder)
+        check_images(program.network, data)
+        check_count(images, data)
+        made_up = made_up_images(program.network, seed, images, program.batch)
+        batch = np.concatenate([data.test.images[:images], made_up])
+        with work_folder(work):
+            if options.simulator == "cxxrtl":
+                volume = VolumeBench(folder, work)
+                found = asdict(volume.run(program, batch, folder, seed, jobs=options.jobs))
+            else:
+                bench = RtlBench(folder, work, options.simulator, program.engine.requantizers)
+                found = asdict(bench.run(program, batch, folder, seed))
+    plan = schedule(program.network, program.engine, program.batch)
+    more = {
+        "images": images,
+        "batch": program.batch,
+        "made_up_images": len(made_up),
+        "cycles_predicted": plan.cycles,
+    }
+    return cast(VerifyResult, found | more)
+
+
+def program_in(source: Path, folder: Path) -> Program:
+    """Return the program of a network, whose ROM images and Verilog must be those in a folder.
+
+    Raises
+    ------
+    SqhwError
+    """
+    engine = engine_of(load_network(source))
+    images_of, verilog_of = (check_manifest(folder, kind, engine) for kind in ("rom", "rtl"))
+    program = program_of(source, images_of.get("batch", 1))
+    check_plain(folder, verilog_of)
+    check_set(folder, "rom", images_of)
+    check_set(folder, "rtl", verilog_of)
+    pieces = check_same_pieces(folder, folder, engine)
+    check_roms(pieces, rom_widths(engine), folder / FILES["rom"])
+    depths = {name: depth_of(parts) for name, parts in pieces.items()}
+    for image in program.padded(depths).images:
+        if read_image(image.name, pieces[image.name], folder, name_of(folder)) != image:
+            raise SqhwError(
+                f"the {image.name} ROM image in {folder} is not that of {source}; "
+                "write it anew with `sqhw rom` and the Verilog with `sqhw rtl`"
+            )
+    return program
+
+
+def made_up_images(
+    network: QuantizedNetwork, seed: int, images: int, batch: int
+) -> npt.NDArray[np.uint8]:
+    """Return an all-white and a noise image: they excite weights that few real images do.
+
+    More white ones fill the last run of `batch` after `images` real ones.
+    """
+    fmt = network.input_format
+    noise = np.random.default_rng(seed).integers(fmt.lo, fmt.hi + 1, network.input_shape)
+    white = np.full(network.input_shape, fmt.hi)
+    more = -(images + 2) % batch
+    return np.stack([white, noise, *[white] * more]).astype(np.uint8)
