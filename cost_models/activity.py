@@ -1,7 +1,7 @@
 """Operations and memory accesses of a run, counted from the schedule.
 
 All counts are whole numbers and exact for known weights; for numbers of non-zeros without their
-places they are expectations (`sqhw.cost_models.entries`). What the engine does without need is not
+places they are expectations (`sqhw.machine.stream`). What the engine does without need is not
 counted: its memories have no read enable, so that they read something in idle cycles too.
 """
 

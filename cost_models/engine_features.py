@@ -16,6 +16,7 @@ from sqhw.cost_models.rom import rom_plans
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import ROMS, SHIFT_BITS, descriptor_words, rom_widths
 from sqhw.machine.rom_pieces import Piece
+from sqhw.machine.stream import MAX_CODE_BITS
 from sqhw.machine.timing import (
     is_deep,
     requantize_cycles,
@@ -24,8 +25,6 @@ from sqhw.machine.timing import (
     transpose_cycles,
 )
 
-#: Of an entry of the weight stream.
-MAX_CODE_BITS = 8
 #: Widths of a lane's operands: an activation with its sign, and a weight.
 LANE_PRODUCT = (9, 8)
 PRODUCT_BITS = sum(LANE_PRODUCT)

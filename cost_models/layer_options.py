@@ -2,13 +2,13 @@
 
 An option is a number of non-zeros, a number of bits of their codes, and a format. Its costs are
 exact where the weights' places are known; where only their number is, the entries of the stream,
-and what follows from them, are expectations over random places (`sqhw.cost_models.entries`). Block
+and what follows from them, are expectations over random places (`sqhw.machine.stream`). Block
 RAMs do not add up layer by layer: `NetworkTable` maps the memories of a whole choice, so that what
 an option adds includes the rounding to blocks.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,6 @@ import numpy.typing as npt
 from sqhw.cost_models.activity import LayerActivity, layer_activity
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices
-from sqhw.cost_models.entries import DenseEntries
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
 from sqhw.cost_models.layer_weights import (
     BITS,
@@ -28,10 +27,11 @@ from sqhw.cost_models.layer_weights import (
     random_weights,
 )
 from sqhw.cost_models.rom import rom_blocks
+from sqhw.cost_models.schedule import least_slot
 from sqhw.cost_models.storage import Storage, storage
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import ROMS, descriptor_words, rom_widths
-from sqhw.machine.stream import max_gap_bits
+from sqhw.machine.stream import Dense, EntryCounts, EqualEntries, formats_for
 from sqhw.machine.timing import Timing
 from sqhw.network.graph import Graph, GraphConv, MaxPool
 
@@ -47,10 +47,10 @@ class LayerTable:
     ----------
     name : str
         The layer.
-    nonzeros, levels, gap_bits, code_bits : ndarray of int64
-        As `sqhw.cost_models.storage.Storage` has them; of a layer without a stream, zeros.
-    weight_words, param_words, codebook_words : ndarray of int64
-        Words of the three ROMs; expectations are rounded up.
+    stored : Storage
+        How the weights are stored; a layer without a stream has one dense option of no bits.
+    weight_words, param_words : ndarray of int64
+        Words of these ROMs; expectations are rounded up.
     done : LayerActivity
         What the layer does in a run.
     energy_pj : ndarray
@@ -58,18 +58,14 @@ class LayerTable:
     """
 
     name: str
-    nonzeros: Ints
-    levels: Ints
-    gap_bits: Ints
-    code_bits: Ints
+    stored: Storage
     weight_words: Ints
     param_words: Ints
-    codebook_words: Ints
     done: LayerActivity
     energy_pj: Numbers
 
     def __len__(self) -> int:
-        return len(self.nonzeros)
+        return len(self.stored)
 
     @property
     def cycles(self) -> Numbers:
@@ -78,12 +74,13 @@ class LayerTable:
 
     def only(self, chosen: npt.NDArray[Any]) -> "LayerTable":
         """Return the options of a mask or of indices."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
         return LayerTable(
-            **{
-                name: part[chosen] if isinstance(part, np.ndarray) else part
-                for name, part in (parts | {"done": self.done.only(chosen)}).items()
-            }
+            self.name,
+            self.stored.only(chosen),
+            self.weight_words[chosen],
+            self.param_words[chosen],
+            self.done.only(chosen),
+            self.energy_pj[chosen],
         )
 
 
@@ -184,7 +181,9 @@ class NetworkTable:
 
     @cached_property
     def _words(self) -> list[Ints]:
-        return [np.stack((t.weight_words, t.param_words, t.codebook_words)) for t in self.layers]
+        return [
+            np.stack((t.weight_words, t.param_words, t.stored.codebook_words)) for t in self.layers
+        ]
 
     def _bits(self, words: Ints) -> Ints:
         bits: Ints = np.maximum(words, 1).T @ self.widths
@@ -304,20 +303,18 @@ def layer_table(
     """
     if weights is None:
         return _fixed_table(shape, engine, prices, constant_bits)
-    formats = list(gap_formats(shape, engine))
-    entries = [weights.entries(gap_bits) for gap_bits in formats]
+    formats = formats_for(engine, shape.inputs, shape.inside.shape[1])
+    entries = [weights.entries(form) for form in formats]
     stored = storage(
+        [(form, found.total) for form, found in zip(formats, entries, strict=True)],
         weights.nonzeros,
-        np.maximum(weights.nonzeros, 1),
-        weights.has_zeros,
-        {gap_bits: found.total for gap_bits, found in zip(formats, entries, strict=True)},
-        weights.gap_levels,
-        weights.dense_levels,
+        most_values=np.maximum(weights.nonzeros, 1),
+        has_zeros=weights.has_zeros,
+        levels=weights.levels,
+        word_bits=engine.word_bits,
     )
-    stored = stored.only(stored.entry_bits <= engine.word_bits)
-    at = stored.source, stored.gap_bits  # the formats count from 0 without a hole
-    timing = Timing.of(engine)
-    tiles = [found.tile_cycles(timing, shape.serial, shape.skips) for found in entries]
+    at = stored.source, stored.form
+    tiles = [_tile_cycles(found, shape, engine) for found in entries]
     counts = np.stack([found.count_bits for found in entries], axis=1)
     macs = (weights.by_tap * shape.inside).sum(axis=(1, 2))
     return _costed(
@@ -332,11 +329,11 @@ def layer_table(
     )
 
 
-def gap_formats(shape: LayerShape, engine: EngineConfig) -> range:
-    """Return the widths of gap field that a layer admits on an engine, from 0, a dense stream."""
-    kernel_w = shape.inside.shape[1]
-    limit = max_gap_bits(shape.inputs, kernel_w, engine.taps_per_entry, engine.max_gap_bits)
-    return range(limit + 1)
+def _tile_cycles(entries: EntryCounts, shape: LayerShape, engine: EngineConfig) -> Numbers:
+    """Return the cycles of one tile of a layer, shape (options,)."""
+    timing = Timing.of(engine)
+    least = least_slot(timing, shape.serial)
+    return entries.tile_cycles(least=least, rewind=timing.rewind, skips=shape.skips)
 
 
 def _fixed_table(
@@ -345,15 +342,15 @@ def _fixed_table(
     """Return the only option of a layer of maxima, of an average, or of the input stage."""
     zero = np.zeros(1, dtype=np.int64)
     one = zero + shape.weights
-    entries = DenseEntries(one, shape.outputs, shape.length)
+    entries = EqualEntries(one, shape.outputs, shape.length)
     book = 0 if shape.pools else 1  # the one value of an average
     records = 0 if shape.pools else shape.outputs * constant_bits
     return _costed(
         shape,
         engine,
         prices,
-        Storage(zero, one, zero, zero, zero, entries.total, zero + book),
-        entries.tile_cycles(Timing.of(engine), shape.serial, shape.skips),
+        Storage((Dense(),), zero, one, zero, zero, zero, entries.total, zero + book),
+        _tile_cycles(entries, shape, engine),
         zero + shape.outputs * int(shape.inside.sum()) * shape.inputs,
         records=zero + records,
         weight_bits=shape.value_bits,
@@ -386,13 +383,9 @@ def _costed(
     )
     return LayerTable(
         name=shape.name,
-        nonzeros=stored.nonzeros,
-        levels=stored.levels,
-        gap_bits=stored.gap_bits,
-        code_bits=stored.code_bits,
+        stored=stored,
         weight_words=weight_words,
         param_words=param_words,
-        codebook_words=stored.codebook_words,
         done=done,
         energy_pj=np.asarray(prices.layer(done).total),
     )

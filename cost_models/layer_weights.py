@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.cost_models.entries import DenseEntries, EntryCounts, KnownEntries, random_entries
 from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.rom import entry_counts
+from sqhw.cost_models.storage import Levels
 from sqhw.machine.layout import record_format
+from sqhw.machine.stream import EntryCounts, StreamFormat
 from sqhw.network.graph import GraphConv
 from sqhw.network.quantized import Conv
 
@@ -40,8 +41,7 @@ class LayerWeights:
         Output channels, and weights of each of them.
     by_tap : ndarray, shape (counts, kernel_h, kernel_w)
         Non-zeros by kernel position, or their expectation.
-    gap_levels, dense_levels : tuple of int
-        Numbers of distinct values that are not 0, in gap and in dense streams.
+    levels : Levels
     constant_bits : int
         Bits of a channel record beside the entry count.
     value_bits : int
@@ -54,12 +54,11 @@ class LayerWeights:
     channels: int
     length: int
     by_tap: Numbers
-    gap_levels: tuple[int, ...]
-    dense_levels: tuple[int, ...]
+    levels: Levels
     constant_bits: int = CONSTANT_BITS
     value_bits: int = VALUE_BITS
     masks: npt.NDArray[np.bool_] | None = None
-    _entries: dict[int, EntryCounts] = field(default_factory=dict, repr=False)
+    _entries: dict[StreamFormat, EntryCounts] = field(default_factory=dict, repr=False)
 
     @property
     def has_zeros(self) -> npt.NDArray[np.bool_]:
@@ -67,24 +66,15 @@ class LayerWeights:
         zeros: npt.NDArray[np.bool_] = self.nonzeros < self.channels * self.length
         return zeros
 
-    def entries(self, gap_bits: int) -> EntryCounts:
-        """Return the entries in a format; they are counted once.
-
-        Parameters
-        ----------
-        gap_bits : int, 0 to 12
-            Width of the gap field; 0 is dense.
-        """
-        if gap_bits not in self._entries:
-            size = self.nonzeros, self.channels, self.length
-            if gap_bits == 0:
-                self._entries[gap_bits] = DenseEntries(*size)
-            elif self.masks is not None:
-                self._entries[gap_bits] = KnownEntries.of(self.masks, gap_bits)
-            else:
-                counts = tuple(self.nonzeros.tolist())
-                self._entries[gap_bits] = random_entries(counts, *size[1:], gap_bits)
-        return self._entries[gap_bits]
+    def entries(self, form: StreamFormat) -> EntryCounts:
+        """Return the entries in a format; they are found once."""
+        if form not in self._entries:
+            self._entries[form] = (
+                form.expected(self.nonzeros, self.channels, self.length)
+                if self.masks is None
+                else form.counted(self.masks)
+            )
+        return self._entries[form]
 
 
 def random_weights(
@@ -112,8 +102,7 @@ def random_weights(
         channels=channels,
         length=inputs * taps,
         by_tap=np.broadcast_to(nonzeros[:, None, None] / taps, (len(nonzeros), *kernel)),
-        gap_levels=tuple(min(1 << width, MOST_VALUES) for width in bits),
-        dense_levels=tuple((1 << width) - 1 for width in bits),
+        levels=_levels(bits),
         constant_bits=constant_bits,
     )
 
@@ -139,8 +128,7 @@ def masked_weights(
         channels=masks.shape[1],
         length=int(np.prod(masks.shape[2:])),
         by_tap=by_tap,
-        gap_levels=tuple(min(1 << width, MOST_VALUES) for width in bits),
-        dense_levels=tuple((1 << width) - 1 for width in bits),
+        levels=_levels(bits),
         constant_bits=constant_bits,
         masks=masks,
     )
@@ -161,11 +149,18 @@ def layer_weights(layer: Conv) -> LayerWeights:
         channels=mask.shape[0],
         length=int(np.prod(mask.shape[1:])),
         by_tap=by_tap,
-        gap_levels=(max(1, values),),
-        dense_levels=(values,),
+        levels=Levels((max(1, values),), (values,)),
         constant_bits=record_constants(layer),
         value_bits=layer.value_bits,
         masks=mask[None],
+    )
+
+
+def _levels(bits: Sequence[int]) -> Levels:
+    """Return the most values that codes of each width name."""
+    return Levels(
+        nonzero=tuple(min(1 << width, MOST_VALUES) for width in bits),
+        dense=tuple((1 << width) - 1 for width in bits),
     )
 
 

@@ -12,7 +12,7 @@ from sqhw.cost_models.memory import map_ram
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import CODEBOOK_WIDTH, descriptor_words, record_format, rom_widths
 from sqhw.machine.rom_pieces import Piece, whole
-from sqhw.machine.stream import channel_order, count_entries
+from sqhw.machine.stream import Places
 from sqhw.machine.timing import rom_cycles
 from sqhw.network.quantized import Conv, QuantizedNetwork
 
@@ -154,7 +154,7 @@ def rom_plans(
 
 def entry_counts(layer: Conv) -> npt.NDArray[np.int64]:
     """Return the stream entries of every output channel, shape (out_channels,)."""
-    return count_entries(channel_order(layer.weight) != 0, layer.stream.gap_bits)
+    return layer.stream.counts(Places.of(layer.weight))
 
 
 def pool_counts(channels: int, kernel: int) -> npt.NDArray[np.int64]:
@@ -182,7 +182,7 @@ def rom_cost(network: QuantizedNetwork, engine: EngineConfig) -> RomCost:
             counts = entry_counts(layer)
             form = record_format(counts, layer.bias, layer.multiplier, layer.shift, word)
             records = form.bits * len(counts)
-            stream = int(counts.sum()) * layer.stream.entry_bits
+            stream = layer.stream.bits(counts)
             payload = layer.nonzeros * layer.stream.code_bits
             codebook = CODEBOOK_WIDTH * len(layer.codebook)
         else:

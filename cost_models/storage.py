@@ -1,16 +1,44 @@
-"""Bits of a layer's weight stream and codebook, for every format and number of values at once."""
+"""The table of ways to store a layer's weights: every number of them, format and codebook at once.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+`sqhw size`, `compress` and `quantize` and the accounts of a compressed network all read this table;
+they differ in what they know of the weights.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import CODEBOOK_WIDTH
+from sqhw.machine.stream import Places, StreamFormat, formats_for
 
 Numbers = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Numbers of distinct values that are not zero.
+
+    Parameters
+    ----------
+    nonzero : tuple of int
+        Numbers to try in formats that store non-zero weights only.
+    dense : tuple of int
+        Numbers to try in formats that store zeros too, for which one code is needed.
+    """
+
+    nonzero: tuple[int, ...]
+    dense: tuple[int, ...]
+
+    def of(self, form: StreamFormat) -> tuple[int, ...]:
+        """Return the numbers to try in a format."""
+        return self.dense if form.stores_zeros else self.nonzero
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,14 +47,16 @@ class Storage:
 
     Parameters
     ----------
+    formats : tuple of StreamFormat
+        Formats of the layer, without codes.
     source : ndarray of int64
         Index of the number of non-zeros that the option is for.
     nonzeros : ndarray of int64
         Weights that are kept.
     levels : ndarray of int64
         Distinct values of them at most.
-    gap_bits : ndarray of int64
-        Width of the gap field; 0 is a dense stream.
+    form : ndarray of int64
+        Index of the option's format.
     code_bits : ndarray of int64
         Width of the code.
     entries : ndarray
@@ -35,18 +65,30 @@ class Storage:
         Values in the codebook, the 0 of a dense stream included.
     """
 
+    formats: tuple[StreamFormat, ...]
     source: Ints
     nonzeros: Ints
     levels: Ints
-    gap_bits: Ints
+    form: Ints
     code_bits: Ints
     entries: Numbers
     codebook_words: Ints
 
-    @property
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @cached_property
     def entry_bits(self) -> Ints:
         """Width of an entry (unit: bit)."""
-        return self.gap_bits + self.code_bits
+        bare = np.array([form.entry_bits for form in self.formats], dtype=np.int64)
+        widths: Ints = bare[self.form] + self.code_bits
+        return widths
+
+    @property
+    def stores_zeros(self) -> Mask:
+        """Whether the option's format has entries for zeros."""
+        found: Mask = np.array([form.stores_zeros for form in self.formats])[self.form]
+        return found
 
     @property
     def stream_bits(self) -> Numbers:
@@ -59,56 +101,108 @@ class Storage:
         """Bits of the codebook."""
         return self.codebook_words * CODEBOOK_WIDTH
 
+    @property
+    def payload_bits(self) -> Ints:
+        """Bits of the codes of the weights that are kept."""
+        return self.nonzeros * self.code_bits
+
+    def stream(self, option: int) -> StreamFormat:
+        """Return the format of an option, with its codes."""
+        form = self.formats[int(self.form[option])]
+        return form.coded(int(self.codebook_words[option]))
+
+    def has_format(self, wanted: StreamFormat) -> Mask:
+        """Return the options that have a format, whatever their codes, shape (options,)."""
+        alike = np.array([form.name == wanted.name for form in self.formats])
+        found: Mask = alike[self.form]
+        return found
+
     def only(self, chosen: npt.NDArray[Any]) -> "Storage":
         """Return the options of a mask or of indices."""
-        return Storage(
-            **{name: np.asarray(part)[chosen] for name, part in self.__dict__.items()},
-        )
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Storage(parts.pop("formats"), **{name: part[chosen] for name, part in parts.items()})
 
 
 def storage(
+    entries: Sequence[tuple[StreamFormat, Numbers]],
     nonzeros: Ints,
+    *,
     most_values: Ints,
-    has_zeros: npt.NDArray[np.bool_],
-    entries: Mapping[int, Numbers],
-    gap_levels: Sequence[int],
-    dense_levels: Sequence[int],
+    has_zeros: Mask,
+    levels: Levels,
+    word_bits: int,
 ) -> Storage:
     """Return every option of a layer: each number of non-zeros in each format with each codebook.
 
     Parameters
     ----------
+    entries : sequence of (StreamFormat, ndarray of shape (counts,))
+        Formats without codes, each with its entries.
     nonzeros : ndarray of int64, shape (counts,)
         Weights that are kept.
     most_values : ndarray of int64, shape (counts,), 1 or more
         Distinct values that they have at most: there are no more than weights.
     has_zeros : ndarray of bool, shape (counts,)
         Whether a dense stream needs a code for 0.
-    entries : mapping of int to ndarray, shape (counts,)
-        Entries by width of the gap field; 0 is dense.
-    gap_levels, dense_levels : sequence of int
-        Numbers of distinct values that are not zero, in gap and in dense streams.
+    levels : Levels
+    word_bits : int
+        Width of the ROM word that an entry must fit (unit: bit).
 
     Returns
     -------
     Storage
         Count after count, format after format, codebook after codebook.
     """
-    formats = [
-        (gap_bits, levels)
-        for gap_bits in sorted(entries)
-        for levels in (gap_levels if gap_bits else dense_levels)
-    ]
-    gaps, values = (np.array(part, dtype=np.int64) for part in zip(*formats, strict=True))
-    shape = (len(nonzeros), len(formats))
-    words = np.minimum(values, most_values[:, None]) + ((gaps == 0) & has_zeros[:, None])
-    total = np.stack([entries[gap_bits] for gap_bits, _ in formats], axis=1)
-    return Storage(
-        source=np.repeat(np.arange(len(nonzeros)), len(formats)),
-        nonzeros=np.repeat(nonzeros, len(formats)),
+    formats = tuple(form for form, _ in entries)
+    pairs = [(at, number) for at, form in enumerate(formats) for number in levels.of(form)]
+    form, values = (np.array(part, dtype=np.int64) for part in zip(*pairs, strict=True))
+    zeros = np.array([one.stores_zeros for one in formats])[form]
+    shape = (len(nonzeros), len(pairs))
+    words = np.minimum(values, most_values[:, None]) + (zeros & has_zeros[:, None])
+    total = np.stack([entries[at][1] for at in form], axis=1)
+    found = Storage(
+        formats=formats,
+        source=np.repeat(np.arange(len(nonzeros)), len(pairs)),
+        nonzeros=np.repeat(nonzeros, len(pairs)),
         levels=np.broadcast_to(values, shape).reshape(-1),
-        gap_bits=np.broadcast_to(gaps, shape).reshape(-1),
+        form=np.broadcast_to(form, shape).reshape(-1),
         code_bits=np.maximum(1, np.ceil(np.log2(words))).astype(np.int64).reshape(-1),
         entries=total.reshape(-1),
         codebook_words=words.reshape(-1),
     )
+    return found.only(found.entry_bits <= word_bits)
+
+
+def mask_storage(mask: Mask, levels: int, engine: EngineConfig) -> tuple[Storage, list[Ints]]:
+    """Return a layer's known weights in every format that an engine reads, the dense one first.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
+        Non-zero weights.
+    levels : int, 1 or more
+        Distinct values of these.
+    engine : EngineConfig
+        An entry fits one word of its weight ROM.
+
+    Returns
+    -------
+    Storage
+        One option a format.
+    list of ndarray of int64, shape (out_channels,)
+        Entries of each channel, format by format as in ``formats``.
+    """
+    places = Places.of(mask)
+    formats = formats_for(engine, mask.shape[1], mask.shape[3])
+    counts = [form.counts(places) for form in formats]
+    nonzeros = np.array([np.count_nonzero(mask)])
+    table = storage(
+        [(form, one.sum(keepdims=True)) for form, one in zip(formats, counts, strict=True)],
+        nonzeros,
+        most_values=np.array([levels]),
+        has_zeros=nonzeros < mask.size,
+        # A layer without weights has one dense value, which is 0.
+        levels=Levels((levels,), (levels if nonzeros[0] else 0,)),
+        word_bits=engine.word_bits,
+    )
+    return table, counts

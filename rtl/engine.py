@@ -150,7 +150,6 @@ class Engine(wiring.Component):
         m.submodules.places = places = PositionWalker(engine)
         layer, record = parameters.descriptor, parameters.record
         pool = layer.pool if engine.maxpool else C(0)
-        gap_bits = layer.gap_bits if engine.max_gap_bits else C(0)
         serial = layer.out_serial if engine.requantizers > 1 else C(1)
         out_image: Signal | int = 0
         batch: Signal | int = 1
@@ -226,8 +225,7 @@ class Engine(wiring.Component):
         # Where it is in its word: one cycle later in a deep engine.
         window = entry_window_cycles(engine)
         m.d.comb += [
-            decoder.gap_bits.eq(gap_bits),
-            decoder.code_bits.eq(layer.entry_bits - gap_bits),
+            *decoder.connect_format(layer),
             decoder.channels.eq(group_channels),
             decoder.issue.eq(after(issue, window, "window_issue", reset_less=False)),
             decoder.first.eq(after(seq.begin, ISSUE_CYCLES + window, "begin")),

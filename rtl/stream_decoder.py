@@ -1,21 +1,24 @@
 """Turns stream entries into kernel positions, one entry a cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from typing import Any
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.machine.config import EngineConfig
+from sqhw.machine.stream import MAX_CODE_BITS, Dense, Gap, StreamFormat
 from sqhw.machine.timing import decode_cycles, is_deep
-
-MAX_CODE_BITS = 8
 
 
 class StreamDecoder(wiring.Component):
     """Splits an entry into gap and code and advances the position in the kernel by the gap.
 
     A position is (kernel tap, input channel), the channel innermost. An entry passes the end of
-    the channels at most `taps_per_entry` times (`sqhw.machine.stream.max_gap_bits`), so the
+    the channels at most `taps_per_entry` times (`sqhw.machine.stream.gap.max_gap_bits`), so the
     position is one of as many sums and one: not wrapped, wrapped once, wrapped twice.
+
+    It reads the formats of `FORMATS`: dense streams are those without a gap field.
 
     Parameters
     ----------
@@ -45,6 +48,8 @@ class StreamDecoder(wiring.Component):
         Input channel within the group if there is a weight, 0 for the residual.
     """
 
+    FORMATS: tuple[type[StreamFormat], ...] = (Dense, Gap)
+
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
         self._two = engine.taps_per_entry > 1
@@ -68,6 +73,11 @@ class StreamDecoder(wiring.Component):
                 "location": Out(engine.row_bits),
             }
         )
+
+    def connect_format(self, layer: Any) -> list[Any]:
+        """Return the assignments that take the format from a layer's descriptor."""
+        gap_bits = layer.gap_bits if self._engine.max_gap_bits else C(0)
+        return [self.gap_bits.eq(gap_bits), self.code_bits.eq(layer.entry_bits - gap_bits)]
 
     def elaborate(self, platform: object) -> Module:
         """Build the decoder."""

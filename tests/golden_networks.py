@@ -4,7 +4,7 @@ import numpy as np
 
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense, Gap
 from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
 
 U8, S8 = ActivationFormat(8, signed=False), ActivationFormat(8, signed=True)
@@ -41,7 +41,7 @@ def _conv(name, source, shape, seed, **options) -> Conv:
         "stride": 1,
         "padding": (1, 1, 1, 1),
         "codebook": tuple(BOOK.tolist()),
-        "stream": StreamFormat(3, 2),
+        "stream": Gap(3, 2),
         "output": U8,
         "multiplier": np.full(out, 200, dtype=np.int32),
         "shift": np.full(out, 15, dtype=np.int32),
@@ -59,16 +59,16 @@ def _conv(name, source, shape, seed, **options) -> Conv:
 
 def _chain() -> QuantizedNetwork:
     layers = (
-        _conv("conv", "input", (4, 1, 3, 3), 1, stream=StreamFormat(1, 2), stride=2),
-        _conv("fc", "conv", (3, 4, 4, 4), 2, **LINEAR, stream=StreamFormat(2, 2)),
+        _conv("conv", "input", (4, 1, 3, 3), 1, stream=Gap(1, 2), stride=2),
+        _conv("fc", "conv", (3, 4, 4, 4), 2, **LINEAR, stream=Gap(2, 2)),
     )
     return QuantizedNetwork("chain", (1, 8, 8), U8, layers, {"note": "golden"})
 
 
 def _residual() -> QuantizedNetwork:
     layers = (
-        _conv("first", "input", (8, 3, 3, 3), 3, stream=StreamFormat(2, 2)),
-        _conv("inner", "first", (8, 1, 3, 3), 4, groups=8, stream=StreamFormat(1, 2)),
+        _conv("first", "input", (8, 3, 3, 3), 3, stream=Gap(2, 2)),
+        _conv("inner", "first", (8, 1, 3, 3), 4, groups=8, stream=Gap(1, 2)),
         _conv("outer", "inner", (8, 8, 3, 3), 5, residual=Residual("first", 64, 1, 0)),
         MaxPool("pool", "outer", 2, 2),
         _average("mean", "pool", 8, 3),
@@ -88,7 +88,7 @@ def _average(name, source, channels, size) -> Conv:
         stride=1,
         padding=(0, 0, 0, 0),
         codebook=(1,),
-        stream=StreamFormat(0, 0),
+        stream=Dense(),
         output=U8,
         weight_scale=np.ones(channels),
         output_scale=0.5,

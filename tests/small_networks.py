@@ -10,7 +10,7 @@ from sqhw.cost_models.layer_weights import CONSTANT_BITS
 from sqhw.cost_models.technology import load_technology
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense
 from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
 
 U8 = ActivationFormat(8, signed=False)
@@ -33,7 +33,7 @@ def conv(name, source, shape, **changes):
         stride=1,
         padding=(1, 1, 1, 1),
         codebook=(1,),
-        stream=StreamFormat(0, 1),
+        stream=Dense(1),
         output=U8,
         weight_scale=np.ones(outputs),
         output_scale=1.0,
@@ -42,9 +42,7 @@ def conv(name, source, shape, **changes):
 
 
 def network():
-    average = conv(
-        "average", "last", (10, 1, 4, 4), groups=10, padding=(0,) * 4, stream=StreamFormat(0, 0)
-    )
+    average = conv("average", "last", (10, 1, 4, 4), groups=10, padding=(0,) * 4, stream=Dense())
     return QuantizedNetwork(
         "net",
         (3, 9, 9),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat, max_gap_bits
+from sqhw.machine.stream import StreamRecord, max_gap_bits
 from sqhw.network.quantized import (
     INPUT,
     MAX_SHIFT,
@@ -223,7 +223,7 @@ def _conv(
         stride=stride,
         padding=padding,
         codebook=tuple(book.tolist()),
-        stream=StreamFormat(gap_bits, code_bits),
+        stream=StreamRecord(gap_bits, code_bits).form(),
         output=output,
         weight_scale=rng.uniform(1e-4, 1.0, out_channels),
         output_scale=float(rng.uniform(1e-4, 1.0)),

@@ -90,7 +90,8 @@ def _compare(path: Path) -> str:
         known = layer_table(shape, engine, prices, masked_weights(mask[None]))
         model = layer_table(shape, engine, prices, random_weights(layer, count))
         at = np.flatnonzero(
-            (known.gap_bits == layer.stream.gap_bits) & (known.code_bits == layer.stream.code_bits)
+            known.stored.has_format(layer.stream)
+            & (known.stored.code_bits == layer.stream.code_bits)
         )
         if not at.size:
             continue

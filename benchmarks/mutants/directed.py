@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat, max_gap_bits
+from sqhw.machine.stream import Dense, Gap, StreamFormat, max_gap_bits
 from sqhw.network.quantized import INPUT, Conv, Padding, QuantizedNetwork, Residual, Shape
 
 BYTE, SIGNED_BYTE = ActivationFormat(8, signed=False), ActivationFormat(8, signed=True)
@@ -96,7 +96,7 @@ def pairs() -> QuantizedNetwork:
     """Return a network whose entries pass two taps at a time, along several kernel rows."""
     noise = np.random.default_rng(0)
     weight = noise.integers(1, 5, (4, 2, 5, 5)) * (noise.random((4, 2, 5, 5)) < 0.2)
-    stream = StreamFormat(max_gap_bits(2, 5, 2), 2)
+    stream = Gap(max_gap_bits(2, 5, 2), 2)
     layer = _conv("pairs", INPUT, weight, padding=(2, 2, 2, 2), stream=stream, shift=[2] * 4)
     return _network((2, 5, 5), SMALL, layer)
 
@@ -132,7 +132,7 @@ def _conv(
         stride=1,
         padding=padding,
         codebook=tuple(book.tolist()),
-        stream=stream or StreamFormat(0, max(1, (len(book) - 1).bit_length())),
+        stream=stream or Dense().coded(len(book)),
         output=output,
         weight_scale=np.ones(count),
         output_scale=1.0,

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.errors import SqhwError
+from sqhw.files.plain import located
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import (
     CODEBOOK_WIDTH,
@@ -18,7 +19,7 @@ from sqhw.machine.layout import (
     record_format,
     record_values,
 )
-from sqhw.machine.stream import encode, max_gap_bits
+from sqhw.machine.stream import descriptor_fields as stream_fields
 from sqhw.network.quantized import Conv, Layer, QuantizedNetwork
 from sqhw.planner.placement import Tiling, Write, place
 
@@ -130,6 +131,7 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
         layer = tiling.layer
         source = formats[layer.source]
         fields = _geometry(tiling, engine) | _residual(tiling, engine)
+        fields |= {name: 0 for name, _ in stream_fields(engine)}
         fields["last"] = int(layer is network.layers[-1])
         fields["in_signed"] = int(source.signed)
         if isinstance(layer, Conv) and layer.residual:
@@ -143,23 +145,17 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
         channels = tiling.target.shape[0]
         if isinstance(layer, Conv):
             _check_engine(layer, bounds[layer.name], engine)
-            entries = encode(layer.weight, layer.codebook, layer.stream)
+            entries = layer.stream.encode(layer.weight, layer.codebook)
             counts = entries.counts.astype(np.int64)
             bias, multiplier, shift = layer.bias, layer.multiplier, layer.shift
-            fields["gap_bits"] = layer.stream.gap_bits
-            fields["entry_bits"] = layer.stream.entry_bits
-            joined = entries.gaps.astype(object) | (
-                entries.codes.astype(object) << layer.stream.gap_bits
-            )
-            weights += pack(
-                joined.tolist(), [layer.stream.entry_bits] * len(joined), engine.word_bits
-            )
+            fields |= layer.stream.descriptor
+            values = entries.values.tolist()
+            weights += pack(values, [layer.stream.entry_bits] * len(values), engine.word_bits)
             codebook += [value & 0xFF for value in layer.codebook]
         else:
             counts = np.full(channels, layer.kernel**2, dtype=np.int64)
             bias = shift = np.zeros(channels, dtype=np.int64)
             multiplier = np.ones(channels, dtype=np.int64)
-            fields["gap_bits"] = fields["entry_bits"] = 0
         most = int(counts.max()) + fields["skip"]  # the sequencer counts the residual's entry too
         if most >= 1 << COUNT_BITS:
             raise SqhwError(
@@ -207,23 +203,8 @@ def _check_engine(layer: Conv, bound: int, engine: EngineConfig) -> None:
             f"{where}: requantization multiplier {layer.multiplier.max()} exceeds the engine's "
             f"{engine.mult_bits} bits; raise mult_bits"
         )
-    if layer.stream.gap_bits > engine.max_gap_bits:
-        raise SqhwError(
-            f"{where}: gap field of {layer.stream.gap_bits} bits exceeds the engine's "
-            f"{engine.max_gap_bits}; raise max_gap_bits"
-        )
-    channels, kernel_w = layer.weight.shape[1], layer.kernel[1]
-    if layer.stream.gap_bits > max_gap_bits(channels, kernel_w, engine.taps_per_entry):
-        raise SqhwError(
-            f"{where}: a gap of {layer.stream.gap_bits} bits skips up to {layer.stream.filler} "
-            f"positions, more than the {engine.taps_per_entry * channels} that an entry of this "
-            "engine may pass; raise taps_per_entry to 2 or choose the streams for this engine"
-        )
-    if layer.stream.entry_bits > engine.word_bits:
-        raise SqhwError(
-            f"{where}: stream entries of {layer.stream.entry_bits} bits exceed the ROM word of "
-            f"{engine.word_bits}; raise word_bits"
-        )
+    with located(where):
+        layer.stream.check_engine(engine, layer.weight.shape[1], layer.kernel[1])
 
 
 def _geometry(tiling: Tiling[Conv], engine: EngineConfig) -> dict[str, int]:

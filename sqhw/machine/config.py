@@ -4,7 +4,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from sqhw.files.plain import located, typed
-from sqhw.machine.stream import MAX_TAPS_PER_ENTRY
+
+#: Kernel taps that an entry passes at most on any engine.
+MAX_TAPS_PER_ENTRY = 2
+#: Width of the widest gap field on any engine (unit: bit).
+MAX_GAP_BITS = 12
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class EngineConfig:
             "weight_addr_bits": (4, 24),
             "param_addr_bits": (4, 20),
             "codebook_addr_bits": (4, 20),
-            "max_gap_bits": (0, 12),
+            "max_gap_bits": (0, MAX_GAP_BITS),
             "taps_per_entry": (1, MAX_TAPS_PER_ENTRY),
             "requantizers": (1, self.lanes),
             "max_batch": (1, min(self.lanes, 32)),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sqhw.errors import SqhwError, shown
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import signed_width, unsigned_width
+from sqhw.machine.stream import descriptor_fields as stream_fields
 
 #: The ROMs, in the order in which an engine that can write them counts them.
 ROMS = ("weights", "params", "codebook")
@@ -76,7 +77,6 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("skip_last", row),
     )
     pool = (("pool", 1),)  # maximum instead of multiply-accumulate; one input channel a channel
-    gap = (("gap_bits", 4),)
     write = (
         ("out_walk", 1),  # does not lie in memory as it is computed
         ("out_serial", 1),  # one byte a cycle; the others write `requantizers`
@@ -123,8 +123,7 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         *(write if engine.requantizers > 1 else ()),
         # weight stream
         ("weight_addr", engine.weight_addr_bits),
-        *(gap if engine.max_gap_bits else ()),
-        ("entry_bits", width),
+        *stream_fields(engine),
         ("codebook_addr", engine.codebook_addr_bits),
         # channel records
         ("param_addr", engine.param_addr_bits),

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.errors import SqhwError, shown
+from sqhw.files.plain import located
 from sqhw.machine.number import ActivationFormat, distinct_bytes, signed_width
-from sqhw.machine.stream import MAX_TAPS_PER_ENTRY, StreamFormat, max_gap_bits
+from sqhw.machine.stream import StreamFormat
 from sqhw.network.graph import INPUT as INPUT
 from sqhw.network.graph import Graph, GraphConv, Mask, Skip, check_graph
 from sqhw.network.graph import MaxPool as MaxPool
@@ -252,23 +253,10 @@ def _check_stream(layer: Conv, where: str) -> None:
         raise SqhwError(f"{where}: codebook must be distinct ascending values, not {shown(book)}")
     if book[0] < -128 or book[-1] > 127:
         raise SqhwError(f"{where}: codebook values must be -128 to 127, not {shown(book)}")
-    if len(book) > 1 << layer.stream.code_bits:
-        raise SqhwError(
-            f"{where}: codebook has {len(book)} values, "
-            f"{layer.stream.code_bits}-bit codes name only {1 << layer.stream.code_bits}"
-        )
-    if layer.stream.dense and 0 not in book and layer.nonzeros < layer.weight.size:
-        raise SqhwError(f"{where}: a dense stream with zero weights needs 0 in its codebook")
-    if not layer.stream.dense and 0 in book:
-        raise SqhwError(f"{where}: a gap stream stores non-zeros only; take 0 out of its codebook")
+    with located(where):
+        layer.stream.check_codebook(book, zeros=layer.nonzeros < layer.weight.size)
     strangers = np.setdiff1d(distinct_bytes(layer.weight), np.array([*book, 0]))
     if strangers.size:
         raise SqhwError(f"{where}: weight {int(strangers[0])} is not in its codebook")
-    gap_bits = layer.stream.gap_bits
-    in_channels = layer.weight.shape[1]
-    widest = max_gap_bits(in_channels, layer.kernel[1], MAX_TAPS_PER_ENTRY)
-    if gap_bits > widest:
-        raise SqhwError(
-            f"{where}: a gap field of {gap_bits} bits is too wide for {in_channels} input "
-            f"channels and a kernel {layer.kernel[1]} wide; at most {widest}"
-        )
+    with located(where):
+        layer.stream.check_kernel(layer.weight.shape[1], layer.kernel[1])

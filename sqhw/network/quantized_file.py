@@ -9,7 +9,7 @@ order of name. Nothing in the file is executed when it is read.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from sqhw.files.input_limits import MAX_NETWORK_BYTES
 from sqhw.files.plain import field_of, located, parse_json, typed
 from sqhw.files.tensor_file import QUANTIZED_KEY, entry_of, read_tensors
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import StreamRecord
 from sqhw.network.facts import facts_of
 from sqhw.network.graph import CONV_KINDS
 from sqhw.network.quantized import Conv, Layer, MaxPool, QuantizedNetwork, Residual
@@ -156,10 +156,7 @@ def _describe_layer(layer: Layer) -> dict[str, Any]:
         "stride": int(layer.stride),
         "padding": [int(n) for n in layer.padding],
         "codebook": [int(n) for n in layer.codebook],
-        "stream": {
-            "gap_bits": int(layer.stream.gap_bits),
-            "code_bits": int(layer.stream.code_bits),
-        },
+        "stream": asdict(StreamRecord.of(layer.stream)),
         "output": _describe_format(layer.output),
         "output_scale": float(layer.output_scale),
     }
@@ -192,7 +189,7 @@ class _Conv:
     stride: int
     padding: tuple[int, int, int, int]
     codebook: tuple[int, ...]
-    stream: StreamFormat
+    stream: StreamRecord
     output: ActivationFormat
     output_scale: float
 
@@ -240,6 +237,7 @@ def _build_layer(record: Mapping[str, Any], tensors: Tensors) -> Layer:
         raise SqhwError(f"unknown kind {shown(kind)}; known: {known}")
     found = typed(_Conv, record)
     values: dict[str, Any] = {field.name: getattr(found, field.name) for field in fields(_Conv)}
+    values["stream"] = found.stream.form()
     for field, dtype in ARRAYS.items():
         values[field] = _array(tensors, f"{found.name}.{field}", dtype)
     return Conv(**values)

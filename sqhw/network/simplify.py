@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.machine.stream import MAX_TAPS_PER_ENTRY, StreamFormat, max_gap_bits
 from sqhw.network.graph import INPUT, Graph, GraphConv, Mask, MaxPool
 from sqhw.network.quantized import Conv, IntArray, Layer, QuantizedNetwork
 
@@ -155,15 +154,9 @@ def _without(
                 multiplier=layer.multiplier[rows],
                 shift=layer.shift[rows],
                 weight_scale=layer.weight_scale[rows],
-                stream=_allowed(layer, int(columns.sum()), widths[layer.name]),
+                stream=layer.stream.narrowed(
+                    layer.weight.shape[1], int(columns.sum()), widths[layer.name]
+                ),
             )
         smaller.append(layer)
     return tuple(smaller)
-
-
-def _allowed(layer: Conv, in_channels: int, kernel_w: int) -> StreamFormat:
-    """Return the layer's format for fewer channels; its entries pass no more taps than before."""
-    stream = layer.stream
-    taps = 1 if stream.filler <= layer.weight.shape[1] else MAX_TAPS_PER_ENTRY
-    gap_bits = max_gap_bits(in_channels, kernel_w, taps, stream.gap_bits)
-    return StreamFormat(gap_bits, stream.code_bits)

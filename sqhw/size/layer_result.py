@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compiler.format_choice import code_bits
+from sqhw.machine.stream import code_width
 from sqhw.network.floats import FloatArray
 
 
@@ -46,4 +46,4 @@ class LayerResult:
     @property
     def bits(self) -> int:
         """Width of a code that names the non-zero values, at least 1; 0 without any (unit: bit)."""
-        return code_bits(len(self.levels)) if len(self.levels) else 0
+        return code_width(len(self.levels)) if len(self.levels) else 0

@@ -197,13 +197,12 @@ class Sizing:
         done, name = table.done, table.name
         weights = self.workload.weights.get(name)
         words, widths = self.table.words_of(index)[:, 0], self.table.widths
-        form = StreamFormat(int(table.gap_bits[0]), int(table.code_bits[0])) if weights else None
         return {
             "name": name,
             "kind": shape.layer.kind,
             "weights": shape.weights if weights else 0,
             "nonzeros": int(weights.nonzeros[0]) if weights else 0,
-            "format": str(form) if form else None,
+            "format": str(table.stored.stream(0)) if weights else None,
             "rom_bits": int(words @ widths),
             "cycles": round(float(done.cycles.item())),
             "busy_lanes": _share(done),
@@ -225,7 +224,7 @@ def size_on(
     batch: int = 1,
     limits: Limits | None = None,
     worth: str = "rom",
-    formats: Mapping[str, int] | None = None,
+    formats: Mapping[str, StreamFormat] | None = None,
     cores: int = 1,
 ) -> Sizing:
     """Return what a network takes of a device on an engine.
@@ -242,8 +241,8 @@ def size_on(
         Budgets that the choice of formats meets.
     worth : {"rom", "cycles", "energy"}
         What the formats are chosen for, within the limits.
-    formats : mapping of str to int, optional
-        Gap bits of the layers' streams, 0 for a dense one, if they are not to be chosen.
+    formats : mapping of str to StreamFormat, optional
+        Formats of the layers with weights, if they are not to be chosen; their codes do not count.
     cores : int, 1 or more
         Engines side by side.
 
@@ -270,7 +269,9 @@ def size_on(
         every = tables(prices)
         if formats:
             every = [
-                table.only(table.gap_bits == formats.get(table.name, table.gap_bits))
+                table.only(table.stored.has_format(formats[table.name]))
+                if table.name in formats
+                else table
                 for table in every
             ]
         chosen = choose_options(NetworkTable(tuple(every), engine, device, batch), wanted, worth)

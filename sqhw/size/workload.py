@@ -52,7 +52,9 @@ class Workload:
     @property
     def levels(self) -> int:
         """Distinct weights of a layer at most."""
-        most = [max(*w.gap_levels, *(n + 1 for n in w.dense_levels)) for w in self.weights.values()]
+        most = [
+            max(*w.levels.nonzero, *(n + 1 for n in w.levels.dense)) for w in self.weights.values()
+        ]
         return max(most, default=1)
 
 

@@ -131,7 +131,7 @@ def _size(
         engine = facts_of(network.metadata).engine
         if options.acc_bits is not None:
             engine = replace(engine, acc_bits=options.acc_bits)
-        formats = {layer.name: layer.stream.gap_bits for layer in network.convs}
+        formats = {layer.name: layer.stream for layer in network.convs}
     return size_on(
         workload,
         device,

@@ -17,7 +17,7 @@ from sqhw.machine.config import EngineConfig
 from sqhw.machine.naming import image_name
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.rom_pieces import piece_names
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense
 from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.network.quantized_file import save_network
 from sqhw.report.tables import verify_lines
@@ -115,7 +115,7 @@ def transparent_network() -> QuantizedNetwork:
         stride=1,
         padding=(0, 0, 0, 0),
         codebook=(-4, -2, 1, 3),
-        stream=StreamFormat(0, 2),
+        stream=Dense(2),
         output=ActivationFormat(8, signed=True),
         weight_scale=np.ones(2),
         output_scale=1.0,

@@ -17,7 +17,6 @@ from sqhw.machine.layout import (
     record_format,
     record_values,
 )
-from sqhw.machine.stream import encode
 from sqhw.machine.timing import Timing, fetch_cycles
 from sqhw.network.quantized import Conv
 from sqhw.rtl.parameter_reader import ParameterReader
@@ -76,7 +75,7 @@ def program_layers(program):
     for tiling, descriptor in zip(program.tilings, descriptors(program), strict=True):
         layer, channels = tiling.layer, tiling.target.shape[0]
         if isinstance(layer, Conv):
-            counts = encode(layer.weight, layer.codebook, layer.stream).counts
+            counts = layer.stream.encode(layer.weight, layer.codebook).counts
             columns = counts, layer.bias, layer.multiplier, layer.shift
         else:
             columns = tuple(np.full(channels, v) for v in (layer.kernel**2, 0, 1, 0))

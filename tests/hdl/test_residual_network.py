@@ -8,7 +8,7 @@ from sqhw.cost_models.schedule import schedule
 from sqhw.export.build import write_rom, write_rtl
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense, Gap
 from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 from sqhw.verify.runner import RtlBench
 
@@ -36,7 +36,7 @@ class Builder:
             "stride": 1,
             "padding": (kernel // 2,) * 4,
             "codebook": tuple(book.tolist()),
-            "stream": StreamFormat(min(4, (channels + 1).bit_length() - 1), 2),
+            "stream": Gap(min(4, (channels + 1).bit_length() - 1), 2),
             "output": U8,
             "weight": weight,
             "multiplier": np.full(out, 200, dtype=np.int32),
@@ -69,7 +69,7 @@ def residual_network(seed: int) -> QuantizedNetwork:
     x = add.block(x, 16, 8, 2)
     x = add.block(x, 32, 16, 2)
     ones = np.ones((32, 1, 4, 4), dtype=np.int8)
-    mean = {"weight": ones, "codebook": (1,), "stream": StreamFormat(0, 0), "groups": 32}
+    mean = {"weight": ones, "codebook": (1,), "stream": Dense(), "groups": 32}
     one, four = np.ones(32, dtype=np.int32), np.full(32, 4, dtype=np.int32)
     x = add.conv(
         x, 32, 1, 4, padding=(0, 0, 0, 0), kind="avgpool", multiplier=one, shift=four, **mean

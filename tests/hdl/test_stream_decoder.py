@@ -6,7 +6,7 @@ from hdl.support import clocked
 from strategies import random_network
 
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.stream import StreamFormat, encode, max_gap_bits
+from sqhw.machine.stream import FORMATS, Gap, StreamRecord, max_gap_bits
 from sqhw.machine.timing import decode_cycles
 from sqhw.network.quantized import Conv
 from sqhw.rtl.stream_decoder import StreamDecoder
@@ -17,14 +17,14 @@ TAPS = [1, 2]
 
 def random_layer(rng, gap_bits, code_bits, in_channels, kernel, out_channels=3):
     """Return (weight, codebook, format); one channel has many weights, one few and one none."""
-    stream = StreamFormat(gap_bits, code_bits)
+    stream = StreamRecord(gap_bits, code_bits).form()
     values = np.arange(-128, 128)
     values = values[values != 0]
     book = rng.choice(values, rng.integers(1, min(1 << code_bits, 255) + 1), replace=False)
-    if stream.dense:
+    if stream.stores_zeros:
         book[0] = 0
     weight = rng.choice(book, (out_channels, in_channels, *kernel))
-    if 0 in book or not stream.dense:
+    if 0 in book or not stream.stores_zeros:
         density = rng.permutation([0.7, 1.5 / (in_channels * kernel[0]), 0.0])
         for channel in range(out_channels):
             weight[channel][rng.random(weight.shape[1:]) >= density[channel % 3]] = 0
@@ -46,7 +46,7 @@ def expected_weights(weight, codebook, stream, groups=1):
             for ky in range(kernel_h)
             for kx in range(kernel_w)
             for channel in range(in_channels)
-            if stream.dense or kernel[channel, ky, kx]
+            if stream.stores_zeros or kernel[channel, ky, kx]
         ]
         for kernel, offset in zip(weight, offsets(weight, groups), strict=True)
     ]
@@ -143,9 +143,9 @@ class Issue:
 
 
 def add_conv(issue, weight, codebook, stream, pause_chance=0.2, groups=1, residual=False):
-    entries = encode(weight, codebook, stream)
-    issue.layer(stream.gap_bits, stream.code_bits, weight.shape[1])
-    words = (entries.gaps | entries.codes << stream.gap_bits).tolist()
+    entries = stream.encode(weight, codebook)
+    issue.layer(stream.entry_bits - stream.code_bits, stream.code_bits, weight.shape[1])
+    words = entries.values.tolist()
     starts = offsets(weight, groups)
     for number, count in enumerate(entries.counts.tolist()):
         skip = number if residual else None
@@ -160,6 +160,10 @@ def add_pool(issue, channels, kernel, pause_chance=0.2):
     for number in range(channels):
         issue.channel([0] * kernel**2, 0, pause_chance, offset=number)
     return [[(tap, number, 0) for tap in range(kernel**2)] for number in range(channels)]
+
+
+def test_every_format_has_a_decoder():
+    assert StreamDecoder.FORMATS == FORMATS
 
 
 @pytest.mark.parametrize("taps", TAPS)
@@ -191,7 +195,7 @@ def test_the_widest_gap_and_the_most_channels(taps):
         weight = np.zeros((1, channels, 2, 2), np.int8)
         weight.reshape(-1)[rng.integers(0, weight.size, 30)] = 7
         weight[0, -1] = weight[0, 0, 1, 1] = 7
-        expected += add_conv(issue, weight, (-3, 7), StreamFormat(gap_bits, 8))
+        expected += add_conv(issue, weight, (-3, 7), Gap(gap_bits, 8))
     assert issue.weights() == expected
 
 
@@ -208,7 +212,7 @@ def test_weights_at_regular_distances(in_channels, taps):
     weight = flat.reshape(-1, 2, 2, in_channels).transpose(0, 3, 1, 2)
     expected = []
     for gap_bits in range(1, max_gap_bits(in_channels, 2, taps) + 1):
-        expected += add_conv(issue, weight, (5,), StreamFormat(gap_bits, 0), pause_chance=0)
+        expected += add_conv(issue, weight, (5,), Gap(gap_bits, 0), pause_chance=0)
     assert issue.weights() == expected
 
 

@@ -13,7 +13,7 @@ from strategies import networks, reads_with_one_stride
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense
 from sqhw.network.quantized import INPUT, Conv, MaxPool, QuantizedNetwork, Residual
 from sqhw.planner.bank_plan import assign_rows
 from sqhw.planner.placement import network_maps, place
@@ -209,7 +209,7 @@ def conv(name, source, channels, out_channels, size=3, **changes):
         stride=1,
         padding=(size // 2,) * 4,
         codebook=(1,),
-        stream=StreamFormat(0, 0),
+        stream=Dense(),
         output=U8,
         weight_scale=np.ones(out_channels),
         output_scale=1.0,

@@ -18,7 +18,7 @@ from sqhw.cost_models.layer_weights import (
 )
 from sqhw.cost_models.rom import rom_blocks, rom_cost
 from sqhw.cost_models.schedule import schedule
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense, StreamRecord
 from sqhw.network.quantized import Conv
 
 
@@ -44,7 +44,7 @@ def test_known_weights_cost_what_their_network_costs(seed, batch):
     for layer in network().layers:
         if not isinstance(layer, Conv) or layer.stream.entry_bits == 0:
             layers.append(layer)
-            wanted.append((0, 0))
+            wanted.append((Dense(), 0))
             masks.append(np.zeros((1, 1, 1, 1, 1), dtype=bool))
             continue
         bits, density = int(rng.integers(1, 6)), rng.choice([0.05, 0.3, 0.8, 1.0])
@@ -56,24 +56,24 @@ def test_known_weights_cost_what_their_network_costs(seed, batch):
                 layer,
                 weight=weight,
                 codebook=tuple(int(value) for value in book),
-                stream=StreamFormat(gap_bits, max(1, (len(book) - 1).bit_length())),
+                stream=StreamRecord(gap_bits, max(1, (len(book) - 1).bit_length())).form(),
             )
         )
-        wanted.append((gap_bits, bits))
+        wanted.append((layers[-1].stream, bits))
         masks.append((weight != 0)[None])
     net = replace(network(), layers=tuple(layers))
     cost = rom_cost(net, ENGINE)
     costs = prices(ENGINE, {name: depth for name, depth, _ in cost.memories})
     tables, own, choice = [], [], []
     rows = zip(shapes, layer_shapes(net, ENGINE, batch), masks, wanted, strict=True)
-    for shape, known, mask, (gap_bits, bits) in rows:
+    for shape, known, mask, (form, bits) in rows:
         table = layer_table(shape, ENGINE, costs, masked_weights(mask) if bits else None)
-        levels = (1 << bits) - (gap_bits == 0)
-        found = np.flatnonzero((table.gap_bits == gap_bits) & (table.levels == levels))
+        levels = (1 << bits) - form.stores_zeros
+        found = np.flatnonzero(table.stored.has_format(form) & (table.stored.levels == levels))
         tables.append(table)
         choice.append(int(found[0]) if bits else 0)
         exact = layer_table(known, ENGINE, costs, layer_weights(known.layer) if bits else None)
-        own.append(exact.only(exact.gap_bits == gap_bits))
+        own.append(exact.only(exact.stored.has_format(form)))
     run = activity(net, ENGINE, batch)
     energy = sum(costs.layer(layer).total.item() for layer in run.layers) * 1e-6 / batch
     found = NetworkTable(tuple(own), ENGINE, DEVICE, batch).cost([0] * len(own))
@@ -121,8 +121,10 @@ def test_expected_costs_are_near_those_of_drawn_weights(name, density):
     model = layer_table(shape, ENGINE, costs, random_weights(shape.layer, np.array([count])))
     each = len(known) // 200
     assert each == len(model)
-    for field in ("gap_bits", "code_bits", "levels", "nonzeros", "codebook_words"):
-        assert np.array_equal(np.tile(getattr(model, field), 200), getattr(known, field))
+    for field in ("form", "code_bits", "levels", "nonzeros", "codebook_words"):
+        assert np.array_equal(
+            np.tile(getattr(model.stored, field), 200), getattr(known.stored, field)
+        )
     mean = known.cycles.reshape(200, each).mean(axis=0)
     assert model.cycles == pytest.approx(mean, rel=0.01)
     mean = known.energy_pj.reshape(200, each).mean(axis=0)

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from sqhw import __version__
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense, Gap
 from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork
 from sqhw.network.quantized_file import load_network, save_network
 from sqhw.steps.options import TrainOptions
@@ -38,7 +38,7 @@ def layer(name, source, shape, stream, output, padding=0):
         shift=np.full(out, 12, dtype=np.int32),
         stride=1,
         padding=(padding,) * 4,
-        codebook=(-9, 0, 4) if stream.dense else (-9, 4),
+        codebook=(-9, 0, 4) if stream.stores_zeros else (-9, 4),
         stream=stream,
         output=output,
         weight_scale=np.ones(out),
@@ -48,9 +48,9 @@ def layer(name, source, shape, stream, output, padding=0):
 
 def digits_network(**changes):
     layers = (
-        layer("conv", "input", (4, 1, 3, 3), StreamFormat(0, 2), U8, padding=1),
+        layer("conv", "input", (4, 1, 3, 3), Dense(2), U8, padding=1),
         MaxPool("pool", "conv", 2, 2),
-        layer("fc", "pool", (10, 4, 4, 4), StreamFormat(2, 1), S8),
+        layer("fc", "pool", (10, 4, 4, 4), Gap(2, 1), S8),
     )
     return QuantizedNetwork("tiny", (1, 8, 8), U8, layers, **changes)
 

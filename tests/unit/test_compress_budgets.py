@@ -117,7 +117,7 @@ def test_cycles_of_the_table_are_those_of_the_schedule(case):
         same = (
             (table.stored.nonzeros == mask.sum())
             & (table.stored.levels == levels)
-            & (table.stored.gap_bits == stream.gap_bits)
+            & table.stored.has_format(stream)
         )
         if same.any():
             assert table.cycles[same][0] == cycles[layer.layer.name]

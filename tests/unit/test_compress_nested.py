@@ -7,13 +7,16 @@ from hypothesis import strategies as st
 
 from sqhw.compress.choice.nested import histogram_errors, mask_sums, nest
 from sqhw.compress.qat.codebook import SortedWeights, kmeans
-from sqhw.machine.stream import count_entries
+from sqhw.machine.stream import Dense, Gap, Places
 
+FORMATS = (Dense(), *(Gap(gap_bits) for gap_bits in range(1, 7)))
 LEVELS = np.array([2, 4, 8, 16])
 
 
 def sums(nested, weight, importance, every_row=True, least=(0, 0)):
-    return mask_sums(nested, weight, importance, importance, 7, every_row=every_row, least=least)
+    return mask_sums(
+        nested, weight, importance, importance, FORMATS, every_row=every_row, least=least
+    )
 
 
 @settings(max_examples=60)
@@ -48,10 +51,10 @@ def test_masks_are_those_of_a_stable_sort_and_entries_are_counted(seed):
         assert np.array_equal(found.by_tap[index], mask.sum(axis=(0, 1)))
         assert found.energy[index] == pytest.approx(float(score[mask].sum(dtype=float)))
         needs = np.where(np.arange(rows) == 0, *least)[stored]
-        for gap_bits in range(7):
-            entries = count_entries(stream, gap_bits)[stored]
-            assert found.entries[index, gap_bits] == entries.sum()
-            assert found.waits[index, gap_bits] == np.maximum(0, needs - entries).sum()
+        for at, form in enumerate(FORMATS):
+            entries = form.counts(Places(stream))[stored]
+            assert found.entries[index, at] == entries.sum()
+            assert found.waits[index, at] == np.maximum(0, needs - entries).sum()
 
 
 @pytest.mark.parametrize("seed", range(4))

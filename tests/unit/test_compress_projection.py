@@ -20,14 +20,7 @@ from sqhw.compress.qat.network import QatNetwork
 from sqhw.cost_models.rom import rom_cost
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import (
-    StreamFormat,
-    channel_order,
-    count_entries,
-    decode,
-    encode,
-    max_gap_bits,
-)
+from sqhw.machine.stream import Dense, Places, formats_for, max_gap_bits
 from sqhw.network.floats import FloatConv, FloatNetwork
 from sqhw.network.quantized import Conv
 
@@ -70,21 +63,22 @@ def test_no_stream_is_cheaper_and_the_weights_survive(seed):
         stride=1,
         padding=(0, 0, 0, 0),
         codebook=tuple(range(-3, 4)),
-        stream=StreamFormat(0, 3),
+        stream=Dense(3),
         output=ActivationFormat(8, False),
         weight_scale=np.ones(outputs),
         output_scale=1.0,
     )
     engine = EngineConfig(taps_per_entry=int(rng.integers(1, 3)))
     best = cheapest_stream(layer, engine)
-    entries = encode(best.weight, best.codebook, best.stream)
-    assert np.array_equal(decode(entries, best.codebook, best.stream, weight.shape), weight)
+    entries = best.stream.encode(best.weight, best.codebook)
+    assert np.array_equal(best.stream.decode(entries, best.codebook, weight.shape), weight)
     values = np.unique(weight)
     bits = int(entries.counts.sum()) * best.stream.entry_bits + 8 * len(best.codebook)
-    for gap_bits in range(max_gap_bits(inputs, 3, engine.taps_per_entry, 8) + 1):
-        book = len(values) if gap_bits == 0 else max(1, int(np.count_nonzero(values)))
-        count = int(count_entries(channel_order(weight) != 0, gap_bits).sum())
-        assert bits <= count * (gap_bits + max(1, (book - 1).bit_length())) + 8 * book
+    formats = formats_for(engine, inputs, 3)
+    assert len(formats) == 1 + max_gap_bits(inputs, 3, engine.taps_per_entry, 8)
+    for form in formats:
+        book = len(values) if form.stores_zeros else max(1, int(np.count_nonzero(values)))
+        assert bits <= form.coded(book).bits(form.counts(Places.of(weight))) + 8 * book
 
 
 def test_fisher_of_a_linear_layer_is_the_closed_form():
@@ -137,7 +131,7 @@ def test_a_layer_with_every_weight_kept_has_no_code_for_zero(levels):
     calibrate(model, pixels, ENGINE, 10, trained=True)
     exported = export(model, ENGINE, {})
     for network in (whole, exported):
-        assert [layer.stream for layer in network.convs] == [StreamFormat(0, width)] * 3
+        assert [layer.stream for layer in network.convs] == [Dense(width)] * 3
         # Of 32 values some may be no weight's.
         unused = [levels - len(layer.codebook) for layer in network.convs]
         found = [layer.stream for layer in rom_cost(network, ENGINE).layers]

@@ -8,7 +8,7 @@ from strategies import networks_with_images
 
 from sqhw.compress import torch_logits
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense
 from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork
 from sqhw.sim import reference
 from sqhw.sim.simulator import Simulator
@@ -28,7 +28,7 @@ def make_conv(rng, name, source, inputs, outputs, kernel, signed, top=127):
         stride=int(rng.integers(1, 3)),
         padding=tuple(int(n) for n in rng.integers(0, 3, 4)),
         codebook=book,
-        stream=StreamFormat(0, 8),
+        stream=Dense(8),
         output=ActivationFormat(int(rng.integers(4, 9)), signed),
         weight_scale=np.ones(outputs),
         output_scale=1.0,

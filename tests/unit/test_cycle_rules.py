@@ -16,7 +16,6 @@ from sqhw.cost_models.schedule import schedule
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import descriptor_fields
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import encode
 from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 
 FEATURES = {"bank_depth": 16384, "groups": True, "residuals": True}
@@ -87,7 +86,7 @@ def entries_of(layer, network):
     """Return the entries of every output channel."""
     if not isinstance(layer, Conv):
         return [layer.kernel**2] * network.shapes()[layer.name][0]
-    counts = encode(layer.weight, layer.codebook, layer.stream).counts
+    counts = layer.stream.encode(layer.weight, layer.codebook).counts
     return [int(count) + (layer.residual is not None) for count in counts]
 
 

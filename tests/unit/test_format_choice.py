@@ -4,13 +4,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqhw.compiler.format_choice import cheapest_streams, code_bits
+from sqhw.compiler.format_choice import cheapest_streams
 from sqhw.compiler.program import compile_network
 from sqhw.compress.methods.result import LayerResult, stream_bits
 from sqhw.cost_models.rom import rom_cost
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense
 from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.network.simplify import simplify
 
@@ -28,7 +28,7 @@ def layer_of(name, source, weight):
         stride=1,
         padding=(0, 0, 0, 0),
         codebook=book,
-        stream=StreamFormat(0, code_bits(len(book))),
+        stream=Dense().coded(len(book)),
         output=ActivationFormat(8, signed=True),
         weight_scale=np.ones(outputs),
         output_scale=1.0,

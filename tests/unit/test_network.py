@@ -5,7 +5,7 @@ import pytest
 
 from sqhw.errors import SqhwError
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense, Gap
 from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
 
 PIXELS = ActivationFormat(8, signed=False)
@@ -25,7 +25,7 @@ def conv(**changes):
         "stride": 1,
         "padding": (1, 1, 1, 1),
         "codebook": (-3, 4),
-        "stream": StreamFormat(gap_bits=1, code_bits=1),
+        "stream": Gap(1, 1),
         "output": ActivationFormat(4, signed=True),
         "weight_scale": np.ones(3),
         "output_scale": 0.5,
@@ -206,18 +206,18 @@ def test_codebook_size():
 
 
 def test_dense_needs_zero():
-    assert message(conv(stream=StreamFormat(0, 1))) == (
+    assert message(conv(stream=Dense(1))) == (
         "layer 'c1': a dense stream with zero weights needs 0 in its codebook"
     )
 
 
 def test_dense_without_zero_weights_needs_none():
     full = np.full((3, 2, 3, 3), 4, np.int8)
-    assert network(conv(weight=full, stream=StreamFormat(0, 1))).nonzeros == 54
+    assert network(conv(weight=full, stream=Dense(1))).nonzeros == 54
 
 
 def test_gap_stream_takes_no_zero():
-    assert message(conv(codebook=(-3, 0, 4), stream=StreamFormat(1, 2))) == (
+    assert message(conv(codebook=(-3, 0, 4), stream=Gap(1, 2))) == (
         "layer 'c1': a gap stream stores non-zeros only; take 0 out of its codebook"
     )
 
@@ -229,7 +229,7 @@ def test_weight_outside_the_codebook():
 
 
 def test_gap_longer_than_the_channels():
-    assert message(conv(stream=StreamFormat(3, 1))) == (
+    assert message(conv(stream=Gap(3, 1))) == (
         "layer 'c1': a gap field of 3 bits is too wide for 2 input channels and a kernel 3 wide; "
         "at most 2"
     )
@@ -279,7 +279,7 @@ def test_residual_counts_in_the_format_of_its_tensor():
 
 
 def test_a_gap_skips_no_more_than_the_channels_of_a_group():
-    assert message(depthwise(stream=StreamFormat(2, 1))) == (
+    assert message(depthwise(stream=Gap(2, 1))) == (
         "layer 'd1': a gap field of 2 bits is too wide for 1 input channels and a kernel 1 wide; "
         "at most 1"
     )

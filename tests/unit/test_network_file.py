@@ -15,7 +15,7 @@ from strategies import networks, random_network
 from sqhw.compress import save_float
 from sqhw.errors import SqhwError
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Gap
 from sqhw.network import quantized_file as network_file
 from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
 from sqhw.network.quantized_file import load_network, save_network
@@ -33,7 +33,7 @@ def example(**changes):
         stride=1,
         padding=(0, 0, 0, 0),
         codebook=(-3, 4),
-        stream=StreamFormat(gap_bits=1, code_bits=1),
+        stream=Gap(1, 1),
         output=ActivationFormat(4, signed=True),
         weight_scale=np.array([0.1, 1 / 3]),
         output_scale=0.1,

@@ -19,7 +19,7 @@ from sqhw.machine.layout import (
     record_format,
 )
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat, decode, encode
+from sqhw.machine.stream import Gap
 from sqhw.machine.timing import Timing
 from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
 from sqhw.planner.placement import place
@@ -44,7 +44,7 @@ def conv(name="conv", source="input", shape=(4, 2, 3, 3), value=5, **changes):
         stride=1,
         padding=(1, 1, 1, 1),
         codebook=(value,),
-        stream=StreamFormat(1, 0),
+        stream=Gap(1, 0),
         output=U8,
         weight_scale=np.ones(out),
         output_scale=1.0,
@@ -89,15 +89,13 @@ def test_images_hold_the_weights(net):
     program = compile_network(net, EVERYTHING)
     words, at = program.image("weights").words, 0
     for layer in net.convs:
-        entries = encode(layer.weight, layer.codebook, layer.stream)
-        width, count = layer.stream.entry_bits, len(entries.gaps)
+        entries = layer.stream.encode(layer.weight, layer.codebook)
+        width, count = layer.stream.entry_bits, len(entries.values)
         length = -(-count * width // ENGINE.word_bits)
         bits = sum(w << (ENGINE.word_bits * i) for i, w in enumerate(words[at : at + length]))
         fields = [(bits >> (width * i)) & ((1 << width) - 1) for i in range(count)]
-        gap = np.array([f & ((1 << layer.stream.gap_bits) - 1) for f in fields], dtype=np.int32)
-        code = np.array([f >> layer.stream.gap_bits for f in fields], dtype=np.int32)
-        read = replace(entries, gaps=gap, codes=code)
-        decoded = decode(read, layer.codebook, layer.stream, layer.weight.shape)
+        read = replace(entries, values=np.array(fields, dtype=np.int64))
+        decoded = layer.stream.decode(read, layer.codebook, layer.weight.shape)
         np.testing.assert_array_equal(decoded, layer.weight)
         at += length
 
@@ -194,7 +192,7 @@ def test_least_slots():
 
 def test_schedule_of_a_residual_and_of_several_requantizers():
     ones = conv("ones", "wide", (2, 1, 1, 1), padding=(0, 0, 0, 0), groups=2)
-    sparse = conv("sparse", "ones", (2, 2, 1, 1), padding=(0, 0, 0, 0), stream=StreamFormat(1, 0))
+    sparse = conv("sparse", "ones", (2, 2, 1, 1), padding=(0, 0, 0, 0), stream=Gap(1, 0))
     full = conv("full", "sparse", (2, 2, 3, 3), residual=Residual("wide", 3))
     half = conv("half", "full", (2, 2, 2, 2), stride=2, padding=(0, 0, 0, 0))
     wide = conv("wide", shape=(2, 2, 3, 3))
@@ -247,13 +245,13 @@ def test_wide_multiplier_is_refused():
 
 
 def test_wide_gap_is_refused():
-    net = network(conv(shape=(4, 8, 3, 3), stream=StreamFormat(3, 0)), shape=(8, 8, 8))
+    net = network(conv(shape=(4, 8, 3, 3), stream=Gap(3, 0)), shape=(8, 8, 8))
     with pytest.raises(SqhwError, match=r"^layer 'conv': gap field of 3 bits exceeds the "):
         compile_network(net, replace(ENGINE, max_gap_bits=2))
 
 
 def test_a_gap_of_two_taps_is_refused_by_an_engine_of_one():
-    net = network(conv(shape=(4, 8, 3, 3), stream=StreamFormat(4, 0)), shape=(8, 8, 8))
+    net = network(conv(shape=(4, 8, 3, 3), stream=Gap(4, 0)), shape=(8, 8, 8))
     with pytest.raises(SqhwError) as error:
         compile_network(net, ENGINE)
     assert str(error.value) == (
@@ -275,14 +273,14 @@ def test_rom_beyond_the_address_is_refused():
 
 def test_a_full_rom_with_a_pooling_behind_it():
     net = network(
-        conv(shape=(4, 2, 3, 3), stream=StreamFormat(1, 3), codebook=tuple(range(1, 9))),
+        conv(shape=(4, 2, 3, 3), stream=Gap(1, 3), codebook=tuple(range(1, 9))),
         MaxPool("pool", "conv", 1, 1),
     )
     words = compile_network(net, ENGINE).depths["weights"]
     bits = (words - 1).bit_length()
     engine = replace(ENGINE, weight_addr_bits=max(4, bits), codebook_addr_bits=4)
     assert compile_network(net, engine).depths["weights"] == words
-    full = replace(net.layers[0], codebook=tuple(range(1, 17)), stream=StreamFormat(1, 4))
+    full = replace(net.layers[0], codebook=tuple(range(1, 17)), stream=Gap(1, 4))
     program = compile_network(network(full, net.layers[1]), engine)
     assert program.depths["codebook"] == 1 << engine.codebook_addr_bits
 

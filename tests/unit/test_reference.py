@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import networks_with_images
 
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense
 from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
 from sqhw.sim import reference
 
@@ -83,7 +83,7 @@ def layer(weight, **changes):
         "stride": 1,
         "padding": (0, 0, 0, 0),
         "codebook": tuple(range(-3, 4)),
-        "stream": StreamFormat(0, 3),
+        "stream": Dense(3),
         "output": ActivationFormat(8, True),
         "weight_scale": np.ones(channels),
         "output_scale": 1.0,

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import networks_with_images
 
-from sqhw.compiler.format_choice import cheapest_streams, code_bits
+from sqhw.compiler.format_choice import cheapest_streams
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat, distinct_bytes
-from sqhw.machine.stream import StreamFormat, max_gap_bits
+from sqhw.machine.stream import Dense, Gap, max_gap_bits
 from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork
 from sqhw.network.simplify import simplify
 from sqhw.sim import reference
@@ -34,7 +34,7 @@ def make_conv(rng, name, source, shape, density, signed):
         stride=1,
         padding=(1, 1, 1, 1),
         codebook=book,
-        stream=StreamFormat(gap_bits, 3),
+        stream=Gap(gap_bits, 3),
         output=ActivationFormat(8, signed=signed),
         weight_scale=np.ones(out),
         output_scale=1.0,
@@ -84,6 +84,7 @@ def test_nothing_is_left_to_remove(seed):
 def test_entries_pass_no_more_taps_than_before(seed):
     network, _ = make_network(seed)
     for before, after in zip(network.convs, simplify(network).convs, strict=True):
+        assert isinstance(before.stream, Gap)
         taps = -(-before.stream.filler // before.weight.shape[1])
         assert after.stream.filler <= taps * after.weight.shape[1]
 
@@ -101,7 +102,7 @@ def chain(first, second):
             stride=1,
             padding=(0, 0, 0, 0),
             codebook=(1,),
-            stream=StreamFormat(1, 1),
+            stream=Gap(1, 1),
             output=ActivationFormat(8, False),
             weight_scale=np.ones(out),
             output_scale=1.0,
@@ -149,7 +150,7 @@ def dense(network):
     for layer in network.layers:
         if isinstance(layer, Conv) and layer.stream.entry_bits > 0:
             book = tuple(int(value) for value in distinct_bytes(layer.weight))
-            layer = replace(layer, codebook=book, stream=StreamFormat(0, code_bits(len(book))))
+            layer = replace(layer, codebook=book, stream=Dense().coded(len(book)))
         layers.append(layer)
     return replace(network, layers=tuple(layers))
 

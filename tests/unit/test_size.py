@@ -20,7 +20,7 @@ from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.schedule import schedule
 from sqhw.cost_models.technology import load_technology
 from sqhw.errors import SqhwError
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense
 from sqhw.network.quantized import Conv
 from sqhw.network.quantized_file import save_network
 from sqhw.report import size_tables
@@ -54,7 +54,7 @@ def sparse_network(seed=0):
                 bias=rng.integers(-99, 99, weight.shape[0]).astype(np.int32),
                 shift=rng.integers(5, 9, weight.shape[0]).astype(np.int32),
                 codebook=tuple(int(v) for v in np.unique(np.append(weight, 0))),
-                stream=StreamFormat(0, 3),
+                stream=Dense(3),
             )
         layers.append(layer)
     return cheapest_streams(replace(network(), layers=tuple(layers)), ENGINE)
@@ -73,7 +73,7 @@ def saved(tmp_path):
 def test_known_weights_take_what_is_exported(seed, batch):
     print("seed", seed)
     net = sparse_network(seed)
-    formats = {layer.name: layer.stream.gap_bits for layer in net.convs}
+    formats = {layer.name: layer.stream for layer in net.convs}
     size = size_on(known_workload(net), DEVICE, ENGINE, HOROWITZ, batch=batch, formats=formats)
     free = size_on(known_workload(net), DEVICE, ENGINE, HOROWITZ, batch=batch)
     cost = rom_cost(net, ENGINE)

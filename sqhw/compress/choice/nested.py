@@ -6,12 +6,14 @@ would be far from the number wanted is it ranked inside. One pass in stream orde
 entries of all masks in all formats, and sums what the quantizers need.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from sqhw.environment.kernel import kernel
+from sqhw.machine.stream import StreamFormat
 
 Ints = npt.NDArray[np.int64]
 Float = npt.NDArray[np.float64]
@@ -53,7 +55,7 @@ class MaskSums:
     Parameters
     ----------
     entries : ndarray of int64, shape (masks, formats)
-        Stream entries by width of the gap field.
+        Stream entries by format.
     rows : ndarray of int64, shape (masks,)
         Rows that are stored.
     waits : ndarray of int64, shape (masks, formats)
@@ -160,7 +162,7 @@ def mask_sums(
     weight: npt.NDArray[np.float32],
     importance: npt.NDArray[np.float32],
     worth: npt.NDArray[np.float32],
-    formats: int,
+    formats: Sequence[StreamFormat],
     *,
     every_row: bool,
     least: tuple[int, int] = (0, 0),
@@ -173,8 +175,8 @@ def mask_sums(
     weight, importance : ndarray of float32, shape (rows, inputs, kernel_h * kernel_w)
     worth : ndarray of float32, same shape
         Importance that the quantizer gives each weight, more than 0.
-    formats : int, 1 or more
-        Widths of the gap field, from 0.
+    formats : sequence of StreamFormat
+        One or more.
     every_row : bool
         Whether rows without a weight are stored too, as one filler.
     least : tuple of (int, int)
@@ -186,15 +188,17 @@ def mask_sums(
         nested.first, weight, importance, worth, masks, largest
     )
     positions = np.arange(inputs * taps)
-    entries = np.empty((masks, formats), dtype=np.int64)
+    entries = np.empty((masks, len(formats)), dtype=np.int64)
     stored = np.full(masks, rows) if every_row else (per_row > 0).sum(axis=1)
-    entries[:, 0] = stored * inputs * taps
     empty = (per_row == 0).sum(axis=1) if every_row else 0
     lengths = gaps.astype(np.float64)
-    for gap_bits in range(1, formats):
-        each = 1 + positions // ((1 << gap_bits) - 1)
-        entries[:, gap_bits] = (each @ lengths).astype(np.int64) + empty
-    waits = _waits(nested.first, per_row, formats, every_row, np.array(least), inputs * taps)
+    each = np.stack([form.entries_after(positions) for form in formats])
+    dense = np.array([form.stores_zeros for form in formats])
+    for at in range(len(formats)):
+        entries[:, at] = (
+            stored * inputs * taps if dense[at] else (each[at] @ lengths).astype(np.int64) + empty
+        )
+    waits = _waits(nested.first, per_row, each, dense, every_row, np.array(least))
     return MaskSums(
         entries=entries,
         rows=stored,
@@ -248,11 +252,11 @@ def _walk(first, weight, importance, worth, masks, largest):  # type: ignore[no-
 
 
 @kernel(nogil=True)
-def _waits(first, per_row, formats, every_row, least, length):  # type: ignore[no-untyped-def]
+def _waits(first, per_row, each, dense, every_row, least):  # type: ignore[no-untyped-def]
     """Return the cycles that rows of fewer entries than `least` wait, by mask and format."""
     rows, inputs, taps = first.shape
     masks = len(per_row)
-    waits = np.zeros((masks, formats), dtype=np.int64)
+    waits = np.zeros((masks, len(each)), dtype=np.int64)
     places = np.empty(max(least.max(), 1), dtype=np.int64)
     whose = np.empty(max(least.max(), 1), dtype=np.int64)
     for row in range(rows):
@@ -272,14 +276,16 @@ def _waits(first, per_row, formats, every_row, least, length):  # type: ignore[n
         for mask in range(few):
             if per_row[mask, row] == 0 and not every_row:
                 continue
-            waits[mask, 0] += max(0, need - length)
-            for gap_bits in range(1, formats):
+            for form in range(len(each)):
+                if dense[form]:
+                    waits[mask, form] += max(0, need - inputs * taps)
+                    continue
                 last, entries = -1, 0
                 for at in range(found):
                     if whose[at] <= mask:
-                        entries += 1 + (places[at] - last - 1) // ((1 << gap_bits) - 1)
+                        entries += each[form, places[at] - last - 1]
                         last = places[at]
-                waits[mask, gap_bits] += max(0, need - max(entries, 1))
+                waits[mask, form] += max(0, need - max(entries, 1))
     return waits
 
 

@@ -10,9 +10,9 @@ from sqhw.compress.choice.knapsack import Option, hull
 from sqhw.compress.choice.nested import NO_MASK, NestedMasks, histogram_errors, mask_sums, nest
 from sqhw.compress.choice.run_costs import least_entries, run_costs
 from sqhw.cost_models.layer_shape import LayerShape
-from sqhw.cost_models.storage import Storage, storage
+from sqhw.cost_models.storage import Levels, Storage, storage
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.stream import max_gap_bits
+from sqhw.machine.stream import formats_for
 
 Float = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -22,8 +22,8 @@ LLOYD_STEPS = 12
 #: errors of weights that share a value add up, which the diagonal of the Fisher does not see.
 ROUNDING = 2.0
 LEAST_SIGNAL = 1e-6  # share of a layer's energy below which it counts as empty
-GAP_LEVELS = (2, 4, 8, 16)
-DENSE_LEVELS = (1, 2, 3, 4, 7, 8, 15, 16, 31, 32)  # with and without a code for 0
+#: Numbers of values to try: as many as codes name, in dense streams with and without one for 0.
+LEVELS = Levels((2, 4, 8, 16), (1, 2, 3, 4, 7, 8, 15, 16, 31, 32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class LayerOptions:
             assert work is not None
             return work
         if basis == "payload":
-            return np.asarray(stored.nonzeros * stored.code_bits, dtype=np.float64)
+            return np.asarray(stored.payload_bits, dtype=np.float64)
         bits = stored.stream_bits + stored.codebook_bits
         return np.asarray(bits if basis == "stream" else bits + self.records, dtype=np.float64)
 
@@ -181,25 +181,22 @@ def layer_options(
     nested = nest(score, state.floor[chosen].reshape(shape), near)
     # A weight with no measured importance still prefers a value near its own.
     worth = importance + np.float32(1e-3 * float(importance.mean()) + 1e-30)
-    formats = 1 + max_gap_bits(
-        shape[1], state.weight.shape[3], engine.taps_per_entry, engine.max_gap_bits
-    )
+    formats = formats_for(engine, shape[1], state.weight.shape[3])
     work = state.shape and replace(state.shape, outputs=shape[0], inputs=shape[1])
     least = least_entries(work, engine) if work else (0, 0)
     sums = mask_sums(
         nested, weight, importance, worth, formats, every_row=state.all_rows, least=least
     )
     stored = storage(
+        [(form, sums.entries[:, at]) for at, form in enumerate(formats)],
         nested.counts,
-        np.full(len(nested.counts), max(*GAP_LEVELS, *DENSE_LEVELS)),
-        # `QatConv` rounds no kept weight to 0.
-        nested.counts < weight.size,
-        {gap_bits: sums.entries[:, gap_bits] for gap_bits in range(formats)},
-        GAP_LEVELS,
-        DENSE_LEVELS,
+        most_values=np.full(len(nested.counts), max(*LEVELS.nonzero, *LEVELS.dense)),
+        has_zeros=nested.counts < weight.size,  # `QatConv` rounds no kept weight to 0
+        levels=LEVELS,
+        word_bits=engine.word_bits,
     )
     full = stored.codebook_words == 1 << stored.code_bits
-    stored = stored.only((full | (stored.gap_bits > 0)) & (stored.entry_bits <= engine.word_bits))
+    stored = stored.only(full | ~stored.stores_zeros)
     levels = np.unique(stored.levels)
     errors = histogram_errors(
         sums.mass, sums.moment, sums.second, sums.largest, levels, LLOYD_STEPS

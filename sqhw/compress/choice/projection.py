@@ -299,7 +299,7 @@ class Projector:
             self.scores, found.stage.tables, found.chosen, found.masks, strict=True
         ):
             stored = mask
-            if table.stored.gap_bits[option.index] == 0 and not payload:
+            if table.stored.stores_zeros[option.index] and not payload:
                 stored = np.zeros(mask.shape, dtype=bool)
                 stored[np.ix_(mask.any(axis=(1, 2, 3)), table.inputs)] = True
             records = self.scale.a_record_bit * int(table.records[option.index])

@@ -55,7 +55,7 @@ def run_costs(
     energy : ndarray of float64, shape (options,)
         Of ROMs of typical depth (unit: uJ).
     """
-    waits = sums.waits[stored.source, stored.gap_bits]
+    waits = sums.waits[stored.source, stored.form]
     skips = sums.rows[stored.source] if shape.skips else 0
     tile = stored.entries + skips + waits + Timing.of(engine).rewind
     macs = (sums.by_tap * shape.inside.reshape(-1)).sum(axis=1)[stored.source]

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqhw.compiler.format_choice import code_bits
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run, Stage
@@ -16,6 +15,7 @@ from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.dead_zone import SPEED, DeadZoneModule
 from sqhw.compress.training.bounds import check_positive
 from sqhw.errors import SqhwError
+from sqhw.machine.stream import code_width
 
 GROWTH = 1e6  # of the pressure over a whole training, if the budget is never met
 START_DEAD = 0.05
@@ -177,7 +177,7 @@ class Sqs(Method):
 
 def _stored_bits(module: DeadZoneModule) -> int:
     """Return the bits of a code of a non-zero: of ``2**bits - 2`` values."""
-    return code_bits((1 << module.bits()) - 2)
+    return code_width((1 << module.bits()) - 2)
 
 
 def _strength(parameter: Tensor) -> Tensor:

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compiler.format_choice import cheapest_streams, code_bits
+from sqhw.compiler.format_choice import cheapest_streams
 from sqhw.compress.qat.input import QatInput
 from sqhw.compress.qat.integers import WEIGHT_TOP, LayerIntegers
 from sqhw.compress.qat.layers import QatConv, QatLayer
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat, distinct_bytes
-from sqhw.machine.stream import StreamFormat
+from sqhw.machine.stream import Dense
 from sqhw.network.floats import FloatConv, FloatMaxPool, FloatNetwork
 from sqhw.network.quantized import Conv, Layer, MaxPool, QuantizedNetwork, Residual
 from sqhw.network.simplify import simplify
@@ -68,7 +68,7 @@ def _conv(layer: FloatConv, values: LayerIntegers) -> Conv:
         stride=layer.stride,
         padding=layer.padding,
         codebook=book,
-        stream=StreamFormat(0, code_bits(len(book)) if layer.trained else 0),
+        stream=Dense().coded(len(book)) if layer.trained else Dense(),
         output=values.output,
         weight_scale=np.broadcast_to(values.weight_scale, outputs).astype(np.float64),
         output_scale=values.output_scale,

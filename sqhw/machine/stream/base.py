@@ -1,0 +1,318 @@
+"""The interface of a weight stream format, and what all formats have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.errors import SqhwError
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.stream.entry_counts import CountedEntries, EntryCounts
+
+#: Width of the widest code: codebooks hold signed bytes (unit: bit).
+MAX_CODE_BITS = 8
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+def code_width(values: int) -> int:
+    """Return the width of a code that names one of `values` values, at least 1 (unit: bit)."""
+    return max(1, (values - 1).bit_length())
+
+
+def channel_order(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the weights in stream order, shape (out_channels, kernel_h * kernel_w * in_channels).
+
+    Parameters
+    ----------
+    weight : ndarray, shape (out_channels, in_channels, kernel_h, kernel_w)
+    """
+    return np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(weight.shape[0], -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """The entries of one layer, channel after channel.
+
+    Parameters
+    ----------
+    values : ndarray of int64, shape (entries,)
+        Content of each entry, below ``2**entry_bits``.
+    counts : ndarray of int32, shape (out_channels,)
+        Entries of each channel, at least 1.
+    """
+
+    values: Ints
+    counts: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """The places of a layer's non-zero weights, from which every format counts its entries.
+
+    Parameters
+    ----------
+    nonzero : ndarray of bool, shape (out_channels, positions)
+        Non-zero weights in stream order.
+    """
+
+    nonzero: Mask
+
+    @classmethod
+    def of(cls, weight: npt.NDArray[Any]) -> Self:
+        """Return the places of a layer's weights.
+
+        Parameters
+        ----------
+        weight : ndarray, shape (out_channels, in_channels, kernel_h, kernel_w)
+            Weights, or a mask of them.
+        """
+        return cls(channel_order(weight) != 0)
+
+    @property
+    def channels(self) -> int:
+        """Number of output channels."""
+        return len(self.nonzero)
+
+    @property
+    def positions(self) -> int:
+        """Number of weights of a channel, zeros included."""
+        return int(self.nonzero.shape[1])
+
+    @cached_property
+    def runs(self) -> tuple[Ints, Ints]:
+        """Channel of every non-zero, and the zeros between it and the one before."""
+        places = np.flatnonzero(self.nonzero)
+        starts = np.searchsorted(places, self.positions * np.arange(self.channels + 1))
+        counts = np.diff(starts)
+        rows = np.repeat(np.arange(self.channels), counts)
+        zeros = np.diff(places, prepend=-1) - 1
+        first = starts[:-1][counts > 0]
+        zeros[first] = places[first] - rows[first] * self.positions
+        return rows, zeros
+
+
+class StreamFormat(ABC):
+    """A way to write a layer's weights as entries of one width.
+
+    An entry stands for a position whose weight has a code, for a run of zeros before one, or for
+    zeros alone. A format with another width is another object: `coded` gives it.
+
+    Attributes
+    ----------
+    code_bits : int, 0 to `MAX_CODE_BITS`
+        Width of the code, an index into the layer's codebook. 0 is a codebook of one value.
+    stores_zeros : bool
+        Whether zeros have entries of their own, and then a code.
+    """
+
+    code_bits: int
+    stores_zeros: ClassVar[bool]
+
+    @classmethod
+    @abstractmethod
+    def choices(cls, engine: EngineConfig, in_channels: int, kernel_w: int) -> tuple[Self, ...]:
+        """Return the formats of this kind that a layer may have on an engine, without codes."""
+
+    @classmethod
+    def descriptor_fields(cls, engine: EngineConfig) -> tuple[tuple[str, int], ...]:
+        """Return name and width of the descriptor fields that this kind adds (unit: bit)."""
+        return ()
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the format without its codes."""
+
+    @property
+    @abstractmethod
+    def entry_bits(self) -> int:
+        """Width of an entry (unit: bit)."""
+
+    @abstractmethod
+    def encode(self, weight: npt.NDArray[Any], codebook: tuple[int, ...]) -> Entries:
+        """Encode a layer's weights.
+
+        Parameters
+        ----------
+        weight : ndarray of int8, shape (out_channels, in_channels, kernel_h, kernel_w)
+            Every non-zero value is in `codebook`.
+        codebook : tuple of int, ascending
+            Values by code; contains 0 if the format stores zeros and a weight is 0.
+        """
+
+    @abstractmethod
+    def read(self, entry: int) -> tuple[int, int | None]:
+        """Return the zeros that an entry passes, and the code after them if it has one."""
+
+    @abstractmethod
+    def counts(self, places: Places) -> Ints:
+        """Return the entries of each channel without encoding them, shape (out_channels,)."""
+
+    @abstractmethod
+    def entries_after(self, zeros: Ints) -> Ints:
+        """Return the entries that a weight takes together with the zeros before it."""
+
+    @abstractmethod
+    def expected(self, nonzeros: Ints, channels: int, length: int) -> EntryCounts:
+        """Return the expected entries of weights at random places.
+
+        Parameters
+        ----------
+        nonzeros : ndarray of int64, shape (options,), 0 to channels * length
+            Numbers of weights that are not zero.
+        channels, length : int
+            Output channels, and weights of each of them.
+        """
+
+    @abstractmethod
+    def check_codebook(self, codebook: tuple[int, ...], *, zeros: bool) -> None:
+        """Refuse a codebook that does not suit the format.
+
+        Parameters
+        ----------
+        codebook : tuple of int, ascending
+        zeros : bool
+            Whether weights of the layer are 0.
+
+        Raises
+        ------
+        SqhwError
+        """
+
+    @abstractmethod
+    def check_kernel(self, in_channels: int, kernel_w: int) -> None:
+        """Refuse a kernel over which no engine can decode the format.
+
+        Parameters
+        ----------
+        in_channels : int
+            Input channels of a group.
+        kernel_w : int
+            Columns of the kernel.
+
+        Raises
+        ------
+        SqhwError
+        """
+
+    def check_engine(self, engine: EngineConfig, in_channels: int, kernel_w: int) -> None:
+        """Refuse an engine that does not decode the format over a kernel.
+
+        Parameters
+        ----------
+        engine : EngineConfig
+        in_channels : int
+            Input channels of a group.
+        kernel_w : int
+            Columns of the kernel.
+
+        Raises
+        ------
+        SqhwError
+        """
+        if self.entry_bits > engine.word_bits:
+            raise SqhwError(
+                f"stream entries of {self.entry_bits} bits exceed the ROM word of "
+                f"{engine.word_bits}; raise word_bits"
+            )
+
+    def narrowed(self, before: int, after: int, kernel_w: int) -> Self:
+        """Return the format for fewer input channels, for the engines that decode it before.
+
+        Parameters
+        ----------
+        before, after : int, 1 or more
+            Input channels of a group.
+        kernel_w : int
+            Columns of the kernel.
+        """
+        return self
+
+    @property
+    def descriptor(self) -> Mapping[str, int]:
+        """Values of the descriptor fields by name."""
+        return {"entry_bits": self.entry_bits}
+
+    @abstractmethod
+    def coded(self, values: int) -> Self:
+        """Return the format with codes for a codebook of `values` values."""
+
+    def bits(self, counts: Ints) -> int:
+        """Return the bits of a layer's entries, given those of each channel (unit: bit)."""
+        return int(counts.sum()) * self.entry_bits
+
+    def counted(self, masks: Mask) -> EntryCounts:
+        """Return the entries of masks.
+
+        Parameters
+        ----------
+        masks : ndarray of bool, shape (options, out_channels, in_channels, kernel_h, kernel_w)
+            Non-zero weights.
+        """
+        counts = [self.counts(Places.of(mask)) for mask in masks]
+        return CountedEntries(np.count_nonzero(masks, axis=(1, 2, 3, 4)), np.stack(counts))
+
+    def decode(
+        self, entries: Entries, codebook: tuple[int, ...], shape: tuple[int, int, int, int]
+    ) -> npt.NDArray[np.int8]:
+        """Decode a layer's entries, one at a time, as the hardware does.
+
+        Parameters
+        ----------
+        entries : Entries
+        codebook : tuple of int
+        shape : tuple of int (out_channels, in_channels, kernel_h, kernel_w)
+
+        Returns
+        -------
+        ndarray of int8, shape `shape`
+
+        Raises
+        ------
+        ValueError
+            If an entry points beyond its channel.
+        """
+        out_channels, in_channels, kernel_h, kernel_w = shape
+        flat = np.zeros((out_channels, kernel_h * kernel_w * in_channels), dtype=np.int8)
+        at = 0
+        for channel in range(out_channels):
+            position = 0
+            for _ in range(int(entries.counts[channel])):
+                zeros, code = self.read(int(entries.values[at]))
+                at += 1
+                position += zeros
+                if code is None:
+                    continue
+                if position >= flat.shape[1]:
+                    raise ValueError(
+                        f"entry {at - 1} of channel {channel} points at position {position}, "
+                        f"the channel has {flat.shape[1]}"
+                    )
+                flat[channel, position] = codebook[code]
+                position += 1
+        return np.ascontiguousarray(
+            flat.reshape(out_channels, kernel_h, kernel_w, in_channels).transpose(0, 3, 1, 2)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.code_bits}b"
+
+
+def check_code_bits(code_bits: int) -> None:
+    """Raise ValueError if a width of the code is out of range."""
+    if not 0 <= code_bits <= MAX_CODE_BITS:
+        raise ValueError(f"code_bits must be 0 to {MAX_CODE_BITS}, not {code_bits!r}")
+
+
+def check_codes(codebook: tuple[int, ...], code_bits: int) -> None:
+    """Raise SqhwError if codes do not name all values of a codebook."""
+    if len(codebook) > 1 << code_bits:
+        raise SqhwError(
+            f"codebook has {len(codebook)} values, {code_bits}-bit codes name only {1 << code_bits}"
+        )
