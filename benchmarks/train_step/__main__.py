@@ -1,7 +1,7 @@
 """Run with ``python -m benchmarks.train_step``."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -24,12 +24,12 @@ from sqhw.compress.qat.integers import GAIN_BITS
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.training.samples import channels_last
 from sqhw.frontends.torch_module import import_module
-from sqhw.frontends.torch_module.float_module import activated, padded_conv, with_residual
+from sqhw.frontends.torch_module.float_module import activated, max_pool, preactivation
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.frontends.zoo.catalogue import entry
 from sqhw.machine.config import EngineConfig
-from sqhw.network.floats import FloatMaxPool
-from sqhw.network.quantized import INPUT
+from sqhw.network.floats import FloatConv
+from sqhw.network.walk import run_graph
 
 app = typer.Typer(add_completion=False)
 HEAD = (
@@ -51,23 +51,21 @@ class _PlainNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = channels_last(pixels) / self.network.input_max
-        tensors = {INPUT: (x - self.latent.mean) / self.latent.std}
         trained = iter(self.latent.latent())
         quantizers = zip(self.weights, self.outputs, strict=True)
-        for layer in self.network.layers:
-            x = tensors[layer.source]
-            if isinstance(layer, FloatMaxPool):
-                tensors[layer.name] = functional.max_pool2d(x, layer.kernel, layer.stride)
-                continue
+
+        def conv(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
             of_weights, of_outputs = next(quantizers)
             if layer.trained:
                 own = next(trained)
                 weight, bias = of_weights(own.weight), own.bias
             else:
                 weight, bias = getattr(self.latent, f"constant_{layer.name}"), None
-            y = with_residual(padded_conv(x, weight, bias, layer), layer.residual, tensors)
-            tensors[layer.name] = of_outputs(activated(y, layer))
-        return tensors[self.network.layers[-1].name].flatten(1)
+            y: Tensor = of_outputs(activated(preactivation(layer, tensors, weight, bias), layer))
+            return y
+
+        x = (x - self.latent.mean) / self.latent.std
+        return run_graph(self.network, x, conv, max_pool).flatten(1)
 
 
 def _fake_quantize(*, signed: bool) -> FakeQuantize:

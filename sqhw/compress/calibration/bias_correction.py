@@ -1,16 +1,17 @@
 """Bias correction: the mean error of each channel, measured on images, goes into its bias."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sqhw.compress.qat.input import QatInput
 from sqhw.compress.qat.layers import QatConv, QatLayer
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.training.samples import channels_last
-from sqhw.frontends.torch_module.float_module import activated, padded_conv, with_residual
-from sqhw.network.floats import FloatMaxPool
-from sqhw.network.quantized import INPUT
+from sqhw.frontends.torch_module.float_module import Pair, activated, max_pool_pair, preactivation
+from sqhw.network.floats import FloatConv
+from sqhw.network.walk import run_graph
 
 
 def correct_biases(model: QatNetwork, pixels: Tensor) -> None:
@@ -26,46 +27,31 @@ def correct_biases(model: QatNetwork, pixels: Tensor) -> None:
     pixels : Tensor, shape (images, channels, height, width)
         Raw.
     """
-    network = model.network
-    last = {tensor: index for index, layer in enumerate(network.layers) for tensor in layer.sources}
-    real = {INPUT: channels_last(pixels) * model.in_scale}
-    ours = dict(real)
+
+    def conv(layer: FloatConv, pairs: Mapping[str, Pair]) -> Pair:
+        step = model.step(layer)
+        real, ours = ({name: pair[at] for name, pair in pairs.items()} for at in (0, 1))
+        if isinstance(step, QatInput):
+            return step(real[layer.source]), step(ours[layer.source])
+        assert isinstance(step, QatLayer)
+        before, after = _linear(step, real, projected=False), _linear(step, ours, projected=True)
+        if isinstance(step, QatConv):
+            error = (before - after).mean(dim=(0, 2, 3)) * step.alive()
+            step.bias.add_(error)
+            after = after + error.view(1, -1, 1, 1)
+        return activated(before, layer), activated(after, layer)
+
+    real = channels_last(pixels) * model.in_scale
     with torch.no_grad():
-        for index, layer in enumerate(network.layers):
-            for tensors in (real, ours):
-                x = tensors[layer.source]
-                if isinstance(layer, FloatMaxPool):
-                    y = functional.max_pool2d(x, layer.kernel, layer.stride)
-                else:
-                    step = model.step(layer)
-                    if isinstance(step, QatInput):
-                        y = step(x)
-                    else:
-                        assert isinstance(step, QatLayer)
-                        y = _linear(step, tensors, projected=tensors is ours)
-                tensors[layer.name] = y
-            if not isinstance(layer, FloatMaxPool):
-                step = model.step(layer)
-                if isinstance(step, QatConv):
-                    error = (real[layer.name] - ours[layer.name]).mean(dim=(0, 2, 3))
-                    error = error * step.alive()
-                    step.bias.add_(error)
-                    ours[layer.name] = ours[layer.name] + error.view(1, -1, 1, 1)
-                for tensors in (real, ours):
-                    tensors[layer.name] = activated(tensors[layer.name], layer)
-            for tensor in set(layer.sources):
-                if last[tensor] == index:
-                    del real[tensor], ours[tensor]
+        run_graph(model.network, (real, real), conv, max_pool_pair)
 
 
-def _linear(step: QatLayer, tensors: dict[str, Tensor], projected: bool) -> Tensor:
+def _linear(step: QatLayer, tensors: Mapping[str, Tensor], projected: bool) -> Tensor:
     """Return a layer's output before its activation function."""
-    layer = step.layer
     if projected or not isinstance(step, QatConv):
         weight = step.real_weight()
         bias = step.real_bias(weight)
     else:
         weight = step.float_weight()
         bias = step.full_bias(weight)
-    y = padded_conv(tensors[layer.source], weight, bias, layer)
-    return with_residual(y, layer.residual, tensors)
+    return preactivation(step.layer, tensors, weight, bias)

@@ -1,24 +1,26 @@
 """From real to integer arithmetic: scales, multipliers and bias steps of every layer."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sqhw.compiler.accumulator import SHARE
-from sqhw.compress.qat.input import OUTPUT, QatInput
+from sqhw.compress.qat.input import QatInput
 from sqhw.compress.qat.integer_plan import IntegerPlan
 from sqhw.compress.qat.integers import acc_limit
 from sqhw.compress.qat.layers import QatAverage, QatConv, QatLayer
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.qat.requantize import best_step, dyadic
 from sqhw.errors import SqhwError
+from sqhw.frontends.torch_module.float_module import max_pool
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat, signed_width
-from sqhw.network.floats import FloatMaxPool
-from sqhw.network.quantized import INPUT
+from sqhw.network.floats import FloatConv
+from sqhw.network.graph import MaxPool
+from sqhw.network.walk import run_graph
 
 #: Training images on which methods calibrate activations.
 CALIBRATION_IMAGES = 512
@@ -68,27 +70,22 @@ def calibrate(
     SqhwError
         If a layer does not fit the accumulator even with the smallest weights.
     """
-    network = model.network
-    last = {tensor: index for index, layer in enumerate(network.layers) for tensor in layer.sources}
-    found = {INPUT: Activation(pixels, model.in_scale, model.input_format)}
+
+    def conv(layer: FloatConv, found: Mapping[str, Activation]) -> Activation:
+        source, step = found[layer.source], model.step(layer)
+        if isinstance(step, QatInput):
+            step.whole = step.integers(engine)
+            return Activation(step(source.values), step.output_scale, layer.output_format)
+        assert isinstance(step, QatLayer)
+        skip = found[layer.residual.source] if layer.residual else None
+        return _plan(step, source, skip, engine, bias_bits, trained)
+
+    def pool(layer: MaxPool, source: Activation) -> Activation:
+        return replace(source, values=max_pool(layer, source.values))
+
     with torch.no_grad():
-        for index, layer in enumerate(network.layers):
-            source = found[layer.source]
-            if isinstance(layer, FloatMaxPool):
-                x = functional.max_pool2d(source.values, layer.kernel, layer.stride)
-                found[layer.name] = Activation(x, source.scale, source.form)
-            else:
-                step = model.step(layer)
-                if isinstance(step, QatInput):
-                    step.whole = step.integers(engine)
-                    found[layer.name] = Activation(step(source.values), step.output_scale, OUTPUT)
-                else:
-                    assert isinstance(step, QatLayer)
-                    skip = found[layer.residual.source] if layer.residual else None
-                    found[layer.name] = _plan(step, source, skip, engine, bias_bits, trained)
-            for tensor in layer.sources:  # deep networks do not fit memory as a whole
-                if last[tensor] == index:
-                    found.pop(tensor, None)
+        x = Activation(pixels, model.in_scale, model.input_format)
+        run_graph(model.network, x, conv, pool)
 
 
 def _plan(
@@ -100,10 +97,9 @@ def _plan(
     trained: bool,
 ) -> Activation:
     """Set the layer's plan and return its integer output."""
-    signed = not layer.layer.relu
-    if isinstance(layer, QatAverage) and skip is None:
-        signed = signed and source.form.signed
-    output = ActivationFormat(8, signed=signed)
+    output = layer.layer.output_format
+    if isinstance(layer, QatAverage) and skip is None and not source.form.signed:
+        output = replace(output, signed=False)
     largest = None
     if isinstance(layer, QatConv) and layer.gain_bits:
         layer.plan = None

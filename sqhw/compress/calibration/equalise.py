@@ -7,17 +7,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sqhw.compress.qat.integers import WEIGHT_TOP
 from sqhw.frontends.torch_module.float_module import (
     activated,
+    max_pool,
     normalise,
-    padded_conv,
-    with_residual,
+    preactivation,
 )
-from sqhw.network.floats import FloatConv, FloatLayer, FloatMaxPool, FloatNetwork
-from sqhw.network.quantized import INPUT
+from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork
+from sqhw.network.graph import MaxPool
+from sqhw.network.walk import run_graph
 
 Float = npt.NDArray[np.float64]
 
@@ -92,28 +92,27 @@ def map_facts(network: FloatNetwork, pixels: Tensor) -> dict[str, MapFacts]:
     pixels : Tensor, shape (images, channels, height, width)
         Raw images.
     """
-    last = {tensor: index for index, layer in enumerate(network.layers) for tensor in layer.sources}
-    tensors = {INPUT: normalise(pixels, network)}
-    facts = {}
+    facts: dict[str, MapFacts] = {}
+
+    def noted(layer: FloatLayer, before: Tensor, y: Tensor) -> Tensor:
+        facts[layer.name] = MapFacts(
+            y.abs().amax(dim=(0, 2, 3)).double().numpy(),
+            y.double().pow(2).mean(dim=(0, 2, 3)).numpy(),
+            before.double().var(dim=(0, 2, 3), correction=0).numpy(),
+        )
+        return y
+
+    def conv(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
+        weight, bias = torch.from_numpy(layer.weight), torch.from_numpy(layer.bias)
+        before = preactivation(layer, tensors, weight, bias)
+        return noted(layer, before, activated(before, layer))
+
+    def pool(layer: MaxPool, x: Tensor) -> Tensor:
+        y = max_pool(layer, x)
+        return noted(layer, y, y)
+
     with torch.no_grad():
-        for index, layer in enumerate(network.layers):
-            x = tensors[layer.source]
-            if isinstance(layer, FloatMaxPool):
-                before = y = functional.max_pool2d(x, layer.kernel, layer.stride)
-            else:
-                weight, bias = torch.from_numpy(layer.weight), torch.from_numpy(layer.bias)
-                before = padded_conv(x, weight, bias, layer)
-                before = with_residual(before, layer.residual, tensors)
-                y = activated(before, layer)
-            tensors[layer.name] = y
-            facts[layer.name] = MapFacts(
-                y.abs().amax(dim=(0, 2, 3)).double().numpy(),
-                y.double().pow(2).mean(dim=(0, 2, 3)).numpy(),
-                before.double().var(dim=(0, 2, 3), correction=0).numpy(),
-            )
-            for tensor in set(layer.sources):
-                if last[tensor] == index:
-                    del tensors[tensor]
+        run_graph(network, normalise(pixels, network), conv, pool)
     return facts
 
 
@@ -133,7 +132,7 @@ def telling_channels(
     """
     telling: dict[str, npt.NDArray[np.bool_]] = {}
     for layer in reversed(network.layers):
-        if isinstance(layer, FloatMaxPool) or not layer.trained:
+        if isinstance(layer, MaxPool) or not layer.trained:
             continue
         readers = _readers(network, layer)
         found = np.full(len(layer.bias), not readers)
@@ -170,7 +169,7 @@ def worth_keeping(
     found = {}
     for layer in network.layers:
         before = told.get(layer.source, np.ones(0, dtype=bool))
-        if isinstance(layer, FloatMaxPool) or not layer.trained:
+        if isinstance(layer, MaxPool) or not layer.trained:
             told[layer.name] = before
             continue
         size = np.abs(layer.weight)
@@ -195,11 +194,11 @@ def _readers(network: FloatNetwork, layer: FloatConv) -> list[FloatConv]:
     waiting = [layer.name]
     while waiting:
         name = waiting.pop()
-        readers = [reader for reader in network.layers if name in reader.sources]
+        readers = network.readers(name)
         if not readers:
             return []  # the network's output
         for reader in readers:
-            if isinstance(reader, FloatMaxPool):
+            if isinstance(reader, MaxPool):
                 waiting.append(reader.name)
             elif reader.residual is not None and reader.residual.source == name:
                 return []
@@ -218,7 +217,7 @@ def _scaled(network: FloatNetwork, scales: Mapping[str, Float]) -> tuple[FloatLa
     layers: list[FloatLayer] = []
     for layer in network.layers:
         before = carried.get(layer.source)
-        if isinstance(layer, FloatMaxPool) or not layer.trained:
+        if isinstance(layer, MaxPool) or not layer.trained:
             if before is not None:
                 carried[layer.name] = before
             layers.append(layer)

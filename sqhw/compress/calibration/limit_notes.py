@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sqhw.compiler.accumulator import SHARE, signed_bits
 from sqhw.compress.qat.codebook_weights import codebook_weights
@@ -16,11 +15,11 @@ from sqhw.compress.qat.integer_plan import IntegerPlan
 from sqhw.compress.qat.integers import GAIN_BITS, WEIGHT_TOP, acc_limit, held_gain_bits
 from sqhw.compress.qat.layers import QatConv, QatLayer
 from sqhw.compress.qat.network import QatNetwork
-from sqhw.frontends.torch_module.float_module import padded_conv, with_residual
+from sqhw.frontends.torch_module.float_module import max_pool, padded_conv, with_residual
 from sqhw.machine.config import EngineConfig
-from sqhw.network.floats import FloatMaxPool, FloatNetwork
-from sqhw.network.graph import Mask
-from sqhw.network.quantized import INPUT
+from sqhw.network.floats import FloatConv, FloatNetwork
+from sqhw.network.graph import Mask, MaxPool
+from sqhw.network.walk import run_graph
 
 IMAGES = 32
 NOTED_DB = 3.0
@@ -29,6 +28,7 @@ LOST = 0.25  # standard deviation in units of the map below which its rounding l
 DEAD = 1e-4  # the same in that of the layer's most lively channel: nobody would miss it
 
 
+_Scaled = tuple[Tensor, float]  # integers, and the real value of one unit
 _Note = tuple[float, str]  # the mean share of noise in the channels of the layer, and a sentence
 
 
@@ -98,33 +98,33 @@ def limit_notes(
         `sqhw.compress.calibration.equalise.telling_channels`.
     """
     notes: list[_Note] = []
-    found = {INPUT: (pixels[:IMAGES], model.in_scale)}
+
+    def conv(layer: FloatConv, found: Mapping[str, _Scaled]) -> _Scaled:
+        (x, scale), step = found[layer.source], model.step(layer)
+        if isinstance(step, QatInput):
+            return step(x), step.output_scale
+        assert isinstance(step, QatLayer)
+        assert step.plan is not None
+        skips = {layer.residual.source: found[layer.residual.source]} if layer.residual else {}
+        y = step(x, {name: value for name, (value, _) in skips.items()})
+        if isinstance(step, QatConv):
+            real = {name: value.double() * unit for name, (value, unit) in skips.items()}
+            counted = torch.from_numpy(telling[layer.name])
+            probe = _Probe(step, x * scale, real, counted, _fixed(model.network, step))
+            notes.extend(_notes(probe, engine))
+            if bool((y == y[:1, :, :1, :1]).all()):
+                text = (
+                    f"layer {layer.name!r}: its output is the same for all calibration images; "
+                    "the layer, or one before it, has lost its signal"
+                )
+                notes.append((math.inf, text))
+        return y, step.plan.output_scale
+
+    def pool(layer: MaxPool, source: _Scaled) -> _Scaled:
+        return max_pool(layer, source[0]), source[1]
+
     with torch.no_grad():
-        for layer in model.network.layers:
-            x, scale = found[layer.source]
-            if isinstance(layer, FloatMaxPool):
-                found[layer.name] = functional.max_pool2d(x, layer.kernel, layer.stride), scale
-                continue
-            step = model.step(layer)
-            if isinstance(step, QatInput):
-                found[layer.name] = step(x), step.output_scale
-                continue
-            assert isinstance(step, QatLayer)
-            assert step.plan is not None
-            skips = {layer.residual.source: found[layer.residual.source]} if layer.residual else {}
-            y = step(x, {name: value for name, (value, _) in skips.items()})
-            found[layer.name] = y, step.plan.output_scale
-            if isinstance(step, QatConv):
-                real = {name: value.double() * unit for name, (value, unit) in skips.items()}
-                counted = torch.from_numpy(telling[layer.name])
-                probe = _Probe(step, x * scale, real, counted, _fixed(model.network, step))
-                notes += _notes(probe, engine)
-                if bool((y == y[:1, :, :1, :1]).all()):
-                    text = (
-                        f"layer {layer.name!r}: its output is the same for all calibration images; "
-                        "the layer, or one before it, has lost its signal"
-                    )
-                    notes.append((math.inf, text))
+        run_graph(model.network, (pixels[:IMAGES], model.in_scale), conv, pool)
     notes.sort(key=lambda note: -note[0])
     texts = [text for _, text in notes[:MOST_NOTES]]
     if len(notes) > MOST_NOTES:
@@ -143,7 +143,7 @@ def _fixed(network: FloatNetwork, layer: QatConv) -> str:
         return "the network's output"
     for reader in network.layers:
         if (
-            not isinstance(reader, FloatMaxPool)
+            not isinstance(reader, MaxPool)
             and reader.residual is not None
             and reader.residual.source == layer.layer.name
         ):

@@ -1,16 +1,16 @@
 """The network while a method trains it: free weights behind a mask and a quantizer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import count
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sqhw.compress.quantizers.codebook import TrainedQuantizer
 from sqhw.compress.training.samples import channels_last
-from sqhw.frontends.torch_module.float_module import activated, padded_conv, with_residual
+from sqhw.frontends.torch_module.float_module import activated, max_pool, preactivation
 from sqhw.network.floats import FloatConv, FloatNetwork
-from sqhw.network.quantized import INPUT
+from sqhw.network.walk import run_graph
 
 
 class LatentLayer(nn.Module):
@@ -86,22 +86,18 @@ class LatentNetwork(nn.Module):
             Of the trained layers, instead of their own.
         """
         x = channels_last(pixels) / self.network.input_max
-        tensors = {INPUT: (x - self.mean) / self.std}
-        index = 0
-        for layer in self.network.layers:
-            x = tensors[layer.source]
-            if not isinstance(layer, FloatConv):
-                tensors[layer.name] = functional.max_pool2d(x, layer.kernel, layer.stride)
-                continue
+        indices = count()
+
+        def conv(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
             bias: Tensor | None
             if layer.trained:
+                index = next(indices)
                 own = self.layers[index]
                 assert isinstance(own, LatentLayer)
                 weight = own.effective() if weights is None else weights[index]
                 bias = own.bias if biases is None else biases[index]
-                index += 1
             else:
                 weight, bias = getattr(self, f"constant_{layer.name}"), None
-            y = with_residual(padded_conv(x, weight, bias, layer), layer.residual, tensors)
-            tensors[layer.name] = activated(y, layer)
-        return tensors[self.network.layers[-1].name].flatten(1)
+            return activated(preactivation(layer, tensors, weight, bias), layer)
+
+        return run_graph(self.network, (x - self.mean) / self.std, conv, max_pool).flatten(1)

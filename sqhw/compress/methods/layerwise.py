@@ -1,6 +1,7 @@
 """Pruning and quantization of a network without training, layer by layer under a budget."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,14 +31,16 @@ from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.quantizers.codebook import Codebook, Float
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.frontends.torch_module.float_module import (
+    Pair,
     activated,
+    max_pool,
+    max_pool_pair,
     normalise,
-    padded_conv,
-    with_residual,
+    preactivation,
 )
 from sqhw.machine.config import EngineConfig
-from sqhw.network.floats import FloatArray, FloatConv, FloatLayer
-from sqhw.network.quantized import INPUT
+from sqhw.network.floats import FloatArray, FloatConv
+from sqhw.network.walk import run_graph
 from sqhw.size.layer_result import LayerResult
 
 ROUNDING = 2.4e-7  # of sums in float32, relative to the mean square; errors of columns add up
@@ -154,13 +157,15 @@ class Layerwise:
     def _inputs(self) -> list["InputSums"]:
         """Return the sums over each layer's inputs in the float network."""
         found: dict[str, InputSums] = {}
+
+        def conv(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
+            if layer.trained:
+                sums = found.setdefault(layer.name, InputSums.empty(layer))
+                sums.add(tensors[layer.source], layer)
+            return _output(layer, tensors)
+
         for part in torch.split(self.images, BATCH):
-            tensors = {INPUT: normalise(part, self.network)}
-            for layer in self.network.layers:
-                if isinstance(layer, FloatConv) and layer.trained:
-                    sums = found.setdefault(layer.name, InputSums.empty(layer))
-                    sums.add(tensors[layer.source], layer)
-                tensors[layer.name] = _output(layer, tensors)
+            run_graph(self.network, normalise(part, self.network), conv, max_pool)
         return [found[layer.name] for layer in self.convs]
 
     def _hessian(self, sums: "InputSums") -> Float:
@@ -185,17 +190,19 @@ class Layerwise:
         """
         totals = [np.zeros(len(layer.bias)) for layer in self.convs]
         generator = torch.Generator().manual_seed(self.settings.seed)
+        shifts: list[Tensor] = []
+
+        def conv(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
+            if not layer.trained:
+                return _output(layer, tensors)
+            y = _linear(layer, tensors, layer.weight, layer.bias)
+            shifts.append(torch.zeros_like(y, requires_grad=True))
+            return activated(y + shifts[-1], layer)
+
         for part in torch.split(self.images, BATCH):
-            shifts: list[Tensor] = []
-            tensors = {INPUT: normalise(part, self.network)}
-            for layer in self.network.layers:
-                if isinstance(layer, FloatConv) and layer.trained:
-                    y = _linear(layer, tensors, layer.weight, layer.bias)
-                    shifts.append(torch.zeros_like(y, requires_grad=True))
-                    tensors[layer.name] = activated(y + shifts[-1], layer)
-                else:
-                    tensors[layer.name] = _output(layer, tensors)
-            logits = tensors[self.network.layers[-1].name].flatten(1)
+            shifts.clear()
+            x = normalise(part, self.network)
+            logits = run_graph(self.network, x, conv, max_pool).flatten(1)
             share = torch.softmax(logits.detach() / 4.0, dim=1)
             noise = share.sqrt() * torch.randn(logits.shape, generator=generator)
             direction = noise - share * noise.sum(1, keepdim=True)
@@ -333,37 +340,38 @@ class Layerwise:
         Codebooks are of whole numbers: of the units that are given, else of 1/127 of the largest
         value.
         """
-        real = {INPUT: normalise(self.images, self.network)}
-        ours = dict(real)
         weights: list[FloatArray] = []
         biases: list[FloatArray] = []
-        for layer in self.network.layers:
-            if isinstance(layer, FloatConv) and layer.trained:
-                index = len(weights)
-                want = _linear(layer, real, layer.weight, layer.bias)
-                sums = InputSums.empty(layer)
-                pull = want - _linear(layer, ours, layer.weight, layer.bias)
-                for x, error in zip(
-                    torch.split(ours[layer.source], BATCH), torch.split(pull, BATCH), strict=True
-                ):
-                    sums.add(x, layer, error)
-                seen = self._hessian(sums)
-                aim = self.problems[index].weight + solved(seen, sums.towards() / len(self.images))
-                problem = Layer(aim, seen, self.problems[index].worth)
-                pruned = solve_rows(problem, chosen[index].pruned.mask)
-                book = whole(self._book(problem, pruned, chosen[index].bits), units.get(layer.name))
-                found = quantize_rows(problem, pruned, [book])[0].reshape(layer.weight.shape)
-                weights.append(found.astype(np.float32))
-                have = _linear(layer, ours, weights[-1], layer.bias)
-                off = (want - have).mean(dim=(0, 2, 3)).numpy()
-                alive = (weights[-1] != 0).any(axis=(1, 2, 3)) | (layer.residual is not None)
-                biases.append((layer.bias + off * alive).astype(np.float32))
-                ours[layer.name] = activated(_linear(layer, ours, weights[-1], biases[-1]), layer)
-                real[layer.name] = activated(want, layer)
-                self.context.progress("quantize", len(weights), len(self.convs), layer.name)
-            else:
-                for tensors in (real, ours):
-                    tensors[layer.name] = _output(layer, tensors)
+
+        def conv(layer: FloatConv, pairs: Mapping[str, Pair]) -> Pair:
+            real, ours = ({name: pair[at] for name, pair in pairs.items()} for at in (0, 1))
+            if not layer.trained:
+                return _output(layer, real), _output(layer, ours)
+            index = len(weights)
+            want = _linear(layer, real, layer.weight, layer.bias)
+            sums = InputSums.empty(layer)
+            pull = want - _linear(layer, ours, layer.weight, layer.bias)
+            for x, error in zip(
+                torch.split(ours[layer.source], BATCH), torch.split(pull, BATCH), strict=True
+            ):
+                sums.add(x, layer, error)
+            seen = self._hessian(sums)
+            aim = self.problems[index].weight + solved(seen, sums.towards() / len(self.images))
+            problem = Layer(aim, seen, self.problems[index].worth)
+            pruned = solve_rows(problem, chosen[index].pruned.mask)
+            book = whole(self._book(problem, pruned, chosen[index].bits), units.get(layer.name))
+            found = quantize_rows(problem, pruned, [book])[0].reshape(layer.weight.shape)
+            weights.append(found.astype(np.float32))
+            have = _linear(layer, ours, weights[-1], layer.bias)
+            off = (want - have).mean(dim=(0, 2, 3)).numpy()
+            alive = (weights[-1] != 0).any(axis=(1, 2, 3)) | (layer.residual is not None)
+            biases.append((layer.bias + off * alive).astype(np.float32))
+            y = activated(_linear(layer, ours, weights[-1], biases[-1]), layer)
+            self.context.progress("quantize", len(weights), len(self.convs), layer.name)
+            return activated(want, layer), y
+
+        images = normalise(self.images, self.network)
+        run_graph(self.network, (images, images), conv, max_pool_pair)
         return Snapshot(weights, biases)
 
 
@@ -383,15 +391,12 @@ def whole(book: Codebook, unit: float | None) -> Codebook:
 
 
 def _linear(
-    layer: FloatConv, tensors: dict[str, Tensor], weight: FloatArray, bias: FloatArray
+    layer: FloatConv, tensors: Mapping[str, Tensor], weight: FloatArray, bias: FloatArray
 ) -> Tensor:
     """Return a layer's output before its activation function."""
-    y = padded_conv(tensors[layer.source], torch.from_numpy(weight), torch.from_numpy(bias), layer)
-    return with_residual(y, layer.residual, tensors)
+    return preactivation(layer, tensors, torch.from_numpy(weight), torch.from_numpy(bias))
 
 
-def _output(layer: FloatLayer, tensors: dict[str, Tensor]) -> Tensor:
+def _output(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
     """Return the output of a layer of the float network."""
-    if isinstance(layer, FloatConv):
-        return activated(_linear(layer, tensors, layer.weight, layer.bias), layer)
-    return functional.max_pool2d(tensors[layer.source], layer.kernel, layer.stride)
+    return activated(_linear(layer, tensors, layer.weight, layer.bias), layer)

@@ -1,26 +1,27 @@
 """The network during compression: a graph of layers that become integers while they learn."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sqhw.compress.qat.input import QatInput
 from sqhw.compress.qat.layers import QatAverage, QatConv, QatLayer
 from sqhw.compress.training.samples import channels_last
 from sqhw.errors import SqhwError
-from sqhw.machine.number import ActivationFormat
-from sqhw.network.floats import FloatConv, FloatMaxPool, FloatNetwork
+from sqhw.frontends.torch_module.float_module import max_pool
+from sqhw.network.floats import FloatConv, FloatNetwork
+from sqhw.network.graph import MaxPool
 from sqhw.network.input_stage import (
     NormaliseConv,
     folds_into_convs,
     pixel_tensors,
     with_input_stage,
 )
-from sqhw.network.quantized import INPUT
 from sqhw.network.simplify import pinned_tensors
+from sqhw.network.walk import run_graph
 
 #: Pixels enter the first layer as at most 4: its weights then are of a size that the learning rates
 #: suit, also in networks that were trained on pixels of 0 to 255.
@@ -46,7 +47,7 @@ class QatNetwork(nn.Module):
     def __init__(self, network: FloatNetwork) -> None:
         super().__init__()
         self.network = network = with_input_stage(network)
-        self.input_format = pixel_format(network.input_max)
+        self.input_format = network.pixel_format
         staged = isinstance(network.layers[0], NormaliseConv)
         channels = network.input_shape[0]
         std = np.broadcast_to(np.array(network.std), (channels,))
@@ -102,15 +103,14 @@ class QatNetwork(nn.Module):
         """Return real logits, shape (images, outputs)."""
         pixels = channels_last(pixels)
         whole = self.layers()[0].plan is not None
-        tensors = {INPUT: pixels if whole else pixels * self.in_scale}
-        for layer in self.network.layers:
-            x = tensors[layer.source]
-            if isinstance(layer, FloatMaxPool):
-                tensors[layer.name] = functional.max_pool2d(x, layer.kernel, layer.stride)
-                continue
-            step = self.step(layer)
-            tensors[layer.name] = step(x) if isinstance(step, QatInput) else step(x, tensors)
-        logits = tensors[self.network.layers[-1].name].flatten(1)
+
+        def conv(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
+            x, step = tensors[layer.source], self.step(layer)
+            y: Tensor = step(x) if isinstance(step, QatInput) else step(x, tensors)
+            return y
+
+        x = pixels if whole else pixels * self.in_scale
+        logits = run_graph(self.network, x, conv, max_pool).flatten(1)
         return logits * self.output_scale if whole else logits
 
     @property
@@ -118,14 +118,9 @@ class QatNetwork(nn.Module):
         """Real value of one unit of the integer output."""
         tensor = self.network.layers[-1]
         sources = {layer.name: layer for layer in self.network.layers}
-        while isinstance(tensor, FloatMaxPool):
+        while isinstance(tensor, MaxPool):
             tensor = sources[tensor.source]
         step = self.step(tensor)
         assert isinstance(step, QatLayer)
         assert step.plan is not None
         return step.plan.output_scale
-
-
-def pixel_format(input_max: int) -> ActivationFormat:
-    """Return the narrowest format of raw pixels."""
-    return ActivationFormat(max(2, input_max.bit_length()), signed=False)

@@ -1,5 +1,6 @@
 """A quantized network run by torch, from its integers alone: a second opinion on the simulator."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from torch.nn import functional
 
 from sqhw.compress.qat.requantize import scaled
 from sqhw.compress.training.precision import FLOAT32_EXACT
+from sqhw.frontends.torch_module.float_module import max_pool
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.network.limits import images_at_once
-from sqhw.network.quantized import INPUT, Conv, QuantizedNetwork
+from sqhw.network.quantized import Conv, QuantizedNetwork
+from sqhw.network.walk import run_graph
 
 
 def torch_logits(
@@ -33,19 +36,16 @@ def torch_logits(
     bounds = network.acc_bounds()
     batch = images_at_once(network.shapes(), batch)
     parts = []
+
+    def conv(layer: Conv, tensors: Mapping[str, Tensor]) -> Tensor:
+        skip = tensors[layer.residual.source] if layer.residual else None
+        return _conv(tensors[layer.source], layer, bounds[layer.name] < FLOAT32_EXACT, skip)
+
     with torch_threads(threads), torch.no_grad():
         for start in range(0, len(images), batch):
             pixels = np.asarray(images[start : start + batch]).astype(np.float32)
-            tensors = {INPUT: torch.from_numpy(pixels)}
-            for layer in network.layers:
-                x = tensors[layer.source]
-                if isinstance(layer, Conv):
-                    skip = tensors[layer.residual.source] if layer.residual else None
-                    y = _conv(x, layer, bounds[layer.name] < FLOAT32_EXACT, skip)
-                else:
-                    y = functional.max_pool2d(x, layer.kernel, layer.stride)
-                tensors[layer.name] = y
-            parts.append(tensors[network.layers[-1].name].flatten(1).numpy().astype(np.int64))
+            y = run_graph(network, torch.from_numpy(pixels), conv, max_pool)
+            parts.append(y.flatten(1).numpy().astype(np.int64))
     width = int(np.prod(network.shapes()[network.layers[-1].name]))
     return np.concatenate(parts) if parts else np.empty((0, width), dtype=np.int64)
 

@@ -1,6 +1,6 @@
 """Float networks as torch modules: their parts, inference and accuracy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sqhw.frontends.torch_module.threads import torch_threads
-from sqhw.network.floats import FloatConv, FloatNetwork, FloatResidual
+from sqhw.network.floats import FloatConv, FloatNetwork
+from sqhw.network.graph import GraphConv, MaxPool, Skip
 from sqhw.network.limits import images_at_once
-from sqhw.network.quantized import INPUT
+from sqhw.network.walk import run_graph
+
+#: The same tensor in two networks: the float one, and one that is made of it.
+Pair = tuple[Tensor, Tensor]
 
 BATCH = 512  # images that are computed together
 
@@ -43,7 +47,7 @@ class _GradientAsInput(torch.autograd.Function):
         return grads[0].contiguous(memory_format=torch.channels_last)
 
 
-def padded_conv(x: Tensor, weight: Tensor, bias: Tensor | None, layer: FloatConv) -> Tensor:
+def padded_conv(x: Tensor, weight: Tensor, bias: Tensor | None, layer: GraphConv) -> Tensor:
     """Return the convolution of `x` with the layer's stride and padding."""
     if layer.groups > 1 and x.requires_grad:
         x = _GradientAsInput.apply(x)  # type: ignore[no-untyped-call]
@@ -54,9 +58,7 @@ def padded_conv(x: Tensor, weight: Tensor, bias: Tensor | None, layer: FloatConv
     return functional.conv2d(x, weight, bias, layer.stride, pads, groups=layer.groups)
 
 
-def with_residual(
-    acc: Tensor, residual: FloatResidual | None, tensors: dict[str, Tensor]
-) -> Tensor:
+def with_residual(acc: Tensor, residual: Skip | None, tensors: Mapping[str, Tensor]) -> Tensor:
     """Return `acc` with the tensor of a skip connection added."""
     if residual is None:
         return acc
@@ -71,8 +73,26 @@ def with_residual(
     return acc + skip
 
 
+def preactivation(
+    layer: FloatConv, tensors: Mapping[str, Tensor], weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Return a layer's output before its activation function, for these weights and biases."""
+    y = padded_conv(tensors[layer.source], weight, bias, layer)
+    return with_residual(y, layer.residual, tensors)
+
+
+def max_pool(layer: MaxPool, x: Tensor) -> Tensor:
+    """Return the maxima of `x` over a layer's windows."""
+    return functional.max_pool2d(x, layer.kernel, layer.stride)
+
+
+def max_pool_pair(layer: MaxPool, pair: Pair) -> Pair:
+    """Return the maxima of the same map in two networks."""
+    return max_pool(layer, pair[0]), max_pool(layer, pair[1])
+
+
 def activated(x: Tensor, layer: FloatConv) -> Tensor:
-    """Return `x` behind the layer's activation function."""
+    """Return `x` after the layer's activation function."""
     if not layer.relu:
         return x
     return functional.relu(x) if layer.ceiling is None else x.clamp(0.0, layer.ceiling)
@@ -93,17 +113,13 @@ class FloatModule(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, shape (images, outputs)."""
-        tensors = {INPUT: normalise(images, self.network)}
         parameters = iter(zip(self.weights, self.biases, strict=True))
-        for layer in self.network.layers:
-            x = tensors[layer.source]
-            if isinstance(layer, FloatConv):
-                weight, bias = next(parameters)
-                x = with_residual(padded_conv(x, weight, bias, layer), layer.residual, tensors)
-                tensors[layer.name] = activated(x, layer)
-            else:
-                tensors[layer.name] = functional.max_pool2d(x, layer.kernel, layer.stride)
-        return tensors[self.network.layers[-1].name].flatten(1)
+
+        def conv(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
+            return activated(preactivation(layer, tensors, *next(parameters)), layer)
+
+        x = normalise(images, self.network)
+        return run_graph(self.network, x, conv, max_pool).flatten(1)
 
 
 def predict(
