@@ -15,7 +15,7 @@ from sqhw.atomic import atomic_write_text
 from sqhw.errors import SqhwError
 
 KEY = "seal"
-#: The last line of a sealed text, in the two kinds of comment that such files have.
+#: Last line of a sealed text by the file's suffix, as a comment.
 LINES = {".md": "<!-- seal: {} -->", ".csv": "# seal: {}"}
 
 
@@ -88,8 +88,8 @@ def _of_text(text: str) -> str:
 
 def _check(path: Path, found: object, expected: str) -> None:
     if found != expected:
-        said = "has no seal" if found is None else "is not as it was sealed"
+        problem = "has no seal" if found is None else "is not as it was sealed"
         raise SqhwError(
-            f"{path.name} in {path.parent} {said}: figures, or the digest of what they were "
+            f"{path.name} in {path.parent} {problem}: figures, or the digest of what they were "
             "measured on, were changed by hand; restore the file or measure it again"
         )

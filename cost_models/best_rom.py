@@ -9,7 +9,7 @@ from sqhw.cost_models.mapping import Mapping, ceil_div
 from sqhw.cost_models.memory import map_rom
 from sqhw.machine.rom_pieces import Piece
 
-#: Cuts of a piece at most. A third one saves next to nothing: a block in 13,000 on Cyclone V.
+#: Most cuts of a piece. A third one saves next to nothing: a block in 13,000 on Cyclone V.
 CUTS = 2
 
 
@@ -21,7 +21,7 @@ class RomPiece:
     ----------
     piece : Piece
     mapping : Mapping
-        Of style ``"block"``, or ``"auto"`` if the ROM is not cut.
+        Mapping of style ``"block"``, or ``"auto"`` if the ROM is not cut.
     """
 
     piece: Piece
@@ -148,9 +148,9 @@ def best_rom(depth: int, width: int, device: Device) -> RomPlan:
     ValueError
         If `depth` or `width` is less than 1.
     """
-    whole = map_rom(depth, width, device)
-    if whole.primitive is None:
-        return RomPlan((RomPiece(Piece(0, depth, 0, width), whole),))
+    uncut = map_rom(depth, width, device)
+    if uncut.primitive is None:
+        return RomPlan((RomPiece(Piece(0, depth, 0, width), uncut),))
     depths, widths = (sorted(sizes) for sizes in _modes(device))
     block_bits = max(cell.bits // cell.block_count for cell in _blocks(device))
 
@@ -184,8 +184,8 @@ def best_rom(depth: int, width: int, device: Device) -> RomPlan:
         return best
 
     best = plan(depth, width, CUTS)
-    if best.blocks >= whole.blocks:
-        return RomPlan((RomPiece(Piece(0, depth, 0, width), whole),))
+    if best.blocks >= uncut.blocks:
+        return RomPlan((RomPiece(Piece(0, depth, 0, width), uncut),))
     return RomPlan(
         tuple(sorted(best.pieces, key=lambda p: (p.piece.first_word, p.piece.first_bit)))
     )

@@ -15,7 +15,7 @@ def dense_sizes(weights: int, biases: int, bits: int, device: Device) -> dict[st
     weights, biases : int
         How many there are.
     bits : int
-        Of a weight; a bias has 32.
+        Width of a weight (unit: bit); a bias has 32.
     device : Device
         For the block RAMs.
 

@@ -36,7 +36,7 @@ class EnergySplit:
     requantize : float or ndarray
         An addition of the bias, a product and an addition for the rounding of each result.
     activation_reads, activation_writes : float or ndarray
-        Of the banks, pixels and results included.
+        Accesses of the activation banks, pixels and results included.
     weights : float or ndarray
         Words of the weight ROM.
     codebook : float or ndarray

@@ -21,7 +21,7 @@ from sqhw.cost_models.engine_features import (
 )
 from sqhw.machine.config import EngineConfig
 
-#: What the parameters are called; those that an engine has or has not.
+#: Names of the parameters in sentences. The later ones are features that an engine has or lacks.
 PARAMETERS = {
     "lanes": "lanes",
     "bank_depth": "rows of a bank",

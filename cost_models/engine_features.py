@@ -226,22 +226,22 @@ def _entry_bits(engine: EngineConfig) -> int:
 
 
 def _multiplexers(memories: Sequence[EngineMemory]) -> float:
-    """Return the LUTs behind memories that are cut in depth: about one a bit and row."""
-    whole = sum(memory.count * memory.piece.bits * memory.mapping.segments for memory in memories)
+    """Return the LUTs of the multiplexers of memories cut in depth: about one a bit and row."""
+    outputs = sum(memory.count * memory.piece.bits * memory.mapping.segments for memory in memories)
     words = sum(
         memory.count * memory.piece.bits for memory in memories if memory.piece.first_word == 0
     )
-    return float(whole - words)
+    return float(outputs - words)
 
 
 def _selects(engine: EngineConfig, memories: Sequence[EngineMemory]) -> float:
-    """Return the registers behind pieces, and those that hold which row was read."""
-    behind = sum(
+    """Return the output registers of pieces, and those that hold which row was read."""
+    outputs = sum(
         memory.piece.bits
         for memory in memories
         if memory.name != "banks" and not engine.writable and rom_cycles(engine, memory.name) > 1
     )
-    return behind + sum(
+    return outputs + sum(
         memory.count * (memory.mapping.segments - 1).bit_length() for memory in memories
     )
 

@@ -14,11 +14,11 @@ from sqhw.cost_models.checks import (
 from sqhw.errors import shown
 from sqhw.files.input_limits import MAX_DEVICE_COUNT
 
-#: In the order in which yosys tries them: on a tie LUT RAM wins.
+#: Kinds of memory cells, in the order in which yosys tries them: on a tie LUT RAM wins.
 KINDS = ("distributed", "block", "huge")
-#: What a read returns of a word that the other port writes in the same cycle.
+#: Words that a read may return while the other port writes the same address.
 COLLISIONS = ("old", "new", "undefined")
-#: The rules by which a memory is made of cells, and the numbers that each of them has.
+#: Rules by which a memory is made of cells, each with the names of its numbers.
 RULES = {
     "memory_libmap": ("rom_bits_per_cost", "ram_bits_per_cost"),
     "memory_bram": ("least_percent",),
@@ -168,9 +168,9 @@ class MappingRule:
     rule : {"memory_libmap", "memory_bram", "fewest"}
         The passes of yosys with these names, or the fewest cells of one mode.
     rom_bits_per_cost, ram_bits_per_cost : int or None
-        Of ``memory_libmap``: bits that cost 1 when a ROM, or RAM, is left out of memory cells.
+        Bits that cost 1 when a ROM, or RAM, is left out of memory cells (``memory_libmap``).
     least_percent : int or None
-        Of ``memory_bram``: share of the cells' bits that a memory must use (unit: percent).
+        Share of the cells' bits that a memory must use (``memory_bram``; unit: percent).
     source : tuple of str
         Where the facts are from.
     """

@@ -10,7 +10,7 @@ from sqhw.machine.timing import Timing, fetch_cycles
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.planner.placement import place
 
-#: What the cycles of a layer can be spent on, see `LayerUse`.
+#: Uses of the cycles of a layer, see `LayerUse`.
 BOUNDS = ("entries", "least slot", "writes", "overhead")
 
 

@@ -67,7 +67,7 @@ def _candidates(memory: Memory, cells: Iterable[MemoryPrimitive]) -> Iterable[_C
     """Yield the best mode of each of yosys's cells, in its order.
 
     A cell whose widest modes have no read-write port is two cells to yosys: one with read-write
-    ports and the modes that they have, and behind those of its kind one with all modes.
+    ports and the modes that they have and, after all cells of its kind, one with all modes.
     """
     cells = tuple(cells)
     for kind in KINDS:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from sqhw.cost_models.fabric import Device, MemoryPrimitive
 from sqhw.errors import SqhwError
 
-#: The ports of a memory: one that reads; one that writes and one that reads, on the same clock,
-#: where a read of the word being written returns the old one; one that reads or writes.
+#: Port configurations: one read port; one write and one read port on the same clock, where a read
+#: of the word being written returns the old one; one port that reads or writes.
 PORTS = ("rom", "1r1w", "1rw")
-#: Which cells may be taken: those that synthesis takes by itself; huge ones too, where they are
-#: cheaper; block RAM only; huge ones only.
+#: Choices of cells: those that synthesis takes by itself; huge ones too, where they are cheaper;
+#: block RAM only; huge ones only.
 STYLES = ("auto", "auto huge", "block", "huge")
 
 

@@ -14,10 +14,10 @@ from sqhw.files.input_limits import MAX_REAL, MAX_TOML_BYTES, MIN_REAL
 from sqhw.files.plain import located, parse_toml
 
 DEFAULT = "horowitz45"
-#: Most that energies may change from point to point, as a power of bits: extrapolated, it is kept.
+#: Largest exponent of the power law between two points. Beyond the points it is extrapolated.
 MAX_SLOPE = 8
 
-#: Keys of a file, and of the points under each of its tables.
+#: Keys of a file that hold text.
 TEXTS = ("name", "process")
 POINTS = {
     "add": ("bits", "picojoules"),
@@ -57,7 +57,7 @@ class Technology:
     source: tuple[str, ...]
 
     def add(self, bits: int) -> float:
-        """Return the energy of an addition of two integers of so many bits (unit: pJ)."""
+        """Return the energy of an addition of two integers of `bits` bits (unit: pJ)."""
         points = [(known, energy / known) for known, energy in self.adds]
         return bits * _between(points, bits, beyond=False)
 
@@ -73,9 +73,9 @@ class Technology:
         Parameters
         ----------
         capacity : int
-            Of the memory (unit: bit), 1 or more.
+            Capacity of the memory (unit: bit), 1 or more.
         width : int
-            Of the word (unit: bit).
+            Width of the word (unit: bit).
         """
         return width * _between(self.memories, capacity, beyond=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqhw.errors import SqhwError
 
-#: What a name may stand for that is no regular file, by the type in its mode.
+#: Names of what is not a regular file, by the type in its mode.
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFLNK: "a symbolic link",
@@ -18,7 +18,7 @@ KINDS = {
     stat.S_IFSOCK: "a socket",
 }
 
-#: Bytes that a name may have on the file systems of Linux, macOS and Windows.
+#: Most bytes of a file name on the file systems of Linux, macOS and Windows.
 NAME_BYTES = 255
 
 

@@ -2,15 +2,15 @@
 
 #: Number formats of the products in training.
 PRECISIONS = ("float32", "bf16")
-#: How weights go.
+#: Ways in which weights are pruned.
 PRUNING = ("auto", "gradual", "oneshot")
-#: What trains; of several of a kind also ``cuda:1``.
+#: Devices that train. One of several is named by its number too, ``cuda:1``.
 ACCELERATORS = ("cpu", "cuda")
-#: What streams are chosen for.
+#: Objectives that weight streams are chosen for.
 OBJECTIVES = ("rom", "cycles")
-#: What `sqhw size` chooses them for.
+#: Objectives that `sqhw size` chooses them for.
 WORTHS = ("rom", "cycles", "energy")
-#: What runs the RTL.
+#: Simulators of the RTL.
 SIMULATORS = ("verilator", "icarus", "cxxrtl")
-#: Width of an engine's accumulators (unit: bit).
+#: Range of the width of an engine's accumulators (unit: bit).
 LEAST_ACC_BITS, MOST_ACC_BITS = 16, 32

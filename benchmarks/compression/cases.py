@@ -13,7 +13,7 @@ from sqhw.compress.quantizers import (
 )
 from sqhw.errors import SqhwError, unknown_name
 
-#: Name in the zoo and file of the checkpoint by network.
+#: Networks by name: name in the zoo, file of the checkpoint.
 CHECKPOINTS = {
     "lenet5": ("lenet5-caffe", "lenet5_caffe.safetensors"),
     "resnet20": ("resnet20", "resnet20.safetensors"),
@@ -33,7 +33,7 @@ DENSITY = 0.18
 DC_LENET5 = (0.66, 0.12, 0.08, 0.19)
 
 
-LONGER = 3  # times the epochs of the other rows
+LONGER = 3  # factor on the epochs of the other rows
 LONG_RATE = 3e-3
 
 
@@ -61,7 +61,7 @@ class Table:
     network : str
         Short name.
     float_bits : int
-        Of the network before compression.
+        Size of the network before compression (unit: bit).
     recipe : Recipe
     epochs : int
     """
@@ -115,7 +115,7 @@ def cases(
     network : str
         Short name.
     float_bits : int
-        Of the network before compression.
+        Size of the network before compression (unit: bit).
     methods : list of str
     epochs, threads, seed : int
 
@@ -244,9 +244,10 @@ def _hardware(table: Table) -> list[Case]:
 
 
 def _hardware_long(table: Table) -> list[Case]:
-    # What patience brings; beside the others it is no comparison under one training budget. Of
-    # ResNet-20 the rate is lower: at the usual one the loss falls for four or five epochs and then
-    # rises again. LeNet-5 at 3,000x had 99.36 % on validation with it, 99.38 % in the usual epochs.
+    # What longer training brings. The rows are not comparable with the others, which share one
+    # training budget. ResNet-20 gets a lower rate: at the usual one the loss falls for four or five
+    # epochs and then rises again. LeNet-5 at 3,000x had 99.36 % on validation with it, 99.38 %
+    # in the usual epochs.
     plan = _hardware(replace(table, epochs=LONGER * table.epochs))
     settings = CompressSettings() if table.small else CompressSettings(rate=LONG_RATE)
     return [Case(f"{case.label}-long", replace(case.config, settings=settings)) for case in plan]

@@ -11,7 +11,7 @@ class Published:
     ----------
     method : str
     ratio : float
-        To float32.
+        Size as float32 over the size that is claimed.
     drop : float or None
         Accuracy lost, if it is known (unit: percentage point).
     basis : str

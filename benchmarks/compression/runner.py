@@ -71,14 +71,14 @@ def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> di
         save_network(network, folder / f"{case.label}.safetensors")
     else:
         (folder / f"{case.label}.safetensors").unlink(missing_ok=True)
-    more = {
+    run_facts = {
         "key": run_key(job, case.config),
         "history": result.history,
         "tables": result.tables,
         "seconds": round(seconds),
         "commit": commit(),
     }
-    write_sealed(path, found_account.to_dict() | more)
+    write_sealed(path, found_account.to_dict() | run_facts)
     checkpoint.unlink(missing_ok=True)
     return read_result(path)
 

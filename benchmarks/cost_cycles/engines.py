@@ -8,9 +8,9 @@ from sqhw.machine.config import EngineConfig
 from sqhw.network.quantized import QuantizedNetwork
 from tests.strategies import random_network, reads_with_one_stride
 
-#: What is beside the lanes: small ROMs, so that any address is soon used.
+#: Parameters besides the lanes: small ROMs, so that every address bit is soon used.
 _SMALL = {"bank_depth": 1024, "weight_addr_bits": 13, "param_addr_bits": 11}
-#: An engine and the limits of its networks, `tests.strategies.Limits`.
+#: Engines by name, each with the limits of its networks (`tests.strategies.Limits`).
 ENGINES = {
     "2 lanes, chains only": (
         EngineConfig(lanes=2, **_SMALL),
@@ -51,7 +51,7 @@ ENGINES = {
 
 
 def programs(name: str, number: int) -> Iterator[tuple[int, Program]]:
-    """Yield so many random networks compiled for an engine, with their seeds and all batches."""
+    """Yield `number` random networks compiled for an engine, with their seeds and all batches."""
     engine, limits = ENGINES[name]
     found = 0
     for seed in count():

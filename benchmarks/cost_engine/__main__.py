@@ -70,7 +70,7 @@ def calibrate(
         for point in wanted:
             try:
                 found = measure(family, point, data, work)
-            except SqhwError as error:  # yosys 0.70 stops at an assertion behind abc9 on some
+            except SqhwError as error:  # yosys 0.70 stops at an assertion after abc9 on some
                 failed.add(point.number)
                 note(f"{name} {point.number}: {error}")
             else:

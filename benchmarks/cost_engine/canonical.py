@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|(\"(?:[^\"\\\n]|\\.)*\")", re.DOTALL)
-#: What simulators alone read.
+#: Text that only simulators read.
 _SIMULATION = re.compile(r"`ifdef __ICARUS__.*?`endif", re.DOTALL)
 _MODULE = re.compile(r"\bmodule\b.*?\bendmodule\b", re.DOTALL)
-#: Escaped names end with a blank; the digits of numbers like 4'hb are no names.
+#: Tokens. Escaped names end with a blank. The digits of numbers like 4'hb are no names.
 _TOKEN = re.compile(r"\\\S+|\d*'s?[bodh][0-9a-fxz_?]+|[A-Za-z_$][\w$]*|\d+|\"[^\"]*\"|\S")
 _KINDS = ("input", "output", "inout", "wire", "reg")
 
@@ -120,14 +120,14 @@ def _is_port(notes: list[str]) -> bool:
 
 def _connections(tokens: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield the ports of an instance and the tokens in their brackets."""
-    at = 1
-    while tokens[at] == ".":
-        depth, end = 1, at + 3
+    start = 1
+    while tokens[start] == ".":
+        depth, end = 1, start + 3
         while depth:
             depth += {"(": 1, ")": -1}.get(tokens[end], 0)
             end += 1
-        yield tokens[at + 1], tokens[at + 2 : end]
-        at = end + (tokens[end] == ",")
+        yield tokens[start + 1], tokens[start + 2 : end]
+        start = end + (tokens[end] == ",")
 
 
 def _pairs(statement: list[str]) -> list[tuple[str, str]]:

@@ -8,10 +8,10 @@ from typing import Any
 from sqhw.machine.config import EngineConfig
 
 SEED = 4
-#: Engines that are held out have numbers from here on, and a seed of their own.
+#: Smallest number of an engine that is held out. These have a seed of their own.
 HELD_OUT = 100
 
-#: The values that a parameter takes, as often as they are listed; a Latin hypercube over them.
+#: Values of each parameter of the Latin hypercube, each as often as it is listed.
 LEVELS: Mapping[str, Sequence[Any]] = {
     "bank_depth": (256, 512, 512, 1024, 1024, 2048, 2048, 4096),
     "acc_bits": tuple(range(18, 33)),
@@ -32,7 +32,8 @@ LEVELS: Mapping[str, Sequence[Any]] = {
     "maxpool": (False, True, True),
     "fill": (0.2, 0.4, 0.6, 0.8, 1.0),
 }
-#: ROMs deeper than this take long to read and change nothing but their multiplexer.
+#: Largest depths of the ROMs (unit: word). Deeper ones take long to read and change nothing but
+#: their multiplexer.
 MOST_WORDS = {"weights": 24_000, "params": 4_000, "codebook": 2_048}
 
 

@@ -49,7 +49,7 @@ class Family:
     Parameters
     ----------
     name : str
-        Of its calibration file.
+        Name of its calibration file.
     device_name : str
         The device that is placed and routed, or whose tools map the logic.
     points, held_out : int
@@ -121,7 +121,7 @@ MAPPED = {
         {"DSP48E1": 1},
     ),
 }
-#: An iCE40UP5K holds small engines only: 5,280 logic cells, 30 block RAMs, 8 DSPs.
+#: Levels for an iCE40UP5K, which holds only small engines: 5,280 logic cells, 30 block RAMs, 8 DSP.
 _UP5K = {
     "lanes": (4, 4, 8),
     "bank_depth": (256, 512, 512, 1024),
@@ -140,10 +140,11 @@ _UP5K = {
     "residuals": (False, False, True),
 }
 _MAPPED = {"lanes": (4, 8, 16)}
-#: Of VGG16 and of a ResNet; the number of lanes and the width of addresses follow from the device.
+#: Parameters of engines for VGG16 and for a ResNet. The number of lanes and the width of addresses
+#: follow from the device.
 _VGG16 = {"bank_depth": 4096, "param_addr_bits": 15, "codebook_addr_bits": 12}
 _RESNET = {"bank_depth": 2048, "groups": True, "residuals": True, "maxpool": False}
-#: Of any network in the zoo that such engines hold, with 8-bit weights.
+#: Parameters for any network of the zoo that such engines hold, with 8-bit weights.
 _WIDEST = {"bank_depth": 4096, "param_addr_bits": 15, "codebook_addr_bits": 13}
 
 
@@ -155,12 +156,12 @@ def _usual(number: int, weights: int, held_out: bool = False, **fields: Any) -> 
 
 
 _DIGITS = {"weights": 4500, "params": 500, "codebook": 80}
-#: The engine of ``sqhw demo`` is held out; the one for weights of 8 bits is fitted.
+#: Usual engines: that of ``sqhw demo`` is held out, the one for weights of 8 bits is fitted.
 _UP5K_USUAL = (
     Point(50, EngineConfig(weight_addr_bits=13, codebook_addr_bits=11), _DIGITS, False),
     Point(150, EngineConfig(weight_addr_bits=13), _DIGITS, True),
 )
-#: Of an LFE5U-25F those with 16 lanes, of an LFE5U-85F those with 32.
+#: Usual engines: those of an LFE5U-25F have 16 lanes, those of an LFE5U-85F have 32.
 _ECP5_USUAL = (
     _usual(50, 100_000, weight_addr_bits=18, **_VGG16),
     _usual(51, 20_000, lanes=16, weight_addr_bits=18, **_WIDEST),

@@ -20,9 +20,10 @@ from sqhw.cost_models.engine_features import (
 )
 from sqhw.errors import SqhwError
 
-#: Strengths of the pull towards the prior that are tried, as shares of a squared relative error.
+#: Weights of the penalty on the distance from the prior, relative to a squared relative error.
 PULLS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)
-#: The strongest of them is taken whose error is so near to the smallest: few engines tell no more.
+#: Largest error of the chosen penalty over the smallest error. The strongest such penalty is taken,
+#: because a few engines cannot tell them apart.
 NEAR = 1.1
 LEAST_ENGINES = 6
 DIGITS = 4
@@ -59,8 +60,8 @@ def _solve(
     design: npt.NDArray[np.float64], prior: npt.NDArray[np.float64], pull: float
 ) -> npt.NDArray[np.float64]:
     """Return the factors for relative features, whose sum should be 1 in every row."""
-    whole = design @ prior
-    start = prior * (whole.sum() / (whole @ whole))
+    total = design @ prior
+    start = prior * (total.sum() / (total @ total))
     share = np.sqrt(pull * len(design)) * np.diag(design.mean(axis=0) + 1e-9)
     values, _ = nnls(
         np.vstack([design, share]), np.concatenate([np.ones(len(design)), share @ start])

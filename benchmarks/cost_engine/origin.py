@@ -17,9 +17,9 @@ from sqhw.machine.rom_pieces import Pieces
 from sqhw.synth.place import SOURCES, place_command, synthesis_script
 from sqhw.synth.top import TOP, engine_ports, top_verilog
 
-#: One placement each: the model is of the typical one, and its error includes their spread.
+#: Seed of the one placement of each engine. The model's error includes the spread between seeds.
 PLACEMENT_SEED = 1
-#: What the engine's Verilog is made from, beside the files of `sqhw.rtl`.
+#: Files, besides those of `sqhw.rtl`, that the engine's Verilog is made from.
 RTL_FILES = (
     "machine/config.py",
     "machine/layout.py",
@@ -27,9 +27,9 @@ RTL_FILES = (
     "machine/timing.py",
     "synth/top.py",
 )
-#: What changes the netlist before it is placed, on the devices that have such registers.
+#: File that changes the netlist before placement, on devices with output registers.
 OUTPUT_REGISTERS = "synth/output_registers.py"
-#: The files that are synthesized.
+#: Files that are synthesized.
 VERILOG = (*SOURCES, f"{TOP}.v")
 DIGITS = 16
 

@@ -71,7 +71,7 @@ def find_present(measurements: Mapping[str, Iterable[Measurement]], data: Path) 
     Parameters
     ----------
     measurements : mapping of str to iterable of Measurement
-        Of each family.
+        Measurements of each family.
     data : path
         Folder of the file.
     """

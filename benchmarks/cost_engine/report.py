@@ -39,7 +39,7 @@ def report_text(measurements: Mapping[str, Sequence[Measurement]], present: Pres
     Parameters
     ----------
     measurements : mapping of str to sequence of Measurement
-        Of each family; those to which the model was fitted are left out of the first table.
+        Measurements of each family. The first table leaves out those that the model was fitted to.
     present : Present
         What the engines are made of now.
     """
@@ -131,8 +131,8 @@ def _row(one: Compared, present: Present) -> tuple[str, ...]:
         cells += [f"{getattr(measured, key):,}", f"{getattr(model, key):,}", _percent(one, key)]
     for key in ("brams", "dsps"):
         cells += [str(getattr(measured, key)), str(getattr(model, key))]
-    found, told = measured.fmax_mhz, model.fmax_mhz
-    cells += [f"{found:.1f}" if found else "", f"{told:.1f}" if found and told else ""]
+    placed, predicted = measured.fmax_mhz, model.fmax_mhz
+    cells += [f"{placed:.1f}" if placed else "", f"{predicted:.1f}" if placed and predicted else ""]
     return (*cells, _percent(one, "fmax_mhz"), origin(measured, present))
 
 

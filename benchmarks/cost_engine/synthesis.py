@@ -33,7 +33,7 @@ from sqhw.synth.place import move_registers, place_command, read_counts, read_fm
 from sqhw.synth.tools import find_tool, run_tool
 from sqhw.synth.top import top_cells
 
-#: A file beside a netlist that says what it was made from; written when it is whole.
+#: Name of the file that says what a netlist was made from. It is written after the netlist.
 STAMP = "netlist.stamp"
 YOSYS = """import sys
 from pyosys import libyosys
@@ -45,7 +45,7 @@ for line in open(sys.argv[1]):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What an engine takes of a device, without the shift register that it is placed behind.
+    """What an engine takes of a device, without the shift register at its inputs.
 
     Parameters
     ----------
@@ -157,8 +157,8 @@ def tool_versions(tool: str) -> dict[str, str]:
     found = {"yosys": version("pyosys")}
     if tool:
         command = [find_tool(tool), "--version"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True)
-        numbers = re.findall(r"Version ([^)\s]+)", said.stdout + said.stderr)
+        output = subprocess.run(command, capture_output=True, text=True, check=True)
+        numbers = re.findall(r"Version ([^)\s]+)", output.stdout + output.stderr)
         found[tool] = numbers[0] if numbers else "unknown"
     return found
 

@@ -12,7 +12,7 @@ from sqhw.cost_models.device import find_device
 from sqhw.cost_models.memory import map_rom
 
 SEED = 1
-#: Depths of the ROMs that are cut: a weight ROM has any, one network after the other.
+#: Depths of the ROMs that are cut (unit: word): a weight ROM may have any.
 LEAST_DEPTH, MOST_DEPTH = 256, 40_000
 
 
@@ -49,14 +49,14 @@ def _cut_roms(count: int) -> None:
         device = find_device(name)
         random = Random(SEED)
         width = next(width for _, width in device.bram.modes if width >= 16)
-        whole = cut = better = 0
+        before = after = better = 0
         for _ in range(count):
             depth = random.randint(LEAST_DEPTH, MOST_DEPTH)
             blocks = map_rom(depth, width, device).blocks
             fewer = best_rom(depth, width, device).blocks
-            whole, cut, better = whole + blocks, cut + fewer, better + (fewer < blocks)
-        saved = f"{100 * (whole - cut) / whole:.1f} %"
-        rows.append([device.family, f"x{width}", f"{better}", f"{whole:,}", f"{cut:,}", saved])
+            before, after, better = before + blocks, after + fewer, better + (fewer < blocks)
+        saved = f"{100 * (before - after) / before:.1f} %"
+        rows.append([device.family, f"x{width}", f"{better}", f"{before:,}", f"{after:,}", saved])
     print(f"best_rom on {count} ROMs of {LEAST_DEPTH} to {MOST_DEPTH:,} words, seed {SEED}\n")
     print(markdown(["family", "word", "ROMs cut", "blocks before", "after", "saved"], rows))
 

@@ -10,7 +10,7 @@ from sqhw.cost_models.memory import Mapping, map_ram, map_rom
 from sqhw.cost_models.multiplier import map_multiplier
 
 DATA = Path(__file__).parent / "data"
-#: One device of each family that yosys maps memories for. The rules are those of the family.
+#: Devices by family, one of each that yosys maps memories for. The rules are those of the family.
 DEVICES = {
     "ice40": "iCE40UP5K",
     "ecp5": "LFE5U-25F",

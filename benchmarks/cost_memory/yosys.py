@@ -9,7 +9,7 @@ from random import Random
 
 from benchmarks.cost_memory.grid import Shape
 
-#: Synthesis of each family. Memories are done where flip-flops take what is left.
+#: Synthesis commands by family. They run up to the step that puts the rest into flip-flops.
 _SYNTH = {
     "ice40": "synth_ice40 -device u",
     "ecp5": "synth_lattice -family ecp5",
@@ -25,7 +25,7 @@ _SYNTH = {
 _HUGE = {"ice40": " -spram", "xcup": " -uram"}
 _RUN = " -top top -run :map_ffram"
 
-#: Blocks of the cells that yosys writes.
+#: Blocks that a cell takes, by the cell's name in yosys.
 _BLOCKS = {
     "SB_RAM40_4K": 1,
     "SB_SPRAM256KA": 1,
@@ -82,7 +82,7 @@ def synthesize(shapes: Sequence[Shape], command: str, seed: int = 0) -> list[int
     command : str
         The yosys to run.
     seed : int
-        Of the ROMs' random contents.
+        Seed of the ROMs' random contents.
 
     Returns
     -------

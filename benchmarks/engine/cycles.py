@@ -16,7 +16,8 @@ from sqhw.planner.bank_plan import peak_rows
 from sqhw.planner.placement import network_maps
 from sqhw.verify.cxxrtl import VolumeBench
 
-#: An eighth of the lanes: a channel of eight entries a tile is written back behind the next one.
+#: Lanes that share a requantizer. With eight, a tile's channel is written back while the next one,
+#: of eight entries or more, is computed.
 LANES_A_REQUANTIZER = 8
 
 
@@ -30,7 +31,7 @@ class CycleRow:
     density : float
     lanes, batch : int
     nonzeros : int
-        Of the weights; average pooling and skips are not counted here, but are in the bound.
+        Non-zero weights. Average pooling and skips are not counted here, but are in the bound.
     measured, predicted : int
         Cycles an image.
     bound : float

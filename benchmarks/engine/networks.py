@@ -13,7 +13,7 @@ from sqhw.frontends.zoo.catalogue import float_network
 from sqhw.machine.config import EngineConfig
 from sqhw.network.quantized import QuantizedNetwork
 
-#: Names in the zoo, and the checkpoint that is looked for.
+#: Checkpoints by the network's name in the zoo.
 NETWORKS = {
     "resnet8": "resnet8_mlperf.safetensors",
     "resnet20": "resnet20.safetensors",
@@ -32,7 +32,7 @@ class Case:
     Parameters
     ----------
     name : str
-        In the zoo.
+        Name in the zoo.
     density : float
         Share of non-zero weights that each layer keeps; the first and last layer of a network
         with a checkpoint keep all.

@@ -31,10 +31,10 @@ from sqhw.sim.simulator import Simulator
 
 NAME = "resnet8"
 DENSE = ("stem.conv", "fc")
-#: The shortcuts have few weights, and each of them stands for a whole input channel.
+#: Layers that keep more: shortcuts have few weights, and each stands for a whole input channel.
 SHORTCUTS = ("stack2.shortcut", "stack3.shortcut")
 TEMPERATURE, DISTILL = 4.0, 0.7
-RAMP = 0.3  # of the steps, while the density falls
+RAMP = 0.3  # share of the steps in which the density falls
 ENGINE = EngineConfig(
     lanes=32,
     bank_depth=2048,

@@ -31,7 +31,7 @@ alone: rows may be of several runs (`--only`). A row that names a range of commi
 in one commit of that range, one reader at a time.
 """
 RESULTS = Path(__file__).parent / "RESULTS.md"
-SHOWN = 3  # failures of a reader that are printed
+SHOWN = 3  # most failures of a reader that are printed
 
 
 def main(

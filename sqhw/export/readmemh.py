@@ -20,7 +20,9 @@ from sqhw.machine.rom_pieces import (
     width_of,
 )
 
-SLACK = 4096  # bytes that a file may be longer than its words: it is then refused by its lines
+#: Most bytes that are read beyond the expected words. Such a file is refused by its lines, which
+#: says more than its size.
+MAX_EXCESS_BYTES = 4096
 
 
 def readmemh_text(image: RomImage) -> str:
@@ -43,7 +45,7 @@ def image_texts(
     image : RomImage
     pieces : sequence of Piece
     name : str
-        Of the engine: what file names begin with, see `sqhw.machine.naming.image_name`.
+        Name of the engine, with which file names begin: see `sqhw.machine.naming.image_name`.
 
     Raises
     ------
@@ -88,7 +90,7 @@ def read_image(
     pieces : sequence of Piece
     folder : path
     name : str
-        Of the engine, see `image_texts`.
+        Name of the engine, see `image_texts`.
 
     Raises
     ------
@@ -120,7 +122,7 @@ def read_readmemh(path: Path, name: str, width: int, words: int = MAX_WORDS) -> 
     ----------
     path : path
     name : str
-        Of the image.
+        Name of the image.
     width : int
         Bits of a word.
     words : int
@@ -136,7 +138,7 @@ def read_readmemh(path: Path, name: str, width: int, words: int = MAX_WORDS) -> 
     if not is_file(path):
         raise SqhwError(f"{path} is missing; write it with `sqhw rom`")
     with located(f"ROM image {path}"):
-        data = read_bytes(path, (digits + 2) * words + SLACK)
+        data = read_bytes(path, (digits + 2) * words + MAX_EXCESS_BYTES)
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()

@@ -10,16 +10,16 @@ from pathlib import Path
 from sqhw.errors import SqhwError
 
 GZIP_MAGIC = b"\x1f\x8b"
-#: Bytes from which `recognised` tells what a file is.
+#: Bytes at the start of a file from which `recognised` tells its kind.
 START = 512
 CHUNK = 1 << 20  # bytes that are unpacked at a time
 
-#: How a network that is no file of sqhw gets in.
+#: Advice for a network in a file of another kind.
 WAY_IN = "load it into its torch.nn.Module and pass that to sqhw.compress.import_module"
 _ELSEWHERE = f"which sqhw does not read; {WAY_IN}"
 _STATE_DICT = "or save its state dict with safetensors.torch.save_file for `sqhw import NAME`"
 _TORCH = f"a PyTorch file, a pickle that is never opened here; {WAY_IN}, {_STATE_DICT}"
-#: What a file that begins with these bytes is.
+#: Kinds of files by their first bytes.
 _MAGICS = (
     (b"\x89HDF\r\n\x1a\n", f"a Keras or HDF5 file, {_ELSEWHERE}"),
     (b"\x93NUMPY", "a NumPy array (.npy), not a network"),
@@ -33,7 +33,7 @@ _MAGICS = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
     (GZIP_MAGIC, "a gzip file; unpack it first"),
 )
-#: What a zip archive with such a first member is.
+#: Kinds of zip archives by their first member.
 _MEMBERS = (
     (b"data.pkl", _TORCH),
     (b".npy", "NumPy arrays (.npz), not a network; save them as safetensors"),
@@ -81,8 +81,8 @@ def read_text(path: str | os.PathLike[str], limit: int) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         what = recognised(Path(path), data[:START])
-        at = f"byte {error.start} is not UTF-8"
-        raise SqhwError(f"this is {what}" if what else f"not a text file: {at}") from None
+        problem = f"byte {error.start} is not UTF-8"
+        raise SqhwError(f"this is {what}" if what else f"not a text file: {problem}") from None
 
 
 def check_file(path: str | os.PathLike[str], limit: int) -> int:
@@ -134,14 +134,14 @@ def gunzip(data: bytes, limit: int) -> bytes:
     SqhwError
         If it is damaged; the checksum at its end counts if the end is reached.
     """
-    found = bytearray()
+    content = bytearray()
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            while len(found) < limit and (more := file.read(min(CHUNK, limit - len(found)))):
-                found += more
+            while len(content) < limit and (part := file.read(min(CHUNK, limit - len(content)))):
+                content += part
     except (EOFError, OSError, zlib.error) as error:
         raise SqhwError(f"is a broken gzip file: {error}") from None
-    return bytes(found)
+    return bytes(content)
 
 
 def recognised(path: Path, start: bytes) -> str | None:
@@ -157,7 +157,7 @@ def recognised(path: Path, start: bytes) -> str | None:
     Returns
     -------
     str or None
-        To follow "this is"; None if the file is of no kind that is known.
+        Name of the kind, to be put after "this is"; None for an unknown kind.
     """
     if start.startswith(b"PK\x03\x04"):
         name = start[30 : 30 + int.from_bytes(start[26:28], "little")]

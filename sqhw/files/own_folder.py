@@ -6,7 +6,7 @@ from pathlib import Path
 from sqhw.atomic import atomic_write_text, is_folder, make_folder
 from sqhw.errors import SqhwError
 
-#: The file that tells a folder which sqhw made from one that somebody else did.
+#: Name of the file that marks a folder as made by sqhw.
 MARK = ".sqhw"
 MARK_TEXT = "sqhw made this folder, and may delete what is in it.\n"
 

@@ -26,7 +26,7 @@ from sqhw.files.input_limits import (
 
 T = TypeVar("T")
 
-#: What the elements of a list are called in errors.
+#: Names of the elements of a list in errors, by their type.
 PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
 
 # A string, which may lack its end, or a bracket. Possessive, hence linear in the text's length.

@@ -17,13 +17,13 @@ QUANTIZED_KEY = "sqhw"  # one key a file: safetensors writes several in an order
 FLOAT_KEY = "sqhw_float_network"
 CHECKPOINT_KEY = "sqhw_method_checkpoint"
 
-#: What a file with that key is.
+#: Descriptions of a file by its key.
 KINDS = {
     QUANTIZED_KEY: "a quantized network (from sqhw compress or quantize)",
     FLOAT_KEY: "a network of floats (from sqhw train or import)",
     CHECKPOINT_KEY: "a checkpoint of a training (from --resume)",
 }
-#: What to say of a file of another kind: what is wanted, and where it comes from.
+#: Advice for a file of another kind, by the key that is wanted.
 WANTED = {
     QUANTIZED_KEY: "a quantized network; quantize it first (sqhw compress)",
     FLOAT_KEY: "a float network; take the one that was compressed",
@@ -58,8 +58,8 @@ def read_tensors(
             names = file.keys() if tensors else ()
             return file.metadata() or {}, {name: _tensor(file, name) for name in names}
     except SafetensorError as error:
-        said = str(error).splitlines()[0][:LONGEST]
-        raise SqhwError(f"not a safetensors file, or a damaged one ({said})") from None
+        reason = str(error).splitlines()[0][:LONGEST]
+        raise SqhwError(f"not a safetensors file, or a damaged one ({reason})") from None
     except OSError as error:
         raise SqhwError(f"cannot be read ({error.strerror or error})") from None
 

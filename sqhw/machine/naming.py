@@ -4,7 +4,7 @@ import re
 
 from sqhw.errors import SqhwError, shown
 
-#: Prefix of modules and Verilog files; ROM images have none then.
+#: Default prefix of modules and Verilog files; with it ROM images have no prefix.
 DEFAULT_NAME = "sqhw"
 MAX_LENGTH = 32
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
@@ -25,7 +25,7 @@ KEYWORDS = frozenset(
 )
 #: Suffix of the top module of each interface.
 TOPS = {"plain": "engine", "axi": "axi"}
-#: The hand-written modules that an engine instantiates.
+#: Suffixes of the hand-written modules that an engine instantiates.
 _LEAVES = ("rom", "ram")
 
 

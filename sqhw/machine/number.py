@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-_CHUNK = 1 << 14  # bytes whose indices, of eight bytes each, stay in a core's cache
+_CHUNK = 1 << 14  # bytes at a time: their indices, of eight bytes each, stay in a core's cache
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,15 @@ def distinct_bytes(values: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
 
     Parameters
     ----------
-    values : ndarray of int8
-        Of any shape.
+    values : ndarray of int8, any shape
     """
     flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-    whole = flat.size - flat.size % 8
-    words = flat[:whole].view(np.uint64)
+    aligned = flat.size - flat.size % 8
+    words = flat[:aligned].view(np.uint64)
     rest = words[words != 0].view(np.uint8)  # most words of a sparse array are 0
     found = np.zeros(256, dtype=bool)
-    found[0] = rest.size < whole
-    found[flat[whole:]] = True
+    found[0] = rest.size < aligned
+    found[flat[aligned:]] = True
     for start in range(0, rest.size, _CHUNK):
         found[rest[start : start + _CHUNK]] = True
     return np.flatnonzero(np.concatenate((found[128:], found[:128]))) - 128

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 ID = 0x53514857
 #: Content of ``VERSION``: version of this map, major in the high half, minor in the low half.
 VERSION = 0x0001_0000
-#: Bytes of address space; what is not in `REGISTERS` answers SLVERR.
+#: Width of a byte address. An address that is not in `REGISTERS` answers SLVERR.
 ADDRESS_BITS = 16
 
 

@@ -125,7 +125,7 @@ def account_network(
     device : Device
         For the block RAMs.
     label : str
-        Of the row in tables; by default the network's name.
+        Label of the row in tables; by default the network's name.
     """
     cost = rom_cost(network, engine)
     rows = {row.name: row for row in cost.layers}
@@ -144,13 +144,13 @@ def account_network(
     layers = tuple(
         layer_account(layer, rows[layer.name], engine, rows[layer.name].stream) for layer in results
     )
-    left = sum(layer.weights_before for layer in results)
-    weights = left if facts.weights_before is None else facts.weights_before
+    remaining = sum(layer.weights_before for layer in results)
+    weights = remaining if facts.weights_before is None else facts.weights_before
     values = max(weights, facts.values_before or 0)
     notes: tuple[str, ...] = ()
-    if left < weights and not before:
-        said = "the file does not tell the layers' weights before compression: their "
-        notes = (f"{said}{left:,} are those that are left, of {weights:,}",)
+    if remaining < weights and not before:
+        unknown = "the file does not tell the layers' weights before compression: their "
+        notes = (f"{unknown}{remaining:,} are those that are left, of {weights:,}",)
     return assemble_account(
         label or network.name,
         network.metadata.get("method", ""),
@@ -195,7 +195,7 @@ def assemble_account(
     device : Device
     layers : tuple of LayerAccount
     cost : RomCost or None
-        Of the integers; without them only payload and stream are known.
+        ROM cost of the integers. Without integers only payload and stream are known.
     float32 : dict of str to int
         The network before, on the four bases.
     published, own : int, int or None

@@ -24,12 +24,12 @@ from sqhw.size.workload import Workload
 LANES = (4, 8, 16, 32, 64, 128)
 REQUANTIZERS = (1, 2, 4, 8, 16)
 BATCHES = (1, 2, 4, 8, 16, 32)
-#: Dense streams alone, or gap streams too.
+#: Largest gap fields to try: dense streams alone, or gap streams too.
 GAP_BITS = (0, EngineConfig.max_gap_bits)
-#: Words of the ROMs: so many widths of a block RAM from 16 bits on.
+#: Number of ROM word widths to try, from 16 bits on among the widths of a block RAM.
 WORD_WIDTHS = 2
 CORES = (1, 2, 4, 8, 16)
-#: Figures that differ by less count as equal: configurations are rounded to it before they compete.
+#: Relative resolution. Figures are rounded to it before configurations are compared.
 RESOLUTION = 0.02
 
 Progress = Callable[[int, int], None]
@@ -154,7 +154,7 @@ def _copies(size: Sizing) -> Iterator[Sizing]:
 
 
 def _objectives(size: Sizing) -> tuple[float, float, float, float]:
-    """Return what is to be small: time an image, blocks, LUTs, energy."""
+    """Return the objectives to minimise: time an image, blocks, LUTs, energy."""
     speed = size.images_per_second or size.throughput
     multipliers = size.engine.lanes * size.cores
     logic = size.luts if size.luts is not None else multipliers

@@ -25,7 +25,7 @@ if SECONDS in os.environ:
     # The waits are bounded in cycles; this ends a simulator whose clock does not go on.
     signal.alarm(int(os.environ[SECONDS]))
 
-#: What is said of each bit of `violations`.
+#: Sentences for the bits of `violations`.
 RULES = (
     "an activation is written back when nothing runs",
     "in_last does not come with the last pixel",

@@ -16,7 +16,7 @@ from sqhw.network.quantized import QuantizedNetwork
 from sqhw.sim import reference
 
 PYTORCH, REFERENCE = "PyTorch", "NumPy reference"
-#: Activations that the reference computes at most, beyond those of the first image: seconds.
+#: Most activations that the reference computes besides those of the first image: some seconds.
 REFERENCE_ACTIVATIONS = 200_000
 
 

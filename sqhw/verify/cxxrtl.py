@@ -39,16 +39,16 @@ HARNESS = "cxxrtl_harness.cc"
 HEADER = "cxxrtl_plain.h"
 TRANSLATE = "cxxrtl_translate.py"
 IMAGE = re.compile(r'\.FILE\("(\w+\.hex)"\)')
-#: CXXRTL's assertions are off because the engine may read ahead beyond the end of a ROM. With
-#: ``-march=native`` the code is no faster, and it would run on this machine only; vectors gathered
-#: from scattered registers make it slower.
+#: Compiler options. CXXRTL's assertions are off because the engine may read ahead beyond the end of
+#: a ROM. With ``-march=native`` the code is no faster, and it would run on this machine only.
+#: Vectors gathered from scattered registers make it slower.
 FLAGS = ("-std=c++17", "-DNDEBUG", "-fno-tree-slp-vectorize")
-#: Images that a process runs, a multiple of any batch: bounds the memory, not the result.
+#: Images of one process, a multiple of any batch. They bound the memory and do not change results.
 CHUNK = 64
 COUNTS_BYTES = 8
-#: The harness ends so when the engine breaks a rule, or when its job is no good; it says why.
+#: Exit codes of the harness: the engine breaks a rule; the job is not usable. It prints why.
 BROKEN, REFUSED = 3, 2
-#: A harness that takes longer hangs: seconds to begin with, then clock cycles a second.
+#: Time limit of the harness: seconds to start, then the fewest clock cycles a second.
 START_SECONDS, SLOWEST = 60, 1000
 
 
@@ -161,7 +161,7 @@ class VolumeBench:
         roms : path
             Folder with the ROM images.
         seed : int
-            Of the pauses on the streams and of what memories hold at first.
+            Seed of the pauses on the streams and of what memories hold at first.
         activations : bool
             Whether every activation of every layer is compared, or only the results.
         jobs : int, 1 or more
@@ -217,7 +217,7 @@ class VolumeBench:
         Parameters
         ----------
         pieces : mapping of str to tuple of Piece
-            Those of the ROMs.
+            Pieces of the ROMs.
         roms : path
             Folder with the images.
         prefix : str
@@ -276,7 +276,7 @@ class VolumeBench:
         Parameters
         ----------
         frames : ndarray of `sqhw.verify.stimulus.FRAME`, shape (frames,)
-            Those that go through are the runs of the job, in order.
+            Frames. Those that are not reset are the runs of the job, in order.
         job, roms, seed, first, activations
             As for `run_batch`.
 

@@ -12,28 +12,29 @@ from pathlib import Path
 from pyosys import libyosys
 
 OUTPUT = "engine.cc"
-#: What the harness calls the top module.
+#: Name of the top module in the harness.
 ENGINE = "sqhw_engine"
-#: A vector of so many wires or more is cut where they meet, e.g. into the bytes of the lanes.
+#: Fewest wires of a vector that is cut where they meet, e.g. into the bytes of the lanes.
 MANY = 8
-#: The head of a module.
+#: First words of a module.
 MODULE = re.compile(r"^module (\w+)", re.MULTILINE)
-#: Cells that are cut: their operands and their result.
+#: Ports of the cells that are cut: operands, then the result.
 CUT = {"$mux": ("A", "B", "Y")} | {
     kind: ("D", "Q") for kind in ("$dff", "$dffe", "$sdff", "$sdffe", "$sdffce")
 }
-#: No use is made of initial values: the harness gives registers random ones.
+#: Commands that read the design. The harness gives registers random initial values.
 READ = ("proc -norom", "flatten", "setattr -unset init w:*")
-#: Numbers are as wide as they need be, and signs are extended by the operators.
+#: Commands that narrow numbers to the width they need; operators extend signs.
 REDUCE = ("opt", "wreduce t:$mul t:$add t:$sub %u %u", "opt", "clean")
 SPLIT = ("splitnets -driver", "clean")
-#: Other vectors are cut where their bits are used, else some look like combinational feedback.
+#: Commands that cut other vectors where their bits are used, else some look like combinational
+#: feedback.
 WRITE = (
     "splitcells t:$mux t:$pmux %u r:WIDTH>8 %i t:$and t:$or %u %u",
     *SPLIT,
     f"write_cxxrtl -O6 -g1 {OUTPUT}",
 )
-#: The harness evaluates at rising edges only, and the compiler should know.
+#: Replacement in the C++ text: the harness evaluates at rising edges only.
 EDGE = "bool posedge_p_clk = this->posedge_p_clk();"
 ALWAYS = "constexpr bool posedge_p_clk = true;"
 

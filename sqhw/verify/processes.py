@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-#: Of Linux' ``prctl``: the signal that a process gets when its parent ends.
+#: Option of Linux' ``prctl``: the signal that a process gets when its parent ends.
 PR_SET_PDEATHSIG = 1
 
 

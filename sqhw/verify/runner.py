@@ -32,9 +32,10 @@ from sqhw.verify.tools import has_icarus, verilator_environment
 from sqhw.verify.waits import SECONDS
 from sqhw.verify.work_folder import check_work_path
 
-#: A simulator that takes longer hangs: seconds to begin with, then clock cycles a second.
+#: Time limit of a simulator: seconds to start, then the fewest clock cycles a second.
 START_SECONDS, SLOWEST = 300, 100
-#: Amaranth's Verilog leaves widening to IEEE 1364 and gives defaults before a case statement.
+#: Warnings that are off: Amaranth's Verilog leaves widening to IEEE 1364 and gives defaults before
+#: a case statement.
 WAIVERS = """`verilator_config
 lint_off -rule WIDTHEXPAND
 lint_off -rule WIDTHTRUNC
@@ -79,7 +80,7 @@ class RtlBench:
     simulator : str
         ``verilator`` or ``icarus``.
     requantizers : int
-        Of the engine's configuration: the bytes that it writes back a cycle.
+        Bytes that the engine writes back a cycle, from its configuration.
 
     Raises
     ------
@@ -156,7 +157,7 @@ class RtlBench:
         roms : path
             Folder with the ROM images.
         seed : int
-            Of the pauses on the streams.
+            Seed of the pauses on the streams.
 
         Raises
         ------

@@ -9,11 +9,11 @@ from sqhw.errors import SqhwError
 from sqhw.export.manifest import name_of
 from sqhw.machine.naming import verilog_files
 
-#: The module of the bench; no module of an engine is called so, whatever its name.
+#: Name of the bench's module. No engine has a module of that name.
 BENCH_TOP = "sqhw_bench"
 BENCH = f"{BENCH_TOP}.v"
-#: The initial value of a register, as `sqhw.rtl.emit` writes it. Those that wake combinational
-#: blocks are no registers of the engine: theirs are written otherwise, and stay.
+#: Initial value of a register, as `sqhw.rtl.emit` writes it. The initial values that wake
+#: combinational blocks are written in another form, and stay.
 INITIAL = re.compile(r"^  initial (?:\\\S+|\w+) += \d+'\w+;\n", re.MULTILINE)
 
 

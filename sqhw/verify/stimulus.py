@@ -25,7 +25,7 @@ class Phase(IntEnum):
     RESULTS = 6  #: after some results, some cycles later
 
 
-#: What messages say of a reset; `at` is a number.
+#: Texts of a reset's moment for messages; `at` is a number of cycles.
 MOMENTS = {
     Phase.BOOT: "{at} cycles into waiting for ready",
     Phase.READY: "{at} cycles after ready",
@@ -34,8 +34,8 @@ MOMENTS = {
     Phase.RUN: "{at} cycles after start",
     Phase.RESULTS: "after result {at}",
 }
-#: One frame, as all benches read it. `valid` and `listen` are patterns of 64 cycles that repeat:
-#: bit by bit, whether a pixel is offered and whether `out_ready` is high.
+#: Record of a frame, as all benches read it. `valid` and `listen` are patterns of 64 cycles that
+#: repeat: bit by bit, whether a pixel is offered and whether `out_ready` is high.
 FRAME = np.dtype(
     [
         ("valid", "<u8"),
@@ -56,14 +56,14 @@ FRAME = np.dtype(
         ("result_stall", "<u4"),  # cycles of that
     ]
 )
-#: Cycles of a pattern.
+#: Length of a pattern (unit: cycle).
 PATTERN = FRAME["valid"].itemsize * 8
 ALWAYS = 0xFFFF_FFFF_FFFF_FFFF
 ALTERNATE = 0x5555_5555_5555_5555
-#: One cycle in eight.
+#: Pattern with one cycle in eight.
 SELDOM = 0x0101_0101_0101_0101
 LONG_STALLS = (0, 0, 100, 500)
-#: Cycles of the longest reset of a job: 3 us, as an iCE40 wants it after power-up, at 66 MHz.
+#: Longest reset of a job (unit: cycle): 3 us at 66 MHz, as an iCE40 needs it after power-up.
 LONG_RESET = 200
 
 
@@ -173,7 +173,7 @@ def _resets(
 ) -> list[tuple[Phase, int, bool]]:
     """Return phase and moment of each reset, and whether a result is made to wait then.
 
-    Those that cost a whole run are the fewest. Each job has one in the cycle of `done` or in the
+    Resets that cost a whole run are the fewest. Each job has one in the cycle of `done` or in the
     one before it, and one while a result waits.
     """
     some, few = -(-runs // 8), runs // 24

@@ -4,7 +4,7 @@ import os
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-#: What is read of a log, and told of a line (unit: character).
+#: Most characters that are read of a log, and that are shown of a line.
 MOST, LONGEST = 1 << 20, 300
 FULL = tuple(os.strerror(number) for number in (ENOSPC, EDQUOT))
 

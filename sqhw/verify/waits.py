@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-#: Environment variable: the seconds after which the system ends the simulator that a bench is in.
+#: Environment variable with the seconds after which the system ends a bench's simulator.
 SECONDS = "SQHW_BENCH_SECONDS"
 
 

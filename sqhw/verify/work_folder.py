@@ -13,11 +13,11 @@ from sqhw.atomic import make_folder
 from sqhw.errors import SqhwError
 
 LOCK = ".lock"
-#: What a makefile takes for itself in a path.
+#: Characters of a path that a makefile would interpret.
 SPECIAL = re.compile(r"[^\w./+,@~-]")
-#: What no tool's list of files stands in a path: line breaks and other control characters.
+#: Characters of a path that break a tool's list of files: line breaks and other control characters.
 CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
-#: Bytes of a file by which a full disk shows.
+#: Bytes of a file that is written to see whether the disk is full.
 PROBE = 1 << 20
 
 
