@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from sqhw.cost_models.checks import as_tuples, check_text, check_texts
 from sqhw.cost_models.fabric import Device, MappingRule, MemoryPrimitive, MultiplierPrimitive
+from sqhw.cost_models.placement import Placement, PlaceTool
 from sqhw.errors import SqhwError, shown, unknown_name
 from sqhw.files.plain import located, parse_toml
 
@@ -56,18 +57,16 @@ def _shared_with(base: Callable[[str], Device], name: str, file: str) -> dict[st
         device = base(name)
     except SqhwError as error:
         raise SqhwError(f"{file}: base: {error}") from error
-    keys = ("family", "lut_inputs", "mapping", "memories", "multipliers")
+    keys = ("family", "lut_inputs", "mapping", "memories", "multipliers", "place_tool")
     return {key: getattr(device, key) for key in keys}
 
 
 def _family(file: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    _check_keys(file, table, {*FAMILY_KEYS, "source", "device"}, {"multiplier"})
+    _check_keys(file, table, {*FAMILY_KEYS, "source", "device"}, {"multiplier", "place_tool"})
     with _Where(file):
         check_text("family", table["family"])
         check_texts("source", as_tuples(table["source"]), at_least=1)
-    mapping = table["mapping"]
-    if not isinstance(mapping, dict):
-        raise SqhwError(f"{file}: mapping must be a table, [mapping], not {shown(mapping)}")
+    mapping = _table(file, table, "mapping")
     memories = [_part(MemoryPrimitive, file, "memory", e) for e in _entries(file, table, "memory")]
     multipliers = (
         [
@@ -90,11 +89,15 @@ def _family(file: str, table: Mapping[str, Any]) -> dict[str, Any]:
         "mapping": _part(MappingRule, file, "mapping", mapping),
         "memories": tuple(memories),
         "multipliers": tuple(multipliers),
+        "place_tool": _part(PlaceTool, file, "place_tool", _table(file, table, "place_tool"))
+        if "place_tool" in table
+        else None,
     }
 
 
 def _part(kind: type[Part], file: str, key: str, entry: dict[str, Any]) -> Part:
-    where = f"{file}: {key}" + (f" {shown(entry.get('name', '?'))}" if key != "mapping" else "")
+    named = "name" in _field_names(kind)[0]
+    where = f"{file}: {key}" + (f" {shown(entry.get('name', '?'))}" if named else "")
     _check_keys(where, entry, *_field_names(kind))
     with _Where(where):
         return kind(**{key: as_tuples(value) for key, value in entry.items()})
@@ -102,7 +105,7 @@ def _part(kind: type[Part], file: str, key: str, entry: dict[str, Any]) -> Part:
 
 def _device(file: str, entry: dict[str, Any], shared: Mapping[str, Any]) -> Device:
     where = f"{file}: device {shown(entry.get('name', '?'))}"
-    _check_keys(where, entry, _field_names(Device)[0] - shared.keys())
+    _check_keys(where, entry, _field_names(Device)[0] - shared.keys(), {"placement"})
     blocks = entry["blocks"]
     if not isinstance(blocks, dict):
         raise SqhwError(f"{where}: blocks must be a table of block counts, not {shown(blocks)}")
@@ -111,6 +114,10 @@ def _device(file: str, entry: dict[str, Any], shared: Mapping[str, Any]) -> Devi
     values["memories"] = tuple(
         m for m in shared["memories"] if m.kind == "distributed" or m.block_name in blocks
     )
+    if "placement" in entry:
+        values["placement"] = _part(
+            Placement, where, "placement", _table(where, entry, "placement")
+        )
     if entry["dsps"] == 0:
         values["multipliers"] = ()
     with _Where(where):
@@ -121,6 +128,13 @@ def _field_names(kind: type[Any]) -> tuple[set[str], set[str]]:
     """Return the names of the fields without, and with, a default."""
     optional = {field.name for field in fields(kind) if field.default is not MISSING}
     return {field.name for field in fields(kind)} - optional, optional
+
+
+def _table(where: str, table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    entry = table[key]
+    if not isinstance(entry, dict):
+        raise SqhwError(f"{where}: {key} must be a table, [{key}], not {shown(entry)}")
+    return entry
 
 
 def _entries(file: str, table: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from sqhw.cost_models.checks import (
     check_texts,
     is_int,
 )
+from sqhw.cost_models.placement import Placement, PlaceTool
 from sqhw.errors import shown
 from sqhw.files.input_limits import MAX_DEVICE_COUNT
 
@@ -218,6 +219,10 @@ class Device:
         Boards that carry this device.
     mapping : MappingRule
         How synthesis makes memories.
+    place_tool : PlaceTool or None
+        The tool that places and routes the family; None if none is set up.
+    placement : Placement or None
+        How the tool places the device; None if that is not set up.
     source : tuple of str
         Where the facts are from.
     """
@@ -233,6 +238,8 @@ class Device:
     blocks: tuple[tuple[str, int], ...]
     boards: tuple[str, ...]
     mapping: MappingRule
+    place_tool: PlaceTool | None = None
+    placement: Placement | None = None
     source: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -256,6 +263,8 @@ class Device:
         if [kinds[name] for name, _ in self.blocks].count("block") != 1:
             raise ValueError(f"blocks must name one memory of kind block, not {dict(self.blocks)}")
         check_texts("boards", self.boards, at_least=0)
+        if self.placement is not None and self.place_tool is None:
+            raise ValueError("placement needs the table [place_tool] of its family in the file")
         check_texts("source", self.source, at_least=1)
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.cost_engine.design import Point, draw_points
 from sqhw.cost_models.device import Device, find_device
 from sqhw.machine.config import EngineConfig
-from sqhw.synth.tools import FLOWS, Flow
+from sqhw.synth.tools import Flow, flow_for
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Family:
     @property
     def flow(self) -> Flow | Mapped:
         """How it is synthesized, and placed and routed if that is set up."""
-        return FLOWS.get(self.device_name) or MAPPED[self.device_name]
+        return MAPPED.get(self.device_name) or flow_for(self.device)
 
 
 MAPPED = {

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqhw.cost_models.device import Device
+from sqhw.cost_models.device import Device, load_devices
 from sqhw.environment.extras import missing_package
 from sqhw.environment.wasm_cache import wasm_cache
-from sqhw.errors import SqhwError, unknown_name
+from sqhw.errors import SqhwError
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Flow:
     ff_prefix : str
         What the names of yosys' flip-flops begin with.
     output_registers : bool
-        Whether registers behind block RAM go into it, see `sqhw.synth.output_registers`.
+        Whether registers downstream of block RAM go into it, see `sqhw.synth.output_registers`.
     """
 
     synth: str
@@ -41,46 +41,54 @@ class Flow:
     target_mhz: int
     cells: dict[str, str]
     ff_prefix: str
-    output_registers: bool = False
+    output_registers: bool
 
 
-_ICE40 = {"luts": "ICESTORM_LC", "brams": "ICESTORM_RAM", "dsps": "ICESTORM_DSP"}
-_ECP5 = {"luts": "TRELLIS_COMB", "brams": "DP16KD", "dsps": "MULT18X18D"}
+@dataclass(frozen=True)
+class _Program:
+    """How a place-and-route program is called: the yosys command, and that pins may float."""
+
+    synth: str
+    unconstrained: str
 
 
-def _ice40(part: str, package: str, synth: str, mhz: int) -> Flow:
-    options = (f"--{part}", "--package", package, "--pcf-allow-unconstrained")
-    return Flow(synth, "nextpnr-ice40", options, mhz, _ICE40, "SB_DFF")
-
-
-def _ecp5(part: str) -> Flow:
-    options = (f"--{part}", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained")
-    return Flow(
-        "synth_ecp5", "nextpnr-ecp5", options, 150, _ECP5, "TRELLIS_FF", output_registers=True
-    )
-
-
-FLOWS = {
-    "iCE40UP5K": _ice40("up5k", "sg48", "synth_ice40 -device u -dsp", 48),
-    "iCE40HX8K": _ice40("hx8k", "ct256", "synth_ice40 -device hx", 120),
-    "iCE40LP8K": _ice40("lp8k", "cm81", "synth_ice40 -device lp", 80),
-    "LFE5U-25F": _ecp5("25k"),
-    "LFE5U-45F": _ecp5("45k"),
-    "LFE5U-85F": _ecp5("85k"),
+PROGRAMS = {
+    "nextpnr-ice40": _Program("synth_ice40", "--pcf-allow-unconstrained"),
+    "nextpnr-ecp5": _Program("synth_ecp5", "--lpf-allow-unconstrained"),
 }
 
 
 def flow_for(device: Device) -> Flow:
-    """Return how a device is placed and routed.
+    """Return how a device is placed and routed, by its device file.
 
     Raises
     ------
     SqhwError
-        If no open place-and-route tool is set up here for the device.
+        If the file says nothing of it.
     """
-    if device.name not in FLOWS:
-        raise unknown_name("device for place and route", device.name, FLOWS)
-    return FLOWS[device.name]
+    tool, placement = device.place_tool, device.placement
+    if tool is None or placement is None:
+        known = [one.name for one in load_devices().values() if one.placement is not None]
+        raise SqhwError(
+            f"device {device.name!r} cannot be placed and routed: its device file has no table "
+            f"[device.placement]; those that have: {', '.join(known)}"
+        )
+    program = PROGRAMS[tool.program]
+    speed = () if placement.speed is None else ("--speed", placement.speed)
+    return Flow(
+        synth=" ".join((program.synth, *placement.synth_options)),
+        tool=tool.program,
+        part=(
+            f"--{placement.part}",
+            *("--package", placement.package),
+            *speed,
+            program.unconstrained,
+        ),
+        target_mhz=placement.target_mhz,
+        cells={"luts": tool.lut_cell, "brams": tool.bram_cell, "dsps": tool.dsp_cell},
+        ff_prefix=tool.ff_prefix,
+        output_registers=tool.output_registers,
+    )
 
 
 def find_tool(name: str) -> str:

@@ -1,18 +1,18 @@
 """What goes into the synthesis tools and what is read from them; the tools do not run here."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sqhw.cost_models.device import find_device, load_devices
+from sqhw.cost_models.placement import PLACE_TOOLS
 from sqhw.errors import SqhwError
 from sqhw.export.build import write_rtl
 from sqhw.machine.config import EngineConfig
 from sqhw.synth import tools
 from sqhw.synth.place import place, place_command, read_report, synthesis_script
-from sqhw.synth.tools import FLOWS, find_tool, flow_for, run_tool
+from sqhw.synth.tools import PROGRAMS, find_tool, flow_for, run_tool
 from sqhw.synth.top import engine_ports, top_verilog
 
 LOG = Path("nextpnr.log")
@@ -44,7 +44,7 @@ def report(**changes):
 
 
 def test_report_of_ice40():
-    found = read_report(report(), CELLS, FLOWS["iCE40UP5K"], LOG)
+    found = read_report(report(), CELLS, flow_for(find_device("iCE40UP5K")), LOG)
     assert (found.luts, found.ffs, found.brams, found.dsps) == (4933, 12, 30, 8)
     assert found.fmax_mhz == 31.5
     assert found.critical_path == ("clk-to-q 1.39 engine.b", "routing 3.40 engine.busy")
@@ -56,7 +56,7 @@ def test_the_slowest_clock_and_cells_that_a_device_lacks():
     found = read_report(
         report(fmax=clocks, utilization={"ICESTORM_LC": {"used": 9}}),
         CELLS,
-        FLOWS["iCE40HX8K"],
+        flow_for(find_device("iCE40HX8K")),
         LOG,
     )
     assert (found.fmax_mhz, found.luts, found.dsps, found.critical_path) == (20.0, 9, 0, ())
@@ -64,7 +64,7 @@ def test_the_slowest_clock_and_cells_that_a_device_lacks():
 
 def test_a_report_without_a_clock_is_refused():
     with pytest.raises(SqhwError) as error:
-        read_report(report(fmax={}), CELLS, FLOWS["iCE40UP5K"], LOG)
+        read_report(report(fmax={}), CELLS, flow_for(find_device("iCE40UP5K")), LOG)
     assert str(error.value) == "nextpnr-ice40 reported no clock frequency; see nextpnr.log"
 
 
@@ -81,20 +81,138 @@ def test_command_lines():
     )
 
 
-def test_flows_are_of_known_devices():
-    assert FLOWS.keys() <= load_devices().keys()
+#: Yosys command and options of place and route of every device that they are set up for.
+COMMANDS = {
+    "iCE40UP5K": (
+        "synth_ice40 -device u -dsp",
+        "nextpnr-ice40 --up5k --package sg48 --pcf-allow-unconstrained",
+        48,
+    ),
+    "iCE40HX8K": (
+        "synth_ice40 -device hx",
+        "nextpnr-ice40 --hx8k --package ct256 --pcf-allow-unconstrained",
+        120,
+    ),
+    "iCE40LP8K": (
+        "synth_ice40 -device lp",
+        "nextpnr-ice40 --lp8k --package cm81 --pcf-allow-unconstrained",
+        80,
+    ),
+    **{
+        f"LFE5U-{size}F": (
+            "synth_ecp5",
+            f"nextpnr-ecp5 --{size}k --package CABGA381 --speed 6 --lpf-allow-unconstrained",
+            150,
+        )
+        for size in (25, 45, 85)
+    },
+}
+
+
+def test_the_commands_of_every_device_that_can_be_placed():
+    devices = [device for device in load_devices().values() if device.placement is not None]
+    flows = {device.name: flow_for(device) for device in devices}
+    assert {
+        name: (flow.synth, " ".join((flow.tool, *flow.part)), flow.target_mhz)
+        for name, flow in flows.items()
+    } == COMMANDS
 
 
 def test_other_devices_are_refused():
-    with pytest.raises(SqhwError, match="unknown device for place and route 'XC7A35T'"):
-        flow_for(replace(find_device("iCEBreaker"), name="XC7A35T"))
+    with pytest.raises(SqhwError) as error:
+        flow_for(find_device("XC7A35T"))
+    assert str(error.value) == (
+        "device 'XC7A35T' cannot be placed and routed: its device file has no table "
+        "[device.placement]; those that have: LFE5U-25F, LFE5U-45F, LFE5U-85F, iCE40UP5K, "
+        "iCE40HX8K, iCE40LP8K"
+    )
+
+
+OWN = """
+base = "LFE5U-45F"
+
+[[device]]
+name = "LFE5UM-45F"
+luts = 43848
+ffs = 43848
+dsps = 72
+blocks = { DP16KD = 108 }
+boards = []
+source = ["a datasheet"]
+
+[device.placement]
+part = "um-45k"
+package = "CABGA554"
+speed = "8"
+synth_options = ["-abc2"]
+target_mhz = 200
+source = ["nextpnr-ecp5 --help"]
+"""
+
+
+def test_a_device_of_ones_own_can_be_placed(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(OWN)
+    flow = flow_for(find_device(str(path)))
+    assert flow.synth == "synth_ecp5 -abc2"
+    assert place_command(flow, 1)[:8] == (
+        "nextpnr-ecp5", "--um-45k", "--package", "CABGA554", "--speed", "8",
+        "--lpf-allow-unconstrained", "--json",
+    )  # fmt: skip
+    assert flow.output_registers
+    assert flow.cells == flow_for(find_device("LFE5U-45F")).cells
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"um-45k"', '"um 45k"', "part must be one word such as '25k', not 'um 45k'"),
+        ('"um-45k"', '"-45k"', "part must be one word such as '25k', not '-45k'"),
+        ('"um-45k"', '"gui"', "part must be one word such as '25k', not 'gui'"),
+        ('"CABGA554"', '"../x"', "package must be one word such as 'CABGA381', not '../x'"),
+        ('speed = "8"', "speed = 8", "speed must be one word such as '6', not 8"),
+        (
+            '"-abc2"',
+            '"-abc2\\n!touch x"',
+            "synth_options must be one word such as '-dsp', not '-abc2\\n!touch x'",
+        ),
+        ("200", "0", "target_mhz must be a whole number of 1 or more, not 0"),
+        ("part =", "die =", "unknown key 'die'; "),
+        ('package = "CABGA554"\n', "", "key 'package' is missing"),
+        ('["nextpnr-ecp5 --help"]', "[]", "source must be a list of 1 or more texts, not []"),
+    ],
+)
+def test_facts_for_placement_are_checked(tmp_path, old, new, message):
+    path = tmp_path / "mine.toml"
+    assert old in OWN
+    path.write_text(OWN.replace(old, new, 1))
+    with pytest.raises(SqhwError) as error:
+        find_device(str(path))
+    where = f"{path}: device 'LFE5UM-45F': placement: "
+    assert str(error.value).startswith(where + message)
+
+
+def test_a_family_without_a_tool_has_no_placement(tmp_path):
+    path = tmp_path / "mine.toml"
+    text = OWN.replace("LFE5U-45F", "XC7A35T", 1).replace("DP16KD", "RAMB18E1")
+    path.write_text(text)
+    with pytest.raises(SqhwError) as error:
+        find_device(str(path))
+    assert str(error.value) == (
+        f"{path}: device 'LFE5UM-45F': placement needs the table [place_tool] of its family in "
+        "the file"
+    )
+
+
+def test_every_tool_of_device_files_is_known():
+    assert set(PROGRAMS) == set(PLACE_TOOLS)
 
 
 @pytest.mark.parametrize(
     ("tool", "what"),
     [
         ("yosys", "synthesis"),
-        *((tool, "place and route") for tool in sorted({flow.tool for flow in FLOWS.values()})),
+        *((tool, "place and route") for tool in sorted(PROGRAMS)),
     ],
 )
 def test_missing_tools_name_the_extra(monkeypatch, tool, what):
