@@ -25,6 +25,7 @@ evidence: $(STAMP)
 	failed=; \
 	$(BIN)/python -m benchmarks.mutants || failed="$$failed mutants"; \
 	$(BIN)/python -m benchmarks.fuzz --files 10000 || failed="$$failed fuzz"; \
+	$(BIN)/pytest -q -n 2 tests/hdl/test_engine.py --networks 100 || failed="$$failed networks"; \
 	test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 lint: $(STAMP)

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # The benchmarks are tested but not installed; last, so that what is installed comes first.
@@ -11,3 +12,14 @@ sys.path.append(str(Path(__file__).parents[1]))
 settings.register_profile("fixed", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("fixed")
+
+
+def pytest_addoption(parser):
+    """Add the number of random networks that an engine runs in a simulator of RTL."""
+    parser.addoption("--networks", type=int, default=8, help="random networks an engine")
+
+
+@pytest.fixture
+def most_networks(request) -> int:
+    """Return how many random networks an engine runs."""
+    return request.config.getoption("--networks")

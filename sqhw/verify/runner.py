@@ -81,6 +81,8 @@ class RtlBench:
         ``verilator`` or ``icarus``.
     requantizers : int
         Bytes that the engine writes back a cycle, from its configuration.
+    optimize : bool
+        Whether Verilator's code is compiled for speed; see `verilator_environment`.
 
     Raises
     ------
@@ -90,7 +92,13 @@ class RtlBench:
     """
 
     def __init__(
-        self, rtl: Path, work: Path, simulator: str = "verilator", requantizers: int = 1
+        self,
+        rtl: Path,
+        work: Path,
+        simulator: str = "verilator",
+        requantizers: int = 1,
+        *,
+        optimize: bool = True,
     ) -> None:
         if simulator not in SIMULATORS or simulator == "cxxrtl":
             raise unknown_name("simulator", simulator, SIMULATORS)
@@ -113,7 +121,7 @@ class RtlBench:
         verilog = [*copy_sources(rtl, self._run), copy_bench(self._run)]
         arguments: list[str] = []
         if simulator == "verilator":
-            self._environment = verilator_environment(self._run / "tools")
+            self._environment = verilator_environment(self._run / "tools", optimize=optimize)
             waivers = self._run / "waivers.vlt"
             waivers.write_text(WAIVERS)
             verilog.insert(0, waivers)

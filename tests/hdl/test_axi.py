@@ -110,7 +110,7 @@ def test_icarus(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_verilator(name, tmp_path, monkeypatch):
-    for variable, value in verilator_environment(tmp_path / "tools").items():
+    for variable, value in verilator_environment(tmp_path / "tools", optimize=False).items():
         monkeypatch.setenv(variable, value)
     run("verilator", CONFIGS[name], 2, tmp_path)
 

@@ -67,6 +67,39 @@ def test_verilator_runs_a_bench_above_its_split_threshold(tmp_path, monkeypatch)
     assert list(tmp_path.glob("Vtop___024root*.o"))
 
 
+def test_the_runtime_is_compiled_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    use_verilator(tmp_path / "tools", monkeypatch)
+    folder = tmp_path / "cache" / "sqhw" / "verilator"
+    include = Path(tools.package_folder("verilator", "the test")) / "include"
+    compile_ = [tmp_path / "tools" / "bin" / "objcache", "c++", f"-I{include}", "-c"]
+    run = partial(subprocess.run, cwd=tmp_path, check=True)
+    for level, kept in (("-O0", 1), ("-O0", 1), ("-O1", 2)):
+        source = include / "verilated_threads.cpp"
+        run([*compile_, level, "-o", "found.o", source])
+        assert len(list(folder.iterdir())) == kept
+        run(["c++", f"-I{include}", "-c", level, "-o", "right.o", source])
+        assert (tmp_path / "found.o").read_bytes() == (tmp_path / "right.o").read_bytes()
+    (tmp_path / "own.cpp").write_text("int own() { return 1; }")
+    run([*compile_, "-o", "own.o", "own.cpp"])
+    assert (tmp_path / "own.o").stat().st_size
+    assert len(list(folder.iterdir())) == 2
+    (tmp_path / "own.cpp").write_text("int own() {")
+    assert subprocess.run(
+        [*compile_, "-o", "own.o", "own.cpp"], cwd=tmp_path, check=False
+    ).returncode
+
+
+def test_without_a_cache_the_runtime_is_compiled(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    use_verilator(tmp_path / "tools", monkeypatch)
+    include = Path(tools.package_folder("verilator", "the test")) / "include"
+    command = [tmp_path / "tools" / "bin" / "objcache", "c++", f"-I{include}", "-c", "-O0"]
+    command += ["-o", "found.o", include / "verilated_threads.cpp"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert (tmp_path / "found.o").stat().st_size
+
+
 def test_verilator_below_the_threshold_needs_no_python_command(tmp_path, monkeypatch):
     use_verilator(tmp_path / "tools", monkeypatch)
     (tmp_path / "adder.v").write_text(ADDER)

@@ -87,6 +87,6 @@ def test_icarus(tmp_path):
 
 def test_verilator(tmp_path, monkeypatch):
     """One of them has the name that engines have by default."""
-    for variable, value in verilator_environment(tmp_path / "tools").items():
+    for variable, value in verilator_environment(tmp_path / "tools", optimize=False).items():
         monkeypatch.setenv(variable, value)
     run("verilator", {"a": DEFAULT_NAME, "b": "mic"}, tmp_path)
