@@ -21,7 +21,6 @@ from sqhw.cost_models.technology import load_technology
 from sqhw.frontends.zoo.catalogue import float_network
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized_file import load_network
-from sqhw.steps.program import engine_of
 
 DEVICE = "XCZU7EV"
 NETWORKS = ("lenet5-caffe", "resnet20", "mobilenetv2", "vgg16")
@@ -78,7 +77,7 @@ def _time(counts: int) -> str:
 def _compare(path: Path) -> str:
     """Compare expectations over random places with the counts of a trained network's places."""
     network = load_network(path)
-    engine = engine_of(network)
+    engine = network.facts.engine
     depths = {name: depth for name, depth, _ in rom_cost(network, engine).memories}
     prices = EnergyPrices(load_technology(), engine, depths)
     rows, sums = [], np.zeros((2, 2))

@@ -17,7 +17,6 @@ from benchmarks.origin import measured_on, sentence
 from benchmarks.seal import read_sealed, write_sealed
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.network.quantized_file import load_network
-from sqhw.steps.program import engine_of
 
 #: Rows of published int8 entries of MLPerf Tiny's image classification, for comparison.
 PUBLISHED = (
@@ -67,7 +66,7 @@ def main(
     for text in place or []:
         file, _, device = text.partition("@")
         network = load_network(Path(file))
-        engine = engine_of(network)
+        engine = network.facts.engine
         for number, passed in product(_numbers(lut_lanes), _numbers(taps)):
             changed = replace(engine, lut_lanes=number, taps_per_entry=passed)
             note(f"place and route: {network.name} on {device}, {_label(number, passed)}")

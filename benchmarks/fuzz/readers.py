@@ -29,7 +29,6 @@ from sqhw.files.input_file import read_text
 from sqhw.files.input_limits import MAX_JSON_BYTES
 from sqhw.frontends.zoo.checkpoint import load_checkpoint
 from sqhw.machine.layout import rom_widths
-from sqhw.network.facts import facts_of
 from sqhw.network.float_file import load_float
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized_file import load_network
@@ -85,7 +84,7 @@ def _plain(value: Any) -> Any:
 def _use_network(path: Path) -> None:
     """Compile, count and, if it is small, simulate: `rom`, `rtl`, `report`, `simulate`."""
     network = load_network(path)
-    engine = facts_of(network.metadata).engine
+    engine = network.facts.engine
     if np.prod(list(network.shapes().values()), axis=1).sum() < SIMULATED_VALUES:
         Simulator(network).logits(np.zeros((1, *network.input_shape), np.uint8))
     account_lines(account_network(network, engine, samples.DEVICE).to_dict())

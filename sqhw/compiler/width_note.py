@@ -37,5 +37,5 @@ def with_width_note(
             f": {(wide.luts - narrow.luts) / engine.lanes:.0f} LUTs and "
             f"{(wide.ffs - narrow.ffs) / engine.lanes:.0f} flip-flops a lane, by the cost model"
         )
-    notes = "\n".join(filter(None, (network.metadata.get("notes"), note)))
+    notes = "\n".join(filter(None, (network.facts.notes, note)))
     return replace(network, metadata=network.metadata | {"notes": notes})

@@ -34,6 +34,8 @@ class Facts:
         Weights of each trained layer before compression, empty if unknown.
     accuracies : dict of str to float, 0 to 1
         Those of `ACCURACIES` that were measured.
+    method, data, notes : str
+        Compression method, name of the data set, sentences in lines; empty if unknown.
     """
 
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -42,10 +44,13 @@ class Facts:
     values_before: int | None = None
     layer_weights: dict[str, int] = field(default_factory=dict)
     accuracies: dict[str, float] = field(default_factory=dict)
+    method: str = ""
+    data: str = ""
+    notes: str = ""
 
 
 def facts_of(metadata: Mapping[str, str]) -> Facts:
-    """Return the facts that the metadata of a network hold; other entries are free text.
+    """Return the facts that the metadata of a network hold; other entries are not read.
 
     Raises
     ------
@@ -70,6 +75,7 @@ def facts_of(metadata: Mapping[str, str]) -> Facts:
         values_before=values,
         layer_weights=_layer_weights(metadata),
         accuracies={name: _share(metadata, name) for name in ACCURACIES if name in metadata},
+        **{name: metadata[name] for name in ("method", "data", "notes") if name in metadata},
     )
 
 

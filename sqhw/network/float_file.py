@@ -14,6 +14,7 @@ from sqhw.files.digest import network_digest
 from sqhw.files.input_limits import MAX_NETWORK_BYTES
 from sqhw.files.plain import field_of, located, parse_json, typed
 from sqhw.files.tensor_file import FLOAT_KEY, entry_of, read_tensors
+from sqhw.network.facts import facts_of
 from sqhw.network.floats import (
     FloatArray,
     FloatConv,
@@ -76,6 +77,7 @@ def load_float(path: str | Path) -> FloatNetwork:
         network = _build(typed(_Network, topology), tensors)
         if network_digest(topology, tensors) != field_of(header, "sha256", str):
             raise SqhwError("damaged: its content does not match its checksum")
+        facts_of(network.metadata)
         return network
 
 

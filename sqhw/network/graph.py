@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.errors import SqhwError, shown
+from sqhw.files.plain import located
 from sqhw.machine.number import ActivationFormat
+from sqhw.network.facts import Facts, facts_of
 from sqhw.network.limits import Extent, check_name
 
 INPUT = "input"
@@ -175,11 +177,20 @@ class Graph(ABC, Generic[C]):
         One image.
     layers : tuple of GraphConv or MaxPool
         In execution order; each reads tensors made before it. The last one makes the output.
+    metadata : dict of str to str
+        Texts that travel with the file; `sqhw.network.facts` says which of them are read.
     """
 
     name: str
     input_shape: Shape
     layers: tuple[C | MaxPool, ...]
+    metadata: dict[str, str]
+
+    @property
+    def facts(self) -> Facts:
+        """What the metadata say of the network's making."""
+        with located(f"network {self.name!r}"):
+            return facts_of(self.metadata)
 
     @property
     @abstractmethod

@@ -11,7 +11,7 @@ from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.rom import LayerRom, RomCost, rom_cost
 from sqhw.machine.config import EngineConfig
-from sqhw.network.facts import FLOAT_BITS, facts_of
+from sqhw.network.facts import FLOAT_BITS
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.size.layer_result import LayerResult
 
@@ -129,7 +129,7 @@ def account_network(
     """
     cost = rom_cost(network, engine)
     rows = {row.name: row for row in cost.layers}
-    facts = facts_of(network.metadata)
+    facts = network.facts
     before = facts.layer_weights
     # Entries of no bits are constants, as average pooling has, and no weights.
     results = [
@@ -139,7 +139,7 @@ def account_network(
             before.get(layer.name, layer.weight.size),
         )
         for layer in network.convs
-        if layer.stream.entry_bits
+        if layer.has_stream
     ]
     layers = tuple(
         layer_account(layer, rows[layer.name], engine, rows[layer.name].stream) for layer in results
@@ -153,9 +153,9 @@ def account_network(
         notes = (f"{unknown}{remaining:,} are those that are left, of {weights:,}",)
     return assemble_account(
         label or network.name,
-        network.metadata.get("method", ""),
+        facts.method,
         network.name,
-        network.metadata.get("data", ""),
+        facts.data,
         device,
         layers,
         cost,

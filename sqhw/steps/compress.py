@@ -78,9 +78,9 @@ def compress(options: CompressOptions, progress: Progress = silent) -> CompressR
         "limits": dict(reached.limits),
         "reached": reached.costs(result),
         "validation_images": len(data.validation),
-        "validation_accuracy": float(result.metadata["validation_accuracy"]),
-        "float_validation_accuracy": float(result.metadata["float_validation_accuracy"]),
+        "validation_accuracy": result.facts.accuracies["validation_accuracy"],
+        "float_validation_accuracy": result.facts.accuracies["float_validation_accuracy"],
         "pruning": result.metadata["pruning"],
-        "notes": result.metadata.get("notes", ""),
+        "notes": result.facts.notes,
         **network_size(result, engine, device),
     }

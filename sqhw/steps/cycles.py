@@ -5,13 +5,12 @@ from pathlib import Path
 from sqhw.cost_models.schedule import schedule
 from sqhw.network.quantized_file import load_network
 from sqhw.report.results import CyclesResult
-from sqhw.steps.program import engine_of
 
 
 def cycles(source: Path, batch: int = 1) -> CyclesResult:
     """Return the predicted cycles of a run of `batch` images, layer by layer."""
     network = load_network(source)
-    plan = schedule(network, engine_of(network), batch)
+    plan = schedule(network, network.facts.engine, batch)
     return {
         "cycles": plan.cycles,
         "batch": batch,

@@ -6,7 +6,7 @@ from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.machine.config import EngineConfig
-from sqhw.network.facts import FLOAT_BITS, facts_of
+from sqhw.network.facts import FLOAT_BITS
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.report.results import NetworkSize
 
@@ -18,7 +18,7 @@ def network_size(network: QuantizedNetwork, engine: EngineConfig, device: Device
     in payload and stream, with the biases in rom and blocks.
     """
     cost = rom_cost(network, engine)
-    facts = facts_of(network.metadata)
+    facts = network.facts
     values = facts.values_before or 0
     weights = values if facts.weights_before is None else facts.weights_before
     return {
@@ -28,7 +28,7 @@ def network_size(network: QuantizedNetwork, engine: EngineConfig, device: Device
         "int8": dense_sizes(weights, values - weights, 8, device),
         "weights_before": weights,
         # Entries of no bits are constants, as average pooling has, and no weights.
-        "nonzeros": sum(layer.nonzeros for layer in network.convs if layer.stream.entry_bits),
+        "nonzeros": sum(layer.nonzeros for layer in network.convs if layer.has_stream),
         "activation_blocks": activation_blocks(engine, device),
         "available_blocks": weight_blocks(engine, device),
         "device_blocks": device.brams,

@@ -7,10 +7,8 @@ from pathlib import Path
 from sqhw.compiler.program import Program, compile_network
 from sqhw.cost_models.device import Device, find_device
 from sqhw.cost_models.rom import rom_pieces
-from sqhw.files.plain import located
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.rom_pieces import Piece
-from sqhw.network.facts import facts_of
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.network.quantized_file import load_network
 
@@ -23,19 +21,13 @@ def labelled(
     return replace(network, metadata=network.metadata | label | more)
 
 
-def engine_of(network: QuantizedNetwork) -> EngineConfig:
-    """Return the engine that a network was compressed for; it travels with the file."""
-    with located(f"network {network.name!r}"):
-        return facts_of(network.metadata).engine
-
-
 def program_of(source: Path, batch: int = 1) -> Program:
     """Return the program of a network's file, for runs of `batch` images."""
     network = load_network(source)
-    return compile_network(network, engine_of(network), batch)
+    return compile_network(network, network.facts.engine, batch)
 
 
 def device_pieces(program: Program, device: str | None) -> dict[str, tuple[Piece, ...]]:
     """Return the pieces of the ROMs on a device, by default that of the network, if it has one."""
-    name = device or program.network.metadata.get("device")
+    name = device or program.network.facts.device
     return rom_pieces(program.engine, program.depths, find_device(name) if name else None)

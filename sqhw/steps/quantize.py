@@ -76,7 +76,7 @@ def quantize(options: QuantizeOptions) -> QuantizeResult:
     return {
         "file": str(options.out),
         "validation_images": len(labels),
-        "notes": result.metadata.get("notes", ""),
+        "notes": result.facts.notes,
         "validation_accuracy": accuracies["validation_accuracy"],
         "float_validation_accuracy": accuracies["float_validation_accuracy"],
         **network_size(result, engine, device),

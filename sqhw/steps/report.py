@@ -11,7 +11,6 @@ from sqhw.report.results import AccountResult, ReportResult
 from sqhw.size.account import account_network
 from sqhw.size.account_file import read_account
 from sqhw.steps.options import ReportOptions
-from sqhw.steps.program import engine_of
 from sqhw.steps.progress import Progress, silent
 
 
@@ -46,8 +45,8 @@ def _account(source: Path, device: str | None) -> AccountResult:
     if source.suffix == ".json":
         return cast(AccountResult, read_account(source))
     network = load_network(source)
-    name = device or network.metadata.get("device")
+    name = device or network.facts.device
     if not name:
         raise SqhwError(f"{source} names no device; say which with --device")
-    found = account_network(network, engine_of(network), find_device(name), source.stem)
+    found = account_network(network, network.facts.engine, find_device(name), source.stem)
     return cast(AccountResult, found.to_dict())

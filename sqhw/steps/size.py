@@ -9,7 +9,6 @@ from sqhw.cost_models.device import Device, find_device, load_devices
 from sqhw.cost_models.technology import Technology, load_technology
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.names import WORTHS
-from sqhw.network.facts import facts_of
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.report.size_figures import device_figures
 from sqhw.report.size_results import (
@@ -126,9 +125,9 @@ def _size(
     engine = propose_engine(device, network, workload.levels, options.batch, workload.acc_bits)
     formats = None
     # On the device that it was made for, a network is taken as it is exported.
-    here = network.metadata.get("device") == device.name
+    here = network.facts.device == device.name
     if isinstance(network, QuantizedNetwork) and here and limits is None:
-        engine = facts_of(network.metadata).engine
+        engine = network.facts.engine
         if options.acc_bits is not None:
             engine = replace(engine, acc_bits=options.acc_bits)
         formats = {layer.name: layer.stream for layer in network.convs}

@@ -29,7 +29,7 @@ from sqhw.report.results import VerifyResult
 from sqhw.seeds import check_seed
 from sqhw.steps.images import check_count, check_images
 from sqhw.steps.options import VerifyOptions
-from sqhw.steps.program import engine_of, program_of
+from sqhw.steps.program import program_of
 
 
 def verify(options: VerifyOptions) -> VerifyResult:
@@ -81,7 +81,7 @@ def program_in(source: Path, folder: Path) -> Program:
     ------
     SqhwError
     """
-    engine = engine_of(load_network(source))
+    engine = load_network(source).facts.engine
     images_of, verilog_of = (check_manifest(folder, kind, engine) for kind in ("rom", "rtl"))
     program = program_of(source, images_of.get("batch", 1))
     check_plain(folder, verilog_of)

@@ -25,7 +25,6 @@ from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_pieces
 from sqhw.errors import SqhwError
 from sqhw.network.quantized_file import load_network
-from sqhw.steps.program import engine_of
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 COMPRESSION = BENCHMARKS / "compression" / "results"
@@ -97,7 +96,9 @@ def test_placed_engines_are_those_of_the_text(tmp_path):
     _, areas, _ = read_results(BENCHMARKS / "engine" / "results.json")
     network = load_network(BENCHMARKS / "engine" / "resnet8.safetensors")
     row = next(row for row in areas if row.network == "resnet8")
-    engine = replace(engine_of(network), lut_lanes=row.lut_lanes, taps_per_entry=row.taps_per_entry)
+    engine = replace(
+        network.facts.engine, lut_lanes=row.lut_lanes, taps_per_entry=row.taps_per_entry
+    )
     depths = compile_network(network, engine).depths
     pieces = rom_pieces(engine, depths, find_device(row.device))
     emit(engine, depths, pieces, tmp_path)

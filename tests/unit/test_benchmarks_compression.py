@@ -22,7 +22,6 @@ from sqhw.compress.methods.job import Job
 from sqhw.errors import SqhwError
 from sqhw.network.quantized_file import load_network
 from sqhw.size.account import account_network
-from sqhw.steps.program import engine_of
 
 SHARE = Recipe(epochs=1, rate=1e-4, batch=64)
 
@@ -60,7 +59,7 @@ def test_an_interrupted_case_gives_the_same_files(tmp_path):
     assert again == ["dc: done before"]
     # The file of the network is the row of the table.
     network = load_network(tmp_path / "a" / "dc.safetensors")
-    assert engine_of(network) == ENGINE
+    assert network.facts.engine == ENGINE
     test = digits().test
     right = (torch_logits(network, test.images).argmax(1) == test.labels).mean()
     assert whole["accuracy"]["test"] == pytest.approx(right)

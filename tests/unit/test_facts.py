@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 from command_line import refuse
+from float_networks import residual_network
 from small_networks import DEVICE, ENGINE, network
 
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.network.facts import Facts, facts_of
+from sqhw.network.float_file import save_float
 from sqhw.network.quantized_file import load_network, save_network
 from sqhw.steps.network_size import network_size
 
@@ -38,6 +40,8 @@ def test_facts_have_types():
         "validation_accuracy": 0.9875,
         "test_accuracy": 0.99,
     }
+    assert (found.method, found.data, found.notes) == ("", "", "anything")
+    assert replace(network(), metadata=GOOD).facts == found
 
 
 WRONG = [
@@ -91,13 +95,46 @@ def test_wrong_facts_are_refused_by_file_and_entry(tmp_path, entry, text, messag
 
 
 @pytest.mark.parametrize("command", ["size", "report", "rom", "rtl", "simulate", "verify"])
-@pytest.mark.parametrize("entry", ["engine", "layer_weights", "float_bits"])
-def test_every_command_refuses_them(tmp_path, command, entry, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("entry", "text", "message"),
+    [
+        ("engine", "{", "metadata entry 'engine': not JSON: "),
+        ("engine", '{"lanes": 9}', "metadata entry 'engine': engine configuration: engine lanes "),
+        ("layer_weights", "[1]", "metadata entry 'layer_weights': must be dict, not [1]"),
+        ("float_bits", "x", "metadata entry 'float_bits' must be a whole number of 0 to "),
+        (
+            "test_accuracy",
+            "2",
+            "metadata entry 'test_accuracy' must be a number of 0 to 1, not '2'",
+        ),
+    ],
+)
+def test_every_command_refuses_them_in_the_same_words(
+    tmp_path, command, entry, text, message, monkeypatch, capsys
+):
     path = tmp_path / "net.safetensors"
-    save_network(replace(network(), metadata=GOOD | {entry: "[" * 1000}), path)
+    save_network(replace(network(), metadata=GOOD | {entry: text}), path)
     more = ["--rtl", tmp_path] if command == "verify" else []
     found = refuse(monkeypatch, capsys, command, path, *more)
-    assert f"net.safetensors: metadata entry {entry!r}" in found
+    assert found.startswith(f"{path}: {message}")
+    with pytest.raises(SqhwError) as error:
+        load_network(path)
+    assert found == str(error.value)
+
+
+@pytest.mark.parametrize("command", ["size", "compress", "quantize"])
+def test_every_command_refuses_them_in_float_networks(tmp_path, command, monkeypatch, capsys):
+    path = tmp_path / "float.safetensors"
+    save_float(replace(residual_network(), metadata={"float_bits": "x"}), path)
+    more = [] if command == "size" else ["--data", "digits", "--device", "LFE5U-25F"]
+    found = refuse(monkeypatch, capsys, command, path, *more)
+    assert found.startswith(f"{path}: metadata entry 'float_bits' must be a whole number of 0 to ")
+
+
+def test_a_network_in_memory_is_named():
+    broken = replace(network(), metadata={"engine": "{"})
+    with pytest.raises(SqhwError, match=r"^network 'net': metadata entry 'engine': not JSON: "):
+        broken.facts  # noqa: B018
 
 
 def test_a_network_that_tells_its_weights_alone_has_no_negative_sizes():

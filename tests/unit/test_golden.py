@@ -14,7 +14,6 @@ from sqhw.export.build import write_rom
 from sqhw.network.quantized_file import load_network, save_network
 from sqhw.sim.reference import run
 from sqhw.sim.simulator import Simulator
-from sqhw.steps.program import engine_of
 
 TESTS = Path(__file__).parent.parent
 GOLDEN = TESTS / "golden"
@@ -67,7 +66,7 @@ def test_kept_results_give_the_golden_activations_and_cycles(name):
     network = load_network(RESULTS / f"{name}.safetensors")
     images = golden_images(network)
     assert _digest(Simulator(network).run(images)) == FACTS[name]["activations"]
-    assert schedule(network, engine_of(network)).cycles == FACTS[name]["cycles"]
+    assert schedule(network, network.facts.engine).cycles == FACTS[name]["cycles"]
 
 
 def _file(name):

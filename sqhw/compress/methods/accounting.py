@@ -61,7 +61,7 @@ def account(
         label or result.method,
         result.method,
         original.name,
-        str(result.quantized.metadata.get("data", "")) if result.quantized else "",
+        result.quantized.facts.data if result.quantized else "",
         device,
         layers,
         cost,

@@ -103,7 +103,7 @@ class HardwareConfig(MethodConfig):
             job.network,
             job.network,
             dequantized(job.network, found),
-            float(found.metadata["validation_accuracy"]),
+            found.facts.accuracies["validation_accuracy"],
             quantized=found,
             history=run.history,
             notes=(*run.notes, ON_INTEGERS),
