@@ -15,17 +15,12 @@ from sqhw.files.input_limits import MAX_NETWORK_BYTES
 from sqhw.files.plain import field_of, located, parse_json, typed
 from sqhw.files.tensor_file import FLOAT_KEY, entry_of, read_tensors
 from sqhw.network.facts import facts_of
-from sqhw.network.floats import (
-    FloatArray,
-    FloatConv,
-    FloatLayer,
-    FloatMaxPool,
-    FloatNetwork,
-    FloatResidual,
-)
-from sqhw.network.graph import CONV_KINDS
+from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork, FloatResidual
+from sqhw.network.graph import MaxPool
+from sqhw.network.layer_records import check_digest, layer_record, read_layers
 
 VERSION = 2
+ARRAYS = dict.fromkeys(("weight", "bias"), np.dtype(np.float32))
 
 
 def save_float(network: FloatNetwork, path: str | Path) -> None:
@@ -39,8 +34,8 @@ def save_float(network: FloatNetwork, path: str | Path) -> None:
     path = Path(path)
     tensors = {}
     for layer in network.convs:
-        tensors[f"{layer.name}.weight"] = np.ascontiguousarray(layer.weight, dtype=np.float32)
-        tensors[f"{layer.name}.bias"] = np.ascontiguousarray(layer.bias, dtype=np.float32)
+        for name, dtype in ARRAYS.items():
+            tensors[f"{layer.name}.{name}"] = np.ascontiguousarray(getattr(layer, name), dtype)
     topology = {
         "version": VERSION,
         "name": network.name,
@@ -74,9 +69,18 @@ def load_float(path: str | Path) -> FloatNetwork:
         version = topology.get("version")
         if version != VERSION:
             raise SqhwError(f"format version {shown(version)}, this sqhw reads {VERSION}")
-        network = _build(typed(_Network, topology), tensors)
-        if network_digest(topology, tensors) != field_of(header, "sha256", str):
-            raise SqhwError("damaged: its content does not match its checksum")
+        found = typed(_Network, topology)
+        layers = read_layers(found.layers, tensors, fields=_Conv, dtypes=ARRAYS, make=_conv)
+        check_digest(header, topology, tensors)
+        network = FloatNetwork(
+            name=found.name,
+            input_shape=found.input_shape,
+            input_max=found.input_max,
+            mean=tuple(map(float, found.mean)),
+            std=tuple(map(float, found.std)),
+            layers=layers,
+            metadata=found.metadata,
+        )
         facts_of(network.metadata)
         return network
 
@@ -110,94 +114,12 @@ class _Conv:
     residual: FloatResidual | None
 
 
-@dataclass(frozen=True)
-class _MaxPool:
-    """The JSON of a maximum."""
-
-    kind: str
-    name: str
-    source: str
-    kernel: int
-    stride: int
-
-
-def _build(found: _Network, tensors: dict[str, Any]) -> FloatNetwork:
-    layers = []
-    for index, record in enumerate(found.layers):
-        name = record.get("name") if isinstance(record, dict) else None
-        where = f"layer {shown(name)}" if isinstance(name, str) else f"layer number {index + 1}"
-        with located(where):
-            layers.append(_layer(typed(dict, record), tensors))
-    used = {
-        f"{layer.name}.{name}"
-        for layer in layers
-        if isinstance(layer, FloatConv)
-        for name in ("weight", "bias")
-    }
-    for name in sorted(tensors.keys() - used):
-        raise SqhwError(f"tensor {shown(name)} belongs to no layer")
-    return FloatNetwork(
-        name=found.name,
-        input_shape=found.input_shape,
-        input_max=found.input_max,
-        mean=tuple(map(float, found.mean)),
-        std=tuple(map(float, found.std)),
-        layers=tuple(layers),
-        metadata=found.metadata,
-    )
-
-
 def _describe(layer: FloatLayer) -> dict[str, Any]:
-    if isinstance(layer, FloatMaxPool):
-        return {
-            "kind": layer.kind,
-            "name": layer.name,
-            "source": layer.source,
-            "kernel": layer.kernel,
-            "stride": layer.stride,
-        }
-    skip = layer.residual
-    return {
-        "kind": layer.kind,
-        "name": layer.name,
-        "source": layer.source,
-        "stride": layer.stride,
-        "padding": list(layer.padding),
-        "relu": layer.relu,
-        "ceiling": layer.ceiling,
-        "groups": layer.groups,
-        "residual": skip and {"source": skip.source, "stride": skip.stride, "first": skip.first},
-    }
+    record = layer_record(layer)
+    if isinstance(layer, MaxPool):
+        return record
+    return record | {"relu": layer.relu, "ceiling": layer.ceiling}
 
 
-def _layer(record: dict[str, Any], tensors: dict[str, Any]) -> FloatLayer:
-    kind = field_of(record, "kind", str)
-    if kind == "maxpool":
-        pool = typed(_MaxPool, record)
-        return FloatMaxPool(pool.name, pool.source, pool.kernel, pool.stride)
-    if kind not in CONV_KINDS:
-        known = ", ".join((*CONV_KINDS, "maxpool"))
-        raise SqhwError(f"unknown kind {shown(kind)}; known: {known}")
-    found = typed(_Conv, record)
-    return FloatConv(
-        name=found.name,
-        source=found.source,
-        weight=_tensor(tensors, f"{found.name}.weight"),
-        bias=_tensor(tensors, f"{found.name}.bias"),
-        stride=found.stride,
-        padding=found.padding,
-        relu=found.relu,
-        ceiling=None if found.ceiling is None else float(found.ceiling),
-        kind=kind,
-        groups=found.groups,
-        residual=found.residual,
-    )
-
-
-def _tensor(tensors: dict[str, Any], name: str) -> FloatArray:
-    if name not in tensors:
-        raise SqhwError(f"tensor {shown(name)} is missing")
-    tensor: FloatArray = tensors[name]
-    if tensor.dtype != np.float32:
-        raise SqhwError(f"tensor {shown(name)} must be float32, not {tensor.dtype}")
-    return tensor
+def _conv(ceiling: float | None, **fields: Any) -> FloatConv:
+    return FloatConv(ceiling=None if ceiling is None else float(ceiling), **fields)

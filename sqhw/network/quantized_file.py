@@ -9,16 +9,15 @@ order of name. Nothing in the file is executed when it is read.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors.numpy import save
 
 from sqhw.atomic import atomic_write_bytes
-from sqhw.errors import SqhwError, shown
+from sqhw.errors import SqhwError
 from sqhw.files.digest import network_digest
 from sqhw.files.input_limits import MAX_NETWORK_BYTES
 from sqhw.files.plain import field_of, located, parse_json, typed
@@ -26,8 +25,9 @@ from sqhw.files.tensor_file import QUANTIZED_KEY, entry_of, read_tensors
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import StreamRecord
 from sqhw.network.facts import facts_of
-from sqhw.network.graph import CONV_KINDS
-from sqhw.network.quantized import Conv, Layer, MaxPool, QuantizedNetwork, Residual
+from sqhw.network.graph import MaxPool
+from sqhw.network.layer_records import Tensors, check_digest, layer_record, read_layers
+from sqhw.network.quantized import Conv, Layer, QuantizedNetwork, Residual
 
 FORMAT = "sqhw-quantized-network"
 VERSION = 1
@@ -38,8 +38,6 @@ ARRAYS: dict[str, np.dtype[Any]] = {
     "shift": np.dtype(np.int32),
     "weight_scale": np.dtype(np.float64),
 }
-
-Tensors = dict[str, npt.NDArray[Any]]
 
 
 def save_network(network: QuantizedNetwork, path: str | os.PathLike[str]) -> None:
@@ -139,22 +137,10 @@ def _describe(network: QuantizedNetwork) -> dict[str, Any]:
 
 
 def _describe_layer(layer: Layer) -> dict[str, Any]:
-    common = {"kind": layer.kind, "name": layer.name, "source": layer.source}
+    record = layer_record(layer)
     if isinstance(layer, MaxPool):
-        return common | {"kernel": int(layer.kernel), "stride": int(layer.stride)}
-    skip = layer.residual
-    return common | {
-        "groups": int(layer.groups),
-        "residual": None
-        if skip is None
-        else {
-            "source": skip.source,
-            "weight": int(skip.weight),
-            "stride": int(skip.stride),
-            "first": int(skip.first),
-        },
-        "stride": int(layer.stride),
-        "padding": [int(n) for n in layer.padding],
+        return record
+    return record | {
         "codebook": [int(n) for n in layer.codebook],
         "stream": asdict(StreamRecord.of(layer.stream)),
         "output": _describe_format(layer.output),
@@ -194,58 +180,14 @@ class _Conv:
     output_scale: float
 
 
-@dataclass(frozen=True)
-class _MaxPool:
-    """The JSON of a maximum."""
-
-    kind: str
-    name: str
-    source: str
-    kernel: int
-    stride: int
-
-
 def _build(header: Mapping[str, Any], tensors: Tensors) -> QuantizedNetwork:
     """Return the network of a file's content."""
     description = field_of(header, "network", dict)
     found = typed(_Network, description)
-    layers = []
-    for index, record in enumerate(found.layers):
-        name = record.get("name") if isinstance(record, dict) else None
-        where = f"layer {shown(name)}" if isinstance(name, str) else f"layer number {index + 1}"
-        with located(where):
-            layers.append(_build_layer(typed(dict, record), tensors))
-    used = {
-        f"{layer.name}.{name}" for layer in layers if isinstance(layer, Conv) for name in ARRAYS
-    }
-    for name in sorted(tensors.keys() - used):
-        raise SqhwError(f"tensor {shown(name)} belongs to no layer")
-    if network_digest(description, tensors) != field_of(header, "sha256", str):
-        raise SqhwError("damaged: its content does not match its checksum")
-    return QuantizedNetwork(
-        found.name, found.input_shape, found.input_format, tuple(layers), found.metadata
-    )
+    layers = read_layers(found.layers, tensors, fields=_Conv, dtypes=ARRAYS, make=_conv)
+    check_digest(header, description, tensors)
+    return QuantizedNetwork(**vars(found) | {"layers": layers})
 
 
-def _build_layer(record: Mapping[str, Any], tensors: Tensors) -> Layer:
-    kind = field_of(record, "kind", str)
-    if kind == "maxpool":
-        pool = typed(_MaxPool, record)
-        return MaxPool(pool.name, pool.source, pool.kernel, pool.stride)
-    if kind not in CONV_KINDS:
-        known = ", ".join((*CONV_KINDS, "maxpool"))
-        raise SqhwError(f"unknown kind {shown(kind)}; known: {known}")
-    found = typed(_Conv, record)
-    values: dict[str, Any] = {field.name: getattr(found, field.name) for field in fields(_Conv)}
-    values["stream"] = found.stream.form()
-    for field, dtype in ARRAYS.items():
-        values[field] = _array(tensors, f"{found.name}.{field}", dtype)
-    return Conv(**values)
-
-
-def _array(tensors: Tensors, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    if name not in tensors:
-        raise SqhwError(f"tensor {shown(name)} is missing")
-    if tensors[name].dtype != dtype:
-        raise SqhwError(f"tensor {shown(name)} must be {dtype}, not {tensors[name].dtype}")
-    return tensors[name]
+def _conv(stream: StreamRecord, **rest: Any) -> Conv:
+    return Conv(stream=stream.form(), **rest)

@@ -1,0 +1,126 @@
+"""Layers in the files of both kinds of network: JSON objects, and arrays named ``LAYER.FIELD``."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.errors import SqhwError, shown
+from sqhw.files.digest import network_digest
+from sqhw.files.plain import field_of, located, typed
+from sqhw.network.graph import CONV_KINDS, GraphConv, MaxPool
+
+Tensors = dict[str, npt.NDArray[Any]]
+Dtypes = Mapping[str, np.dtype[Any]]
+L = TypeVar("L", bound=GraphConv)
+
+
+def layer_record(layer: GraphConv | MaxPool) -> dict[str, Any]:
+    """Return what every layer of that kind has, but for its arrays, as JSON values."""
+    common = {"kind": layer.kind, "name": layer.name, "source": layer.source}
+    if isinstance(layer, MaxPool):
+        return common | {"kernel": int(layer.kernel), "stride": int(layer.stride)}
+    skip = layer.residual and {
+        name: value if isinstance(value, str) else int(value)
+        for name, value in vars(layer.residual).items()
+    }
+    return common | {
+        "groups": int(layer.groups),
+        "residual": skip,
+        "stride": int(layer.stride),
+        "padding": [int(n) for n in layer.padding],
+    }
+
+
+def read_layers(
+    records: list[Any],
+    tensors: Tensors,
+    *,
+    fields: type[Any],
+    dtypes: Dtypes,
+    make: Callable[..., L],
+) -> tuple[L | MaxPool, ...]:
+    """Return the layers of a file.
+
+    Parameters
+    ----------
+    records : list
+        JSON objects, one a layer.
+    tensors : dict of str to ndarray
+        All arrays of the file.
+    fields : type
+        Data class of the JSON fields of a convolution.
+    dtypes : mapping of str to dtype
+        Arrays of a convolution by name.
+    make : callable
+        Returns a convolution; called with its fields and arrays by name.
+
+    Raises
+    ------
+    SqhwError
+        Naming the layer and what is missing, unknown or of another type, or a tensor that belongs
+        to no layer.
+    """
+    layers = []
+    for index, record in enumerate(records):
+        name = record.get("name") if isinstance(record, dict) else None
+        where = f"layer {shown(name)}" if isinstance(name, str) else f"layer number {index + 1}"
+        with located(where):
+            layers.append(_layer(typed(dict, record), tensors, fields, dtypes, make))
+    used = {
+        f"{layer.name}.{name}"
+        for layer in layers
+        if not isinstance(layer, MaxPool)
+        for name in dtypes
+    }
+    for name in sorted(tensors.keys() - used):
+        raise SqhwError(f"tensor {shown(name)} belongs to no layer")
+    return tuple(layers)
+
+
+def _layer(
+    record: dict[str, Any],
+    tensors: Tensors,
+    fields: type[Any],
+    dtypes: Dtypes,
+    make: Callable[..., L],
+) -> L | MaxPool:
+    kind = field_of(record, "kind", str)
+    if kind == "maxpool":
+        return typed(MaxPool, {name: value for name, value in record.items() if name != "kind"})
+    if kind not in CONV_KINDS:
+        known = ", ".join((*CONV_KINDS, "maxpool"))
+        raise SqhwError(f"unknown kind {shown(kind)}; known: {known}")
+    found = typed(fields, record)
+    arrays = {
+        name: _array(tensors, f"{found.name}.{name}", dtype) for name, dtype in dtypes.items()
+    }
+    return make(**vars(found), **arrays)
+
+
+def _array(tensors: Tensors, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    if name not in tensors:
+        raise SqhwError(f"tensor {shown(name)} is missing")
+    if tensors[name].dtype != dtype:
+        raise SqhwError(f"tensor {shown(name)} must be {dtype}, not {tensors[name].dtype}")
+    return tensors[name]
+
+
+def check_digest(header: Mapping[str, Any], network: Mapping[str, Any], tensors: Tensors) -> None:
+    """Compare the checksum of a file with its content.
+
+    Parameters
+    ----------
+    header : mapping
+        JSON object with the field ``sha256``.
+    network : mapping
+        JSON object of everything that is not an array.
+    tensors : dict of str to ndarray
+
+    Raises
+    ------
+    SqhwError
+    """
+    if network_digest(network, tensors) != field_of(header, "sha256", str):
+        raise SqhwError("damaged: its content does not match its checksum")
