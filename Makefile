@@ -1,4 +1,6 @@
 # The two commands: `make demo` runs the main job on real data, `make test` passes the tests.
+# For developers: `make explore` draws new examples for the property tests, `make coverage` prints
+# which lines the tests run.
 # Everything is installed into .venv, which is made once and renewed when pyproject.toml or
 # constraints.txt changes.
 
@@ -11,13 +13,33 @@ TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
 # The index of CPU builds is asked first and not waited for; without it pip takes what it finds.
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test lint evidence setup clean
+# Minutes that `make explore` takes.
+MINUTES ?= 10
+
+.PHONY: demo test lint explore coverage evidence setup clean
 
 demo: $(STAMP)
 	$(BIN)/sqhw demo --budget blocks=22,cycles=50000 --out build/demo
 
 test: $(STAMP) lint
 	$(BIN)/pytest -q -n 2 --dist worksteal
+
+# Rounds of all quick property tests, each with a seed of its own, until the time is over. Each round
+# prints its seed; with `--hypothesis-seed` a round that failed runs again.
+explore: $(STAMP)
+	@end=$$(($$(date +%s) + 60 * $(MINUTES))); \
+	while left=$$((end - $$(date +%s))); test $$left -gt 0; do \
+		seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); \
+		echo "pytest -m 'hypothesis and not slow' --hypothesis-profile explore --hypothesis-seed $$seed"; \
+		timeout --signal=INT $$left $(BIN)/pytest -q -x -n 2 --dist worksteal \
+			-m 'hypothesis and not slow' --hypothesis-profile explore --hypothesis-seed $$seed; \
+		result=$$?; \
+		test $$result -eq 0 || test $$result -eq 124 || exit $$result; \
+	done
+
+# Lines that run in simulators, in processes of their own or as compiled kernels are not counted.
+coverage: $(STAMP)
+	$(BIN)/pytest -q -n 2 --dist worksteal -m 'not slow' --cov --cov-report=term:skip-covered
 
 # Hours: what is too long for the tests. Each command writes a table beside its code; one that fails
 # does not keep the next from running, but make fails.
@@ -49,5 +71,5 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf build dist $(VENV) .tools sim_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist $(VENV) .tools sim_build .coverage *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

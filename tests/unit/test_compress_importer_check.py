@@ -208,15 +208,20 @@ def test_what_cannot_be_traced_is_named_with_module_and_line(function, message):
     assert "Proxy" not in str(error.value)
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_random_modules_are_equal_or_refused(seed):
+def test_random_modules_are_equal_or_refused():
+    taken = [seed for seed in range(60) if equal_after_import(seed)]
+    assert len(taken) >= 30, taken  # 32; the others are refused, which tells nothing of equality
+
+
+def equal_after_import(seed):
+    """Return whether a random module is taken; then its network must be equal to it."""
     module = RandomModule(seed).eval()
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randint(0, 256, (3, *SHAPE), generator=generator).float()
     try:
         made = import_module(module, SHAPE)
     except SqhwError:
-        return
+        return False
     with torch.no_grad():
         wanted = module(pixels / 255).flatten(1)
         found = FloatModule(made)(pixels)
@@ -224,7 +229,11 @@ def test_random_modules_are_equal_or_refused(seed):
     for name, function in (("softmax", lambda x: x.softmax(1)), ("sigmoid", torch.sigmoid)):
         if f"the {name} at the end" in notes:
             found = function(found)
-    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
+    tolerance = 1e-3 * float(wanted.abs().max())
+    torch.testing.assert_close(
+        found, wanted, rtol=1e-3, atol=tolerance, msg=lambda text: f"seed {seed}: {text}"
+    )
+    return True
 
 
 def test_notes_reach_the_command_line(tmp_path):
