@@ -1,7 +1,6 @@
 """Budgets: what a compressed network may take, on one basis or on several at once."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -11,13 +10,13 @@ from sqhw.errors import SqhwError, shown, unknown_name
 
 #: Sizes of a network.
 BASES = ("payload", "stream", "rom", "blocks")
-#: What a budget can limit.
+#: Bases that a budget can limit.
 LIMITS = (*BASES, "cycles", "energy")
-#: Each contains the one before.
+#: Bases of which each contains the one before.
 _NESTED = ("payload", "stream", "rom")
-#: Above any limit that means something; a float still holds it exactly.
+#: Largest limit, above any that means something; a float still holds it exactly.
 MOST = 10**15
-#: A basis, and the digits of its limit before and behind the decimal point.
+#: Form of one budget: a basis, and the digits of its limit before and after the decimal point.
 ITEM = re.compile(r"\s*([a-z]+)\s*=\s*(-?[0-9]+)(\.[0-9]+)?\s*")
 
 
@@ -54,15 +53,13 @@ class Budget:
             raise SqhwError(f"budget {self.basis} must be at most {MOST}")
 
     @classmethod
-    def parse(cls, text: str, bases: Sequence[str] = LIMITS) -> Self:
+    def parse(cls, text: str) -> Self:
         """Parse ``basis=limit``, for example ``blocks=22`` or ``rom=48000`` (unit: bit).
 
         Parameters
         ----------
         text : str
             The limit in decimal digits, of ``energy`` also with a decimal point.
-        bases : sequence of str
-            Those that whoever asks can limit.
 
         Raises
         ------
@@ -73,13 +70,11 @@ class Budget:
         if not match:
             raise SqhwError(
                 f"budget {shown(text)} must read basis=limit with a whole number, "
-                f"for example blocks=22; bases: {', '.join(bases)}"
+                f"for example blocks=22; bases: {', '.join(LIMITS)}"
             )
         basis, whole, fraction = match.groups()
-        if basis in LIMITS and basis not in bases:
-            raise SqhwError(f"budget {basis} cannot be given here; bases: {', '.join(bases)}")
-        if basis not in bases:
-            raise unknown_name("budget basis", basis, bases)
+        if basis not in LIMITS:
+            raise unknown_name("budget basis", basis, LIMITS)
         if fraction and basis != "energy":
             raise SqhwError(f"budget {basis} must be a whole number, not {whole}{fraction}")
         if len(whole.lstrip("-0")) > len(str(MOST)):
@@ -129,14 +124,12 @@ class Budgets:
                 )
 
     @classmethod
-    def parse(cls, text: str, bases: Sequence[str] = LIMITS) -> Self:
+    def parse(cls, text: str) -> Self:
         """Parse one or several budgets, for example ``rom=345000,cycles=900000,energy=50``.
 
         Parameters
         ----------
         text : str
-        bases : sequence of str
-            Those that whoever asks can limit.
 
         Raises
         ------
@@ -149,12 +142,26 @@ class Budgets:
                 f"budget {shown(text)} has an empty part; it must read basis=limit, "
                 "or several of them with commas between, for example rom=345000,cycles=900000"
             )
-        return cls(tuple(Budget.parse(part, bases) for part in parts))
+        return cls(tuple(Budget.parse(part) for part in parts))
 
     @classmethod
     def of(cls, budget: "Budget | Budgets") -> "Budgets":
         """Return one budget, or several, as several."""
         return budget if isinstance(budget, Budgets) else Budgets((budget,))
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Limit by basis."""
+        return {item.basis: item.limit for item in self.items}
+
+    def without(self, basis: str) -> "Budgets | None":
+        """Return the budgets on other bases, or None if there are none."""
+        items = tuple(item for item in self.items if item.basis != basis)
+        return Budgets(items) if items else None
+
+    def at(self, basis: str, limit: float) -> "Budgets":
+        """Return the budgets with another limit on a basis."""
+        return Budgets(tuple(Budget(basis, limit) if x.basis == basis else x for x in self.items))
 
     def __str__(self) -> str:
         return ",".join(str(item) for item in self.items)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.cost_models.activity import LayerActivity, layer_activity
+from sqhw.cost_models.budget import LIMITS
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
@@ -29,6 +30,7 @@ from sqhw.cost_models.layer_weights import (
 from sqhw.cost_models.rom import rom_blocks
 from sqhw.cost_models.schedule import least_slot
 from sqhw.cost_models.storage import Storage, storage
+from sqhw.errors import unknown_name
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import ROMS, descriptor_words, rom_widths
 from sqhw.machine.stream import Dense, EntryCounts, EqualEntries, formats_for
@@ -72,6 +74,16 @@ class LayerTable:
         """Cycles of the layer in a run."""
         return self.done.cycles
 
+    @property
+    def payload_bits(self) -> Ints:
+        """Bits of the codes of the weights."""
+        return self.stored.payload_bits
+
+    @property
+    def stream_bits(self) -> Ints:
+        """Bits of the weight stream and the codebook; expectations are rounded up."""
+        return _words(self.stored.stream_bits, 1) + self.stored.codebook_bits
+
     def only(self, chosen: npt.NDArray[Any]) -> "LayerTable":
         """Return the options of a mask or of indices."""
         return LayerTable(
@@ -90,6 +102,10 @@ class ChoiceCost:
 
     Parameters
     ----------
+    payload : int
+        Bits of the codes of weights.
+    stream : int
+        Bits of weight streams and codebooks.
     rom : int
         Bits of the three ROM images.
     blocks : int
@@ -100,6 +116,8 @@ class ChoiceCost:
         Of an image (unit: uJ).
     """
 
+    payload: int
+    stream: int
     rom: int
     blocks: int
     cycles: float
@@ -137,7 +155,11 @@ class NetworkTable:
         words = np.array([self._words[i][:, at] for i, (_, at) in enumerate(rows)]).sum(axis=0)
         rows = zip(self.layers, choice, strict=True)
         cycles, energy = np.sum([(t.cycles[at], t.energy_pj[at]) for t, at in rows], axis=0)
+        rows = zip(self.layers, choice, strict=True)
+        bits = np.sum([(t.payload_bits[at], t.stream_bits[at]) for t, at in rows], axis=0)
         return ChoiceCost(
+            payload=int(bits[0]),
+            stream=int(bits[1]),
             rom=int(self._bits(words)),
             blocks=int(self._blocks(words[:, None])[0]),
             cycles=float(cycles) + 1,
@@ -157,18 +179,49 @@ class NetworkTable:
         Returns
         -------
         dict of str to ndarray, shape (options,)
-            ``rom``, ``blocks``, ``cycles`` and ``energy``, exactly as `cost` has them.
+            All costs by name, exactly as `cost` has them.
         """
         table, at = self.layers[layer], choice[layer]
         total = np.sum([self._words[i][:, j] for i, j in enumerate(choice)], axis=0)
         words = (total - self._words[layer][:, at])[:, None] + self._words[layer]
         base = self.cost(choice)
         return {
+            "payload": base.payload - table.payload_bits[at] + table.payload_bits,
+            "stream": base.stream - table.stream_bits[at] + table.stream_bits,
             "rom": self._bits(words),
             "blocks": self._blocks(words),
             "cycles": base.cycles - table.cycles[at] + table.cycles,
             "energy": base.energy + (table.energy_pj - table.energy_pj[at]) * 1e-6 / self.batch,
         }
+
+    def costs(self, layer: int, basis: str) -> Numbers:
+        """Return what each option of a layer adds on a basis, shape (options,).
+
+        Parameters
+        ----------
+        layer : int
+            Index of the layer.
+        basis : str
+            Of `sqhw.cost_models.budget.LIMITS`; ``blocks`` are counted as the bits that they hold.
+
+        Raises
+        ------
+        SqhwError
+            If the basis is unknown.
+        """
+        table = self.layers[layer]
+        if basis in ("rom", "blocks"):
+            bits: Numbers = self._words[layer].T @ self.widths
+            return bits
+        if basis == "payload":
+            return table.payload_bits
+        if basis == "stream":
+            return table.stream_bits
+        if basis == "cycles":
+            return table.cycles
+        if basis == "energy":
+            return np.asarray(table.energy_pj * 1e-6 / self.batch)
+        raise unknown_name("cost", basis, LIMITS)
 
     def words_of(self, layer: int) -> Ints:
         """Return the words of weight, parameter and codebook ROM, shape (3, options)."""

@@ -9,7 +9,7 @@ ACCELERATORS = ("cpu", "cuda")
 #: Objectives that weight streams are chosen for.
 OBJECTIVES = ("rom", "cycles")
 #: Objectives that `sqhw size` chooses them for.
-WORTHS = ("rom", "cycles", "energy")
+SIZE_OBJECTIVES = ("rom", "cycles", "energy")
 #: Simulators of the RTL.
 SIMULATORS = ("verilator", "icarus", "cxxrtl")
 #: Range of the width of an engine's accumulators (unit: bit).

@@ -156,18 +156,9 @@ def check_prefix(name: str | None) -> str | None:
 
 
 def check_budget(text: str | None) -> str | None:
-    """Check the form of a budget of `sqhw compress`, and that its limits do not contradict."""
+    """Check the form of a budget, and that its limits do not contradict each other."""
     if text is not None:
         from sqhw.cost_models.budget import Budgets
 
         Budgets.parse(text)
-    return text
-
-
-def check_limits(text: str | None) -> str | None:
-    """Check the form of a budget of `sqhw size`."""
-    if text is not None:
-        from sqhw.cost_models.choice import Limits
-
-        Limits.parse(text)
     return text

@@ -19,7 +19,7 @@ from sqhw.names import (
     PRECISIONS,
     PRUNING,
     SIMULATORS,
-    WORTHS,
+    SIZE_OBJECTIVES,
 )
 from sqhw.seeds import MAX_SEED
 from sqhw.steps.options import (
@@ -242,13 +242,13 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         ),
         "budget": typer.Option(
             help="Limits that hold together, for example blocks=22,cycles=60000: blocks (block "
-            "RAMs of the ROMs, not of the feature maps), rom (bits), cycles (of a run), energy "
-            "(uJ an image).",
-            callback=checks.check_limits,
+            "RAMs of the ROMs, not of the feature maps), payload, stream, rom (bits), cycles (of a "
+            "run), energy (uJ an image).",
+            callback=checks.check_budget,
         ),
         "objective": typer.Option(
             help="What streams are chosen for: rom, cycles or energy.",
-            callback=checks.check_name("objective", WORTHS),
+            callback=checks.check_name("objective", SIZE_OBJECTIVES),
         ),
         "technology": typer.Option(
             help="Energies of operations: a name, or a file of your own.",

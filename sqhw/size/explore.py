@@ -13,7 +13,7 @@ from sqhw.compiler.device_engine import (
     activation_blocks,
     fitted_engine,
 )
-from sqhw.cost_models.choice import Limits
+from sqhw.cost_models.budget import Budgets
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.technology import Technology
 from sqhw.errors import SqhwError
@@ -39,8 +39,8 @@ def explore(
     workload: Workload,
     device: Device,
     technology: Technology,
-    limits: Limits | None = None,
-    worth: str = "rom",
+    budgets: Budgets | None = None,
+    objective: str = "rom",
     progress: Progress = lambda done, total: None,
 ) -> tuple[list[Sizing], int]:
     """Return the Pareto front of engine configurations that fit a device.
@@ -54,10 +54,10 @@ def explore(
     workload : Workload
     device : Device
     technology : Technology
-    limits : Limits, optional
+    budgets : Budgets, optional
         Budgets that every core meets.
-    worth : {"rom", "cycles", "energy"}
-        What the formats are chosen for, within the limits.
+    objective : {"rom", "cycles", "energy"}
+        What the formats are chosen for, within the budgets.
     progress : callable
         Called with the configurations done, and all of them.
 
@@ -97,8 +97,8 @@ def explore(
                 engine,
                 technology,
                 batch=engine.max_batch,
-                limits=limits,
-                worth=worth,
+                budgets=budgets,
+                objective=objective,
             )
         except SqhwError as error:
             reasons.append(error)

@@ -9,8 +9,9 @@ import numpy as np
 
 from sqhw.compiler.device_engine import activation_blocks, dsp_blocks
 from sqhw.cost_models.activity import Activity, LayerActivity
+from sqhw.cost_models.budget import Budgets
 from sqhw.cost_models.calibration_file import load_calibrations
-from sqhw.cost_models.choice import Limits, choose_options
+from sqhw.cost_models.choice import choose_options
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices, EnergySplit
 from sqhw.cost_models.engine_cost import EngineCost, engine_cost
@@ -222,8 +223,8 @@ def size_on(
     technology: Technology,
     *,
     batch: int = 1,
-    limits: Limits | None = None,
-    worth: str = "rom",
+    budgets: Budgets | None = None,
+    objective: str = "rom",
     formats: Mapping[str, StreamFormat] | None = None,
     cores: int = 1,
 ) -> Sizing:
@@ -237,10 +238,10 @@ def size_on(
     technology : Technology
     batch : int, power of two, 1 to engine.max_batch
         Images of a run.
-    limits : Limits, optional
+    budgets : Budgets, optional
         Budgets that the choice of formats meets.
-    worth : {"rom", "cycles", "energy"}
-        What the formats are chosen for, within the limits.
+    objective : {"rom", "cycles", "energy"}
+        What the formats are chosen for, within the budgets.
     formats : mapping of str to StreamFormat, optional
         Formats of the layers with weights, if they are not to be chosen; their codes do not count.
     cores : int, 1 or more
@@ -249,7 +250,7 @@ def size_on(
     Raises
     ------
     SqhwError
-        If the network's maps do not fit the engine, or no formats meet the limits.
+        If the network's maps do not fit the engine, or no formats meet the budgets.
     """
     shapes = layer_shapes(workload.network, engine, batch)
 
@@ -265,7 +266,7 @@ def size_on(
             for shape in shapes
         ]
 
-    def sized(prices: EnergyPrices, wanted: Limits) -> Sizing:
+    def sized(prices: EnergyPrices, wanted: Budgets | None) -> Sizing:
         every = tables(prices)
         if formats:
             every = [
@@ -274,7 +275,8 @@ def size_on(
                 else table
                 for table in every
             ]
-        chosen = choose_options(NetworkTable(tuple(every), engine, device, batch), wanted, worth)
+        whole = NetworkTable(tuple(every), engine, device, batch)
+        chosen = choose_options(whole, wanted, objective=objective)
         kept = tuple(t.only(np.array([at])) for t, at in zip(every, chosen, strict=True))
         size = Sizing(
             workload,
@@ -288,25 +290,26 @@ def size_on(
         )
         return _priced(size, EnergyPrices(technology, engine, size.depths))
 
-    wanted = limits or Limits()
     # What an access costs depends on the depths of the ROMs, which are known after the choice.
-    size = sized(EnergyPrices(technology, engine, TYPICAL_DEPTHS), replace(wanted, energy=None))
-    if wanted.energy is None or size.energy.total * 1e-6 <= wanted.energy:
+    without = None if budgets is None else budgets.without("energy")
+    size = sized(EnergyPrices(technology, engine, TYPICAL_DEPTHS), without)
+    most = math.inf if budgets is None else budgets.limits.get("energy", math.inf)
+    if budgets is None or size.energy.total * 1e-6 <= most:
         return size
-    limit = wanted.energy
+    limit = most
     for attempt in range(ENERGY_STEPS):
         prices = EnergyPrices(technology, engine, size.depths)
         try:
-            size = sized(prices, replace(wanted, energy=limit))
+            size = sized(prices, budgets.at("energy", limit))
         except SqhwError:
             if attempt == 0:
                 raise
             break
-        if size.energy.total * 1e-6 <= wanted.energy:
+        if size.energy.total * 1e-6 <= most:
             return size
-        limit *= wanted.energy / (size.energy.total * 1e-6)
+        limit *= most / (size.energy.total * 1e-6)
     least = math.ceil(size.energy.total * 1e-3) / 1e3
-    raise SqhwError(f"budget {wanted} is too small: the least energy found is energy={least:g}")
+    raise SqhwError(f"budget {budgets} is too small: the least energy found is energy={least:g}")
 
 
 def _priced(size: Sizing, prices: EnergyPrices) -> Sizing:

@@ -279,7 +279,7 @@ class SizeOptions:
     batch : int, power of two
         Images of a run.
     budget : str, optional
-        Limits that the choice of formats meets, see `sqhw.cost_models.choice.Limits`.
+        Limits that the choice of formats meets, see `sqhw.cost_models.budget.Budgets`.
     objective : {"rom", "cycles", "energy"}
         What the formats are chosen for.
     technology : str

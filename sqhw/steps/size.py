@@ -4,11 +4,11 @@ import math
 from dataclasses import replace
 
 from sqhw.compiler.device_engine import propose_engine
-from sqhw.cost_models.choice import Limits
+from sqhw.cost_models.budget import Budgets
 from sqhw.cost_models.device import Device, find_device, load_devices
 from sqhw.cost_models.technology import Technology, load_technology
 from sqhw.errors import SqhwError, unknown_name
-from sqhw.names import WORTHS
+from sqhw.names import SIZE_OBJECTIVES
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.report.size_figures import device_figures
 from sqhw.report.size_results import (
@@ -37,9 +37,9 @@ def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResul
         If the network, the device or an option is unknown or out of range, or, for one device,
         the network cannot run on it at all or no formats meet the budget.
     """
-    if options.objective not in WORTHS:
-        raise unknown_name("objective", options.objective, WORTHS)
-    limits = None if options.budget is None else Limits.parse(options.budget)
+    if options.objective not in SIZE_OBJECTIVES:
+        raise unknown_name("objective", options.objective, SIZE_OBJECTIVES)
+    budgets = None if options.budget is None else Budgets.parse(options.budget)
     technology = load_technology(options.technology)
     every = options.device == ALL
     devices = list(load_devices().values()) if every else [find_device(options.device)]
@@ -63,7 +63,7 @@ def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResul
         "input": list(workload.network.input_shape),
         "weights": sum(w.channels * w.length for w in workload.weights.values()),
         "nonzeros": sum(int(w.nonzeros[0]) for w in workload.weights.values()),
-        "budget": str(limits) if limits else None,
+        "budget": str(budgets) if budgets else None,
         "objective": options.objective,
         "technology": {
             "name": technology.name,
@@ -76,7 +76,7 @@ def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResul
             workload,
             devices[0],
             technology,
-            limits,
+            budgets,
             options.objective,
             lambda done, total: progress("search", done, total, ""),
         )
@@ -87,7 +87,7 @@ def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResul
     found: list[DeviceFigures | DeviceFailure] = []
     for one in devices:
         try:
-            found.append(device_figures(_size(workload, one, technology, limits, options)))
+            found.append(device_figures(_size(workload, one, technology, budgets, options)))
         except SqhwError as error:
             if not every:
                 raise
@@ -117,7 +117,7 @@ def _size(
     workload: Workload,
     device: Device,
     technology: Technology,
-    limits: Limits | None,
+    budgets: Budgets | None,
     options: SizeOptions,
 ) -> Sizing:
     """Return what a network takes of a device on the engine that suits it."""
@@ -126,7 +126,7 @@ def _size(
     formats = None
     # On the device that it was made for, a network is taken as it is exported.
     here = network.facts.device == device.name
-    if isinstance(network, QuantizedNetwork) and here and limits is None:
+    if isinstance(network, QuantizedNetwork) and here and budgets is None:
         engine = network.facts.engine
         if options.acc_bits is not None:
             engine = replace(engine, acc_bits=options.acc_bits)
@@ -137,8 +137,8 @@ def _size(
         engine,
         technology,
         batch=options.batch,
-        limits=limits,
-        worth=options.objective,
+        budgets=budgets,
+        objective=options.objective,
         formats=formats,
     )
 

@@ -78,10 +78,18 @@ def test_known_weights_cost_what_their_network_costs(seed, batch):
     energy = sum(costs.layer(layer).total.item() for layer in run.layers) * 1e-6 / batch
     found = NetworkTable(tuple(own), ENGINE, DEVICE, batch).cost([0] * len(own))
     assert (found.rom, found.blocks) == (cost.rom, cost.blocks(DEVICE))
+    assert (found.payload, found.stream) == (
+        cost.size("payload", DEVICE),
+        cost.size("stream", DEVICE),
+    )
     assert found.cycles == schedule(net, ENGINE, batch).cycles
     assert found.energy == pytest.approx(energy, rel=1e-12)
     found = NetworkTable(tuple(tables), ENGINE, DEVICE, batch).cost(choice)
     assert (found.rom, found.blocks) == (cost.rom, cost.blocks(DEVICE))
+    assert (found.payload, found.stream) == (
+        cost.size("payload", DEVICE),
+        cost.size("stream", DEVICE),
+    )
     assert found.cycles == schedule(net, ENGINE, batch).cycles
     # Narrow codebooks toggle fewer bits of a multiplier; a table of masks does not know values.
     assert found.energy >= energy * (1 - 1e-12)

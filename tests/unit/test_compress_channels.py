@@ -5,7 +5,6 @@ import pytest
 from float_networks import chain_network, mobile_network, residual_network
 
 from sqhw.compress.choice.channels import ChannelGraph, ChannelShares, without_channels
-from sqhw.compress.choice.knapsack import Option
 from sqhw.compress.choice.options import LayerState, layer_options
 from sqhw.compress.choice.projection import Projector
 from sqhw.compress.choice.target import Target
@@ -13,6 +12,7 @@ from sqhw.compress.qat.assemble import skeleton
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
+from sqhw.cost_models.knapsack import Option
 from sqhw.cost_models.rom import rom_cost
 from sqhw.machine.config import EngineConfig
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sqhw.compress.choice import knapsack
-from sqhw.compress.choice.knapsack import Option, choose, hull
+from sqhw.cost_models import knapsack
+from sqhw.cost_models.knapsack import Option, choose, hull
 
 
 def exact(groups, budget):

@@ -13,10 +13,10 @@ from sqhw.compiler.format_choice import cheapest_stream
 from sqhw.compress.calibration.calibrate import calibrate
 from sqhw.compress.choice.fisher import fisher_diagonal
 from sqhw.compress.choice.floor import floor_masks
-from sqhw.compress.choice.knapsack import Option
 from sqhw.compress.choice.options import LayerState, layer_options
 from sqhw.compress.qat.assemble import export, skeleton
 from sqhw.compress.qat.network import QatNetwork
+from sqhw.cost_models.knapsack import Option
 from sqhw.cost_models.rom import rom_cost
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat

@@ -351,6 +351,39 @@ def test_every_key_is_documented(saved):
     assert keys <= documented, keys - documented
 
 
+def test_a_budget_of_the_stream_is_met(monkeypatch, capsys):
+    """Fewest cycles want wide gaps, hence more bits."""
+    base = {"device": "LFE5U-85F", "density": 0.1, "bits": 4}
+    (small,) = size_of("digits-cnn", **base)["devices"]
+    (fast,) = size_of("digits-cnn", **base, objective="cycles")["devices"]
+    least, most = (
+        sum(found["memory"][use]["bits"] for use in ("weights", "codebooks"))
+        for found in (small, fast)
+    )
+    assert least < 0.95 * most
+    budget = f"stream={least}"  # words of the ROM have some bits beyond the streams
+    (found,) = size_of("digits-cnn", **base, objective="cycles", budget=budget)["devices"]
+    bits = sum(found["memory"][use]["bits"] for use in ("weights", "codebooks"))
+    assert bits < least + 36 * len(found["layers"])
+    assert small["run_cycles"] >= found["run_cycles"] > fast["run_cycles"]
+    words = ("size", "digits-cnn", "--density", "0.1", "--bits", "4", "--device", "LFE5U-85F")
+    message = refuse(monkeypatch, capsys, *words, "--budget", "payload=9")
+    assert re.fullmatch(
+        r"budget payload=9 is too small: the least feasible is payload=\d+", message
+    )
+
+
+@pytest.mark.parametrize("budget", ["block=3", "rom=2.5", "rom=1,rom=2", "rom=5,payload=6", "rom"])
+def test_a_budget_is_refused_alike_everywhere(monkeypatch, capsys, budget):
+    told = [
+        run(monkeypatch, capsys, *words, "--budget", budget)
+        for words in (("size", "vgg16"), ("compress", "none.safetensors"))
+    ]
+    assert told[0][0] != 0
+    assert told[0] == told[1]
+    assert "budget" in told[0][2]
+
+
 def test_a_budget_of_energy_holds_for_the_figure_that_is_printed(monkeypatch, capsys):
     base = {"density": 0.3, "bits": 3, "device": "LFE5U-25F"}
     (free,) = size_of("digits-cnn", **base)["devices"]

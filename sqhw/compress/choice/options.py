@@ -6,9 +6,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.choice.knapsack import Option, hull
 from sqhw.compress.choice.nested import NO_MASK, NestedMasks, histogram_errors, mask_sums, nest
 from sqhw.compress.choice.run_costs import least_entries, run_costs
+from sqhw.cost_models.knapsack import Option, front, hull
 from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.storage import Levels, Storage, storage
 from sqhw.machine.config import EngineConfig
@@ -114,9 +114,6 @@ class LayerOptions:
 
     def hull(self, costs: Float) -> list[Option]:
         """Return the useful options, from the cheapest to the most exact, by their costs."""
-        order = np.lexsort((self.distortion, costs))
-        best = np.minimum.accumulate(self.distortion[order])
-        front = order[np.concatenate(([True], best[1:] < best[:-1]))]
         return hull(
             [
                 Option(
@@ -126,7 +123,7 @@ class LayerOptions:
                     int(self.stored.levels[at]),
                     int(at),
                 )
-                for at in front
+                for at in front(costs, self.distortion)
             ]
         )
 

@@ -10,18 +10,17 @@ import torch
 
 from sqhw.compress.choice.channels import ChannelGraph, ChannelShares, stored_rows, without_channels
 from sqhw.compress.choice.floor import floor_masks
-from sqhw.compress.choice.knapsack import Option, choose, price
 from sqhw.compress.choice.options import LayerOptions, LayerState, layer_options
-from sqhw.compress.choice.scale import Scale
 from sqhw.compress.choice.target import Target
 from sqhw.compress.qat.assemble import skeleton
 from sqhw.compress.qat.network import QatNetwork
+from sqhw.cost_models.knapsack import Option, choose, price, richest
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
+from sqhw.cost_models.scale import Scale
 
 Mask = npt.NDArray[np.bool_]
 
 COUNT_BITS = 6  # typical width of the entry count in a channel record
-SEARCH_STEPS = 12
 CLOSE = 2e-3  # of the budget: what a search may leave of it
 CHANNEL_ROUNDS = 3
 SAME = 1.001  # losses that differ by less are the same; then fewer channels are better
@@ -120,7 +119,7 @@ class Projector:
         worths = [np.asarray(part, dtype=np.float32) for part in importance]
         scores = [f * w * w for f, w in zip(worths, weights, strict=True)]
         floors = floor_masks(model.network, scores)
-        self.scale = Scale.even(target)
+        self.scale = Scale.even(target.limits, max(d * w for d, w in target.device.bram.modes))
         self.close = CLOSE
         shapes: dict[str, LayerShape] = {}
         if {"cycles", "energy"} & set(target.limits):
@@ -190,7 +189,7 @@ class Projector:
     def _rescale(self, scale: Scale) -> None:
         self.scale = scale
         tables = self.whole.tables
-        hulls = [table.hull(scale.costs(table)) for table in tables]
+        hulls = [table.hull(scale.costs(table.costs)) for table in tables]
         self.whole = replace(self.whole, hulls=hulls)
 
     def _search(self, pick: Callable[[_Stage], _Choice | None]) -> Projection | None:
@@ -234,34 +233,21 @@ class Projector:
 
     def _fitting(self, stage: _Stage) -> _Choice | None:
         """Return the richest choice found whose exact costs meet the target."""
-        low, high = stage.least_bits, stage.most_bits
-        best: _Choice | None = None
-        richest = False  # whether the most exact options are known to be too much
-        bits = min(high, round(self.scale.whole))
-        for _ in range(SEARCH_STEPS):
-            last = self._sized(self.choice(stage, bits))
-            left = 1 - self.target.excess(last.costs)
-            if left >= 0:
-                low, best = bits, last
-                if left <= self.close or bits == stage.most_bits:
-                    break
-            else:
-                high, richest = bits, True
-            guess = last.bits + round(left * self.scale.whole)
-            if not richest and guess >= high:
-                bits = high
-            else:
-                bits = guess if low < guess < high else (low + high) // 2
-            if bits == low or high - low <= self.close * self.scale.whole / 4:
-                break
-        if best is None:
-            best = self._sized(self.choice(stage, stage.least_bits))
-        return best if self.target.admits(best.costs) else None
+
+        def take(chosen: list[Option], bits: int) -> tuple[float, _Choice]:
+            found = self._sized(self._made(stage, chosen, bits))
+            return self.target.excess(found.costs), found
+
+        return richest(stage.hulls, self.scale.whole, take, self.close)
 
     def choice(self, stage: _Stage, bits: int) -> _Choice:
         """Return the choice for a knapsack budget, at least that of the cheapest options."""
         chosen = choose(stage.hulls, max(bits, stage.least_bits))
         assert chosen is not None
+        return self._made(stage, chosen, bits)
+
+    def _made(self, stage: _Stage, chosen: list[Option], bits: int) -> _Choice:
+        """Return a choice that was made for a knapsack budget, with its masks."""
         masks = [
             table.mask(option, state.weight.shape)
             for table, option, state in zip(stage.tables, chosen, self.states, strict=True)
@@ -288,7 +274,7 @@ class Projector:
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             tables = list(pool.map(table, range(len(self.states))))
-        hulls = [table.hull(self.scale.costs(table)) for table in tables]
+        hulls = [table.hull(self.scale.costs(table.costs)) for table in tables]
         return _Stage(rows, tables, hulls)
 
     def _shares(self, found: _Choice) -> list[ChannelShares]:

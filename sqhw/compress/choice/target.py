@@ -36,7 +36,7 @@ class Target:
     @property
     def limits(self) -> dict[str, float]:
         """Limit by basis."""
-        return {item.basis: item.limit for item in Budgets.of(self.budget).items}
+        return Budgets.of(self.budget).limits
 
     def costs(self, network: QuantizedNetwork) -> dict[str, float]:
         """Return the exact cost on each basis; huge if the engine cannot address the ROMs.

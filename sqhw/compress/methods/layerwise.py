@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from sqhw.compress.choice.floor import floor_masks
-from sqhw.compress.choice.knapsack import Option, choose, hull
 from sqhw.compress.choice.target import Target
 from sqhw.compress.methods.input_sums import BATCH, InputSums, as_matrix, solved
 from sqhw.compress.methods.obs import (
@@ -30,6 +29,7 @@ from sqhw.compress.qat.integers import WEIGHT_TOP
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.quantizers.codebook import Codebook, Float
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
+from sqhw.cost_models.knapsack import Option, choose, hull
 from sqhw.frontends.torch_module.float_module import (
     Pair,
     activated,

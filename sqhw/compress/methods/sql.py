@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqhw.compress.choice.knapsack import Option, choose, hull
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run, Stage
@@ -18,6 +17,7 @@ from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.codebook import Float
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.training.bounds import check_least, check_positive
+from sqhw.cost_models.knapsack import Option, choose, hull
 from sqhw.errors import SqhwError
 
 ZERO = 1e-5  # smaller weights count as zero
