@@ -12,9 +12,9 @@ import torch
 from benchmarks.fuzz import mutate, samples
 from benchmarks.fuzz.mutate import Mutation
 from sqhw.compiler.program import compile_network
-from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.run import Stage, checkpoint_state
 from sqhw.compress.training.checkpoint import Checkpoint
+from sqhw.compress.training.learner import Stage
+from sqhw.compress.training.loop import checkpoint_state
 from sqhw.cost_models.calibration_file import parse_calibration
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import find_device
@@ -109,7 +109,7 @@ def _read_checkpoint(path: Path) -> Any:
 def _use_checkpoint(path: Path) -> None:
     found = Checkpoint.read(path, samples.KEY)
     assert found is not None
-    checkpoint_state(found, [Stage("prune", Recipe(epochs=3))])
+    checkpoint_state(found, [Stage("prune", 3, 32, lambda step, per_epoch: 1e-3)])
 
 
 def _read_state_dict(path: Path) -> Any:

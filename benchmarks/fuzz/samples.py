@@ -79,7 +79,14 @@ def write_checkpoint(folder: Path) -> Path:
         "generator": torch.Generator().get_state()[:64],
     }
     entry = {"stage": "prune", "epoch": 1, "loss": 0.5}
-    state = {"stage": 0, "epoch": 1, "score": [0.0, 0.5, -0.7], "history": [entry], "notes": ["n"]}
+    state = {
+        "stage": 0,
+        "epoch": 1,
+        "score": [0.0, 0.5, -0.7],
+        "history": [entry],
+        "notes": ["n"],
+        "facts": {"rate": 0.005},
+    }
     Checkpoint(KEY, state, tensors).write(folder / "run.safetensors")
     return folder / "run.safetensors"
 

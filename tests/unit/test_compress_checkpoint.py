@@ -8,13 +8,20 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save, save_file
 
-from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.run import Stage, checkpoint_state
 from sqhw.compress.training.checkpoint import Checkpoint, checkpoint_digest
+from sqhw.compress.training.learner import Stage
+from sqhw.compress.training.loop import checkpoint_state
 from sqhw.errors import SqhwError
 from sqhw.files.tensor_file import CHECKPOINT_KEY
 
-STATE = {"stage": 0, "epoch": 1, "score": [0.0, 0.5, float("-inf")], "history": [], "notes": []}
+STATE = {
+    "stage": 0,
+    "epoch": 1,
+    "score": [0.0, 0.5, float("-inf")],
+    "history": [],
+    "notes": [],
+    "facts": {},
+}
 TENSORS = {
     "model.weight": torch.arange(12, dtype=torch.float32).reshape(3, 4).T,
     "model.scale": torch.tensor(0.5),
@@ -95,11 +102,11 @@ def test_an_edited_header_is_refused(path):
 
 def test_other_runs_and_versions_are_told(path):
     assert message(path, "other").startswith("is the checkpoint of another run")
-    rewritten(path, lambda content, tensors: content.update(version=4))
-    assert message(path) == ("has checkpoint version 4, this sqhw reads 3; remove it to start anew")
+    rewritten(path, lambda content, tensors: content.update(version=3))
+    assert message(path) == ("has checkpoint version 3, this sqhw reads 4; remove it to start anew")
     old = {"version": 2, "key": "key", "state": STATE}
     save_file({"x": torch.zeros(1)}, path, {CHECKPOINT_KEY: json.dumps(old)})
-    assert message(path).startswith("has checkpoint version 2, this sqhw reads 3; remove it")
+    assert message(path).startswith("has checkpoint version 2, this sqhw reads 4; remove it")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +137,7 @@ def test_other_files_are_refused(path, content, what):
         ({"score": [1.0]}, "field 'score' must be a list of 3 numbers, not [1.0]"),
         ({"notes": [1]}, "field 'notes' must be a list of texts, not [1]"),
         ({"history": {}}, "field 'history' must be list, not {}"),
+        ({"facts": []}, "field 'facts' must be dict, not []"),
         ({"stage": 5}, "is of stage 5, epoch 1, which its run does not have"),
         ({"epoch": -1}, "is of stage 0, epoch -1, which its run does not have"),
         ({"epoch": 10**9}, "is of stage 0, epoch 1000000000, which its run does not have"),
@@ -139,7 +147,7 @@ def test_a_signed_header_of_wrong_types_is_refused(path, change, what):
     rewritten(path, lambda content, tensors: content["state"].update(change))
     found = Checkpoint.read(path, "key")
     with pytest.raises(SqhwError) as error:
-        checkpoint_state(found, [Stage("one", Recipe(epochs=2))])
+        checkpoint_state(found, [Stage("one", 2, 32, lambda step, per_epoch: 1e-3)])
     assert str(error.value).startswith(str(path))
     assert what in str(error.value)
 

@@ -15,7 +15,7 @@ from sqhw.compress.methods.accounting import account
 from sqhw.compress.methods.base import run_key
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.oneshot import OneshotConfig
-from sqhw.compress.methods.run import Run, train
+from sqhw.compress.methods.run import Run
 from sqhw.compress.quantizers import (
     QUANTIZERS,
     ApotQuantizer,
@@ -27,6 +27,7 @@ from sqhw.compress.quantizers import (
     UniformMeansQuantizer,
     UniformQuantizer,
 )
+from sqhw.compress.training.loop import run_stages
 from sqhw.cost_models.rom import rom_cost
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module.threads import torch_threads
@@ -322,7 +323,7 @@ def test_a_run_hardens_its_quantizers():
     )
     run = Run(Job(small_network(), digits(), ENGINE, DEVICE), small_network(), seed=0)
     method = config.method(run)
-    train(method, config.name, "key", None)
+    run_stages(method)
     for layer in run.model.latent():
         weight = layer.weight.detach()
         hard = layer.quantizer.eval()(weight)

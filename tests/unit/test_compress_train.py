@@ -18,7 +18,7 @@ def test_a_few_epochs_learn_and_repeat_to_the_bit(data):
     print("seed 3")
     settings = TrainSettings(epochs=4, seed=3)
     events = []
-    first = train("digits-cnn", data, settings, lambda *event: events.append(event[:3]))
+    first = train("digits-cnn", data, settings, progress=lambda *e: events.append(e[:3]))
     second = train("digits-cnn", data, settings)
     assert events == [("train", n, 4) for n in range(1, 5)]
     assert first.metadata == second.metadata

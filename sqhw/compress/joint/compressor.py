@@ -1,9 +1,9 @@
-"""A run of the joint compressor: pruning, then fine-tuning of integers, stage by stage."""
+"""The joint compressor: pruning, then fine-tuning of integers, as stages of the training loop."""
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,14 @@ from sqhw.compress.qat.invariants import Frozen, check_invariants, fits_accumula
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.qat.state import load_state, stage_facts
 from sqhw.compress.training.accelerator import find_accelerator
-from sqhw.compress.training.checkpoint import ANEW, Checkpoint, fingerprint
-from sqhw.compress.training.samples import SMALL_SET, Progress, batches, check_shape, tensors
+from sqhw.compress.training.checkpoint import Checkpoint, fingerprint
+from sqhw.compress.training.learner import Learner, Score, Stage, State
+from sqhw.compress.training.loop import run_stages
+from sqhw.compress.training.samples import SMALL_SET, Progress, check_shape, tensors
 from sqhw.cost_models.budget import BASES
 from sqhw.data import Dataset
 from sqhw.errors import SqhwError
+from sqhw.files.plain import located, typed
 from sqhw.frontends.torch_module.float_module import FloatModule, predict
 from sqhw.network.floats import FloatNetwork
 from sqhw.network.graph import Mask
@@ -39,7 +42,7 @@ from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.planner.placement import place
 
-LOOP = 13  # raised with every change of the loop: a checkpoint of another loop is of another run
+LOOP = 14  # raised with every change of the loop: a checkpoint of another loop is of another run
 #: Share of the pruning stage in which weights move to their codebooks. Masks then are chosen among
 #: weights of few values: those that are chosen for real ones are not the best for these.
 QUANTIZE = 0.1
@@ -72,8 +75,10 @@ def at_once(network: FloatNetwork, target: Target, pruning: str) -> bool:
     return work <= SURGERY and set(target.limits) <= set(BASES)
 
 
-class Compression:
+class Compression(Learner):
     """One run of the joint compressor; see `sqhw.compress.compress`.
+
+    It has two stages: ``prune``, with masks that stay free to the end, and ``tune``, on integers.
 
     Parameters
     ----------
@@ -85,21 +90,16 @@ class Compression:
         Prunes without training: from a network, data, a target, settings and a report of progress
         to a network that meets the budgets.
     progress : callable
-    resume : Path, optional
+    checkpoint : Path, optional
     accelerator : str
-
-    Attributes
-    ----------
-    history : list of dict
-        Facts of every epoch so far.
-    notes : list of str
-        What the user should know.
 
     Raises
     ------
     SqhwError
         See `sqhw.compress.compress`.
     """
+
+    model: QatNetwork
 
     def __init__(
         self,
@@ -109,21 +109,162 @@ class Compression:
         settings: CompressSettings,
         surgeon: Surgeon,
         progress: Progress,
-        resume: Path | None,
+        checkpoint: Path | None,
         accelerator: str = "cpu",
     ) -> None:
         outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
         check_shape(network.name, network.input_shape, outputs, data)
         place(with_input_stage(network), target.engine)  # refuses before training
-        self.network, self.target, self.settings = network, target, settings
-        self.surgeon, self.progress, self.resume = surgeon, progress, resume
+        self.network, self.data, self.target, self.settings = network, data, target, settings
+        self.surgeon, self.checkpoint = surgeon, checkpoint
+        self.subject = f"network {network.name!r}"
         self.device = find_accelerator(accelerator)
-        self.data = data
-        options = asdict(settings)
-        del options["rate"]  # a run that was stopped may go on with another
-        self.key = fingerprint(
-            network,
-            data,
+        self.small = len(data.train) <= SMALL_SET
+        self.batch = settings.batch or (64 if self.small else 256)
+        self.per_epoch = math.ceil(len(data.train) / self.batch)
+        self.at_once = at_once(network, target, settings.pruning)
+        self.schedule = Schedule.of(settings, small=self.small, at_once=self.at_once)
+        self.held_images, self.held_labels = tensors(data.validation)
+        generator = torch.Generator().manual_seed(settings.seed)
+        model = self._with_gains(QatNetwork(network))
+        super().__init__(model, len(data.train), generator, progress)
+        self.stage = 0
+        self.starts: dict[int, int] = {}  # round that a step of the first stage begins
+        self.channels: dict[str, Mask] = {}
+        self.fixed: list[Frozen] = []
+
+    def run(self) -> QuantizedNetwork:
+        """Run all stages, from the checkpoint on if there is one, and return the network."""
+        done = run_stages(self, key=self._key(), checkpoint=self.checkpoint)
+        self.model.load_state_dict(done.result)
+        return self._export(self._metadata(done.score.accuracy))
+
+    def stages(self) -> list[Stage]:
+        """Return pruning and tuning."""
+        schedule, batch = self.schedule, self.batch
+        return [
+            Stage("prune", schedule.prune, batch, partial(schedule.rate, "prune")),
+            Stage("tune", schedule.tune, batch, partial(schedule.rate, "tune"), scored_first=True),
+        ]
+
+    def begin(self, stage: int) -> None:
+        """Prune at once, if that is asked for; or fix masks and channels and go to integers."""
+        self.stage = stage
+        if stage == 1:
+            self._fix()
+            return
+        self._prepare()
+        if self.at_once:
+            network = self.surgeon(
+                self.network, self.data, self.target, self.settings, self.progress
+            )
+            self.model = self._with_gains(on_codebooks(network))
+            self.rounds.hold(self.model)
+        elif (steps := self.schedule.prune * self.per_epoch) < FEW * self.rounds.count:
+            self.notes.append(
+                f"{steps} steps of gradual pruning are few: more epochs (--prune-epochs) or "
+                "one-shot pruning (--pruning oneshot) would keep more accuracy"
+            )
+
+    def resume(self, stage: int) -> None:
+        """Prepare what `restore` goes on with."""
+        self.stage = stage
+        self._prepare()
+
+    def optimizer(self, stage: int) -> RelativeAdam:
+        """Return an optimizer of the model."""
+        self.relative_adam = RelativeAdam(self.model)
+        return self.relative_adam
+
+    def set_training(self, training: bool) -> None:
+        """Compute integers exactly, but in steps, where that takes too long."""
+        super().set_training(training)
+        self.model.set_exact(not training)
+
+    def before_step(self, step: int, share: float) -> None:
+        """Project to the budget, or let the largest weights take the places of each layer."""
+        if self.stage == 1:
+            return
+        steps = self.schedule.prune * self.per_epoch
+        for layer in self.model.layers():
+            layer.share = 1.0 if self.at_once else min(1.0, step / (QUANTIZE * steps))
+        if step in self.starts:
+            self.rounds.project(self.starts[step])
+            self.relative_adam.measure()
+        else:
+            self.rounds.refresh()
+
+    def loss(self, stage: int, chosen: Tensor) -> Tensor:
+        """Return the loss of a batch; see `Objective`."""
+        return self.objective.loss(self.model, chosen)
+
+    def score(self, result: dict[str, Tensor]) -> Score:
+        """Return how good the integers are; what does not fit the accumulator is beyond all."""
+        self._export({})
+        logits = predict(self.model, self.held_images, self.device)
+        loss = float(functional.cross_entropy(logits, self.held_labels))
+        fits = fits_accumulator(self.model, self.target.engine)
+        return Score(0.0 if fits else -math.inf, _accuracy(logits, self.held_labels), -loss)
+
+    def remedy(self, checkpoint: Path | None) -> str:
+        """Return what to do about a loss that is not finite."""
+        kept = "with a checkpoint to resume from, the last good epoch would not be lost"
+        if checkpoint:
+            kept = (
+                f"{checkpoint} holds the last good epoch, and resumes with the lower rate from it"
+            )
+        rate = self.settings.rate
+        return f"take a lower learning rate (rate, --rate) than {rate:g}; {kept}"
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the model, and the rounds or what they have left of the channels."""
+        found = super().state()
+        found |= {f"channels.{name}": torch.from_numpy(m) for name, m in self.channels.items()}
+        if self.stage == 0:
+            found |= {f"rounds.{name}": tensor for name, tensor in self.rounds.tensors().items()}
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Return how far each layer has come, and the learning rate."""
+        return {"layers": stage_facts(self.model), "rate": self.settings.rate}
+
+    def check(self, found: Checkpoint, state: State) -> None:
+        """Refuse the checkpoint of a run that has ended at another rate."""
+        with located(found.path):
+            rate = typed(_Facts, state.facts).rate
+        ended = state.stage and state.epoch == self.schedule.tune
+        if ended and rate != self.settings.rate:
+            raise SqhwError(
+                f"{found.path} holds a run that has ended, at rate {rate:g}, not "
+                f"{self.settings.rate:g}; remove it or name another file"
+            )
+
+    def restore(self, found: Checkpoint, state: State) -> None:
+        """Go back to where a checkpoint was written; note a rate that was another before."""
+        facts = typed(_Facts, state.facts)
+        self.channels = {name: t.numpy() for name, t in found.part("channels").items()}
+        if self.channels:
+            self.model = QatNetwork(cut(self.network, self.channels)).to(self.device)
+        load_state(self.model, found.part("model"), facts.layers, self.target.engine)
+        if self.stage == 0:
+            self.rounds.load(found.part("rounds"))
+        else:
+            self.fixed = frozen(self.model)
+        if facts.rate != self.settings.rate:
+            stage = self.stages()[state.stage].name
+            self.notes.append(
+                f"rate {facts.rate:g} up to epoch {state.epoch} of stage {stage!r}, "
+                f"{self.settings.rate:g} behind it"
+            )
+
+    def _key(self) -> str:
+        """Return the key of the run: with another rate it may go on."""
+        options = asdict(self.settings)
+        del options["rate"]
+        target = self.target
+        return fingerprint(
+            self.network,
+            self.data,
             [
                 LOOP,
                 options,
@@ -133,56 +274,26 @@ class Compression:
                 self.device.type,
             ],
         )
-        self.small = len(data.train) <= SMALL_SET
-        self.batch = settings.batch or (64 if self.small else 256)
-        self.per_epoch = math.ceil(len(data.train) / self.batch)
-        self.at_once = at_once(network, target, settings.pruning)
-        self.schedule = Schedule.of(
-            settings, small=self.small, at_once=self.at_once, per_epoch=self.per_epoch
-        )
-        self.found = Checkpoint.read(resume, self.key)  # refused before anything is computed
-        if self.found:
-            self._check_state(self.found)
-        self.held_images, self.held_labels = tensors(data.validation)
-        self.generator = torch.Generator().manual_seed(settings.seed)
-        self.objective = Objective(network, data.train, settings, self.generator, self.device)
-        images = self.objective.images
-        self.model = self._with_gains(QatNetwork(network))
+
+    def _prepare(self) -> None:
+        """Compute what the stage needs."""
+        settings, generator = self.settings, self.generator
+        self.objective = Objective(self.network, self.data.train, settings, generator, self.device)
+        if self.stage == 1:
+            return
         self.rounds = Rounds(
             self.model,
-            target,
-            images,
-            self.generator,
+            self.target,
+            self.objective.images,
+            generator,
             settings.bias_bits,
             settings.rounds,
             settings.ramp,
         )
-        if not target.admits(self.rounds.smallest.costs):
-            raise target.refusal(network.name, self.rounds.smallest.costs)
-        self.stage, self.epoch = 0, 0
-        self.channels: dict[str, Mask] = {}
-        self.fixed: list[Frozen] = []
-        self.best, self.kept = (-1.0, -math.inf), self.model.state_dict()
-        self.history: list[dict[str, Any]] = []
-        self.notes: list[str] = []
-
-    def run(self) -> QuantizedNetwork:
-        """Run all stages, from the checkpoint on if there is one, and return the network."""
-        found = self.found
-        if found:
-            with found.restoring():
-                self._restore(found)
-        if self.stage == 0:
-            self._prune(found)
-            self._note_floors()
-            self._export({})
-            self.best = self._score()
-            self.kept = copy.deepcopy(self.model.state_dict())
-            self.stage, self.epoch = 1, 0
-            found = None
-        self._tune(found)
-        self.model.load_state_dict(self.kept)
-        return self._result()
+        if not self.target.admits(self.rounds.smallest.costs):
+            raise self.target.refusal(self.network.name, self.rounds.smallest.costs)
+        steps, count = self.schedule.prune * self.per_epoch, self.rounds.count
+        self.starts = {done * steps // count: done for done in range(count)}
 
     def _with_gains(self, model: QatNetwork) -> QatNetwork:
         """Return the model on the accelerator, with gains of its channels if it may have any."""
@@ -190,47 +301,17 @@ class Compression:
             layer.learn_gains(held_gain_bits(self.settings.gain_bits, self.target.engine))
         return model.to(self.device)
 
-    def _prune(self, found: Checkpoint | None) -> None:
-        """Come down to the budget, gradually or at once, with masks that stay free to the end."""
-        if self.at_once and not found:
-            network = self.surgeon(
-                self.network, self.data, self.target, self.settings, self.progress
-            )
-            self.model = self._with_gains(on_codebooks(network))
-            self.rounds.hold(self.model)
-        epochs, rounds = self.schedule.prune, self.rounds
-        optimizer = self._optimizer(found)
-        steps = epochs * self.per_epoch
-        if not self.at_once and not found and steps < FEW * rounds.count:
-            self.notes.append(
-                f"{steps} steps of gradual pruning are few: more epochs (--prune-epochs) or "
-                "one-shot pruning (--pruning oneshot) would keep more accuracy"
-            )
-        starts = {done * steps // rounds.count: done for done in range(rounds.count)}
-
-        def before(step: int) -> None:
-            for layer in self.model.layers():
-                layer.share = 1.0 if self.at_once else min(1.0, step / (QUANTIZE * steps))
-            if step in starts:
-                rounds.project(starts[step])
-                optimizer.measure()
-            else:
-                rounds.refresh()
-
-        self._train("prune", epochs, optimizer, before=before)
-        for layer in self.model.layers():
-            layer.share = 1.0
-        rounds.project(rounds.count)
-        self._fix()
-
     def _fix(self) -> None:
         """Fix the masks, cut out the channels that they leave dead, and go to integers."""
+        for layer in self.model.layers():
+            layer.share = 1.0
+        self.rounds.project(self.rounds.count)
         model = self.model.cpu()
         self.channels = stored_channels(self.network, model)
         self.model = compact(self.network, model, self.channels)
         for layer in self.model.layers():
             layer.freeze()
-        order = torch.randperm(len(self.objective.images), generator=self.generator)
+        order = torch.randperm(self.count, generator=self.generator)
         calibrate(
             self.model,
             self.objective.images[order[:CALIBRATION_IMAGES]],
@@ -240,6 +321,7 @@ class Compression:
         )
         self.model.to(self.device)
         self.fixed = frozen(self.model)
+        self._note_floors()
 
     def _note_floors(self) -> None:
         """Say which layers keep no more than the path of weights that every layer keeps."""
@@ -251,26 +333,12 @@ class Compression:
                     "weight for each channel that is needed"
                 )
 
-    def _tune(self, found: Checkpoint | None) -> None:
-        """Fine-tune the integers; keep the best epoch."""
-
-        def keep_best() -> str:
-            self._export({})
-            score = self._score()
-            if score > self.best and fits_accumulator(self.model, self.target.engine):
-                self.best, self.kept = score, copy.deepcopy(self.model.state_dict())
-            self.history[-1]["validation_accuracy"] = score[0]
-            return f", validation {score[0]:.2%}"
-
-        optimizer = self._optimizer(found)
-        self._train("tune", self.schedule.tune, optimizer, after=keep_best)
-
-    def _result(self) -> QuantizedNetwork:
-        """Return the quantized network."""
+    def _metadata(self, accuracy: float) -> dict[str, str]:
+        """Return what the quantized network is told of its making."""
         target = self.target
         teacher = FloatModule(self.network).eval()
         notes = [*self.network.metadata.get("notes", "").splitlines(), *self.notes]  # the import's
-        metadata = {
+        return {
             **self.network.metadata,
             "data": self.data.name,
             "method": self.settings.method,
@@ -282,10 +350,9 @@ class Compression:
             "float_validation_accuracy": (
                 f"{_accuracy(predict(teacher, self.held_images), self.held_labels):.6f}"
             ),
-            "validation_accuracy": f"{self.best[0]:.6f}",
+            "validation_accuracy": f"{accuracy:.6f}",
             **({"notes": "\n".join(notes)} if notes else {}),
         }
-        return self._export(metadata)
 
     def _export(self, metadata: dict[str, str]) -> QuantizedNetwork:
         """Return the network as it is now; that it meets the budget is asserted, and the rest."""
@@ -297,148 +364,12 @@ class Compression:
                 return network
         raise AssertionError(f"budget {self.target.budget} missed after all: {costs}")
 
-    def _train(
-        self,
-        stage: str,
-        epochs: int,
-        optimizer: RelativeAdam,
-        *,
-        before: Callable[[int], None] = lambda step: None,
-        after: Callable[[], str] = lambda: "",
-    ) -> None:
-        """Train the rest of a stage; the rate falls to 0 over both (`Schedule`).
-
-        `before` is called ahead of every step with its number, `after` behind every epoch.
-        """
-        count = len(self.objective.images)
-        step = self.epoch * self.per_epoch
-        for epoch in range(self.epoch, epochs):
-            total = 0.0
-            self.model.set_exact(False)
-            for chosen in batches(count, self.batch, self.generator):
-                before(step)
-                loss = self.objective.loss(self.model, chosen)
-                value = float(loss.detach())
-                if not math.isfinite(value):
-                    raise self._not_finite(stage, epoch, step)
-                optimizer.step(loss, self.schedule.rate(stage, step))
-                total += value
-                step += 1
-            self.model.set_exact(True)
-            if not all(bool(part.isfinite().all()) for part in self.model.parameters()):
-                raise self._not_finite(stage, epoch, step - 1)
-            self.epoch = epoch + 1
-            mean = total / self.per_epoch
-            self.history.append({"stage": stage, "epoch": self.epoch, "loss": mean})
-            shown = after()
-            self._write(optimizer)
-            self.progress(stage, self.epoch, epochs, f"loss {mean:.4f}{shown}")
-
-    def _optimizer(self, found: Checkpoint | None) -> RelativeAdam:
-        """Return an optimizer of the model, in the state of a checkpoint if there is one."""
-        optimizer = RelativeAdam(self.model)
-        if found:
-            with found.restoring():
-                optimizer.load(found.part("optimizer"), found.header["spread"])
-        return optimizer
-
-    def _not_finite(self, stage: str, epoch: int, step: int) -> SqhwError:
-        kept = "with a checkpoint to resume from, the last good epoch would not be lost"
-        if self.resume and self.resume.is_file():
-            kept = (
-                f"{self.resume} holds the last good epoch, and resumes with the lower rate from it"
-            )
-        return SqhwError(
-            f"network {self.network.name!r}: the loss is not finite in stage {stage!r}, epoch "
-            f"{epoch + 1}, step {step + 1}; take a lower learning rate "
-            f"(rate, --rate) than {self.settings.rate:g}; {kept}"
-        )
-
-    def _write(self, optimizer: RelativeAdam) -> None:
-        """Write the checkpoint, if one is wanted."""
-        if self.resume is None:
-            return
-        found = {f"model.{name}": t for name, t in self.model.state_dict().items()}
-        found |= {f"kept.{name}": t for name, t in self.kept.items()}
-        found |= {f"optimizer.{name}": t for name, t in optimizer.tensors().items()}
-        found |= {f"channels.{name}": torch.from_numpy(m) for name, m in self.channels.items()}
-        if self.stage == 0:
-            found |= {f"rounds.{name}": tensor for name, tensor in self.rounds.tensors().items()}
-        found["generator"] = self.generator.get_state()
-        header = {
-            "stage": self.stage,
-            "epoch": self.epoch,
-            "best": list(self.best),
-            "spread": optimizer.spread,
-            "facts": stage_facts(self.model),
-            "history": self.history,
-            "notes": self.notes,
-            "rate": self.settings.rate,
-        }
-        Checkpoint(self.key, header, found).write(self.resume)
-
-    def _restore(self, found: Checkpoint) -> None:
-        """Go back to where a checkpoint was written."""
-        header = found.header
-        self.channels = {name: t.numpy() for name, t in found.part("channels").items()}
-        if self.channels:
-            self.model = QatNetwork(cut(self.network, self.channels)).to(self.device)
-        load_state(self.model, found.part("model"), header["facts"], self.target.engine)
-        self.fixed = frozen(self.model)
-        self.stage, self.epoch = header["stage"], header["epoch"]
-        self.best = (header["best"][0], header["best"][1])
-        self.kept = found.part("kept")
-        if self.stage == 0:
-            self.rounds.load(found.part("rounds"))
-        self.generator.set_state(found.tensors["generator"])
-        self.history[:], self.notes[:] = header["history"], header["notes"]
-        self._take_up(header["rate"])
-
-    def _check_state(self, found: Checkpoint) -> None:
-        """Refuse a checkpoint of what the run does not have, or of one ended at another rate."""
-        state = found.state(_State)
-        stage = "tune" if state.stage else "prune"
-        if state.stage not in (0, 1) or not 0 <= state.epoch <= self.schedule.epochs(stage):
-            raise SqhwError(
-                f"{self.resume} is of stage {state.stage}, epoch {state.epoch}, which its run does "
-                f"not have; {ANEW}"
-            )
-        ended = state.stage and state.epoch == self.schedule.tune
-        if ended and state.rate != self.settings.rate:
-            raise SqhwError(
-                f"{self.resume} holds a run that has ended, at rate {state.rate:g}, not "
-                f"{self.settings.rate:g}; remove it or name another file"
-            )
-
-    def _take_up(self, rate: float) -> None:
-        """Tell where the run goes on, and note a rate that was another before."""
-        stage = "tune" if self.stage else "prune"
-        epochs = self.schedule.epochs(stage)
-        if rate != self.settings.rate:
-            self.notes.append(
-                f"rate {rate:g} up to epoch {self.epoch} of stage {stage!r}, "
-                f"{self.settings.rate:g} behind it"
-            )
-        self.progress("resumed", self.epoch, epochs, f"of stage {stage!r}, from {self.resume}")
-
-    def _score(self) -> tuple[float, float]:
-        """Return validation accuracy, and the negative loss to break ties."""
-        logits = predict(self.model, self.held_images, self.device)
-        loss = float(functional.cross_entropy(logits, self.held_labels))
-        return _accuracy(logits, self.held_labels), -loss
-
 
 @dataclass(frozen=True)
-class _State:
-    """The header of a checkpoint; `facts` are those of `sqhw.compress.qat.state.stage_facts`."""
+class _Facts:
+    """The facts of a checkpoint; `layers` are those of `sqhw.compress.qat.state.stage_facts`."""
 
-    stage: int
-    epoch: int
-    best: tuple[float, float]
-    spread: tuple[float, ...]
-    facts: list[Any]
-    history: list[Any]
-    notes: tuple[str, ...]
+    layers: list[Any]
     rate: int | float
 
 

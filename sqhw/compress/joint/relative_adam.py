@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from sqhw.compress.qat.network import QatNetwork
-from sqhw.compress.training.checkpoint import load_optimizer, optimizer_tensors
+from sqhw.compress.training.optimizer import Optimizer
 
 BIAS_RATE = 0.1  # of the rate, in real units: activations are of the size of 1
 GAIN_RATE = 1.0  # of the rate: they are 1 at first
 CODEBOOK_RATE = 0.1  # of the rate: a value moves all the weights that take it
 
 
-class RelativeAdam:
+class RelativeAdam(Optimizer):
     """Adam (Kingma and Ba, ICLR 2015): weights and codebooks by layer, all biases, all gains.
 
     Adam changes every weight by about the rate in a step, and the weights of layers may differ a
@@ -42,7 +42,7 @@ class RelativeAdam:
         for index, layer in enumerate(layers):
             if layer.codebook.requires_grad:
                 groups.append(_group([layer.codebook], index, CODEBOOK_RATE))
-        self.adam = torch.optim.Adam(groups, lr=1e-3)
+        super().__init__(torch.optim.Adam(groups, lr=1e-3))
         self.spread: list[float] = []
         self.measure()
 
@@ -54,31 +54,27 @@ class RelativeAdam:
             kept = float((weight * weight * mask).sum() / mask.sum().clamp(min=1))
             self.spread.append(max(math.sqrt(kept), 1e-12))
 
-    def step(self, loss: Tensor, rate: float) -> None:
-        """Make one step.
+    def group_rate(self, group: dict[str, Any], rate: float) -> float:
+        """Return the rate of a group: its share, relative to the spread of its layer if it has one.
 
         Parameters
         ----------
-        loss : Tensor
-            A scalar.
+        group : dict
+            As `_group` makes it.
         rate : float, above 0
-            Relative to the spread of each layer.
         """
-        for group in self.adam.param_groups:
-            spread = 1.0 if group["layer"] is None else self.spread[group["layer"]]
-            group["lr"] = rate * group["share"] * spread
-        self.adam.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.adam.step()
+        spread = 1.0 if group["layer"] is None else self.spread[group["layer"]]
+        return float(rate * group["share"] * spread)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the state by name."""
-        return optimizer_tensors(self.adam)
+        """Return the state by name, the spread with it."""
+        return super().tensors() | {"spread": torch.tensor(self.spread, dtype=torch.float64)}
 
-    def load(self, found: dict[str, Tensor], spread: list[float]) -> None:
-        """Take back what `tensors` returned, and the spread."""
-        load_optimizer(self.adam, found)
-        self.spread = list(spread)
+    def load(self, found: dict[str, Tensor]) -> None:
+        """Take back what `tensors` returned."""
+        rest = dict(found)
+        self.spread = rest.pop("spread").tolist()
+        super().load(rest)
 
 
 def _group(tensors: list[nn.Parameter], layer: int | None, share: float = 1.0) -> dict[str, Any]:

@@ -33,21 +33,16 @@ class Schedule:
     ----------
     prune, tune : int
         Epochs ahead of the last masks, and with them.
-    per_epoch : int
-        Steps of an epoch.
     peak : float
         Largest rate.
     """
 
     prune: int
     tune: int
-    per_epoch: int
     peak: float
 
     @classmethod
-    def of(
-        cls, settings: CompressSettings, *, small: bool, at_once: bool, per_epoch: int
-    ) -> "Schedule":
+    def of(cls, settings: CompressSettings, *, small: bool, at_once: bool) -> "Schedule":
         """Return the schedule that settings ask for.
 
         Parameters
@@ -57,27 +52,29 @@ class Schedule:
             Whether the set of images is.
         at_once : bool
             Whether pruning is one-shot.
-        per_epoch : int
         """
         epochs = EPOCHS[0] if small else EPOCHS[1]
         tune = tuning_epochs(epochs, at_once)
         return cls(
             settings.prune_epochs or epochs - tune,
             settings.tune_epochs or tune,
-            per_epoch,
             settings.rate,
         )
 
-    def epochs(self, stage: str) -> int:
-        """Return the epochs of a stage, ``prune`` or ``tune``."""
-        return self.prune if stage == "prune" else self.tune
-
-    def rate(self, stage: str, step: int) -> float:
+    def rate(self, stage: str, step: int, per_epoch: int) -> float:
         """Return the learning rate of a step of a stage.
 
         A cosine over both stages, and for tuning one of its own if that is higher.
+
+        Parameters
+        ----------
+        stage : {"prune", "tune"}
+        step : int, 0 or more
+            Within the stage.
+        per_epoch : int
+            Steps of an epoch.
         """
-        prune, tune = self.prune * self.per_epoch, self.tune * self.per_epoch
+        prune, tune = self.prune * per_epoch, self.tune * per_epoch
         if stage == "prune":
             share = _cosine(step / (prune + tune))
         else:

@@ -11,10 +11,11 @@ from sqhw.compress.calibration.calibrate import CALIBRATION_IMAGES
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, layer_results, with_integers
-from sqhw.compress.methods.run import Method, Run, train
+from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.training.accelerator import find_accelerator
 from sqhw.compress.training.checkpoint import fingerprint
+from sqhw.compress.training.loop import run_stages
 from sqhw.compress.training.samples import Progress, check_shape, silent
 from sqhw.cost_models.device import Device
 from sqhw.data import Dataset
@@ -97,8 +98,8 @@ class TrainedConfig(MethodConfig):
     def compress(self, job: Job) -> CompressionResult:
         """Run the method; see `compress_with`."""
         run = Run(job, self.prepare(job.network), self.recipe.seed)
-        done = train(self.method(run), self.name, run_key(job, self), job.resume)
-        return self.result(run, done.snapshot, done.accuracy)
+        done = run_stages(self.method(run), key=run_key(job, self), checkpoint=job.resume)
+        return self.result(run, Snapshot.of(done.result), done.score.accuracy)
 
 
 def compress_with(

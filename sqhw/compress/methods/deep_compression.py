@@ -1,6 +1,5 @@
 """Deep Compression: prune, share weights, Huffman."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -14,7 +13,7 @@ from sqhw.compress.methods.pruning import (
 )
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult
-from sqhw.compress.methods.run import Method, Run, Stage
+from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
 from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.base import Quantizer
@@ -90,18 +89,16 @@ class DeepCompression(Method):
     """Rounds of pruning, then shared weights."""
 
     def __init__(self, run: Run, config: DeepCompressionConfig) -> None:
-        super().__init__(run)
+        super().__init__(run, config.name)
         self.config = config
         if config.density is not None:
             self.shares = densities(config.density, self.model.latent())
 
-    def stages(self) -> Sequence[Stage]:
+    def recipes(self) -> dict[str, Recipe]:
         """Return the rounds and the sharing."""
-        rounds = [
-            Stage(f"prune {i + 1}" if self.config.rounds > 1 else "prune", self.config.recipe)
-            for i in range(self.config.rounds)
-        ]
-        return [*rounds, Stage("share", self.config.share)]
+        count = self.config.rounds
+        names = [f"prune {i + 1}" for i in range(count)] if count > 1 else ["prune"]
+        return dict.fromkeys(names, self.config.recipe) | {"share": self.config.share}
 
     def begin(self, stage: int) -> None:
         """Prune, or share the weights that are left."""

@@ -15,7 +15,7 @@ from sqhw.compress.methods.coded import FLOAT_BITS, CodedLayer
 from sqhw.compress.methods.pruning import Density, densities, prune_by_density
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult
-from sqhw.compress.methods.run import Method, Run, Stage
+from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.codebook import Float
@@ -100,13 +100,13 @@ class Ecsq(Method):
     """Pruning, then one codebook."""
 
     def __init__(self, run: Run, config: EcsqConfig) -> None:
-        super().__init__(run)
+        super().__init__(run, config.name)
         self.config = config
         self.shares = densities(config.density, self.model.latent())
 
-    def stages(self) -> Sequence[Stage]:
+    def recipes(self) -> dict[str, Recipe]:
         """Return pruning and sharing."""
-        return Stage("prune", self.config.recipe), Stage("share", self.config.share)
+        return {"prune": self.config.recipe, "share": self.config.share}
 
     def begin(self, stage: int) -> None:
         """Prune, or share the weights that are left."""

@@ -1,6 +1,5 @@
 """Low rank plus sparse: two thin layers and a sparse one instead of a full one."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import torch
 from sqhw.compress.calibration.oneshot import largest
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.run import Method, Run, Stage
+from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
 from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.base import Quantizer
@@ -78,12 +77,12 @@ class LowRank(Method):
     """Retraining of the factors, then quantization."""
 
     def __init__(self, run: Run, config: LowRankConfig) -> None:
-        super().__init__(run)
+        super().__init__(run, config.name)
         self.config = config
 
-    def stages(self) -> Sequence[Stage]:
+    def recipes(self) -> dict[str, Recipe]:
         """Return retraining and quantization."""
-        return Stage("factors", self.config.recipe), Stage("share", self.config.share)
+        return {"factors": self.config.recipe, "share": self.config.share}
 
     def begin(self, stage: int) -> None:
         """Fix what is sparse, or quantize."""

@@ -1,10 +1,8 @@
-"""The training loop of all methods: steps, distillation, validation, checkpoints, resuming."""
+"""A run of a method: its network, data and losses, and the hooks that methods fill in."""
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,34 +13,14 @@ from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.latent import LatentNetwork
 from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.snapshot import Snapshot
-from sqhw.compress.training.checkpoint import (
-    ANEW,
-    Checkpoint,
-    load_module,
-    load_optimizer,
-    optimizer_tensors,
-)
+from sqhw.compress.training.checkpoint import Checkpoint
 from sqhw.compress.training.distillation import distillation_loss
-from sqhw.compress.training.samples import batches, channels_last, flipped, shifted, tensors
-from sqhw.errors import SqhwError
+from sqhw.compress.training.learner import Learner, Score, Stage, State
+from sqhw.compress.training.optimizer import Optimizer
+from sqhw.compress.training.samples import channels_last, flipped, shifted, tensors
 from sqhw.network.floats import FloatNetwork
 
 HELD_BATCH = 512
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of a method's training with a schedule of its own.
-
-    Parameters
-    ----------
-    name : str
-        For progress and history.
-    recipe : Recipe
-    """
-
-    name: str
-    recipe: Recipe
 
 
 class Run:
@@ -116,53 +94,30 @@ class Run:
         return distillation_loss(logits, wanted, labels, recipe.distill, recipe.temperature)
 
 
-class Method(ABC):
-    """The moving parts of a method around the common loop; by default most do nothing.
+class Method(Learner):
+    """The moving parts of a method around the common loop.
 
     Parameters
     ----------
     run : Run
+    name : str
+        Of the method, for errors.
     """
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.model = run.model
+    model: LatentNetwork
+
+    def __init__(self, run: Run, name: str) -> None:
+        super().__init__(run.model, len(run.images), run.generator, run.progress)
+        self.run, self.subject = run, f"method {name!r}"
+        self.history, self.notes = run.history, run.notes
 
     @abstractmethod
-    def stages(self) -> Sequence[Stage]:
-        """Return the parts of the training, in order."""
+    def recipes(self) -> dict[str, Recipe]:
+        """Return the recipe of each stage by its name, in order."""
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
         """Return the compressed network as it is now."""
-
-    def begin(self, stage: int) -> None:  # noqa: B027
-        """Prepare a stage; called once, also when a run that stopped within it is resumed.
-
-        In a resumed run everything that `extra_state` returned, the model and the generator are
-        overwritten behind it.
-        """
-
-    def before_step(self, step: int, share: float) -> None:
-        """Prepare a step; `share` of the stage is done, as quantizers are told."""
-        for layer in self.model.latent():
-            if layer.quantizer is not None:
-                layer.quantizer.set_progress(share)
-
-    def penalty(self) -> Tensor | None:
-        """Return what is added to the loss."""
-        return None
-
-    def after_step(self, step: int, rate: float) -> None:  # noqa: B027
-        """Act on the weights that a step of this learning rate has changed."""
-
-    def after_epoch(self, epoch: int) -> dict[str, Any]:
-        """Act at the end of an epoch and return facts for the history."""
-        return {}
-
-    def eligible(self, stage: int) -> bool:
-        """Return whether snapshots of a stage may become the result: by default the last stage."""
-        return stage == len(self.stages()) - 1
 
     def excess(self) -> float:
         """Return how far the network is beyond its budget, 0 within it.
@@ -175,207 +130,64 @@ class Method(ABC):
         """Return what the method knows besides the model."""
         return {}
 
-    def load_extra_state(self, state: dict[str, Tensor]) -> None:  # noqa: B027
+    def load_extra_state(self, state: dict[str, Tensor]) -> None:
         """Take back what `extra_state` returned."""
 
+    def stages(self) -> list[Stage]:
+        """Return the parts of the training, in order."""
+        return [
+            Stage(name, recipe.epochs, recipe.batch, partial(recipe_rate, recipe))
+            for name, recipe in self.recipes().items()
+        ]
 
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """What `train` returns.
+    def optimizer(self, stage: int) -> Optimizer:
+        """Return an optimizer as the recipe of the stage has it."""
+        return recipe_optimizer(self.model, self._recipe(stage))
+
+    def loss(self, stage: int, chosen: Tensor) -> Tensor:
+        """Return the loss of a batch with the augmentation and distillation of the recipe."""
+        recipe = self._recipe(stage)
+        pixels, labels = self.run.batch(chosen, recipe)
+        return self.run.loss(pixels, labels, recipe)
+
+    def before_step(self, step: int, share: float) -> None:
+        """Tell the quantizers how much of the stage is done."""
+        for layer in self.model.latent():
+            if layer.quantizer is not None:
+                layer.quantizer.set_progress(share)
+
+    def result(self) -> dict[str, Tensor]:
+        """Return the snapshot as tensors."""
+        return self.snapshot().tensors()
+
+    def score(self, result: dict[str, Tensor]) -> Score:
+        """Return how good a snapshot is."""
+        return Score(-self.excess(), *self.run.score(Snapshot.of(result)))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the model and what `extra_state` returns."""
+        extra = {f"method.{name}": tensor for name, tensor in self.extra_state().items()}
+        return super().state() | extra
+
+    def restore(self, found: Checkpoint, state: State) -> None:
+        """Take back the model and what `extra_state` returned."""
+        super().restore(found, state)
+        self.load_extra_state(found.part("method"))
+
+    def _recipe(self, stage: int) -> Recipe:
+        return list(self.recipes().values())[stage]
+
+
+def recipe_rate(recipe: Recipe, step: int, per_epoch: int) -> float:
+    """Return the learning rate of a step: a linear rise, then a cosine to 0.
 
     Parameters
     ----------
-    snapshot : Snapshot
-        Of the best epoch on the validation split.
-    accuracy : float
-        On the validation split.
+    recipe : Recipe
+    step : int, 0 or more
+    per_epoch : int
+        Steps of an epoch.
     """
-
-    snapshot: Snapshot
-    accuracy: float
-
-
-def train(method: Method, name: str, key: str, checkpoint: Path | None) -> Trained:
-    """Run all stages of a method and return the best snapshot of those that are eligible.
-
-    Parameters
-    ----------
-    method : Method
-    name : str
-        Of the method, for errors.
-    key : str
-        Identifies network, data and configuration: a checkpoint of another key is refused.
-    checkpoint : Path, optional
-        Continued from if it exists, and written after every epoch.
-
-    Raises
-    ------
-    SqhwError
-        If the loss ceases to be finite, or the checkpoint is of another run or damaged.
-    """
-    return _Loop(method, name, key, checkpoint).run()
-
-
-class _Loop:
-    def __init__(self, method: Method, name: str, key: str, checkpoint: Path | None) -> None:
-        self.method, self.name, self.key, self.checkpoint = method, name, key, checkpoint
-        self.context = method.run
-        self.best: Snapshot | None = None
-        self.score = (-math.inf, -1.0, -math.inf)  # excess, accuracy, loss
-
-    def run(self) -> Trained:
-        stages = self.method.stages()
-        found = Checkpoint.read(self.checkpoint, self.key)
-        state = checkpoint_state(found, stages) if found else None
-        first = state.stage if state else 0
-        for index in range(first, len(stages)):
-            recipe = stages[index].recipe
-            self.method.begin(index)
-            if recipe.epochs == 0:
-                if self.method.eligible(index):
-                    self._keep_best()
-                continue
-            if not (found and state and index == first):
-                optimizer = _optimizer(self.context.model, recipe)
-                self._stage(index, stages[index], optimizer, 0)
-                continue
-            with found.restoring():
-                self._restore(found, state)
-                optimizer = _optimizer(self.context.model, recipe)
-                load_optimizer(optimizer, found.part("optimizer"))
-            self._stage(index, stages[index], optimizer, state.epoch)
-        if self.best is None:
-            self._keep_best()
-        assert self.best is not None
-        if self.score[0] < 0:
-            over = f"{-self.score[0]:.1%}"
-            self.context.note(f"no epoch met the budget; the smallest network is {over} above it")
-        return Trained(self.best, self.score[1])
-
-    def _stage(
-        self, index: int, stage: Stage, optimizer: torch.optim.Optimizer, first: int
-    ) -> None:
-        run, recipe = self.context, stage.recipe
-        per_epoch = math.ceil(len(run.images) / recipe.batch)
-        step = first * per_epoch
-        for epoch in range(first, recipe.epochs):
-            run.model.train()
-            total = 0.0
-            for chosen in batches(len(run.images), recipe.batch, run.generator):
-                rate = _rate(recipe, step, per_epoch)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                self.method.before_step(step, step / (recipe.epochs * per_epoch))
-                pixels, labels = run.batch(chosen, recipe)
-                loss = run.loss(pixels, labels, recipe)
-                value = float(loss.detach())
-                extra = self.method.penalty()
-                if extra is not None:
-                    loss = loss + extra
-                if not math.isfinite(float(loss.detach())):
-                    raise self._not_finite(stage.name, epoch, step)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                _decay(run.model, recipe.decay)
-                optimizer.step()
-                self.method.after_step(step, rate)
-                total += value
-                step += 1
-            run.model.eval()
-            facts = self.method.after_epoch(epoch)
-            entry = {"stage": stage.name, "epoch": epoch + 1, "loss": total / per_epoch} | facts
-            if self.method.eligible(index):
-                entry["validation_accuracy"] = self._keep_best()
-            run.history.append(entry)
-            self._write(index, epoch + 1, optimizer)
-            accuracy = entry.get("validation_accuracy")
-            shown = f", validation {accuracy:.2%}" if accuracy is not None else ""
-            run.progress(stage.name, epoch + 1, recipe.epochs, f"loss {entry['loss']:.4f}{shown}")
-
-    def _keep_best(self) -> float:
-        self.context.model.eval()
-        snapshot = self.method.snapshot()
-        score = (-self.method.excess(), *self.context.score(snapshot))
-        if self.best is None or score > self.score:
-            self.best, self.score = snapshot, score
-        return score[1]
-
-    def _not_finite(self, stage: str, epoch: int, step: int) -> SqhwError:
-        kept = (
-            f"; the checkpoint in {self.checkpoint} is that of the last good epoch"
-            if self.checkpoint and self.checkpoint.is_file()
-            else ""
-        )
-        return SqhwError(
-            f"method {self.name!r}: the loss is not finite in stage {stage!r}, epoch {epoch + 1}, "
-            f"step {step + 1}; take a lower learning rate{kept}"
-        )
-
-    def _write(self, stage: int, epoch: int, optimizer: torch.optim.Optimizer) -> None:
-        if self.checkpoint is None:
-            return
-        found = {f"model.{name}": t for name, t in self.context.model.state_dict().items()}
-        found |= {f"optimizer.{name}": t for name, t in optimizer_tensors(optimizer).items()}
-        found |= {f"method.{name}": t for name, t in self.method.extra_state().items()}
-        found["generator"] = self.context.generator.get_state()
-        if self.best is not None:
-            for part in ("weights", "biases"):
-                for index, array in enumerate(getattr(self.best, part)):
-                    found[f"best.{part}.{index}"] = torch.from_numpy(array)
-        header = {
-            "stage": stage,
-            "epoch": epoch,
-            "score": list(self.score) if self.best is not None else None,
-            "history": self.context.history,
-            "notes": self.context.notes,
-        }
-        Checkpoint(self.key, header, found).write(self.checkpoint)
-
-    def _restore(self, found: Checkpoint, state: "_State") -> None:
-        run = self.context
-        load_module(run.model, found.part("model"), run.device)
-        self.method.load_extra_state(found.part("method"))
-        run.generator.set_state(found.tensors["generator"])
-        run.history[:] = state.history
-        run.notes[:] = state.notes
-        if state.score is not None:
-            arrays = {
-                part: [tensor.numpy() for tensor in found.numbered(f"best.{part}")]
-                for part in ("weights", "biases")
-            }
-            self.best, self.score = Snapshot(**arrays), state.score
-
-
-@dataclass(frozen=True)
-class _State:
-    """The header of a checkpoint."""
-
-    stage: int
-    epoch: int
-    score: tuple[float, float, float] | None
-    history: list[Any]
-    notes: tuple[str, ...]
-
-
-def checkpoint_state(found: Checkpoint, stages: Sequence[Stage]) -> _State:
-    """Return the header of a checkpoint, of a stage and an epoch that its run has.
-
-    Raises
-    ------
-    SqhwError
-        If it has not, or a field is missing or of another type.
-    """
-    state = found.state(_State)
-    inside = 0 <= state.stage < len(stages)
-    if not inside or not 0 <= state.epoch <= stages[state.stage].recipe.epochs:
-        raise SqhwError(
-            f"{found.path} is of stage {state.stage}, epoch {state.epoch}, which its run does not "
-            f"have; {ANEW}"
-        )
-    return state
-
-
-def _rate(recipe: Recipe, step: int, per_epoch: int) -> float:
     warm = recipe.warmup * per_epoch
     if step < warm:
         return recipe.rate * (step + 1) / warm
@@ -383,15 +195,15 @@ def _rate(recipe: Recipe, step: int, per_epoch: int) -> float:
     return recipe.rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / rest))
 
 
-def _optimizer(model: LatentNetwork, recipe: Recipe) -> torch.optim.Optimizer:
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+def recipe_optimizer(model: LatentNetwork, recipe: Recipe) -> Optimizer:
+    """Return the optimizer of a recipe; the weights of layers decay, all else does not."""
+    decaying = [layer.weight for layer in model.latent() if layer.weight.requires_grad]
+    names = {id(weight) for weight in decaying}
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in names]
+    groups: list[dict[str, Any]] = [
+        {"params": decaying, "weight_decay": recipe.decay},
+        {"params": rest},
+    ]
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(learning, lr=recipe.rate, momentum=recipe.momentum)
-    return torch.optim.Adam(learning, lr=recipe.rate, betas=(recipe.momentum, 0.999))
-
-
-def _decay(model: LatentNetwork, decay: float) -> None:
-    if decay:
-        for layer in model.latent():
-            if layer.weight.grad is not None:
-                layer.weight.grad.add_(layer.weight.detach(), alpha=decay)
+        return Optimizer(torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum))
+    return Optimizer(torch.optim.Adam(groups, lr=recipe.rate, betas=(recipe.momentum, 0.999)))

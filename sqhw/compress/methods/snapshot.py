@@ -1,6 +1,6 @@
 """The compressed network at one moment of a training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,24 @@ class Snapshot:
 
     weights: list[FloatArray]
     biases: list[FloatArray]
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> "Snapshot":
+        """Return the snapshot that `tensors` returned."""
+        count = len(tensors) // 2
+        weights, biases = (
+            [tensors[f"{part}.{index}"].numpy() for index in range(count)]
+            for part in ("weights", "biases")
+        )
+        return cls(weights, biases)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return weights and biases by name."""
+        return {
+            f"{part}.{index}": torch.from_numpy(array)
+            for part, arrays in (("weights", self.weights), ("biases", self.biases))
+            for index, array in enumerate(arrays)
+        }
 
     def applied(self, network: FloatNetwork) -> FloatNetwork:
         """Return the network with these weights and biases."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.run import Method, Run, Stage
+from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.codebook import Float
@@ -220,7 +220,7 @@ class Sql(Method):
     """The loop of SQL."""
 
     def __init__(self, run: Run, config: SqlConfig) -> None:
-        super().__init__(run)
+        super().__init__(run, config.name)
         self.config = config
         layers = self.model.latent()
         self.sizes = [layer.weight.numel() for layer in layers]
@@ -237,9 +237,9 @@ class Sql(Method):
                 f"network {run.network.name!r} is payload={least}; raise nonzeros"
             )
 
-    def stages(self) -> Sequence[Stage]:
+    def recipes(self) -> dict[str, Recipe]:
         """Return the ADMM and the fine-tuning."""
-        return Stage("admm", self.config.recipe), Stage("finetune", self.config.finetune)
+        return {"admm": self.config.recipe, "finetune": self.config.finetune}
 
     def eligible(self, stage: int) -> bool:
         """Both stages give results; the fine-tuning can only add to them."""

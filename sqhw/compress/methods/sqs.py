@@ -1,6 +1,5 @@
 """SQS: sparsity and bit width of every layer adapted in one training."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.run import Method, Run, Stage
+from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.dead_zone import SPEED, DeadZoneModule
 from sqhw.compress.training.bounds import check_positive
@@ -75,7 +74,7 @@ class Sqs(Method):
     """
 
     def __init__(self, run: Run, config: SqsConfig) -> None:
-        super().__init__(run)
+        super().__init__(run, config.name)
         self.config = config
         self.pressure = config.pressure
         self.weights = sum(layer.weight.numel() for layer in self.model.latent())
@@ -83,9 +82,9 @@ class Sqs(Method):
         self.step = GROWTH ** (1 / max(1, steps))
         self.late, self.held = False, False
 
-    def stages(self) -> Sequence[Stage]:
+    def recipes(self) -> dict[str, Recipe]:
         """Return the one training."""
-        return (Stage("joint", self.config.recipe),)
+        return {"joint": self.config.recipe}
 
     def begin(self, stage: int) -> None:
         """Put every layer behind a dead zone."""

@@ -1,6 +1,5 @@
 """Structured pruning: whole filters, input channels or kernels go, and are removed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.latent import LatentLayer
 from sqhw.compress.methods.pruning import Density, Mask, densities
 from sqhw.compress.methods.recipe import Recipe
-from sqhw.compress.methods.run import Method, Run, Stage
+from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
 from sqhw.compress.qat.float_simplify import simplify_float
@@ -74,16 +73,16 @@ class Structured(Method):
     """Pruning of units, then quantization."""
 
     def __init__(self, run: Run, config: StructuredConfig) -> None:
-        super().__init__(run)
+        super().__init__(run, config.name)
         self.config = config
         self.shares = densities(config.density, self.model.latent())
         if config.unit == "filter":
             self.shares[-1] = 1.0
         self.stage = 0
 
-    def stages(self) -> Sequence[Stage]:
+    def recipes(self) -> dict[str, Recipe]:
         """Return pruning and quantization."""
-        return Stage("prune", self.config.recipe), Stage("share", self.config.share)
+        return {"prune": self.config.recipe, "share": self.config.share}
 
     def begin(self, stage: int) -> None:
         """Choose the units that go, or quantize."""

@@ -21,7 +21,7 @@ from sqhw.files.plain import field_of, located, parse_json, typed
 from sqhw.files.tensor_file import CHECKPOINT_KEY, entry_of, read_tensors
 from sqhw.network.floats import FloatNetwork
 
-VERSION = 3
+VERSION = 4
 ANEW = "remove it to start anew"
 
 T = TypeVar("T")

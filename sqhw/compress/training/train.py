@@ -1,17 +1,20 @@
 """Training a network of the zoo from scratch."""
 
-import copy
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from sqhw.compress.training.bounds import check_least, check_not_negative, check_positive
+from sqhw.compress.training.learner import Learner, Score, Stage
+from sqhw.compress.training.loop import run_stages
+from sqhw.compress.training.optimizer import Optimizer
 from sqhw.compress.training.samples import (
     SMALL_SET,
     Progress,
-    batches,
     channels_last,
     check_shape,
     flipped,
@@ -23,7 +26,7 @@ from sqhw.data import Dataset
 from sqhw.frontends.torch_module import import_module
 from sqhw.frontends.torch_module.float_module import predict
 from sqhw.frontends.torch_module.threads import torch_threads
-from sqhw.frontends.zoo.catalogue import entry
+from sqhw.frontends.zoo.catalogue import ZooEntry, entry
 from sqhw.network.floats import FloatNetwork
 from sqhw.seeds import check_seed
 
@@ -73,6 +76,7 @@ def train(
     network_name: str,
     data: Dataset,
     settings: TrainSettings | None = None,
+    *,
     progress: Progress = silent,
 ) -> FloatNetwork:
     """Train a network of the zoo; the best epoch on the validation split is kept.
@@ -93,76 +97,90 @@ def train(
     Raises
     ------
     SqhwError
-        If the network is unknown or the data does not suit it.
+        If the network is unknown, the data does not suit it, or the loss ceases to be finite.
     """
     settings = settings or TrainSettings()
     with torch_threads(settings.threads):
-        return _train(network_name, data, settings, progress)
+        return _Training(network_name, data, settings, progress).run()
 
 
-def _train(
-    network_name: str, data: Dataset, settings: TrainSettings, progress: Progress
-) -> FloatNetwork:
-    zoo = entry(network_name)
-    check_shape(network_name, zoo.input_shape, zoo.outputs, data)
-    images, labels = tensors(data.train)
-    held_images, held_labels = tensors(data.validation)
-    small = len(images) <= SMALL_SET
-    epochs = settings.epochs or (40 if small else 6)
-    size = settings.batch or (64 if small else 256)
-    generator = torch.Generator().manual_seed(settings.seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        module = zoo.make()
+class _Training(Learner):
+    """The training of a network of the zoo from random weights."""
 
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (zoo.mean, zoo.std))
+    def __init__(
+        self, network_name: str, data: Dataset, settings: TrainSettings, progress: Progress
+    ) -> None:
+        self.zoo: ZooEntry = entry(network_name)
+        check_shape(network_name, self.zoo.input_shape, self.zoo.outputs, data)
+        self.name, self.data, self.settings = network_name, data, settings
+        self.subject = f"network {network_name!r}"
+        self.images, self.labels = tensors(data.train)
+        self.held_images, self.held_labels = tensors(data.validation)
+        self.small = len(self.images) <= SMALL_SET
+        generator = torch.Generator().manual_seed(settings.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            module: nn.Module = self.zoo.make()
+        super().__init__(module, len(self.images), generator, progress)
+        self.mean, self.std = (
+            torch.tensor(values).view(1, -1, 1, 1) for values in (self.zoo.mean, self.zoo.std)
+        )
 
-    def forward(raw: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = module((channels_last(raw) / data.input_max - mean) / std)
+    @property
+    def epochs(self) -> int:
+        return self.settings.epochs or (40 if self.small else 6)
+
+    def run(self) -> FloatNetwork:
+        done = run_stages(self)
+        self.model.load_state_dict(done.result)
+        return import_module(
+            self.model,
+            self.zoo.input_shape,
+            name=self.name,
+            input_max=self.data.input_max,
+            mean=self.zoo.mean,
+            std=self.zoo.std,
+            metadata={
+                "data": self.data.name,
+                "seed": str(self.settings.seed),
+                "epochs": str(self.epochs),
+                "float_validation_accuracy": f"{done.score.accuracy:.6f}",
+            },
+        )
+
+    def stages(self) -> list[Stage]:
+        batch = self.settings.batch or (64 if self.small else 256)
+        return [Stage("train", self.epochs, batch, self._rate)]
+
+    def _rate(self, step: int, per_epoch: int) -> float:
+        """Return the rate of a step: a linear rise in the first epoch, under a cosine to 0."""
+        warm = min(1.0, (step + 1) / per_epoch)
+        total = self.epochs * per_epoch
+        return self.settings.rate * warm * 0.5 * (1 + math.cos(math.pi * step / total))
+
+    def optimizer(self, stage: int) -> Optimizer:
+        parameters, settings = self.model.parameters(), self.settings
+        return Optimizer(
+            torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.decay)
+        )
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Return the logits of raw pixels."""
+        pixels = (channels_last(raw) / self.data.input_max - self.mean) / self.std
+        logits: Tensor = self.model(pixels)
         return logits
 
-    optimizer = torch.optim.AdamW(
-        module.parameters(), lr=settings.rate, weight_decay=settings.decay
-    )
-    per_epoch = math.ceil(len(images) / size)
-    total = epochs * per_epoch
-    best = (-1.0, -math.inf)
-    kept = copy.deepcopy(module.state_dict())
-    step = 0
-    for epoch in range(epochs):
-        module.train()
-        for chosen in batches(len(images), size, generator):
-            warm = min(1.0, (step + 1) / per_epoch)
-            rate = settings.rate * warm * 0.5 * (1 + math.cos(math.pi * step / total))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            x = shifted(images[chosen], zoo.shift, generator)
-            if settings.flip:
-                x = flipped(x, generator)
-            loss = functional.cross_entropy(forward(x), labels[chosen], label_smoothing=0.05)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            step += 1
-        module.eval()
-        logits = predict(forward, held_images)
-        right = float((logits.argmax(1) == held_labels).double().mean())
-        score = (right, -float(functional.cross_entropy(logits, held_labels)))
-        if score > best:
-            best, kept = score, copy.deepcopy(module.state_dict())
-        progress("train", epoch + 1, epochs, f"validation {100 * right:.2f} %")
-    module.load_state_dict(kept)
-    return import_module(
-        module,
-        zoo.input_shape,
-        name=network_name,
-        input_max=data.input_max,
-        mean=zoo.mean,
-        std=zoo.std,
-        metadata={
-            "data": data.name,
-            "seed": str(settings.seed),
-            "epochs": str(epochs),
-            "float_validation_accuracy": f"{best[0]:.6f}",
-        },
-    )
+    def loss(self, stage: int, chosen: Tensor) -> Tensor:
+        x = shifted(self.images[chosen], self.zoo.shift, self.generator)
+        if self.settings.flip:
+            x = flipped(x, self.generator)
+        logits = self.forward(x)
+        return functional.cross_entropy(logits, self.labels[chosen], label_smoothing=0.05)
+
+    def score(self, result: dict[str, Tensor]) -> Score:
+        logits = predict(self.forward, self.held_images)
+        right = float((logits.argmax(1) == self.held_labels).double().mean())
+        return Score(0.0, right, -float(functional.cross_entropy(logits, self.held_labels)))
+
+    def detail(self, entry: dict[str, Any]) -> str:
+        return f"validation {100 * entry['validation_accuracy']:.2f} %"
