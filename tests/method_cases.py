@@ -8,6 +8,7 @@ from torch import nn
 
 from sqhw.compress import import_module
 from sqhw.compress.methods import compress_with, configure
+from sqhw.compress.methods.job import Job
 from sqhw.cost_models.device import find_device
 from sqhw.data import load_dataset
 from sqhw.machine.config import EngineConfig
@@ -55,12 +56,6 @@ def small_network():
 
 def compressed(method, network=None, resume=None, progress=lambda *event: None, **options):
     """Return the result of a method on the small network."""
-    return compress_with(
-        network or small_network(),
-        digits(),
-        configure(method, **options),
-        engine=ENGINE,
-        device=DEVICE,
-        resume=resume,
-        progress=progress,
-    )
+    start = network or small_network()
+    job = Job(start, digits(), ENGINE, DEVICE, resume=resume, progress=progress)
+    return compress_with(job, configure(method, **options))

@@ -101,9 +101,8 @@ def curves(setting: Setting, points: tuple[tuple[float, int], ...]) -> dict[str,
     ]
     start = time.process_time()
     if configs:
-        for result in oneshot_curve(
-            setting.network, setting.data, configs, setting.engine, setting.device
-        ):
+        job = Job(setting.network, setting.data, setting.engine, setting.device)
+        for result in oneshot_curve(job, configs):
             if result.quantized is None:
                 raise SqhwError(f"the one-shot network has no integers: {result.reason}")
             _keep(setting, found, "oneshot", result.quantized, start)

@@ -14,7 +14,7 @@ from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compress import evaluate, torch_logits
 from sqhw.compress.methods import CompressionResult
 from sqhw.compress.methods.accounting import account
-from sqhw.compress.methods.base import compress_job, run_key
+from sqhw.compress.methods.base import compress_with, run_key
 from sqhw.compress.methods.job import Job
 from sqhw.data import Dataset
 from sqhw.data.dataset import Split
@@ -56,7 +56,7 @@ def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> di
         note(f"{case.label}: {lines[-1]}")
 
     start = time.monotonic()
-    result = compress_job(replace(job, progress=progress, resume=checkpoint), case.config)
+    result = compress_with(replace(job, progress=progress, resume=checkpoint), case.config)
     seconds = time.monotonic() - start
     found_account = account(
         result,

@@ -1,8 +1,9 @@
 """Training, import and compression of networks: the part of sqhw that runs on torch."""
 
 from sqhw.compress.calibration.oneshot import quantize, random_quantized
-from sqhw.compress.joint.settings import CompressSettings
-from sqhw.compress.methods.entry import compress
+from sqhw.compress.methods.job import Job
+from sqhw.compress.methods.joint import compress
+from sqhw.compress.methods.joint_settings import CompressSettings
 from sqhw.compress.qat.quantized_forward import torch_logits
 from sqhw.compress.training.train import TrainSettings, train
 from sqhw.frontends.torch_module import import_module
@@ -18,6 +19,7 @@ __all__ = [
     "FloatModule",
     "FloatNetwork",
     "FloatResidual",
+    "Job",
     "TrainSettings",
     "build",
     "compress",

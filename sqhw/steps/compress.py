@@ -24,7 +24,7 @@ def compress(options: CompressOptions, progress: Progress = silent) -> CompressR
     SqhwError
         If the budget cannot be met, the device is too small, or an option is out of range.
     """
-    from sqhw.compress import CompressSettings
+    from sqhw.compress import CompressSettings, Job
     from sqhw.compress import compress as compress_network
     from sqhw.compress.choice.target import Target
 
@@ -52,17 +52,16 @@ def compress(options: CompressOptions, progress: Progress = silent) -> CompressR
     )
     if options.resume is not None:
         make_folder(options.resume.parent)
-    result = compress_network(
+    job = Job(
         network,
         data,
-        engine=engine,
-        device=device,
-        budget=budget,
-        settings=settings,
+        engine,
+        device,
         progress=progress,
         resume=options.resume,
         accelerator=options.accelerator,
     )
+    result = compress_network(job, budget, settings=settings)
     result = labelled(result, engine, device, {"budget": str(budget)})
     result = with_width_note(result, engine, device)
     program = compile_network(result, engine)  # refuses what would not run, ahead of writing

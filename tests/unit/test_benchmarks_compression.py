@@ -138,7 +138,9 @@ def test_a_call_for_some_rows_keeps_those_of_others_and_says_what_is_missing(tmp
 
 
 def test_every_method_has_cases():
-    assert set(CASES) == set(METHODS) | {"hardware-long"}
+    assert set(CASES) == set(METHODS) | {"joint-long"}
+    old, new = (cases("lenet5", 8_000_000, [name], 9, 1, 0) for name in ("hardware", "joint"))
+    assert old == new
     for network in ("lenet5", "resnet20", "other"):
         plan = cases(network, 8_000_000, list(CASES), 9, 1, 0)
         labels = [entry.label for entry in plan]

@@ -13,6 +13,7 @@ from torch import nn
 from sqhw.compiler.program import compile_network
 from sqhw.compress import (
     CompressSettings,
+    Job,
     compress,
     evaluate,
     float_network,
@@ -22,8 +23,8 @@ from sqhw.compress import (
 from sqhw.compress.calibration.calibrate import calibrate
 from sqhw.compress.choice.rounds import Rounds
 from sqhw.compress.choice.target import Target
-from sqhw.compress.joint.compressor import at_once
-from sqhw.compress.joint.objective import Objective
+from sqhw.compress.methods.objective import Objective
+from sqhw.compress.methods.oneshot_start import at_once
 from sqhw.compress.qat.assemble import export
 from sqhw.compress.qat.integers import acc_limit
 from sqhw.compress.qat.invariants import check_invariants, frozen
@@ -111,16 +112,8 @@ def projected(network):
 
 
 def run(network, data, budget, engine=ENGINE, progress=silent, resume=None, **changes):
-    return compress(
-        network,
-        data,
-        engine=engine,
-        device=DEVICE,
-        budget=Budget.parse(budget),
-        settings=replace(QUICK, **changes),
-        progress=progress,
-        resume=resume,
-    )
+    job = Job(network, data, engine, DEVICE, progress=progress, resume=resume)
+    return compress(job, Budget.parse(budget), settings=replace(QUICK, **changes))
 
 
 @pytest.mark.parametrize("pruning", ["gradual", "oneshot"])
@@ -160,35 +153,28 @@ def test_an_interrupted_run_ends_in_the_same_network(
     network, data, tmp_path, pruning, stop, precision
 ):
     settings = replace(QUICK, precision=precision, pruning=pruning, ramp=0.75)
-    arguments = {"engine": ENGINE, "device": DEVICE, "budget": Budget("rom", 7000)}
-    checkpoint = tmp_path / "run.ckpt"
+    budget = Budget("rom", 7000)
+    plain = Job(network, data, ENGINE, DEVICE)
+    job = replace(plain, resume=tmp_path / "run.ckpt")
 
     def interrupt(stage, done, total, detail):
         if (stage, done) == stop:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compress(
-            network, data, **arguments, settings=settings, progress=interrupt, resume=checkpoint
-        )
+        compress(replace(job, progress=interrupt), budget, settings=settings)
     seen = []
-    resumed = compress(
-        network,
-        data,
-        **arguments,
-        settings=settings,
-        progress=lambda *event: seen.append(event[:2]),
-        resume=checkpoint,
-    )
+    noting = replace(job, progress=lambda *event: seen.append(event[:2]))
+    resumed = compress(noting, budget, settings=settings)
     seen = [event for event in seen if event[0] not in ("options", "quantize")]
     assert seen == [("resumed", stop[1]), *EVENTS[EVENTS.index(stop) + 1 :]]
-    whole = compress(network, data, **arguments, settings=settings)
+    whole = compress(plain, budget, settings=settings)
     assert resumed.metadata == whole.metadata
     for a, b in zip(resumed.convs, whole.convs, strict=True):
         assert np.array_equal(a.weight, b.weight)
         assert np.array_equal(a.bias, b.bias)
     with pytest.raises(SqhwError, match=r"run.ckpt is the checkpoint of another run"):
-        compress(network, data, **arguments, settings=replace(settings, seed=1), resume=checkpoint)
+        compress(job, budget, settings=replace(settings, seed=1))
 
 
 def test_weights_are_on_codebooks_before_the_last_projection_of_a_short_run(
@@ -328,11 +314,8 @@ def test_graphs_are_compressed(make, pruning):
     noise = Dataset("noise", *parts, 255, 4)
     engine = replace(ENGINE, groups=True, residuals=True)
     small = compress(
-        float_network,
-        noise,
-        engine=engine,
-        device=DEVICE,
-        budget=Budget("rom", 13_000),
+        Job(float_network, noise, engine, DEVICE),
+        Budget("rom", 13_000),
         settings=replace(QUICK, prune_epochs=2, tune_epochs=2, flip=True, shift=1, pruning=pruning),
     )
     assert rom_cost(small, engine).rom <= 13_000
@@ -372,7 +355,9 @@ def test_the_integer_model_computes_what_it_exports(network, data, acc_bits):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "hardwear"}, r"unknown compression method 'hardwear'; did you mean 'hardware'"),
+        ({"epochs": 1}, r"^epochs of method 'joint' must be 0, for its own, or at least 2, not 1$"),
+        ({"epochs": 6, "tune_epochs": 3}, r"^epochs .* now 6; leave out 'tune_epochs', or set epo"),
+        ({"epochs": 6, "prune_epochs": 3}, r"^epochs .* now 6; leave out 'prune_epochs', or set "),
         ({"prune_epochs": 0}, r"^prune_epochs must be at least 1, not 0$"),
         ({"rate": 0.0}, r"^rate must be above 0 and at most 1, not 0.0; it is relative"),
         ({"rate": 1.5}, r"^rate must be above 0 and at most 1, not 1.5; "),

@@ -12,14 +12,14 @@ from sqhw.compiler.program import compile_network
 from sqhw.compress import CompressSettings, torch_logits
 from sqhw.compress.calibration.calibrate import calibrate
 from sqhw.compress.choice.target import Target
-from sqhw.compress.methods.surgeon import cut_at_once
+from sqhw.compress.methods.job import Job
+from sqhw.compress.methods.oneshot_start import cut_at_once
 from sqhw.compress.qat.assemble import export, skeleton
 from sqhw.compress.qat.compact import on_codebooks
 from sqhw.compress.qat.integers import held_gain_bits
 from sqhw.compress.qat.invariants import fits_accumulator
 from sqhw.compress.qat.layers import LEAST_GAIN
 from sqhw.compress.qat.network import QatNetwork
-from sqhw.compress.training.samples import silent
 from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
@@ -177,9 +177,8 @@ def test_a_start_of_dense_layers_leaves_room_for_gains(limit):
     images = rng.integers(0, 256, (300, 3, 8, 8)).astype(np.uint8)
     part = Split(images, rng.integers(0, 4, 300))
     settings = CompressSettings(gain_bits=BITS)
-    start = cut_at_once(
-        network, Dataset("noise", part, part, part, 255, 4), target, settings, silent
-    )
+    job = Job(network, Dataset("noise", part, part, part, 255, 4), ENGINE, DEVICE)
+    start = cut_at_once(job, target.budget, settings)
     model = on_codebooks(start)
     masks = [layer.mask.numpy() > 0 for layer in model.layers()]
     for layer in model.layers():

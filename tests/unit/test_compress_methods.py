@@ -137,8 +137,8 @@ def test_sqs_stopped_while_zones_and_bits_are_held_goes_on_holding(tmp_path):
 
 def test_the_joint_compressor_is_one_of_them():
     budget = "rom=9000"
-    settings = CompressSettings(rounds=2)
-    result = compressed("hardware", budget=budget, settings=settings, epochs=2, batch=64)
+    result = compressed("joint", budget=budget, rounds=2, epochs=2, batch=64)
+    assert result.method == result.quantized.metadata["method"] == "joint"
     assert result.quantized is not None
     assert rom_cost(result.quantized, ENGINE).rom <= 9000
     found = account(result, ENGINE, DEVICE)
@@ -356,15 +356,11 @@ def test_bad_input_is_refused_before_training():
         compressed("sql", nonzeros=0.0001, bits=3.0, floor=100)
     with pytest.raises(SqhwError, match=r"^layer 'conv1': density|^unknown layer in density"):
         compressed("deep-compression", density={"convx": 0.5})
+    job = Job(network, digits(), ENGINE, DEVICE, accelerator="cuda")
+    if torch.cuda.is_available():
+        pytest.skip("has CUDA")
     with pytest.raises(SqhwError, match=r"^no CUDA device is available"):
-        compress_with(
-            network,
-            digits(),
-            configure("sql"),
-            engine=ENGINE,
-            device=DEVICE,
-            accelerator="cuda" if not torch.cuda.is_available() else pytest.skip("has CUDA"),
-        )
+        compress_with(job, configure("sql"))
 
 
 def test_the_key_of_a_run_depends_on_everything():
@@ -397,29 +393,29 @@ def test_the_key_of_a_run_depends_on_everything():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 1}, r"^epochs of method 'hardware' must be 0, for its own, or at least 2$"),
+        ({"epochs": 1}, r"^epochs of method 'joint' must be 0, for its own, or at least 2, not 1$"),
+        ({"optimizer": "sgd"}, r"^unknown option of method 'joint' 'optimizer'"),
+        ({"warmup": 1}, r"^unknown option of method 'joint' 'warmup'"),
         (
-            {"rate": 0.5},
-            r"^method 'hardware' does not use 'rate' of the .* see the rate of `settings`$",
-        ),
-        ({"optimizer": "sgd"}, r"^method 'hardware' does not use 'optimizer' of the recipe; leave"),
-        (
-            {"settings": CompressSettings(batch=32)},
-            r"^method 'hardware' takes 'batch' from the recipe; leave it out of `settings`$",
-        ),
-        (
-            {"settings": CompressSettings(tune_epochs=3), "epochs": 6},
-            r"^method 'hardware' has 'tune_epochs' from epochs of the recipe, now 6; leave it out",
-        ),
-        (
-            {"settings": CompressSettings(prune_epochs=3), "epochs": 6},
-            r"^method 'hardware' has 'prune_epochs' from epochs of the recipe, now 6; leave it out",
+            {"recipe": Recipe(epochs=4)},
+            r"^recipe of method 'joint' must be CompressSettings, not Recipe; give its options one",
         ),
     ],
 )
-def test_hardware_refuses_what_it_would_not_use(options, message):
+@pytest.mark.parametrize("name", ["joint", "hardware"])
+def test_the_joint_compressor_refuses_what_it_would_not_use(name, options, message):
     with pytest.raises(SqhwError, match=message):
-        configure("hardware", **options)
+        configure(name, **options)
+
+
+def test_hardware_is_the_older_name_of_joint():
+    options = {"budget": "rom=9000", "epochs": 6, "pruning": "gradual", "rate": 1e-3}
+    config = configure("hardware", **options)
+    assert config == configure("joint", **options)
+    assert config.name == "joint"
+    assert config.recipe == CompressSettings(epochs=6, pruning="gradual", rate=1e-3)
+    with pytest.raises(SqhwError, match=r"^unknown compression method 'hardwear'; did you mean"):
+        configure("hardwear")
 
 
 def test_methods_are_registered_by_their_names():

@@ -10,9 +10,9 @@ from float_networks import conv, mobile_network, residual_network
 from method_cases import DEVICE, ENGINE, compressed, digits, small_network
 
 from sqhw.compress import CompressSettings, evaluate, torch_logits
-from sqhw.compress.choice.target import Target
 from sqhw.compress.methods import compress_with, configure
 from sqhw.compress.methods.input_sums import InputSums, solved
+from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.layerwise import whole
 from sqhw.compress.methods.obs import (
     Layer,
@@ -23,9 +23,8 @@ from sqhw.compress.methods.obs import (
     solve_rows,
 )
 from sqhw.compress.methods.oneshot import oneshot_curve
-from sqhw.compress.methods.surgeon import cut_at_once
+from sqhw.compress.methods.oneshot_start import cut_at_once
 from sqhw.compress.quantizers import Codebook
-from sqhw.compress.training.samples import silent
 from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, Split
@@ -200,13 +199,8 @@ def test_graphs_of_every_kind(make):
     labels = predict(FloatModule(network), images).argmax(1).numpy()
     parts = [Split(images[at : at + 80], labels[at : at + 80]) for at in (0, 80, 160)]
     engine = EngineConfig(groups=True, residuals=True, codebook_addr_bits=12)
-    result = compress_with(
-        network,
-        Dataset("noise", *parts, 255, 4),
-        configure("oneshot", budget="rom=16000", images=64),
-        engine=engine,
-        device=DEVICE,
-    )
+    job = Job(network, Dataset("noise", *parts, 255, 4), engine, DEVICE)
+    result = compress_with(job, configure("oneshot", budget="rom=16000", images=64))
     assert rom_cost(result.quantized, engine).rom <= 16_000
     assert (torch_logits(result.quantized, images).argmax(1) == labels).mean() > 0.5
 
@@ -222,16 +216,15 @@ def test_inputs_that_never_change_are_no_fault():
     network = FloatNetwork("constant", (3, 8, 8), 255, (0.0,), (0.25,), layers)
     images = rng.integers(0, 256, (40, 3, 8, 8)).astype(np.uint8)
     part = Split(images, rng.integers(0, 4, 40))
-    target = Target(Budget("rom", 9_000), ENGINE, DEVICE)
-    noise = Dataset("noise", part, part, part, 255, 4)
-    found = cut_at_once(network, noise, target, CompressSettings(), silent)
+    job = Job(network, Dataset("noise", part, part, part, 255, 4), ENGINE, DEVICE)
+    found = cut_at_once(job, Budget("rom", 9_000), CompressSettings())
     assert all(np.isfinite(layer.weight).all() for layer in found.convs)
 
 
 def test_a_curve_is_what_its_points_are():
     options = {"images": 64}
     configs = [configure("oneshot", budget=f"rom={limit}", **options) for limit in (16000, 12000)]
-    whole_curve = oneshot_curve(small_network(), digits(), configs, ENGINE, DEVICE)
+    whole_curve = oneshot_curve(Job(small_network(), digits(), ENGINE, DEVICE), configs)
     for config, found in zip(configs, whole_curve, strict=True):
         alone = compressed("oneshot", budget=config.budget, **options)
         assert found.options == alone.options
@@ -239,7 +232,7 @@ def test_a_curve_is_what_its_points_are():
             assert a.weight.tobytes() == b.weight.tobytes()
     other = configure("oneshot", budget="rom=12000", images=32)
     with pytest.raises(SqhwError, match="must be alike but for the limit"):
-        next(oneshot_curve(small_network(), digits(), [configs[0], other], ENGINE, DEVICE))
+        next(oneshot_curve(Job(small_network(), digits(), ENGINE, DEVICE), [configs[0], other]))
 
 
 def test_an_infeasible_budget_names_the_least():

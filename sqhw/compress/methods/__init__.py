@@ -3,7 +3,7 @@
 from sqhw.compress.methods import (  # noqa: F401  (they register)
     deep_compression,
     ecsq,
-    hardware,
+    joint,
     low_rank,
     oneshot,
     sql,
@@ -18,8 +18,8 @@ from sqhw.compress.methods.base import (
     find_method,
     register,
 )
-from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult
+from sqhw.compress.training.options import Recipe
 from sqhw.size.layer_result import LayerResult
 
 __all__ = [

@@ -2,26 +2,22 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from sqhw.compress.calibration.calibrate import CALIBRATION_IMAGES
 from sqhw.compress.methods.job import Job
-from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult, layer_results, with_integers
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.training.accelerator import find_accelerator
 from sqhw.compress.training.checkpoint import fingerprint
 from sqhw.compress.training.loop import run_stages
-from sqhw.compress.training.samples import Progress, check_shape, silent
-from sqhw.cost_models.device import Device
-from sqhw.data import Dataset
+from sqhw.compress.training.options import Recipe, TrainingOptions
+from sqhw.compress.training.samples import check_shape
 from sqhw.errors import unknown_name
 from sqhw.frontends.torch_module.threads import torch_threads
-from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatNetwork
 
 
@@ -31,11 +27,11 @@ class MethodConfig(ABC):
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : TrainingOptions
         Of the training.
     """
 
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: TrainingOptions = field(default_factory=Recipe)
     name: ClassVar[str]
     #: Raised whenever the method computes something else: results and checkpoints are of a version.
     version: ClassVar[int] = 3
@@ -87,6 +83,8 @@ class TrainedConfig(MethodConfig):
         Of the training.
     """
 
+    recipe: Recipe = field(default_factory=Recipe)
+
     @abstractmethod
     def method(self, run: Run) -> Method:
         """Return the moving parts for one compression."""
@@ -102,39 +100,14 @@ class TrainedConfig(MethodConfig):
         return self.result(run, Snapshot.of(done.result), done.score.accuracy)
 
 
-def compress_with(
-    network: FloatNetwork,
-    data: Dataset,
-    config: MethodConfig,
-    *,
-    engine: EngineConfig,
-    device: Device,
-    progress: Progress = silent,
-    resume: Path | None = None,
-    accelerator: str = "cpu",
-) -> CompressionResult:
+def compress_with(job: Job, config: MethodConfig) -> CompressionResult:
     """Compress a trained network by the method of a configuration.
 
     Parameters
     ----------
-    network : FloatNetwork
-        Left as it is.
-    data : Dataset
-        The training split is trained on, epochs are chosen on the validation split; the test split
-        is not read.
+    job : Job
     config : MethodConfig
         Names the method too.
-    engine : EngineConfig
-    device : Device
-        For budgets in block RAMs.
-    progress : callable
-        Called with (stage, done, total, detail).
-    resume : Path, optional
-        Checkpoint file: continued from if it exists, written after every epoch. An interrupted and
-        resumed run returns what an uninterrupted one does. Methods that do not train
-        ignore it.
-    accelerator : str
-        A torch device, ``cpu`` or ``cuda``. Calibration and budgets are computed on the CPU.
 
     Returns
     -------
@@ -146,22 +119,6 @@ def compress_with(
         If the data does not suit the network, there is no such accelerator, the loss ceases to be
         finite, the budget is infeasible, or the checkpoint is of another run.
     """
-    return compress_job(Job(network, data, engine, device, progress, resume, accelerator), config)
-
-
-def compress_job(job: Job, config: MethodConfig) -> CompressionResult:
-    """Do a job by the method of a configuration; see `compress_with`.
-
-    Parameters
-    ----------
-    job : Job
-    config : MethodConfig
-
-    Raises
-    ------
-    SqhwError
-        As `compress_with` does.
-    """
     outputs = int(np.prod(job.network.shapes()[job.network.layers[-1].name]))
     check_shape(job.network.name, job.network.input_shape, outputs, job.data)
     find_accelerator(job.accelerator)
@@ -171,6 +128,8 @@ def compress_job(job: Job, config: MethodConfig) -> CompressionResult:
 
 #: Every method by name; `register` adds to it.
 METHODS: dict[str, type[MethodConfig]] = {}
+#: Older names that methods still answer to.
+ALIASES = {"hardware": "joint"}
 
 
 def register(kind: type[MethodConfig]) -> type[MethodConfig]:
@@ -187,8 +146,9 @@ def find_method(name: str) -> type[MethodConfig]:
     SqhwError
         If there is none of that name.
     """
+    name = ALIASES.get(name, name)
     if name not in METHODS:
-        raise unknown_name("compression method", name, METHODS)
+        raise unknown_name("compression method", name, [*METHODS, *ALIASES])
     return METHODS[name]
 
 
@@ -202,11 +162,11 @@ def configure(name: str, **options: Any) -> MethodConfig:
     """
     kind = find_method(name)
     own = {f.name for f in fields(kind)}
-    training = {f.name for f in fields(Recipe)}
+    config = kind(**{key: value for key, value in options.items() if key in own})
+    training = {f.name for f in fields(config.recipe)}
     for option in options:
         if option not in own | training:
-            raise unknown_name(f"option of method {name!r}", option, own | training)
-    config = kind(**{key: value for key, value in options.items() if key in own})
+            raise unknown_name(f"option of method {kind.name!r}", option, own | training)
     changes = {key: value for key, value in options.items() if key in training - own}
     return replace(config, recipe=replace(config.recipe, **changes))
 

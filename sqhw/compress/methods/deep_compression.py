@@ -11,7 +11,6 @@ from sqhw.compress.methods.pruning import (
     prune_by_density,
     prune_by_quality,
 )
-from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
@@ -19,6 +18,7 @@ from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.training.bounds import check_least, check_not_negative
+from sqhw.compress.training.options import Recipe
 from sqhw.errors import SqhwError
 
 

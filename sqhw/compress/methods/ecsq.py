@@ -13,7 +13,6 @@ from sqhw.compress.coding.huffman import HuffmanCode
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.coded import FLOAT_BITS, CodedLayer
 from sqhw.compress.methods.pruning import Density, densities, prune_by_density
-from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
@@ -21,6 +20,7 @@ from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.codebook import Float
 from sqhw.compress.quantizers.straight_through import FixedCodes
 from sqhw.compress.quantizers.uniform_means import UniformMeansQuantizer
+from sqhw.compress.training.options import Recipe
 from sqhw.errors import SqhwError
 
 FISHER_IMAGES, FISHER_BATCH = 1024, 32

@@ -94,18 +94,18 @@ class Layerwise:
 
     Parameters
     ----------
-    context : Run
+    run : Run
     options : LayerwiseOptions
     target : Target
         Its bases; limits may be others later.
     """
 
-    def __init__(self, context: Run, options: LayerwiseOptions, target: Target) -> None:
-        self.context, self.settings, self.target = context, options, target
-        self.network = context.network
+    def __init__(self, run: Run, options: LayerwiseOptions, target: Target) -> None:
+        self.run, self.settings, self.target = run, options, target
+        self.network = run.network
         self.convs = [layer for layer in self.network.convs if layer.trained]
-        order = torch.randperm(len(context.images), generator=context.generator)
-        self.images = context.images[order[: options.images]]
+        order = torch.randperm(len(run.images), generator=run.generator)
+        self.images = run.images[order[: options.images]]
         self.wanted = self._outputs(*self._float_values())
         seen, worth = self._inputs(), self._worth()
         self.problems = [
@@ -124,7 +124,7 @@ class Layerwise:
             choices = self._options(self.convs[index], problem, floor)
             self.choices.append(self._measured(index, choices, seen[index].mean))
             detail = self.convs[index].name
-            self.context.progress("options", index + 1, len(self.problems), detail)
+            self.run.progress("options", index + 1, len(self.problems), detail)
 
     def at(self, target: Target) -> Snapshot:
         """Return the compressed network within a budget."""
@@ -281,7 +281,7 @@ class Layerwise:
         return [layer.weight for layer in self.convs], [layer.bias for layer in self.convs]
 
     def _outputs(self, weights: list[FloatArray], biases: list[FloatArray]) -> Tensor:
-        logits = self.context.logits(Snapshot(weights, biases), self.images).double()
+        logits = self.run.logits(Snapshot(weights, biases), self.images).double()
         return torch.log_softmax(logits / TEMPERATURE, dim=1)
 
     def _book(self, problem: Layer, pruned: Pruned, bits: int) -> Codebook:
@@ -367,7 +367,7 @@ class Layerwise:
             alive = (weights[-1] != 0).any(axis=(1, 2, 3)) | (layer.residual is not None)
             biases.append((layer.bias + off * alive).astype(np.float32))
             y = activated(_linear(layer, ours, weights[-1], biases[-1]), layer)
-            self.context.progress("quantize", len(weights), len(self.convs), layer.name)
+            self.run.progress("quantize", len(weights), len(self.convs), layer.name)
             return activated(want, layer), y
 
         images = normalise(self.images, self.network)

@@ -8,13 +8,13 @@ import torch
 
 from sqhw.compress.calibration.oneshot import largest
 from sqhw.compress.methods.base import TrainedConfig, register
-from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
 from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.codebook import Float
 from sqhw.compress.quantizers.uniform import UniformQuantizer
+from sqhw.compress.training.options import Recipe
 from sqhw.errors import SqhwError
 from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork, FloatResidual
 

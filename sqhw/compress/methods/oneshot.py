@@ -8,18 +8,14 @@ from sqhw.compress.choice.target import Target
 from sqhw.compress.methods.base import MethodConfig, register
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.layerwise import Layerwise, LayerwiseOptions
-from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.result import CompressionResult
 from sqhw.compress.methods.run import Run
 from sqhw.compress.qat.integers import BIAS_BITS
 from sqhw.compress.training.bounds import check_bias_bits, check_least, check_positive
-from sqhw.compress.training.samples import Progress, silent
+from sqhw.compress.training.options import Recipe
 from sqhw.cost_models.budget import Budgets
-from sqhw.cost_models.device import Device
-from sqhw.data import Dataset
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module.threads import torch_threads
-from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatNetwork
 
 
@@ -70,40 +66,18 @@ class OneshotConfig(MethodConfig):
 
     def compress(self, job: Job) -> CompressionResult:
         """Run the method; see `sqhw.compress.methods.compress_with`."""
-        curve = oneshot_curve(
-            job.network,
-            job.data,
-            [self],
-            job.engine,
-            job.device,
-            job.progress,
-            job.accelerator,
-        )
-        return next(curve)
+        return next(oneshot_curve(job, [self]))
 
 
-def oneshot_curve(
-    network: FloatNetwork,
-    data: Dataset,
-    configs: Sequence[OneshotConfig],
-    engine: EngineConfig,
-    device: Device,
-    progress: Progress = silent,
-    accelerator: str = "cpu",
-) -> Iterator[CompressionResult]:
+def oneshot_curve(job: Job, configs: Sequence[OneshotConfig]) -> Iterator[CompressionResult]:
     """Compress a network to several budgets; what does not depend on them is computed once.
 
     Parameters
     ----------
-    network : FloatNetwork
-    data : Dataset
+    job : Job
+        Its accelerator runs the network; Hessians and choices are computed on the CPU.
     configs : sequence of OneshotConfig
         Alike but for the limit of the budget.
-    engine : EngineConfig
-    device : Device
-    progress : callable
-    accelerator : str
-        Runs the network; Hessians and choices are computed on the CPU.
 
     Yields
     ------
@@ -125,12 +99,11 @@ def oneshot_curve(
                 f"budget, {config} is not like {first}; run them one by one"
             )
     with torch_threads(first.recipe.threads):
-        job = Job(network, data, engine, device, progress, accelerator=accelerator)
-        run = Run(job, network, first.recipe.seed)
-        prepared = _layerwise(run, first, Target(Budgets.parse(first.budget), engine, device))
+        run = Run(job, job.network, first.recipe.seed)
+        prepared = _layerwise(run, first, _target(job, first))
     for config in configs:
         with torch_threads(first.recipe.threads):
-            target = Target(Budgets.parse(config.budget), engine, device)
+            target = _target(job, config)
             snapshot = prepared.at(target)
             result = config.result(run, snapshot, run.score(snapshot)[0])
         if result.quantized is not None:
@@ -140,25 +113,13 @@ def oneshot_curve(
         yield result
 
 
-def oneshot_network(
-    network: FloatNetwork,
-    data: Dataset,
-    config: OneshotConfig,
-    engine: EngineConfig,
-    device: Device,
-    progress: Progress = silent,
-    gain_bits: int = 0,
-) -> FloatNetwork:
+def oneshot_network(job: Job, config: OneshotConfig, *, gain_bits: int = 0) -> FloatNetwork:
     """Return a network compressed to a budget, in real numbers.
 
     Parameters
     ----------
-    network : FloatNetwork
-    data : Dataset
+    job : Job
     config : OneshotConfig
-    engine : EngineConfig
-    device : Device
-    progress : callable
     gain_bits : int
         Bits of each channel's record that are left for a gain (`QatConv.learn_gains`).
 
@@ -167,17 +128,21 @@ def oneshot_network(
     SqhwError
         If the budget is infeasible.
     """
-    target = Target(Budgets.parse(config.budget), engine, device)
+    target = _target(job, config)
     with torch_threads(config.recipe.threads):
-        run = Run(Job(network, data, engine, device, progress), network, config.recipe.seed)
-        return _layerwise(run, config, target, gain_bits).at(target).applied(network)
+        run = Run(job, job.network, config.recipe.seed)
+        return _layerwise(run, config, target, gain_bits=gain_bits).at(target).applied(job.network)
+
+
+def _target(job: Job, config: OneshotConfig) -> Target:
+    return Target(Budgets.parse(config.budget), job.engine, job.device)
 
 
 def _bases(config: OneshotConfig) -> list[str]:
     return [item.basis for item in Budgets.parse(config.budget).items]
 
 
-def _layerwise(run: Run, config: OneshotConfig, target: Target, gain_bits: int = 0) -> Layerwise:
+def _layerwise(run: Run, config: OneshotConfig, target: Target, *, gain_bits: int = 0) -> Layerwise:
     options = LayerwiseOptions(
         config.images,
         config.most_bits,

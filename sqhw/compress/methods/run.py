@@ -11,12 +11,12 @@ from torch.nn import functional
 
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.latent import LatentNetwork
-from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.training.checkpoint import Checkpoint
 from sqhw.compress.training.distillation import distillation_loss
 from sqhw.compress.training.learner import Learner, Score, Stage, State
 from sqhw.compress.training.optimizer import Optimizer
+from sqhw.compress.training.options import Recipe
 from sqhw.compress.training.samples import channels_last, flipped, shifted, tensors
 from sqhw.network.floats import FloatNetwork
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from sqhw.compress.methods.base import TrainedConfig, register
-from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.codebook import Float
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.training.bounds import check_least, check_positive
+from sqhw.compress.training.options import Recipe
 from sqhw.cost_models.knapsack import Option, choose, hull
 from sqhw.errors import SqhwError
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from sqhw.compress.methods.base import TrainedConfig, register
-from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.dead_zone import SPEED, DeadZoneModule
 from sqhw.compress.training.bounds import check_positive
+from sqhw.compress.training.options import Recipe
 from sqhw.errors import SqhwError
 from sqhw.machine.stream import code_width
 

@@ -9,13 +9,13 @@ import torch
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.latent import LatentLayer
 from sqhw.compress.methods.pruning import Density, Mask, densities
-from sqhw.compress.methods.recipe import Recipe
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
 from sqhw.compress.qat.float_simplify import simplify_float
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.uniform import UniformQuantizer
+from sqhw.compress.training.options import Recipe
 from sqhw.errors import unknown_name
 from sqhw.network.floats import FloatNetwork
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sqhw.compress.joint.settings import CompressSettings
 from sqhw.compress.training.distillation import distillation_loss
+from sqhw.compress.training.options import TrainingOptions
 from sqhw.compress.training.samples import channels_last, flipped, shifted, tensors
 from sqhw.data import Split
 from sqhw.frontends.torch_module.float_module import FloatModule, predict
@@ -22,7 +22,7 @@ class Objective:
     network : FloatNetwork
         That is learned from.
     split : Split
-    settings : CompressSettings
+    settings : TrainingOptions
         Its augmentation, distillation and precision.
     generator : torch.Generator
         On the CPU, so that all devices see the same images.
@@ -38,7 +38,7 @@ class Objective:
         self,
         network: FloatNetwork,
         split: Split,
-        settings: CompressSettings,
+        settings: TrainingOptions,
         generator: torch.Generator,
         device: torch.device,
     ) -> None:

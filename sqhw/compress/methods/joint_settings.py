@@ -1,39 +1,31 @@
-"""How a network is compressed."""
+"""How the joint compressor compresses: its options, from the command line to the loop."""
 
 from dataclasses import dataclass
 
 from sqhw.compress.qat.integers import BIAS_BITS, GAIN_BITS, MOST_GAIN_BITS
-from sqhw.compress.training.bounds import check_bias_bits, check_least, check_positive
+from sqhw.compress.training.bounds import check_bias_bits, check_least
+from sqhw.compress.training.options import TrainingOptions
 from sqhw.errors import SqhwError, unknown_name
-from sqhw.names import PRECISIONS, PRUNING
-from sqhw.seeds import check_seed
-
-METHODS = ("hardware",)
+from sqhw.names import PRUNING
 
 
-@dataclass(frozen=True)
-class CompressSettings:
-    """Settings of the joint compressor.
+@dataclass(frozen=True, kw_only=True)
+class CompressSettings(TrainingOptions):
+    """Options of the joint compressor; see `TrainingOptions` for those of every training.
+
+    Distillation from a network that was trained on shifted images suits no shift best.
 
     Parameters
     ----------
-    method : {"hardware"}
-        Pruning and bit widths chosen together by the exact ROM cost.
+    epochs : int, 0 or at least 2
+        Passes over the training split in both stages together. With 0 they are those of
+        `prune_epochs` and `tune_epochs`, or 65, 16 for more than 10,000 images. A twelfth of them
+        tunes, or half of them after one-shot pruning.
     prune_epochs, tune_epochs : int, optional
-        Passes over the training split with masks that are free, and afterwards on integers; by
-        default 65 in all, 16 for more than 10,000 images, of which a twelfth tunes, or half of them
-        after one-shot pruning.
-    batch : int, optional
-        Images a step; by default 64, or 256 for more than 10,000 images.
+        Passes over the training split with masks that are free, and afterwards on integers.
     rate : float, above 0, at most 1
         Peak learning rate of Adam, relative to the root mean square of the weights a layer
         keeps. It falls to 0 over both stages; tuning begins with a fifth of it at least.
-    precision : {"float32", "bf16"}
-        Of the products in training; evaluation is exact.
-    temperature : float
-        Of the distillation from the float network.
-    distill : float, 0 to 1
-        Share of the distillation in the loss, the labels have the rest.
     pruning : {"auto", "gradual", "oneshot"}
         How weights go: gradually, by the Fisher; or at once by the method ``oneshot`` (optimal
         brain surgeon), which then fixes channels, numbers of values and how many weights layers
@@ -50,57 +42,43 @@ class CompressSettings:
         Width that biases are rounded to at most.
     gain_bits : int, 0 to 8
         Width of what the multipliers of a layer's channels differ by; with 0 they are the same.
-    shift : int
-        Pixels that training images are moved by at most. With distillation from a network
-        that was trained on shifted images, none is better.
-    flip : bool
-        Whether half of the training images are mirrored left to right.
-    seed : int, 0 to 2^64 - 1
-        Fixes order and augmentation.
-    threads : int
-        Cores to use; see `TrainSettings`.
     """
 
-    method: str = "hardware"
+    epochs: int = 0
     prune_epochs: int | None = None
     tune_epochs: int | None = None
-    batch: int | None = None
     rate: float = 5e-3
-    precision: str = "float32"
-    temperature: float = 4.0
     distill: float = 0.7
     pruning: str = "auto"
     rounds: int = 40
     ramp: float = 0.5
     bias_bits: int = BIAS_BITS
     gain_bits: int = GAIN_BITS
-    shift: int = 0
-    flip: bool = False
-    seed: int = 0
-    threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise unknown_name("compression method", self.method, METHODS)
-        if self.precision not in PRECISIONS:
-            raise unknown_name("precision", self.precision, PRECISIONS)
         if self.pruning not in PRUNING:
             raise unknown_name("pruning", self.pruning, PRUNING)
-        for name in ("prune_epochs", "tune_epochs", "batch", "rounds", "threads"):
+        check_least("epochs", self.epochs, 0)
+        if self.epochs == 1:
+            raise SqhwError("epochs of method 'joint' must be 0, for its own, or at least 2, not 1")
+        for name in ("prune_epochs", "tune_epochs"):
             value = getattr(self, name)
             if value is not None:
                 check_least(name, value, 1)
+                if self.epochs:
+                    raise SqhwError(
+                        f"epochs of method 'joint' are those of both stages, now {self.epochs}; "
+                        f"leave out {name!r}, or set epochs to 0"
+                    )
+        check_least("rounds", self.rounds, 1)
         if not 0 < self.rate <= 1:
             raise SqhwError(
                 f"rate must be above 0 and at most 1, not {self.rate}; it is relative to a layer's "
                 "weights"
             )
-        check_positive("temperature", self.temperature)
-        check_least("shift", self.shift, 0)
-        check_seed(self.seed)
+        super().__post_init__()
         check_bias_bits(self.bias_bits)
         if not 0 <= self.gain_bits <= MOST_GAIN_BITS:
             raise SqhwError(f"gain_bits must be 0 to {MOST_GAIN_BITS}, not {self.gain_bits}")
-        for name in ("distill", "ramp"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SqhwError(f"{name} must be 0 to 1, not {getattr(self, name)}")
+        if not 0 <= self.ramp <= 1:
+            raise SqhwError(f"ramp must be 0 to 1, not {self.ramp}")

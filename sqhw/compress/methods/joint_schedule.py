@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from sqhw.compress.joint.settings import CompressSettings
+from sqhw.compress.methods.joint_settings import CompressSettings
 
 EPOCHS = (65, 16)  # passes over the data, for small and for large sets
 #: Share of the rate that tuning begins with at least: integers need some steps.
@@ -53,7 +53,7 @@ class Schedule:
         at_once : bool
             Whether pruning is one-shot.
         """
-        epochs = EPOCHS[0] if small else EPOCHS[1]
+        epochs = settings.epochs or (EPOCHS[0] if small else EPOCHS[1])
         tune = tuning_epochs(epochs, at_once)
         return cls(
             settings.prune_epochs or epochs - tune,

@@ -1,13 +1,11 @@
 """The joint compressor: pruning, then fine-tuning of integers, as stages of the training loop."""
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,10 +13,12 @@ from torch.nn import functional
 from sqhw.compress.calibration.calibrate import CALIBRATION_IMAGES, calibrate
 from sqhw.compress.choice.rounds import Rounds
 from sqhw.compress.choice.target import Target
-from sqhw.compress.joint.objective import Objective
-from sqhw.compress.joint.relative_adam import RelativeAdam
-from sqhw.compress.joint.schedule import Schedule
-from sqhw.compress.joint.settings import CompressSettings
+from sqhw.compress.methods.job import Job
+from sqhw.compress.methods.joint_schedule import Schedule
+from sqhw.compress.methods.joint_settings import CompressSettings
+from sqhw.compress.methods.objective import Objective
+from sqhw.compress.methods.oneshot_start import at_once, cut_at_once
+from sqhw.compress.methods.relative_adam import RelativeAdam
 from sqhw.compress.qat.assemble import export
 from sqhw.compress.qat.compact import compact, on_codebooks, stored_channels
 from sqhw.compress.qat.float_simplify import cut
@@ -26,72 +26,37 @@ from sqhw.compress.qat.integers import held_gain_bits
 from sqhw.compress.qat.invariants import Frozen, check_invariants, fits_accumulator, frozen
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.qat.state import load_state, stage_facts
-from sqhw.compress.training.accelerator import find_accelerator
 from sqhw.compress.training.checkpoint import Checkpoint, fingerprint
 from sqhw.compress.training.learner import Learner, Score, Stage, State
 from sqhw.compress.training.loop import run_stages
-from sqhw.compress.training.samples import SMALL_SET, Progress, check_shape, tensors
-from sqhw.cost_models.budget import BASES
-from sqhw.data import Dataset
+from sqhw.compress.training.samples import SMALL_SET, tensors
 from sqhw.errors import SqhwError
 from sqhw.files.plain import located, typed
 from sqhw.frontends.torch_module.float_module import FloatModule, predict
-from sqhw.network.floats import FloatNetwork
 from sqhw.network.graph import Mask
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.planner.placement import place
 
-LOOP = 14  # raised with every change of the loop: a checkpoint of another loop is of another run
+#: Version of the method, raised whenever it computes something else: results and checkpoints are
+#: of a version.
+VERSION = 14
 #: Share of the pruning stage in which weights move to their codebooks. Masks then are chosen among
 #: weights of few values: those that are chosen for real ones are not the best for these.
 QUANTIZE = 0.1
-FEW = 5  # steps of a round below which gradual pruning gets nowhere
-#: Rows times the cubed weights of one, over all layers, up to which one-shot pruning is chosen:
-#: it then takes a minute or two.
-SURGERY = 1e11
-
-Surgeon = Callable[[FloatNetwork, Dataset, Target, CompressSettings, Progress], FloatNetwork]
+MIN_STEPS_PER_ROUND = 5  # below them gradual pruning gets nowhere
 
 
-def at_once(network: FloatNetwork, target: Target, pruning: str) -> bool:
-    """Return whether a network is pruned without training: by default where that is quick.
-
-    Parameters
-    ----------
-    network : FloatNetwork
-    target : Target
-        One-shot pruning knows sizes; cycles and energy it only checks.
-    pruning : str
-        See `CompressSettings`.
-    """
-    if pruning != "auto":
-        return pruning == "oneshot"
-    work = sum(
-        len(layer.weight) * (layer.weight.size / len(layer.weight)) ** 3
-        for layer in network.convs
-        if layer.trained
-    )
-    return work <= SURGERY and set(target.limits) <= set(BASES)
-
-
-class Compression(Learner):
-    """One run of the joint compressor; see `sqhw.compress.compress`.
+class JointTraining(Learner):
+    """One run of the joint compressor.
 
     It has two stages: ``prune``, with masks that stay free to the end, and ``tune``, on integers.
 
     Parameters
     ----------
-    network : FloatNetwork
-    data : Dataset
+    job : Job
     target : Target
     settings : CompressSettings
-    surgeon : callable
-        Prunes without training: from a network, data, a target, settings and a report of progress
-        to a network that meets the budgets.
-    progress : callable
-    checkpoint : Path, optional
-    accelerator : str
 
     Raises
     ------
@@ -101,33 +66,22 @@ class Compression(Learner):
 
     model: QatNetwork
 
-    def __init__(
-        self,
-        network: FloatNetwork,
-        data: Dataset,
-        target: Target,
-        settings: CompressSettings,
-        surgeon: Surgeon,
-        progress: Progress,
-        checkpoint: Path | None,
-        accelerator: str = "cpu",
-    ) -> None:
-        outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
-        check_shape(network.name, network.input_shape, outputs, data)
+    def __init__(self, job: Job, target: Target, settings: CompressSettings) -> None:
+        network, data = job.network, job.data
         place(with_input_stage(network), target.engine)  # refuses before training
-        self.network, self.data, self.target, self.settings = network, data, target, settings
-        self.surgeon, self.checkpoint = surgeon, checkpoint
+        self.job, self.target, self.settings = job, target, settings
+        self.network, self.data = network, data
         self.subject = f"network {network.name!r}"
-        self.device = find_accelerator(accelerator)
-        self.small = len(data.train) <= SMALL_SET
-        self.batch = settings.batch or (64 if self.small else 256)
+        self.device = torch.device(job.accelerator)
+        small = len(data.train) <= SMALL_SET
+        self.batch = settings.batch or (64 if small else 256)
         self.per_epoch = math.ceil(len(data.train) / self.batch)
         self.at_once = at_once(network, target, settings.pruning)
-        self.schedule = Schedule.of(settings, small=self.small, at_once=self.at_once)
+        self.schedule = Schedule.of(settings, small=small, at_once=self.at_once)
         self.held_images, self.held_labels = tensors(data.validation)
         generator = torch.Generator().manual_seed(settings.seed)
         model = self._with_gains(QatNetwork(network))
-        super().__init__(model, len(data.train), generator, progress)
+        super().__init__(model, len(data.train), generator, job.progress)
         self.stage = 0
         self.starts: dict[int, int] = {}  # round that a step of the first stage begins
         self.channels: dict[str, Mask] = {}
@@ -135,7 +89,7 @@ class Compression(Learner):
 
     def run(self) -> QuantizedNetwork:
         """Run all stages, from the checkpoint on if there is one, and return the network."""
-        done = run_stages(self, key=self._key(), checkpoint=self.checkpoint)
+        done = run_stages(self, key=self._key(), checkpoint=self.job.resume)
         self.model.load_state_dict(done.result)
         return self._export(self._metadata(done.score.accuracy))
 
@@ -155,12 +109,12 @@ class Compression(Learner):
             return
         self._prepare()
         if self.at_once:
-            network = self.surgeon(
-                self.network, self.data, self.target, self.settings, self.progress
-            )
+            network = cut_at_once(self.job, self.target.budget, self.settings)
             self.model = self._with_gains(on_codebooks(network))
             self.rounds.hold(self.model)
-        elif (steps := self.schedule.prune * self.per_epoch) < FEW * self.rounds.count:
+            return
+        steps = self.schedule.prune * self.per_epoch
+        if steps < MIN_STEPS_PER_ROUND * self.rounds.count:
             self.notes.append(
                 f"{steps} steps of gradual pruning are few: more epochs (--prune-epochs) or "
                 "one-shot pruning (--pruning oneshot) would keep more accuracy"
@@ -266,7 +220,7 @@ class Compression(Learner):
             self.network,
             self.data,
             [
-                LOOP,
+                VERSION,
                 options,
                 str(target.budget),
                 target.engine.to_dict(),
@@ -341,7 +295,7 @@ class Compression(Learner):
         return {
             **self.network.metadata,
             "data": self.data.name,
-            "method": self.settings.method,
+            "method": "joint",
             "budget": str(target.budget),
             "device": target.device.name,
             "pruning": "oneshot" if self.at_once else "gradual",

@@ -1,1 +1,0 @@
-"""The joint compressor: pruning and fine-tuning of integers under a budget, stage by stage."""
