@@ -3,7 +3,7 @@
 import pytest
 
 from sqhw.compress import CompressSettings, TrainSettings, float_network
-from sqhw.compress.methods.recipe import Recipe
+from sqhw.compress.training.options import Recipe
 from sqhw.errors import SqhwError
 from sqhw.seeds import MAX_SEED, check_seed
 
