@@ -17,7 +17,7 @@ from benchmarks.seal import read_sealed, write_sealed
 from sqhw.atomic import atomic_write_bytes, atomic_write_text, make_folder
 from sqhw.compiler.device_engine import engine_for
 from sqhw.compress import FloatNetwork, evaluate, torch_logits
-from sqhw.compress.calibration.oneshot import quantize
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize
 from sqhw.compress.methods import Recipe
 from sqhw.compress.methods.base import run_key
 from sqhw.compress.methods.job import Job
@@ -92,7 +92,12 @@ def curves(setting: Setting, points: tuple[tuple[float, int], ...]) -> dict[str,
     for density, bits in points[len(found["plain"]) :]:
         start = time.process_time()
         images = setting.data.train.images[:IMAGES]
-        small = quantize(setting.network, images, setting.engine, density=density, bits=bits)
+        small = quantize(
+            setting.network,
+            images,
+            setting.engine,
+            settings=QuantizeSettings(density=density, bits=bits),
+        )
         _keep(setting, found, "plain", small, start)
     rest = found["plain"][len(found["oneshot"]) :]
     configs = [

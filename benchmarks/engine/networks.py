@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.calibration.oneshot import quantize, random_quantized
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize, random_quantized
 from sqhw.frontends.zoo.catalogue import float_network
 from sqhw.machine.config import EngineConfig
 from sqhw.network.quantized import QuantizedNetwork
@@ -62,10 +62,12 @@ def cases(
                     source,
                     images[:CALIBRATION_IMAGES],
                     engine,
-                    density=density,
-                    bits=CODE_BITS,
-                    ends_density=1.0,
-                    objective="cycles",
+                    settings=QuantizeSettings(
+                        density=density,
+                        bits=CODE_BITS,
+                        ends_density=1.0,
+                        objective="cycles",
+                    ),
                 )
             else:
                 network = random_quantized(

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from benchmarks.engine.progress import note
 from sqhw.compiler.program import compile_network
-from sqhw.compress.calibration.oneshot import quantize
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize
 from sqhw.data import load_dataset
 from sqhw.frontends.torch_module import import_module
 from sqhw.frontends.zoo.catalogue import build, entry
@@ -126,7 +126,10 @@ def main(
         if layer.trained
     }
     result = quantize(
-        network, sets.train.images[:512], ENGINE, density=shares, bits=bits, objective="cycles"
+        network,
+        sets.train.images[:512],
+        ENGINE,
+        settings=QuantizeSettings(density=shares, bits=bits, objective="cycles"),
     )
     test = sets.test
     right = int((Simulator(result).logits(test.images).argmax(1) == test.labels).sum())

@@ -59,7 +59,7 @@ def main(
         options = sum(len(table.distortion) for table in projector.whole.tables)
         print(f"{network}: {weights:,} weights, {options:,} options, rom={limit:,}, seed 0")
         projector = tables(limit)
-        aim = projector.fitting(0.02)
+        aim = projector.fitting(close=0.02)
         assert aim is not None
         left = 1 - aim.costs["rom"] / limit
         print(f"  leaves {left:.1%} of the budget, {sum(aim.dropped):,} channels go")
@@ -71,13 +71,13 @@ def main(
             lambda: projector.exact(choice.masks, [2] * len(choice.masks)),
             repeats,
         )
-        _row("choice, 2 % of budget left", lambda: projector.fitting(0.02), repeats)
+        _row("choice, 2 % of budget left", lambda: projector.fitting(close=0.02), repeats)
         _row("choice, 0.2 % left", projector.fitting, repeats)
         _row("codebooks", lambda: codebooks(aim), repeats)
 
         def whole() -> None:
             made = tables(limit)
-            found = made.fitting(0.02)
+            found = made.fitting(close=0.02)
             assert found is not None
             codebooks(found)
 

@@ -1,6 +1,6 @@
 """Training, import and compression of networks: the part of sqhw that runs on torch."""
 
-from sqhw.compress.calibration.oneshot import quantize, random_quantized
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize, random_quantized
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.joint import compress
 from sqhw.compress.methods.joint_settings import CompressSettings
@@ -20,6 +20,7 @@ __all__ = [
     "FloatNetwork",
     "FloatResidual",
     "Job",
+    "QuantizeSettings",
     "TrainSettings",
     "build",
     "compress",

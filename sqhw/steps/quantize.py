@@ -30,7 +30,7 @@ def quantize(options: QuantizeOptions) -> QuantizeResult:
     SqhwError
         If the result exceeds the device's block RAM, or a setting is out of range.
     """
-    from sqhw.compress import evaluate, torch_logits
+    from sqhw.compress import QuantizeSettings, evaluate, torch_logits
     from sqhw.compress import quantize as quantize_network
 
     data = load_dataset(options.data)
@@ -50,10 +50,12 @@ def quantize(options: QuantizeOptions) -> QuantizeResult:
         network,
         data.train.images[:CALIBRATION_IMAGES],
         engine,
-        density=density,
-        ends_density=options.ends_density,
-        bits=bits,
-        objective=options.objective,
+        settings=QuantizeSettings(
+            density=density,
+            ends_density=options.ends_density,
+            bits=bits,
+            objective=options.objective,
+        ),
     )
     blocks, available = rom_cost(result, engine).blocks(device), weight_blocks(engine, device)
     if blocks > available:

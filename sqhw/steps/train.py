@@ -18,7 +18,7 @@ def train(options: TrainOptions, progress: Progress = silent) -> TrainResult:
     name = DEFAULT_NETWORKS[data.name] if options.network is None else options.network
     _, flip = augmentation(data.name)
     settings = TrainSettings(epochs=options.epochs, seed=options.seed, flip=flip)
-    trained = train_network(name, data, settings, progress=progress)
+    trained = train_network(name, data, settings=settings, progress=progress)
     make_folder(options.out.parent)
     save_float(trained, options.out)
     return {

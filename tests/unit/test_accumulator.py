@@ -7,7 +7,7 @@ from float_networks import chain_network, mobile_network, residual_network
 from sqhw.compiler.accumulator import check_acc_bits, needed_acc_bits, proposed_acc_bits
 from sqhw.compiler.device_engine import engine_for
 from sqhw.compiler.program import compile_network
-from sqhw.compress.calibration.oneshot import quantize
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize
 from sqhw.compress.qat.quantized_forward import torch_logits
 from sqhw.cost_models.device import find_device
 from sqhw.errors import SqhwError
@@ -46,7 +46,7 @@ def pixels(network, count, seed=0):
 
 def quantized(network, acc_bits, **options):
     engine = engine_for(DEVICE, with_input_stage(network), 256, acc_bits=acc_bits)
-    small = quantize(network, pixels(network, 30), engine, **options)
+    small = quantize(network, pixels(network, 30), engine, settings=QuantizeSettings(**options))
     compile_network(small, engine)
     return small
 

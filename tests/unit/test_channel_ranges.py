@@ -10,7 +10,7 @@ from float_networks import average, conv, mobile_network, residual_network
 from sqhw.compiler.program import compile_network
 from sqhw.compress.calibration import oneshot
 from sqhw.compress.calibration.equalise import equalised, map_facts
-from sqhw.compress.calibration.oneshot import quantize
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize
 from sqhw.compress.qat.quantized_forward import torch_logits
 from sqhw.frontends.torch_module.float_module import FloatModule, predict
 from sqhw.machine.config import EngineConfig
@@ -59,7 +59,7 @@ def only(patch, name):
 
 
 def snr(network, **options):
-    small = quantize(network, pixels(network), ENGINE, **options)
+    small = quantize(network, pixels(network), ENGINE, settings=QuantizeSettings(**options))
     images = pixels(network, 50, 1)
     real = predict(FloatModule(network), images).numpy()
     found = torch_logits(small, images) * small.convs[-1].output_scale
@@ -115,7 +115,7 @@ def test_rows_of_different_ranges_have_gains(ratio, monkeypatch):
     share = ratio ** -np.linspace(0, 1, 12).astype(np.float32)
     network.layers[2].weight[:] *= share[:, None, None, None]
     network.layers[2].bias[:] *= share
-    small = quantize(network, pixels(network), ENGINE, bits=8)
+    small = quantize(network, pixels(network), ENGINE, settings=QuantizeSettings(bits=8))
     last = small.convs[-1]
     assert len(set(last.multiplier.tolist())) > 4
     assert (np.abs(last.weight).max(axis=(1, 2, 3)) > 20).all()
@@ -160,7 +160,7 @@ def test_even_channels_have_no_notes():
     network = depthwise_network(1)
     for layer in network.layers:
         layer.weight[:] = np.sign(layer.weight) * 0.2
-    small = quantize(network, pixels(network), ENGINE, bits=8)
+    small = quantize(network, pixels(network), ENGINE, settings=QuantizeSettings(bits=8))
     assert "notes" not in small.metadata
 
 

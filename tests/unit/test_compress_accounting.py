@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sqhw.cli.commands import app
 from sqhw.compiler.program import compile_network
-from sqhw.compress.calibration.oneshot import quantize
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize
 from sqhw.compress.methods.accounting import account
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.rom import rom_cost
@@ -109,7 +109,7 @@ def test_layers_are_measured_against_the_network_before():
     """Removed channels make layers smaller, but no share or ratio worse than the whole says."""
     before = small_network()
     images = np.random.default_rng(0).integers(0, 17, (8, *before.input_shape))
-    network = quantize(before, images, ENGINE, density=0.03)
+    network = quantize(before, images, ENGINE, settings=QuantizeSettings(density=0.03))
     found = account_network(network, ENGINE, DEVICE)
     assert sum(layer.weight.size for layer in network.convs) < before.weights
     assert [row.weights for row in found.layers] == [layer.weight.size for layer in before.convs]

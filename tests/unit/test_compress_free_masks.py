@@ -50,7 +50,7 @@ def test_of_equal_weights_the_first_are_taken_and_floors_before_all():
     assert largest(weight, room, 2).flatten().tolist() == [False, True, True, False, False, False]
     always = torch.zeros_like(room)
     always[4] = True
-    assert largest(weight, room, 2, always).flatten().nonzero().flatten().tolist() == [1, 4]
+    assert largest(weight, room, 2, always=always).flatten().nonzero().flatten().tolist() == [1, 4]
     assert largest(weight, room, 6).sum() == 5
 
 

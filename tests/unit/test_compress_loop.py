@@ -149,7 +149,7 @@ def test_a_penalty_is_trained_but_not_reported():
 
 def test_a_float_training_that_diverges_stops_in_a_sentence():
     with pytest.raises(SqhwError) as error:
-        train("digits-cnn", load_dataset("digits"), TrainSettings(epochs=2, rate=1e38))
+        train("digits-cnn", load_dataset("digits"), settings=TrainSettings(epochs=2, rate=1e38))
     assert str(error.value).startswith(
         "network 'digits-cnn': the loss is not finite in stage 'train', epoch 1, step "
     )

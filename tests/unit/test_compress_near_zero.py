@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from float_networks import average, conv, residual_network
 
-from sqhw.compress.calibration.oneshot import quantize, random_quantized
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize, random_quantized
 from sqhw.compress.methods.layerwise import whole
 from sqhw.compress.methods.result import integer_network
 from sqhw.compress.qat.quantized_forward import torch_logits
@@ -46,7 +46,7 @@ def output_error(network, small, images):
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_weights_next_to_nothing_go(bits):
     network = linear_network(tiny_weights())
-    small = quantize(network, pixels(network), ENGINE, bits=bits)
+    small = quantize(network, pixels(network), ENGINE, settings=QuantizeSettings(bits=bits))
     assert small.convs[0].nonzeros == 2
     assert output_error(network, small, pixels(network, seed=1)) < 0.008
 
@@ -55,7 +55,7 @@ def test_weights_next_to_nothing_go(bits):
 def test_more_values_than_codes_leave_none_for_nothing(bits):
     large = np.linspace(0.3, 1.0, 24) * np.where(np.arange(24) % 2, 1, -1)
     network = linear_network(tiny_weights(large, (3, 64)))
-    small = quantize(network, pixels(network), ENGINE, bits=bits)
+    small = quantize(network, pixels(network), ENGINE, settings=QuantizeSettings(bits=bits))
     assert small.convs[0].nonzeros == 24
     assert len(small.convs[0].codebook) <= 1 << bits
 
@@ -65,7 +65,9 @@ def test_a_weight_goes_that_is_nearer_to_zero_than_to_its_value():
     network = linear_network(rng.normal(size=(8, 200)).astype(np.float32))
     weight = network.convs[0].weight
     for bits in (1, 2, 3):
-        small = quantize(network, pixels(network), ENGINE, bits=bits).convs[0]
+        small = quantize(
+            network, pixels(network), ENGINE, settings=QuantizeSettings(bits=bits)
+        ).convs[0]
         found = small.weight * small.weight_scale[:, None, None, None]
         for real, row in zip(weight, found, strict=True):  # each with its gain
             for sign in (-1, 1):
@@ -77,7 +79,7 @@ def test_a_weight_goes_that_is_nearer_to_zero_than_to_its_value():
 def test_a_full_layer_takes_no_more_bits_for_its_zeros():
     rng = np.random.default_rng(3)
     network = linear_network(rng.normal(size=(32, 64)).astype(np.float32))
-    small = quantize(network, pixels(network), ENGINE, bits=4)
+    small = quantize(network, pixels(network), ENGINE, settings=QuantizeSettings(bits=4))
     assert 0 < small.convs[0].nonzeros < 2048
     assert rom_cost(small, ENGINE).stream <= 2048 * 4 + 16 * 8
 
@@ -88,7 +90,7 @@ def test_a_value_that_an_accumulator_makes_zero_goes():
     weight[:, :1000] = 1.0
     network = linear_network(weight)
     narrow = EngineConfig(acc_bits=20, word_bits=18, bank_depth=4096)
-    small = quantize(network, pixels(network), narrow, bits=2).convs[0]
+    small = quantize(network, pixels(network), narrow, settings=QuantizeSettings(bits=2)).convs[0]
     assert small.weight.max() < 10
     assert not small.weight[:, 1000:].any()
     given = integer_network(network, pixels(network), narrow, {}).convs[0]
@@ -100,7 +102,7 @@ def test_a_residual_network_keeps_no_weight_below_half_of_its_step():
     for layer in network.convs:
         if layer.trained:
             layer.weight[:, ::2] *= 1e-5
-    small = quantize(network, pixels(network), ENGINE, bits=4)
+    small = quantize(network, pixels(network), ENGINE, settings=QuantizeSettings(bits=4))
     for layer, real in zip(small.convs, network.convs, strict=True):
         if real.trained and layer.weight.shape == real.weight.shape:
             assert not layer.weight[np.abs(real.weight) < 1e-4].any(), layer.name
@@ -144,6 +146,6 @@ def test_fewer_weights_of_fewer_bits_are_smaller_where_weights_have_died():
     parts = [layer.weight[layer.weight != 0] for layer in network.convs if layer.groups == 1]
     assert np.mean(np.abs(np.concatenate(parts)) < 1e-5) > 0.5
     batch = pixels(network, 20)
-    few = quantize(network, batch, ENGINE, density=0.2, bits=4)
-    many = quantize(network, batch, ENGINE, density=0.5, bits=8)
+    few = quantize(network, batch, ENGINE, settings=QuantizeSettings(density=0.2, bits=4))
+    many = quantize(network, batch, ENGINE, settings=QuantizeSettings(density=0.5, bits=8))
     assert rom_cost(few, ENGINE).rom < 0.9 * rom_cost(many, ENGINE).rom

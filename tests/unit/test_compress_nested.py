@@ -33,7 +33,7 @@ def test_masks_are_those_of_a_stable_sort_and_entries_are_counted(seed):
     least = tuple(int(n) for n in rng.integers(0, 9, 2))
     near = int(rng.integers(1, weight.size + 1)) if rng.random() < 0.3 else None
     every_row = bool(rng.random() < 0.5)
-    nested = nest(score, floor, near)
+    nested = nest(score, floor, near=near)
     assert (np.diff(nested.counts) > 0).all()
     if near is None:
         assert nested.counts[0] == max(1, floor.sum())
@@ -75,4 +75,6 @@ def test_errors_of_histograms_are_near_those_of_the_weights(seed):
         for option, levels in enumerate(LEVELS):
             # Both are local optima, and either may be the better one.
             if count >= 24 * levels:
-                assert errors[index, option] <= 1.15 * kmeans(exact, int(levels), 50)[1] + 1e-9
+                assert (
+                    errors[index, option] <= 1.15 * kmeans(exact, int(levels), steps=50)[1] + 1e-9
+                )

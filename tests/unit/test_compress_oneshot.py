@@ -5,7 +5,7 @@ import pytest
 from float_networks import conv, mobile_network, residual_network
 
 from sqhw.compiler.program import compile_network
-from sqhw.compress.calibration.oneshot import largest, quantize, random_quantized
+from sqhw.compress.calibration.oneshot import QuantizeSettings, largest, quantize, random_quantized
 from sqhw.compress.qat.quantized_forward import torch_logits
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module.float_module import FloatModule, predict
@@ -38,7 +38,12 @@ def test_eight_bits_are_near_the_float_network(name):
 
 def test_density_and_bits_are_what_was_asked_for():
     network = NETWORKS["residual"]
-    small = quantize(network, images(20), ENGINE, density={"c2": 0.25}, bits={"c2": 3, "a1": 2})
+    small = quantize(
+        network,
+        images(20),
+        ENGINE,
+        settings=QuantizeSettings(density={"c2": 0.25}, bits={"c2": 3, "a1": 2}),
+    )
     layers = {layer.name: layer for layer in small.convs}
     weight = next(layer.weight for layer in network.convs if layer.name == "c2")
     assert layers["c2"].nonzeros == weight.size // 4
@@ -47,7 +52,12 @@ def test_density_and_bits_are_what_was_asked_for():
     if small.metadata["channel_scales"] == "none":
         kept = layers["c2"].weight != 0
         assert np.abs(weight)[kept].min() >= np.abs(weight)[~kept].max()
-    ends = quantize(network, images(20), ENGINE, density=0.5, bits=4, ends_density=1.0)
+    ends = quantize(
+        network,
+        images(20),
+        ENGINE,
+        settings=QuantizeSettings(density=0.5, bits=4, ends_density=1.0),
+    )
     sizes = {layer.name: layer.nonzeros / layer.weight.size for layer in ends.convs}
     assert 0.5 < sizes["fc"] <= 1.0
     assert 0.5 < sizes["stem"] <= 1.0
@@ -75,7 +85,9 @@ def test_bias_correction_brings_the_mean_nearer():
         with pytest.MonkeyPatch.context() as patch:
             if not corrected:
                 patch.setattr("sqhw.compress.calibration.oneshot.correct_biases", lambda *_: None)
-            small = quantize(network, images(200, 4), ENGINE, density=0.5, bits=4)
+            small = quantize(
+                network, images(200, 4), ENGINE, settings=QuantizeSettings(density=0.5, bits=4)
+            )
         found = torch_logits(small, batch).mean(0) * small.convs[-1].output_scale
         errors.append(np.abs(found - real).max())
     assert errors[0] < 0.5 * errors[1]
@@ -106,7 +118,8 @@ def test_streams_for_cycles_are_no_slower():
     layers = (conv(rng, "a", "input", 40, 3), conv(rng, "b", "a", 12, 40))
     network = FloatNetwork("wide", (3, 8, 8), 255, (0.0,), (1.0,), layers)
     rom, fast = (
-        random_quantized(network, ENGINE, 0.2, 4, 0, objective) for objective in ("rom", "cycles")
+        random_quantized(network, ENGINE, 0.2, 4, 0, objective=objective)
+        for objective in ("rom", "cycles")
     )
     assert schedule(fast, ENGINE).cycles < schedule(rom, ENGINE).cycles
     assert rom_cost(fast, ENGINE).stream > rom_cost(rom, ENGINE).stream
@@ -127,7 +140,7 @@ def test_streams_for_cycles_are_no_slower():
 )
 def test_bad_settings_are_refused(changes, message):
     with pytest.raises(SqhwError, match=message):
-        quantize(NETWORKS["residual"], images(2), ENGINE, **changes)
+        quantize(NETWORKS["residual"], images(2), ENGINE, settings=QuantizeSettings(**changes))
     with pytest.raises(SqhwError, match=r"is calibrated on images of shape \(3, 8, 8\)"):
         quantize(NETWORKS["residual"], np.zeros((2, 1, 8, 8)), ENGINE)
 

@@ -148,7 +148,7 @@ def test_the_hessian_is_that_of_the_outputs(groups):
     wrong = torch.from_numpy(rng.normal(size=y.shape)).float()
     sums = InputSums.empty(layer)
     for part in (slice(0, 1), slice(1, 4)):
-        sums.add(x[part], layer, wrong[part])
+        sums.add(x[part], layer, error=wrong[part])
     rows = change.reshape(len(change), -1).astype(np.float64)
     free = y.double() - y.double().mean(dim=(0, 2, 3), keepdim=True)
     own = wrong.double() - wrong.double().mean(dim=(0, 2, 3), keepdim=True)

@@ -79,7 +79,7 @@ def test_the_batch_size_does_not_matter(batch):
     layer = make_conv(rng, "a", "input", 2, 3, (3, 3), False)
     network = QuantizedNetwork("batch", (2, 6, 6), ActivationFormat(8, False), (layer,))
     images = rng.integers(0, 256, (20, 2, 6, 6))
-    assert np.array_equal(torch_logits(network, images, batch), torch_logits(network, images))
+    assert np.array_equal(torch_logits(network, images, batch=batch), torch_logits(network, images))
 
 
 @settings(deadline=None, max_examples=60)

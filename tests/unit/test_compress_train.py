@@ -18,8 +18,8 @@ def test_a_few_epochs_learn_and_repeat_to_the_bit(data):
     print("seed 3")
     settings = TrainSettings(epochs=4, seed=3)
     events = []
-    first = train("digits-cnn", data, settings, progress=lambda *e: events.append(e[:3]))
-    second = train("digits-cnn", data, settings)
+    first = train("digits-cnn", data, settings=settings, progress=lambda *e: events.append(e[:3]))
+    second = train("digits-cnn", data, settings=settings)
     assert events == [("train", n, 4) for n in range(1, 5)]
     assert first.metadata == second.metadata
     for a, b in zip(first.convs, second.convs, strict=True):
@@ -32,7 +32,8 @@ def test_a_few_epochs_learn_and_repeat_to_the_bit(data):
 
 def test_another_seed_gives_another_network(data):
     one, two = (
-        train("digits-cnn", data, TrainSettings(epochs=1, batch=512, seed=seed)) for seed in (0, 1)
+        train("digits-cnn", data, settings=TrainSettings(epochs=1, batch=512, seed=seed))
+        for seed in (0, 1)
     )
     assert not np.array_equal(one.convs[0].weight, two.convs[0].weight)
 

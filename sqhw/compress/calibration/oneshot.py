@@ -5,7 +5,7 @@ comparing formats and devices, for networks that keep most of their weights, and
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,17 +45,44 @@ MAX_BITS = 8
 RANDOM_IMAGES = 8
 
 
+@dataclass(frozen=True, kw_only=True)
+class QuantizeSettings:
+    """Options of `quantize`.
+
+    Parameters
+    ----------
+    density : float, 0 to 1, or mapping of str to float
+        Share of the weights that each trained layer keeps at most; layers that a mapping does not
+        name may keep all.
+    bits : int, 1 to 8, or mapping of str to int
+        Layers that a mapping does not name have 8.
+    ends_density : float, optional
+        For the first and the last trained layer, which suffer most and are small.
+    bias_bits : int, 4 to 16
+        Width that biases are rounded to at most.
+    objective : {"rom", "cycles"}
+        What the streams are chosen for, see `sqhw.compiler.format_choice.cheapest_streams`.
+    threads : int
+        Cores to use.
+    """
+
+    density: float | Mapping[str, float] = 1.0
+    bits: int | Mapping[str, int] = 8
+    ends_density: float | None = None
+    bias_bits: int = 12
+    objective: str = "rom"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        check_bias_bits(self.bias_bits)
+
+
 def quantize(
     network: FloatNetwork,
     images: npt.NDArray[Any],
     engine: EngineConfig,
     *,
-    density: float | Mapping[str, float] = 1.0,
-    bits: int | Mapping[str, int] = 8,
-    ends_density: float | None = None,
-    bias_bits: int = 12,
-    objective: str = "rom",
-    threads: int = 1,
+    settings: QuantizeSettings | None = None,
 ) -> QuantizedNetwork:
     """Quantize a trained network without training.
 
@@ -72,19 +99,7 @@ def quantize(
     images : ndarray of int, shape (images, channels, height, width)
         Raw pixels to calibrate on; a hundred do.
     engine : EngineConfig
-    density : float, 0 to 1, or mapping of str to float
-        Share of the weights that each trained layer keeps at most; layers that a mapping does not
-        name may keep all.
-    bits : int, 1 to 8, or mapping of str to int
-        Layers that a mapping does not name have 8.
-    ends_density : float, optional
-        For the first and the last trained layer, which suffer most and are small.
-    bias_bits : int, 4 to 16
-        Width that biases are rounded to at most.
-    objective : {"rom", "cycles"}
-        What the streams are chosen for, see `sqhw.compiler.format_choice.cheapest_streams`.
-    threads : int
-        Cores to use.
+    settings : QuantizeSettings, optional
 
     Raises
     ------
@@ -93,13 +108,13 @@ def quantize(
         range, or the engine's accumulators are too narrow.
     """
     names = [layer.name for layer in network.convs if layer.trained]
-    densities = _each(density, names, 1.0, "density")
-    widths = _each(bits, names, MAX_BITS, "bits")
-    if ends_density is not None:
-        densities[names[0]] = densities[names[-1]] = ends_density
+    settings = settings or QuantizeSettings()
+    densities = _each(settings.density, names, 1.0, "density")
+    widths = _each(settings.bits, names, MAX_BITS, "bits")
+    if settings.ends_density is not None:
+        densities[names[0]] = densities[names[-1]] = settings.ends_density
     for name in names:
         _check(name, densities[name], widths[name])
-    check_bias_bits(bias_bits)
     pixels = torch.from_numpy(np.asarray(images).astype(np.float32))
     if pixels.shape[1:] != network.input_shape or not len(pixels):
         raise SqhwError(
@@ -112,7 +127,7 @@ def quantize(
             f"network {network.name!r} takes pixels of 0 to {network.input_max}, the calibration "
             f"images have {lo:g} to {hi:g}"
         )
-    with torch_threads(threads):
+    with torch_threads(settings.threads):
         facts = map_facts(network, pixels)
         telling = telling_channels(network, facts)
         worth = worth_keeping(network, telling)
@@ -126,14 +141,14 @@ def quantize(
             if scaling.gains and not any(layer.gain_bits for layer in model.layers()):
                 return None
             correct_biases(model, images)
-            _calibrate(model, images, engine, bias_bits)
+            _calibrate(model, images, engine, settings.bias_bits)
             return model
 
         best, model = best_scaling(scalings(network, facts, pixels, engine), pixels, engine, made)
         metadata = {"method": "one-shot", "channel_scales": best.name}
         if notes := limit_notes(model, pixels, engine, telling):
             metadata["notes"] = "\n".join(notes)
-        return _exported(model, engine, objective, metadata)
+        return _exported(model, engine, settings.objective, metadata)
 
 
 def random_quantized(
@@ -142,6 +157,7 @@ def random_quantized(
     density: float,
     bits: int,
     seed: int,
+    *,
     objective: str = "rom",
 ) -> QuantizedNetwork:
     """Return a network of the same topology with random sparse weights, for cycle studies.
@@ -192,7 +208,7 @@ def _random_values(kept: FloatArray, bits: int) -> Values:
     if bits == MAX_BITS:
         return _uniform(float(np.abs(kept).max()))
     values = np.sort(kept.astype(np.float64))
-    return kmeans(SortedWeights.make(values, np.ones(len(values))), 1 << bits, LLOYD_STEPS)[0]
+    return kmeans(SortedWeights.make(values, np.ones(len(values))), 1 << bits, steps=LLOYD_STEPS)[0]
 
 
 def _check(name: str, density: float, bits: int) -> None:
@@ -307,4 +323,4 @@ def _exported(
 ) -> QuantizedNetwork:
     network = model.network
     labels = {**network.metadata, **metadata, **network.size_labels}
-    return export(model, engine, labels, objective)
+    return export(model, engine, labels, objective=objective)

@@ -11,6 +11,7 @@ def fisher_diagonal(
     parameters: Sequence[Tensor],
     images: Tensor,
     generator: torch.Generator,
+    *,
     temperature: float = 4.0,
 ) -> list[Tensor]:
     """Estimate the diagonal of the Fisher of the tempered softmax.

@@ -6,7 +6,7 @@ from torch import Tensor
 from sqhw.compress.qat.layers import QatConv
 
 
-def largest(weight: Tensor, room: Tensor, count: int, always: Tensor | None = None) -> Tensor:
+def largest(weight: Tensor, room: Tensor, count: int, *, always: Tensor | None = None) -> Tensor:
     """Return the places of the largest weights, of equal ones the first.
 
     Parameters

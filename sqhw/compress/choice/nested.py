@@ -84,7 +84,7 @@ class MaskSums:
 
 
 def nest(
-    score: npt.NDArray[np.float32], floor: npt.NDArray[np.bool_], near: int | None = None
+    score: npt.NDArray[np.float32], floor: npt.NDArray[np.bool_], *, near: int | None = None
 ) -> NestedMasks:
     """Return masks of rising numbers of weights, those of the highest scores.
 

@@ -154,7 +154,7 @@ def _loss(energy: Float, whole: float) -> tuple[Float, Float]:
 
 
 def layer_options(
-    state: LayerState, rows: Mask, inputs: Mask, engine: EngineConfig, near: int | None = None
+    state: LayerState, rows: Mask, inputs: Mask, engine: EngineConfig, *, near: int | None = None
 ) -> LayerOptions:
     """Return all numbers of weights and of values of a layer, and what each costs.
 
@@ -175,7 +175,7 @@ def layer_options(
         for part in (state.weight, state.importance)
     )
     score = importance * weight * weight
-    nested = nest(score, state.floor[chosen].reshape(shape), near)
+    nested = nest(score, state.floor[chosen].reshape(shape), near=near)
     # A weight with no measured importance still prefers a value near its own.
     worth = importance + np.float32(1e-3 * float(importance.mean()) + 1e-30)
     formats = formats_for(engine, shape[1], state.weight.shape[3])

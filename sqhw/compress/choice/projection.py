@@ -159,7 +159,7 @@ class Projector:
         levels = [1] * len(masks)
         return Projection(masks, levels, self.exact(masks, levels), 0, worth, [0] * len(masks))
 
-    def fitting(self, close: float = CLOSE) -> Projection | None:
+    def fitting(self, *, close: float = CLOSE) -> Projection | None:
         """Return the best projection found whose exact costs meet the target.
 
         With several budgets the scale is weighted towards those that are exceeded, or nearest to
@@ -205,7 +205,7 @@ class Projector:
             return None
         if 1 - self.target.excess(best.costs) > self.close:
             near = [option.nonzeros for option in best.chosen]
-            found = pick(self._stage(best.stage.rows, near))
+            found = pick(self._stage(best.stage.rows, near=near))
             if found is not None:
                 best = min(best, found, key=_distortion)
         return Projection(
@@ -265,12 +265,12 @@ class Projector:
         engine = self.target.engine
         return self.target.costs(skeleton(self.model, masks, levels, self.bias_bits, engine))
 
-    def _stage(self, rows: list[Mask], near: Sequence[int] | None = None) -> _Stage:
+    def _stage(self, rows: list[Mask], *, near: Sequence[int] | None = None) -> _Stage:
         def table(at: int) -> LayerOptions:
             state = self.states[at]
             inputs = self.graph.inputs(rows, at, state.weight.shape[1])
             count = None if near is None else near[at]
-            return layer_options(state, rows[at], inputs, self.target.engine, count)
+            return layer_options(state, rows[at], inputs, self.target.engine, near=count)
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             tables = list(pool.map(table, range(len(self.states))))

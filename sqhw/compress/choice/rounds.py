@@ -122,7 +122,7 @@ class Rounds:
             self.model.layers(), self._room, self._counts, self._floors, strict=True
         ):
             always = torch.from_numpy(floor).to(room.device)
-            refresh(layer, largest(layer.weight, room, count, always))
+            refresh(layer, largest(layer.weight, room, count, always=always))
 
     def costs(self, masks: list[Mask]) -> dict[str, float]:
         """Return what masks cost with the numbers of values that are in force, at most.
@@ -163,7 +163,7 @@ class Rounds:
                 for old, now in zip(self.importance, self._fisher(FISHER_BATCHES[1]), strict=True)
             ]
         projector = self._projector()
-        found = projector.fitting(CLOSE)
+        found = projector.fitting(close=CLOSE)
         self._floors = [state.floor for state in projector.states]
         if found is None:
             found, self._floors = self.smallest, self.smallest.masks
@@ -214,7 +214,7 @@ class Rounds:
             else:
                 count = max(1, round(factor * int(mask.sum())))
                 always = torch.from_numpy(floor).to(room.device)
-                found.append(largest(layer.weight, room, count, always).cpu().numpy())
+                found.append(largest(layer.weight, room, count, always=always).cpu().numpy())
         return found
 
     def _rooms(self) -> list[Tensor]:

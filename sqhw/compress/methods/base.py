@@ -69,7 +69,7 @@ class MethodConfig(ABC):
             "validation_accuracy": f"{accuracy:.6f}",
         }
         images = run.data.train.images[np.sort(order[:CALIBRATION_IMAGES])]
-        found = with_integers(found, images, run.engine, metadata, self.recipe.threads)
+        found = with_integers(found, images, run.engine, metadata, threads=self.recipe.threads)
         return self.encode(found)
 
 

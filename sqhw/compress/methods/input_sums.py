@@ -47,7 +47,7 @@ class InputSums:
             np.zeros((*shape, columns)), np.zeros(shape), np.zeros((rows, columns)), np.zeros(rows)
         )
 
-    def add(self, x: Tensor, layer: FloatConv, error: Tensor | None = None) -> None:
+    def add(self, x: Tensor, layer: FloatConv, *, error: Tensor | None = None) -> None:
         """Add the inputs of some images.
 
         Parameters

@@ -312,7 +312,7 @@ class JointTraining(Learner):
         """Return the network as it is now; that it meets the budget is asserted, and the rest."""
         check_invariants(self.model, self.fixed)
         for objective in ("rom", "cycles"):  # fewer values than allowed may suit other streams
-            network = export(self.model, self.target.engine, metadata, objective)
+            network = export(self.model, self.target.engine, metadata, objective=objective)
             costs = self.target.costs(network)
             if self.target.admits(costs):
                 return network

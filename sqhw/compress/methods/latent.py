@@ -73,6 +73,7 @@ class LatentNetwork(nn.Module):
     def forward(
         self,
         pixels: Tensor,
+        *,
         weights: Sequence[Tensor] | None = None,
         biases: Sequence[Tensor] | None = None,
     ) -> Tensor:

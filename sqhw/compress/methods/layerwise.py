@@ -145,7 +145,7 @@ class Layerwise:
             images,
             self._engine,
             {},
-            self.settings.bias_bits,
+            bias_bits=self.settings.bias_bits,
             trained=True,  # by the second pass, on these units
         )
         return {
@@ -177,7 +177,7 @@ class Layerwise:
         rounding = ROUNDING * np.trace(sums.second, axis1=1, axis2=2) / count
         return np.stack(
             [
-                damped(h / count, self.settings.damp, float(least))
+                damped(h / count, self.settings.damp, least=float(least))
                 for h, least in zip(sums.centred(), rounding, strict=True)
             ]
         )
@@ -354,7 +354,7 @@ class Layerwise:
             for x, error in zip(
                 torch.split(ours[layer.source], BATCH), torch.split(pull, BATCH), strict=True
             ):
-                sums.add(x, layer, error)
+                sums.add(x, layer, error=error)
             seen = self._hessian(sums)
             aim = self.problems[index].weight + solved(seen, sums.towards() / len(self.images))
             problem = Layer(aim, seen, self.problems[index].worth)

@@ -72,7 +72,7 @@ def row_groups(rows: int, groups: int) -> npt.NDArray[np.int64]:
     return np.arange(rows) * groups // rows
 
 
-def damped(hessian: Float, share: float, least: float = 0.0) -> Float:
+def damped(hessian: Float, share: float, *, least: float = 0.0) -> Float:
     """Return the Hessian with a share of its mean diagonal added to it, `least` at least."""
     mean = float(np.trace(hessian)) / len(hessian)
     return hessian + (max(share * mean, least) or 1.0) * np.eye(len(hessian))

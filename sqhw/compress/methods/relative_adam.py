@@ -35,13 +35,13 @@ class RelativeAdam(Optimizer):
         self.model = model
         layers = model.layers()
         groups = [_group([layer.weight], index) for index, layer in enumerate(layers)]
-        groups.append(_group([layer.bias for layer in layers], None, BIAS_RATE))
+        groups.append(_group([layer.bias for layer in layers], None, share=BIAS_RATE))
         gains = [layer.gain for layer in layers if layer.gain_bits]
         if gains:
-            groups.append(_group(gains, None, GAIN_RATE))
+            groups.append(_group(gains, None, share=GAIN_RATE))
         for index, layer in enumerate(layers):
             if layer.codebook.requires_grad:
-                groups.append(_group([layer.codebook], index, CODEBOOK_RATE))
+                groups.append(_group([layer.codebook], index, share=CODEBOOK_RATE))
         super().__init__(torch.optim.Adam(groups, lr=1e-3))
         self.spread: list[float] = []
         self.measure()
@@ -77,6 +77,6 @@ class RelativeAdam(Optimizer):
         super().load(rest)
 
 
-def _group(tensors: list[nn.Parameter], layer: int | None, share: float = 1.0) -> dict[str, Any]:
+def _group(tensors: list[nn.Parameter], layer: int | None, *, share: float = 1.0) -> dict[str, Any]:
     """Return a group whose rate is a share of that of its layer's weights."""
     return {"params": tensors, "layer": layer, "share": share}

@@ -96,6 +96,7 @@ def integer_network(
     images: npt.NDArray[Any],
     engine: EngineConfig,
     metadata: dict[str, str],
+    *,
     bias_bits: int = BIAS_BITS,
     threads: int = 1,
     trained: bool = False,
@@ -154,6 +155,7 @@ def with_integers(
     images: npt.NDArray[Any],
     engine: EngineConfig,
     metadata: dict[str, str],
+    *,
     threads: int = 1,
 ) -> CompressionResult:
     """Return the result with its integers, or with the reason why it has none."""

@@ -106,7 +106,7 @@ def widths(quantizer: Quantizer, least_bits: int) -> range:
 
 
 def sparsify(
-    weights: Sequence[Float], bits: Sequence[int], budget: float, floor: int = 0
+    weights: Sequence[Float], bits: Sequence[int], budget: float, *, floor: int = 0
 ) -> list[np.ndarray[Any, np.dtype[np.bool_]]]:
     """Return which weights to keep: the projection of W.
 
@@ -160,6 +160,7 @@ def quantize_layers(
     nonzeros: Sequence[int],
     budget: float,
     quantizer: Quantizer,
+    *,
     least_bits: int = 1,
 ) -> tuple[list[Float], list[int]]:
     """Return the quantized copy V of the weights and the bits of each layer.
@@ -306,7 +307,7 @@ class Sql(Method):
         """Project W in place and V, update U; return the squared distance of W and V."""
         layers = self.model.latent()
         weights = [plain(layer.weight).astype(np.float64) for layer in layers]
-        masks = sparsify(weights, self.bits, budget, self.config.floor)
+        masks = sparsify(weights, self.bits, budget, floor=self.config.floor)
         if self.config.floor:
             free = sparsify(weights, self.bits, budget)
             for layer, mask in zip(layers, free, strict=True):
@@ -323,7 +324,7 @@ class Sql(Method):
             [int(mask.sum()) for mask in masks],
             self.budget,
             self.config.quantizer,
-            self.config.least_bits,
+            least_bits=self.config.least_bits,
         )
         self.copy = []
         with torch.no_grad():

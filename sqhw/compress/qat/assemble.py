@@ -24,6 +24,7 @@ def assemble(
     integers: list[LayerIntegers],
     engine: EngineConfig,
     metadata: dict[str, str],
+    *,
     objective: str = "rom",
 ) -> QuantizedNetwork:
     """Return the network of these integers without dead channels, in its cheapest streams.
@@ -131,7 +132,7 @@ def _with_gains(layer: Conv, bits: int) -> Conv:
 
 
 def export(
-    model: QatNetwork, engine: EngineConfig, metadata: dict[str, str], objective: str = "rom"
+    model: QatNetwork, engine: EngineConfig, metadata: dict[str, str], *, objective: str = "rom"
 ) -> QuantizedNetwork:
     """Return the integers that the model computes with as a quantized network."""
     integers = []
@@ -141,4 +142,6 @@ def export(
         else:
             assert isinstance(layer, QatLayer)
             integers.append(layer.integers())
-    return assemble(model.network, model.input_format, integers, engine, metadata, objective)
+    return assemble(
+        model.network, model.input_format, integers, engine, metadata, objective=objective
+    )

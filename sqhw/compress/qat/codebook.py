@@ -37,7 +37,7 @@ class SortedWeights:
         )
 
 
-def kmeans(weights: SortedWeights, levels: int, steps: int = 20) -> tuple[Float, float]:
+def kmeans(weights: SortedWeights, levels: int, *, steps: int = 20) -> tuple[Float, float]:
     """Return centroids and the weighted squared error that is left.
 
     Lloyd's algorithm from evenly filled clusters; with few distinct values, those values.

@@ -19,7 +19,7 @@ from sqhw.network.walk import run_graph
 
 
 def torch_logits(
-    network: QuantizedNetwork, images: npt.NDArray[Any], batch: int = 256, threads: int = 1
+    network: QuantizedNetwork, images: npt.NDArray[Any], *, batch: int = 256, threads: int = 1
 ) -> npt.NDArray[np.int64]:
     """Return the network's integer outputs, shape (images, channels * height * width).
 

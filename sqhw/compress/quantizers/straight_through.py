@@ -34,7 +34,7 @@ class CodebookQuantizer(CellQuantizer):
         Whether the edges follow the levels, halfway between them; else they stay.
     """
 
-    def __init__(self, book: Codebook, nearest: bool = True) -> None:
+    def __init__(self, book: Codebook, *, nearest: bool = True) -> None:
         super().__init__()
         self.nearest = nearest
         self.levels = nn.Parameter(torch.from_numpy(book.levels.copy()).float())

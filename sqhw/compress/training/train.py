@@ -75,8 +75,8 @@ class TrainSettings:
 def train(
     network_name: str,
     data: Dataset,
-    settings: TrainSettings | None = None,
     *,
+    settings: TrainSettings | None = None,
     progress: Progress = silent,
 ) -> FloatNetwork:
     """Train a network of the zoo; the best epoch on the validation split is kept.
