@@ -65,7 +65,7 @@ class Run:
         )
         with torch.no_grad():
             parts = [
-                self.model(part.to(self.device), weights, biases).cpu()
+                self.model(part.to(self.device), weights=weights, biases=biases).cpu()
                 for part in torch.split(images, HELD_BATCH)
             ]
         return torch.cat(parts)
