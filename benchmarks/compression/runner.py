@@ -51,9 +51,11 @@ def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> di
     lines = log.read_text().splitlines() if checkpoint.is_file() and log.is_file() else []
 
     def progress(stage: str, done: int, total: int, detail: str) -> None:
-        lines.append(f"{stage} {done}/{total} {detail}")
-        atomic_write_text(log, "\n".join(lines) + "\n")
-        note(f"{case.label}: {lines[-1]}")
+        line = f"{stage} {done}/{total} {detail}"
+        if stage != "resumed":  # the log of an interrupted run is that of a whole one
+            lines.append(line)
+            atomic_write_text(log, "\n".join(lines) + "\n")
+        note(f"{case.label}: {line}")
 
     start = time.monotonic()
     result = compress_with(replace(job, progress=progress, resume=checkpoint), case.config)
