@@ -188,6 +188,20 @@ def test_budget_too_small_names_the_smallest(monkeypatch, capsys, trained, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+def test_budget_too_small_is_refused_before_the_tables_of_options(
+    monkeypatch, capsys, trained, tmp_path
+):
+    """They are the longest part of the work before training: minutes for a large network."""
+
+    def reached(*_, **__):
+        raise AssertionError("tables of options are computed")
+
+    monkeypatch.setattr("sqhw.compress.choice.projection.layer_options", reached)
+    out = tmp_path / "out.safetensors"
+    message = refuse(monkeypatch, capsys, "compress", trained, "--budget", "rom=500", "--out", out)
+    assert message.startswith("budget rom=500,blocks=22 is too small for network 'digits-cnn'; ")
+
+
 def test_budget_beyond_the_device(monkeypatch, capsys, trained, tmp_path):
     out = tmp_path / "out.safetensors"
     message = refuse(

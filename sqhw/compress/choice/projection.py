@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -139,7 +140,12 @@ class Projector:
         self.scores = scores
         self.graph = ChannelGraph.of(model)
         self.needed: list[Mask] = [np.asarray(floor.any(axis=(1, 2, 3))) for floor in floors]
-        self.whole = self._stage(self._stored())
+        self._rows = self._stored()
+
+    @cached_property
+    def whole(self) -> _Stage:
+        """The tables of all channels: the longest part of the work, which `floor` does without."""
+        return self._stage(self._rows)
 
     def _stored(self) -> list[Mask]:
         """Return the channels that have weights now, and are read by some.
