@@ -155,8 +155,8 @@ def verify(options: VerifyOptions, as_json: bool) -> None:
     check_folder(options.work)
     inputs = [options.network, options.rtl, *checks.files_of(options.data)]
     check_outside(options.work / options.simulator, inputs, "which is emptied before a run")
-    with status.status(f"building and running the RTL under {options.simulator}"):
-        result = verify(options)
+    with progress() as report:
+        result = verify(options, report)
     emit(result, as_json, verify_lines(result))
 
 

@@ -35,9 +35,11 @@ def progress() -> Iterator[Progress]:
 
         def report(stage: str, done: int, total: int, detail: str) -> None:
             stage, detail = printable(stage), printable(detail)
+            begins = stage not in tasks and done == 0
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total, detail=detail)
-            if not status.is_terminal and (done >= total or time.monotonic() > said[0] + QUIET):
+            late = time.monotonic() > said[0] + QUIET
+            if not status.is_terminal and (begins or done >= total or late):
                 said[0] = time.monotonic()
                 status.print(f"{stage} {done}/{total} {detail}", highlight=False, markup=False)
             bars.update(tasks[stage], completed=done, total=total, detail=detail)

@@ -3,7 +3,7 @@
 import json
 
 from sqhw.atomic import atomic_write_text
-from sqhw.cli.console import progress, status
+from sqhw.cli.console import progress
 from sqhw.data import load_dataset
 from sqhw.files.own_folder import check_own, mark_own
 from sqhw.report.results import DemoResult, VerifyResult
@@ -83,18 +83,15 @@ def _verify(options: DemoOptions) -> list[VerifyResult]:
         runs.append(("icarus", min(ICARUS_IMAGES, options.images)))
     found = []
     for simulator, count in runs:
-        with status.status(f"running {count} images through the RTL under {simulator}"):
-            found.append(
-                verify(
-                    VerifyOptions(
-                        network=out / "network.safetensors",
-                        data=options.data,
-                        rtl=out / "rtl",
-                        work=out / "sim",
-                        simulator=simulator,
-                        images=count,
-                        seed=options.seed,
-                    )
-                )
-            )
+        run = VerifyOptions(
+            network=out / "network.safetensors",
+            data=options.data,
+            rtl=out / "rtl",
+            work=out / "sim",
+            simulator=simulator,
+            images=count,
+            seed=options.seed,
+        )
+        with progress() as report:
+            found.append(verify(run, report))
     return found

@@ -1,5 +1,6 @@
 """Folders that sqhw fills, and empties before it fills them again: only those with its mark."""
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def check_own(folder: Path, option: str) -> None:
     if (mark.is_symlink() or not mark.is_file()) and any(folder.iterdir()):
         raise SqhwError(
             f"{folder} has files that sqhw did not write (it has no file {MARK}), which would be "
-            f"lost; {another}, or delete this one"
+            f"lost; {another}, or delete this one if nothing in it is to be kept, such as what an "
+            f"earlier version of sqhw left: rm -r {shlex.quote(str(folder))}"
         )
 
 

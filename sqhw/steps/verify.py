@@ -30,12 +30,14 @@ from sqhw.seeds import check_seed
 from sqhw.steps.images import check_count, check_images
 from sqhw.steps.options import VerifyOptions
 from sqhw.steps.program import program_of
+from sqhw.steps.progress import Progress, silent
 
 
-def verify(options: VerifyOptions) -> VerifyResult:
+def verify(options: VerifyOptions, progress: Progress = silent) -> VerifyResult:
     """Run test images through the RTL in a folder and compare everything with the simulator.
 
-    White images are added if the ROM images are for runs of several.
+    White images are added if the ROM images are for runs of several. The progress begins with the
+    build of the simulation, which takes most of the time for few images.
 
     Raises
     ------
@@ -58,12 +60,26 @@ def verify(options: VerifyOptions) -> VerifyResult:
         made_up = made_up_images(program.network, seed, images, program.batch)
         batch = np.concatenate([data.test.images[:images], made_up])
         with work_folder(work):
+            built, run = (f"{options.simulator}: {stage}" for stage in ("build", "run"))
+            progress(built, 0, 1, "a minute or more")
             if options.simulator == "cxxrtl":
                 volume = VolumeBench(folder, work)
-                found = asdict(volume.run(program, batch, folder, seed, jobs=options.jobs))
+                progress(built, 1, 1, "")
+                report = volume.run(
+                    program,
+                    batch,
+                    folder,
+                    seed,
+                    jobs=options.jobs,
+                    progress=lambda done: progress(run, done, len(batch), "images"),
+                )
+                found = asdict(report)
             else:
                 bench = RtlBench(folder, work, options.simulator, program.engine.requantizers)
+                progress(built, 1, 1, "")
+                progress(run, 0, len(batch), "images")
                 found = asdict(bench.run(program, batch, folder, seed))
+                progress(run, len(batch), len(batch), "images")
     plan = schedule(program.network, program.engine, program.batch)
     more = {
         "images": images,

@@ -102,7 +102,7 @@ class VolumeBench:
         names the log.
     """
 
-    def __init__(self, rtl: Path, work: Path, optimize: int = 3) -> None:
+    def __init__(self, rtl: Path, work: Path, *, optimize: int = 3) -> None:
         yosys = package_folder("pyosys", "verification with cxxrtl")
         compiler = cxxrtl_compiler()
         self._rtl = rtl
@@ -147,6 +147,7 @@ class VolumeBench:
         images: npt.NDArray[Any],
         roms: Path,
         seed: int = 0,
+        *,
         activations: bool = True,
         jobs: int = 1,
         progress: Callable[[int], None] = lambda done: None,
@@ -187,8 +188,8 @@ class VolumeBench:
                         job_of(program, images[first : first + CHUNK]),
                         roms_of,
                         seed,
-                        first // program.batch,
-                        activations,
+                        first=first // program.batch,
+                        activations=activations,
                     ),
                     range(0, len(images), CHUNK),
                 ):
@@ -239,7 +240,7 @@ class VolumeBench:
         return found
 
     def run_batch(
-        self, job: Job, roms: Sequence[str], seed: int, first: int = 0, activations: bool = True
+        self, job: Job, roms: Sequence[str], seed: int, *, first: int = 0, activations: bool = True
     ) -> VolumeReport:
         """Run a job in a process of its own, from power-up.
 
@@ -260,7 +261,7 @@ class VolumeBench:
             As `run`.
         """
         frames = stimulus((seed, first), len(job.pixels), *job.sizes, job.waits)
-        return self.run_frames(job, frames, roms, seed, first, activations)
+        return self.run_frames(job, frames, roms, seed, first=first, activations=activations)
 
     def run_frames(
         self,
@@ -268,6 +269,7 @@ class VolumeBench:
         frames: npt.NDArray[np.void],
         roms: Sequence[str],
         seed: int,
+        *,
         first: int = 0,
         activations: bool = True,
     ) -> VolumeReport:

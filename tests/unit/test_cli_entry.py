@@ -102,6 +102,17 @@ def test_a_fault_of_the_program_still_shows_where(monkeypatch, capsys):
         entry.main()
 
 
+def test_a_stage_that_is_long_is_told_when_it_begins(capsys):
+    with console.progress() as report:
+        report("verilator: build", 0, 1, "a minute or more")
+        assert capsys.readouterr().err == "verilator: build 0/1 a minute or more\n"
+        for done in range(1, 4):
+            report("run", done, 4, "")
+        assert capsys.readouterr().err == ""
+        report("run", 4, 4, "")
+    assert capsys.readouterr().err == "run 4/4 \n"
+
+
 def test_names_are_no_markup(capsys):
     """A file of that name would end a run in an error about unbalanced tags."""
     with console.progress() as report:

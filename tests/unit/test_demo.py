@@ -9,6 +9,7 @@ from pathlib import Path
 from method_cases import small_network
 
 from sqhw.compress import save_float
+from sqhw.network.quantized_file import load_network
 from sqhw.steps.compress import compress
 from sqhw.steps.cycles import cycles
 from sqhw.steps.options import CompressOptions, RomOptions
@@ -20,13 +21,13 @@ BLOCKS, CYCLES = 22, 50_000
 LEAST_ACCURACY = 97.0
 
 
-def shortened(folder, seed=0):
+def shortened(folder, **changes):
     """Compress a small network as the demo does, with few epochs, and write its ROM images."""
     folder.mkdir()
     trained, network = folder / "float.safetensors", folder / "network.safetensors"
     save_float(small_network(), trained)
     options = CompressOptions(
-        source=trained, budget=BUDGET, out=network, seed=seed, prune_epochs=1, tune_epochs=1
+        source=trained, budget=BUDGET, out=network, prune_epochs=1, tune_epochs=1, **changes
     )
     return {
         "compress": compress(options),
@@ -49,9 +50,11 @@ def test_the_same_machine_repeats_every_byte_within_the_budget(tmp_path):
     assert result["compress"]["after"]["blocks"] <= BLOCKS
     assert result["cycles"]["cycles"] <= CYCLES
     assert result["rom"]["rom_bits_exported"] == result["rom"]["rom_bits_predicted"]
-    shortened(other, seed=1)
+    shortened(other, seed=1, acc_bits=27)
     name = Path("network.safetensors")
     assert contents(other)[name] != contents(first)[name]
+    engines = [load_network(folder / name).facts.engine for folder in (first, other)]
+    assert [engine.acc_bits for engine in engines] == [24, 27]
 
 
 def found(pattern):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from sqhw.errors import SqhwError
-from sqhw.files.own_folder import MARK, empty_own
+from sqhw.files.own_folder import MARK, check_own, empty_own
 
 
 def test_its_own_folder_is_emptied(tmp_path):
@@ -41,6 +41,19 @@ def test_killed_while_it_is_emptied(tmp_path, monkeypatch):
             empty_own(tmp_path, "--work")
     empty_own(tmp_path, "--work")
     assert [path.name for path in tmp_path.iterdir()] == [MARK]
+
+
+def test_how_to_go_on_from_a_folder_of_an_earlier_version(tmp_path):
+    folder = tmp_path / "my demo"
+    folder.mkdir()
+    (folder / "result.json").write_text("{}")
+    with pytest.raises(SqhwError) as error:
+        check_own(folder, "--out")
+    assert str(error.value) == (
+        f"{folder} has files that sqhw did not write (it has no file .sqhw), which would be lost; "
+        "name another folder with --out, or delete this one if nothing in it is to be kept, such "
+        f"as what an earlier version of sqhw left: rm -r '{folder}'"
+    )
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "link", "mark that is a link"])

@@ -69,7 +69,14 @@ def test_the_last_run_of_a_batch_is_filled_with_white_images(folder, images):
 
 @NEEDS_ICARUS
 def test_a_run_of_several_images(folder):
-    found = verify(options(folder, 3))
+    told = []
+    found = verify(options(folder, 3), lambda *event: told.append(event[:3]))
+    assert told == [
+        ("icarus: build", 0, 1),
+        ("icarus: build", 1, 1),
+        ("icarus: run", 0, 8),
+        ("icarus: run", 8, 8),
+    ]
     assert (found["images"], found["made_up_images"], found["batch"]) == (3, 5, BATCH)
     assert found["cycles"] == found["cycles_predicted"] > 0
     network = load_network(folder / "net.safetensors")
