@@ -1,12 +1,17 @@
 """The examples of the README run as they stand."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from sqhw.cli.commands import app
 from sqhw.compress import load_float
+from sqhw.verify.tools import has_icarus
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -44,9 +49,95 @@ def test_commands_and_options_exist():
     ]
     assert len(lines) >= 6
     for _, command, *arguments in lines:
-        result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+        result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "110"})
         assert result.exit_code == 0
         text = re.sub(r"\x1b\[[0-9;]*m", "", result.output)
         for argument in arguments:
             if argument.startswith("--"):
                 assert argument in text, (command, argument)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder to work in that looks like the repository to the commands of the README."""
+    for name in ("benchmarks", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+def section(heading):
+    """Return the text of a section of the README."""
+    return re.search(rf"^## {heading}$(.*?)^## ", README, re.DOTALL | re.MULTILINE)[1]
+
+
+def shell(commands, folder):
+    """Run lines as a shell does, with the commands of this environment; return what they print."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    run = subprocess.run(
+        ["bash", "-e", "-c", commands],
+        cwd=folder,
+        env={**os.environ, "PATH": path, "COLUMNS": "110"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def test_sizing_a_memory(folder, capsys):
+    text = section("Size a memory")
+    (commands,), (table,) = blocks("sh", text), blocks("text", text)
+    output = shell(commands, folder)
+    assert table in output
+    (example,) = blocks("python memory", text)
+    exec(compile(example, "README.md", "exec"), {})
+    assert f"`{capsys.readouterr().out.strip()}`" in text
+
+
+@pytest.mark.skipif(not has_icarus(), reason="Icarus Verilog is not installed")
+def test_running_the_rtl_in_cocotb(folder):
+    text = section("Run the RTL in cocotb")
+    (commands,) = blocks("sh", text)
+    shell(commands, folder)
+    for name in ("bench", "run"):
+        (example,) = blocks(f"python {name}", text)
+        (folder / "build" / "tiny" / f"{name}.py").write_text(example)
+    output = shell("cd build/tiny; python run.py", folder)
+    assert "TESTS=1 PASS=1 FAIL=0 SKIP=0" in output
+    (line,) = re.findall(r"^It ends with `(.*)`\.", text, re.MULTILINE)
+    assert f"\n{line}\n" in output
+
+
+def test_exporting_rom_images(folder):
+    text = section("Export ROM images")
+    (commands,) = blocks("sh", text)
+    output = shell(commands, folder)
+    (bits,) = re.findall(r"([\d,]+) bit, as many as", text)
+    assert f"exported {bits} bit, cost model {bits} bit" in output
+    images = {f"weights_{index}.hex" for index in range(8)} | {"params.hex", "codebook.hex"}
+    assert {path.name for path in (folder / "build" / "images").iterdir()} == images | {"rom.json"}
+    for name in ("weights_0.hex", "weights_7.hex", "params.hex", "codebook.hex", "rom.json"):
+        assert f"`{name}`" in text
+
+
+def test_the_first_table_has_the_figures_of_the_demo_and_of_the_benchmarks():
+    head = README[: README.index("## Start")]
+    activations = [int(n.replace(",", "")) for n in re.findall(r"\(([\d,]+) activations\)", README)]
+    assert len(activations) == 2
+    assert f"0 of {sum(activations):,} activations differ" in head
+    (logits,) = re.findall(r"images \(([\d,]+) logits\)", README)
+    assert f"0 of {logits} logits" in head
+    for measured, predicted in re.findall(r"([\d,]+) measured, ([\d,]+) predicted", README):
+        assert f"{predicted} predicted and {measured} measured" in head
+    shapes = (ROOT / "benchmarks" / "cost_memory" / "RESULTS.md").read_text()
+    (points, mismatches) = re.search(r"\| all +\| +\| +([\d,]+) \| +(\d+) \|", shapes).groups()
+    assert mismatches == "0"
+    assert f"[{points} shapes]" in head
+    runs = (ROOT / "benchmarks" / "cost_cycles" / "RESULTS.md").read_text()
+    networks, _, count, _, differences = re.search(
+        r"\| all +\| +(\d+) \| +(\d+) \| +(\d+) \| +([\d,]+) \| +(\d+) \|", runs
+    ).groups()
+    assert differences == "0"
+    assert (
+        f"[{count} runs](benchmarks/cost_cycles/RESULTS.md) of {networks} random networks" in head
+    )
