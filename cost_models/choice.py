@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sqhw.cost_models.budget import Budget, Budgets
 from sqhw.cost_models.knapsack import Option, front, hull, richest
-from sqhw.cost_models.layer_options import NetworkTable
+from sqhw.cost_models.network_options import NetworkTable
 from sqhw.cost_models.scale import POWER, Scale
 from sqhw.errors import SqhwError
 

@@ -94,7 +94,7 @@ def choose(hulls: Sequence[Sequence[Option]], budget: int) -> list[Option] | Non
     Parameters
     ----------
     hulls : sequence of sequence of Option
-        Of each layer, as `hull` returns them.
+        Hull of each layer, as `hull` returns it.
     budget : int
         Unit: bit.
     """

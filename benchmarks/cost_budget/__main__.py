@@ -13,9 +13,10 @@ from sqhw.atomic import make_folder
 from sqhw.compiler.device_engine import engine_for
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.energy import EnergyPrices
-from sqhw.cost_models.layer_options import layer_table, network_table, nonzero_grid
+from sqhw.cost_models.layer_options import layer_table
 from sqhw.cost_models.layer_shape import layer_shapes
 from sqhw.cost_models.layer_weights import has_stream, masked_weights, random_weights
+from sqhw.cost_models.network_options import network_table, nonzero_grid
 from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.technology import load_technology
 from sqhw.frontends.zoo.catalogue import float_network

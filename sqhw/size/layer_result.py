@@ -17,8 +17,8 @@ class LayerResult:
     ----------
     name : str
     weight : ndarray of float32, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
-        On the layer's codebook, of ``hardware`` times each channel's gain; weights that are not
-        kept are zero.
+        Values of the layer's codebook; weights that are not kept are zero. The method ``hardware``
+        multiplies them by the gain of each channel.
     weights_before : int
         Weights of the layer before compression.
     """

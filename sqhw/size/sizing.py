@@ -15,9 +15,10 @@ from sqhw.cost_models.choice import choose_options
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices, EnergySplit
 from sqhw.cost_models.engine_cost import EngineCost, engine_cost
-from sqhw.cost_models.layer_options import LayerTable, NetworkTable, layer_table
+from sqhw.cost_models.layer_options import LayerTable, layer_table
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
 from sqhw.cost_models.layer_weights import CONSTANT_BITS
+from sqhw.cost_models.network_options import NetworkTable
 from sqhw.cost_models.rom import rom_blocks
 from sqhw.cost_models.schedule import frame_cycles
 from sqhw.cost_models.technology import Technology

@@ -9,13 +9,14 @@ from small_networks import DEVICE, ENGINE, network, prices
 
 from sqhw.cost_models.activity import activity
 from sqhw.cost_models.device import find_device, load_devices
-from sqhw.cost_models.layer_options import NetworkTable, layer_table, network_table, nonzero_grid
+from sqhw.cost_models.layer_options import layer_table
 from sqhw.cost_models.layer_shape import layer_shapes
 from sqhw.cost_models.layer_weights import (
     layer_weights,
     masked_weights,
     random_weights,
 )
+from sqhw.cost_models.network_options import NetworkTable, network_table, nonzero_grid
 from sqhw.cost_models.rom import rom_blocks, rom_cost
 from sqhw.cost_models.schedule import schedule
 from sqhw.machine.stream import Dense, StreamRecord

@@ -9,7 +9,7 @@ from small_networks import DEVICE, ENGINE, network, prices
 
 from sqhw.cost_models.budget import LIMITS, Budget, Budgets
 from sqhw.cost_models.choice import choose_options, least_cost
-from sqhw.cost_models.layer_options import NetworkTable, network_table
+from sqhw.cost_models.network_options import NetworkTable, network_table
 from sqhw.errors import SqhwError
 
 

@@ -18,8 +18,9 @@ Float = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 LLOYD_STEPS = 12
-#: Training makes up for less of what rounding to a codebook costs than of what dropping does, and
-#: errors of weights that share a value add up, which the diagonal of the Fisher does not see.
+#: Weight of rounding errors against dropped weights. Training makes up for less of what rounding
+#: to a codebook costs than of what dropping does. Errors of weights that share a value add up,
+#: which the diagonal of the Fisher does not see.
 ROUNDING = 2.0
 LEAST_SIGNAL = 1e-6  # share of a layer's energy below which it counts as empty
 #: Numbers of values to try: as many as codes name, in dense streams with and without one for 0.
@@ -73,7 +74,7 @@ class LayerOptions:
     rows, inputs : ndarray of bool, shapes (out_channels,), (in_channels / groups,)
         Channels that are stored.
     nested : NestedMasks
-        Of these.
+        Masks of these channels.
     stored : Storage
         Every option, `stored.source` is its mask.
     records : ndarray of int64, shape (options,)
@@ -83,7 +84,7 @@ class LayerOptions:
     slope : ndarray of float64, shape (options,)
         Loss that one more unit of dropped score causes.
     cycles, energy : ndarray of float64, shape (options,), optional
-        Of the layer in a run (unit of energy: uJ).
+        Cycles and energy of the layer in a run (unit of energy: uJ).
     """
 
     rows: Mask
@@ -143,7 +144,7 @@ class LayerOptions:
 
 
 def _loss(energy: Float, whole: float) -> tuple[Float, Float]:
-    """Return the loss of a layer of which so much energy is lost, and how fast it rises there.
+    """Return the loss of a layer that loses some of its energy, and how fast it rises there.
 
     The quadratic estimate of the loss holds for small changes only: by it a layer that matters
     little costs little to empty, and then nothing passes. ``-whole * log(1 - lost / whole)`` agrees

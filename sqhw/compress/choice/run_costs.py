@@ -17,7 +17,7 @@ from sqhw.machine.timing import Timing
 
 Float = npt.NDArray[np.float64]
 
-#: Words of the ROMs that energies in the table are for; the exact cost has the depths themselves.
+#: Words of the ROMs for which the table has energies; the exact cost has the depths themselves.
 DEPTHS = {"weights": 1 << 14, "params": 1 << 10, "codebook": 1 << 8}
 
 
@@ -53,7 +53,7 @@ def run_costs(
     cycles : ndarray of float64, shape (options,)
         Exact for the masks.
     energy : ndarray of float64, shape (options,)
-        Of ROMs of typical depth (unit: uJ).
+        Energy with ROMs of typical depth (unit: uJ).
     """
     waits = sums.waits[stored.source, stored.form]
     skips = sums.rows[stored.source] if shape.skips else 0

@@ -37,9 +37,9 @@ class CompressionResult:
     original, network : FloatNetwork
         Before; and after, on its codebooks, with the topology that the method left.
     layers : tuple of LayerResult
-        Of the trained layers of `network`.
+        Results of the trained layers of `network`.
     validation_accuracy : float
-        Of `network`, with real activations; of ``hardware``, whose network exists on integers only,
+        Accuracy of `network` with real activations; for ``hardware``, whose network is of integers,
         that of `quantized`.
     history : list of dict
         A line of facts an epoch.

@@ -11,16 +11,14 @@ decoder is a component in ``rtl/``; `sqhw.rtl.stream_decoder` names the formats 
 
 from sqhw.machine.stream.base import (
     MAX_CODE_BITS,
-    Entries,
-    Places,
     StreamFormat,
-    channel_order,
     code_width,
 )
 from sqhw.machine.stream.dense import Dense
 from sqhw.machine.stream.entry_counts import CountedEntries, EntryCounts, EqualEntries
 from sqhw.machine.stream.formats import FORMATS, StreamRecord, descriptor_fields, formats_for
 from sqhw.machine.stream.gap import Gap, max_gap_bits
+from sqhw.machine.stream.places import Entries, Places, channel_order
 
 __all__ = [
     "FORMATS",

@@ -18,16 +18,13 @@ import numpy.typing as npt
 from sqhw.errors import SqhwError
 from sqhw.machine.config import MAX_GAP_BITS, MAX_TAPS_PER_ENTRY, EngineConfig
 from sqhw.machine.stream.base import (
-    Entries,
-    Ints,
-    Places,
     StreamFormat,
-    channel_order,
     check_code_bits,
     check_codes,
     code_width,
 )
 from sqhw.machine.stream.entry_counts import EntryCounts
+from sqhw.machine.stream.places import Entries, Ints, Places, channel_order
 from sqhw.machine.stream.random_places import RandomEntries
 
 

@@ -18,7 +18,7 @@ from sqhw.machine.stream.entry_counts import EntryCounts, count_width
 
 Numbers = npt.NDArray[Any]
 
-#: Below it factorials are tabulated, from it on Stirling's series has 12 digits.
+#: Least number whose factorial is taken by Stirling's series, which has 12 digits there.
 TABULATED = 64
 
 
@@ -121,7 +121,7 @@ def _lacks(length: int, step: int, least: int) -> Numbers:
     """Return what a channel of 0, 1, ... weights is expected to lack to have `least` entries.
 
     So many weights with f fillers among them: each gap is a multiple of `step`, and these are f
-    together, plus a rest below `step`; what is left of `length` lies behind the last weight.
+    together, plus a rest below `step`; what is left of `length` lies after the last weight.
     """
     lacks = [float(max(least - 1, 0))]
     rests = np.ones(1)  # distribution of the sum of the rests
@@ -142,7 +142,7 @@ def _lacks(length: int, step: int, least: int) -> Numbers:
 
 
 def _log_choose_from(chosen: Numbers, kinds: int) -> Numbers:
-    """Return the logarithm of the ways to choose so many of `kinds` kinds, each any often."""
+    """Return the logarithm of the ways to choose `chosen` of `kinds` kinds with repetition."""
     return (
         _log_factorial(chosen + kinds - 1)
         - _log_factorial(chosen)
@@ -151,7 +151,7 @@ def _log_choose_from(chosen: Numbers, kinds: int) -> Numbers:
 
 
 def _log_all_zero(nonzeros: Numbers, size: int, places: Any) -> Numbers:
-    """Return the logarithm of the chance that so many given places hold no weight."""
+    """Return the logarithm of the chance that `places` given places hold no weight."""
     left = size - nonzeros - places
     chance = (
         _log_factorial(size - nonzeros)
