@@ -12,7 +12,7 @@ from sqhw.files.plain import located, parse_toml
 
 Part = TypeVar("Part")
 
-#: What the devices of a file share; a file with `base` takes all of it from that family.
+#: Keys that the devices of a file share. A file with `base` takes all of them from that family.
 FAMILY_KEYS = ("family", "lut_inputs", "mapping", "memory")
 
 

@@ -58,7 +58,7 @@ class Setting:
     engine : EngineConfig
     device : Device
     file : Path
-        Of the points; what is in it is not computed again, unless it is of other
+        File of the points; what is in it is not computed again, unless it is of other
         points, another method's version, network or data.
     """
 

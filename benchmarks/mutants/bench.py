@@ -46,7 +46,7 @@ KINDS = (
 )  # fmt: skip
 #: Runs of each network, besides those that end in a reset.
 RUNS = 2
-#: Of images and stimuli; each network has its own all the same, as its sizes differ.
+#: Seed of images and stimuli. Each network has its own ones all the same, as its sizes differ.
 SEED = 1
 
 
@@ -66,7 +66,7 @@ class Prepared:
     Parameters
     ----------
     name : str
-        Of the network, for the table.
+        Name of the network, for the table.
     job : Job
     frames : ndarray of `sqhw.verify.stimulus.FRAME`
     roms : sequence of str

@@ -13,7 +13,7 @@ OPEN = "open: neither noticed nor explained"
 RESET_NETWORKS = 10
 #: Places that are named in a row.
 MOST = 20
-#: What a bench's sentence has in it, and how the fault was noticed; else values differ.
+#: Parts of a bench's sentence, with how the fault was noticed; without one, values differ.
 WAYS = {
     "waited": "a wait beyond the schedule",
     "hangs": "the clock stands",

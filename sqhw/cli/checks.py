@@ -19,7 +19,7 @@ from sqhw.machine import naming
 MOST_THREADS = 256
 #: Images of a run, of the largest engine.
 MOST_BATCH = 32
-#: What the files end in that are written to a folder of ROM images and Verilog.
+#: Suffixes of the files in a folder of ROM images and Verilog.
 GENERATED = (".hex", ".v", ".vlt", ".json")
 
 

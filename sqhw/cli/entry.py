@@ -10,7 +10,7 @@ import sys
 
 #: Exit codes beside 0; an option that does not exist, or a value out of its range, is 2.
 FAILED, INTERRUPTED, PIPE_CLOSED, TERMINATED = 1, 130, 141, 143
-#: Of a stream or file that takes no more; such an error names no file.
+#: Error numbers of a stream or file that takes no more; such an error names no file.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_MEMORY = "there is not enough memory for this"
 

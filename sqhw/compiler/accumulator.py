@@ -37,7 +37,7 @@ def proposed_acc_bits(
     ends_density : float, optional
         The same of the first and the last trained layer.
     bits : int, 1 to 8
-        Of a weight's code.
+        Width of a weight's code.
     """
     steps = min(WEIGHT_TOP, 4 << min(max(bits, 0), 8))
     trained = [layer for layer in network.convs if layer.trained]

@@ -87,8 +87,8 @@ def write_rtl(
     interface : str
         ``plain`` (top module ``NAME_engine``) or ``axi`` (``NAME_axi``).
     pieces : mapping of str to tuple of Piece, optional
-        Of ROMs of these depths, from `sqhw.cost_models.rom.rom_pieces`; by default each ROM is
-        one piece.
+        Pieces of ROMs of these depths, from `sqhw.cost_models.rom.rom_pieces`; by default each
+        ROM is one piece.
     name : str
         What modules and files begin with; ROM images too, unless it is the default.
 

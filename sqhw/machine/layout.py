@@ -1,7 +1,7 @@
 """The parameter ROM, field by field: the one definition for cost model, compiler and RTL.
 
 The parameter ROM begins with one descriptor a layer, all of the same number of words, in
-execution order. Behind them stand the channel records of each layer, from a word boundary on,
+execution order. After them stand the channel records of each layer, from a word boundary on,
 bit after bit without padding, in channel order. Fields go from the low bits upwards, in the order
 of this module.
 """

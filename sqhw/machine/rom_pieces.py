@@ -7,7 +7,7 @@ from typing import Any
 from sqhw.errors import SqhwError
 from sqhw.files.plain import typed
 
-#: Most pieces of a ROM, and words: an engine has addresses of 24 bits.
+#: Largest number of pieces of a ROM, and of words: an engine has addresses of 24 bits.
 MAX_PIECES = 1024
 MAX_WORDS = 1 << 24
 
@@ -48,7 +48,7 @@ class Piece:
         return (self.words - 1).bit_length()
 
 
-#: The pieces of each ROM by name; row by row, the low bits first.
+#: Pieces of each ROM by name; row by row, the low bits first.
 Pieces = Mapping[str, tuple[Piece, ...]]
 
 

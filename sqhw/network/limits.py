@@ -30,7 +30,7 @@ class Extent:
     Parameters
     ----------
     name : str
-        Of the network.
+        Name of the network.
     layers : int
         Number of its layers.
 
@@ -112,7 +112,7 @@ def images_at_once(shapes: Mapping[str, Shape], most: int) -> int:
     Parameters
     ----------
     shapes : mapping of str to (channels, height, width)
-        Of every tensor of a network.
+        Shapes of every tensor of a network.
     most : int
     """
     return max(1, min(most, WORKING_VALUES // max(1, sum(map(prod, shapes.values())))))

@@ -64,11 +64,11 @@ class Placement:
 class Write(Enum):
     """How the output of a layer is written."""
 
-    #: At full width and lane by lane: it lies in memory as it is computed.
+    #: Write at full width and lane by lane: the map lies in memory as it is computed.
     AS_COMPUTED = "as computed"
-    #: At full width, each group of bytes to a place of its own.
+    #: Write at full width, each group of bytes to a place of its own.
     WALKED = "walked"
-    #: One byte a cycle, each to a place of its own.
+    #: Write of one byte a cycle, each to a place of its own.
     SERIAL = "serial"
 
 

@@ -8,7 +8,7 @@ from sqhw.report.results import AccountResult, ReportResult
 #: Sizes that a layer of an account has.
 LayerBasis = Literal["payload", "stream", "rom", "own"]
 
-#: What is said below the tables of sizes that not every account has.
+#: Sentence below the tables about sizes that not every account has.
 LEGEND = {
     "own": "as the method itself encodes the weights, with its tables; the engine reads none of it",
     "published": "non-zeros times log2 of the number of values, without positions, as papers count",

@@ -18,7 +18,7 @@ from sqhw.report.results import (
 
 Accuracy = Literal["float_accuracy", "torch_accuracy", "simulator_accuracy"]
 
-#: How weights were removed, by the word of the result.
+#: Texts on how weights were removed, by the word of the result.
 PRUNED = {"oneshot": "at once, then masks free to change", "gradual": "gradually"}
 
 

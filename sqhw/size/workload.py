@@ -31,7 +31,7 @@ class Workload:
     network : QuantizedNetwork or FloatNetwork
         With its weights, or as a topology.
     weights : dict of str to LayerWeights
-        Of every layer with a weight stream.
+        Weights of every layer with a weight stream.
     constant_bits : dict of str to int
         Bits of a channel record beside the entry count, of every other layer that has records, if
         they are known.
@@ -88,7 +88,7 @@ def assumed_workload(
     density : float, above 0, at most 1
         Share of non-zero weights of each layer.
     bits : int, 1 to 8
-        Of a code.
+        Width of a code.
     layers : mapping of str to (float, int), optional
         Density and bits of single layers.
 

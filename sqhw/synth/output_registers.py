@@ -13,14 +13,14 @@ from typing import Any
 Cell = dict[str, Any]
 
 FLIP_FLOP = "TRELLIS_FF"
-#: What reads a bit that leaves the module.
+#: Name of the reader of a bit that leaves the module.
 OUTSIDE = ""
 #: A flip-flop that a block's register is the same as: no enable, no reset, 0 at first.
 PLAIN = {"CEMUX": "1", "CLKMUX": "CLK", "REGSET": "RESET"}
 
 
 def use_output_registers(netlist: dict[str, Any], top: str) -> int:
-    """Move flip-flops behind block RAM and multipliers into them, in place.
+    """Move flip-flops downstream of block RAM and multipliers into them, in place.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _clock(behind: dict[str, str], cells: dict[str, Cell]) -> Any:
 def _flip_flops(
     block: Cell, prefix: str, cells: dict[str, Cell], readers: dict[int, list[tuple[str, str]]]
 ) -> dict[str, str]:
-    """Return the flip-flop behind each output in use, or none if that is not all there is."""
+    """Return the flip-flop after each output in use, or none if that is not all there is."""
     found = {}
     for output, (bit, *_) in block["connections"].items():
         if output.startswith(prefix) and readers.get(bit):

@@ -58,7 +58,7 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
         Folder with the Verilog files and the ROM images.
     device : Device
     seed : int, 1 or more
-        Of the placement: results vary by several percent with it.
+        Seed of the placement: results vary by several percent with it.
     work : path
         Folder for the tools' files; made if missing.
 

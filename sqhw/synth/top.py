@@ -20,7 +20,7 @@ def engine_ports(verilog: str, name: str = DEFAULT_NAME) -> dict[str, tuple[str,
     verilog : str
         Text of ``NAME_engine.v``.
     name : str
-        Of the engine, see `sqhw.machine.naming`.
+        Name of the engine, see `sqhw.machine.naming`.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def top_verilog(ports: dict[str, tuple[str, int]], name: str = DEFAULT_NAME) -> 
     ports : dict of str to (str, int)
         From `engine_ports`.
     name : str
-        Of the engine, see `sqhw.machine.naming`.
+        Name of the engine, see `sqhw.machine.naming`.
     """
     sides: dict[str, list[str]] = {"input": [], "output": []}
     wires = []

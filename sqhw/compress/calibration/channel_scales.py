@@ -18,7 +18,8 @@ from sqhw.frontends.torch_module.float_module import FloatModule, predict
 from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatConv, FloatNetwork
 
-#: On which each way is tried; on a quarter of that the same way differs by more than two ways do.
+#: Images on which each way is tried. On a quarter of them one way differs from itself by more than
+#: two ways differ.
 TRIED_IMAGES = 128
 NEAR = 1.1  # times the least squared error (0.4 dB): no worse than that for other images
 
@@ -35,7 +36,7 @@ class Scaling:
         What channels of different ranges have.
     network : FloatNetwork
     facts : mapping of str to MapFacts
-        Of its maps.
+        Facts of its maps.
     gains : bool
         Whether layers have a gain for each channel, where the engine has one.
     """
@@ -55,7 +56,7 @@ def scalings(
     ----------
     network : FloatNetwork
     facts : mapping of str to MapFacts
-        Of its maps.
+        Facts of its maps.
     pixels : Tensor, shape (images, channels, height, width)
         Raw, for the facts of the network with factors.
     engine : EngineConfig

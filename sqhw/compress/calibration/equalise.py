@@ -41,7 +41,7 @@ class MapFacts:
     power : ndarray of float64
         Mean square.
     variance : ndarray of float64
-        Of the map before its activation function.
+        Variance of the map before its activation function.
     """
 
     largest: Float
@@ -54,7 +54,7 @@ def equalised(network: FloatNetwork, facts: Mapping[str, MapFacts]) -> FloatNetw
 
     A map has 8 bits and one scale, so that a channel of a small range would keep few of them. A
     positive factor passes through a ReLU and through poolings: rows of the weights before it are
-    divided by the range of their channel, columns behind it multiplied, which leaves every output
+    divided by the range of their channel, columns after it multiplied, which leaves every output
     as it is (Nagel et al., ICCV 2019, section 4.1, on ranges of activations). Ranges from
     `FAIR_RANGE` of the largest on stay as they are. Maps that a skip connection reads or adds to
     and those with a ceiling keep their scales, and so do the network's input and output.
@@ -63,7 +63,7 @@ def equalised(network: FloatNetwork, facts: Mapping[str, MapFacts]) -> FloatNetw
     ----------
     network : FloatNetwork
     facts : mapping of str to MapFacts
-        Of every map of the network.
+        Facts of every map of the network.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def map_facts(network: FloatNetwork, pixels: Tensor) -> dict[str, MapFacts]:
 def telling_channels(
     network: FloatNetwork, facts: Mapping[str, MapFacts]
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return which channels of each trained layer's map tell the layers behind it anything.
+    """Return which channels of each trained layer's map tell the layers downstream of it anything.
 
     Others are less than `NOTHING` of the power of every output that they go into. Weight decay
     leaves many of them, whose weights would come back from nothing if they had scales of their own.
@@ -181,7 +181,7 @@ def worth_keeping(
 
 
 def _can_scale(layer: FloatConv) -> bool:
-    """Return whether a factor passes through what a layer does behind its weights."""
+    """Return whether a factor passes through what a layer does after its weights."""
     return layer.residual is None and layer.ceiling is None
 
 

@@ -173,7 +173,7 @@ def random_quantized(
     engine : EngineConfig
     density : float, above 0, at most 1
     bits : int, 1 to 8
-        Of a code.
+        Width of a code.
     seed : int
         Fixes masks, values and the noise images that it is calibrated on.
     objective : {"rom", "cycles"}

@@ -36,8 +36,8 @@ class RelativeIndex:
         mask : ndarray of bool
             Where weights are kept.
         bits : int, 1 or more
-            Of a gap. ``2**bits`` or more zeros in a row are bridged: an entry that is zero itself
-            stands behind ``2**bits - 1`` of them.
+            Width of a gap (unit: bit). ``2**bits`` or more zeros in a row are bridged: an entry
+            that is zero itself stands after ``2**bits - 1`` of them.
         """
         positions = np.flatnonzero(mask)
         gaps = np.diff(positions, prepend=-1) - 1

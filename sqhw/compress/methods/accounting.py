@@ -38,7 +38,7 @@ def account(
     device : Device
         For the block RAMs.
     label : str
-        Of the row in tables; by default the method.
+        Label of the row in tables; by default the method.
     accuracy : mapping of str to float, optional
         Further accuracies.
     """

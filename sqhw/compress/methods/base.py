@@ -28,7 +28,7 @@ class MethodConfig(ABC):
     Parameters
     ----------
     recipe : TrainingOptions
-        Of the training.
+        Options of the training.
     """
 
     recipe: TrainingOptions = field(default_factory=Recipe)
@@ -80,7 +80,7 @@ class TrainedConfig(MethodConfig):
     Parameters
     ----------
     recipe : Recipe
-        Of the training.
+        Options of the training.
     """
 
     recipe: Recipe = field(default_factory=Recipe)

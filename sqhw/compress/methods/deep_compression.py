@@ -41,11 +41,11 @@ class DeepCompressionConfig(TrainedConfig):
     density : float, sequence of float, or mapping of str to float, optional
         Share of the weights that each layer keeps, instead.
     rounds : int
-        Of pruning and retraining with `recipe`.
+        Number of rounds of pruning and retraining with `recipe`.
     conv_bits, fc_bits : int, 1 to 8
-        Of a code in convolutions and fully connected layers; 8 and 5 in the paper.
+        Width of a code in convolutions and fully connected layers; 8 and 5 in the paper.
     index_bits : int, 1 to 16
-        Of a relative index; 5 in the paper's LeNet-5, 4 in its AlexNet.
+        Width of a relative index; 5 in the paper's LeNet-5, 4 in its AlexNet.
     quantizer : Quantizer
         With the bits of each layer.
     centroids : bool

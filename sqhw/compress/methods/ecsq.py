@@ -46,7 +46,7 @@ class EcsqConfig(TrainedConfig):
         Share of the weights that each layer keeps.
     quantizer : Quantizer
     index_bits : int, 1 to 16
-        Of a relative index.
+        Width of a relative index.
     share : Recipe
         Training of the values.
     """

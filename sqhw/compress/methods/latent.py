@@ -84,7 +84,7 @@ class LatentNetwork(nn.Module):
         pixels : Tensor, shape (images, channels, height, width)
             Raw.
         weights, biases : sequence of Tensor, optional
-            Of the trained layers, instead of their own.
+            Parameters of the trained layers, instead of their own.
         """
         x = channels_last(pixels) / self.network.input_max
         indices = count()

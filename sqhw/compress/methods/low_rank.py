@@ -31,12 +31,12 @@ class LowRankConfig(TrainedConfig):
     with its kernel, S beside it, and U, a 1x1 convolution, that adds S as a skip connection. Layers
     that this would make larger, grouped ones and average poolings stay.
 
-    Ours is the quantization behind it.
+    Ours is the quantization after it.
 
     Parameters
     ----------
     rank : float, above 0 to 1
-        Of U V, in units of the full rank.
+        Rank of U V, in units of the full rank.
     density : float, above 0 to 1
         Share of the weights that S keeps.
     quantizer : Quantizer
@@ -128,7 +128,7 @@ def factorised(layer: FloatConv, rank: float, density: float) -> list[FloatLayer
     Parameters
     ----------
     layer : FloatConv
-        Of one group.
+        Layer of one group.
     rank, density : float
         As in `LowRankConfig`.
     """

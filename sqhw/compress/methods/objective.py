@@ -31,7 +31,7 @@ class Objective:
     Attributes
     ----------
     images, labels : Tensor
-        Of the split, on the CPU.
+        Images and labels of the split, on the CPU.
     """
 
     def __init__(

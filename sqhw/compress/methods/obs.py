@@ -144,7 +144,7 @@ def _solved(layer: Layer, row: int, kept: Mask) -> tuple[Float, Float]:
 
 
 def quantize_rows(layer: Layer, pruned: Pruned, books: Sequence[Codebook]) -> list[Float]:
-    """Return the weights on each codebook, the error of each made up for by those behind it.
+    """Return the weights on each codebook, the error of each made up for by those after it.
 
     GPTQ (Frantar et al., ICLR 2023) on the support of each row, updates by the Cholesky factor of
     the inverse Hessian. Columns of large inputs come first, their errors can be made up for best.
@@ -177,7 +177,7 @@ def quantize_rows(layer: Layer, pruned: Pruned, books: Sequence[Codebook]) -> li
 
 @kernel(nogil=True)
 def _round(rows: Float, factor: Float, levels: Float, edges: Float) -> None:
-    """Round each row from its first value on; the values behind make up for the error."""
+    """Round each row from its first value on; the values after it make up for the error."""
     for row in rows:
         for i in range(len(row)):
             taken = levels[np.searchsorted(edges, row[i], side="right")]

@@ -41,7 +41,7 @@ class OneshotConfig(MethodConfig):
     images : int
         Training images to calibrate on.
     most_bits : int, 1 to 6
-        Of a code.
+        Largest width of a code.
     damp : float
         Share of the mean diagonal added to each Hessian.
     bias_bits : int, 4 to 16
@@ -82,7 +82,7 @@ def oneshot_curve(job: Job, configs: Sequence[OneshotConfig]) -> Iterator[Compre
     Yields
     ------
     CompressionResult
-        Of each configuration in order.
+        Result of each configuration in order.
 
     Raises
     ------

@@ -101,7 +101,7 @@ class Method(Learner):
     ----------
     run : Run
     name : str
-        Of the method, for errors.
+        Name of the method, for errors.
     """
 
     model: LatentNetwork

@@ -31,7 +31,7 @@ class SqlConfig(TrainedConfig):
 
     Minimises the loss over W under ``sum of bits * non-zeros <= budget``. Every step pulls the
     weights to their quantized copy V in closed form, ``W <- (W + b (V - U)) / (1 + b)`` with ``b =
-    rate * rho``; behind the first step and every epoch W is projected by one greedy 0-1 knapsack
+    rate * rho``; after the first step and every epoch W is projected by one greedy 0-1 knapsack
     over all weights, V = quantized (W + U) by a multiple-choice knapsack over the bits of the
     layers, and ``U <- U + W - V``. Between projections dropped weights may come back. The loop,
     the projections and the quantizer are those of the authors' code
@@ -50,7 +50,7 @@ class SqlConfig(TrainedConfig):
     rho : float
         Strength of the pull; 0.05 for small networks, 0.001 for large ones.
     least_bits : int, 1 to 8
-        Of any layer; the quantizer must know all widths from there to its own most.
+        Smallest width of any layer; the quantizer must know all widths from there to its own most.
     floor : int
         Weights that each layer keeps at least; the authors have none, and at their budgets none is
         emptied.
@@ -117,7 +117,7 @@ def sparsify(
     ----------
     weights : sequence of ndarray of float64
     bits : sequence of int
-        Of each layer.
+        Widths of the layers.
     budget : float
         Unit: bit.
     floor : int
@@ -173,7 +173,7 @@ def quantize_layers(
     weights : sequence of ndarray of float64
         W + U.
     nonzeros : sequence of int
-        Of each layer in W.
+        Number of non-zeros of each layer in W.
     budget : float
         Unit: bit.
     quantizer : Quantizer
@@ -261,7 +261,7 @@ class Sql(Method):
                 layer.quantizer.to(layer.weight.device)
 
     def after_step(self, step: int, rate: float) -> None:
-        """Pull the weights to their quantized copy; project behind the first step."""
+        """Pull the weights to their quantized copy; project after the first step."""
         if self.tuning:
             return
         beta = rate * self.config.rho

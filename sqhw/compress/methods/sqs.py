@@ -41,7 +41,7 @@ class SqsConfig(TrainedConfig):
     budget : float
         Payload wanted (unit: bit a weight of the network, zeros included); 32 over it is the ratio.
     most_bits : int, 2 to 8
-        Of a code, zero included.
+        Largest width of a code, zero included.
     pressure : float
         At first.
     """

@@ -28,14 +28,14 @@ UNITS = {"filter": (1, 2, 3), "channel": (0, 2, 3), "kernel": (2, 3)}
 class StructuredConfig(TrainedConfig):
     """Pruning of filters, input channels or kernels by their L2 norm, then real removal.
 
-    With `soft`, soft filter pruning (He et al., IJCAI 2018): behind every epoch the weakest units
+    With `soft`, soft filter pruning (He et al., IJCAI 2018): after every epoch the weakest units
     of each layer are set to zero and go on learning; those that are weakest at the end go. Without,
     they go at once and the others are retrained. Filters take their biases along. What is left is
     removed from the topology, so that no index says where it was, but for kernels: those that stay
     have one, and a kernel of a linear layer is a single weight. Outputs of the network stay, and a
     layer keeps at least one unit.
 
-    Ours is the quantization behind it.
+    Ours is the quantization after it.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def strongest(layer: LatentLayer, unit: str, share: float) -> Mask:
     unit : str
         A key of `UNITS`.
     share : float
-        Of the units; ``floor`` of the rest goes, at least one stays.
+        Share of the units; ``floor`` of the rest goes, at least one stays.
     """
     weight = plain(layer.effective())
     norm = np.sqrt((weight.astype(np.float64) ** 2).sum(axis=UNITS[unit], keepdims=True))

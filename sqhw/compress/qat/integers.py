@@ -42,14 +42,14 @@ class LayerIntegers:
     weight : ndarray of int8, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
     bias : ndarray of int32, shape (out_channels,)
     multiplier, shift : int or ndarray of int, shape (out_channels,)
-        Of the requantization; one number for all channels, or one a channel.
+        Constants of the requantization; one number for all channels, or one a channel.
     output : ActivationFormat
     weight_scale : float or ndarray of float64, shape (out_channels,)
         Real value of one weight unit.
     output_scale : float
         Real value of one output unit.
     residual_weight : int, 1 to 127
-        Of the skip connection, if the layer has one.
+        Weight of the skip connection, if the layer has one.
     """
 
     weight: npt.NDArray[np.int8]

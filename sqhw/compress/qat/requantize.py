@@ -66,7 +66,7 @@ def scaled(acc: Tensor, multiplier: Tensor, shift: Tensor) -> Tensor:
     acc : Tensor
         Whole numbers.
     multiplier, shift : Tensor of int
-        Of a shape that broadcasts with `acc`.
+        Constants of a shape that broadcasts with `acc`.
     """
     half = torch.where(shift > 0, 0.5, 0.0).double()
     factor = torch.ldexp(multiplier.double(), -shift)

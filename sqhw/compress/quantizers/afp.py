@@ -24,7 +24,7 @@ def afp_levels(bits: int, mantissa: int, top: int) -> npt.NDArray[np.float64]:
     Parameters
     ----------
     bits : int
-        Of a code, sign included.
+        Width of a code, sign included.
     mantissa : int
         Bits of the mantissa ``m = 1 + i / 2**mantissa``.
     top : int

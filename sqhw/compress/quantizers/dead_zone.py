@@ -1,4 +1,4 @@
-"""Equal steps behind a dead zone, whose width and number of bits can learn."""
+"""Equal steps beyond a dead zone, whose width and number of bits can learn."""
 
 import math
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def dead_zone_book(reach: float, dead: float, bits: int) -> Codebook:
 
 @dataclass(frozen=True)
 class DeadZoneQuantizer(Quantizer):
-    """Weights within a zone around zero become zero, the others steps of one size behind it.
+    """Weights within a zone around zero become zero, the others steps of one size beyond it.
 
     As CoDeQ (arXiv 2512.12981) has it; the range is the 99th percentile of the magnitudes.
 

@@ -33,7 +33,7 @@ class EntropyConstrainedQuantizer(Quantizer):
     bits : int
         ``2**bits`` levels at first.
     multiplier : float, optional
-        Of the entropy, in units of the importance times a squared weight.
+        Lagrangian multiplier of the entropy, in units of the importance times a squared weight.
     rate : float, optional
         Entropy wanted instead (unit: bit a weight); the multiplier is searched. One of the two is
         given.
@@ -113,7 +113,7 @@ class Assigned:
     codes : ndarray of int64, shape (n,)
         The level that each weight takes.
     entropy : float
-        Of the codes (unit: bit a weight).
+        Entropy of the codes (unit: bit a weight).
     book : Codebook
         Levels and cells for a weight of mean importance.
     """

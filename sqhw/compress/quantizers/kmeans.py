@@ -23,7 +23,7 @@ class Clusters:
     Parameters
     ----------
     means : ndarray of float64, ascending
-        Of the clusters, the pinned zero not among them.
+        Means of the clusters, the pinned zero not among them.
     error : float
         Weighted squared error that is left.
     """

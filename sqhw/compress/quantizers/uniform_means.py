@@ -27,7 +27,7 @@ class UniformMeansQuantizer(Quantizer):
     bits : int
         The range is divided into at most ``2**bits`` cells, unless `width` is given.
     width : float, optional
-        Of a cell, in real units.
+        Width of a cell, in real units.
     rate : float, optional
         Entropy wanted instead (unit: bit a weight); the width is searched.
     """

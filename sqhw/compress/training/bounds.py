@@ -11,7 +11,7 @@ def check_least(name: str, value: float, least: int) -> None:
     Parameters
     ----------
     name : str
-        Of the option, for the error.
+        Name of the option, for the error.
     value : float
     least : int
 

@@ -38,7 +38,7 @@ class Checkpoint:
     Parameters
     ----------
     key : str
-        Of the run, see `fingerprint`.
+        Key of the run, see `fingerprint`.
     header : dict
         Plain data.
     tensors : dict of str to Tensor

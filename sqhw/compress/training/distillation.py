@@ -12,10 +12,10 @@ def distillation_loss(
     Parameters
     ----------
     logits, wanted : Tensor of float32, shape (images, classes)
-        Of the network that learns, and of the one that it learns from.
+        Outputs of the network that learns, and of the one that it learns from.
     labels : Tensor of int64, shape (images,)
     share : float, 0 to 1
-        Of the distillation; the cross-entropy of the labels has the rest.
+        Weight of the distillation; the cross-entropy of the labels has the rest.
     temperature : float
         That both are softened with; the loss is multiplied by its square.
 

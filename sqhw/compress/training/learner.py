@@ -69,7 +69,7 @@ class State:
     epoch : int
         Epochs of the stage that were done.
     score : Score, optional
-        Of the best network so far.
+        Score of the best network so far.
     history, notes : list
         See `Learner`.
     facts : dict
@@ -93,7 +93,7 @@ class Learner(ABC):
     count : int
         Training images.
     generator : torch.Generator
-        Of the order of the images and of all that the hooks draw.
+        Generator of the order of the images and of all that the hooks draw.
     progress : callable
         Called with (stage, done, total, detail).
 

@@ -23,7 +23,7 @@ class Trained:
     result : dict of str to Tensor
         As `Learner.result` returned it after the best epoch.
     score : Score
-        Of that epoch.
+        Score of that epoch.
     """
 
     result: dict[str, Tensor]

@@ -24,13 +24,13 @@ class TrainingOptions:
         Share of the knowledge distillation from the network before compression (Hinton et al.,
         2015) in the loss, the labels have the rest.
     temperature : float
-        Of the distillation; its loss is multiplied by the square.
+        Temperature of the distillation; its loss is multiplied by the square.
     shift : int
         Pixels that training images are moved by at most.
     flip : bool
         Whether half of the training images are mirrored left to right.
     precision : {"float32", "bf16"}
-        Of the products in training; evaluation is in float32.
+        Number format of the products in training; evaluation is in float32.
     seed : int, 0 to 2^64 - 1
         Fixes order and augmentation.
     threads : int
@@ -73,7 +73,7 @@ class Recipe(TrainingOptions):
         Images a step.
     optimizer : {"sgd", "adam"}
     momentum : float, 0 to below 1
-        Of SGD; the first moment of Adam.
+        Momentum of SGD; the first moment of Adam.
     decay : float
         Weight decay, added to the gradients of weights, not of biases.
     warmup : int

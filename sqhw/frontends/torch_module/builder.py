@@ -22,7 +22,7 @@ class Builder:
     Parameters
     ----------
     shape : tuple of int (channels, height, width)
-        Of the input.
+        Shape of the input.
     readers : mapping of fx.Node to iterable of fx.Node
         The nodes that use the values of each node.
     """
@@ -120,7 +120,7 @@ class Builder:
         node : fx.Node
         x : View
         scale, shift : ndarray of float64
-            Of shapes that broadcast to that of `x`.
+            Arrays of shapes that broadcast to that of `x`.
         """
         if (x.padded and shift.any()) or not x.whole:
             raise unsupported(

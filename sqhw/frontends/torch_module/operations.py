@@ -31,7 +31,7 @@ def apply(build: Builder, node: fx.Node, layer: nn.Module | None, args: Any, kwa
     layer : nn.Module, optional
         The module that the node calls.
     args, kwargs : tuple and dict
-        Of the call; tensors are `View` objects, or `torch.Tensor` if they are constants.
+        Arguments of the call; tensors are `View` objects, or `torch.Tensor` if they are constants.
 
     Returns
     -------

@@ -65,7 +65,7 @@ def run_reference(module: nn.Module, images: Tensor, name: str) -> Reference:
     images : Tensor of float64, shape (n, channels, height, width)
         At least two normalised images.
     name : str
-        Of the network, for errors.
+        Name of the network, for errors.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from sqhw.frontends.torch_module.supported import DOCS, ROOT, layer_type
 _TORCH = str(Path(torch.__file__).parent)
 _TRACED = (TraceError, TypeError, RuntimeError, ValueError, NameError)
 _HERE = str(Path(__file__).parent)
-#: What an exception of the tracer means, and what to write instead.
+#: Advice by the tracer's exception: what it means, and what to write instead.
 _CAUSES = (
     (
         r"cannot be iterated|not iterable",

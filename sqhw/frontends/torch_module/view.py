@@ -42,7 +42,7 @@ class View:
     tensor : str
         Name of the tensor.
     shape : tuple of int (channels, height, width)
-        Of the value, padding and slicing done.
+        Shape of the value, padding and slicing done.
     flat : bool
         Whether the value has one dimension an image, in the order of `shape`.
     padding : tuple of int (top, bottom, left, right)

@@ -108,7 +108,7 @@ def float_network(name: str, checkpoint: str | Path | None = None, seed: int = 0
         A safetensors file of the module's state dict, under the keys that are usual for the
         network; ``num_batches_tracked`` may lack.
     seed : int, 0 to 2^64 - 1
-        Of random weights.
+        Seed of random weights.
 
     Returns
     -------

@@ -57,7 +57,7 @@ class BasicBlock(nn.Module):
     inputs, outputs : int
         Channels.
     stride : int
-        Of the first convolution and the shortcut.
+        Stride of the first convolution and the shortcut.
     shortcut : callable
         As in `ResNet`; used where the shape changes.
     """
