@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.fuzz import mutate, samples
 from benchmarks.fuzz.mutate import Mutation
+from sqhw.compiler.device_engine import engine_for
 from sqhw.compiler.program import compile_network
 from sqhw.compress.training.checkpoint import Checkpoint
 from sqhw.compress.training.learner import Stage
@@ -93,7 +94,8 @@ def _use_network(path: Path) -> None:
 
 
 def _use_float(path: Path) -> None:
-    with_input_stage(load_float(path))
+    """Plan an engine: `size`, `compress`, `quantize`."""
+    engine_for(samples.DEVICE, with_input_stage(load_float(path)))
 
 
 def _read_checkpoint(path: Path) -> Any:
