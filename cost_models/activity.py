@@ -17,8 +17,8 @@ from sqhw.cost_models.schedule import tile_cycles
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import descriptor_words
 from sqhw.machine.timing import Timing
-from sqhw.network.graph import INPUT
-from sqhw.network.quantized import Conv, Layer, QuantizedNetwork
+from sqhw.network.graph import INPUT, Graph, MaxPool
+from sqhw.network.stored import StoredConv
 
 Numbers = npt.NDArray[Any]
 
@@ -202,12 +202,12 @@ def layer_activity(
     )
 
 
-def activity(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> Activity:
+def activity(network: Graph[StoredConv], engine: EngineConfig, batch: int = 1) -> Activity:
     """Return what an engine does in a run of a network, exactly.
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : Graph of StoredConv
     engine : EngineConfig
     batch : int, power of two, 1 to engine.max_batch
         Images of the run.
@@ -231,9 +231,13 @@ def activity(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) ->
 
 
 def _known(
-    layer: Layer, shape: LayerShape, rom: LayerRom, engine: EngineConfig, timing: Timing
+    layer: StoredConv | MaxPool,
+    shape: LayerShape,
+    rom: LayerRom,
+    engine: EngineConfig,
+    timing: Timing,
 ) -> LayerActivity:
-    if isinstance(layer, Conv):
+    if not isinstance(layer, MaxPool):
         counts = entry_counts(layer)
         by_tap = np.count_nonzero(layer.weight, axis=(0, 1))
         nonzeros = layer.nonzeros

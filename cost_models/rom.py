@@ -14,7 +14,8 @@ from sqhw.machine.layout import CODEBOOK_WIDTH, descriptor_words, record_format,
 from sqhw.machine.rom_pieces import Piece, whole
 from sqhw.machine.stream import Places
 from sqhw.machine.timing import rom_cycles
-from sqhw.network.quantized import Conv, QuantizedNetwork
+from sqhw.network.graph import Graph, MaxPool
+from sqhw.network.stored import StoredConv
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def rom_plans(
     }
 
 
-def entry_counts(layer: Conv) -> npt.NDArray[np.int64]:
+def entry_counts(layer: StoredConv) -> npt.NDArray[np.int64]:
     """Return the stream entries of every output channel, shape (out_channels,)."""
     return layer.stream.counts(Places.of(layer.weight))
 
@@ -162,12 +163,13 @@ def pool_counts(channels: int, kernel: int) -> npt.NDArray[np.int64]:
     return np.full(channels, kernel * kernel, dtype=np.int64)
 
 
-def rom_cost(network: QuantizedNetwork, engine: EngineConfig) -> RomCost:
+def rom_cost(network: Graph[StoredConv], engine: EngineConfig) -> RomCost:
     """Return the exact ROM content of a network on an engine.
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : Graph of StoredConv
+        Quantized, or of masks.
     engine : EngineConfig
 
     Returns
@@ -178,13 +180,13 @@ def rom_cost(network: QuantizedNetwork, engine: EngineConfig) -> RomCost:
     word = engine.word_bits
     layers = []
     for layer in network.layers:
-        if isinstance(layer, Conv):
+        if not isinstance(layer, MaxPool):
             counts = entry_counts(layer)
             form = record_format(counts, layer.bias, layer.multiplier, layer.shift, word)
             records = form.bits * len(counts)
             stream = layer.stream.bits(counts)
             payload = layer.nonzeros * layer.stream.code_bits
-            codebook = CODEBOOK_WIDTH * len(layer.codebook)
+            codebook = CODEBOOK_WIDTH * layer.codebook_size
         else:
             records = stream = payload = codebook = 0
         layers.append(

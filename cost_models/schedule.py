@@ -9,8 +9,8 @@ import numpy.typing as npt
 from sqhw.cost_models.rom import entry_counts, pool_counts
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.timing import Timing
-from sqhw.network.graph import INPUT, Graph, GraphConv
-from sqhw.network.quantized import Conv, QuantizedNetwork
+from sqhw.network.graph import INPUT, Graph, GraphConv, MaxPool
+from sqhw.network.stored import StoredConv
 from sqhw.planner.placement import Tiling, place
 
 #: Cycles between two runs, beside the first layer's descriptor: done, boot, and two to settle.
@@ -135,12 +135,12 @@ def overhead_cycles(timing: Timing, serial: bool, first: bool) -> int:
     return timing.prepare + drain + (0 if first else timing.load)
 
 
-def schedule(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> Schedule:
+def schedule(network: Graph[StoredConv], engine: EngineConfig, batch: int = 1) -> Schedule:
     """Return the cycles of every layer of a network.
 
     Parameters
     ----------
-    network : QuantizedNetwork
+    network : Graph of StoredConv
     engine : EngineConfig
     batch : int, power of two, 1 to engine.max_batch
         Images of a run.
@@ -187,10 +187,10 @@ def frame_cycles(network: Graph[GraphConv], engine: EngineConfig, cycles: int, b
     return run / batch + pixels + (timing.output + 1) * results
 
 
-def layer_work(tiling: Tiling[Conv]) -> tuple[npt.NDArray[np.int64], int]:
+def layer_work(tiling: Tiling[StoredConv]) -> tuple[npt.NDArray[np.int64], int]:
     """Return the entries of every channel, shape (channels,), and those that are no fillers."""
     layer, channels = tiling.layer, tiling.target.shape[0]
-    if isinstance(layer, Conv):
+    if not isinstance(layer, MaxPool):
         counts = entry_counts(layer) + (layer.residual is not None)
         return counts, layer.nonzeros + (channels if layer.residual else 0)
     counts = pool_counts(channels, layer.kernel)

@@ -1,6 +1,7 @@
 """The compiler's choice of a weight stream for each layer, by the cost model of ROM or cycles."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +10,14 @@ from sqhw.cost_models.schedule import run_cycles
 from sqhw.cost_models.storage import mask_storage
 from sqhw.errors import unknown_name
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.number import distinct_bytes
 from sqhw.machine.timing import Timing
 from sqhw.names import OBJECTIVES
-from sqhw.network.quantized import Conv, QuantizedNetwork
+from sqhw.network.graph import Graph, MaxPool
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.network.stored import StoredConv
 from sqhw.planner.placement import Tiling, place
+
+S = TypeVar("S", bound=StoredConv)
 
 
 def cheapest_streams(
@@ -40,37 +44,41 @@ def cheapest_streams(
         If the objective is unknown, or ``cycles`` are asked for and the network does not fit the
         engine's activation memory.
     """
+    return replace(network, layers=cheapest_layers(network, engine, objective))
+
+
+def cheapest_layers(
+    network: Graph[S], engine: EngineConfig, objective: str = "rom"
+) -> tuple[S | MaxPool, ...]:
+    """Return the layers of a network in the streams that `cheapest_streams` chooses."""
     if objective not in OBJECTIVES:
         raise unknown_name("objective", objective, OBJECTIVES)
-    tilings: dict[str, Tiling[Conv]] = {}
+    tilings: dict[str, Tiling[S]] = {}
     if objective == "cycles":
         tilings = {tiling.layer.name: tiling for tiling in place(network, engine)}
-    layers = tuple(
-        cheapest_stream(layer, engine, tilings.get(layer.name))
-        if isinstance(layer, Conv)
-        else layer
+    return tuple(
+        layer
+        if isinstance(layer, MaxPool)
+        else cheapest_stream(layer, engine, tilings.get(layer.name))
         for layer in network.layers
     )
-    return replace(network, layers=layers)
 
 
-def cheapest_stream(layer: Conv, engine: EngineConfig, tiling: Tiling[Conv] | None = None) -> Conv:
+def cheapest_stream(layer: S, engine: EngineConfig, tiling: Tiling[S] | None = None) -> S:
     """Return the layer in the format of fewest stream and codebook bits.
 
     A layer of constants (entries of no bits, as average pooling has) is returned as it is.
 
     Parameters
     ----------
-    layer : Conv
+    layer : StoredConv
     engine : EngineConfig
     tiling : Tiling, optional
         If given, cycles come first.
     """
-    if layer.stream.entry_bits == 0:
+    if not layer.has_stream:
         return layer
-    values = tuple(int(value) for value in distinct_bytes(layer.weight))
-    nonzero = tuple(value for value in values if value != 0) or (1,)
-    stored, counts = mask_storage(layer.weight != 0, len(nonzero), engine)
+    stored, counts = mask_storage(layer.weight != 0, layer.levels, engine)
     bits = stored.stream_bits + stored.codebook_bits
 
     def cost(option: int) -> tuple[int, int]:
@@ -80,8 +88,7 @@ def cheapest_stream(layer: Conv, engine: EngineConfig, tiling: Tiling[Conv] | No
         cycles = run_cycles(work, tiling.tiles, Timing.of(engine), tiling.serial)
         return cycles, int(bits[option])
 
-    stream = stored.stream(min(range(len(stored)), key=cost))
-    return replace(layer, stream=stream, codebook=values if stream.stores_zeros else nonzero)
+    return layer.in_stream(stored.stream(min(range(len(stored)), key=cost)))
 
 
 def least_stream_bits(mask: npt.NDArray[np.bool_], levels: int, engine: EngineConfig) -> int:

@@ -1,7 +1,6 @@
 """The quantized network: integers only, the meaning of which `sqhw.sim.reference` defines."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +10,14 @@ from sqhw.files.plain import located
 from sqhw.machine.number import ActivationFormat, distinct_bytes, signed_width
 from sqhw.machine.stream import StreamFormat
 from sqhw.network.graph import INPUT as INPUT
-from sqhw.network.graph import Graph, GraphConv, Mask, Skip, check_graph
+from sqhw.network.graph import Graph, Mask, Skip, check_graph
 from sqhw.network.graph import MaxPool as MaxPool
 from sqhw.network.graph import Padding as Padding
 from sqhw.network.graph import Shape as Shape
+from sqhw.network.stored import IntArray, StoredConv
 
 MAX_SHIFT = 31
 MAX_MULTIPLIER = (1 << 16) - 1
-
-IntArray = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Residual(Skip):
 
 
 @dataclass(frozen=True, eq=False)
-class Conv(GraphConv):
+class Conv(StoredConv):
     """A convolution of integers; the weights of an average pooling are all 1.
 
     It computes, on integers, ``acc = bias + sum(weight * x) + residual`` (padding is zero) and
@@ -97,28 +95,40 @@ class Conv(GraphConv):
         return self.output
 
     @property
-    def has_stream(self) -> bool:
-        """Whether the weights are stored one by one: entries of no bits are constants."""
-        return self.stream.entry_bits > 0
-
-    @property
     def value_bits(self) -> int:
         """Width of the widest value of the codebook as a signed number (unit: bit)."""
         return max(1, signed_width(self.codebook[0]), signed_width(self.codebook[-1]))
 
     @property
-    def nonzeros(self) -> int:
-        """Number of non-zero weights."""
-        return int(np.count_nonzero(self.weight))
+    def levels(self) -> int:
+        """Number of distinct weights that are not 0, at least 1."""
+        return len(self._values(zeros=False))
 
-    def zero_channels(self) -> Mask:
-        """Return which output channels are 0 whatever the input, shape (out_channels,)."""
-        empty = ~self.weight.any(axis=(1, 2, 3))
-        shift = self.shift.astype(np.int64)
-        half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-        value = (self.bias.astype(np.int64) * self.multiplier.astype(np.int64) + half) >> shift
-        zero: Mask = empty & (np.clip(value, self.output.lo, self.output.hi) == 0)
-        return zero
+    @property
+    def codebook_size(self) -> int:
+        """Number of values that codes stand for."""
+        return len(self.codebook)
+
+    def in_stream(self, stream: StreamFormat) -> "Conv":
+        """Return the layer in another format; values that no weight has leave the codebook."""
+        return replace(self, stream=stream, codebook=self._values(zeros=stream.stores_zeros))
+
+    def taken(self, weight: IntArray, rows: Mask, stream: StreamFormat) -> "Conv":
+        """Return the layer with the weights of some channels."""
+        return replace(
+            self,
+            weight=weight,
+            bias=self.bias[rows],
+            multiplier=self.multiplier[rows],
+            shift=self.shift[rows],
+            weight_scale=self.weight_scale[rows],
+            stream=stream,
+        )
+
+    def _values(self, *, zeros: bool) -> tuple[int, ...]:
+        """Return the distinct weights, ascending; without `zeros` at least one that is not 0."""
+        values = tuple(int(value) for value in distinct_bytes(self.weight))
+        return values if zeros else tuple(value for value in values if value != 0) or (1,)
 
     def acc_bound(
         self, source: ActivationFormat, skip: ActivationFormat | None = None

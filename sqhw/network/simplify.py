@@ -1,14 +1,17 @@
 """Exact removal of dead channels: every output of the network stays as it is, bit for bit."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from sqhw.network.graph import INPUT, Graph, GraphConv, Mask, MaxPool
-from sqhw.network.quantized import Conv, IntArray, Layer, QuantizedNetwork
+from sqhw.network.quantized import QuantizedNetwork
+from sqhw.network.stored import IntArray, StoredConv
 
 Places = npt.NDArray[np.intp]
+S = TypeVar("S", bound=StoredConv)
 
 
 def simplify(network: QuantizedNetwork) -> QuantizedNetwork:
@@ -28,6 +31,12 @@ def simplify(network: QuantizedNetwork) -> QuantizedNetwork:
     QuantizedNetwork
         Equal to `network` in every output.
     """
+    layers = simplified(network)
+    return network if layers is network.layers else replace(network, layers=layers)
+
+
+def simplified(network: Graph[S]) -> tuple[S | MaxPool, ...]:
+    """Return the layers of a network without the channels that `simplify` removes."""
     pinned = pinned_tensors(network)
     stay = {name: np.arange(shape[0]) for name, shape in network.shapes().items()}
     widths = {layer.name: layer.kernel[1] for layer in network.convs}
@@ -39,8 +48,8 @@ def simplify(network: QuantizedNetwork) -> QuantizedNetwork:
         layers = _without(layers, keep, widths)
         stay = {name: at[keep[name]] for name, at in stay.items()}
     if all(len(stay[name]) == shape[0] for name, shape in network.shapes().items()):
-        return network
-    return replace(network, layers=_filled(layers, network.layers, stay))
+        return network.layers
+    return _filled(layers, network.layers, stay)
 
 
 def live_channels(network: Graph[GraphConv]) -> dict[str, Mask]:
@@ -105,31 +114,31 @@ def pinned_tensors(network: Graph[GraphConv]) -> set[str]:
     return pinned
 
 
-def _outline(layer: Layer) -> Layer:
+def _outline(layer: S | MaxPool) -> S | MaxPool:
     """Return a layer with one number a kernel, not 0 where the kernel has a weight.
 
     Channels go round after round, each of which may free further ones: weights themselves, many
-    more numbers, are taken once behind.
+    more numbers, are taken once at the end.
     """
-    if not isinstance(layer, Conv):
+    if isinstance(layer, MaxPool):
         return layer
     outputs, inputs, height, width = layer.weight.shape
     taps = np.ascontiguousarray(layer.weight.reshape(-1, height * width).T)
-    filled = np.bitwise_or.reduce(taps, axis=0)
-    return replace(layer, weight=filled.reshape(outputs, inputs, 1, 1))
+    filled = np.bitwise_or.reduce(taps, axis=0).reshape(outputs, inputs, 1, 1)
+    return layer.taken(filled, np.ones(outputs, dtype=bool), layer.stream)
 
 
 def _filled(
-    outlines: tuple[Layer, ...], layers: tuple[Layer, ...], stay: dict[str, Places]
-) -> tuple[Layer, ...]:
+    outlines: tuple[S | MaxPool, ...], layers: tuple[S | MaxPool, ...], stay: dict[str, Places]
+) -> tuple[S | MaxPool, ...]:
     """Return outlines with the weights of the channels that stay."""
-    filled: list[Layer] = []
+    filled: list[S | MaxPool] = []
     for outline, layer in zip(outlines, layers, strict=True):
-        if isinstance(outline, Conv) and isinstance(layer, Conv):
+        if not (isinstance(outline, MaxPool) or isinstance(layer, MaxPool)):
             weight = layer.weight
             if layer.groups == 1:
                 weight = _taken(weight, stay[layer.name], stay[layer.source])
-            outline = replace(outline, weight=weight)
+            outline = outline.taken(weight, np.ones(len(weight), dtype=bool), outline.stream)
         filled.append(outline)
     return tuple(filled)
 
@@ -140,23 +149,16 @@ def _taken(weight: IntArray, rows: Places, columns: Places) -> IntArray:
 
 
 def _without(
-    layers: tuple[Layer, ...], keep: dict[str, Mask], widths: dict[str, int]
-) -> tuple[Layer, ...]:
+    layers: tuple[S | MaxPool, ...], keep: dict[str, Mask], widths: dict[str, int]
+) -> tuple[S | MaxPool, ...]:
     """Return outlines with fewer channels; `widths` are those of the layers' kernels."""
-    smaller = []
+    smaller: list[S | MaxPool] = []
     for layer in layers:
-        if isinstance(layer, Conv) and layer.groups == 1:
+        if not isinstance(layer, MaxPool) and layer.groups == 1:
             rows, columns = keep[layer.name], keep[layer.source]
-            layer = replace(
-                layer,
-                weight=_taken(layer.weight, np.flatnonzero(rows), np.flatnonzero(columns)),
-                bias=layer.bias[rows],
-                multiplier=layer.multiplier[rows],
-                shift=layer.shift[rows],
-                weight_scale=layer.weight_scale[rows],
-                stream=layer.stream.narrowed(
-                    layer.weight.shape[1], int(columns.sum()), widths[layer.name]
-                ),
-            )
+            weight = _taken(layer.weight, np.flatnonzero(rows), np.flatnonzero(columns))
+            inputs = layer.weight.shape[1]
+            stream = layer.stream.narrowed(inputs, int(columns.sum()), widths[layer.name])
+            layer = layer.taken(weight, rows, stream)
         smaller.append(layer)
     return tuple(smaller)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from float_networks import residual_network
 
+from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.options import layer_options
 from sqhw.compress.choice.projection import Projector
 from sqhw.compress.choice.target import IMPOSSIBLE, Target
-from sqhw.compress.qat.assemble import skeleton
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.cost_models.budget import Budget, Budgets
 from sqhw.cost_models.device import find_device
@@ -101,7 +101,7 @@ def test_cycles_of_the_table_are_those_of_the_schedule(case):
     model, importance = case
     projector = Projector(model, importance, Target(Budget("cycles", 1 << 30), ENGINE, DEVICE), 10)
     found = projector.fitting()
-    network = skeleton(model, found.masks, found.levels, 10, ENGINE)
+    network = masked_network(model, found.masks, found.levels, 10, ENGINE)
     cycles = {layer.name: layer.cycles for layer in schedule(network, ENGINE).layers}
     sizes = {layer.name: layer.weight.shape for layer in network.convs}
     for state, layer, mask, levels in zip(
@@ -135,7 +135,7 @@ def test_all_budgets_are_met_on_the_exact_cost(case, text):
     limits["energy"] = least["energy"] + 0.4 * (most["energy"] - least["energy"])
     target = Target(Budgets.parse(text.format(**limits)), ENGINE, DEVICE)
     found = Projector(model, importance, target, 10).fitting()
-    costs = target.costs(skeleton(model, found.masks, found.levels, 10, ENGINE))
+    costs = target.costs(masked_network(model, found.masks, found.levels, 10, ENGINE))
     assert costs == found.costs
     assert all(costs[item.basis] <= item.limit for item in Budgets.of(target.budget).items)
     assert target.excess(costs) > 0.5

@@ -5,10 +5,10 @@ import pytest
 from float_networks import chain_network, mobile_network, residual_network
 
 from sqhw.compress.choice.channels import ChannelGraph, ChannelShares, without_channels
+from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.options import LayerState, layer_options
 from sqhw.compress.choice.projection import Projector
 from sqhw.compress.choice.target import Target
-from sqhw.compress.qat.assemble import skeleton
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
@@ -93,7 +93,7 @@ def test_dropped_channels_leave_the_network_and_the_budget_is_met(make, share, s
     target = Target(Budget("rom", limit), ENGINE, DEVICE)
     projector = Projector(model, importance, target, 10)
     found = projector.fitting()
-    network = skeleton(model, found.masks, found.levels, 10, ENGINE)
+    network = masked_network(model, found.masks, found.levels, 10, ENGINE)
     assert rom_cost(network, ENGINE).rom == found.costs["rom"] <= limit
     assert sum(found.dropped) > 0
     by_name = {layer.name: layer for layer in network.convs}

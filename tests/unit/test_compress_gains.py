@@ -11,10 +11,11 @@ from float_networks import average, chain_network, conv, mobile_network, residua
 from sqhw.compiler.program import compile_network
 from sqhw.compress import CompressSettings, torch_logits
 from sqhw.compress.calibration.calibrate import calibrate
+from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.target import Target
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.oneshot_start import cut_at_once
-from sqhw.compress.qat.assemble import export, skeleton
+from sqhw.compress.qat.assemble import export
 from sqhw.compress.qat.compact import on_codebooks
 from sqhw.compress.qat.integers import held_gain_bits
 from sqhw.compress.qat.invariants import fits_accumulator
@@ -154,11 +155,11 @@ def test_what_is_budgeted_covers_the_gains(make, seed):
     model = with_gains(make(), seed)
     masks = [layer.mask.numpy() > 0 for layer in model.layers()]
     levels = [len(layer.codebook) for layer in model.layers()]
-    budgeted = rom_cost(skeleton(model, masks, levels, 10, ENGINE), ENGINE)
+    budgeted = rom_cost(masked_network(model, masks, levels, 10, ENGINE), ENGINE)
     found = rom_cost(export(on_integers(model, pixels(seed)), ENGINE, {}), ENGINE)
     assert found.rom <= budgeted.rom
     plain = with_gains(make(), seed, bits=0)
-    assert rom_cost(skeleton(plain, masks, levels, 10, ENGINE), ENGINE).rom < budgeted.rom
+    assert rom_cost(masked_network(plain, masks, levels, 10, ENGINE), ENGINE).rom < budgeted.rom
 
 
 @pytest.mark.parametrize("limit", [9_640, 9_960, 13_500, 13_600])
@@ -184,7 +185,7 @@ def test_a_start_of_dense_layers_leaves_room_for_gains(limit):
     for layer in model.layers():
         layer.learn_gains(6)
     levels = [len(layer.codebook) for layer in model.layers()]
-    whole = skeleton(model, masks, levels, settings.bias_bits, ENGINE)
+    whole = masked_network(model, masks, levels, settings.bias_bits, ENGINE)
     assert target.admits(target.costs(whole))
 
 

@@ -13,8 +13,9 @@ from sqhw.compiler.format_choice import cheapest_stream
 from sqhw.compress.calibration.calibrate import calibrate
 from sqhw.compress.choice.fisher import fisher_diagonal
 from sqhw.compress.choice.floor import floor_masks
+from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.options import LayerState, layer_options
-from sqhw.compress.qat.assemble import export, skeleton
+from sqhw.compress.qat.assemble import export
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.cost_models.knapsack import Option
 from sqhw.cost_models.rom import rom_cost
@@ -123,7 +124,7 @@ def test_a_layer_with_every_weight_kept_has_no_code_for_zero(levels):
         masks.append(table.mask(option, weight.shape))
         assert masks[-1].sum() == masks[-1][np.ix_(row, column)].size == size
     counts = [levels] * 3
-    whole = skeleton(model, masks, counts, 10, ENGINE)
+    whole = masked_network(model, masks, counts, 10, ENGINE)
     for layer, mask in zip(model.layers(), masks, strict=True):
         layer.set_projection(mask, np.linspace(-0.3, 0.3, levels))
         layer.freeze()
@@ -133,8 +134,8 @@ def test_a_layer_with_every_weight_kept_has_no_code_for_zero(levels):
     for network in (whole, exported):
         assert [layer.stream for layer in network.convs] == [Dense(width)] * 3
         # Of 32 values some may be no weight's.
-        unused = [levels - len(layer.codebook) for layer in network.convs]
+        unused = [levels - layer.codebook_size for layer in network.convs]
         found = [layer.stream for layer in rom_cost(network, ENGINE).layers]
         assert [bits + 8 * n for bits, n in zip(found, unused, strict=True)] == costs
-    assert {len(layer.codebook) for layer in whole.convs} == {levels}
+    assert {layer.codebook_size for layer in whole.convs} == {levels}
     assert all((layer.weight != 0).all() for layer in exported.convs)

@@ -11,9 +11,9 @@ import torch
 
 from sqhw.compress.choice.channels import ChannelGraph, ChannelShares, stored_rows, without_channels
 from sqhw.compress.choice.floor import floor_masks
+from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.options import LayerOptions, LayerState, layer_options
 from sqhw.compress.choice.target import Target
-from sqhw.compress.qat.assemble import skeleton
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.cost_models.knapsack import Option, choose, price, richest
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
@@ -269,7 +269,7 @@ class Projector:
     def exact(self, masks: list[Mask], levels: list[int]) -> dict[str, float]:
         """Return the exact costs of a network of these masks and numbers of values."""
         engine = self.target.engine
-        return self.target.costs(skeleton(self.model, masks, levels, self.bias_bits, engine))
+        return self.target.costs(masked_network(self.model, masks, levels, self.bias_bits, engine))
 
     def _stage(self, rows: list[Mask], *, near: Sequence[int] | None = None) -> _Stage:
         def table(at: int) -> LayerOptions:

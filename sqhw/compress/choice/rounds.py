@@ -8,9 +8,9 @@ from torch import Tensor
 from sqhw.compress.choice.channels import ChannelGraph, stored_rows
 from sqhw.compress.choice.fisher import fisher_diagonal
 from sqhw.compress.choice.free_masks import largest, refresh
+from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.projection import CLOSE, Mask, Projector
 from sqhw.compress.choice.target import Target
-from sqhw.compress.qat.assemble import skeleton
 from sqhw.compress.qat.codebook import plain_codebook
 from sqhw.compress.qat.network import QatNetwork
 
@@ -132,7 +132,9 @@ class Rounds:
         masks : list of ndarray of bool, shape (out_channels, in_channels / groups, ...)
         """
         engine = self.target.engine
-        return self.target.costs(skeleton(self.model, masks, self._levels, self.bias_bits, engine))
+        return self.target.costs(
+            masked_network(self.model, masks, self._levels, self.bias_bits, engine)
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the state by name."""

@@ -13,7 +13,8 @@ from sqhw.cost_models.schedule import schedule
 from sqhw.cost_models.technology import load_technology
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
-from sqhw.network.quantized import QuantizedNetwork
+from sqhw.network.graph import Graph
+from sqhw.network.stored import StoredConv
 
 IMPOSSIBLE = 1 << 62
 
@@ -38,7 +39,7 @@ class Target:
         """Limit by basis."""
         return Budgets.of(self.budget).limits
 
-    def costs(self, network: QuantizedNetwork) -> dict[str, float]:
+    def costs(self, network: Graph[StoredConv]) -> dict[str, float]:
         """Return the exact cost on each basis; huge if the engine cannot address the ROMs.
 
         Energy is an estimate of the exact activity (`sqhw.cost_models.energy`).
@@ -53,7 +54,7 @@ class Target:
             return dict.fromkeys(self.limits, IMPOSSIBLE)
         return {basis: self._cost(basis, network, rom) for basis in self.limits}
 
-    def _cost(self, basis: str, network: QuantizedNetwork, rom: RomCost) -> float:
+    def _cost(self, basis: str, network: Graph[StoredConv], rom: RomCost) -> float:
         if basis in BASES:
             return rom.size(basis, self.device)
         if basis == "cycles":

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sqhw.compress.choice.floor import floor_masks
+from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.target import Target
 from sqhw.compress.methods.input_sums import BATCH, InputSums, as_matrix, solved
 from sqhw.compress.methods.obs import (
@@ -24,7 +25,6 @@ from sqhw.compress.methods.obs import (
 from sqhw.compress.methods.result import integer_network, stream_bits
 from sqhw.compress.methods.run import Run
 from sqhw.compress.methods.snapshot import Snapshot
-from sqhw.compress.qat.assemble import skeleton
 from sqhw.compress.qat.integers import WEIGHT_TOP
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.quantizers.codebook import Codebook, Float
@@ -316,7 +316,7 @@ class Layerwise:
                 for choice, layer in zip(taken, self.convs, strict=True)
             ]
             levels = [choice.option.levels for choice in taken]
-            whole = skeleton(model, masks, levels, self.settings.bias_bits, self._engine)
+            whole = masked_network(model, masks, levels, self.settings.bias_bits, self._engine)
             return taken, self.target.costs(whole)
 
         best, costs = at(high)

@@ -1,14 +1,11 @@
 """From integers of each layer to a checked, simplified `QuantizedNetwork`."""
 
-from dataclasses import replace
-
 import numpy as np
-import numpy.typing as npt
 
 from sqhw.compiler.format_choice import cheapest_streams
 from sqhw.compress.qat.input import QatInput
-from sqhw.compress.qat.integers import WEIGHT_TOP, LayerIntegers
-from sqhw.compress.qat.layers import QatConv, QatLayer
+from sqhw.compress.qat.integers import LayerIntegers
+from sqhw.compress.qat.layers import QatLayer
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat, distinct_bytes
@@ -79,56 +76,6 @@ def _conv(layer: FloatConv, values: LayerIntegers) -> Conv:
         if skip is None
         else Residual(skip.source, values.residual_weight, skip.stride, skip.first),
     )
-
-
-def skeleton(
-    model: QatNetwork,
-    masks: list[npt.NDArray[np.bool_]],
-    levels: list[int],
-    bias_bits: int,
-    engine: EngineConfig,
-) -> QuantizedNetwork:
-    """Return a network of the same cost as the one to come, or a little more.
-
-    Its weights are `levels` values in turn, the widest that there are, its biases fill `bias_bits`
-    bits. Masks and levels are those of ``model.layers()``.
-    """
-    integers = []
-    gain_bits: dict[str, int] = {}
-    chosen = iter(zip(masks, levels, strict=True))
-    for layer in model.steps:
-        if isinstance(layer, QatInput):
-            integers.append(layer.integers(engine))
-            continue
-        assert isinstance(layer, QatLayer)
-        outputs = layer.layer.weight.shape[0]
-        alive: npt.NDArray[np.bool_] = np.zeros(outputs, dtype=bool)
-        if isinstance(layer, QatConv):
-            mask, count = next(chosen)
-            gain_bits[layer.layer.name] = layer.gain_bits
-            weight = np.zeros(mask.shape, dtype=np.int8)
-            places = np.flatnonzero(mask)
-            weight.reshape(-1)[places] = WEIGHT_TOP - np.arange(len(places)) % count
-            alive = np.logical_or(mask.any(axis=(1, 2, 3)), layer.pinned)
-        else:
-            weight = np.ones(layer.layer.weight.shape, dtype=np.int8)
-        bias = np.where(alive, (1 << (bias_bits - 1)) - 1, 0).astype(np.int32)
-        output = ActivationFormat(8, signed=not layer.layer.relu)
-        integers.append(LayerIntegers(weight, bias, 1, 0, output))
-    found = assemble(model.network, model.input_format, integers, engine, {})
-    layers = tuple(
-        _with_gains(layer, gain_bits.get(layer.name, 0)) if isinstance(layer, Conv) else layer
-        for layer in found.layers
-    )
-    return replace(found, layers=layers)
-
-
-def _with_gains(layer: Conv, bits: int) -> Conv:
-    """Return a layer whose multipliers take so many bits of a record."""
-    if not bits:
-        return layer
-    multiplier = np.where(np.arange(len(layer.multiplier)) % 2, 1 << bits, 1).astype(np.int32)
-    return replace(layer, multiplier=multiplier)
 
 
 def export(
