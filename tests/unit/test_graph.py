@@ -6,10 +6,15 @@ from float_networks import mobile_network, residual_network
 from small_networks import network
 
 from sqhw.compress.qat.network import QatNetwork
+from sqhw.cost_models.rom import rom_cost
 from sqhw.errors import SqhwError
+from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat
+from sqhw.machine.stream import Dense, Gap
 from sqhw.network.floats import FloatConv, FloatNetwork
 from sqhw.network.graph import INPUT, MaxPool
+from sqhw.network.masked import MaskedConv, MaskedNetwork
+from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.network.walk import run_graph
 
 
@@ -81,3 +86,54 @@ def test_pools_alone_are_no_float_network():
         FloatNetwork("n", (1, 4, 4), 16, (0.0,), (1.0,), (MaxPool("p", INPUT, 2, 2),))
     with pytest.raises(SqhwError, match=r"^network 'n' has no layers$"):
         FloatNetwork("n", (1, 4, 4), 16, (0.0,), (1.0,), ())
+
+
+def masked(numbers, stream):
+    weight = np.array(numbers, np.uint8).reshape(1, -1, 1, 1)
+    one = np.ones(1, np.int32)
+    return MaskedConv(
+        name="a",
+        source=INPUT,
+        weight=weight,
+        width=8,
+        bias=one,
+        multiplier=one,
+        shift=one - 1,
+        stride=1,
+        padding=(0, 0, 0, 0),
+        stream=stream,
+        output=ActivationFormat(8, signed=False),
+        kind="conv",
+        groups=1,
+        residual=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "levels", "dense", "gap"),
+    [([1, 2, 0, 2], 2, 3, 2), ([3, 1, 1, 3], 2, 2, 2), ([0, 0, 0, 0], 1, 1, 1), ([7] * 4, 1, 1, 1)],
+)
+def test_a_mask_has_the_codebook_of_integers_at_its_places(numbers, levels, dense, gap):
+    for stream, size in ((Dense(2), dense), (Gap(1, 2), gap)):
+        layer = masked(numbers, stream)
+        assert (layer.levels, layer.codebook_size) == (levels, size)
+        book = tuple(sorted({*numbers} if stream.stores_zeros else {*numbers} - {0})) or (1,)
+        integers = Conv(
+            **{name: getattr(layer, name) for name in ("name", "source", "stride", "padding")},
+            weight=layer.weight.astype(np.int8),
+            bias=layer.bias,
+            multiplier=layer.multiplier,
+            shift=layer.shift,
+            codebook=book,
+            stream=stream,
+            output=layer.output,
+            weight_scale=np.ones(1),
+            output_scale=1.0,
+        )
+        assert (integers.levels, integers.codebook_size) == (levels, size)
+        pixels = ActivationFormat(8, signed=False)
+        costs = [
+            rom_cost(kind("n", (4, 2, 2), pixels, (one,)), EngineConfig())
+            for kind, one in ((MaskedNetwork, layer), (QuantizedNetwork, integers))
+        ]
+        assert costs[0] == costs[1]
