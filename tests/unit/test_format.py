@@ -14,10 +14,12 @@ from golden_networks import ENGINES, golden_images, golden_networks
 from sqhw.compiler.program import compile_network
 from sqhw.export.build import write_rom, write_rtl
 from sqhw.files.tensor_file import FLOAT_KEY, QUANTIZED_KEY
-from sqhw.machine.config import EngineConfig
-from sqhw.machine.layout import RECORD_FIELDS, descriptor_fields
+from sqhw.machine.config import MAX_GAP_BITS, EngineConfig
+from sqhw.machine.layout import CODEBOOK_WIDTH, RECORD_FIELDS, descriptor_fields
+from sqhw.machine.stream import MAX_CODE_BITS
 from sqhw.network import float_file, quantized_file
 from sqhw.network.facts import ACCURACIES
+from sqhw.network.quantized import MAX_MULTIPLIER, MAX_SHIFT
 from sqhw.network.quantized_file import load_network, save_network
 from sqhw.rtl.parameter_reader import descriptor_layout
 from sqhw.sim.reference import run
@@ -253,3 +255,15 @@ def test_pieces_are_put_together_as_the_page_says(tmp_path):
             assert len(line) == -(-bits // 4)
             words[first_word + k] |= int(line, 16) << first_bit
     assert words == [*image.words, *[0] * (2 * rows - image.depth)]
+
+
+def test_ranges_are_those_of_the_code():
+    section = "Quantized network"
+    header = "field of a convolution | type | meaning"
+    said = {row[0]: row[2] for row in decoder.table(section, header)}
+    header = "tensor of a convolution | type | shape | meaning"
+    said |= {row[0]: row[3] for row in decoder.table(section, header)}
+    assert f"gap_bits (0 to {MAX_GAP_BITS}), code_bits (0 to {MAX_CODE_BITS})" in said["stream"]
+    assert said["NAME.multiplier"] == f"1 to {MAX_MULTIPLIER}"
+    assert said["NAME.shift"] == f"0 to {MAX_SHIFT}"
+    assert f"a value in each word of {CODEBOOK_WIDTH} bits" in decoder.PAGE
