@@ -7,7 +7,7 @@ import typer
 from sqhw import __version__
 from sqhw.atomic import check_folder, check_outside, make_folder, writable
 from sqhw.cli import checks
-from sqhw.cli.console import emit, progress, status
+from sqhw.cli.console import emit, progress, working
 from sqhw.cli.options import JSON
 from sqhw.cli.signature import add_command
 from sqhw.environment.extras import need_torch
@@ -110,7 +110,7 @@ def quantize(options: QuantizeOptions, as_json: bool) -> None:
 
     need_torch("sqhw quantize")
     writable(options.out, [options.source, *checks.files_of(options.data, options.device)])
-    with status.status("quantizing"):
+    with working("quantizing"):
         result = quantize(options)
     emit(result, as_json, compress_lines(result))
 

@@ -7,14 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
-
 from sqhw.errors import SqhwError, printable
 from sqhw.steps.progress import Progress
 
-status = Console(stderr=True)
 #: Seconds between lines of progress where there is no terminal.
 QUIET = 20.0
 
@@ -22,6 +17,11 @@ QUIET = 20.0
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Give a function ``(stage, done, total, detail)`` that draws a bar for each stage."""
+    from rich.console import Console  # slow to import, and quick commands draw no bars
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    status = Console(stderr=True)
     columns = (
         TextColumn("{task.description:<28}", markup=False),
         BarColumn(bar_width=30),
@@ -45,6 +45,15 @@ def progress() -> Iterator[Progress]:
             bars.update(tasks[stage], completed=done, total=total, detail=detail)
 
         yield report
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show on a terminal that something goes on whose length is not known."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
 
 
 def _lines(lines: list[str]) -> str:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-from importlib import metadata
 from pathlib import Path
 
 from sqhw.errors import SqhwError
@@ -102,6 +101,8 @@ def need_torch(what: str) -> None:
 
 def _torch_version() -> str:
     """Return the installed version, or nothing if torch comes without a package's metadata."""
+    from importlib import metadata  # the module is slow to import, and most commands ask for none
+
     try:
         return metadata.version("torch")
     except metadata.PackageNotFoundError:

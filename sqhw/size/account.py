@@ -151,29 +151,44 @@ def account_network(
     if remaining < weights and not before:
         unknown = "the file does not tell the layers' weights before compression: their "
         notes = (f"{unknown}{remaining:,} are those that are left, of {weights:,}",)
+    origin = Origin(
+        label=label or network.name,
+        method=facts.method,
+        network=network.name,
+        data=facts.data,
+        accuracy=facts.accuracies,
+        notes=notes,
+    )
     return assemble_account(
-        label or network.name,
-        facts.method,
-        network.name,
-        facts.data,
+        origin,
         device,
         layers,
         cost,
         dense_sizes(weights, values - weights, FLOAT_BITS, device),
         published=math.ceil(sum(published_bits(layer) for layer in results)),
         own=None,
-        accuracy=facts.accuracies,
-        reason="",
-        notes=notes,
-        options={},
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Origin of a compressed network: the part of an `Account` that is no size.
+
+    The parameters are those of `Account`.
+    """
+
+    label: str
+    method: str
+    network: str
+    data: str
+    accuracy: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
 def assemble_account(
-    label: str,
-    method: str,
-    network: str,
-    data: str,
+    origin: Origin,
     device: Device,
     layers: tuple[LayerAccount, ...],
     cost: RomCost | None,
@@ -181,17 +196,12 @@ def assemble_account(
     *,
     published: int,
     own: int | None,
-    accuracy: dict[str, float],
-    reason: str,
-    notes: tuple[str, ...],
-    options: dict[str, Any],
 ) -> Account:
     """Return an account of its layers, with the sizes of the whole.
 
     Parameters
     ----------
-    label, method, network, data : str
-        See `Account`.
+    origin : Origin
     device : Device
     layers : tuple of LayerAccount
     cost : RomCost or None
@@ -200,8 +210,6 @@ def assemble_account(
         The network before, on the four bases.
     published, own : int, int or None
         The sizes on these two bases (unit: bit).
-    accuracy, reason, notes, options
-        See `Account`.
     """
     sizes: dict[str, int | None]
     if cost is None:
@@ -213,20 +221,20 @@ def assemble_account(
     nonzeros = sum(layer.nonzeros for layer in layers)
     before = float32["payload"] // FLOAT_BITS
     return Account(
-        label,
-        method,
-        network,
-        data,
+        origin.label,
+        origin.method,
+        origin.network,
+        origin.data,
         device.name,
         layers,
         sizes | {"own": own, "published": published},
         float32,
         average_bits=sum(layer.nonzeros * layer.bits for layer in layers) / max(1, nonzeros),
         density=nonzeros / max(1, before),
-        accuracy=accuracy,
-        reason=reason,
-        notes=notes,
-        options=options,
+        accuracy=origin.accuracy,
+        reason=origin.reason,
+        notes=origin.notes,
+        options=origin.options,
     )
 
 

@@ -13,12 +13,12 @@ from sqhw.compiler.device_engine import (
     activation_blocks,
     fitted_engine,
 )
-from sqhw.cost_models.budget import Budgets
 from sqhw.cost_models.device import Device
-from sqhw.cost_models.technology import Technology
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
-from sqhw.size.sizing import Sizing, size_on
+from sqhw.size.engine_sizing import size_on
+from sqhw.size.sizing import Sizing
+from sqhw.size.terms import Terms
 from sqhw.size.workload import Workload
 
 LANES = (4, 8, 16, 32, 64, 128)
@@ -38,9 +38,7 @@ Progress = Callable[[int, int], None]
 def explore(
     workload: Workload,
     device: Device,
-    technology: Technology,
-    budgets: Budgets | None = None,
-    objective: str = "rom",
+    terms: Terms,
     progress: Progress = lambda done, total: None,
 ) -> tuple[list[Sizing], int]:
     """Return the Pareto front of engine configurations that fit a device.
@@ -53,11 +51,8 @@ def explore(
     ----------
     workload : Workload
     device : Device
-    technology : Technology
-    budgets : Budgets, optional
-        Budgets that every core meets.
-    objective : {"rom", "cycles", "energy"}
-        What the formats are chosen for, within the budgets.
+    terms : Terms
+        Every core meets the budgets; `batch` does not count, for several are tried.
     progress : callable
         Called with the configurations done, and all of them.
 
@@ -91,15 +86,7 @@ def explore(
             )
             if activation_blocks(engine, device) >= device.brams and nearest is not None:
                 continue
-            size = size_on(
-                workload,
-                device,
-                engine,
-                technology,
-                batch=engine.max_batch,
-                budgets=budgets,
-                objective=objective,
-            )
+            size = size_on(workload, device, engine, replace(terms, batch=engine.max_batch))
         except SqhwError as error:
             reasons.append(error)
             continue

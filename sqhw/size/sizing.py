@@ -1,38 +1,26 @@
 """What a network takes of a device: memory, multipliers, logic, time and energy."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from sqhw.compiler.device_engine import activation_blocks, dsp_blocks
 from sqhw.cost_models.activity import Activity, LayerActivity
-from sqhw.cost_models.budget import Budgets
 from sqhw.cost_models.calibration_file import load_calibrations
-from sqhw.cost_models.choice import choose_options
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices, EnergySplit
 from sqhw.cost_models.engine_cost import EngineCost, engine_cost
-from sqhw.cost_models.layer_options import LayerTable, layer_table
-from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
-from sqhw.cost_models.layer_weights import CONSTANT_BITS
+from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.network_options import NetworkTable
 from sqhw.cost_models.rom import rom_blocks
 from sqhw.cost_models.schedule import frame_cycles
-from sqhw.cost_models.technology import Technology
-from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import CODEBOOK_WIDTH, ROMS
-from sqhw.machine.stream import StreamFormat
 from sqhw.network.quantized import INPUT
 from sqhw.size.layer_figures import LayerFigures
 from sqhw.size.workload import Workload
-
-ENERGY_STEPS = 5  # choices under a limit of energy, each with the depths of the one before
-#: ROM depths for which energies are compared while the formats are chosen.
-TYPICAL_DEPTHS = {"weights": 1 << 14, "params": 1 << 10, "codebook": 1 << 8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,108 +203,3 @@ class Sizing:
 def _share(done: LayerActivity) -> float:
     """Return the share of the lanes' cycles in which they multiply, add or compare."""
     return float(done.useful.item() / done.lane_cycles.item())
-
-
-def size_on(
-    workload: Workload,
-    device: Device,
-    engine: EngineConfig,
-    technology: Technology,
-    *,
-    batch: int = 1,
-    budgets: Budgets | None = None,
-    objective: str = "rom",
-    formats: Mapping[str, StreamFormat] | None = None,
-    cores: int = 1,
-) -> Sizing:
-    """Return what a network takes of a device on an engine.
-
-    Parameters
-    ----------
-    workload : Workload
-    device : Device
-    engine : EngineConfig
-    technology : Technology
-    batch : int, power of two, 1 to engine.max_batch
-        Images of a run.
-    budgets : Budgets, optional
-        Budgets that the choice of formats meets.
-    objective : {"rom", "cycles", "energy"}
-        What the formats are chosen for, within the budgets.
-    formats : mapping of str to StreamFormat, optional
-        Formats of the layers with weights, if they are not to be chosen; their codes do not count.
-    cores : int, 1 or more
-        Engines side by side.
-
-    Raises
-    ------
-    SqhwError
-        If the network's maps do not fit the engine, or no formats meet the budgets.
-    """
-    shapes = layer_shapes(workload.network, engine, batch)
-
-    def tables(prices: EnergyPrices) -> list[LayerTable]:
-        return [
-            layer_table(
-                shape,
-                engine,
-                prices,
-                workload.weights.get(shape.name),
-                workload.constant_bits.get(shape.name, CONSTANT_BITS),
-            )
-            for shape in shapes
-        ]
-
-    def sized(prices: EnergyPrices, wanted: Budgets | None) -> Sizing:
-        every = tables(prices)
-        if formats:
-            every = [
-                table.only(table.stored.has_format(formats[table.name]))
-                if table.name in formats
-                else table
-                for table in every
-            ]
-        whole = NetworkTable(tuple(every), engine, device, batch)
-        chosen = choose_options(whole, wanted, objective=objective)
-        kept = tuple(t.only(np.array([at])) for t, at in zip(every, chosen, strict=True))
-        size = Sizing(
-            workload,
-            device,
-            engine,
-            batch,
-            NetworkTable(kept, engine, device, batch),
-            shapes,
-            prices,
-            cores,
-        )
-        return _priced(size, EnergyPrices(technology, engine, size.depths))
-
-    # What an access costs depends on the depths of the ROMs, which are known after the choice.
-    without = None if budgets is None else budgets.without("energy")
-    size = sized(EnergyPrices(technology, engine, TYPICAL_DEPTHS), without)
-    most = math.inf if budgets is None else budgets.limits.get("energy", math.inf)
-    if budgets is None or size.energy.total * 1e-6 <= most:
-        return size
-    limit = most
-    for attempt in range(ENERGY_STEPS):
-        prices = EnergyPrices(technology, engine, size.depths)
-        try:
-            size = sized(prices, budgets.at("energy", limit))
-        except SqhwError:
-            if attempt == 0:
-                raise
-            break
-        if size.energy.total * 1e-6 <= most:
-            return size
-        limit *= most / (size.energy.total * 1e-6)
-    least = math.ceil(size.energy.total * 1e-3) / 1e3
-    raise SqhwError(f"budget {budgets} is too small: the least energy found is energy={least:g}")
-
-
-def _priced(size: Sizing, prices: EnergyPrices) -> Sizing:
-    """Return the sizing with the energies of ROMs as deep as they are."""
-    layers = tuple(
-        replace(layer, energy_pj=np.asarray(prices.layer(layer.done).total))
-        for layer in size.table.layers
-    )
-    return replace(size, table=replace(size.table, layers=layers), prices=prices)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqhw.compiler.device_engine import propose_engine
 from sqhw.cost_models.budget import Budgets
 from sqhw.cost_models.device import Device, find_device, load_devices
-from sqhw.cost_models.technology import Technology, load_technology
+from sqhw.cost_models.technology import load_technology
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.names import SIZE_OBJECTIVES
 from sqhw.network.quantized import QuantizedNetwork
@@ -18,8 +18,10 @@ from sqhw.report.size_results import (
     SizeResult,
     that_can_run,
 )
+from sqhw.size.engine_sizing import size_on
 from sqhw.size.explore import explore
-from sqhw.size.sizing import Sizing, size_on
+from sqhw.size.sizing import Sizing
+from sqhw.size.terms import Terms
 from sqhw.size.workload import Workload, parse_layers
 from sqhw.steps.options import ALL, SizeOptions
 from sqhw.steps.progress import Progress, silent
@@ -39,8 +41,12 @@ def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResul
     """
     if options.objective not in SIZE_OBJECTIVES:
         raise unknown_name("objective", options.objective, SIZE_OBJECTIVES)
-    budgets = None if options.budget is None else Budgets.parse(options.budget)
-    technology = load_technology(options.technology)
+    terms = Terms(
+        budgets=None if options.budget is None else Budgets.parse(options.budget),
+        technology=load_technology(options.technology),
+        batch=options.batch,
+        objective=options.objective,
+    )
     every = options.device == ALL
     devices = list(load_devices().values()) if every else [find_device(options.device)]
     if options.explore and every:
@@ -56,51 +62,54 @@ def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResul
         layers=options.layer or (),
         acc_bits=options.acc_bits,
     )
-    result: SizeResult = {
-        "network": workload.network.name,
-        "known_weights": workload.known,
-        "assumed": None if workload.known else _assumed(options),
-        "input": list(workload.network.input_shape),
-        "weights": sum(w.channels * w.length for w in workload.weights.values()),
-        "nonzeros": sum(int(w.nonzeros[0]) for w in workload.weights.values()),
-        "budget": str(budgets) if budgets else None,
-        "objective": options.objective,
-        "technology": {
-            "name": technology.name,
-            "process": technology.process,
-            "source": list(technology.source),
-        },
-    }
+    result = _heading(workload, terms, options)
     if options.explore:
+        (device,) = devices
         front, fitting = explore(
-            workload,
-            devices[0],
-            technology,
-            budgets,
-            options.objective,
-            lambda done, total: progress("search", done, total, ""),
+            workload, device, terms, lambda done, total: progress("search", done, total, "")
         )
-        result["device"] = devices[0].name
+        result["device"] = device.name
         result["configurations"] = fitting
         result["front"] = [device_figures(size) for size in front]
         return result
     found: list[DeviceFigures | DeviceFailure] = []
     for one in devices:
         try:
-            found.append(device_figures(_size(workload, one, technology, budgets, options)))
+            found.append(device_figures(_size(workload, one, terms, options.acc_bits)))
         except SqhwError as error:
             if not every:
                 raise
             found.append(
                 {"device": one.name, "boards": list(one.boards), "fits": False, "error": str(error)}
             )
-    fits = [one.name for one, figures in zip(devices, found, strict=True) if figures["fits"]]
-    capacities = {one.name: one.brams * one.bram.bits for one in devices}
+    fitting_devices = [one for one, figures in zip(devices, found, strict=True) if figures["fits"]]
+    smallest = min(fitting_devices, key=lambda one: one.brams * one.bram.bits, default=None)
     near = [figures for figures in that_can_run(found) if not figures["fits"]]
-    result["smallest"] = min(fits, key=lambda name: capacities[name], default=None)
-    result["nearest"] = None if fits or not near else min(near, key=_shortfall)["device"]
+    nearest = min(near, key=_shortfall, default=None) if smallest is None else None
+    result["smallest"] = None if smallest is None else smallest.name
+    result["nearest"] = None if nearest is None else nearest["device"]
     result["devices"] = found
     return result
+
+
+def _heading(workload: Workload, terms: Terms, options: SizeOptions) -> SizeResult:
+    """Return the part of the result that is the same for every device."""
+    technology = terms.technology
+    return {
+        "network": workload.network.name,
+        "known_weights": workload.known,
+        "assumed": None if workload.known else _assumed(options),
+        "input": list(workload.network.input_shape),
+        "weights": sum(w.channels * w.length for w in workload.weights.values()),
+        "nonzeros": sum(int(w.nonzeros[0]) for w in workload.weights.values()),
+        "budget": str(terms.budgets) if terms.budgets else None,
+        "objective": terms.objective,
+        "technology": {
+            "name": technology.name,
+            "process": technology.process,
+            "source": list(technology.source),
+        },
+    }
 
 
 def _assumed(options: SizeOptions) -> Assumed:
@@ -113,34 +122,18 @@ def _assumed(options: SizeOptions) -> Assumed:
     }
 
 
-def _size(
-    workload: Workload,
-    device: Device,
-    technology: Technology,
-    budgets: Budgets | None,
-    options: SizeOptions,
-) -> Sizing:
+def _size(workload: Workload, device: Device, terms: Terms, acc_bits: int | None) -> Sizing:
     """Return what a network takes of a device on the engine that suits it."""
     network = workload.network
-    engine = propose_engine(device, network, workload.levels, options.batch, workload.acc_bits)
-    formats = None
+    engine = propose_engine(device, network, workload.levels, terms.batch, workload.acc_bits)
     # On the device that it was made for, a network is taken as it is exported.
     here = network.facts.device == device.name
-    if isinstance(network, QuantizedNetwork) and here and budgets is None:
+    if isinstance(network, QuantizedNetwork) and here and terms.budgets is None:
         engine = network.facts.engine
-        if options.acc_bits is not None:
-            engine = replace(engine, acc_bits=options.acc_bits)
-        formats = {layer.name: layer.stream for layer in network.convs}
-    return size_on(
-        workload,
-        device,
-        engine,
-        technology,
-        batch=options.batch,
-        budgets=budgets,
-        objective=options.objective,
-        formats=formats,
-    )
+        if acc_bits is not None:
+            engine = replace(engine, acc_bits=acc_bits)
+        terms = replace(terms, formats={layer.name: layer.stream for layer in network.convs})
+    return size_on(workload, device, engine, terms)
 
 
 def _shortfall(figures: DeviceFigures) -> float:

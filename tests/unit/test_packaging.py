@@ -76,6 +76,8 @@ def test_one_name_is_installed():
             ("torch",),
         ),
         ("sqhw.cli.commands", ("torch", "amaranth", "sklearn", "numba", "matplotlib", "numpy")),
+        ("sqhw.steps.devices", ("numpy",)),
+        ("sqhw.steps.size, sqhw.steps.report, sqhw.steps.rom", ("torch", "numba", "amaranth")),
         ("sqhw.compress", ("amaranth", "cocotb")),
     ],
 )

@@ -26,7 +26,8 @@ from sqhw.network.quantized_file import save_network
 from sqhw.report import size_tables
 from sqhw.report.size_plot import plot_sizes
 from sqhw.size import explore, sizing
-from sqhw.size.sizing import size_on
+from sqhw.size.engine_sizing import size_on
+from sqhw.size.terms import Terms
 from sqhw.size.workload import known_workload, parse_layers
 from sqhw.steps.options import SizeOptions
 from sqhw.steps.size import size_network
@@ -74,8 +75,9 @@ def test_known_weights_take_what_is_exported(seed, batch):
     print("seed", seed)
     net = sparse_network(seed)
     formats = {layer.name: layer.stream for layer in net.convs}
-    size = size_on(known_workload(net), DEVICE, ENGINE, HOROWITZ, batch=batch, formats=formats)
-    free = size_on(known_workload(net), DEVICE, ENGINE, HOROWITZ, batch=batch)
+    terms = Terms(technology=HOROWITZ, batch=batch)
+    size = size_on(known_workload(net), DEVICE, ENGINE, replace(terms, formats=formats))
+    free = size_on(known_workload(net), DEVICE, ENGINE, terms)
     cost = rom_cost(net, ENGINE)
     assert sum(free.memory_bits.values()) <= sum(size.memory_bits.values())
     assert size.depths == {name: depth for name, depth, _ in cost.memories}
@@ -204,7 +206,7 @@ def test_calibrated_engines_have_a_rate(monkeypatch):
 
     monkeypatch.setattr(sizing, "engine_cost", cost)
     monkeypatch.setattr(sizing, "load_calibrations", lambda: {DEVICE.family: None})
-    size = size_on(known_workload(sparse_network()), DEVICE, ENGINE, HOROWITZ)
+    size = size_on(known_workload(sparse_network()), DEVICE, ENGINE, Terms(technology=HOROWITZ))
     assert size.images_per_second == pytest.approx(25e6 / size.image_cycles)
     assert (size.luts, size.ffs, size.notes) == (1600, 50, ["a note"])
     four = replace(size, cores=4)

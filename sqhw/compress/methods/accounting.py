@@ -12,7 +12,14 @@ from sqhw.cost_models.device import Device
 from sqhw.cost_models.rom import LayerRom, rom_cost
 from sqhw.machine.config import EngineConfig
 from sqhw.network.facts import FLOAT_BITS
-from sqhw.size.account import Account, LayerAccount, assemble_account, layer_account, published_bits
+from sqhw.size.account import (
+    Account,
+    LayerAccount,
+    Origin,
+    assemble_account,
+    layer_account,
+    published_bits,
+)
 from sqhw.size.layer_result import LayerResult
 
 
@@ -57,21 +64,24 @@ def account(
     original = result.original
     biases = original.float_bits // FLOAT_BITS - original.weights
     shared = sum(sum(bits.values()) for bits in result.own_bits.values())
+    origin = Origin(
+        label=label or result.method,
+        method=result.method,
+        network=original.name,
+        data=result.quantized.facts.data if result.quantized else "",
+        accuracy=_on_floats(result) | dict(accuracy or {}),
+        reason=result.reason,
+        notes=result.notes,
+        options=result.options,
+    )
     return assemble_account(
-        label or result.method,
-        result.method,
-        original.name,
-        result.quantized.facts.data if result.quantized else "",
+        origin,
         device,
         layers,
         cost,
         dense_sizes(original.weights, biases, FLOAT_BITS, device),
         published=math.ceil(sum(published_bits(layer) for layer in kept)),
         own=shared if result.own_bits else None,
-        accuracy=_on_floats(result) | dict(accuracy or {}),
-        reason=result.reason,
-        notes=result.notes,
-        options=result.options,
     )
 
 

@@ -1,0 +1,33 @@
+"""The terms on which a network is sized."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqhw.cost_models.budget import Budgets
+from sqhw.cost_models.technology import Technology
+from sqhw.machine.stream import StreamFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """Images of a run, how formats are chosen, and what an operation costs.
+
+    Parameters
+    ----------
+    technology : Technology
+        Energies of operations and accesses.
+    batch : int, power of two, 1 to max_batch of the engine
+        Images of a run.
+    budgets : Budgets, optional
+        Budgets that the choice of formats meets.
+    objective : {"rom", "cycles", "energy"}
+        What the formats are chosen for, within the budgets.
+    formats : mapping of str to StreamFormat, optional
+        Formats of the layers with weights, if they are not to be chosen; their codes do not count.
+    """
+
+    technology: Technology
+    batch: int = 1
+    budgets: Budgets | None = None
+    objective: str = "rom"
+    formats: Mapping[str, StreamFormat] | None = None
