@@ -6,7 +6,8 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
 
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.timing import is_deep, read_cycles
+from sqhw.machine.timing import is_deep
+from sqhw.rtl.interfaces import MemoryWrite, VectorAddress
 
 
 class ActivationMemory(wiring.Component):
@@ -23,18 +24,12 @@ class ActivationMemory(wiring.Component):
 
     Members
     -------
-    row, lane, channels : In
-        Vector to read.
+    read : In(VectorAddress)
     vector : Out(ArrayLayout(8, lanes))
         The vector asked for `sqhw.machine.timing.read_cycles` before.
-    write_en, write_row, write_lane : In
-        Write to a row of bank `write_lane`, `WRITE_CYCLES` later. What is read of a row in the
-        cycle in which it is written is undefined.
-    write_data : In(ArrayLayout(8, requantizers))
-        Element 0, or all of them.
-    write_group : In(1)
-        Write all elements to as many neighbouring banks; `write_lane` is a multiple of their
-        number.
+    write : In(MemoryWrite)
+        Done `WRITE_CYCLES` later. What is read of a row in the cycle in which it is written is
+        undefined.
     """
 
     #: Stages of the rotation before its register; the mask of the lanes follows the others.
@@ -43,18 +38,11 @@ class ActivationMemory(wiring.Component):
     def __init__(self, engine: EngineConfig, ram: str = "sqhw_ram") -> None:
         self._engine = engine
         self._ram = ram
-        self.read_cycles = read_cycles(engine)
         super().__init__(
             {
-                "row": In(engine.row_bits),
-                "lane": In(engine.lane_bits),
-                "channels": In(engine.row_bits),
+                "read": In(VectorAddress(engine)),
                 "vector": Out(ArrayLayout(8, engine.lanes)),
-                "write_en": In(1),
-                "write_row": In(engine.row_bits),
-                "write_lane": In(engine.lane_bits),
-                "write_data": In(ArrayLayout(8, engine.requantizers)),
-                "write_group": In(1),
+                "write": In(MemoryWrite(engine)),
             }
         )
 
@@ -73,16 +61,17 @@ class ActivationMemory(wiring.Component):
         next_row = Signal(engine.row_bits, name="next_row")
         later = Signal(engine.lanes, name="later")
         m.d.comb += [
-            next_row.eq(self.row + self.channels),
-            later.eq(Cat(self.lane > bank for bank in range(engine.lanes - 1))),
+            next_row.eq(self.read.row + self.read.channels),
+            later.eq(Cat(self.read.lane > bank for bank in range(engine.lanes - 1))),
         ]
-        row, next_row = register(self.row, "row_1", deep), register(next_row, "next_row_1", deep)
-        later, lane = register(later, "later_1", deep), register(self.lane, "lane_1", deep)
+        row = register(self.read.row, "row_1", deep)
+        next_row = register(next_row, "next_row_1", deep)
+        later, lane = register(later, "later_1", deep), register(self.read.lane, "lane_1", deep)
         write_en = Signal(name="write_en")
-        m.d.sync += write_en.eq(self.write_en)
-        write_row, write_lane = register(self.write_row, "row_w"), register(self.write_lane, "bank")
-        write_group = register(self.write_group, "group")
-        write_data = register(self.write_data.as_value(), "bytes")
+        m.d.sync += write_en.eq(self.write.en)
+        write_row, write_lane = register(self.write.row, "row_w"), register(self.write.lane, "bank")
+        write_group = register(self.write.group, "group")
+        write_data = register(self.write.data.as_value(), "bytes")
         outputs = []
         for bank in range(engine.lanes):
             address = Signal(engine.row_bits, name=f"address_{bank}")

@@ -154,43 +154,40 @@ class Engine(wiring.Component):
         out_image: Signal | int = 0
         batch: Signal | int = 1
         if engine.max_batch > 1:
-            out_image = seq.image
+            out_image = seq.results.image
             batch = Signal(engine.lane_bits + 1, name="batch")
             m.d.sync += batch.eq(1 << layer.batch_shift)
             m.d.comb += [
-                seq.last_image.eq(batch - 1),
+                seq.loops.last_image.eq(batch - 1),
                 masks.batch_shift.eq(layer.batch_shift),
             ]
         if max(engine.max_batch, engine.requantizers) > 1:
             m.d.comb += taps.batch.eq(batch)
         group_channels = layer.group_channels if engine.groups else Mux(pool, 1, layer.in_channels)
 
+        wiring.connect(m, seq.parameters, parameters.commands)
         m.d.comb += [
             weight_rom.addr.eq(entries.rom_addr),
             entries.rom_data.eq(weight_rom.data),
             param_rom.addr.eq(parameters.rom_addr),
             parameters.rom_data.eq(param_rom.data),
             # control
-            seq.start.eq(self.start),
-            self.ready.eq(seq.idle),
-            self.busy.eq(seq.busy),
-            self.done.eq(seq.done),
-            self.cycles.eq(seq.cycles),
-            parameters.load.eq(seq.load),
-            parameters.restart.eq(seq.restart),
-            parameters.fetch.eq(seq.fetch),
-            parameters.rewind.eq(seq.fetch_first),
-            seq.count.eq(record.count + layer.skip if engine.residuals else record.count),
-            seq.with_skip.eq(layer.skip if engine.residuals else 0),
-            seq.serial.eq(serial),
-            seq.group_channels.eq(group_channels),
-            seq.group_last.eq(layer.group_last if engine.groups else 0),
-            seq.last_layer.eq(layer.last),
-            seq.last_tile.eq(layer.last_tile),
-            seq.last_channel.eq(layer.last_channel),
+            seq.control.start.eq(self.start),
+            self.ready.eq(seq.phases.idle),
+            self.busy.eq(seq.phases.busy),
+            self.done.eq(seq.control.done),
+            self.cycles.eq(seq.control.cycles),
+            seq.loops.count.eq(record.count + layer.skip if engine.residuals else record.count),
+            seq.loops.with_skip.eq(layer.skip if engine.residuals else 0),
+            seq.loops.serial.eq(serial),
+            seq.loops.group_channels.eq(group_channels),
+            seq.loops.group_last.eq(layer.group_last if engine.groups else 0),
+            seq.loops.last_layer.eq(layer.last),
+            seq.loops.last_tile.eq(layer.last_tile),
+            seq.loops.last_channel.eq(layer.last_channel),
         ]
         if engine.writable:
-            m.d.comb += seq.reload.eq(self.reload)
+            m.d.comb += seq.control.reload.eq(self.reload)
             for name, rom in roms.items():
                 m.d.comb += [
                     rom.write_en.eq(
@@ -201,7 +198,7 @@ class Engine(wiring.Component):
                 ]
 
         # Without groups in the engine, pooling alone reads channel by channel.
-        group_offset = seq.offset if engine.groups else Mux(pool, seq.channel, 0)
+        group_offset = seq.entries.offset if engine.groups else Mux(pool, seq.entries.channel, 0)
         decoded, read = decoded_cycles(engine), read_cycles(engine)
 
         def after(signal, cycles, name, reset_less=True):
@@ -213,10 +210,10 @@ class Engine(wiring.Component):
             return signal
 
         # Cycle 1: the entry is taken. The last one of a tile sends the reader back.
-        issue = after(seq.issue, ISSUE_CYCLES, "issue", reset_less=False)
-        skip = after(seq.skip, ISSUE_CYCLES, "skip")
+        issue = after(seq.entries.valid, ISSUE_CYCLES, "issue", reset_less=False)
+        skip = after(seq.entries.skip, ISSUE_CYCLES, "skip")
         m.d.comb += [
-            entries.jump.eq(after(seq.rewind, ISSUE_CYCLES, "rewind", reset_less=False)),
+            entries.jump.eq(after(seq.entries.rewind, ISSUE_CYCLES, "rewind", reset_less=False)),
             entries.jump_addr.eq(layer.weight_addr),
             entries.take.eq(issue & ~skip),
             entries.next_width.eq(layer.entry_bits),
@@ -228,7 +225,7 @@ class Engine(wiring.Component):
             *decoder.connect_format(layer),
             decoder.channels.eq(group_channels),
             decoder.issue.eq(after(issue, window, "window_issue", reset_less=False)),
-            decoder.first.eq(after(seq.begin, ISSUE_CYCLES + window, "begin")),
+            decoder.first.eq(after(seq.entries.begin, ISSUE_CYCLES + window, "begin")),
             decoder.skip.eq(after(skip, window, "window_skip")),
             decoder.entry.eq(entries.window),
         ]
@@ -236,31 +233,33 @@ class Engine(wiring.Component):
         # Meanwhile: the row at which its tile and group begin.
         tile_row = Signal(engine.row_bits, name="tile_row")
         this_tile = Signal(engine.row_bits, name="this_tile")
-        new_tile = after(seq.new_tile, decoded - 1, "new_tile", reset_less=False)
+        new_tile = after(seq.entries.new_tile, decoded - 1, "new_tile", reset_less=False)
         base = Signal(engine.row_bits, name="base", reset_less=True)
-        group = after(Mux(seq.skip, seq.channel, group_offset), decoded - 1, "group")
+        group = after(
+            Mux(seq.entries.skip, seq.entries.channel, group_offset), decoded - 1, "group"
+        )
         vector = this_tile
         m.d.comb += this_tile.eq(tile_row + Mux(new_tile, layer.in_channels, 0))
         if engine.residuals:
             skip_row = Signal(engine.row_bits, name="skip_row")
             this_skip = Signal(engine.row_bits, name="this_skip")
             m.d.comb += this_skip.eq(skip_row + Mux(new_tile, layer.skip_channels, 0))
-            m.d.sync += skip_row.eq(Mux(seq.prepare, layer.skip_row, this_skip))
-            vector = Mux(after(seq.skip, decoded - 1, "apart"), this_skip, this_tile)
+            m.d.sync += skip_row.eq(Mux(seq.phases.prepare, layer.skip_row, this_skip))
+            vector = Mux(after(seq.entries.skip, decoded - 1, "apart"), this_skip, this_tile)
         m.d.sync += [
-            tile_row.eq(Mux(seq.prepare, 0, this_tile)),
+            tile_row.eq(Mux(seq.phases.prepare, 0, this_tile)),
             base.eq(vector + group),
         ]
 
         # Cycle `decoded`: kernel tap, row, codebook.
-        output = after(seq.output, ISSUE_CYCLES, "output", reset_less=False)
-        output_first = after(seq.output_first, ISSUE_CYCLES, "output_first")
-        output_step = after(seq.output_step, ISSUE_CYCLES, "output_step")
+        output = after(seq.results.active, ISSUE_CYCLES, "output", reset_less=False)
+        output_first = after(seq.results.first, ISSUE_CYCLES, "output_first")
+        output_step = after(seq.results.step, ISSUE_CYCLES, "output_step")
         offset = Signal(engine.row_bits, name="offset", reset_less=True)
         residual = decoder.residual if engine.residuals else 0
         code_addr = Signal(engine.codebook_addr_bits, name="code_addr")
         m.d.comb += code_addr.eq(layer.codebook_addr + decoder.code)
-        m.d.sync += offset.eq(Mux(output, seq.channel, base + decoder.location))
+        m.d.sync += offset.eq(Mux(output, seq.entries.channel, base + decoder.location))
         # In a deep engine the codebook's address is registered too.
         m.d.comb += codebook.addr.eq(after(code_addr, int(is_deep(engine)), "code_addr"))
         wait = is_deep(engine) + rom_cycles(engine, "codebook") - 1
@@ -319,14 +318,14 @@ class Engine(wiring.Component):
             masks.last_y.eq(layer.in_last_y),
             masks.split.eq(layer.in_split),
             masks.pitch_last_x.eq(layer.pitch_last_x),
-            masks.clear.eq(seq.prepare),
-            masks.fill.eq(seq.fill),
+            masks.clear.eq(seq.phases.prepare),
+            masks.fill.eq(seq.phases.fill),
             masks.advance.eq(after(new_tile, 2 + spare, "advance", reset_less=False)),
             masks.dx.eq(after(taps.point.x, spare, "dx")),
             masks.dy.eq(after(taps.point.y[: len(masks.dy)], spare, "dy")),
-            memory.row.eq(row),
-            memory.lane.eq(lane),
-            memory.channels.eq(Mux(output, layer.out_channels, layer.in_channels)),
+            memory.read.row.eq(row),
+            memory.read.lane.eq(lane),
+            memory.read.channels.eq(Mux(output, layer.out_channels, layer.in_channels)),
         ]
 
         # Cycle `decoded + 2 + read`: the vector; then multiply and accumulate. The weight is 1
@@ -356,16 +355,16 @@ class Engine(wiring.Component):
             lanes.pool.eq(pool),
             lanes.weight.eq(after(weight, read - wait, "weight")),
             lanes.valid.eq(after(decoder.valid, 2 + read, "valid", reset_less=False)),
-            lanes.first.eq(after(seq.first, decoded + 2 + read, "first")),
+            lanes.first.eq(after(seq.entries.first, decoded + 2 + read, "first")),
         ]
 
         # The accumulators go to the requantizer, with the constants of their channel. They were
         # set aside when the next channel had taken the record, as late as the record stays.
         constants = Signal.like(record, name="constants", reset_less=True)
         held = Signal.like(record, name="held", reset_less=True)
-        with m.If(after(seq.take, Timing.of(engine).hold, "take", reset_less=False)):
+        with m.If(after(seq.entries.take, Timing.of(engine).hold, "take", reset_less=False)):
             m.d.sync += [constants.eq(record), held.eq(constants)]
-        finished = after(seq.last, accumulate_cycles(engine), "last", reset_less=False)
+        finished = after(seq.entries.last, accumulate_cycles(engine), "last", reset_less=False)
         m.d.comb += [
             requantizer.load.eq(finished),
             requantizer.acc.eq(lanes.acc),
@@ -400,8 +399,8 @@ class Engine(wiring.Component):
         last_image, next_image = C(1), C(0)
         stride = Mux(serial, 1, engine.requantizers)
         if engine.max_batch > 1:
-            step = Mux(seq.busy, stride, 1)
-            last_image = image + step > seq.last_image
+            step = Mux(seq.phases.busy, stride, 1)
+            last_image = image + step > seq.loops.last_image
             next_image = Mux(last_image, 0, image + step)
         element = Signal(range(engine.lanes), name="element")
         active = Signal(name="active")
@@ -425,7 +424,7 @@ class Engine(wiring.Component):
             edge_x = Signal(engine.dim_bits, name="edge_x")
             m.d.comb += places.batch.eq(together)
             m.d.sync += [
-                together.eq(Mux(seq.busy & neighbours, engine.requantizers, batch)),
+                together.eq(Mux(seq.phases.busy & neighbours, engine.requantizers, batch)),
                 edge_x.eq(
                     Mux(neighbours, layer.out_last_x >> low | layer.out_split, layer.out_last_x)
                 ),
@@ -450,7 +449,7 @@ class Engine(wiring.Component):
         last_in_channel = Signal(engine.row_bits, name="last_in_channel")
         m.d.sync += last_in_channel.eq(layer.in_channels - 1)
         m.d.comb += [
-            self.in_ready.eq(seq.idle & ~self.start),
+            self.in_ready.eq(seq.phases.idle & ~self.start),
             load_pixel.eq(self.in_valid & self.in_ready),
             whole_pixel.eq(channel == last_in_channel),
             whole_image.eq(
@@ -460,7 +459,7 @@ class Engine(wiring.Component):
             ),
             self.in_last.eq(whole_image & last_image),
         ]
-        with m.If(seq.busy):
+        with m.If(seq.phases.busy):
             m.d.comb += [
                 self._map_of(places.map, layer, "out"),
                 places.last_x.eq(last_x),
@@ -470,10 +469,10 @@ class Engine(wiring.Component):
                 self._map_of(places.map, layer, "in"),
                 places.last_x.eq(layer.in_last_x),
             ]
-        with m.If(seq.idle):
+        with m.If(seq.phases.idle):
             m.d.comb += [
-                memory.write_data[0].eq(self.in_data),
-                memory.write_en.eq(load_pixel),
+                memory.write.data[0].eq(self.in_data),
+                memory.write.en.eq(load_pixel),
             ]
             with m.If(load_pixel):
                 m.d.sync += channel.eq(channel + 1)
@@ -490,10 +489,10 @@ class Engine(wiring.Component):
                 inside.eq(
                     ~walks | (places.point.x <= edge_x) & (places.point.y <= layer.out_last_y)
                 ),
-                memory.write_data.eq(written),
-                memory.write_group.eq(~serial),
+                memory.write.data.eq(written),
+                memory.write.group.eq(~serial),
                 self.wb_group.eq(~serial),
-                memory.write_en.eq(active & inside),
+                memory.write.en.eq(active & inside),
                 self.wb_valid.eq(active & inside),
                 self.wb_data.eq(written),
                 places.step.eq(active & last_image),
@@ -515,10 +514,10 @@ class Engine(wiring.Component):
                 with m.Else():
                     m.d.comb += places.load.eq(1)
         # The walker and its first place begin anew for each frame and each layer.
-        with m.If(seq.frame):
+        with m.If(seq.phases.frame):
             m.d.comb += [places.start.eq(0), places.load.eq(1)]
             m.d.sync += [tile_start.eq(0), channel.eq(0), image.eq(0)]
-        with m.If(seq.prepare):
+        with m.If(seq.phases.prepare):
             m.d.comb += [
                 places.start.eq(0),
                 places.start.row.eq(layer.out_base),
@@ -534,20 +533,20 @@ class Engine(wiring.Component):
                 active.eq(0),
                 group_row.eq(layer.out_base),
             ]
-        grouped = ~walks & ~seq.idle if engine.requantizers > 1 else 0
+        grouped = ~walks & ~seq.phases.idle if engine.requantizers > 1 else 0
         m.d.comb += [
-            memory.write_row.eq(Mux(grouped, group_row, places.point.row) + channel),
-            memory.write_lane.eq(Mux(grouped, element, places.point.lane | image)),
+            memory.write.row.eq(Mux(grouped, group_row, places.point.row) + channel),
+            memory.write.lane.eq(Mux(grouped, element, places.point.lane | image)),
         ]
 
     def _output(self, m, seq, layer, memory, taps) -> None:
         """Hand out the results, one every few cycles."""
         m.d.comb += [
-            seq.out_ready.eq(self.out_ready),
-            self.out_valid.eq(seq.out_valid),
-            self.out_last.eq(seq.out_last),
+            seq.handshake.ready.eq(self.out_ready),
+            self.out_valid.eq(seq.handshake.valid),
+            self.out_last.eq(seq.handshake.last),
             self.out_data.eq(memory.vector[0]),
-            seq.end_of_map.eq(
+            seq.results.end_of_map.eq(
                 (taps.point.x == layer.out_last_x) & (taps.point.y == layer.out_last_y)
             ),
         ]

@@ -14,6 +14,7 @@ from sqhw.machine.layout import (
 )
 from sqhw.machine.timing import is_deep, record_window_cycles
 from sqhw.rtl.field_reader import FieldReader
+from sqhw.rtl.interfaces import ParameterCommands
 
 
 def descriptor_layout(engine: EngineConfig) -> data.StructLayout:
@@ -48,14 +49,12 @@ class ParameterReader(wiring.Component):
 
     Members
     -------
-    load, restart : In(1)
-        Read the descriptor of the next layer, or with `restart` of the first one; `descriptor` is
-        whole ``Timing.load`` later.
-    fetch, rewind : In(1)
-        Read the next record, or with `rewind` the layer's first; `record` is there
-        `sqhw.machine.timing.fetch_cycles` later; its `bias`, `multiplier` and `shift` stay for 6
-        cycles of the next `fetch`.
-    descriptor, record : Out
+    commands : In(ParameterCommands)
+    descriptor : Out
+        Whole ``Timing.load`` after `load`.
+    record : Out
+        There `sqhw.machine.timing.fetch_cycles` after `fetch`; its `bias`, `multiplier` and
+        `shift` stay for 6 cycles of the next `fetch`.
     rom_addr, rom_data
         To the parameter ROM.
     """
@@ -64,10 +63,7 @@ class ParameterReader(wiring.Component):
         self._engine = engine
         super().__init__(
             {
-                "load": In(1),
-                "restart": In(1),
-                "fetch": In(1),
-                "rewind": In(1),
+                "commands": In(ParameterCommands()),
                 "descriptor": Out(descriptor_layout(engine)),
                 "record": Out(record_layout(engine)),
                 "rom_addr": Out(engine.param_addr_bits),
@@ -78,7 +74,7 @@ class ParameterReader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the reader."""
         m = Module()
-        engine, layer = self._engine, self.descriptor
+        engine, layer, commands = self._engine, self.descriptor, self.commands
         words, word = descriptor_words(engine), engine.word_bits
         late = record_window_cycles(engine)
         m.submodules.reader = reader = FieldReader(word, engine.param_addr_bits, late)
@@ -89,22 +85,22 @@ class ParameterReader(wiring.Component):
 
         at = Signal(engine.param_addr_bits, name="at")
         here = Signal(engine.param_addr_bits, name="here")
-        m.d.comb += here.eq(Mux(self.restart, 0, at))
+        m.d.comb += here.eq(Mux(commands.restart, 0, at))
 
         steps = len(RECORD_FIELDS)
         step = Signal(range(max(words, steps + 1)), name="step")
         widths = [getattr(layer, f"{name}_width") for name in RECORD_FIELDS]
-        fetch, rewind = self.fetch, self.rewind
+        fetch, rewind = commands.fetch, commands.rewind
         if is_deep(engine):
             fetch, rewind = Signal(name="fetch"), Signal(name="rewind")
-            m.d.sync += [fetch.eq(self.fetch), rewind.eq(self.rewind)]
+            m.d.sync += [fetch.eq(commands.fetch), rewind.eq(commands.rewind)]
         loading, fetching = Signal(name="loading"), Signal(name="fetching")
         upcoming = Signal.like(reader.next_width, name="upcoming", reset_less=True)
         m.d.comb += reader.next_width.eq(upcoming)
         with m.FSM():
             with m.State("READY"):
-                m.d.sync += [step.eq(0), upcoming.eq(Mux(self.load, word, widths[0]))]
-                with m.If(self.load):
+                m.d.sync += [step.eq(0), upcoming.eq(Mux(commands.load, word, widths[0]))]
+                with m.If(commands.load):
                     m.d.comb += [reader.jump.eq(1), reader.jump_addr.eq(here)]
                     m.d.sync += at.eq(here + words)
                     m.next = "LOAD-JUMP"

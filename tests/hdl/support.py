@@ -4,6 +4,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 from amaranth.lib import wiring
@@ -60,14 +61,14 @@ def simulate(
 
 
 def drive(ctx: SimulatorContext, component: wiring.Component, inputs: Inputs) -> None:
-    """Set inputs by name; structures are dictionaries, arrays are lists."""
+    """Set inputs by name, as `write.en`; structures are dictionaries, arrays are lists."""
     for name, value in inputs.items():
-        ctx.set(getattr(component, name), value)
+        ctx.set(attrgetter(name)(component), value)
 
 
 def observe(ctx: SimulatorContext, component: wiring.Component, names: Iterable[str]) -> Outputs:
     """Return outputs by name; structures are dictionaries, arrays are lists."""
-    return {name: plain(ctx.get(getattr(component, name))) for name in names}
+    return {name: plain(ctx.get(attrgetter(name)(component))) for name in names}
 
 
 def plain(value: Any) -> Any:

@@ -72,29 +72,29 @@ def test_random_reads_and_writes(lanes, depth, requantizers):
     rows = [rng.randrange(depth) for _ in range(4)] + [0, depth - 1]  # often the same ones
     for _ in range(1600 // lanes + 300):
         reading = {
-            "row": rng.choice(rows),
-            "lane": rng.randrange(lanes),
-            "channels": (rng.choice(rows) - rng.choice(rows)) % depth,
+            "read.row": rng.choice(rows),
+            "read.lane": rng.randrange(lanes),
+            "read.channels": (rng.choice(rows) - rng.choice(rows)) % depth,
         }
         group, row = rng.randint(0, 1), rng.choice(rows)
         lane = rng.randrange(0, lanes, requantizers if group else 1)
         data = [rng.getrandbits(8) for _ in range(requantizers)]
         writing = {
-            "write_en": rng.randint(0, 1),
-            "write_row": row,
-            "write_lane": lane,
-            "write_data": data,
-            "write_group": group,
+            "write.en": rng.randint(0, 1),
+            "write.row": row,
+            "write.lane": lane,
+            "write.data": data,
+            "write.group": group,
         }
         stimulus.append(reading | writing)
-        written = enumerate(data if group else data[:1]) if writing["write_en"] else ()
+        written = enumerate(data if group else data[:1]) if writing["write.en"] else ()
         writes.append({(lane + index, row): byte for index, byte in written})
         for (bank, at), byte in writes[-1 - order].items():
             banks[bank][at] = None, byte  # undefined if it is read now
-        expected.append(vector(banks, **reading))
+        expected.append(vector(banks, *reading.values()))
         for (bank, at), byte in writes[-1 - order].items():
             banks[bank][at] = byte
-    stimulus += [{"write_en": 0}] * read_cycles(engine)
+    stimulus += [{"write.en": 0}] * read_cycles(engine)
     seen = [out["vector"] for out in clocked(ActivationMemory(engine), stimulus, ["vector"])]
     for got, wanted in zip(seen[read_cycles(engine) :], expected, strict=True):
         for byte, known in zip(got, wanted, strict=True):
@@ -108,20 +108,25 @@ def test_consecutive_positions_from_any_position(lanes, at_once):
     elements = [(p, c) for p in range(positions) for c in range(channels)]
     stimulus = [
         {
-            "write_en": 1,
-            "write_row": p // lanes * channels + c,
-            "write_lane": p % lanes,
-            "write_data": [10 + (p + index) * channels + c for index in range(at_once)],
-            "write_group": int(at_once > 1),
+            "write.en": 1,
+            "write.row": p // lanes * channels + c,
+            "write.lane": p % lanes,
+            "write.data": [10 + (p + index) * channels + c for index in range(at_once)],
+            "write.group": int(at_once > 1),
         }
         for p, c in elements
         if p % at_once == 0
     ]
-    stimulus += [{"write_en": 0}] * WRITE_CYCLES
+    stimulus += [{"write.en": 0}] * WRITE_CYCLES
     writes = len(stimulus)
     starts = [(p, c) for p, c in elements if p <= positions - lanes]
     stimulus += [
-        {"write_en": 0, "row": p // lanes * channels + c, "lane": p % lanes, "channels": channels}
+        {
+            "write.en": 0,
+            "read.row": p // lanes * channels + c,
+            "read.lane": p % lanes,
+            "read.channels": channels,
+        }
         for p, c in starts
     ]
     engine = EngineConfig(lanes=lanes, bank_depth=64, requantizers=at_once)

@@ -39,10 +39,10 @@ def check(engine, words, layers, rng, tiles=2, pause=3):
 
     async def pulse(ctx, **inputs):
         """Give a command for one cycle; its operands mean nothing afterwards."""
-        drive(ctx, reader, inputs)
+        drive(ctx, reader.commands, inputs)
         await ctx.tick()
-        drive(ctx, reader, {name: 0 for name in ("load", "fetch")})
-        drive(ctx, reader, {"restart": rng.randint(0, 1), "rewind": rng.randint(0, 1)})
+        drive(ctx, reader.commands, {name: 0 for name in ("load", "fetch")})
+        drive(ctx, reader.commands, {name: rng.randint(0, 1) for name in ("restart", "rewind")})
 
     async def bench(ctx):
         nonlocal seen

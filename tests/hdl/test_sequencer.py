@@ -16,17 +16,17 @@ def test_cycles_count_on_in_the_upper_half_of_the_range():
 
     async def run(ctx):
         for _ in range(MANY):
-            if ctx.get(engine.idle):
+            if ctx.get(engine.phases.idle):
                 break
             await ctx.tick()
-        ctx.set(engine.start, 1)
+        ctx.set(engine.control.start, 1)
         await ctx.tick()
-        assert ctx.get(engine.busy)
-        assert ctx.get(engine.cycles) == 1
+        assert ctx.get(engine.phases.busy)
+        assert ctx.get(engine.control.cycles) == 1
         for value in (0x7FFF_FFFF, 0xFFFF_FFFE):
-            ctx.set(engine.cycles, value)
+            ctx.set(engine.control.cycles, value)
             await ctx.tick()
-            assert ctx.get(engine.cycles) == value + 1
+            assert ctx.get(engine.control.cycles) == value + 1
 
     simulator.add_testbench(run)
     simulator.run()

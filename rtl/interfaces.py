@@ -1,0 +1,221 @@
+"""What passes between the parts of the engine.
+
+The schedule is static: nothing between them ever waits, so a stream of theirs has a `valid` and no
+ready. Each member is listed from the side that sends; `In` is an answer.
+"""
+
+from amaranth.lib import wiring
+from amaranth.lib.data import ArrayLayout
+from amaranth.lib.wiring import In, Out
+
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import COUNT_BITS
+
+
+class RunControl(wiring.Signature):
+    """Start and end of runs; sent by whoever uses the engine.
+
+    Members
+    -------
+    start : Out(1)
+        Run the network. Ignored unless the engine is idle.
+    reload : Out(1)
+        Read the first descriptor anew. Ignored unless the engine is idle; only if it is
+        writable.
+    done : In(1)
+        High for one cycle: the run has ended.
+    cycles : In(32)
+        Cycles from the one of `start` to the one of `done`.
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        super().__init__(
+            ({"reload": Out(1)} if engine.writable else {})
+            | {"start": Out(1), "done": In(1), "cycles": In(32)}
+        )
+
+
+class ParameterCommands(wiring.Signature):
+    """What to read from the parameter ROM.
+
+    Members
+    -------
+    load, restart : Out(1)
+        Read the descriptor of the next layer, or with `restart` of the first one.
+    fetch, rewind : Out(1)
+        Read the next channel record, or with `rewind` the layer's first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({name: Out(1) for name in ("load", "restart", "fetch", "rewind")})
+
+
+class LayerLoops(wiring.Signature):
+    """How often the loops of a layer run, from its descriptor and the record at hand.
+
+    Members
+    -------
+    count : Out
+        Entries of the channel of the record, with that of the residual.
+    with_skip : Out(1)
+        Each channel begins with an entry from the residual.
+    serial : Out(1)
+        The layer writes one byte a cycle.
+    group_channels, group_last : Out(row_bits)
+        Input channels of a group, and its output channels - 1.
+    last_layer : Out(1)
+        The network ends with this layer.
+    last_tile, last_channel : Out(row_bits)
+        Tiles and output channels - 1.
+    last_image : Out(batch_bits)
+        Images of the run - 1. Missing in an engine that runs single images.
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        row = engine.row_bits
+        super().__init__(
+            {
+                "count": Out(COUNT_BITS),
+                "with_skip": Out(1),
+                "serial": Out(1),
+                "group_channels": Out(row),
+                "group_last": Out(row),
+                "last_layer": Out(1),
+                "last_tile": Out(row),
+                "last_channel": Out(row),
+            }
+            | ({"last_image": Out(engine.batch_bits)} if engine.max_batch > 1 else {})
+        )
+
+
+class Phases(wiring.Signature):
+    """Moments of a run.
+
+    Members
+    -------
+    idle, busy : Out(1)
+        Pixels are taken; a network runs.
+    frame : Out(1)
+        The cycle before `idle`: pixels are about to come.
+    prepare, fill : Out(1)
+        The first cycle of a layer; then as many as the lane masks need.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({name: Out(1) for name in ("idle", "busy", "frame", "prepare", "fill")})
+
+
+class EntryStream(wiring.Signature):
+    """Entries of the weight stream as they are issued, at most one a cycle.
+
+    Members
+    -------
+    valid : Out(1)
+        An entry is issued.
+    first, last : Out(1)
+        It is the first, the last of its channel.
+    new_tile : Out(1)
+        It is the first of a tile that is not the first.
+    skip : Out(1)
+        It is a channel of the residual, and nothing of the weight stream.
+    begin : Out(1)
+        It is the first of its channel in the weight stream.
+    channel, offset : Out(row_bits)
+        Its output channel, and the input channel at which the group of that one begins.
+        While results go out, `channel` is that of the result.
+    rewind : Out(1)
+        The next entry is the first of the layer. With or without an entry.
+    take : Out(1)
+        In the next cycle the slot begins of which the record is at hand. With or without an entry.
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        flags = ("valid", "first", "last", "new_tile", "skip", "begin", "rewind", "take")
+        row = engine.row_bits
+        super().__init__(
+            {name: Out(1) for name in flags} | {"channel": Out(row), "offset": Out(row)}
+        )
+
+
+class ResultWalk(wiring.Signature):
+    """The walk over the results of a run as they go out.
+
+    Members
+    -------
+    active : Out(1)
+        Results go out.
+    first, step : Out(1)
+        Go to the first position, to the next one.
+    image : Out(batch_bits)
+        The image whose results go out, else 0. Missing in an engine that runs single images.
+    end_of_map : In(1)
+        The position is the last.
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        super().__init__(
+            {"active": Out(1), "first": Out(1), "step": Out(1), "end_of_map": In(1)}
+            | ({"image": Out(engine.batch_bits)} if engine.max_batch > 1 else {})
+        )
+
+
+class Handshake(wiring.Signature):
+    """When a result goes out.
+
+    Members
+    -------
+    valid, last : Out(1)
+        There is a result; it is the last of the run.
+    ready : In(1)
+        It is taken.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "last": Out(1), "ready": In(1)})
+
+
+class VectorAddress(wiring.Signature):
+    """Where a vector of activations begins.
+
+    Members
+    -------
+    row, lane : Out
+        Row and bank of its first element.
+    channels : Out(row_bits)
+        Rows from there to the row of the elements after the last bank.
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        super().__init__(
+            {
+                "row": Out(engine.row_bits),
+                "lane": Out(engine.lane_bits),
+                "channels": Out(engine.row_bits),
+            }
+        )
+
+
+class MemoryWrite(wiring.Signature):
+    """What is written to the activation memory.
+
+    Members
+    -------
+    en : Out(1)
+    row, lane : Out
+        Row and bank of element 0.
+    data : Out(ArrayLayout(8, requantizers))
+        Element 0, or all of them.
+    group : Out(1)
+        Write all elements to as many neighbouring banks; `lane` is a multiple of their number.
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        super().__init__(
+            {
+                "en": Out(1),
+                "row": Out(engine.row_bits),
+                "lane": Out(engine.lane_bits),
+                "data": Out(ArrayLayout(8, engine.requantizers)),
+                "group": Out(1),
+            }
+        )
