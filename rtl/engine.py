@@ -1,6 +1,6 @@
 """The engine: a sparse vector-scalar stream machine that runs any network its ROMs describe."""
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import C, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,29 +10,28 @@ from sqhw.machine.naming import DEFAULT_NAME, image_name
 from sqhw.machine.rom_pieces import Pieces
 from sqhw.machine.timing import (
     ISSUE_CYCLES,
-    Timing,
     accumulate_cycles,
     decoded_cycles,
     entry_window_cycles,
     is_deep,
     mask_cycles,
     read_cycles,
-    requantize_cycles,
     rom_cycles,
-    transpose_cycles,
 )
 from sqhw.rtl.activation_memory import ActivationMemory
+from sqhw.rtl.bus_ports import bus_ports, connect_ports
+from sqhw.rtl.descriptor import fields_of
 from sqhw.rtl.field_reader import FieldReader
+from sqhw.rtl.interfaces import PixelStream, WrittenStream
 from sqhw.rtl.lane_masks import LaneMasks
 from sqhw.rtl.lanes import Lanes
 from sqhw.rtl.parameter_reader import ParameterReader
-from sqhw.rtl.position_walker import PositionWalker
-from sqhw.rtl.requantizer import Requantizer
+from sqhw.rtl.position_walker import PositionWalker, map_fields
 from sqhw.rtl.rom import Rom
 from sqhw.rtl.sequencer import Sequencer
 from sqhw.rtl.stream_decoder import StreamDecoder
 from sqhw.rtl.tap_walker import TapWalker
-from sqhw.rtl.transposer import Transposer
+from sqhw.rtl.write_back import WriteBack
 
 
 class Engine(wiring.Component):
@@ -95,17 +94,12 @@ class Engine(wiring.Component):
                 "busy": Out(1),
                 "done": Out(1),
                 "cycles": Out(32),
-                "in_valid": In(1),
-                "in_data": In(8),
-                "in_ready": Out(1),
-                "in_last": Out(1),
+                **bus_ports("in", In(PixelStream())),
                 "out_valid": Out(1),
                 "out_data": Out(8),
                 "out_last": Out(1),
                 "out_ready": In(1),
-                "wb_valid": Out(1),
-                "wb_data": Out(8 * engine.requantizers),
-                "wb_group": Out(1),
+                **bus_ports("wb", Out(WrittenStream(engine))),
             }
         )
 
@@ -146,8 +140,7 @@ class Engine(wiring.Component):
         m.submodules.masks = masks = LaneMasks(engine)
         m.submodules.memory = memory = ActivationMemory(engine, f"{self._name}_ram")
         m.submodules.lanes = lanes = Lanes(engine)
-        m.submodules.requantizer = requantizer = Requantizer(engine)
-        m.submodules.places = places = PositionWalker(engine)
+        m.submodules.write_back = write_back = WriteBack(engine)
         layer, record = parameters.descriptor, parameters.record
         pool = layer.pool if engine.maxpool else C(0)
         serial = layer.out_serial if engine.requantizers > 1 else C(1)
@@ -162,15 +155,23 @@ class Engine(wiring.Component):
                 masks.batch_shift.eq(layer.batch_shift),
             ]
         if max(engine.max_batch, engine.requantizers) > 1:
-            m.d.comb += taps.batch.eq(batch)
+            m.d.comb += [taps.batch.eq(batch), write_back.batch.eq(batch)]
         group_channels = layer.group_channels if engine.groups else Mux(pool, 1, layer.in_channels)
 
         wiring.connect(m, seq.parameters, parameters.commands)
+        wiring.connect(m, seq.phases, write_back.phases)
+        wiring.connect(m, write_back.write, memory.write)
+        connect_ports(m, self, "in", write_back.pixels)
+        connect_ports(m, self, "wb", write_back.written)
         m.d.comb += [
             weight_rom.addr.eq(entries.rom_addr),
             entries.rom_data.eq(weight_rom.data),
             param_rom.addr.eq(parameters.rom_addr),
             parameters.rom_data.eq(param_rom.data),
+            write_back.layer.eq(fields_of(layer, write_back.layer.shape())),
+            write_back.record.eq(record),
+            write_back.start.eq(self.start),
+            write_back.take.eq(seq.entries.take),
             # control
             seq.control.start.eq(self.start),
             self.ready.eq(seq.phases.idle),
@@ -263,10 +264,9 @@ class Engine(wiring.Component):
         # In a deep engine the codebook's address is registered too.
         m.d.comb += codebook.addr.eq(after(code_addr, int(is_deep(engine)), "code_addr"))
         wait = is_deep(engine) + rom_cycles(engine, "codebook") - 1
-        read_map = taps.map
         with m.If(output):
             m.d.comb += [
-                self._map_of(read_map, layer, "out"),
+                *map_fields(taps.map, layer, "out"),
                 taps.last_x.eq(layer.out_last_x),
                 taps.first_x.eq(0),
                 taps.first_phase_x.eq(0),
@@ -277,7 +277,7 @@ class Engine(wiring.Component):
             ]
         with m.Else():
             m.d.comb += [
-                self._map_of(read_map, layer, "in"),
+                *map_fields(taps.map, layer, "in"),
                 taps.last_x.eq(layer.last_dx),
                 taps.first_x.eq(layer.start_dx),
                 taps.first_phase_x.eq(layer.start_phase_x),
@@ -358,186 +358,14 @@ class Engine(wiring.Component):
             lanes.first.eq(after(seq.entries.first, decoded + 2 + read, "first")),
         ]
 
-        # The accumulators go to the requantizer, with the constants of their channel. They were
-        # set aside when the next channel had taken the record, as late as the record stays.
-        constants = Signal.like(record, name="constants", reset_less=True)
-        held = Signal.like(record, name="held", reset_less=True)
-        with m.If(after(seq.entries.take, Timing.of(engine).hold, "take", reset_less=False)):
-            m.d.sync += [constants.eq(record), held.eq(constants)]
-        finished = after(seq.entries.last, accumulate_cycles(engine), "last", reset_less=False)
         m.d.comb += [
-            requantizer.load.eq(finished),
-            requantizer.acc.eq(lanes.acc),
-            requantizer.bias.eq(held.bias),
-            requantizer.multiplier.eq(held.multiplier),
-            requantizer.shift.eq(held.shift),
-            requantizer.serial.eq(serial),
-            requantizer.clamp_lo.eq(layer.clamp_lo),
-            requantizer.clamp_hi.eq(layer.clamp_hi),
+            write_back.sums.valid.eq(
+                after(seq.entries.last, accumulate_cycles(engine), "last", reset_less=False)
+            ),
+            write_back.sums.acc.eq(lanes.acc),
         ]
-        self._write_back(m, seq, layer, memory, requantizer, places, finished, serial, batch)
         self._output(m, seq, layer, memory, taps)
         return m
-
-    @staticmethod
-    def _map_of(plane, layer, side: str):
-        """Return the assignments that give a walker the layer's input or output map."""
-        return [
-            getattr(plane, field).eq(getattr(layer, f"{side}_{field}"))
-            for field in ("channels", "split", "phase_rows", "pitch_rows", "pitch_lane")
-        ]
-
-    def _write_back(
-        self, m, seq, layer, memory, requantizer, places, finished, serial, batch
-    ) -> None:
-        """Write results, and before a run the pixels, to their places."""
-        engine = self._engine
-        tile_start = Signal.like(places.point, name="tile_start")
-        channel = Signal(engine.row_bits, name="channel")
-        # The images of a run lie side by side, so the number of an image is the low part of a lane.
-        image = Signal(max(1, engine.batch_bits), name="image")
-        last_image, next_image = C(1), C(0)
-        stride = Mux(serial, 1, engine.requantizers)
-        if engine.max_batch > 1:
-            step = Mux(seq.phases.busy, stride, 1)
-            last_image = image + step > seq.loops.last_image
-            next_image = Mux(last_image, 0, image + step)
-        element = Signal(range(engine.lanes), name="element")
-        active = Signal(name="active")
-        first_element = Signal(name="first_element")
-        pipe = Signal(requantize_cycles(engine) + transpose_cycles(engine) - 1, name="pipe")
-        m.d.sync += pipe.eq(Cat(finished, pipe))
-        # `first_element` is high in the cycle before element 0 is there to be written.
-        m.d.comb += [first_element.eq(pipe[-1]), places.start.eq(tile_start)]
-        last_element = Signal(name="last_element")
-        # The elements written at once differ in the low bits of their number.
-        low = engine.requantizers.bit_length() - 1
-        walks, last_x, edge_x = C(1), layer.pitch_last_x, layer.out_last_x
-        written = requantizer.y
-        if engine.requantizers > 1:
-            # Groups of neighbours are walked over as positions of as many images are; of a split
-            # map, those of the even and the odd phase in turn, and an edge is behind both.
-            walks, neighbours = layer.out_walk, layer.out_walk & ~serial
-            if engine.max_batch > 1:
-                neighbours &= layer.batch_shift == 0
-            together = Signal.like(places.batch, name="together")
-            edge_x = Signal(engine.dim_bits, name="edge_x")
-            m.d.comb += places.batch.eq(together)
-            m.d.sync += [
-                together.eq(Mux(seq.phases.busy & neighbours, engine.requantizers, batch)),
-                edge_x.eq(
-                    Mux(neighbours, layer.out_last_x >> low | layer.out_split, layer.out_last_x)
-                ),
-            ]
-            last_x = Mux(neighbours, layer.pitch_last_x >> low, layer.pitch_last_x)
-        elif engine.max_batch > 1:
-            m.d.comb += places.batch.eq(batch)
-        if transpose_cycles(engine):
-            m.submodules.transposer = transposer = Transposer(engine)
-            written = transposer.y
-            m.d.comb += [
-                transposer.x.eq(requantizer.y),
-                transposer.second.eq(neighbours & layer.out_split & active & ~element[low]),
-            ]
-        end_of_group = element[:low].all() if low else 1
-        m.d.comb += last_element.eq(element[low:].all() & (~serial | end_of_group))
-        group_row = Signal(engine.row_bits, name="group_row")
-
-        load_pixel = Signal(name="load_pixel")
-        whole_pixel = Signal(name="whole_pixel")
-        whole_image = Signal(name="whole_image")
-        last_in_channel = Signal(engine.row_bits, name="last_in_channel")
-        m.d.sync += last_in_channel.eq(layer.in_channels - 1)
-        m.d.comb += [
-            self.in_ready.eq(seq.phases.idle & ~self.start),
-            load_pixel.eq(self.in_valid & self.in_ready),
-            whole_pixel.eq(channel == last_in_channel),
-            whole_image.eq(
-                whole_pixel
-                & (places.point.x == layer.in_last_x)
-                & (places.point.y == layer.in_last_y)
-            ),
-            self.in_last.eq(whole_image & last_image),
-        ]
-        with m.If(seq.phases.busy):
-            m.d.comb += [
-                self._map_of(places.map, layer, "out"),
-                places.last_x.eq(last_x),
-            ]
-        with m.Else():
-            m.d.comb += [
-                self._map_of(places.map, layer, "in"),
-                places.last_x.eq(layer.in_last_x),
-            ]
-        with m.If(seq.phases.idle):
-            m.d.comb += [
-                memory.write.data[0].eq(self.in_data),
-                memory.write.en.eq(load_pixel),
-            ]
-            with m.If(load_pixel):
-                m.d.sync += channel.eq(channel + 1)
-                with m.If(whole_pixel):
-                    m.d.comb += places.step.eq(1)
-                    m.d.sync += channel.eq(0)
-                with m.If(whole_image):
-                    m.d.comb += places.load.eq(1)
-                    m.d.sync += image.eq(next_image)
-        with m.Else():
-            inside = Signal(name="inside")
-            m.d.comb += [
-                # Beyond the map a group may be written: no other map has these places.
-                inside.eq(
-                    ~walks | (places.point.x <= edge_x) & (places.point.y <= layer.out_last_y)
-                ),
-                memory.write.data.eq(written),
-                memory.write.group.eq(~serial),
-                self.wb_group.eq(~serial),
-                memory.write.en.eq(active & inside),
-                self.wb_valid.eq(active & inside),
-                self.wb_data.eq(written),
-                places.step.eq(active & last_image),
-            ]
-            with m.If(active):
-                m.d.sync += image.eq(next_image)
-            with m.If(first_element):
-                m.d.sync += [active.eq(1), element.eq(0)]
-            with m.Elif(active):
-                m.d.sync += element.eq(element + stride)
-                with m.If(last_element):
-                    m.d.sync += active.eq(0)
-            with m.If(active & last_element):
-                # The next channel walks over the same tile, the next tile goes on from here.
-                m.d.sync += channel.eq(channel + 1)
-                with m.If(channel == layer.last_channel):
-                    m.d.sync += group_row.eq(group_row + layer.out_channels)
-                    m.d.sync += [channel.eq(0), tile_start.eq(places.next)]
-                with m.Else():
-                    m.d.comb += places.load.eq(1)
-        # The walker and its first place begin anew for each frame and each layer.
-        with m.If(seq.phases.frame):
-            m.d.comb += [places.start.eq(0), places.load.eq(1)]
-            m.d.sync += [tile_start.eq(0), channel.eq(0), image.eq(0)]
-        with m.If(seq.phases.prepare):
-            m.d.comb += [
-                places.start.eq(0),
-                places.start.row.eq(layer.out_base),
-                places.start.line_row.eq(layer.out_base),
-                places.load.eq(1),
-            ]
-            m.d.sync += [
-                tile_start.eq(0),
-                tile_start.row.eq(layer.out_base),
-                tile_start.line_row.eq(layer.out_base),
-                channel.eq(0),
-                image.eq(0),
-                active.eq(0),
-                group_row.eq(layer.out_base),
-            ]
-        grouped = ~walks & ~seq.phases.idle if engine.requantizers > 1 else 0
-        m.d.comb += [
-            memory.write.row.eq(Mux(grouped, group_row, places.point.row) + channel),
-            memory.write.lane.eq(Mux(grouped, element, places.point.lane | image)),
-        ]
 
     def _output(self, m, seq, layer, memory, taps) -> None:
         """Hand out the results, one every few cycles."""

@@ -4,6 +4,7 @@ The schedule is static: nothing between them ever waits, so a stream of theirs h
 ready. Each member is listed from the side that sends; `In` is an answer.
 """
 
+from amaranth.hdl import signed
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import In, Out
@@ -219,3 +220,57 @@ class MemoryWrite(wiring.Signature):
                 "group": Out(1),
             }
         )
+
+
+class SumStream(wiring.Signature):
+    """The accumulators of a channel of a tile.
+
+    Members
+    -------
+    valid : Out(1)
+        They are whole.
+    acc : Out(ArrayLayout(signed(acc_bits), lanes))
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        super().__init__(
+            {
+                "valid": Out(1),
+                "acc": Out(ArrayLayout(signed(engine.acc_bits), engine.lanes)),
+            }
+        )
+
+
+class PixelStream(wiring.Signature):
+    """The pixels of a frame.
+
+    Members
+    -------
+    valid : Out(1)
+    data : Out(8)
+    ready : In(1)
+    last : In(1)
+        The next pixel is the last one of a frame.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "data": Out(8), "ready": In(1), "last": In(1)})
+
+
+class WrittenStream(wiring.Signature):
+    """Activations as they are written back, for verification.
+
+    They come layer by layer, tile by tile, channel by channel, lane by lane; of two groups for a
+    split map first the even lanes, then the odd ones.
+
+    Members
+    -------
+    valid : Out(1)
+    data : Out(8 * requantizers)
+        One byte, or all of them.
+    group : Out(1)
+        All bytes of `data` are written.
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        super().__init__({"valid": Out(1), "data": Out(8 * engine.requantizers), "group": Out(1)})

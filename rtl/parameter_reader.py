@@ -1,43 +1,15 @@
 """Reads layer descriptors and channel records from the parameter ROM."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.layout import (
-    COUNT_BITS,
-    RECORD_FIELDS,
-    SHIFT_BITS,
-    descriptor_fields,
-    descriptor_words,
-)
+from sqhw.machine.layout import RECORD_FIELDS, descriptor_words
 from sqhw.machine.timing import is_deep, record_window_cycles
+from sqhw.rtl.descriptor import descriptor_layout, record_layout
 from sqhw.rtl.field_reader import FieldReader
 from sqhw.rtl.interfaces import ParameterCommands
-
-
-def descriptor_layout(engine: EngineConfig) -> data.StructLayout:
-    """Return the layer descriptor as an Amaranth layout; two's complement where it is signed."""
-    negative = {"start_dx", "start_dy", "last_dx", "clamp_lo"}
-    return data.StructLayout(
-        {
-            name: signed(width) if name in negative else width
-            for name, width in descriptor_fields(engine)
-        }
-    )
-
-
-def record_layout(engine: EngineConfig) -> data.StructLayout:
-    """Return a decoded channel record."""
-    return data.StructLayout(
-        {
-            "count": COUNT_BITS,
-            "bias": signed(engine.acc_bits),
-            "multiplier": engine.mult_bits,
-            "shift": SHIFT_BITS,
-        }
-    )
 
 
 class ParameterReader(wiring.Component):

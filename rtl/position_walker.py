@@ -48,6 +48,21 @@ def point_layout(engine: EngineConfig) -> data.StructLayout:
     )
 
 
+def map_fields(plane, layer, side: str):
+    """Return the assignments that give a walker the layer's input or output map.
+
+    Parameters
+    ----------
+    plane : View of map_layout
+    layer : View of the layer's descriptor
+    side : {"in", "out"}
+    """
+    return [
+        getattr(plane, field).eq(getattr(layer, f"{side}_{field}"))
+        for field in ("channels", "split", "phase_rows", "pitch_rows", "pitch_lane")
+    ]
+
+
 class MapSteps:
     """The constants of a map, registered, and where one step from a place leads.
 
