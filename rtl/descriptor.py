@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from amaranth.hdl import Cat, signed
-from amaranth.lib import data
+from amaranth.hdl import C, Mux, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
 
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import COUNT_BITS, SHIFT_BITS, descriptor_fields
@@ -32,8 +33,8 @@ def record_layout(engine: EngineConfig) -> data.StructLayout:
     )
 
 
-def fields_layout(engine: EngineConfig, names: Iterable[str]) -> data.StructLayout:
-    """Return some fields of the layer descriptor, without those that the engine lacks.
+class LayerFields(wiring.Signature):
+    """Some fields of the layer descriptor, without those that the engine lacks.
 
     Parameters
     ----------
@@ -41,10 +42,27 @@ def fields_layout(engine: EngineConfig, names: Iterable[str]) -> data.StructLayo
     names : iterable of str
         Fields of `sqhw.machine.layout.descriptor_fields` of an engine that has everything.
     """
-    members = descriptor_layout(engine).members
-    return data.StructLayout({name: members[name] for name in names if name in members})
+
+    def __init__(self, engine: EngineConfig, names: Iterable[str]) -> None:
+        fields = descriptor_layout(engine).members
+        super().__init__({name: Out(fields[name]) for name in names if name in fields})
+
+    @staticmethod
+    def of(descriptor, layer):
+        """Return the assignments that give the fields their values in a descriptor."""
+        return [getattr(layer, name).eq(descriptor[name]) for name in layer.signature.members]
 
 
-def fields_of(descriptor, layout: data.StructLayout):
-    """Return the fields of a descriptor that are in a layout, as its value."""
-    return Cat(descriptor[name] for name in layout.members)
+def group_channels_of(engine: EngineConfig, layer):
+    """Return the input channels that an output channel of a layer reads.
+
+    Without groups in the engine, pooling alone reads channel by channel.
+    """
+    if engine.groups:
+        return layer.group_channels
+    return Mux(pool_of(engine, layer), 1, layer.in_channels)
+
+
+def pool_of(engine: EngineConfig, layer):
+    """Return whether a layer takes the maximum."""
+    return layer.pool if engine.maxpool else C(0)

@@ -175,6 +175,35 @@ class Handshake(wiring.Signature):
         super().__init__({"valid": Out(1), "last": Out(1), "ready": In(1)})
 
 
+class TapStream(wiring.Signature):
+    """Entries with the kernel tap that they read, at most one a cycle.
+
+    Members
+    -------
+    valid : Out(1)
+        There is one.
+    first, last : Out(1)
+        It is the first, the last of its channel.
+    new_tile : Out(1)
+        It is the first of a tile that is not the first.
+    useful : Out(1)
+        It adds something: it is no filler, and no residual that its channel lacks.
+    residual : Out(1)
+        It is a channel of the residual. Missing in an engine without residuals.
+    x, y : Out(signed)
+        Offset of the kernel tap from the position that is computed.
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        flags = ("valid", "first", "last", "new_tile", "useful")
+        offset = Out(signed(engine.dim_bits + 1))
+        super().__init__(
+            {name: Out(1) for name in flags}
+            | ({"residual": Out(1)} if engine.residuals else {})
+            | {"x": offset, "y": offset}
+        )
+
+
 class VectorAddress(wiring.Signature):
     """Where a vector of activations begins.
 

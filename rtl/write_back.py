@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.timing import Timing, requantize_cycles, transpose_cycles
 from sqhw.rtl.delay import delayed
-from sqhw.rtl.descriptor import fields_layout, record_layout
+from sqhw.rtl.descriptor import LayerFields, record_layout
 from sqhw.rtl.interfaces import MemoryWrite, Phases, PixelStream, SumStream, WrittenStream
 from sqhw.rtl.position_walker import PositionWalker, map_fields
 from sqhw.rtl.requantizer import Requantizer
@@ -78,12 +78,12 @@ class WriteBack(wiring.Component):
 
     Members
     -------
-    layer : In(fields_layout)
+    layer : In(LayerFields)
         The `LAYER_FIELDS` of the descriptor.
     record : In(record_layout)
         The record at hand.
     batch : In(lane_bits + 1)
-        Images of the run. Missing in an engine that runs single images and has one requantizer.
+        Images of the run. Missing in an engine that runs single images.
     phases : In(Phases)
     start : In(1)
         A run starts: no pixel is taken.
@@ -109,13 +109,12 @@ class WriteBack(wiring.Component):
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
-        self._batched = max(engine.max_batch, engine.requantizers) > 1
         self.latency = requantize_cycles(engine) + transpose_cycles(engine)
         super().__init__(
             {
-                "layer": In(fields_layout(engine, self.LAYER_FIELDS)),
+                "layer": In(LayerFields(engine, self.LAYER_FIELDS)),
                 "record": In(record_layout(engine)),
-                **({"batch": In(engine.lane_bits + 1)} if self._batched else {}),
+                **({"batch": In(engine.lane_bits + 1)} if engine.max_batch > 1 else {}),
                 "phases": In(Phases()),
                 "start": In(1),
                 "take": In(1),
@@ -185,11 +184,12 @@ class WriteBack(wiring.Component):
         if engine.max_batch > 1:
             neighbours &= layer.batch_shift == 0
         low = engine.requantizers.bit_length() - 1
+        batch = self.batch if engine.max_batch > 1 else 1
         together = Signal.like(places.batch, name="together")
         edge_x = Signal(engine.dim_bits, name="edge_x")
         m.d.comb += places.batch.eq(together)
         m.d.sync += [
-            together.eq(Mux(self.phases.busy & neighbours, engine.requantizers, self.batch)),
+            together.eq(Mux(self.phases.busy & neighbours, engine.requantizers, batch)),
             edge_x.eq(Mux(neighbours, layer.out_last_x >> low | layer.out_split, layer.out_last_x)),
         ]
         last_x = Mux(neighbours, layer.pitch_last_x >> low, layer.pitch_last_x)

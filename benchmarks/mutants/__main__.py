@@ -35,7 +35,7 @@ TABLE = Path(__file__).with_name("RESULTS.md")
 SOURCE_KIND = "token of the source changed"
 
 #: Faults that need an engine of more lanes than `ENGINE` has.
-WIDE_FAULTS = [(SHORT, "masks.step_x"), (SHORT, "masks.step_y")]
+WIDE_FAULTS = [(SHORT, f"accumulate.masks.step_{axis}") for axis in "xy"]
 
 #: Kind and place of a fault, the network that showed it, and what the bench said, or nothing.
 Row = tuple[str, str, str, str]

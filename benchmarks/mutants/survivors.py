@@ -5,15 +5,17 @@ import re
 #: Registers whose reset has an effect. All others may be undefined at every reset: nothing shows,
 #: see `benchmarks.mutants.undefined` and the test of it in ``tests/hdl/test_mutants.py``.
 RESETS_NEEDED = {
-    "active", "masks.double", "parameters.fsm_state", "pipe", "sequencer.busy", "sequencer.cycles",
-    "sequencer.fill", "sequencer.fsm_state", "sequencer.image",
-    *(f"last_{stage}" for stage in range(1, 10)),
+    "accumulate.masks.double", "accumulate.sums__valid", "parameters.fsm_state",
+    "sequencer.control__cycles", "sequencer.fsm_state", "sequencer.phases__busy",
+    "sequencer.phases__fill", "sequencer.results__image", "write_back.active", "write_back.pipe",
+    *(f"{part}.last_{stage}" for part in ("issue", "accumulate") for stage in range(1, 5)),
 }  # fmt: skip
 NO_NEED = "written before it is read: undefined at every reset, nothing shows (tests/hdl)"
 #: Flags that may be undefined in each cycle in which they should be 0: the same test shows it.
 MAY_BE_HIGH = {
-    "decoder.issue", "decoder.valid", "lanes.valid_0", "lanes.valid_1", "parameters.arrived",
-    "valid_1", "valid_2", "valid_3",
+    "accumulate.lanes.valid_0", "accumulate.lanes.valid_1", "accumulate.valid",
+    "accumulate.valid_1", "issue.decoder.issue", "issue.decoder.valid", "issue.valid_1",
+    "parameters.arrived",
 }  # fmt: skip
 STUCK_HIGH = "only its ones matter: undefined instead of 0, nothing shows (tests/hdl)"
 #: Pattern of ``kind: place``, and the reason.
@@ -21,7 +23,7 @@ REASONS = {
     r"flag stuck at 1: sequencer\.waits_first": (
         "always 1: the first slot of a tile begins with `Timing.rewind` cycles, 1 or more"
     ),
-    r"counter one bit short: sequencer\.cycles": (
+    r"counter one bit short: sequencer\.control__cycles": (
         "a run of 2^31 cycles: tests/hdl/test_sequencer.py sets the counter and notices it"
     ),
     r"counter one bit short: sequencer\.wait": (

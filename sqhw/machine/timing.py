@@ -12,6 +12,8 @@ DEEP_LANES = 16
 JUMP_CYCLES = 2
 #: The sequencer's commands are registered before anything follows from them.
 ISSUE_CYCLES = 1
+#: From what an entry says to its kernel tap, and from there to the row that is read.
+TAP_CYCLES, ROW_CYCLES = 1, 1
 #: From activations, mask and weight at the lanes to the accumulator.
 LANES_CYCLES = 3
 #: The coordinates of twice as many lanes are there after so many cycles.
@@ -64,12 +66,19 @@ def decoded_cycles(engine: EngineConfig) -> int:
     return ISSUE_CYCLES + entry_window_cycles(engine) + decode_cycles(engine)
 
 
-def accumulate_cycles(engine: EngineConfig) -> int:
-    """Return the cycles from the issue of a channel's last entry to its accumulators.
+def tap_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the issue of an entry to its kernel tap."""
+    return decoded_cycles(engine) + TAP_CYCLES
 
-    Two of them lead from an entry to its kernel tap and on to a row.
-    """
-    return decoded_cycles(engine) + 2 + read_cycles(engine) + LANES_CYCLES
+
+def sum_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the kernel tap of a channel's last entry to its accumulators."""
+    return ROW_CYCLES + read_cycles(engine) + LANES_CYCLES
+
+
+def accumulate_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the issue of a channel's last entry to its accumulators."""
+    return tap_cycles(engine) + sum_cycles(engine)
 
 
 def fetch_cycles(engine: EngineConfig) -> int:

@@ -52,7 +52,7 @@ def test_a_mutant_stands_in_the_source(mutant):
     mutant.apply(source_path(mutant).read_text())
 
 
-@pytest.mark.parametrize("place", ["sequencer", "engine"])
+@pytest.mark.parametrize("place", ["sequencer", "engine", "interfaces"])
 def test_a_mutant_of_the_source_is_in_the_verilog_and_goes_when_it_is_done(place, tmp_path):
     """In a process that has imported nothing yet: modules imported meanwhile kept it for ever."""
     script = f"""
@@ -127,16 +127,16 @@ def test_registers_whose_reset_has_no_effect_may_be_undefined(tmp_path):
 
 #: Faults that no random network shows, and the network that does.
 DIRECTED = {
-    (STUCK_0, "requantizer.lacks_0_1"): "digits",
-    (STUCK_0, "requantizer.lacking_0_0_0"): "digits",
-    (STUCK_0, "skip_signed_2"): "skips",
-    (STUCK_0, "taps.on_two"): "pairs",
-    (SHORT, "masks.x_3"): "edges wide",
-    (SHORT, "masks.y_0"): "edges high",
-    (RESET_REMOVED, "last_1"): "sweep of resets",
-    (RESET_ONCE, "last_7"): "sweep of resets",
-    (RESET_ONCE, "masks.double"): "sweep of resets",
-    (RESET_REMOVED, "sequencer.fill"): "sweep of resets",
+    (STUCK_0, "write_back.requantizer.lacks_0_1"): "digits",
+    (STUCK_0, "write_back.requantizer.lacking_0_0_0"): "digits",
+    (STUCK_0, "accumulate.skip_signed_2"): "skips",
+    (STUCK_0, "issue.taps.on_two"): "pairs",
+    (SHORT, "accumulate.masks.x_3"): "edges wide",
+    (SHORT, "accumulate.masks.y_0"): "edges high",
+    (RESET_REMOVED, "issue.last_1"): "sweep of resets",
+    (RESET_ONCE, "accumulate.last_3"): "sweep of resets",
+    (RESET_ONCE, "accumulate.masks.double"): "sweep of resets",
+    (RESET_REMOVED, "sequencer.phases__fill"): "sweep of resets",
 }
 
 
@@ -160,7 +160,7 @@ SAID = {
     (PORT_0, "out_valid"): "waited {0.result} cycles for result 1 of",
     (PORT_0, "in_ready"): "is not taken: in_ready is low",
     (SHORT, "sequencer.timer"): "waited",
-    (RESET_REMOVED, "sequencer.cycles"): "cycles is not 0 from a reset to the first start",
+    (RESET_REMOVED, "sequencer.control__cycles"): "cycles is not 0 from a reset to the first start",
 }
 
 
@@ -183,9 +183,10 @@ def test_every_register_and_port_has_its_faults(faulty):
     registers, resets = places[STUCK_0], places["one reset removed"]
     assert resets < registers
     assert resets == places["one reset at power-up only"]
-    assert {place.split(".")[0] for place in registers if "." in place} >= {
-        "decoder", "entries", "lanes", "masks", "parameters", "places", "requantizer", "sequencer",
-        "taps",
+    assert {place.rpartition(".")[0] for place in registers} >= {
+        "accumulate", "accumulate.lanes", "accumulate.masks", "issue", "issue.decoder",
+        "issue.entries", "issue.taps", "parameters", "sequencer", "write_back", "write_back.places",
+        "write_back.requantizer",
     }  # fmt: skip
     assert {"start", "in_valid", "in_data", "out_ready", "rst", "cycles"} <= places[PORT_0]
-    assert {"sequencer.cycles", "sequencer.left", "sequencer.timer"} <= places[SHORT]
+    assert {"sequencer.control__cycles", "sequencer.left", "sequencer.timer"} <= places[SHORT]
