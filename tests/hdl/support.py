@@ -1,7 +1,7 @@
 """Runs Amaranth components in Amaranth's own simulator, cycle by cycle."""
 
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
 from operator import attrgetter
@@ -100,6 +100,33 @@ def clocked(
 
     simulate(component, bench, rom, rom_cycles)
     return seen
+
+
+class Timeline:
+    """Inputs of a component by cycle, in any order; what is not set stays as it is."""
+
+    def __init__(self) -> None:
+        self._inputs: dict[int, dict[str, Any]] = defaultdict(dict)
+
+    def set(self, cycle: int, inputs: Inputs) -> None:
+        """Give inputs their values from a cycle on."""
+        self._inputs[cycle] |= inputs
+
+    def pulse(self, cycle: int, *names: str) -> None:
+        """Let inputs be 1 for one cycle; 0 before the first pulse."""
+        for name in names:
+            self._inputs[cycle][name] = 1
+            self._inputs[cycle + 1].setdefault(name, 0)
+
+    def stimulus(self, cycles: int) -> list[Inputs]:
+        """Return the inputs of so many cycles, for `clocked`."""
+        assert max(self._inputs) < cycles
+        return [self._inputs.get(cycle, {}) for cycle in range(cycles)]
+
+
+def layer_inputs(component: wiring.Component, table: Mapping[str, int]) -> Inputs:
+    """Return the inputs that give a component the fields of the layer descriptor it reads."""
+    return {f"layer.{name}": table[name] for name in component.layer.signature.members}
 
 
 def in_four(engine: EngineConfig, depths: Mapping[str, int]) -> dict[str, tuple[Piece, ...]]:

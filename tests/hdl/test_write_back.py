@@ -1,10 +1,11 @@
 """Write-back at full width: where the bytes go, in a model of the walk and in whole networks."""
 
+import random
 from collections import Counter
 from itertools import product
 
 import pytest
-from hdl.support import clocked
+from hdl.support import Timeline, clocked, descriptors, layer_inputs, random_program
 from hdl.test_residual_network import U8, Builder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,9 +14,12 @@ from strategies import networks, random_images, random_network, reads_with_one_s
 from sqhw.compiler.program import compile_network
 from sqhw.export.build import write_rom, write_rtl
 from sqhw.machine.config import EngineConfig
+from sqhw.machine.timing import Timing, accumulate_cycles
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.planner.placement import Placement, Tiling, Write, place
 from sqhw.rtl.transposer import Transposer
+from sqhw.rtl.write_back import WriteBack
+from sqhw.sim.reference import requantize
 from sqhw.verify.cxxrtl import VolumeBench
 
 ENGINE = EngineConfig(
@@ -121,6 +125,146 @@ def test_transposer_by_hand():
     stimulus = [{"x": [1, 2, 3, 4], "second": 0}, {"x": [5, 6, 7, 8], "second": 1}, {"second": 0}]
     seen = clocked(Transposer(EngineConfig(requantizers=4)), stimulus, ["y"])
     assert [out["y"] for out in seen[1:]] == [[1, 3, 5, 7], [2, 4, 6, 8]]
+
+
+class Layers:
+    """Runs the layers of a program through the component: pixels, then sums tile by tile."""
+
+    def __init__(self, program, rng):
+        self.program, self.engine, self.rng = program, program.engine, rng
+        self.part = WriteBack(self.engine)
+        self.line = Timeline()
+        self.cycle = 4
+        self.expected = []  # (first cycle, after the last, {(row, bank): byte}, rows of the map)
+        self.firsts, self.taken = [], []  # cycles of the first bytes of channels, of pixels
+        tables = descriptors(program)
+        if self.engine.max_batch > 1:
+            self.line.set(0, {"batch": program.batch})
+        self.line.set(0, layer_inputs(self.part, tables[0]))
+        self.pixels(program.tilings[0].source)
+        for tiling, table in zip(program.tilings, tables, strict=True):
+            self.layer(tiling, table)
+
+    def pixels(self, source):
+        """Send a frame with pauses; a pixel in the cycle of `start` is not taken."""
+        line, rng, start = self.line, self.rng, self.cycle
+        channels, height, width = source.shape
+        line.pulse(self.cycle, "phases.frame")
+        self.cycle += 1
+        line.set(self.cycle, {"phases.idle": 1})
+        written = {}
+        positions = product(range(self.program.batch), range(height), range(width), range(channels))
+        for image, y, x, channel in positions:
+            for _ in range(rng.choice([0, 0, 1])):
+                started = rng.randint(0, 1)
+                line.set(self.cycle, {"pixels.valid": started, "start": started})
+                self.cycle += 1
+            pixel = rng.randrange(256)
+            line.set(self.cycle, {"pixels.valid": 1, "pixels.data": pixel, "start": 0})
+            row, bank = place_of_image(source, x, y, image)
+            written[row + channel, bank] = pixel
+            self.taken.append(self.cycle)
+            self.cycle += 1
+        line.set(self.cycle, {"pixels.valid": 0})
+        line.set(self.cycle + 1, {"phases.idle": 0, "phases.busy": 1})
+        self.expected.append((start, self.cycle, written, source))
+        self.cycle += 2
+
+    def layer(self, tiling, table):
+        """Hand sums of random channels over, as often as the schedule allows or more rarely."""
+        line, rng, engine, timing = self.line, self.rng, self.engine, Timing.of(self.engine)
+        start, target, serial = self.cycle, tiling.target, tiling.serial
+        line.set(self.cycle, layer_inputs(self.part, table))
+        line.pulse(self.cycle, "phases.prepare")
+        self.cycle += timing.prepare
+        sums = {}
+        for tile in range(tiling.tiles):
+            for channel in range(target.shape[0]):
+                acc = [rng.randrange(-(1 << 12), 1 << 12) for _ in range(engine.lanes)]
+                constants = rng.randrange(-256, 256), rng.randrange(256), rng.randrange(12)
+                sums[tile, channel] = acc, constants
+                names = ("bias", "multiplier", "shift")
+                record = {"count": 0} | dict(zip(names, constants, strict=True))
+                line.set(self.cycle, {"record": record})
+                line.pulse(self.cycle, "take")
+                line.set(self.cycle + timing.hold + 1, {"record": dict.fromkeys(record, 0)})
+                slot = timing.min_slot_serial if serial else timing.min_slot
+                self.cycle += slot + rng.choice([0, 0, 3])
+                arrival = self.cycle + accumulate_cycles(engine)
+                line.pulse(arrival, "sums.valid")
+                line.set(arrival, {"sums.acc": acc})
+                line.set(arrival + 1, {"sums.acc": [0] * engine.lanes})
+                y, x = divmod(tile * engine.lanes // target.batch, tiling.source.pitch)
+                if x < target.shape[2] and y < target.shape[1]:
+                    self.firsts.append(arrival + self.part.latency)
+        line.pulse(self.cycle, "take")
+        self.cycle += timing.drain_serial if serial else timing.drain
+        written = {}
+        channels, height, width = target.shape
+        images = range(target.batch)
+        for y, x, image, channel in product(range(height), range(width), images, range(channels)):
+            element = (y * tiling.source.pitch + x) * target.batch + image
+            acc, (bias, *factors) = sums[element // engine.lanes, channel]
+            value = acc[element % engine.lanes] + bias
+            row, bank = place_of_image(target, x, y, image)
+            limits = table["clamp_lo"], table["clamp_hi"]
+            written[row + channel, bank] = requantize(value, *factors, *limits) % 256
+        self.expected.append((start, self.cycle, written, target))
+
+    def check(self):
+        """Compare what is written, where, when, and what is shown for verification."""
+        outputs = [f"write.{name}" for name in ("en", "row", "lane", "data", "group")]
+        outputs += [f"written.{name}" for name in ("valid", "data", "group")]
+        outputs += ["pixels.ready", "pixels.last"]
+        seen = clocked(self.part, self.line.stimulus(self.cycle + 2), outputs)
+        pixels = [seen[cycle] for cycle in self.taken]
+        assert all(pixel["pixels.ready"] for pixel in pixels)
+        assert [pixel["pixels.last"] for pixel in pixels] == [*[0] * (len(pixels) - 1), 1]
+        assert all(seen[cycle]["write.en"] for cycle in self.firsts)
+        for number, (start, stop, expected, plane) in enumerate(self.expected):
+            found = {}
+            for out in seen[start:stop]:
+                if number:
+                    assert out["write.en"] == out["written.valid"]
+                    assert out["write.group"] == out["written.group"]
+                if not out["write.en"]:
+                    continue
+                data = out["write.data"]
+                shown = sum(byte << 8 * index for index, byte in enumerate(data))
+                assert not number or out["written.data"] == shown
+                for index, byte in enumerate(data if out["write.group"] else data[:1]):
+                    found[out["write.row"], out["write.lane"] + index] = byte
+            assert expected.items() <= found.items(), number
+            rows = range(plane.base, plane.base + plane.rows)
+            assert all(row in rows for row, _ in found)
+            assert not any(out["write.en"] for out in seen[stop : stop + 1])
+
+
+def place_of_image(plane, x, y, image):
+    """Return row of channel 0 and bank of a position of an image of the run."""
+    phase = 2 * (y % plane.split) + x % plane.split
+    element = (y // plane.split * plane.pitch + x // plane.split) * plane.batch + image
+    row = plane.base + phase * plane.phase_rows + element // plane.lanes * plane.shape[0]
+    return row, element % plane.lanes
+
+
+@pytest.mark.parametrize(
+    ("lanes", "requantizers", "max_batch"),
+    [(2, 1, 1), (4, 2, 2), (8, 4, 1), (16, 4, 4), (16, 1, 2)],
+)
+def test_sums_and_pixels_go_to_their_places(lanes, requantizers, max_batch):
+    engine = EngineConfig(
+        lanes=lanes, bank_depth=1024, requantizers=requantizers, max_batch=max_batch,
+        weight_addr_bits=11, param_addr_bits=10, residuals=True, groups=True,
+    )  # fmt: skip
+    rng, kinds = random.Random(lanes), set()
+    limits = {"max_channels": 2, "max_layers": 3, "widths": (4, 7, 8, 16), "whole": 4}
+    for seed in range(8):
+        network = random_program(seed, engine, **limits).network
+        program = compile_network(network, engine, 1 << seed % (engine.batch_bits + 1))
+        Layers(program, rng).check()
+        kinds |= {tiling.write for tiling in program.tilings}
+    assert kinds == ({Write.SERIAL} if requantizers == 1 else set(Write))
 
 
 @pytest.fixture(scope="module")
