@@ -4,6 +4,8 @@ import os
 import re
 from importlib.resources import files
 
+from amaranth.lib import wiring
+
 from sqhw.environment.wasm_cache import wasm_cache
 from sqhw.errors import unknown_name
 from sqhw.machine.config import EngineConfig
@@ -59,11 +61,23 @@ def engine_verilog(
     """
     if interface not in COMPONENTS:
         raise unknown_name("interface", interface, COMPONENTS)
+    component = COMPONENTS[interface](engine, pieces, name)
+    return component_verilog(component, top_module(name, interface))
+
+
+def component_verilog(component: wiring.Component, top: str) -> str:
+    """Return the Verilog of a component, whose modules all begin with the name `top`.
+
+    Parameters
+    ----------
+    component : Component
+        An engine, or a design that has one or several of them.
+    top : str
+        Name of its module.
+    """
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # the yosys of the wheel, whatever is on PATH
     from amaranth.back import verilog
 
-    component = COMPONENTS[interface](engine, pieces, name)
-    top = top_module(name, interface)
     with wasm_cache():
         text = verilog.convert(component, name=top, strip_internal_attrs=True)
     text = TRIGGER.sub(ICARUS_TRIGGER, TRIGGER_NAME.sub(r"\\$wake\1 ", text))

@@ -40,6 +40,8 @@ class Run:
     def layer(self, layer, tiling, table):
         """Fill the masks, then accumulate two channels a tile."""
         line, rng, engine = self.line, self.rng, self.engine
+        # Here any map may be signed, not only those that a network has.
+        table = table | {name: rng.randint(0, 1) for name in ("in_signed", "skip_signed")}
         line.set(self.cycle, layer_inputs(self.part, table))
         self.cycle += 2
         line.pulse(self.cycle, "phases.prepare")

@@ -8,7 +8,8 @@ from hdl.support import FEATURES, Timeline, clocked, descriptors, layer_inputs, 
 
 from sqhw.compiler.program import compile_network
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.stream import channel_order, encode
+from sqhw.machine.stream import Dense
+from sqhw.machine.stream.base import channel_order
 from sqhw.machine.timing import ISSUE_CYCLES, Timing, accumulate_cycles, is_deep, rom_cycles
 from sqhw.network.quantized import MaxPool
 from sqhw.rtl.issue import Issue
@@ -35,7 +36,7 @@ def weights_of(layer, channel):
         return [(y, x, 0, None) for y in range(layer.kernel) for x in range(layer.kernel)]
     _, channels, height, width = layer.weight.shape
     flat = channel_order(layer.weight)[channel]
-    places = range(len(flat)) if layer.stream.dense else np.flatnonzero(flat)
+    places = range(len(flat)) if isinstance(layer.stream, Dense) else np.flatnonzero(flat)
     shape = (height, width, channels)
     return [(*np.unravel_index(place, shape), flat[place]) for place in places]
 
@@ -44,7 +45,7 @@ def counts_of(layer, channels):
     """Return the entries of each channel in the weight stream."""
     if isinstance(layer, MaxPool):
         return [layer.kernel**2] * channels
-    return encode(layer.weight, layer.codebook, layer.stream).counts.tolist()
+    return layer.stream.encode(layer.weight, layer.codebook).counts.tolist()
 
 
 def place_of(plane, tile, x, y, channel):

@@ -1,4 +1,7 @@
-"""Two engines of other configurations and networks in one design and one simulation folder."""
+"""Two engines of other configurations and networks in one design and one simulation folder.
+
+The design is Verilog with two engines that were written apart, or an Amaranth module with both.
+"""
 
 import json
 import shutil
@@ -6,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 from hdl.support import in_four, random_program
@@ -13,7 +19,11 @@ from strategies import random_images
 
 from sqhw.export.build import write_rom, write_rtl
 from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import rom_widths
 from sqhw.machine.naming import DEFAULT_NAME, top_module
+from sqhw.machine.rom_pieces import whole
+from sqhw.rtl.emit import component_verilog
+from sqhw.rtl.engine import Engine
 from sqhw.verify.job import job_of
 from sqhw.verify.runner import WAIVERS
 from sqhw.verify.tools import has_icarus, verilator_environment
@@ -29,13 +39,21 @@ LIMITS = {
 FRAMES = 2
 
 
-def write_engines(names, folder) -> dict[str, str]:
-    """Write both engines, each in a folder of its own, and their files into one; return tops."""
-    job = {"limit": 0}
+def in_one(engine, depths):
+    return {rom: whole(depths[rom], width) for rom, width in rom_widths(engine).items()}
+
+
+#: ROMs in one piece each, and in four.
+PIECES = {"a": in_one, "b": in_four}
+
+
+def write_engines(names, folder):
+    """Write both engines, each in a folder of its own, and their files into one; return ROMs."""
+    job, roms = {"limit": 0}, {}
     for side, name in names.items():
         engine = ENGINES[side]
         program = random_program(3, engine, max_size=6, max_layers=3, **LIMITS[side])
-        pieces = in_four(engine, program.depths) if side == "b" else None
+        roms[side] = pieces = PIECES[side](engine, program.depths)
         own = folder / side
         write_rtl(engine, program.depths, own, pieces=pieces, name=name)
         write_rom(program, own, pieces, name)
@@ -50,19 +68,56 @@ def write_engines(names, folder) -> dict[str, str]:
         # A result comes every few cycles.
         job["limit"] += FRAMES * (expected.cycles + sum(expected.sizes) * 50 + 1000)
     np.savez(folder / "job.npz", **job)
-    return {f"ENGINE_{side.upper()}": top_module(name) for side, name in names.items()}
+    return roms
 
 
-def run(simulator, names, folder) -> None:
+class TwoEngines(wiring.Component):
+    """Both engines in one Amaranth module, with the ports of ``two_engines.v``."""
+
+    def __init__(self, engines):
+        self._engines = engines
+        ports = {
+            "start": In(1), "ready": Out(1), "in_valid": In(1), "in_data": In(8),
+            "in_ready": Out(1), "out_valid": Out(1), "out_data": Out(8), "out_last": Out(1),
+        }  # fmt: skip
+        self._names = ports
+        super().__init__(
+            {f"{side}_{name}": port for side in engines for name, port in ports.items()}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        for side, engine in self._engines.items():
+            m.submodules[side] = engine
+            m.d.comb += engine.out_ready.eq(1)
+            for name, member in self._names.items():
+                port, inner = getattr(self, f"{side}_{name}"), getattr(engine, name)
+                m.d.comb += inner.eq(port) if member.flow == In else port.eq(inner)
+        return m
+
+
+def write_one_design(names, roms, folder) -> list[Path]:
+    """Write both engines as one Amaranth module; return its Verilog and that of the memories."""
+    engines = {side: Engine(ENGINES[side], roms[side], name) for side, name in names.items()}
+    top = folder / "design.v"
+    top.write_text(component_verilog(TwoEngines(engines), "two_engines"))
+    leaves = [folder / f"{name}_{leaf}.v" for name in names.values() for leaf in ("rom", "ram")]
+    return [top, *leaves]
+
+
+def run(simulator, names, folder, *, one_design=False) -> None:
     """Build both engines at once and run them at the same time."""
-    tops = write_engines(names, folder)
-    bench = Path(__file__).with_name("two_engines.v")
+    roms = write_engines(names, folder)
+    tops = {f"ENGINE_{side.upper()}": top_module(name) for side, name in names.items()}
+    sources = [Path(__file__).with_name("two_engines.v"), *sorted(folder.glob("*.v"))]
+    if one_design:
+        sources = write_one_design(names, roms, folder)
     verilator = simulator == "verilator"
     waivers = folder / "waivers.vlt"
     waivers.write_text(WAIVERS)
     runner = get_runner(simulator)
     runner.build(
-        sources=[waivers] * verilator + [bench, *sorted(folder.glob("*.v"))],
+        sources=[waivers] * verilator + sources,
         hdl_toplevel="two_engines",
         build_dir=folder / "build",
         defines=tops,
@@ -81,8 +136,9 @@ def run(simulator, names, folder) -> None:
 
 
 @pytest.mark.skipif(not has_icarus(), reason="Icarus is not installed: apt-get install iverilog")
-def test_icarus(tmp_path):
-    run("icarus", {"a": "cam", "b": "mic"}, tmp_path)
+@pytest.mark.parametrize("one_design", [False, True])
+def test_icarus(one_design, tmp_path):
+    run("icarus", {"a": "cam", "b": "mic"}, tmp_path, one_design=one_design)
 
 
 def test_verilator(tmp_path, monkeypatch):
