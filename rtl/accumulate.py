@@ -8,7 +8,6 @@ from amaranth.lib.wiring import In, Out
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import CODEBOOK_WIDTH
 from sqhw.machine.timing import (
-    LANES_CYCLES,
     ROW_CYCLES,
     is_deep,
     mask_cycles,
@@ -46,8 +45,8 @@ class Accumulate(wiring.Component):
         `latency` after the tap of the channel's last entry.
     """
 
+    #: Cycles from a tap to the address of its vector in the activation memory.
     ROW_CYCLES = ROW_CYCLES
-    LANES_CYCLES = LANES_CYCLES
     #: Fields of the layer descriptor that it reads.
     LAYER_FIELDS = (
         "pool", "in_signed", "in_split", "in_last_x", "in_last_y", "batch_shift", "skip_signed",

@@ -20,7 +20,7 @@ COMPONENTS = {"plain": Engine, "axi": AxiEngine}
 TRIGGER_NAME = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module(\$\d+) ")
 #: It writes them into modules with combinational blocks, to have them run once at time 0. As
 #: SystemVerilog (``iverilog -g2012``) a declaration's value is no event, and blocks whose inputs
-#: never change would stay undefined; a change behind time 0 wakes them.
+#: never change would stay undefined; a change after time 0 wakes them.
 TRIGGER = re.compile(r"^  reg (\\\$wake\$\d+) += 0;\n", re.MULTILINE)
 ICARUS_TRIGGER = r"\g<0>`ifdef __ICARUS__\n  initial #0 \1 = 1;\n`endif\n"
 #: A register that begins with a value. In the declaration it looks to linters (PROCASSINIT of
@@ -48,7 +48,7 @@ def engine_verilog(
     ----------
     engine : EngineConfig
     pieces : mapping of str to tuple of Piece
-        Of each ROM: ``weights``, ``params``, ``codebook``.
+        The ROMs ``weights``, ``params`` and ``codebook``.
     interface : str
         ``plain`` or ``axi``: a key of `COMPONENTS`.
     name : str

@@ -32,8 +32,8 @@ class Engine(wiring.Component):
     ----------
     engine : EngineConfig
     pieces : mapping of str to tuple of Piece
-        Of the ROMs ``weights``, ``params`` and ``codebook``; their images are ``weights.hex``, or
-        ``weights_0.hex`` and so on, behind a prefix if `name` is not the default.
+        The ROMs ``weights``, ``params`` and ``codebook``; their images are ``weights.hex``, or
+        ``weights_0.hex`` and so on, with a prefix if `name` is not the default.
     name : str
         Prefix of the modules that it instantiates; see `sqhw.machine.naming`.
 

@@ -72,7 +72,7 @@ class FieldReader(wiring.Component):
         begin = Signal.like(offset, name="begin")
 
         def after_field(start):
-            """Return whether the field behind one that begins at `start` is in the next word."""
+            """Return whether the field after one that begins at `start` is in the next word."""
             end = Signal(range(2 * word), name="end")
             m.d.comb += end.eq(start + self.next_width)
             return end >= word, Mux(end >= word, end - word, end)

@@ -52,7 +52,7 @@ class ParameterCommands(wiring.Signature):
 
 
 class LayerLoops(wiring.Signature):
-    """How often the loops of a layer run, from its descriptor and the record at hand.
+    """How often the loops of a layer run, from its descriptor and the present record.
 
     Members
     -------
@@ -127,7 +127,8 @@ class EntryStream(wiring.Signature):
     rewind : Out(1)
         The next entry is the first of the layer. With or without an entry.
     take : Out(1)
-        In the next cycle the slot begins of which the record is at hand. With or without an entry.
+        The slot of the channel whose record is present begins in the next cycle. With or without
+        an entry.
     """
 
     def __init__(self, engine: EngineConfig) -> None:

@@ -49,10 +49,13 @@ class Issue(wiring.Component):
     taps : Out(TapStream)
         `latency` after the entry.
     address : Out(VectorAddress)
-        `ROW_CYCLES` after the tap: the vector of output channel 0 in the engine's lane 0.
+        Place of the vector that the tap reads: `ROW_CYCLES` after the tap. While results go out,
+        place of the one of `entries.channel`.
     """
 
-    TAP_CYCLES = CODE_CYCLES = TAP_CYCLES
+    #: Cycles from the codebook's address of an entry to its tap.
+    CODE_CYCLES = TAP_CYCLES
+    #: Cycles from the tap to the place of its vector.
     ROW_CYCLES = ROW_CYCLES
     #: Fields of the layer descriptor that it reads.
     LAYER_FIELDS = (

@@ -80,7 +80,7 @@ class MapSteps:
         Images of the run.
     fast : bool
         Take the sums of all rows that a step may lead to and choose late: more adders, each of
-        them beside that of the lanes instead of behind it.
+        them beside that of the lanes instead of downstream of it.
     """
 
     def __init__(self, m, plane, batch, fast: bool = False) -> None:

@@ -60,7 +60,7 @@ class Requantizer(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Build the shift register and the pipeline behind it."""
+        """Build the shift register and the pipeline downstream of it."""
         m = Module()
         acc_bits, mult_bits = self._engine.acc_bits, self._engine.mult_bits
         lanes, count = self._engine.lanes, self._engine.requantizers
@@ -98,7 +98,7 @@ class Requantizer(wiring.Component):
         return m
 
     def _pipeline(self, m, head, bias, spread, shifts, y, index: int) -> None:
-        """Build one requantizer behind an element of the queue."""
+        """Build one requantizer downstream of an element of the queue."""
         acc_bits, mult_bits = self._engine.acc_bits, self._engine.mult_bits
 
         def register(shape, name: str, value):
@@ -117,7 +117,7 @@ class Requantizer(wiring.Component):
             part = register(signed(acc_bits + 1), f"part_{low}", multiple)
             terms.append((part, 1, register(1, f"lacks_{low}", digit == 0)))
 
-        # Cycles from 4 on: their sum. A sum of so many digits lacks the 1 of its last one, and
+        # Cycles from 4 on: their sum. A sum of some digits lacks the 1 of its last one, and
         # the bits below the sum that is added to it have room for that.
         level = 0
         while len(terms) > 1:

@@ -23,8 +23,8 @@ class Rom(wiring.Component):
     addr_bits : int
         Address width (unit: bit).
     latency : {1, 2}
-        Cycles from address to word: with 2 there is a register behind each piece, in front of the
-        multiplexer.
+        Cycles from address to word. With 2 each piece has a register at its output, in front of
+        the multiplexer.
     writable : bool
         Whether there is a write port; then there must be one piece.
     module : str

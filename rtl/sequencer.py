@@ -132,7 +132,7 @@ class Sequencer(wiring.Component):
             m.d.sync += [flag.eq(0) for flag in (loaded, at_rest, prepared, drained)]
 
         def open_slot(channel, group, is_end, first_of_tile) -> None:
-            """Begin the slot of `channel` in the next cycle, with the record at hand."""
+            """Begin the slot of `channel` in the next cycle, with the present record."""
             m.d.comb += [entries.take.eq(1), parameters.fetch.eq(1), parameters.rewind.eq(is_end)]
             m.d.sync += [
                 entries.channel.eq(channel),

@@ -26,7 +26,7 @@ class TapWalker(wiring.Component):
     load : In(1)
         Go to `start`.
     second : In(1)
-        With `load`: go to the position behind `start` instead.
+        With `load`: go to the position after `start` instead.
     step : In(1)
         Go to the next position. Ignored in the cycle of `load`.
     step_two : In(1)

@@ -81,14 +81,14 @@ class WriteBack(wiring.Component):
     layer : In(LayerFields)
         The `LAYER_FIELDS` of the descriptor.
     record : In(record_layout)
-        The record at hand.
+        The present record.
     batch : In(lane_bits + 1)
         Images of the run. Missing in an engine that runs single images.
     phases : In(Phases)
     start : In(1)
         A run starts: no pixel is taken.
     take : In(1)
-        In the next cycle the slot begins of which the record is at hand.
+        The slot of the channel whose record is present begins in the next cycle.
     sums : In(SumStream)
         Not before all bytes of the last one are written.
     pixels : In(PixelStream)
@@ -178,7 +178,7 @@ class WriteBack(wiring.Component):
                 m.d.comb += places.batch.eq(self.batch)
             return _Mode(C(1), C(1), C(0), layer.pitch_last_x, layer.out_last_x)
         # Groups of neighbours are walked over as positions of as many images are; of a split
-        # map, those of the even and the odd phase in turn, and an edge is behind both.
+        # map, those of the even and the odd phase in turn, and an edge ends both.
         serial = layer.out_serial
         walks, neighbours = layer.out_walk, layer.out_walk & ~serial
         if engine.max_batch > 1:

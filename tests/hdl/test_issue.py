@@ -10,7 +10,14 @@ from sqhw.compiler.program import compile_network
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.stream import Dense
 from sqhw.machine.stream.base import channel_order
-from sqhw.machine.timing import ISSUE_CYCLES, Timing, accumulate_cycles, is_deep, rom_cycles
+from sqhw.machine.timing import (
+    ISSUE_CYCLES,
+    TAP_CYCLES,
+    Timing,
+    accumulate_cycles,
+    is_deep,
+    rom_cycles,
+)
 from sqhw.network.quantized import MaxPool
 from sqhw.rtl.issue import Issue
 
@@ -136,7 +143,7 @@ class Run:
     def output(self, target):
         """Walk over the results."""
         channels, height, width = target.shape
-        line, late = self.line, ISSUE_CYCLES + Issue.TAP_CYCLES + Issue.ROW_CYCLES
+        line, late = self.line, ISSUE_CYCLES + TAP_CYCLES + Issue.ROW_CYCLES
         line.set(self.cycle, {"results.active": 1})
         self.cycle += 4  # the walker has another map
         places = [(x, y) for y in range(height) for x in range(width)]
