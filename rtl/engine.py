@@ -97,7 +97,7 @@ class Engine(wiring.Component):
         roms = self._roms(m)
         m.submodules.parameters = parameters = ParameterReader(engine)
         m.submodules.sequencer = sequencer = Sequencer(engine)
-        m.submodules.issue = issue = Issue(engine)
+        m.submodules.issuer = issue = Issue(engine)
         m.submodules.memory = memory = ActivationMemory(engine, f"{self._name}_ram")
         m.submodules.accumulate = accumulate = Accumulate(engine)
         m.submodules.write_back = write_back = WriteBack(engine)

@@ -8,13 +8,13 @@ RESETS_NEEDED = {
     "accumulate.masks.double", "accumulate.sums__valid", "parameters.fsm_state",
     "sequencer.control__cycles", "sequencer.fsm_state", "sequencer.phases__busy",
     "sequencer.phases__fill", "sequencer.results__image", "write_back.active", "write_back.pipe",
-    *(f"{part}.last_{stage}" for part in ("issue", "accumulate") for stage in range(1, 5)),
+    *(f"{part}.last_{stage}" for part in ("issuer", "accumulate") for stage in range(1, 5)),
 }  # fmt: skip
 NO_NEED = "written before it is read: undefined at every reset, nothing shows (tests/hdl)"
 #: Flags that may be undefined in each cycle in which they should be 0: the same test shows it.
 MAY_BE_HIGH = {
     "accumulate.lanes.valid_0", "accumulate.lanes.valid_1", "accumulate.valid",
-    "accumulate.valid_1", "issue.decoder.issue", "issue.decoder.valid", "issue.valid_1",
+    "accumulate.valid_1", "issuer.decoder.issue", "issuer.decoder.valid", "issuer.valid_1",
     "parameters.arrived",
 }  # fmt: skip
 STUCK_HIGH = "only its ones matter: undefined instead of 0, nothing shows (tests/hdl)"

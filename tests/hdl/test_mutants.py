@@ -130,10 +130,10 @@ DIRECTED = {
     (STUCK_0, "write_back.requantizer.lacks_0_1"): "digits",
     (STUCK_0, "write_back.requantizer.lacking_0_0_0"): "digits",
     (STUCK_0, "accumulate.skip_signed_2"): "skips",
-    (STUCK_0, "issue.taps.on_two"): "pairs",
+    (STUCK_0, "issuer.taps.on_two"): "pairs",
     (SHORT, "accumulate.masks.x_3"): "edges wide",
     (SHORT, "accumulate.masks.y_0"): "edges high",
-    (RESET_REMOVED, "issue.last_1"): "sweep of resets",
+    (RESET_REMOVED, "issuer.last_1"): "sweep of resets",
     (RESET_ONCE, "accumulate.last_3"): "sweep of resets",
     (RESET_ONCE, "accumulate.masks.double"): "sweep of resets",
     (RESET_REMOVED, "sequencer.phases__fill"): "sweep of resets",
@@ -184,9 +184,9 @@ def test_every_register_and_port_has_its_faults(faulty):
     assert resets < registers
     assert resets == places["one reset at power-up only"]
     assert {place.rpartition(".")[0] for place in registers} >= {
-        "accumulate", "accumulate.lanes", "accumulate.masks", "issue", "issue.decoder",
-        "issue.entries", "issue.taps", "parameters", "sequencer", "write_back", "write_back.places",
-        "write_back.requantizer",
+        "accumulate", "accumulate.lanes", "accumulate.masks", "issuer", "issuer.decoder",
+        "issuer.entries", "issuer.taps", "parameters", "sequencer", "write_back",
+        "write_back.places", "write_back.requantizer",
     }  # fmt: skip
     assert {"start", "in_valid", "in_data", "out_ready", "rst", "cycles"} <= places[PORT_0]
     assert {"sequencer.control__cycles", "sequencer.left", "sequencer.timer"} <= places[SHORT]

@@ -267,6 +267,21 @@ def test_sums_and_pixels_go_to_their_places(lanes, requantizers, max_batch):
     assert kinds == ({Write.SERIAL} if requantizers == 1 else set(Write))
 
 
+def split_map_of(width):
+    """Return a network whose first layer writes a split map of a width below 25 in pairs."""
+    add = Builder(seed=width)
+    before = add.conv("input", 2, 1, 25 - width, padding=(0, 24 - width, 0, 0))
+    add.conv(before, 2, 2, 1, stride=2, padding=(0, 0, 0, 24 - width))
+    return QuantizedNetwork("ends", (1, 3, 24), U8, tuple(add.layers))
+
+
+def test_pairs_of_groups_end_anywhere_in_a_split_map():
+    for width in range(17, 25):
+        program = compile_network(split_map_of(width), ENGINE)
+        assert program.tilings[0].transposes
+        Layers(program, random.Random(width)).check()
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Return a folder with the engine's RTL and its bench."""
@@ -318,10 +333,7 @@ def test_networks_of_all_kinds_in_rtl(built):
 def test_a_split_map_that_ends_anywhere_in_a_pair_of_groups(built, width):
     """Its last element may be the only one of the pair, or the last."""
     folder, bench = built
-    add = Builder(seed=width)
-    before = add.conv("input", 2, 1, 25 - width, padding=(0, 24 - width, 0, 0))
-    add.conv(before, 2, 2, 1, stride=2, padding=(0, 0, 0, 24 - width))
-    network = QuantizedNetwork("ends", (1, 3, 24), U8, tuple(add.layers))
+    network = split_map_of(width)
     program = compile_network(network, ENGINE)
     assert program.tilings[0].target.shape == (2, 3, width)
     assert program.tilings[0].transposes

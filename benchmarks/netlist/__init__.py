@@ -1,0 +1,1 @@
+"""Whether two versions of the engine's Verilog are the same circuit."""
