@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sqhw.arrays import Numbers
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
 from sqhw.cost_models.rom import LayerRom, entry_counts, pool_counts, rom_cost
 from sqhw.cost_models.schedule import tile_cycles
@@ -19,8 +19,6 @@ from sqhw.machine.layout import descriptor_words
 from sqhw.machine.timing import Timing
 from sqhw.network.graph import INPUT, Graph, MaxPool
 from sqhw.network.stored import StoredConv
-
-Numbers = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,11 +11,10 @@ was found instead.
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sqhw.arrays import Numbers
 from sqhw.cost_models.budget import Budget, Budgets
 from sqhw.cost_models.knapsack import Option, front, hull, richest
 from sqhw.cost_models.network_options import NetworkTable
@@ -29,7 +28,6 @@ CLOSE = 1e-3
 #: Weight of the second cost: of options that are equal in the objective, the cheaper one is taken.
 TIE = 1e-10
 
-Numbers = npt.NDArray[Any]
 Limits = Mapping[str, float]
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sqhw.cost_models.activity import Activity, LayerActivity
 from sqhw.cost_models.layer_shape import SKIP_WEIGHT_BITS
@@ -19,8 +18,6 @@ from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import CODEBOOK_WIDTH
 
 BYTE = 8
-
-Numbers = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

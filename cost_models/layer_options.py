@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Ints, Numbers
 from sqhw.cost_models.activity import LayerActivity, layer_activity
 from sqhw.cost_models.energy import EnergyPrices
 from sqhw.cost_models.layer_shape import LayerShape
@@ -24,9 +25,6 @@ from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import descriptor_words
 from sqhw.machine.stream import Dense, EntryCounts, EqualEntries, formats_for
 from sqhw.machine.timing import Timing
-
-Numbers = npt.NDArray[Any]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

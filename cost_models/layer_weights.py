@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Ints, Numbers
 from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.rom import entry_counts
 from sqhw.cost_models.storage import Levels
@@ -24,9 +24,6 @@ CONSTANT_BITS = 12
 VALUE_BITS = 8
 #: Signed bytes other than 0.
 MOST_VALUES = 255
-
-Numbers = npt.NDArray[Any]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,10 @@ what an option adds includes the rounding to blocks.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sqhw.arrays import Ints, Numbers
 from sqhw.cost_models.budget import LIMITS
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices
@@ -28,9 +27,6 @@ from sqhw.errors import unknown_name
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import ROMS, rom_widths
 from sqhw.network.graph import Graph, GraphConv, MaxPool
-
-Numbers = npt.NDArray[Any]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

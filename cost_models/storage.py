@@ -12,13 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Ints, Mask, Numbers
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import CODEBOOK_WIDTH
 from sqhw.machine.stream import Places, StreamFormat, formats_for
-
-Numbers = npt.NDArray[Any]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.network.quantized import INPUT, Conv, MaxPool, QuantizedNetwork
+from sqhw.network.graph import INPUT, MaxPool
+from sqhw.network.quantized import Conv, QuantizedNetwork
 
 Int64 = npt.NDArray[np.int64]
 

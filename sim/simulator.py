@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from sqhw.errors import SqhwError
 from sqhw.machine.stream import channel_order
+from sqhw.network.graph import INPUT, MaxPool, Shape
 from sqhw.network.limits import images_at_once
-from sqhw.network.quantized import INPUT, Conv, MaxPool, QuantizedNetwork, Shape
+from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.sim import kernels
 
 Int32 = npt.NDArray[np.int32]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sqhw.network.floats import FloatConv, FloatMaxPool, FloatNetwork, FloatResidual
+from sqhw.network.floats import FloatConv, FloatNetwork, FloatResidual
+from sqhw.network.graph import MaxPool
 
 
 def conv(rng, name, source, outputs, inputs, kernel=3, groups=1, **changes):
@@ -26,7 +27,7 @@ def chain_network(seed=0):
     rng = np.random.default_rng(seed)
     layers = (
         conv(rng, "a", "input", 12, 3),
-        FloatMaxPool("pool", "a", 2, 2),
+        MaxPool("pool", "a", 2, 2),
         conv(rng, "b", "pool", 16, 12),
         conv(rng, "c", "b", 4, 16, relu=False),
     )
@@ -63,7 +64,7 @@ def mobile_network(seed=0, mean=(0.4, 0.5, 0.45), std=(0.2, 0.25, 0.22)):
         conv(rng, "e2", "p1", 8, 4, kernel=1, **six),
         conv(rng, "d2", "e2", 8, 8, groups=4, **six),
         conv(rng, "p2", "d2", 4, 8, kernel=1, relu=False, residual=FloatResidual("p1")),
-        FloatMaxPool("pool", "p2", 2, 2),
+        MaxPool("pool", "p2", 2, 2),
         average("mean", "pool", 4, 4),
         conv(rng, "fc", "mean", 4, 4, kernel=1, relu=False, kind="linear"),
     )

@@ -5,7 +5,8 @@ import numpy as np
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import Dense, Gap
-from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
+from sqhw.network.graph import MaxPool
+from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 
 U8, S8 = ActivationFormat(8, signed=False), ActivationFormat(8, signed=True)
 LINEAR = {"padding": (0, 0, 0, 0), "output": S8, "kind": "linear"}

@@ -11,7 +11,8 @@ from sqhw.cost_models.technology import load_technology
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import Dense
-from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
+from sqhw.network.graph import MaxPool
+from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 
 U8 = ActivationFormat(8, signed=False)
 ENGINE = EngineConfig(

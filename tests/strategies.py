@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import StreamRecord, max_gap_bits
-from sqhw.network.quantized import (
-    INPUT,
-    MAX_SHIFT,
-    Conv,
-    Layer,
-    MaxPool,
-    QuantizedNetwork,
-    Residual,
-    Shape,
-)
+from sqhw.network.graph import INPUT, MaxPool, Shape
+from sqhw.network.quantized import MAX_SHIFT, Conv, Layer, QuantizedNetwork, Residual
 
 #: Returns a whole number from lo to hi, both included. Small ones are the simple ones.
 Integer = Callable[[int, int], int]

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import Dense, Gap, StreamFormat, max_gap_bits
-from sqhw.network.quantized import INPUT, Conv, Padding, QuantizedNetwork, Residual, Shape
+from sqhw.network.graph import INPUT, Padding, Shape
+from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 
 BYTE, SIGNED_BYTE = ActivationFormat(8, signed=False), ActivationFormat(8, signed=True)
 SMALL = ActivationFormat(4, signed=True)

@@ -8,7 +8,8 @@ from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.names import LEAST_ACC_BITS, MOST_ACC_BITS
 from sqhw.network.floats import FloatConv, FloatNetwork
-from sqhw.network.quantized import INPUT, QuantizedNetwork
+from sqhw.network.graph import INPUT
+from sqhw.network.quantized import QuantizedNetwork
 
 #: Share of the accumulator's range that weights are fitted into; the rest is for biases, and for
 #: weights that grow in the fine-tuning.

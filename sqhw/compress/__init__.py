@@ -10,16 +10,17 @@ from sqhw.frontends.torch_module import import_module
 from sqhw.frontends.torch_module.float_module import FloatModule, evaluate
 from sqhw.frontends.zoo.catalogue import build, float_network
 from sqhw.network.float_file import load_float, save_float
-from sqhw.network.floats import FloatConv, FloatMaxPool, FloatNetwork, FloatResidual
+from sqhw.network.floats import FloatConv, FloatNetwork, FloatResidual
+from sqhw.network.graph import MaxPool
 
 __all__ = [
     "CompressSettings",
     "FloatConv",
-    "FloatMaxPool",
     "FloatModule",
     "FloatNetwork",
     "FloatResidual",
     "Job",
+    "MaxPool",
     "QuantizeSettings",
     "TrainSettings",
     "build",

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from sqhw.arrays import Floats32, Mask
 from sqhw.errors import SqhwError
 from sqhw.files.input_limits import MAX_REAL, MIN_REAL
 from sqhw.machine.number import ActivationFormat, signed_width
@@ -14,7 +14,6 @@ from sqhw.network.facts import LAYER_WEIGHTS
 from sqhw.network.graph import (
     Graph,
     GraphConv,
-    Mask,
     MaxPool,
     Padding,
     Shape,
@@ -23,8 +22,6 @@ from sqhw.network.graph import (
     check_input_shape,
 )
 from sqhw.network.limits import Extent
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,8 @@ class FloatConv(GraphConv):
 
     name: str
     source: str
-    weight: FloatArray
-    bias: FloatArray
+    weight: Floats32
+    bias: Floats32
     stride: int = 1
     padding: Padding = (0, 0, 0, 0)
     relu: bool = False
@@ -92,7 +89,6 @@ class FloatConv(GraphConv):
         return zero
 
 
-FloatMaxPool = MaxPool
 FloatLayer = FloatConv | MaxPool
 
 
@@ -108,7 +104,7 @@ class FloatNetwork(Graph[FloatConv]):
         Largest pixel value, for example 16 (digits) or 255 (MNIST).
     mean, std : tuple of float
         Normalisation ``(pixel / input_max - mean) / std``: one value, or one a channel.
-    layers : tuple of FloatConv or FloatMaxPool
+    layers : tuple of FloatConv or MaxPool
         In execution order; each reads tensors made before it. The last one makes the output.
     metadata : dict of str to str
         Free text that travels with the file.

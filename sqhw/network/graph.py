@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Mask
 from sqhw.errors import SqhwError, shown
 from sqhw.files.plain import located
 from sqhw.machine.number import ActivationFormat
@@ -26,7 +26,6 @@ CONV_KINDS = ("conv", "linear", "avgpool")
 
 Shape = tuple[int, int, int]
 Padding = tuple[int, int, int, int]
-Mask = npt.NDArray[np.bool_]
 
 
 class Skip:

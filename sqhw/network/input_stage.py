@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sqhw.network.floats import FloatConv, FloatLayer, FloatMaxPool, FloatNetwork
-from sqhw.network.quantized import INPUT
+from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork
+from sqhw.network.graph import INPUT, MaxPool
 
 NAME = "normalised"
 
@@ -30,7 +30,7 @@ def pixel_tensors(network: FloatNetwork) -> set[str]:
     """Return the network's input and the tensors that are pooled maxima of it."""
     found = {INPUT}
     for layer in network.layers:
-        if isinstance(layer, FloatMaxPool) and layer.source in found:
+        if isinstance(layer, MaxPool) and layer.source in found:
             found.add(layer.name)
     return found
 

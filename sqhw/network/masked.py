@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Mask
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import StreamFormat
-from sqhw.network.graph import Graph, Mask, MaxPool, Padding, Shape, Skip
+from sqhw.network.graph import Graph, MaxPool, Padding, Shape, Skip
 from sqhw.network.stored import IntArray, StoredConv
 
 

@@ -5,15 +5,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Mask
 from sqhw.errors import SqhwError, shown
 from sqhw.files.plain import located
 from sqhw.machine.number import ActivationFormat, distinct_bytes, signed_width
 from sqhw.machine.stream import StreamFormat
-from sqhw.network.graph import INPUT as INPUT
-from sqhw.network.graph import Graph, Mask, Skip, check_graph
-from sqhw.network.graph import MaxPool as MaxPool
-from sqhw.network.graph import Padding as Padding
-from sqhw.network.graph import Shape as Shape
+from sqhw.network.graph import Graph, MaxPool, Padding, Shape, Skip, check_graph
 from sqhw.network.stored import IntArray, StoredConv
 
 MAX_SHIFT = 31

@@ -6,7 +6,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.network.graph import INPUT, Graph, GraphConv, Mask, MaxPool
+from sqhw.arrays import Mask
+from sqhw.network.graph import INPUT, Graph, GraphConv, MaxPool
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.network.stored import IntArray, StoredConv
 

@@ -6,8 +6,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Mask
 from sqhw.machine.stream import StreamFormat
-from sqhw.network.graph import GraphConv, Mask
+from sqhw.network.graph import GraphConv
 
 IntArray = npt.NDArray[Any]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Floats32
 from sqhw.machine.stream import code_width
-from sqhw.network.floats import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class LayerResult:
     """
 
     name: str
-    weight: FloatArray
+    weight: Floats32
     weights_before: int
 
     @property
@@ -39,7 +39,7 @@ class LayerResult:
         return int(np.count_nonzero(self.weight))
 
     @property
-    def levels(self) -> FloatArray:
+    def levels(self) -> Floats32:
         """The distinct non-zero values, ascending."""
         return np.unique(self.weight[self.weight != 0])
 

@@ -18,7 +18,7 @@ from sqhw.cost_models.rom import rom_blocks
 from sqhw.cost_models.schedule import frame_cycles
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import CODEBOOK_WIDTH, ROMS
-from sqhw.network.quantized import INPUT
+from sqhw.network.graph import INPUT
 from sqhw.size.layer_figures import LayerFigures
 from sqhw.size.workload import Workload
 

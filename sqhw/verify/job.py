@@ -13,7 +13,7 @@ from sqhw.errors import SqhwError
 from sqhw.export.manifest import check_same_pieces
 from sqhw.machine.rom_pieces import Piece
 from sqhw.machine.timing import Timing
-from sqhw.network.quantized import INPUT
+from sqhw.network.graph import INPUT
 from sqhw.sim.simulator import Simulator
 from sqhw.verify.expected import writeback
 from sqhw.verify.waits import Waits

@@ -9,7 +9,7 @@ from hdl.test_lane_masks import inside
 from sqhw.compiler.program import compile_network
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.timing import FILL_BEATS, read_cycles
-from sqhw.network.quantized import MaxPool
+from sqhw.network.graph import MaxPool
 from sqhw.rtl.accumulate import Accumulate
 
 ENGINES = {

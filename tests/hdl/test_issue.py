@@ -18,7 +18,7 @@ from sqhw.machine.timing import (
     is_deep,
     rom_cycles,
 )
-from sqhw.network.quantized import MaxPool
+from sqhw.network.graph import MaxPool
 from sqhw.rtl.issue import Issue
 
 OUTPUTS = (

@@ -14,7 +14,8 @@ from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import Dense
-from sqhw.network.quantized import INPUT, Conv, MaxPool, QuantizedNetwork, Residual
+from sqhw.network.graph import INPUT, MaxPool
+from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 from sqhw.planner.bank_plan import assign_rows
 from sqhw.planner.placement import network_maps, place
 

@@ -17,7 +17,8 @@ from safetensors.numpy import load_file, save_file
 from sqhw import __version__
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import Dense, Gap
-from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork
+from sqhw.network.graph import MaxPool
+from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.network.quantized_file import load_network, save_network
 from sqhw.steps.options import TrainOptions
 from sqhw.steps.train import train

@@ -14,8 +14,8 @@ from sqhw.compress.qat.network import QatNetwork
 from sqhw.frontends.torch_module.float_module import predict
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.machine.config import EngineConfig
-from sqhw.network.floats import FloatMaxPool, FloatNetwork
-from sqhw.network.quantized import INPUT
+from sqhw.network.floats import FloatNetwork
+from sqhw.network.graph import INPUT, MaxPool
 from sqhw.network.simplify import pinned_tensors
 
 ENGINE = EngineConfig(groups=True, residuals=True)
@@ -34,7 +34,7 @@ def plain_network():
 
     layers = (
         conv(rng, "one", INPUT, 10, 1),
-        FloatMaxPool("pool", "one", 2, 2),
+        MaxPool("pool", "one", 2, 2),
         conv(rng, "two", "pool", 14, 10),
         conv(rng, "three", "two", 5, 14, kernel=5, padding=(0, 0, 0, 0), relu=False),
     )
@@ -48,7 +48,7 @@ def masked(network, seed):
     pinned = pinned_tensors(network)
     alive = {INPUT: np.ones(network.input_shape[0], dtype=bool)}
     for layer in network.layers:
-        if isinstance(layer, FloatMaxPool):
+        if isinstance(layer, MaxPool):
             alive[layer.name] = alive[layer.source]
             continue
         rows = (rng.random(len(layer.weight)) < 0.7) | (layer.name in pinned)

@@ -13,8 +13,8 @@ from safetensors.numpy import save, save_file
 
 from sqhw.compress import (
     FloatConv,
-    FloatMaxPool,
     FloatNetwork,
+    MaxPool,
     float_network,
     load_float,
     save_float,
@@ -53,7 +53,7 @@ def network():
                 rng.normal(size=6).astype(np.float32),
                 residual=FloatResidual("input", stride=2, first=3),
             ),
-            FloatMaxPool("pool", "conv2", 2, 1),
+            MaxPool("pool", "conv2", 2, 1),
             FloatConv(
                 "avg",
                 "pool",

@@ -28,8 +28,8 @@ from sqhw.data import Dataset, Split
 from sqhw.frontends.torch_module.float_module import predict
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.machine.config import EngineConfig
-from sqhw.network.floats import FloatMaxPool, FloatNetwork
-from sqhw.network.quantized import INPUT
+from sqhw.network.floats import FloatNetwork
+from sqhw.network.graph import INPUT, MaxPool
 from sqhw.sim.simulator import Simulator
 
 ENGINE = EngineConfig(groups=True, residuals=True)
@@ -168,7 +168,7 @@ def test_a_start_of_dense_layers_leaves_room_for_gains(limit):
     print("seed 0")
     layers = (
         conv(rng, "a", INPUT, 12, 3),
-        FloatMaxPool("pool", "a", 2, 2),
+        MaxPool("pool", "a", 2, 2),
         conv(rng, "b", "pool", 16, 12),
         average("mean", "b", 16, 4),
         conv(rng, "fc", "mean", 4, 16, kernel=1, relu=False, kind="linear"),

@@ -33,7 +33,7 @@ from sqhw.frontends.torch_module.float_module import FloatModule, predict
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatNetwork
-from sqhw.network.quantized import INPUT
+from sqhw.network.graph import INPUT
 from sqhw.sim.simulator import Simulator
 
 

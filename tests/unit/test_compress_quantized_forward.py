@@ -9,7 +9,8 @@ from strategies import networks_with_images
 from sqhw.compress import torch_logits
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import Dense
-from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork
+from sqhw.network.graph import MaxPool
+from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.sim import reference
 from sqhw.sim.simulator import Simulator
 

@@ -6,7 +6,8 @@ import pytest
 from sqhw.errors import SqhwError
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import Dense, Gap
-from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
+from sqhw.network.graph import MaxPool
+from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 
 PIXELS = ActivationFormat(8, signed=False)
 

@@ -17,7 +17,8 @@ from sqhw.errors import SqhwError
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import Gap
 from sqhw.network import quantized_file as network_file
-from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
+from sqhw.network.graph import MaxPool
+from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 from sqhw.network.quantized_file import load_network, save_network
 
 

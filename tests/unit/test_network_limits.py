@@ -7,9 +7,10 @@ import pytest
 from small_networks import U8, conv, network
 
 from sqhw.errors import SqhwError
-from sqhw.network.floats import FloatConv, FloatMaxPool, FloatNetwork
+from sqhw.network.floats import FloatConv, FloatNetwork
+from sqhw.network.graph import MaxPool
 from sqhw.network.limits import WORKING_VALUES, images_at_once
-from sqhw.network.quantized import MaxPool, QuantizedNetwork
+from sqhw.network.quantized import QuantizedNetwork
 
 
 def quantized(*layers, shape=(1, 8, 8)):
@@ -25,7 +26,7 @@ def float_conv(name, source, shape, **changes):
     return FloatConv(name, source, weight, bias, **changes)
 
 
-MAKERS = ((quantized, conv, MaxPool), (floats, float_conv, FloatMaxPool))
+MAKERS = ((quantized, conv, MaxPool), (floats, float_conv, MaxPool))
 
 
 def message(make, *layers, **changes):

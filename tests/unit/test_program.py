@@ -21,7 +21,8 @@ from sqhw.machine.layout import (
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import Gap
 from sqhw.machine.timing import Timing
-from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
+from sqhw.network.graph import MaxPool
+from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 from sqhw.planner.placement import place
 
 U8 = ActivationFormat(8, signed=False)

@@ -12,7 +12,8 @@ from strategies import networks_with_images
 
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import Dense
-from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork, Residual
+from sqhw.network.graph import MaxPool
+from sqhw.network.quantized import Conv, QuantizedNetwork, Residual
 from sqhw.sim import reference
 
 

@@ -11,7 +11,8 @@ from sqhw.compiler.format_choice import cheapest_streams
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat, distinct_bytes
 from sqhw.machine.stream import Dense, Gap, max_gap_bits
-from sqhw.network.quantized import Conv, MaxPool, QuantizedNetwork
+from sqhw.network.graph import MaxPool
+from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.network.simplify import simplify
 from sqhw.sim import reference
 

@@ -3,13 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Floats64
 from sqhw.compiler.accumulator import SHARE, UNSIGNED
 from sqhw.compress.qat.integers import GAIN_BITS, WEIGHT_TOP, acc_limit, held_gain_bits
 from sqhw.compress.qat.layers import QatConv
 from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatConv
-
-Float = npt.NDArray[np.float64]
 
 #: Largest bias in units of the layer's output range, with a gain: all biases have one step.
 MOST_BIAS = 4.0
@@ -28,7 +27,7 @@ def channel_gains(
     weight: npt.NDArray[np.float32],
     largest_output: float,
     engine: EngineConfig,
-) -> Float:
+) -> Floats64:
     """Return the range of each channel's weights relative to the largest, shape (out_channels,).
 
     It is larger where the accumulator or the bias, in units of the channel's weights, would not
@@ -54,5 +53,5 @@ def channel_gains(
     if largest_output > 0:
         needed = np.maximum(needed, bias / (MOST_BIAS * largest_output))
     least = 2.0 ** -held_gain_bits(GAIN_BITS, engine)
-    gains: Float = np.where(tops > 0, np.clip(needed, least, 1.0), 1.0)
+    gains: Floats64 = np.where(tops > 0, np.clip(needed, least, 1.0), 1.0)
     return gains

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sqhw.arrays import Floats64
 from sqhw.compress.qat.integers import WEIGHT_TOP
 from sqhw.frontends.torch_module.float_module import (
     activated,
@@ -18,8 +19,6 @@ from sqhw.frontends.torch_module.float_module import (
 from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork
 from sqhw.network.graph import MaxPool
 from sqhw.network.walk import run_graph
-
-Float = npt.NDArray[np.float64]
 
 #: Range of a channel, relative to the layer's largest, below which images hardly excite it: what
 #: others would do to it is not known, so that it is not scaled up any further.
@@ -44,9 +43,9 @@ class MapFacts:
         Variance of the map before its activation function.
     """
 
-    largest: Float
-    power: Float
-    variance: Float
+    largest: Floats64
+    power: Floats64
+    variance: Floats64
 
 
 def equalised(network: FloatNetwork, facts: Mapping[str, MapFacts]) -> FloatNetwork:
@@ -70,7 +69,7 @@ def equalised(network: FloatNetwork, facts: Mapping[str, MapFacts]) -> FloatNetw
     FloatNetwork
         The same object if no channel has a small range.
     """
-    scales: dict[str, Float] = {}
+    scales: dict[str, Floats64] = {}
     for layer in network.layers:
         if isinstance(layer, FloatConv) and layer.trained and _can_scale(layer):
             largest = facts[layer.name].largest
@@ -211,7 +210,7 @@ def _readers(network: FloatNetwork, layer: FloatConv) -> list[FloatConv]:
     return found
 
 
-def _scaled(network: FloatNetwork, scales: Mapping[str, Float]) -> tuple[FloatLayer, ...]:
+def _scaled(network: FloatNetwork, scales: Mapping[str, Floats64]) -> tuple[FloatLayer, ...]:
     """Return the layers with rows divided and columns multiplied by the scales of their maps."""
     carried = dict(scales)  # also after poolings
     layers: list[FloatLayer] = []

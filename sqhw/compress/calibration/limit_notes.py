@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sqhw.arrays import Mask
 from sqhw.compiler.accumulator import SHARE, signed_bits
 from sqhw.compress.qat.codebook_weights import codebook_weights
 from sqhw.compress.qat.input import QatInput
@@ -18,7 +19,7 @@ from sqhw.compress.qat.network import QatNetwork
 from sqhw.frontends.torch_module.float_module import max_pool, padded_conv, with_residual
 from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatConv, FloatNetwork
-from sqhw.network.graph import Mask, MaxPool
+from sqhw.network.graph import MaxPool
 from sqhw.network.walk import run_graph
 
 IMAGES = 32

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sqhw.arrays import Floats32, Mask
 from sqhw.compiler.format_choice import least_stream_bits
 from sqhw.compress.calibration.bias_correction import correct_biases
 from sqhw.compress.calibration.calibrate import calibrate
@@ -36,9 +37,7 @@ from sqhw.network.floats import FloatConv, FloatNetwork
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.seeds import check_seed
 
-FloatArray = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 LLOYD_STEPS = 30
 MAX_BITS = 8
@@ -203,7 +202,7 @@ def random_quantized(
         return _exported(model, engine, objective, metadata)
 
 
-def _random_values(kept: FloatArray, bits: int) -> Values:
+def _random_values(kept: Floats32, bits: int) -> Values:
     """Return a codebook without 0, so that the density stays what it is."""
     if bits == MAX_BITS:
         return _uniform(float(np.abs(kept).max()))
@@ -262,7 +261,7 @@ def _project(
 
 
 def _projection(
-    weight: FloatArray, mask: Mask, bits: int, engine: EngineConfig
+    weight: Floats32, mask: Mask, bits: int, engine: EngineConfig
 ) -> tuple[Mask, Values]:
     """Return a codebook, and the mask without the weights that are better off at 0."""
     top = float(np.abs(weight[mask]).max(initial=0.0))
@@ -283,7 +282,7 @@ def _uniform(top: float) -> Values:
 
 
 def _clustered(
-    weight: FloatArray, mask: Mask, bits: int, engine: EngineConfig
+    weight: Floats32, mask: Mask, bits: int, engine: EngineConfig
 ) -> tuple[Mask, Values]:
     """Return the mask and the codebook of a k-means one of whose centroids is 0.
 
@@ -298,7 +297,7 @@ def _clustered(
     return kept, book
 
 
-def _with_zero(weight: FloatArray, mask: Mask, levels: int) -> tuple[Mask, Values]:
+def _with_zero(weight: Floats32, mask: Mask, levels: int) -> tuple[Mask, Values]:
     """Return where weights are nearer to one of so many values than to 0, and the values."""
     values = np.sort(weight[mask].astype(np.float64))
     book = np.unique(values)

@@ -7,14 +7,12 @@ layer has for it; the streams of these layers then have fewer positions (`sqhw.n
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from sqhw.arrays import Floats64, Mask
 from sqhw.compress.qat.layers import QatConv
 from sqhw.compress.qat.network import QatNetwork
-from sqhw.network.floats import FloatConv, FloatMaxPool
-
-Mask = npt.NDArray[np.bool_]
-Float = npt.NDArray[np.float64]
+from sqhw.network.floats import FloatConv
+from sqhw.network.graph import MaxPool
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +40,7 @@ class ChannelGraph:
         removable: list[bool] = []
         for layer in model.network.layers:
             source = makers.get(layer.source)
-            if isinstance(layer, FloatMaxPool):
+            if isinstance(layer, MaxPool):
                 makers[layer.name] = source
                 continue
             assert isinstance(layer, FloatConv)
@@ -86,10 +84,10 @@ class ChannelShares:
         Sums of the losses that dropping each kept weight causes.
     """
 
-    row_cost: Float
-    column_cost: Float
-    row_worth: Float
-    column_worth: Float
+    row_cost: Floats64
+    column_cost: Floats64
+    row_worth: Floats64
+    column_worth: Floats64
 
 
 def without_channels(

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Mask
 from sqhw.network.floats import FloatConv, FloatNetwork
-
-Mask = npt.NDArray[np.bool_]
 
 
 def floor_masks(

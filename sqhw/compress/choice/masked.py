@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Mask
 from sqhw.compiler.format_choice import cheapest_layers
 from sqhw.compress.qat.input import QatInput
 from sqhw.compress.qat.integers import WEIGHT_TOP
@@ -15,7 +16,7 @@ from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import signed_width
 from sqhw.machine.stream import Dense
 from sqhw.network.floats import FloatConv
-from sqhw.network.graph import Mask, MaxPool
+from sqhw.network.graph import MaxPool
 from sqhw.network.masked import MaskedConv, MaskedNetwork
 from sqhw.network.simplify import simplified
 

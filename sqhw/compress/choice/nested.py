@@ -12,11 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Floats64, Ints
 from sqhw.environment.kernel import kernel
 from sqhw.machine.stream import StreamFormat
-
-Ints = npt.NDArray[np.int64]
-Float = npt.NDArray[np.float64]
 
 RATIO = 1.2  # between neighbouring numbers of weights
 FINE_REACH = 1.3  # factor between the middle and the ends of a fine grid
@@ -76,10 +74,10 @@ class MaskSums:
     rows: Ints
     waits: Ints
     by_tap: Ints
-    energy: Float
-    mass: Float
-    moment: Float
-    second: Float
+    energy: Floats64
+    mass: Floats64
+    moment: Floats64
+    second: Floats64
     largest: float
 
 

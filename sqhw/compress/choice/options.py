@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Floats64, Mask
 from sqhw.compress.choice.nested import NO_MASK, NestedMasks, histogram_errors, mask_sums, nest
 from sqhw.compress.choice.run_costs import least_entries, run_costs
 from sqhw.cost_models.knapsack import Option, front, hull
@@ -13,9 +14,6 @@ from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.storage import Levels, Storage, storage
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.stream import formats_for
-
-Float = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 LLOYD_STEPS = 12
 #: Weight of rounding errors against dropped weights. Training makes up for less of what rounding
@@ -92,12 +90,12 @@ class LayerOptions:
     nested: NestedMasks
     stored: Storage
     records: npt.NDArray[np.int64]
-    distortion: Float
-    slope: Float
-    cycles: Float | None = None
-    energy: Float | None = None
+    distortion: Floats64
+    slope: Floats64
+    cycles: Floats64 | None = None
+    energy: Floats64 | None = None
 
-    def costs(self, basis: str) -> Float:
+    def costs(self, basis: str) -> Floats64:
         """Return the cost of every option on a basis, shape (options,).
 
         ``payload`` counts codes only, ``stream`` the weight stream and the codebook, ``rom`` and
@@ -113,7 +111,7 @@ class LayerOptions:
         bits = stored.stream_bits + stored.codebook_bits
         return np.asarray(bits if basis == "stream" else bits + self.records, dtype=np.float64)
 
-    def hull(self, costs: Float) -> list[Option]:
+    def hull(self, costs: Floats64) -> list[Option]:
         """Return the useful options, from the cheapest to the most exact, by their costs."""
         return hull(
             [
@@ -143,7 +141,7 @@ class LayerOptions:
         return NestedMasks(self.nested.counts, first)
 
 
-def _loss(energy: Float, whole: float) -> tuple[Float, Float]:
+def _loss(energy: Floats64, whole: float) -> tuple[Floats64, Floats64]:
     """Return the loss of a layer that loses some of its energy, and how fast it rises there.
 
     The quadratic estimate of the loss holds for small changes only: by it a layer that matters

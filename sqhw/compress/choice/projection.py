@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sqhw.arrays import Mask
 from sqhw.compress.choice.channels import ChannelGraph, ChannelShares, stored_rows, without_channels
 from sqhw.compress.choice.floor import floor_masks
 from sqhw.compress.choice.masked import masked_network
@@ -18,8 +19,6 @@ from sqhw.compress.qat.network import QatNetwork
 from sqhw.cost_models.knapsack import Option, choose, price, richest
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
 from sqhw.cost_models.scale import Scale
-
-Mask = npt.NDArray[np.bool_]
 
 COUNT_BITS = 6  # typical width of the entry count in a channel record
 CLOSE = 2e-3  # of the budget: what a search may leave of it

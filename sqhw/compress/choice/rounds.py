@@ -5,11 +5,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sqhw.arrays import Mask
 from sqhw.compress.choice.channels import ChannelGraph, stored_rows
 from sqhw.compress.choice.fisher import fisher_diagonal
 from sqhw.compress.choice.free_masks import largest, refresh
 from sqhw.compress.choice.masked import masked_network
-from sqhw.compress.choice.projection import CLOSE, Mask, Projector
+from sqhw.compress.choice.projection import CLOSE, Projector
 from sqhw.compress.choice.target import Target
 from sqhw.compress.qat.codebook import plain_codebook
 from sqhw.compress.qat.network import QatNetwork

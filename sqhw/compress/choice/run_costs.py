@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Floats64
 from sqhw.compress.choice.nested import MaskSums
 from sqhw.cost_models.activity import layer_activity
 from sqhw.cost_models.energy import EnergyPrices
@@ -14,8 +15,6 @@ from sqhw.cost_models.technology import load_technology
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import descriptor_words
 from sqhw.machine.timing import Timing
-
-Float = npt.NDArray[np.float64]
 
 #: Words of the ROMs for which the table has energies; the exact cost has the depths themselves.
 DEPTHS = {"weights": 1 << 14, "params": 1 << 10, "codebook": 1 << 8}
@@ -34,7 +33,7 @@ def run_costs(
     stored: Storage,
     sums: MaskSums,
     records: npt.NDArray[np.int64],
-) -> tuple[Float, Float]:
+) -> tuple[Floats64, Floats64]:
     """Return the cycles and the energy of every option of a layer in a run.
 
     Parameters

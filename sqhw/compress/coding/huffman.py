@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+from sqhw.arrays import Ints
 
 LENGTH_FIELD = 5  # bits of the longest length, ahead of the table
 

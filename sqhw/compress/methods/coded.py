@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Ints
 from sqhw.compress.coding.huffman import HuffmanCode
 from sqhw.compress.coding.relative_index import RelativeIndex
 from sqhw.size.layer_result import LayerResult
 
 FLOAT_BITS = 32
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

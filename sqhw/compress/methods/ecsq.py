@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sqhw.arrays import Floats64
 from sqhw.compress.choice.fisher import fisher_diagonal
 from sqhw.compress.coding.huffman import HuffmanCode
 from sqhw.compress.methods.base import TrainedConfig, register
@@ -17,7 +18,6 @@ from sqhw.compress.methods.result import CompressionResult
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
 from sqhw.compress.quantizers.base import Quantizer
-from sqhw.compress.quantizers.codebook import Float
 from sqhw.compress.quantizers.straight_through import FixedCodes
 from sqhw.compress.quantizers.uniform_means import UniformMeansQuantizer
 from sqhw.compress.training.options import Recipe
@@ -132,7 +132,7 @@ class Ecsq(Method):
         return take(self.model)
 
 
-def importance(run: Run, parameters: Sequence[Tensor]) -> list[Float]:
+def importance(run: Run, parameters: Sequence[Tensor]) -> list[Floats64]:
     """Return the Fisher diagonal of parameters on the first training images, shapes as they are."""
     size = min(FISHER_BATCH, len(run.images))
     count = min(FISHER_IMAGES, len(run.images)) // size

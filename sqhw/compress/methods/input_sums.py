@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sqhw.arrays import Floats64
 from sqhw.compress.methods.obs import row_groups
-from sqhw.compress.quantizers.codebook import Float
 from sqhw.network.floats import FloatConv
 
 BATCH = 32  # images at a time
@@ -32,10 +32,10 @@ class InputSums:
         Of windows.
     """
 
-    second: Float
-    first: Float
-    cross: Float
-    errors: Float
+    second: Floats64
+    first: Floats64
+    cross: Floats64
+    errors: Floats64
     count: int = 0
 
     @classmethod
@@ -72,21 +72,21 @@ class InputSums:
             self.errors += wrong.double().sum(dim=2).numpy().reshape(-1)
 
     @property
-    def mean(self) -> Float:
+    def mean(self) -> Floats64:
         """The mean of x, shape (groups, columns)."""
         return self.first / self.count
 
-    def centred(self) -> Float:
+    def centred(self) -> Floats64:
         """Return the Hessian where a bias makes up for the mean error."""
         return self.second - 2 * self.count * self.mean[:, :, None] * self.mean[:, None, :]
 
-    def towards(self) -> Float:
+    def towards(self) -> Floats64:
         """Return ``cross`` where a bias makes up for the mean error."""
         groups = row_groups(len(self.errors), len(self.first))
         return self.cross - 2 * self.errors[:, None] * self.mean[groups]
 
 
-def solved(hessian: Float, sides: Float) -> Float:
+def solved(hessian: Floats64, sides: Floats64) -> Floats64:
     """Return ``sides`` times the inverse Hessian of each row's group.
 
     Parameters
@@ -100,6 +100,6 @@ def solved(hessian: Float, sides: Float) -> Float:
     return np.asarray(found.reshape(sides.shape), dtype=np.float64)
 
 
-def as_matrix(layer: FloatConv) -> Float:
+def as_matrix(layer: FloatConv) -> Floats64:
     """Return the weights, a row for each output channel."""
     return layer.weight.reshape(len(layer.weight), -1).astype(np.float64)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sqhw.arrays import Mask
 from sqhw.compress.calibration.calibrate import CALIBRATION_IMAGES, calibrate
 from sqhw.compress.choice.rounds import Rounds
 from sqhw.compress.choice.target import Target
@@ -33,7 +34,6 @@ from sqhw.compress.training.samples import SMALL_SET, tensors
 from sqhw.errors import SqhwError
 from sqhw.files.plain import located, typed
 from sqhw.frontends.torch_module.float_module import FloatModule, predict
-from sqhw.network.graph import Mask
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.planner.placement import place

@@ -9,25 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sqhw.arrays import Floats32, Floats64, Mask
 from sqhw.compress.choice.floor import floor_masks
 from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.target import Target
 from sqhw.compress.methods.input_sums import BATCH, InputSums, as_matrix, solved
-from sqhw.compress.methods.obs import (
-    Layer,
-    Mask,
-    Pruned,
-    damped,
-    prune_path,
-    quantize_rows,
-    solve_rows,
-)
+from sqhw.compress.methods.obs import Layer, Pruned, damped, prune_path, quantize_rows, solve_rows
 from sqhw.compress.methods.result import integer_network, stream_bits
 from sqhw.compress.methods.run import Run
 from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.qat.integers import WEIGHT_TOP
 from sqhw.compress.qat.network import QatNetwork
-from sqhw.compress.quantizers.codebook import Codebook, Float
+from sqhw.compress.quantizers.codebook import Codebook
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.cost_models.knapsack import Option, choose, hull
 from sqhw.frontends.torch_module.float_module import (
@@ -39,7 +32,7 @@ from sqhw.frontends.torch_module.float_module import (
     preactivation,
 )
 from sqhw.machine.config import EngineConfig
-from sqhw.network.floats import FloatArray, FloatConv
+from sqhw.network.floats import FloatConv
 from sqhw.network.walk import run_graph
 from sqhw.size.layer_result import LayerResult
 
@@ -168,7 +161,7 @@ class Layerwise:
             run_graph(self.network, normalise(part, self.network), conv, max_pool)
         return [found[layer.name] for layer in self.convs]
 
-    def _hessian(self, sums: "InputSums") -> Float:
+    def _hessian(self, sums: "InputSums") -> Floats64:
         """Return the damped Hessian of an image; the biases take up what all positions share.
 
         Of inputs that never change nothing but the rounding of their sums is left.
@@ -182,7 +175,7 @@ class Layerwise:
             ]
         )
 
-    def _worth(self) -> list[Float]:
+    def _worth(self) -> list[Floats64]:
         """Return the mean squared gradient of each output channel of each layer.
 
         The gradients are those of random directions with the covariance of the softmax, as in
@@ -235,7 +228,7 @@ class Layerwise:
                 found.append(_Choice(option, pruned, bits))
         return found
 
-    def _measured(self, index: int, choices: list[_Choice], mean: Float) -> list[_Choice]:
+    def _measured(self, index: int, choices: list[_Choice], mean: Floats64) -> list[_Choice]:
         """Return the options of a layer with losses that suit what the network makes of them.
 
         The quadratic loss ranks the options of a layer well, but knows nothing of how the errors of
@@ -267,7 +260,7 @@ class Layerwise:
             found.append(replace(choice, option=replace(choice.option, distortion=loss)))
         return found
 
-    def _divergence(self, index: int, weight: Float, mean: Float) -> float:
+    def _divergence(self, index: int, weight: Floats64, mean: Floats64) -> float:
         """Return how far the outputs diverge with other weights and the right bias in a layer."""
         weights, biases = self._float_values()
         layer = self.convs[index]
@@ -277,10 +270,10 @@ class Layerwise:
         found = self._outputs(weights, biases)
         return float(functional.kl_div(found, self.wanted, reduction="batchmean", log_target=True))
 
-    def _float_values(self) -> tuple[list[FloatArray], list[FloatArray]]:
+    def _float_values(self) -> tuple[list[Floats32], list[Floats32]]:
         return [layer.weight for layer in self.convs], [layer.bias for layer in self.convs]
 
-    def _outputs(self, weights: list[FloatArray], biases: list[FloatArray]) -> Tensor:
+    def _outputs(self, weights: list[Floats32], biases: list[Floats32]) -> Tensor:
         logits = self.run.logits(Snapshot(weights, biases), self.images).double()
         return torch.log_softmax(logits / TEMPERATURE, dim=1)
 
@@ -340,8 +333,8 @@ class Layerwise:
         Codebooks are of whole numbers: of the units that are given, else of 1/127 of the largest
         value.
         """
-        weights: list[FloatArray] = []
-        biases: list[FloatArray] = []
+        weights: list[Floats32] = []
+        biases: list[Floats32] = []
 
         def conv(layer: FloatConv, pairs: Mapping[str, Pair]) -> Pair:
             real, ours = ({name: pair[at] for name, pair in pairs.items()} for at in (0, 1))
@@ -391,7 +384,7 @@ def whole(book: Codebook, unit: float | None) -> Codebook:
 
 
 def _linear(
-    layer: FloatConv, tensors: Mapping[str, Tensor], weight: FloatArray, bias: FloatArray
+    layer: FloatConv, tensors: Mapping[str, Tensor], weight: Floats32, bias: Floats32
 ) -> Tensor:
     """Return a layer's output before its activation function."""
     return preactivation(layer, tensors, torch.from_numpy(weight), torch.from_numpy(bias))

@@ -6,13 +6,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from sqhw.arrays import Floats64
 from sqhw.compress.calibration.oneshot import largest
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
 from sqhw.compress.methods.snapshot import Snapshot, take
 from sqhw.compress.quantizers.base import Quantizer
-from sqhw.compress.quantizers.codebook import Float
 from sqhw.compress.quantizers.uniform import UniformQuantizer
 from sqhw.compress.training.options import Recipe
 from sqhw.errors import SqhwError
@@ -98,7 +98,9 @@ class LowRank(Method):
         return take(self.model)
 
 
-def low_rank_plus_sparse(matrix: Float, rank: int, count: int) -> tuple[Float, Float, Float]:
+def low_rank_plus_sparse(
+    matrix: Floats64, rank: int, count: int
+) -> tuple[Floats64, Floats64, Floats64]:
     """Return U, V and S of ``matrix = U V + S`` with little error.
 
     Parameters

@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sqhw.compress.quantizers.codebook import Codebook, Float
+from sqhw.arrays import Floats64, Mask
+from sqhw.compress.quantizers.codebook import Codebook
 from sqhw.environment.kernel import kernel
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +26,13 @@ class Layer:
         What a squared error of each output costs.
     """
 
-    weight: Float
-    hessian: Float
-    worth: Float
+    weight: Floats64
+    hessian: Floats64
+    worth: Floats64
 
-    def of_row(self, row: int) -> Float:
+    def of_row(self, row: int) -> Floats64:
         """Return the Hessian that a row sees."""
-        h: Float = self.hessian[self.groups[row]]
+        h: Floats64 = self.hessian[self.groups[row]]
         return h
 
     @property
@@ -41,7 +40,7 @@ class Layer:
         """The group of every row."""
         return row_groups(len(self.weight), len(self.hessian))
 
-    def loss(self, changed: Float) -> float:
+    def loss(self, changed: Floats64) -> float:
         """Return the loss of other weights."""
         total = 0.0
         groups = self.groups
@@ -63,7 +62,7 @@ class Pruned:
     """
 
     mask: Mask
-    weight: Float
+    weight: Floats64
     loss: float
 
 
@@ -72,7 +71,7 @@ def row_groups(rows: int, groups: int) -> npt.NDArray[np.int64]:
     return np.arange(rows) * groups // rows
 
 
-def damped(hessian: Float, share: float, *, least: float = 0.0) -> Float:
+def damped(hessian: Floats64, share: float, *, least: float = 0.0) -> Floats64:
     """Return the Hessian with a share of its mean diagonal added to it, `least` at least."""
     mean = float(np.trace(hessian)) / len(hessian)
     return hessian + (max(share * mean, least) or 1.0) * np.eye(len(hessian))
@@ -122,7 +121,7 @@ def solve_rows(layer: Layer, mask: Mask) -> Pruned:
     return Pruned(mask, weight, layer.loss(weight))
 
 
-def _factor(layer: Layer, row: int, at: npt.NDArray[np.int64]) -> Float:
+def _factor(layer: Layer, row: int, at: npt.NDArray[np.int64]) -> Floats64:
     """Return the upper triangle U of some weights of a row: ``U' U`` is their inverse Hessian."""
     hessian = torch.from_numpy(layer.of_row(row)[np.ix_(at[::-1], at[::-1])])
     lower = torch.linalg.cholesky(hessian)
@@ -132,7 +131,7 @@ def _factor(layer: Layer, row: int, at: npt.NDArray[np.int64]) -> Float:
     return np.ascontiguousarray(inverse.numpy()[::-1, ::-1])
 
 
-def _solved(layer: Layer, row: int, kept: Mask) -> tuple[Float, Float]:
+def _solved(layer: Layer, row: int, kept: Mask) -> tuple[Floats64, Floats64]:
     """Return the best weights of a row on its support, and the scores to prune on."""
     weight, score = np.zeros(len(kept)), np.zeros(len(kept))
     at = np.flatnonzero(kept)
@@ -143,7 +142,7 @@ def _solved(layer: Layer, row: int, kept: Mask) -> tuple[Float, Float]:
     return weight, score
 
 
-def quantize_rows(layer: Layer, pruned: Pruned, books: Sequence[Codebook]) -> list[Float]:
+def quantize_rows(layer: Layer, pruned: Pruned, books: Sequence[Codebook]) -> list[Floats64]:
     """Return the weights on each codebook, the error of each made up for by those after it.
 
     GPTQ (Frantar et al., ICLR 2023) on the support of each row, updates by the Cholesky factor of
@@ -176,7 +175,7 @@ def quantize_rows(layer: Layer, pruned: Pruned, books: Sequence[Codebook]) -> li
 
 
 @kernel(nogil=True)
-def _round(rows: Float, factor: Float, levels: Float, edges: Float) -> None:
+def _round(rows: Floats64, factor: Floats64, levels: Floats64, edges: Floats64) -> None:
     """Round each row from its first value on; the values after it make up for the error."""
     for row in rows:
         for i in range(len(row)):

@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from sqhw.arrays import Mask
 from sqhw.compress.calibration.oneshot import largest
 from sqhw.compress.methods.latent import LatentLayer
 from sqhw.compress.methods.run import Run
 from sqhw.compress.methods.snapshot import plain
 from sqhw.errors import SqhwError, unknown_name
 
-Mask = npt.NDArray[np.bool_]
 Density = float | Sequence[float] | Mapping[str, float]
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sqhw.arrays import Floats32
 from sqhw.compress.methods.latent import LatentNetwork
-from sqhw.network.floats import FloatArray, FloatConv, FloatNetwork
+from sqhw.network.floats import FloatConv, FloatNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +21,8 @@ class Snapshot:
     weights, biases : list of ndarray of float32
     """
 
-    weights: list[FloatArray]
-    biases: list[FloatArray]
+    weights: list[Floats32]
+    biases: list[Floats32]
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> "Snapshot":
@@ -68,7 +69,7 @@ def take(model: LatentNetwork, weights: Sequence[Tensor] | None = None) -> Snaps
         )
 
 
-def plain(tensor: Tensor) -> FloatArray:
+def plain(tensor: Tensor) -> Floats32:
     """Return a tensor as an array of its own; negative zeros become zeros."""
     array = tensor.detach().to("cpu", torch.float32, copy=True).contiguous().numpy()
     return np.ascontiguousarray(array + np.float32(0))

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sqhw.arrays import Floats64
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
 from sqhw.compress.quantizers.base import Quantizer
-from sqhw.compress.quantizers.codebook import Float
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.training.bounds import check_least, check_positive
 from sqhw.compress.training.options import Recipe
@@ -106,7 +106,7 @@ def widths(quantizer: Quantizer, least_bits: int) -> range:
 
 
 def sparsify(
-    weights: Sequence[Float], bits: Sequence[int], budget: float, *, floor: int = 0
+    weights: Sequence[Floats64], bits: Sequence[int], budget: float, *, floor: int = 0
 ) -> list[np.ndarray[Any, np.dtype[np.bool_]]]:
     """Return which weights to keep: the projection of W.
 
@@ -156,13 +156,13 @@ def sparsify(
 
 
 def quantize_layers(
-    weights: Sequence[Float],
+    weights: Sequence[Floats64],
     nonzeros: Sequence[int],
     budget: float,
     quantizer: Quantizer,
     *,
     least_bits: int = 1,
-) -> tuple[list[Float], list[int]]:
+) -> tuple[list[Floats64], list[int]]:
     """Return the quantized copy V of the weights and the bits of each layer.
 
     The bits are chosen by a multiple-choice knapsack on convex hulls, cost ``bits * nonzeros``,
@@ -336,7 +336,7 @@ class Sql(Method):
                 gap += float(((layer.weight - whole) ** 2).sum())
         return gap
 
-    def _quantized(self) -> list[Float]:
+    def _quantized(self) -> list[Floats64]:
         """Return the projected weights on codebooks of the bits that their layers have."""
         found = []
         for layer, bits in zip(self.model.latent(), self.bits, strict=True):

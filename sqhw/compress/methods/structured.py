@@ -6,9 +6,10 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from sqhw.arrays import Mask
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.latent import LatentLayer
-from sqhw.compress.methods.pruning import Density, Mask, densities
+from sqhw.compress.methods.pruning import Density, densities
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
 from sqhw.compress.methods.snapshot import Snapshot, plain, take

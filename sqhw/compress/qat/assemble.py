@@ -10,8 +10,9 @@ from sqhw.compress.qat.network import QatNetwork
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat, distinct_bytes
 from sqhw.machine.stream import Dense
-from sqhw.network.floats import FloatConv, FloatMaxPool, FloatNetwork
-from sqhw.network.quantized import Conv, Layer, MaxPool, QuantizedNetwork, Residual
+from sqhw.network.floats import FloatConv, FloatNetwork
+from sqhw.network.graph import MaxPool
+from sqhw.network.quantized import Conv, Layer, QuantizedNetwork, Residual
 from sqhw.network.simplify import simplify
 
 
@@ -41,7 +42,7 @@ def assemble(
     layers: list[Layer] = []
     rest = iter(integers)
     for layer in network.layers:
-        if isinstance(layer, FloatMaxPool):
+        if isinstance(layer, MaxPool):
             layers.append(MaxPool(layer.name, layer.source, layer.kernel, layer.stride))
         else:
             layers.append(_conv(layer, next(rest)))

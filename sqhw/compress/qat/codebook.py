@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Float = npt.NDArray[np.float64]
+from sqhw.arrays import Floats64
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +20,13 @@ class SortedWeights:
         Running sums of the importance, times the value, times its square.
     """
 
-    values: Float
-    importance: Float
-    first: Float
-    second: Float
+    values: Floats64
+    importance: Floats64
+    first: Floats64
+    second: Floats64
 
     @classmethod
-    def make(cls, values: Float, importance: Float) -> "SortedWeights":
+    def make(cls, values: Floats64, importance: Floats64) -> "SortedWeights":
         """Return the running sums of `values`, which ascend, under positive `importance`."""
         zero = np.zeros(1)
         return cls(
@@ -37,7 +37,7 @@ class SortedWeights:
         )
 
 
-def kmeans(weights: SortedWeights, levels: int, *, steps: int = 20) -> tuple[Float, float]:
+def kmeans(weights: SortedWeights, levels: int, *, steps: int = 20) -> tuple[Floats64, float]:
     """Return centroids and the weighted squared error that is left.
 
     Lloyd's algorithm from evenly filled clusters; with few distinct values, those values.
@@ -77,7 +77,7 @@ def kmeans(weights: SortedWeights, levels: int, *, steps: int = 20) -> tuple[Flo
     return np.unique(centroids), max(0.0, float(weights.second[-1] - explained))
 
 
-def _means(weights: SortedWeights, edges: npt.NDArray[np.int64]) -> Float:
+def _means(weights: SortedWeights, edges: npt.NDArray[np.int64]) -> Floats64:
     """Return the weighted mean of each cluster; an empty one takes the value at its edge."""
     at = weights.importance[edges]
     mass = at[1:] - at[:-1]
@@ -89,7 +89,7 @@ def _means(weights: SortedWeights, edges: npt.NDArray[np.int64]) -> Float:
     return means
 
 
-def plain_codebook(values: npt.NDArray[np.floating], levels: int) -> Float:
+def plain_codebook(values: npt.NDArray[np.floating], levels: int) -> Floats64:
     """Return at most `levels` values for weights that all count the same, ascending.
 
     Parameters

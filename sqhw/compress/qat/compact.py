@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sqhw.arrays import Mask
 from sqhw.compress.qat.codebook import plain_codebook
 from sqhw.compress.qat.float_simplify import cut
 from sqhw.compress.qat.layers import QatConv
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.network.floats import FloatNetwork
-from sqhw.network.graph import Mask
 from sqhw.network.simplify import live_channels
 
 

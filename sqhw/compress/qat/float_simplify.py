@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from sqhw.arrays import Mask
 from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork
-from sqhw.network.graph import Mask
 from sqhw.network.simplify import live_channels
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sqhw.arrays import Mask
 from sqhw.compress.qat.integers import acc_limit
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.machine.config import EngineConfig
-from sqhw.network.graph import Mask
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,8 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.quantizers.codebook import Codebook, Codes, Float, TrainedQuantizer
+from sqhw.arrays import Floats64
+from sqhw.compress.quantizers.codebook import Codebook, Codes, TrainedQuantizer
 from sqhw.compress.quantizers.straight_through import CodebookQuantizer
 from sqhw.errors import SqhwError
 
@@ -102,7 +103,7 @@ class Quantizer(ABC):
         return CodebookQuantizer(codebook)
 
 
-def checked(values: npt.ArrayLike, importance: npt.ArrayLike | None) -> tuple[Float, Float]:
+def checked(values: npt.ArrayLike, importance: npt.ArrayLike | None) -> tuple[Floats64, Floats64]:
     """Return weights and importance as flat arrays of float64, ascending by weight.
 
     Weights without any importance get a thousandth of the mean, so that they too prefer a value
@@ -140,19 +141,19 @@ def entropy(counts: Codes) -> float:
     return float(-(share * np.log2(share)).sum())
 
 
-def symmetric(magnitudes: npt.ArrayLike) -> Float:
+def symmetric(magnitudes: npt.ArrayLike) -> Floats64:
     """Return these magnitudes with both signs, ascending; zero once."""
     positive = np.asarray(magnitudes, dtype=np.float64)
     return np.unique(np.concatenate((-positive, positive)) + 0.0)
 
 
-def largest(values: Float) -> float:
+def largest(values: Floats64) -> float:
     """Return the largest magnitude, 1 if all are zero."""
     return float(np.abs(values).max()) or 1.0
 
 
 def best_scale(
-    values: Float, importance: Float, levels: Float, scales: Iterator[float] | list[float]
+    values: Floats64, importance: Floats64, levels: Floats64, scales: Iterator[float] | list[float]
 ) -> float:
     """Return the scale of `levels` with the least weighted squared error, the first of equal ones.
 

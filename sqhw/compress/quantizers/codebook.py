@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-Float = npt.NDArray[np.float64]
+from sqhw.arrays import Floats64
+
 Codes = npt.NDArray[np.int64]
 
 
@@ -23,8 +24,8 @@ class Codebook:
         A weight from ``edges[i - 1]`` on and below ``edges[i]`` takes ``levels[i]``.
     """
 
-    levels: Float
-    edges: Float
+    levels: Floats64
+    edges: Floats64
 
     def __post_init__(self) -> None:
         if len(self.levels) < 1 or len(self.edges) != len(self.levels) - 1:
@@ -40,13 +41,13 @@ class Codebook:
         values = np.unique(np.asarray(levels, dtype=np.float64))
         return cls(values, (values[1:] + values[:-1]) / 2)
 
-    def codes(self, values: Float) -> Codes:
+    def codes(self, values: Floats64) -> Codes:
         """Return the number of the level that each value takes, shape as `values`."""
         return np.searchsorted(self.edges, values, side="right")
 
-    def quantize(self, values: Float) -> Float:
+    def quantize(self, values: Floats64) -> Floats64:
         """Return the level that each value takes, shape as `values`."""
-        taken: Float = self.levels[self.codes(values)]
+        taken: Floats64 = self.levels[self.codes(values)]
         return taken
 
 

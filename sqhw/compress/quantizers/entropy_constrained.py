@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Floats64
 from sqhw.compress.quantizers.base import Quantizer, checked, entropy
-from sqhw.compress.quantizers.codebook import Codebook, Codes, Float
+from sqhw.compress.quantizers.codebook import Codebook, Codes
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.training.bounds import check_not_negative
 from sqhw.errors import SqhwError
@@ -69,7 +70,7 @@ class EntropyConstrainedQuantizer(Quantizer):
         codes[order] = merged[found.codes]
         return Codebook.nearest(levels), codes
 
-    def _found(self, weights: Float, worth: Float) -> "Assigned":
+    def _found(self, weights: Floats64, worth: Floats64) -> "Assigned":
         if self.multiplier is not None:
             start = KMeansQuantizer(self.bits, pinned_zero=False).fit(weights, worth).levels
             return entropy_constrained(weights, worth, start, self.multiplier)
@@ -82,7 +83,7 @@ class EntropyConstrainedQuantizer(Quantizer):
         mean = np.array([np.average(weights, weights=worth)])
         return entropy_constrained(weights, worth, mean, 0.0)
 
-    def _searched(self, weights: Float, worth: Float, start: Float) -> "Assigned | None":
+    def _searched(self, weights: Floats64, worth: Floats64, start: Floats64) -> "Assigned | None":
         """Return what the smallest multiplier found that meets the rate makes, if one does."""
         assert self.rate is not None
         found = entropy_constrained(weights, worth, start, 0.0)
@@ -118,13 +119,15 @@ class Assigned:
         Levels and cells for a weight of mean importance.
     """
 
-    levels: Float
+    levels: Floats64
     codes: Codes
     entropy: float
     book: Codebook
 
 
-def entropy_constrained(values: Float, worth: Float, start: Float, multiplier: float) -> Assigned:
+def entropy_constrained(
+    values: Floats64, worth: Floats64, start: Floats64, multiplier: float
+) -> Assigned:
     """Return levels and codes for one multiplier.
 
     Parameters
@@ -153,7 +156,7 @@ def entropy_constrained(values: Float, worth: Float, start: Float, multiplier: f
     return Assigned(levels, codes, entropy(np.bincount(codes)), cells)
 
 
-def envelope(levels: Float, costs: Float) -> tuple[Float, Float, Float]:
+def envelope(levels: Floats64, costs: Floats64) -> tuple[Floats64, Floats64, Floats64]:
     """Return the levels that are cheapest somewhere, their costs, and where one takes over.
 
     A value x pays ``(x - level)**2 + cost``: the lower envelope of parabolas of one shape, hence

@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Floats64
 from sqhw.compress.quantizers.base import Quantizer, checked
-from sqhw.compress.quantizers.codebook import Codebook, Float
+from sqhw.compress.quantizers.codebook import Codebook
 from sqhw.compress.training.bounds import check_least, check_not_negative
 from sqhw.errors import unknown_name
 
@@ -28,14 +29,14 @@ class Clusters:
         Weighted squared error that is left.
     """
 
-    means: Float
+    means: Floats64
     error: float
 
 
 def lloyd(
-    values: Float,
-    worth: Float,
-    start: Float,
+    values: Floats64,
+    worth: Floats64,
+    start: Floats64,
     *,
     pinned_zero: bool,
     steps: int = LLOYD_STEPS,
@@ -70,7 +71,7 @@ def lloyd(
     means = np.sort(np.asarray(start, dtype=np.float64))
     before = np.inf
 
-    def cells(means: Float) -> tuple[Float, Float, Float]:
+    def cells(means: Floats64) -> tuple[Floats64, Floats64, Floats64]:
         """Return all means, the mass and the moment of each cell."""
         every = np.sort(np.append(means, 0.0)) if pinned_zero else means
         inner = np.searchsorted(values, (every[1:] + every[:-1]) / 2)

@@ -7,15 +7,16 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Floats64
 from sqhw.compress.quantizers.base import Quantizer, checked
-from sqhw.compress.quantizers.codebook import Codebook, Float, TrainedQuantizer
+from sqhw.compress.quantizers.codebook import Codebook, TrainedQuantizer
 from sqhw.compress.quantizers.straight_through import ScaledQuantizer
 from sqhw.errors import SqhwError, unknown_name
 
 METHODS = ("best", "greedy", "ternary")
 
 
-def greedy_factors(values: Float, worth: Float, bits: int) -> list[float]:
+def greedy_factors(values: Floats64, worth: Floats64, bits: int) -> list[float]:
     """Return ``v_i``, the mean magnitude of what the terms before leave, one term after the other.
 
     Parameters
@@ -32,7 +33,7 @@ def greedy_factors(values: Float, worth: Float, bits: int) -> list[float]:
     return factors
 
 
-def best_two_factors(values: Float, worth: Float) -> tuple[float, float]:
+def best_two_factors(values: Floats64, worth: Floats64) -> tuple[float, float]:
     """Return the factors ``v1 >= v2`` with the least squared error of ``±v1 ±v2``.
 
     At the optimum a threshold t splits the magnitudes, those above take ``v1 + v2``, those below
@@ -47,7 +48,7 @@ def best_two_factors(values: Float, worth: Float) -> tuple[float, float]:
     return (high + low) / 2, (high - low) / 2
 
 
-def best_ternary(values: Float, worth: Float) -> float:
+def best_ternary(values: Floats64, worth: Floats64) -> float:
     """Return ``v`` with the least squared error of -2v, 0 and 2v: both factors alike.
 
     Parameters
@@ -61,7 +62,7 @@ def best_ternary(values: Float, worth: Float) -> float:
     return float(moment[at] / total[at]) / 2
 
 
-def _two_means(magnitude: Float, worth: Float) -> tuple[float, float]:
+def _two_means(magnitude: Floats64, worth: Floats64) -> tuple[float, float]:
     order = np.argsort(magnitude, kind="stable")
     x, w = magnitude[order], worth[order]
     mass, moment = np.cumsum(w), np.cumsum(w * x)

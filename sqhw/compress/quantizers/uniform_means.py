@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Floats64
 from sqhw.compress.quantizers.base import Quantizer, checked, entropy
-from sqhw.compress.quantizers.codebook import Codebook, Codes, Float
+from sqhw.compress.quantizers.codebook import Codebook, Codes
 from sqhw.compress.training.bounds import check_not_negative, check_positive
 from sqhw.errors import SqhwError
 
@@ -63,11 +64,11 @@ class UniformMeansQuantizer(Quantizer):
         return Codebook(levels[apart], edges[apart[1:]])
 
 
-def _cells(weights: Float, width: float) -> Codes:
+def _cells(weights: Floats64, width: float) -> Codes:
     return np.floor(weights / width + 0.5).astype(np.int64)
 
 
-def _width(weights: Float, spread: float, rate: float) -> float:
+def _width(weights: Floats64, spread: float, rate: float) -> float:
     """Return about the least width at which the entropy of the cells is within a rate."""
     low, high = spread / MOST_CELLS, 4 * max(spread, float(np.abs(weights).max()))
     for _ in range(RATE_STEPS):

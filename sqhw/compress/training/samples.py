@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sqhw.data import Dataset, Split
 from sqhw.errors import SqhwError
-from sqhw.network.quantized import Shape
+from sqhw.network.graph import Shape
 
 SMALL_SET = 10_000  # images; larger sets need fewer epochs
 

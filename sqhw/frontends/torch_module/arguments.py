@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from sqhw.errors import SqhwError, shown
-from sqhw.network.quantized import Shape
+from sqhw.network.graph import Shape
 
 
 def text(label: str, value: object) -> str:

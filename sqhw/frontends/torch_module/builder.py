@@ -10,8 +10,8 @@ from torch import Tensor, fx
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module.supported import doubles, title, unreal, unsupported
 from sqhw.frontends.torch_module.view import Affine, Doubles, View
-from sqhw.network.floats import FloatConv, FloatLayer, FloatMaxPool, FloatResidual
-from sqhw.network.quantized import INPUT, Padding, Shape
+from sqhw.network.floats import FloatConv, FloatLayer, FloatResidual
+from sqhw.network.graph import INPUT, MaxPool, Padding, Shape
 
 
 class Builder:
@@ -88,7 +88,7 @@ class Builder:
             x = self.settle(node, x)
         _, height, width = x.shape
         step = _step(node, stride, (height - kernel, width - kernel))
-        made = self._append(node, FloatMaxPool(self._name(node), x.tensor, kernel, step))
+        made = self._append(node, MaxPool(self._name(node), x.tensor, kernel, step))
         return self._passed(node, x, made)
 
     def average(
@@ -179,7 +179,7 @@ class Builder:
         """Attach a ReLU to the convolution before it; it and a maximum change places exactly."""
         x = self.settle(node, x)
         path = [x.tensor]
-        while isinstance(layer := self.layers.get(path[-1]), FloatMaxPool):
+        while isinstance(layer := self.layers.get(path[-1]), MaxPool):
             path.append(layer.source)
         if layer is None:
             raise unsupported(

@@ -20,7 +20,7 @@ from sqhw.frontends.torch_module.pixels import Pixels
 from sqhw.frontends.torch_module.reference import differs
 from sqhw.frontends.torch_module.supported import title
 from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork
-from sqhw.network.quantized import INPUT
+from sqhw.network.graph import INPUT
 
 #: Error that is rounding, relative to the sum of the magnitudes that a layer adds: twice that
 #: of single precision; if the module itself runs in single precision, that of its long sums.

@@ -21,7 +21,7 @@ from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.frontends.torch_module.trace import Root, trace
 from sqhw.frontends.torch_module.view import View
 from sqhw.network.floats import FloatLayer, FloatNetwork, check_input
-from sqhw.network.quantized import INPUT, Shape
+from sqhw.network.graph import INPUT, Shape
 
 
 def import_module(

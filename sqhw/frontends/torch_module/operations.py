@@ -16,7 +16,7 @@ from sqhw.frontends.torch_module.builder import Builder
 from sqhw.frontends.torch_module.pooling import pair
 from sqhw.frontends.torch_module.supported import described, layer_type, title, unsupported
 from sqhw.frontends.torch_module.view import View
-from sqhw.network.quantized import Padding
+from sqhw.network.graph import Padding
 
 Handler = Callable[..., View]
 

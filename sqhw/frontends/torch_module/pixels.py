@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sqhw.errors import SqhwError
-from sqhw.network.quantized import Shape
+from sqhw.network.graph import Shape
 
 SEED = 16
 VALUES = 1 << 13  # of all random images together, if two have no more

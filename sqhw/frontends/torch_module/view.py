@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import fx
 
-from sqhw.network.quantized import Padding, Shape
+from sqhw.network.graph import Padding, Shape
 
 Doubles = npt.NDArray[np.float64]
 

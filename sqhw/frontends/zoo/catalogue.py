@@ -18,7 +18,7 @@ from sqhw.frontends.zoo.resnet import resnet18, resnet20, resnet56, resnet110
 from sqhw.frontends.zoo.resnet8 import ResNet8
 from sqhw.frontends.zoo.vgg import Vgg16
 from sqhw.network.floats import FloatNetwork
-from sqhw.network.quantized import Shape
+from sqhw.network.graph import Shape
 from sqhw.seeds import check_seed
 
 

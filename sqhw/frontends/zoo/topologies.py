@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from sqhw.errors import unknown_name
-from sqhw.network.floats import FloatConv, FloatLayer, FloatMaxPool, FloatNetwork, FloatResidual
+from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork, FloatResidual
+from sqhw.network.graph import MaxPool
 
 SUFFIX = ".json"
 NUMBERS = ("weight", "bias")  # what a file does not hold
@@ -79,7 +80,7 @@ def _plain_layer(layer: FloatLayer) -> dict[str, Any]:
         for field in fields(layer)
         if field.init and field.name not in NUMBERS and getattr(layer, field.name) != field.default
     }
-    if isinstance(layer, FloatMaxPool):
+    if isinstance(layer, MaxPool):
         return plain
     if layer.residual:
         plain["residual"] = asdict(layer.residual)
@@ -88,7 +89,7 @@ def _plain_layer(layer: FloatLayer) -> dict[str, Any]:
 
 def _layer(plain: dict[str, Any]) -> FloatLayer:
     if "shape" not in plain:
-        return FloatMaxPool(**plain)
+        return MaxPool(**plain)
     rest = {key: value for key, value in plain.items() if key != "shape"}
     if "residual" in rest:
         rest["residual"] = FloatResidual(**rest["residual"])

@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Ints, Mask
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.stream.entry_counts import CountedEntries, EntryCounts
-from sqhw.machine.stream.places import Entries, Ints, Mask, Places
+from sqhw.machine.stream.places import Entries, Places
 
 #: Width of the widest code: codebooks hold signed bytes (unit: bit).
 MAX_CODE_BITS = 8

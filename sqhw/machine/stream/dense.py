@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Ints
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.stream.base import (
@@ -15,7 +16,7 @@ from sqhw.machine.stream.base import (
     code_width,
 )
 from sqhw.machine.stream.entry_counts import EntryCounts, EqualEntries
-from sqhw.machine.stream.places import Entries, Ints, Places, channel_order
+from sqhw.machine.stream.places import Entries, Places, channel_order
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,10 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Numbers = npt.NDArray[Any]
-Ints = npt.NDArray[np.int64]
+from sqhw.arrays import Ints, Numbers
 
 
 class EntryCounts(ABC):

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Ints
 from sqhw.errors import SqhwError
 from sqhw.machine.config import MAX_GAP_BITS, MAX_TAPS_PER_ENTRY, EngineConfig
 from sqhw.machine.stream.base import (
@@ -24,7 +25,7 @@ from sqhw.machine.stream.base import (
     code_width,
 )
 from sqhw.machine.stream.entry_counts import EntryCounts
-from sqhw.machine.stream.places import Entries, Ints, Places, channel_order
+from sqhw.machine.stream.places import Entries, Places, channel_order
 from sqhw.machine.stream.random_places import RandomEntries
 
 

@@ -7,8 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from sqhw.arrays import Ints, Mask
 
 
 def channel_order(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.arrays import Numbers
 from sqhw.machine.stream.entry_counts import EntryCounts, count_width
-
-Numbers = npt.NDArray[Any]
 
 #: Least number whose factorial is taken by Stirling's series, which has 12 digits there.
 TABULATED = 64
