@@ -9,7 +9,7 @@ from hdl.support import FEATURES, Timeline, clocked, descriptors, layer_inputs, 
 from sqhw.compiler.program import compile_network
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.stream import Dense
-from sqhw.machine.stream.base import channel_order
+from sqhw.machine.stream.places import channel_order
 from sqhw.machine.timing import (
     ISSUE_CYCLES,
     TAP_CYCLES,
