@@ -176,7 +176,7 @@ def frame_cycles(network: Graph[GraphConv], engine: EngineConfig, cycles: int, b
     network : Graph
     engine : EngineConfig
     cycles : int
-        Of the run, from `start` to `done`.
+        Cycles of the run, from `start` to `done`.
     batch : int
         Images of the run.
     """
