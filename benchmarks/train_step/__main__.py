@@ -107,7 +107,7 @@ def _compressing(network: FloatNetwork, *, whole: bool, pixels: Tensor) -> QatNe
 
 
 def _step(model: nn.Module, precision: torch.dtype, pixels: Tensor, labels: Tensor) -> None:
-    if isinstance(model, QatNetwork) and not model.layers()[0].frozen:
+    if isinstance(model, QatNetwork) and model.learning_layers():
         for layer in model.layers():
             everywhere = torch.ones_like(layer.mask, dtype=torch.bool)
             refresh(layer, largest(layer.weight, everywhere, int(layer.mask.sum())))

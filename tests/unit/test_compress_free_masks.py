@@ -169,8 +169,6 @@ def test_the_state_goes_on_where_it_was():
     second.generator.set_state(first.generator.get_state())
     state = {name: tensor.clone() for name, tensor in models[0].state_dict().items()}
     load_module(models[1], state, torch.device("cpu"))
-    for layer in models[1].layers():
-        layer.quantized = True
     for done in (2, 3, 4):
         first.project(done)
         second.project(done)

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from sqhw.compiler.accumulator import SHARE
 from sqhw.compress.qat.input import QatInput
+from sqhw.compress.qat.integer_layers import IntegerConv, IntegerLayer, integer_layer
 from sqhw.compress.qat.integer_plan import IntegerPlan
 from sqhw.compress.qat.integers import acc_limit
-from sqhw.compress.qat.layers import QatAverage, QatConv, QatLayer
+from sqhw.compress.qat.layers import LearningConv, LearningLayer, QatAverage
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.qat.requantize import best_step, dyadic
 from sqhw.errors import SqhwError
@@ -76,9 +77,12 @@ def calibrate(
         if isinstance(step, QatInput):
             step.whole = step.integers(engine)
             return Activation(step(source.values), step.output_scale, layer.output_format)
-        assert isinstance(step, QatLayer)
+        real = step.learning() if isinstance(step, IntegerLayer) else step
+        assert isinstance(real, LearningLayer)
         skip = found[layer.residual.source] if layer.residual else None
-        return _plan(step, source, skip, engine, bias_bits, trained)
+        whole, activation = _plan(real, source, skip, engine, bias_bits, trained)
+        model.set_step(layer, whole)
+        return activation
 
     def pool(layer: MaxPool, source: Activation) -> Activation:
         return replace(source, values=max_pool(layer, source.values))
@@ -89,44 +93,43 @@ def calibrate(
 
 
 def _plan(
-    layer: QatLayer,
+    layer: LearningLayer,
     source: Activation,
     skip: Activation | None,
     engine: EngineConfig,
     bias_bits: int,
     trained: bool,
-) -> Activation:
-    """Set the layer's plan and return its integer output."""
+) -> tuple[IntegerLayer, Activation]:
+    """Return the layer on integers and its output."""
     output = layer.layer.output_format
     if isinstance(layer, QatAverage) and skip is None and not source.form.signed:
         output = replace(output, signed=False)
     largest = None
-    if isinstance(layer, QatConv) and layer.gain_bits:
-        layer.plan = None
+    if isinstance(layer, LearningConv) and layer.gain_bits:
         largest = layer.settle_gains()
     residual = layer.layer.residual
     tensors = {residual.source: skip.values} if residual and skip else {}
     top = layer.top
     while True:
-        plan = _weight_plan(layer, source, skip, output, engine, trained, top)
-        _requantization(layer, plan, source, tensors, engine, bias_bits, largest)
-        if largest is None or _bound(layer) <= SHARE * acc_limit(engine):
+        whole = _with_weights(layer, source, skip, output, engine, trained, top)
+        _requantization(whole, source, tensors, engine, bias_bits, largest)
+        if largest is None or _bound(whole) <= SHARE * acc_limit(engine):
             break
-        top = plan.top - 1  # a gain that was rounded down has more units of bias
-    values = layer(source.values, tensors)
-    return Activation(values, plan.output_scale, output)
+        top = whole.plan.top - 1  # a gain that was rounded down has more units of bias
+    values = whole(source.values, tensors)
+    return whole, Activation(values, whole.plan.output_scale, output)
 
 
 def _requantization(
-    layer: QatLayer,
-    plan: IntegerPlan,
+    layer: IntegerLayer,
     source: Activation,
     tensors: dict[str, Tensor],
     engine: EngineConfig,
     bias_bits: int,
     largest: float | None,
 ) -> None:
-    """Set scale, multiplier and bias step of a plan; `largest` is that of the gains, if any."""
+    """Set scale, multiplier and bias step of the plan; `largest` is that of the gains, if any."""
+    plan = layer.plan
     weight = layer.real_weight()
     bias = layer.real_bias(weight)
     unit, output = plan.in_scale * plan.weight_scale, plan.output
@@ -140,7 +143,7 @@ def _requantization(
     if largest is None:
         plan.multiplier, plan.shift = dyadic(unit / step, engine.mult_bits)
     else:
-        assert isinstance(layer, QatConv)
+        assert isinstance(layer, IntegerConv)
         room = GAIN_ROOM if layer.gain.requires_grad else 1.0
         _, plan.shift = dyadic(room * largest * unit / step, layer.gain_bits)
         plan.multiplier = unit / step * 2.0**plan.shift
@@ -163,26 +166,26 @@ def _requantization(
     plan.bias_bits = min(bias_bits, width)
 
 
-def _bound(layer: QatLayer) -> int:
+def _bound(layer: IntegerLayer) -> int:
     """Return the static bound of the accumulator with the plan as it is."""
     weight = layer.real_weight()
     return layer.bound(*layer.in_units(weight, layer.real_bias(weight)))
 
 
-def _weight_plan(
-    layer: QatLayer,
+def _with_weights(
+    layer: LearningLayer,
     source: Activation,
     skip: Activation | None,
     output: ActivationFormat,
     engine: EngineConfig,
     trained: bool,
     top: int,
-) -> IntegerPlan:
-    """Return a plan with the largest weights, up to `top`, that the accumulator admits."""
+) -> IntegerLayer:
+    """Return the layer on integers, the largest up to `top` that the accumulator admits."""
     limit = int(SHARE * acc_limit(engine))
     largest = layer.largest()
     first = top if skip is None else _most_skip_weight(layer, source, skip)
-    if skip is not None and isinstance(layer, QatConv) and not trained:
+    if skip is not None and isinstance(layer, LearningConv) and not trained:
         first = _best_skip_weight(layer, source, skip, first)
     step = first
     while step > 0:
@@ -195,10 +198,10 @@ def _weight_plan(
             plan.weight_scale = max(
                 skip.scale / (source.scale * step), largest / layer.top * (1 - 1e-6)
             )
-        layer.plan = plan
-        bound = _bound(layer)
+        whole = integer_layer(layer, plan)
+        bound = _bound(whole)
         if bound <= limit:
-            return plan
+            return whole
         # The bound is nearly proportional to the step; from the estimate on, one by one.
         step = min(step - 1, math.floor(step * limit / bound) + 1) if step == first else step - 1
     raise SqhwError(
@@ -208,7 +211,7 @@ def _weight_plan(
     )
 
 
-def _most_skip_weight(layer: QatLayer, source: Activation, skip: Activation) -> int:
+def _most_skip_weight(layer: LearningLayer, source: Activation, skip: Activation) -> int:
     """Return the largest weight of the skip with which the layer's own stay in their range.
 
     Where the skip's unit is large against the weights, 127 is what bounds it, and the integer
@@ -218,7 +221,7 @@ def _most_skip_weight(layer: QatLayer, source: Activation, skip: Activation) -> 
     return max(1, min(127, math.floor(ratio * (1 + 1e-6))))
 
 
-def _best_skip_weight(layer: QatConv, source: Activation, skip: Activation, most: int) -> int:
+def _best_skip_weight(layer: LearningConv, source: Activation, skip: Activation, most: int) -> int:
     """Return the weight of the skip, from half of the most on, that rounds the others least."""
 
     def error(step: int) -> float:

@@ -12,9 +12,9 @@ from sqhw.arrays import Mask
 from sqhw.compiler.accumulator import SHARE, signed_bits
 from sqhw.compress.qat.codebook_weights import codebook_weights
 from sqhw.compress.qat.input import QatInput
+from sqhw.compress.qat.integer_layers import IntegerConv, IntegerLayer
 from sqhw.compress.qat.integer_plan import IntegerPlan
 from sqhw.compress.qat.integers import GAIN_BITS, WEIGHT_TOP, acc_limit, held_gain_bits
-from sqhw.compress.qat.layers import QatConv, QatLayer
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.frontends.torch_module.float_module import max_pool, padded_conv, with_residual
 from sqhw.machine.config import EngineConfig
@@ -39,8 +39,7 @@ class _Probe:
 
     Parameters
     ----------
-    layer : QatConv
-        With its plan.
+    layer : IntegerConv
     x : Tensor
         Input map, in real units.
     skip : dict of str to Tensor
@@ -51,7 +50,7 @@ class _Probe:
         What keeps channels of the layer's map from scales of their own; empty for nothing.
     """
 
-    layer: QatConv
+    layer: IntegerConv
     x: Tensor
     skip: dict[str, Tensor]
     telling: Tensor
@@ -68,7 +67,6 @@ class _Probe:
         The noise is relative to the float layer on the same inputs.
         """
         plan = self.layer.plan
-        assert plan is not None
         real = self.layer.float_weight()
         wanted = self.output(real, self.layer.full_bias(real))
         error = (self.output(weight, bias) - wanted).pow(2).mean(dim=(0, 2, 3))
@@ -90,7 +88,7 @@ def limit_notes(
     Parameters
     ----------
     model : QatNetwork
-        With a plan in each layer.
+        On integers.
     pixels : Tensor, shape (images, channels, height, width)
         Raw; the first of them are used.
     engine : EngineConfig
@@ -104,11 +102,10 @@ def limit_notes(
         (x, scale), step = found[layer.source], model.step(layer)
         if isinstance(step, QatInput):
             return step(x), step.output_scale
-        assert isinstance(step, QatLayer)
-        assert step.plan is not None
+        assert isinstance(step, IntegerLayer)
         skips = {layer.residual.source: found[layer.residual.source]} if layer.residual else {}
         y = step(x, {name: value for name, (value, _) in skips.items()})
-        if isinstance(step, QatConv):
+        if isinstance(step, IntegerConv):
             real = {name: value.double() * unit for name, (value, unit) in skips.items()}
             counted = torch.from_numpy(telling[layer.name])
             probe = _Probe(step, x * scale, real, counted, _fixed(model.network, step))
@@ -134,7 +131,7 @@ def limit_notes(
     return texts
 
 
-def _fixed(network: FloatNetwork, layer: QatConv) -> str:
+def _fixed(network: FloatNetwork, layer: IntegerConv) -> str:
     """Return what keeps the channels of a layer's map at one scale."""
     if layer.layer.residual is not None:
         return "its skip connection"
@@ -176,7 +173,6 @@ def _notes(probe: _Probe, engine: EngineConfig) -> list[_Note]:
 def _lost_channels(probe: _Probe) -> list[str]:
     """Return a sentence if channels vary by less than the map's unit shows, dead ones aside."""
     layer, plan = probe.layer, probe.layer.plan
-    assert plan is not None
     real = layer.float_weight()
     spread = probe.output(real, layer.full_bias(real)).std(dim=(0, 2, 3), correction=0)
     lost = probe.telling & (spread > DEAD * spread.max()) & (spread < LOST * plan.output_scale)
@@ -205,7 +201,6 @@ Lifted = tuple[float, str] | None
 def _accumulator(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig) -> Lifted:
     """Return the noise with an accumulator of any width."""
     layer, plan = probe.layer, probe.layer.plan
-    assert plan is not None
     if layer.layer.residual is not None or plan.top >= WEIGHT_TOP:
         return None
     wide = replace(plan, weight_scale=plan.weight_scale * plan.top / WEIGHT_TOP, top=WEIGHT_TOP)
@@ -223,7 +218,6 @@ def _accumulator(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConf
 def _skip(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig) -> Lifted:
     """Return the noise if the skip connection did not set the unit of the weights."""
     layer, plan = probe.layer, probe.layer.plan
-    assert plan is not None
     if layer.layer.residual is None:
         return None
     own = replace(plan, weight_scale=layer.largest() / WEIGHT_TOP, top=WEIGHT_TOP)
@@ -272,17 +266,15 @@ def _one_scale(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig
 def _bias(probe: _Probe, weight: Tensor, bias: Tensor, engine: EngineConfig) -> Lifted:
     """Return the noise with exact biases."""
     plan = probe.layer.plan
-    assert plan is not None
     return probe.noise(weight, probe.layer.real_bias(weight)), (
         f"biases of {with_noun(plan.bias_bits, 'bit')} are multiples of "
         f"{with_noun(2**plan.bias_shift, 'unit')} of the accumulator; raise bias_bits"
     )
 
 
-def _whole_bias(layer: QatConv, weight: Tensor) -> Tensor:
+def _whole_bias(layer: IntegerConv, weight: Tensor) -> Tensor:
     """Return the biases that the layer computes with, in real units."""
     plan, gain = layer.plan, layer.real_gain()
-    assert plan is not None
     unit = (
         plan.in_scale * plan.weight_scale * (torch.ones_like(layer.bias) if gain is None else gain)
     )
@@ -290,7 +282,7 @@ def _whole_bias(layer: QatConv, weight: Tensor) -> Tensor:
 
 
 @contextmanager
-def _planned(layer: QatConv, plan: IntegerPlan) -> Iterator[None]:
+def _planned(layer: IntegerConv, plan: IntegerPlan) -> Iterator[None]:
     """Let a layer have another plan for a while."""
     own, layer.plan = layer.plan, plan
     try:

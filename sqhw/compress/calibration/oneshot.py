@@ -24,7 +24,7 @@ from sqhw.compress.calibration.limit_notes import limit_notes
 from sqhw.compress.qat.assemble import export
 from sqhw.compress.qat.codebook import SortedWeights, kmeans
 from sqhw.compress.qat.integers import GAIN_BITS, WEIGHT_TOP, held_gain_bits
-from sqhw.compress.qat.layers import QatConv
+from sqhw.compress.qat.layers import LearningConv
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.quantizers.codebook import Codebook
 from sqhw.compress.quantizers.kmeans import lloyd
@@ -133,7 +133,7 @@ def quantize(
 
         def made(scaling: Scaling, images: Tensor) -> QatNetwork | None:
             model = QatNetwork(scaling.network)
-            for layer in model.layers():
+            for layer in model.learning_layers():
                 name = layer.layer.name
                 most = float(scaling.facts[name].largest.max()) if scaling.gains else None
                 _project(layer, densities[name], widths[name], most, worth[name], engine)
@@ -194,7 +194,7 @@ def random_quantized(
     pixels = torch.from_numpy(rng.integers(0, network.input_max + 1, shape).astype(np.float32))
     with torch_threads(1):
         model = QatNetwork(network)
-        for step in model.layers():
+        for step in model.learning_layers():
             values = step.weight.detach().numpy()
             step.set_projection(values != 0, _random_values(values[values != 0], bits))
         metadata = {"method": "random", "seed": str(seed)}
@@ -241,7 +241,7 @@ def _each(value: Any, names: list[str], default: Any, what: str) -> dict[str, An
 
 
 def _project(
-    layer: QatConv,
+    layer: LearningConv,
     density: float,
     bits: int,
     largest_output: float | None,
@@ -312,7 +312,7 @@ def _with_zero(weight: Floats32, mask: Mask, levels: int) -> tuple[Mask, Values]
 
 def _calibrate(model: QatNetwork, pixels: Tensor, engine: EngineConfig, bias_bits: int) -> None:
     """Bring a projected network to integers."""
-    for layer in model.layers():
+    for layer in model.learning_layers():
         layer.freeze()
     calibrate(model, pixels, engine, bias_bits, trained=False)
 

@@ -97,7 +97,9 @@ class Rounds:
         if left < ROOM:
             self._room = self._rooms()
         masks = self._fitted() if left == 0 else self._thinned(left)
-        for layer, mask, levels in zip(self.model.layers(), masks, self._levels, strict=True):
+        for layer, mask, levels in zip(
+            self.model.learning_layers(), masks, self._levels, strict=True
+        ):
             kept = layer.weight.detach().cpu().numpy()[mask]
             layer.set_projection(mask, plain_codebook(kept, levels))
         self._counts = [int(mask.sum()) for mask in masks]

@@ -140,7 +140,7 @@ class JointTraining(Learner):
         if self.stage == 1:
             return
         steps = self.schedule.prune * self.per_epoch
-        for layer in self.model.layers():
+        for layer in self.model.learning_layers():
             layer.share = 1.0 if self.at_once else min(1.0, step / (QUANTIZE * steps))
         if step in self.starts:
             self.rounds.project(self.starts[step])
@@ -251,19 +251,19 @@ class JointTraining(Learner):
 
     def _with_gains(self, model: QatNetwork) -> QatNetwork:
         """Return the model on the accelerator, with gains of its channels if it may have any."""
-        for layer in model.layers():
+        for layer in model.learning_layers():
             layer.learn_gains(held_gain_bits(self.settings.gain_bits, self.target.engine))
         return model.to(self.device)
 
     def _fix(self) -> None:
         """Fix the masks, cut out the channels that they leave dead, and go to integers."""
-        for layer in self.model.layers():
+        for layer in self.model.learning_layers():
             layer.share = 1.0
         self.rounds.project(self.rounds.count)
         model = self.model.cpu()
         self.channels = stored_channels(self.network, model)
         self.model = compact(self.network, model, self.channels)
-        for layer in self.model.layers():
+        for layer in self.model.learning_layers():
             layer.freeze()
         order = torch.randperm(self.count, generator=self.generator)
         calibrate(

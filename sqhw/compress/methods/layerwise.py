@@ -296,7 +296,7 @@ class Layerwise:
         hulls = [hull([choice.option for choice in layer]) for layer in choices]
         by_option = [{id(c.option): c for c in layer} for layer in choices]
         model = QatNetwork(self.network)
-        for layer in model.layers():
+        for layer in model.learning_layers():
             layer.learn_gains(self.settings.gain_bits)
         low, high = (sum(options[end].bits for options in hulls) for end in (0, -1))
 

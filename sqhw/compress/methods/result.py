@@ -126,7 +126,7 @@ def integer_network(
         If a layer has more values than 8-bit codes name, or the engine cannot run the network.
     """
     model = QatNetwork(network)
-    for layer in model.layers():
+    for layer in model.learning_layers():
         weight = layer.weight.detach().numpy()
         kept = weight != 0
         book = np.unique(weight[kept]).astype(np.float64)

@@ -4,8 +4,8 @@ import numpy as np
 
 from sqhw.compiler.format_choice import cheapest_streams
 from sqhw.compress.qat.input import QatInput
+from sqhw.compress.qat.integer_layers import IntegerLayer
 from sqhw.compress.qat.integers import LayerIntegers
-from sqhw.compress.qat.layers import QatLayer
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat, distinct_bytes
@@ -88,7 +88,7 @@ def export(
         if isinstance(layer, QatInput):
             integers.append(layer.integers(engine))
         else:
-            assert isinstance(layer, QatLayer)
+            assert isinstance(layer, IntegerLayer)
             integers.append(layer.integers())
     return assemble(
         model.network, model.input_format, integers, engine, metadata, objective=objective

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sqhw.arrays import Mask
 from sqhw.compress.qat.codebook import plain_codebook
 from sqhw.compress.qat.float_simplify import cut
-from sqhw.compress.qat.layers import QatConv
+from sqhw.compress.qat.layers import LearningConv
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.network.floats import FloatNetwork
 from sqhw.network.simplify import live_channels
@@ -71,7 +71,7 @@ def compact(network: FloatNetwork, model: QatNetwork, keep: dict[str, Mask]) -> 
     """
     small = QatNetwork(cut(network, keep))
     sources = {layer.name: layer.source for layer in network.convs}
-    for old, new in zip(model.layers(), small.layers(), strict=True):
+    for old, new in zip(model.learning_layers(), small.learning_layers(), strict=True):
         name = old.layer.name
         _take(old, new, torch.from_numpy(keep[name]), torch.from_numpy(keep[sources[name]]))
     return small
@@ -89,7 +89,7 @@ def on_codebooks(network: FloatNetwork) -> QatNetwork:
     """
     model = QatNetwork(network)
     before = {layer.name: layer.weight for layer in network.convs}
-    for layer in model.layers():
+    for layer in model.learning_layers():
         weight = layer.weight.detach().numpy()
         mask = weight != 0
         book = np.unique(weight[mask]).astype(np.float64)
@@ -100,7 +100,7 @@ def on_codebooks(network: FloatNetwork) -> QatNetwork:
     return model
 
 
-def _take(old: QatConv, new: QatConv, rows: Tensor, columns: Tensor) -> None:
+def _take(old: LearningConv, new: LearningConv, rows: Tensor, columns: Tensor) -> None:
     if old.layer.groups > 1:
         columns = torch.ones(old.weight.shape[1], dtype=torch.bool)
     with torch.no_grad():
@@ -110,5 +110,5 @@ def _take(old: QatConv, new: QatConv, rows: Tensor, columns: Tensor) -> None:
         new.mask.copy_(old.mask[rows][:, columns])
     book = old.codebook.detach().clone().to(new.weight.device)
     new.codebook = nn.Parameter(book, requires_grad=False)
-    new.quantized, new.share = old.quantized, old.share
+    new.share = old.share
     new.learn_gains(old.gain_bits)

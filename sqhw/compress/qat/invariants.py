@@ -45,7 +45,7 @@ def check_invariants(model: QatNetwork, fixed: list[Frozen]) -> None:
     ------
     AssertionError
     """
-    for layer, once in zip(model.layers(), fixed, strict=True):
+    for layer, once in zip(model.integer_layers(), fixed, strict=True):
         weight = layer.integers().weight
         if not np.array_equal(weight != 0, once.mask):
             raise AssertionError(f"layer {layer.layer.name!r}: the mask has changed")
@@ -66,7 +66,7 @@ def fits_accumulator(model: QatNetwork, engine: EngineConfig) -> bool:
     engine : EngineConfig
     """
     limit = acc_limit(engine)
-    for layer in model.layers():
+    for layer in model.integer_layers():
         whole = layer.integers()
         weight, bias = (
             torch.from_numpy(part.astype(np.float64)) for part in (whole.weight, whole.bias)

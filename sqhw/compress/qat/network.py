@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from sqhw.compress.qat.input import QatInput
-from sqhw.compress.qat.layers import QatAverage, QatConv, QatLayer
+from sqhw.compress.qat.integer_layers import IntegerConv, IntegerLayer
+from sqhw.compress.qat.layers import LearningAverage, LearningConv, QatConv, QatLayer
 from sqhw.compress.training.samples import channels_last
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module.float_module import max_pool
@@ -71,13 +72,15 @@ class QatNetwork(nn.Module):
                         f"layer {layer.name!r}: an average pooling cannot add a skip connection; "
                         "add it in the convolution before"
                     )
-                self.steps.append(QatAverage(layer, last))
+                self.steps.append(LearningAverage(layer, last=last))
             elif layer.source in raw:
                 gains = gain if layer.groups == 1 else gain[:, :1]  # there all are the same
                 scaled = replace(layer, weight=layer.weight * gains)
-                self.steps.append(QatConv(scaled, offset, last, layer.name in pinned))
+                pin = layer.name in pinned
+                self.steps.append(LearningConv(scaled, offset, last=last, pinned=pin))
             else:
-                self.steps.append(QatConv(layer, None, last, layer.name in pinned))
+                pin = layer.name in pinned
+                self.steps.append(LearningConv(layer, None, last=last, pinned=pin))
         self._index = {layer.name: index for index, layer in enumerate(network.convs)}
 
     def step(self, layer: FloatConv) -> nn.Module:
@@ -92,17 +95,29 @@ class QatNetwork(nn.Module):
         exact : bool
         """
         for step in self.steps:
-            if isinstance(step, QatLayer):
+            if isinstance(step, IntegerLayer):
                 step.exact = exact
 
     def layers(self) -> list[QatConv]:
         """Return the layers whose weights are trained."""
         return [layer for layer in self.steps if isinstance(layer, QatConv)]
 
+    def learning_layers(self) -> list[LearningConv]:
+        """Return the layers whose weights are trained, of a network on real numbers."""
+        return [layer for layer in self.steps if isinstance(layer, LearningConv)]
+
+    def integer_layers(self) -> list[IntegerConv]:
+        """Return the layers whose weights are trained, of a network on integers."""
+        return [layer for layer in self.steps if isinstance(layer, IntegerConv)]
+
+    def set_step(self, layer: FloatConv, step: QatLayer) -> None:
+        """Put the module of a layer's next stage in place of the one before."""
+        self.steps[self._index[layer.name]] = step
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Return real logits, shape (images, outputs)."""
         pixels = channels_last(pixels)
-        whole = self.layers()[0].plan is not None
+        whole = isinstance(self.layers()[0], IntegerLayer)
 
         def conv(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
             x, step = tensors[layer.source], self.step(layer)
@@ -121,6 +136,5 @@ class QatNetwork(nn.Module):
         while isinstance(tensor, MaxPool):
             tensor = sources[tensor.source]
         step = self.step(tensor)
-        assert isinstance(step, QatLayer)
-        assert step.plan is not None
+        assert isinstance(step, IntegerLayer)
         return step.plan.output_scale

@@ -6,8 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from sqhw.compress.qat.input import QatInput
+from sqhw.compress.qat.integer_layers import IntegerLayer, integer_layer
 from sqhw.compress.qat.integer_plan import IntegerPlan
-from sqhw.compress.qat.layers import QatConv, QatLayer
+from sqhw.compress.qat.layers import LearningConv, LearningLayer, QatConv
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.training.checkpoint import load_module
 from sqhw.machine.config import EngineConfig
@@ -31,14 +32,10 @@ def stage_facts(model: QatNetwork) -> list[dict[str, Any]]:
     facts = []
     for step in model.steps:
         fact: dict[str, Any] = {}
-        if isinstance(step, QatLayer) and step.plan is not None:
+        if isinstance(step, IntegerLayer):
             fact["plan"] = asdict(step.plan)
         if isinstance(step, QatConv):
-            fact |= {
-                "quantized": step.quantized,
-                "frozen": step.frozen,
-                "gain_bits": step.gain_bits,
-            }
+            fact["gain_bits"] = step.gain_bits
         facts.append(fact)
     return facts
 
@@ -54,6 +51,7 @@ def load_state(
     Parameters
     ----------
     model : QatNetwork
+        On real numbers; its layers become integers if they were.
     tensors : dict of str to Tensor
         As ``model.state_dict()`` returned them.
     facts : list of dict
@@ -61,16 +59,15 @@ def load_state(
     engine : EngineConfig
     """
     load_module(model, tensors, next(model.parameters()).device)
-    for step, fact in zip(model.steps, facts, strict=True):
+    for index, (step, fact) in enumerate(zip(list(model.steps), facts, strict=True)):
         if isinstance(step, QatInput) and any("plan" in other for other in facts):
             step.whole = step.integers(engine)
-        if isinstance(step, QatConv):
-            step.quantized = bool(fact["quantized"])
+        if isinstance(step, LearningConv):
             step.learn_gains(fact["gain_bits"])
-            if fact["frozen"]:
+            if "plan" in fact:
                 step.freeze()
-        if isinstance(step, QatLayer) and "plan" in fact:
-            step.plan = _plan(fact["plan"])
+        if isinstance(step, LearningLayer) and "plan" in fact:
+            model.steps[index] = integer_layer(step, _plan(fact["plan"]))
 
 
 def _plan(fact: dict[str, Any]) -> IntegerPlan:
