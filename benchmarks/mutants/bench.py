@@ -183,6 +183,8 @@ def small_directed_programs() -> Iterator[tuple[str, Program]]:
         ("digits", directed.digits(ENGINE.mult_bits), 1),
         ("skips", directed.skips(), 1),
         ("pairs", directed.pairs(), 4),
+        ("pairs in one image", directed.pairs(), 1),
+        ("pairs in two images", directed.pairs(), 2),
         ("edges high", directed.edges(40, 2), 1),
         ("edges wide", directed.edges(2, 40), 4),
     )

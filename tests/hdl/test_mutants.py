@@ -131,6 +131,8 @@ DIRECTED = {
     (STUCK_0, "write_back.requantizer.lacking_0_0_0"): "digits",
     (STUCK_0, "accumulate.skip_signed_2"): "skips",
     (STUCK_0, "issuer.taps.on_two"): "pairs",
+    (STUCK_0, "issuer.taps.second_lane"): "pairs in one image",
+    (SHORT, "issuer.taps.second_lane"): "pairs in one image",
     (SHORT, "accumulate.masks.x_3"): "edges wide",
     (SHORT, "accumulate.masks.y_0"): "edges high",
     (RESET_REMOVED, "issuer.last_1"): "sweep of resets",
