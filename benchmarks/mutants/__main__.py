@@ -152,10 +152,9 @@ def _check_whole(bench: MutantBench, networks: Sequence[Prepared]) -> None:
 
 
 def _source_rows(networks: int, kept: Path) -> Iterator[Row]:
-    found = [*programs(networks), *small_directed_programs()]
     yield from _each(
         [(SOURCE_KIND, str(mutant)) for mutant in SOURCE_MUTANTS],
-        lambda index: killed_source(SOURCE_MUTANTS[index], kept.parent / "source", found),
+        lambda index: killed_source(SOURCE_MUTANTS[index], kept.parent / "source", networks),
         kept,
         jobs=1,
     )

@@ -33,6 +33,12 @@ ENGINE = EngineConfig(
 )  # fmt: skip
 #: One whose lanes are as many as the largest coordinates that fit it may step.
 WIDE = replace(ENGINE, lanes=8, dim_bits=4, max_batch=1)
+#: Engines that the faults of the source are put into, by the name that a fault has.
+SOURCE_ENGINES = {
+    "small": ENGINE,
+    "lanes in LUTs": replace(ENGINE, lut_lanes=3),
+    "deep": replace(ENGINE, lanes=16, requantizers=4),
+}
 LIMITS = {
     "mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "taps_per_entry": 2,
 }  # fmt: skip
@@ -135,18 +141,27 @@ class MutantBench(VolumeBench):
         return None
 
 
-def killed_source(
-    mutant: SourceMutant, folder: Path, networks: Sequence[tuple[str, Program]]
-) -> tuple[str, str] | None:
-    """Build the engine with a fault in its source and run it as `MutantBench.killed` does."""
+def killed_source(mutant: SourceMutant, folder: Path, networks: int) -> tuple[str, str] | None:
+    """Build an engine with a fault in its source and run it as `MutantBench.killed` does.
+
+    Parameters
+    ----------
+    mutant : SourceMutant
+    folder : path
+        Folder for the RTL.
+    networks : int
+        Number of random networks that the fault may survive.
+    """
+    engine = SOURCE_ENGINES[mutant.engine]
+    found = [*programs(networks, engine), *(small_directed_programs() if engine is ENGINE else ())]
     leaf = mutant.place.endswith(".v")
     with nullcontext() if leaf else mutated(mutant):
-        write_engine(folder)
+        write_engine(folder, engine)
     if leaf:
         path = folder / mutant.place
         path.write_text(mutant.apply(path.read_text()))
     bench = VolumeBench(folder, folder / "work", optimize=0)
-    for name, program in networks:
+    for name, program in found:
         write_rom(program, folder)
         try:
             bench.run(program, images_of(program), folder, SEED)
@@ -169,12 +184,12 @@ def write_engine(folder: Path, engine: EngineConfig = ENGINE) -> None:
     write_rtl(engine, depths, folder)
 
 
-def programs(networks: int) -> Iterator[tuple[str, Program]]:
+def programs(networks: int, engine: EngineConfig = ENGINE) -> Iterator[tuple[str, Program]]:
     """Return random networks with names, three of nine in runs of two or four."""
     found = (random_network(seed, **LIMITS, **KINDS[seed % 3]) for seed in count())
     for index, network in enumerate(islice(filter(reads_with_one_stride, found), networks)):
         batch = (1, 1, 2 << index % 2)[index // 3 % 3]
-        yield f"random {index + 1}", compile_network(network, ENGINE, batch=batch)
+        yield f"random {index + 1}", compile_network(network, engine, batch=batch)
 
 
 def small_directed_programs() -> Iterator[tuple[str, Program]]:

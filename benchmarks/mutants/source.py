@@ -15,14 +15,19 @@ import sqhw.rtl
 
 @dataclass(frozen=True)
 class SourceMutant:
-    """`old`, which stands once in a module of `sqhw.rtl` or in a Verilog file, becomes `new`."""
+    """`old`, which stands once in a module of `sqhw.rtl` or in a Verilog file, becomes `new`.
+
+    `engine` is the name of the engine that has the line in its Verilog.
+    """
 
     place: str
     old: str
     new: str
+    engine: str = "small"
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.old} -> {self.new}"
+        where = "" if self.engine == "small" else f" ({self.engine})"
+        return f"{self.place}{where}: {self.old} -> {self.new}"
 
     def apply(self, text: str) -> str:
         """Return the text with the fault in it."""
@@ -114,6 +119,33 @@ SOURCE_MUTANTS = [
             "sqhw_rom.v",
             "data <= mem[addr];\nendmodule\n\n// The same as a piece",
             "data <= mem[addr] & ~1'b1;\nendmodule\n\n// The same as a piece",
+        ),
+        # lanes that multiply in LUTs
+        *(
+            ("lanes", *change, "lanes in LUTs")
+            for change in (
+                ("Mux(digit[0], 0, ~x)", "Mux(digit[0], 0, x)"),
+                ("spread.word_select(position, 2) == 0", "spread.word_select(position, 2) == 1"),
+                ("self.weight + 0b010101", "self.weight + 0b010100"),
+                ("Mux(high[0], ~x, ~(x << 1))", "Mux(high[0], ~(x << 1), ~x)"),
+                ("lacks[3].eq(spread[-1])", "lacks[3].eq(0)"),
+                ("(multiple << 6)", "(multiple << 4)"),
+            )
+        ),
+        # the registers of deep engines
+        *(
+            (*change, "deep")
+            for change in (
+                ("activation_memory", 'register(turn, "turn_2")', "turn"),
+                ("activation_memory", 'register(next_row, "next_row_1", deep)', "next_row"),
+                ("rom", "if self._latency > 1:", "if self._latency > 2:"),
+                ("field_reader", "self.jump_addr + 1, ahead", "self.jump_addr, ahead"),
+                ("field_reader", "[at.eq(offset), moves_on", "[at.eq(begin), moves_on"),
+                ("parameter_reader", "pending.eq(fetching)", "pending.eq(loading)"),
+                ("issue", "code_addr, int(is_deep(engine)),", "code_addr, 0,"),
+                ("accumulate", 'delayed(m, taps.x, spare, "dx")', "taps.x"),
+                ("accumulate", "delayed(m, weight, read - wait,", "delayed(m, weight, read,"),
+            )
         ),
     )
 ]

@@ -15,6 +15,7 @@ from benchmarks.mutants import undefined
 from benchmarks.mutants.__main__ import RESULTS, SOURCE_KIND
 from benchmarks.mutants.bench import (
     ENGINE,
+    SOURCE_ENGINES,
     MutantBench,
     images_of,
     killed_source,
@@ -32,15 +33,15 @@ from benchmarks.mutants.netlist import (
     SHORT,
     STUCK_0,
 )
-from benchmarks.mutants.source import SOURCE_MUTANTS, source_path
+from benchmarks.mutants.source import SOURCE_MUTANTS, SourceMutant, source_path
 from benchmarks.seal import read_sealed
 from sqhw.export.build import write_rom
 from sqhw.verify.runner import RtlBench
 from sqhw.verify.tools import has_icarus
 
 ROOT = Path(undefined.__file__).parents[2]
-#: Each takes a build of its own, so that one of each file runs.
-FIRST = {mutant.place: mutant for mutant in reversed(SOURCE_MUTANTS)}
+#: Each takes a build of its own, so that one of each file and engine runs.
+FIRST = {(mutant.place, mutant.engine): mutant for mutant in reversed(SOURCE_MUTANTS)}
 NETWORKS = 40
 SAMPLE = 40
 UNDEFINED_NETWORKS = 4
@@ -75,7 +76,14 @@ assert verilog() == whole
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", FIRST.values(), ids=str)
 def test_a_mutant_of_the_source_is_noticed(mutant, tmp_path):
-    assert killed_source(mutant, tmp_path, programs(NETWORKS))
+    assert killed_source(mutant, tmp_path, NETWORKS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", SOURCE_ENGINES)
+def test_an_engine_whose_source_is_whole_passes(engine, tmp_path):
+    whole = SourceMutant("sequencer", "class Sequencer", "class Sequencer", engine)
+    assert killed_source(whole, tmp_path, NETWORKS) is None
 
 
 @pytest.fixture(scope="module")
