@@ -31,15 +31,17 @@ FAULTS = {
         "waited {0.ready} cycles for ready, which by the schedule comes within {0.ready}",
     ),
     "ready stuck": (
-        SourceMutant("engine", "self.ready.eq(seq.idle)", "self.ready.eq(1)"),
+        SourceMutant("engine", "self.ready.eq(sequencer.phases.idle)", "self.ready.eq(1)"),
         "in_ready is high when no pixel may come, or low when one may",
     ),
     "no done": (
-        SourceMutant("engine", "self.done.eq(seq.done)", "self.done.eq(0)"),
+        SourceMutant("engine", "self.done.eq(sequencer.control.done)", "self.done.eq(0)"),
         "waited {0.run} cycles for done, which by the schedule comes within {0.run}",
     ),
     "no results": (
-        SourceMutant("engine", "self.out_valid.eq(seq.out_valid)", "self.out_valid.eq(0)"),
+        SourceMutant(
+            "engine", "self.out_valid.eq(sequencer.handshake.valid)", "self.out_valid.eq(0)"
+        ),
         "cycles for result 1 of {1}, which by the schedule comes within {0.result}",
     ),
 }
