@@ -43,7 +43,6 @@ def report_text(record: Mapping[str, Any]) -> str:
             sentence(record["measured_on"]),
             *_again(record),
             *_source(record),
-            *_renamed(record),
             (
                 f"Each fault runs until it is noticed on {record['networks']} random networks and "
                 "on directed ones, each with a feature that random ones seldom use, in the volume "
@@ -79,14 +78,6 @@ def _source(record: Mapping[str, Any]) -> list[str]:
     if "source" not in record:
         return []
     return [f"Faults of the source ran by themselves. {sentence(record['source'])}"]
-
-
-def _renamed(record: Mapping[str, Any]) -> list[str]:
-    """Return what must be said if registers have other names than when they were measured."""
-    if "renamed" not in record:
-        return []
-    reason = record["renamed"]
-    return [f"Registers have their present names, others than in the measurement: {reason}.\n"]
 
 
 def _counts(kind: str, rows: list[Any]) -> list[str]:
