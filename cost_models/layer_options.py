@@ -117,9 +117,8 @@ def layer_table(
     tiles = [_tile_cycles(found, shape, engine) for found in entries]
     counts = np.stack([found.count_bits for found in entries], axis=1)
     macs = (weights.by_tap * shape.inside).sum(axis=(1, 2))
-    return _costed(
+    return costed(
         shape,
-        engine,
         prices,
         stored,
         np.stack(tiles, axis=1)[at],
@@ -145,9 +144,8 @@ def _fixed_table(
     entries = EqualEntries(one, shape.outputs, shape.length)
     book = 0 if shape.pools else 1  # the one value of an average
     records = 0 if shape.pools else shape.outputs * constant_bits
-    return _costed(
+    return costed(
         shape,
-        engine,
         prices,
         Storage((Dense(),), zero, one, zero, zero, zero, entries.total, zero + book),
         _tile_cycles(entries, shape, engine),
@@ -157,9 +155,8 @@ def _fixed_table(
     )
 
 
-def _costed(
+def costed(
     shape: LayerShape,
-    engine: EngineConfig,
     prices: EnergyPrices,
     stored: Storage,
     tile: Numbers,
@@ -168,6 +165,24 @@ def _costed(
     records: Ints,
     weight_bits: int,
 ) -> LayerTable:
+    """Return the costs of options whose cycles of a tile are known.
+
+    Parameters
+    ----------
+    shape : LayerShape
+    prices : EnergyPrices
+        Prices of the engine that runs the layer.
+    stored : Storage
+    tile : ndarray, shape (options,)
+        Cycles of one tile.
+    macs : ndarray, shape (options,)
+        Multiplications of an image, over all positions.
+    records : ndarray, shape (options,)
+        Size of the channel records (unit: bit).
+    weight_bits : int
+        Width of a weight at the multiplier (unit: bit).
+    """
+    engine = prices.engine
     weight_words = _words(stored.stream_bits, engine.word_bits)
     param_words = descriptor_words(engine) + _words(records, engine.word_bits)
     done = layer_activity(

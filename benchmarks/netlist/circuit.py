@@ -63,7 +63,7 @@ def read_circuit(verilog: str, top: str, leaves: str = "") -> Circuit:
             *FLATTEN,
             f"write_json {result}",
         ):
-            design.run_pass(command)
+            design.run_pass(f"tee -q {command}")
         return circuit_of(json.loads(result.read_text(encoding="utf-8"))["modules"][top])
 
 

@@ -16,6 +16,7 @@ def check_images(network: QuantizedNetwork | FloatNetwork, data: Dataset) -> Non
     Raises
     ------
     SqhwError
+        If it does not; the message has both shapes.
     """
     if data.image_shape != network.input_shape:
         raise SqhwError(
@@ -30,6 +31,7 @@ def check_count(images: int, data: Dataset) -> None:
     Raises
     ------
     SqhwError
+        If `images` is below 1 or above it.
     """
     if not 1 <= images <= len(data.test):
         raise SqhwError(f"images must be 1 to {len(data.test)}, not {images}")

@@ -59,5 +59,6 @@ def check_target(network: str, device: str, budget: str | None) -> None:
     Raises
     ------
     SqhwError
+        As `target` does, or if the zoo has no such network.
     """
     target(zoo_topology(network), device, budget, acc_bits=EngineConfig.acc_bits)

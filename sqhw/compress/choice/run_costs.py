@@ -5,15 +5,14 @@ import numpy.typing as npt
 
 from sqhw.arrays import Floats64
 from sqhw.compress.choice.nested import MaskSums
-from sqhw.cost_models.activity import layer_activity
 from sqhw.cost_models.energy import EnergyPrices
+from sqhw.cost_models.layer_options import costed
 from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.layer_weights import VALUE_BITS
 from sqhw.cost_models.schedule import least_slot
 from sqhw.cost_models.storage import Storage
 from sqhw.cost_models.technology import load_technology
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.layout import descriptor_words
 from sqhw.machine.timing import Timing
 
 #: Words of the ROMs for which the table has energies; the exact cost has the depths themselves.
@@ -58,18 +57,7 @@ def run_costs(
     skips = sums.rows[stored.source] if shape.skips else 0
     tile = stored.entries + skips + waits + Timing.of(engine).rewind
     macs = (sums.by_tap * shape.inside.reshape(-1)).sum(axis=1)[stored.source]
-    word = engine.word_bits
-    done = layer_activity(
-        shape,
-        engine,
-        stream_entries=stored.entries,
-        tile=tile,
-        nonzeros=stored.nonzeros,
-        macs=macs,
-        weight_bits=VALUE_BITS,
-        weight_words=-(-stored.stream_bits // word),
-        param_words=descriptor_words(engine) - (-records // word),
-    )
     prices = EnergyPrices(load_technology(), engine, DEPTHS)
-    energy = np.asarray(prices.layer(done).total, dtype=np.float64) * 1e-6
-    return np.asarray(done.cycles, dtype=np.float64), energy
+    table = costed(shape, prices, stored, tile, macs, records=records, weight_bits=VALUE_BITS)
+    energy = np.asarray(table.energy_pj, dtype=np.float64) * 1e-6
+    return np.asarray(table.cycles, dtype=np.float64), energy
