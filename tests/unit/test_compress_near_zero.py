@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from float_networks import average, conv, residual_network
 
+from sqhw.compress import import_module
 from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize, random_quantized
 from sqhw.compress.methods.layerwise import whole
 from sqhw.compress.methods.result import integer_network
@@ -11,6 +13,7 @@ from sqhw.compress.qat.quantized_forward import torch_logits
 from sqhw.compress.quantizers.codebook import Codebook
 from sqhw.cost_models.rom import rom_cost
 from sqhw.frontends.torch_module.float_module import FloatModule, predict
+from sqhw.frontends.zoo.mobilenet import Separable
 from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatConv, FloatNetwork
 
@@ -149,3 +152,45 @@ def test_fewer_weights_of_fewer_bits_are_smaller_where_weights_have_died():
     few = quantize(network, batch, ENGINE, settings=QuantizeSettings(density=0.2, bits=4))
     many = quantize(network, batch, ENGINE, settings=QuantizeSettings(density=0.5, bits=8))
     assert rom_cost(few, ENGINE).rom < 0.9 * rom_cost(many, ENGINE).rom
+
+
+class WakeWords(torch.nn.Module):
+    """MobileNetV1 of a quarter of the channels on 96x96 pixels, as MLPerf Tiny has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = torch.nn.Conv2d(3, 8, 3, 2, 1, bias=False), torch.nn.BatchNorm2d(8)
+        widths = [(16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *[(128, 1)] * 5]
+        blocks, channels = [], 8
+        for width, stride in [*widths, (256, 2), (256, 1)]:
+            blocks.append(Separable(channels, width, stride))
+            channels = width
+        self.blocks, self.last = torch.nn.Sequential(*blocks), torch.nn.Linear(channels, 2)
+
+    def forward(self, x):
+        return self.last(self.blocks(torch.relu(self.norm(self.conv(x)))).mean((2, 3)))
+
+
+@pytest.mark.slow
+def test_fewer_and_narrower_weights_take_less_where_most_have_decayed():
+    """Random weights, of which 96 % of the pointwise ones are next to nothing: sizes only."""
+    torch.manual_seed(0)
+    module, images = WakeWords(), np.random.default_rng(0).integers(0, 256, (64, 3, 96, 96))
+    with torch.no_grad():
+        for _ in range(3):  # statistics of the batch normalisation
+            module(torch.from_numpy(images).float() / 255)
+        for layer in module.modules():
+            if isinstance(layer, torch.nn.Conv2d) and layer.kernel_size == (1, 1):
+                size = layer.weight.abs()
+                limit = size.flatten().kthvalue(int(0.96 * size.numel())).values
+                layer.weight.mul_(torch.where(size <= limit, 1e-5, 1.0))
+    network = import_module(module.eval(), (3, 96, 96), input_max=255)
+    engine = EngineConfig(groups=True, mult_bits=12, word_bits=18, bank_depth=1 << 14)
+    little, much = (
+        rom_cost(quantize(network, images, engine, settings=settings), engine).rom
+        for settings in (
+            QuantizeSettings(bits=4, density=0.2),
+            QuantizeSettings(bits=8, density=0.5),
+        )
+    )
+    assert little < 0.7 * much
