@@ -186,11 +186,15 @@ def test_fewer_and_narrower_weights_take_less_where_most_have_decayed():
                 layer.weight.mul_(torch.where(size <= limit, 1e-5, 1.0))
     network = import_module(module.eval(), (3, 96, 96), input_max=255)
     engine = EngineConfig(groups=True, mult_bits=12, word_bits=18, bank_depth=1 << 14)
-    little, much = (
-        rom_cost(quantize(network, images, engine, settings=settings), engine).rom
-        for settings in (
-            QuantizeSettings(bits=4, density=0.2),
-            QuantizeSettings(bits=8, density=0.5),
-        )
-    )
+    found = [
+        quantize(network, images, engine, settings=QuantizeSettings(bits=bits, density=density))
+        for bits, density in ((4, 0.2), (8, 0.5))
+    ]
+    little, much = (rom_cost(small, engine).rom for small in found)
     assert little < 0.7 * much
+    sizes = {layer.name: layer.weight.size for layer in network.convs if layer.kind == "conv"}
+    for small in found:
+        pointwise = [c for c in small.convs if c.kernel == (1, 1) and c.name in sizes]
+        assert len(pointwise) == 13
+        for layer in pointwise:
+            assert layer.nonzeros <= 0.04 * sizes[layer.name] + 1, layer.name
