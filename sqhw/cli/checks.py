@@ -101,6 +101,24 @@ def check_data(spec: str) -> str:
     return spec
 
 
+def check_image_size(text: str | None) -> str | None:
+    """Check that a text reads height x width."""
+    if text is not None:
+        from sqhw.data.form import parse_size
+
+        parse_size(text)
+    return text
+
+
+def check_values(text: str | None) -> str | None:
+    """Check that a text is a number, or several with commas."""
+    if text is not None:
+        from sqhw.data.form import parse_values
+
+        parse_values(text)
+    return text
+
+
 def check_device(name: str | None) -> str | None:
     """Check that there is a device of a name, or in a file."""
     if name is not None:

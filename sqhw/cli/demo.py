@@ -4,13 +4,14 @@ import json
 
 from sqhw.atomic import atomic_write_text
 from sqhw.cli.console import progress
-from sqhw.data import load_dataset
+from sqhw.data.form import LARGEST_BYTE
 from sqhw.files.own_folder import check_own, mark_own
+from sqhw.frontends.zoo import zoo_topology
 from sqhw.report.results import DemoResult, VerifyResult
 from sqhw.steps.compress import compress
 from sqhw.steps.cycles import cycles
-from sqhw.steps.data_defaults import DEFAULT_NETWORKS
-from sqhw.steps.images import check_count
+from sqhw.steps.data_defaults import network_for
+from sqhw.steps.images import check_count, load_data
 from sqhw.steps.options import (
     CompressOptions,
     DemoOptions,
@@ -38,17 +39,21 @@ def run_demo(options: DemoOptions) -> DemoResult:
     out, spec, seed = options.out, options.data, options.seed
     check_make_path(out / "sim", "--out")
     check_own(out, "--out")
-    data = load_dataset(spec)
+    name, size = network_for(spec, options.network), options.image_size
+    data = load_data(spec, zoo_topology(name), image_size=size, input_max=LARGEST_BYTE)
     check_count(options.images, data)
-    check_target(DEFAULT_NETWORKS[data.name], options.device, options.budget)
+    check_target(name, options.device, options.budget)
     mark_own(out)
     floats, network, folder = out / "float.safetensors", out / "network.safetensors", out / "rtl"
     with progress() as report:
-        trained = train(TrainOptions(data=spec, out=floats, seed=seed), report)
+        trained = train(
+            TrainOptions(data=spec, image_size=size, network=name, out=floats, seed=seed), report
+        )
         compressed = compress(
             CompressOptions(
                 source=floats,
                 data=spec,
+                image_size=size,
                 device=options.device,
                 budget=options.budget,
                 out=network,
@@ -57,7 +62,8 @@ def run_demo(options: DemoOptions) -> DemoResult:
             report,
         )
         simulated = simulate(
-            SimulateOptions(network=network, data=spec, float_network=floats), report
+            SimulateOptions(network=network, data=spec, image_size=size, float_network=floats),
+            report,
         )
     result: DemoResult = {
         "data": spec,
@@ -86,6 +92,7 @@ def _verify(options: DemoOptions) -> list[VerifyResult]:
         run = VerifyOptions(
             network=out / "network.safetensors",
             data=options.data,
+            image_size=options.image_size,
             rtl=out / "rtl",
             work=out / "sim",
             simulator=simulator,

@@ -38,6 +38,8 @@ from sqhw.steps.options import (
 
 #: Passes over the data, and images of a step, beyond which nobody has trained.
 MOST_EPOCHS, MOST_IMAGES = 100_000, 65_536
+#: Largest value of a pixel of 8 bits.
+LARGEST_PIXEL = 255
 #: Widest code of a weight (unit: bit).
 MOST_BITS = 8
 
@@ -59,8 +61,17 @@ def _seed(text: str) -> Any:
 
 
 DATA = typer.Option(
-    help="Data set: digits, mnist:DIR (IDX files) or cifar10:DIR (binary files).",
+    help="Data set: digits, mnist:DIR (IDX files), cifar10:DIR (binary files), or your own: "
+    "folder:DIR (pictures in class folders), npz:FILE (arrays).",
     callback=checks.check_data,
+)
+IMAGE_SIZE = typer.Option(
+    help="HxW, to which pictures of different sizes are resized (folder:DIR); the size that the "
+    "network takes.",
+    callback=checks.check_image_size,
+)
+ZOO_NETWORK = typer.Option(
+    help="A network of the zoo; by default what suits the data, if they are not your own."
 )
 DEVICE = typer.Option(
     help="Device or board, see `sqhw devices`, or a device file of your own.",
@@ -98,7 +109,22 @@ ACC_BITS = typer.Option(
 OPTIONS: dict[type, dict[str, ParameterInfo]] = {
     TrainOptions: {
         "data": DATA,
-        "network": typer.Option(help="A network of the zoo; by default what suits the data."),
+        "image_size": IMAGE_SIZE,
+        "network": ZOO_NETWORK,
+        "input_max": typer.Option(
+            help="Largest number in your own arrays (npz:FILE).  [default: 255]",
+            min=1,
+            max=LARGEST_PIXEL,
+        ),
+        "mean": typer.Option(
+            help="Mean of pixel / input_max: a number, or one a channel with commas. By default "
+            "that of the network.",
+            callback=checks.check_values,
+        ),
+        "std": typer.Option(
+            help="Standard deviation of pixel / input_max, as the mean.",
+            callback=checks.check_values,
+        ),
         "out": OUT,
         "epochs": typer.Option(help="Passes over the data.", min=1, max=MOST_EPOCHS),
         "seed": SEED,
@@ -114,6 +140,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
     CompressOptions: {
         "source": SOURCE,
         "data": DATA,
+        "image_size": IMAGE_SIZE,
         "device": DEVICE,
         "budget": BUDGET,
         "out": OUT,
@@ -159,6 +186,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
     QuantizeOptions: {
         "source": SOURCE,
         "data": DATA,
+        "image_size": IMAGE_SIZE,
         "device": DEVICE,
         "density": typer.Option(
             help="Share of the weights that are kept at most.", callback=checks.check_share
@@ -178,6 +206,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
     SimulateOptions: {
         "network": NETWORK,
         "data": DATA,
+        "image_size": IMAGE_SIZE,
         "float_network": _file(
             "Float network, to print its accuracy too.", "--float", check=checks.check_source
         ),
@@ -212,6 +241,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
     VerifyOptions: {
         "network": NETWORK,
         "data": DATA,
+        "image_size": IMAGE_SIZE,
         "rtl": _file("Folder with Verilog and ROM images.", check=checks.check_rtl),
         "work": _file("Folder for the simulator's files."),
         "simulator": typer.Option(
@@ -272,6 +302,8 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
     DemoOptions: {
         "out": FOLDER,
         "data": DATA,
+        "image_size": IMAGE_SIZE,
+        "network": ZOO_NETWORK,
         "device": DEVICE,
         "budget": BUDGET,
         "images": typer.Option(help="Test images for Verilator.", min=1),

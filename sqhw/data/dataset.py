@@ -61,6 +61,8 @@ class Dataset:
         Largest pixel value that the data set can hold.
     classes : int
         Number of classes.
+    class_names : tuple of str
+        Name of each class; empty if the classes are numbers only.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Dataset:
     test: Split
     input_max: int
     classes: int
+    class_names: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

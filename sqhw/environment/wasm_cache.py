@@ -4,9 +4,8 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-VARIABLE = "XDG_CACHE_HOME"
+from sqhw.environment.user_cache import VARIABLE, cache_home
 
 
 @contextmanager
@@ -33,11 +32,10 @@ def wasm_cache() -> Iterator[None]:
 
 def _usable() -> bool:
     """Whether a file can be made in wasmtime's folder of the user's cache."""
-    given = Path(os.environ.get(VARIABLE, ""))
     try:
-        folder = given if given.is_absolute() else Path.home() / ".cache"
-        (folder / "wasmtime").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder / "wasmtime"):
+        folder = cache_home() / "wasmtime"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             return True
     except (OSError, RuntimeError):  # the latter if there is no home
         return False

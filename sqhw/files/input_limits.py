@@ -16,6 +16,12 @@ MAX_NETWORK_BYTES = 2 << 30
 MAX_CHECKPOINT_BYTES = 8 << 30
 #: Largest file of a data set, decompressed (unit: byte).
 MAX_DATA_BYTES = 2 << 30
+#: Largest file of one picture (unit: byte), and most pixels of one.
+MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS = 64 << 20, 1 << 26
+#: Most pictures of a data set.
+MAX_PICTURES = 1 << 20
+#: Most arrays in a file of a data set, and the largest header of one (unit: byte).
+MAX_ARRAYS, MAX_ARRAY_HEADER_BYTES = 256, 10_000
 #: Largest ROM image as text (unit: byte): 2**24 words, the most that an engine addresses, of 16
 #: digits each.
 MAX_HEX_BYTES = 17 << 24

@@ -11,6 +11,7 @@ class TrainResult(TypedDict):
     weights: int
     validation_accuracy: float
     test_accuracy: float
+    class_names: NotRequired[list[str]]
 
 
 class ImportResult(TypedDict):
@@ -85,6 +86,7 @@ class SimulateResult(TypedDict):
     logits_compared: int
     torch_accuracy: NotRequired[float]
     float_accuracy: NotRequired[float]
+    class_names: NotRequired[list[str]]
 
 
 class RomImage(TypedDict):

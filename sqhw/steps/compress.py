@@ -4,11 +4,11 @@ from sqhw.atomic import make_folder
 from sqhw.compiler.program import compile_network
 from sqhw.compiler.width_note import with_width_note
 from sqhw.cost_models.rom import rom_cost
-from sqhw.data import load_dataset
 from sqhw.network.float_file import load_float
 from sqhw.network.quantized_file import save_network
 from sqhw.report.results import CompressResult
 from sqhw.steps.data_defaults import augmentation
+from sqhw.steps.images import load_data
 from sqhw.steps.network_size import network_size
 from sqhw.steps.options import CompressOptions
 from sqhw.steps.program import labelled
@@ -28,7 +28,8 @@ def compress(options: CompressOptions, progress: Progress = silent) -> CompressR
     from sqhw.compress import compress as compress_network
     from sqhw.compress.choice.target import Target
 
-    data = load_dataset(options.data)
+    network = load_float(options.source)
+    data = load_data(options.data, network, image_size=options.image_size, progress=progress)
     shift, flip = augmentation(data.name)
     settings = CompressSettings(
         seed=options.seed,
@@ -42,7 +43,6 @@ def compress(options: CompressOptions, progress: Progress = silent) -> CompressR
         flip=flip,
         precision=options.precision,
     )
-    network = load_float(options.source)
     device, engine, budget = target(
         network,
         options.device,

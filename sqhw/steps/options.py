@@ -31,8 +31,15 @@ class TrainOptions:
     ----------
     data : str
         Data set, see `sqhw.data.load_dataset`.
+    image_size : str, optional
+        Height and width as ``HxW``, to which pictures of different sizes are resized.
     network : str, optional
         Network of the zoo; by default what suits the data.
+    input_max : int, 1 to 255, optional
+        Largest number in arrays of one's own; by default 255.
+    mean, std : str, optional
+        Normalisation ``(pixel / input_max - mean) / std``: a number, or one a channel with commas;
+        by default that of the network.
     out : Path
         Float network to write.
     epochs : int, optional
@@ -41,7 +48,11 @@ class TrainOptions:
     """
 
     data: str = DATA
+    image_size: str | None = None
     network: str | None = None
+    input_max: int | None = None
+    mean: str | None = None
+    std: str | None = None
     out: Path = FLOAT_FILE
     epochs: int | None = None
     seed: int = 0
@@ -79,6 +90,8 @@ class CompressOptions:
         Float network.
     data : str
         Data set that it is retrained on.
+    image_size : str, optional
+        See `TrainOptions`.
     device : str
         Device or board, or a device file.
     budget : str, optional
@@ -100,6 +113,7 @@ class CompressOptions:
 
     source: Path
     data: str = DATA
+    image_size: str | None = None
     device: str = DEVICE
     budget: str | None = None
     out: Path = NETWORK_FILE
@@ -127,6 +141,8 @@ class QuantizeOptions:
         Float network.
     data : str
         Data set that it is calibrated and tried on.
+    image_size : str, optional
+        See `TrainOptions`.
     device : str
         Device or board, or a device file.
     density : float, above 0, at most 1
@@ -145,6 +161,7 @@ class QuantizeOptions:
 
     source: Path
     data: str = DATA
+    image_size: str | None = None
     device: str = DEVICE
     density: float = 1.0
     ends_density: float | None = None
@@ -165,12 +182,15 @@ class SimulateOptions:
         Quantized network.
     data : str
         Data set whose test images are run.
+    image_size : str, optional
+        See `TrainOptions`.
     float_network : Path, optional
         Float network, for its accuracy.
     """
 
     network: Path
     data: str = DATA
+    image_size: str | None = None
     float_network: Path | None = None
 
 
@@ -236,6 +256,8 @@ class VerifyOptions:
         Quantized network.
     data : str
         Data set whose test images are run.
+    image_size : str, optional
+        See `TrainOptions`.
     rtl : Path
         Folder with Verilog and ROM images.
     work : Path
@@ -251,6 +273,7 @@ class VerifyOptions:
 
     network: Path
     data: str = DATA
+    image_size: str | None = None
     rtl: Path = RTL_FOLDER
     work: Path = WORK_FOLDER
     simulator: str = "verilator"
@@ -335,12 +358,16 @@ class DemoOptions:
         Folder to write to.
     data, device, budget, seed
         See `CompressOptions`.
+    image_size, network
+        See `TrainOptions`.
     images : int, 1 or more
         Test images that Verilator runs.
     """
 
     out: Path = DEMO_FOLDER
     data: str = DATA
+    image_size: str | None = None
+    network: str | None = None
     device: str = DEVICE
     budget: str | None = None
     images: int = RTL_IMAGES

@@ -7,13 +7,12 @@ from sqhw.compiler.program import compile_network
 from sqhw.compiler.width_note import with_width_note
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
-from sqhw.data import load_dataset
 from sqhw.errors import SqhwError
 from sqhw.network.float_file import load_float
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized_file import save_network
 from sqhw.report.results import QuantizeResult
-from sqhw.steps.images import accuracy, check_images
+from sqhw.steps.images import accuracy, check_classes, load_data
 from sqhw.steps.network_size import network_size
 from sqhw.steps.options import QuantizeOptions
 from sqhw.steps.program import labelled
@@ -33,11 +32,11 @@ def quantize(options: QuantizeOptions) -> QuantizeResult:
     from sqhw.compress import QuantizeSettings, evaluate, torch_logits
     from sqhw.compress import quantize as quantize_network
 
-    data = load_dataset(options.data)
     density, bits, acc_bits = options.density, options.bits, options.acc_bits
     network = load_float(options.source)
+    data = load_data(options.data, network, image_size=options.image_size)
     device = find_device(options.device)
-    check_images(network, data)
+    check_classes(network, data)
     check_acc_bits(acc_bits)
     engine = engine_for(
         device,

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from sqhw.data import load_dataset
 from sqhw.environment.extras import need_torch
 from sqhw.errors import SqhwError
 from sqhw.network.float_file import load_float
 from sqhw.network.quantized_file import load_network
 from sqhw.report.results import SimulateResult
-from sqhw.steps.images import accuracy, check_images
+from sqhw.steps.images import accuracy, check_classes, load_data
 from sqhw.steps.options import SimulateOptions
 from sqhw.steps.progress import Progress, silent
 
@@ -26,12 +25,12 @@ def simulate(options: SimulateOptions, progress: Progress = silent) -> SimulateR
     from sqhw.sim.simulator import Simulator
     from sqhw.verify.cross_check import PYTORCH, cross_check
 
-    data = load_dataset(options.data)
     if options.float_network:
         need_torch("the accuracy of a float network")
     network = load_network(options.network)
+    data = load_data(options.data, network, image_size=options.image_size, progress=progress)
+    check_classes(network, data)
     test = data.test
-    check_images(network, data)
     simulator = Simulator(network)
     logits = simulator.logits(
         test.images, progress=lambda done: progress("simulate", done, len(test), "")
@@ -54,6 +53,8 @@ def simulate(options: SimulateOptions, progress: Progress = silent) -> SimulateR
 
         floats = load_float(options.float_network)
         result["float_accuracy"] = evaluate(floats, test.images, test.labels)
+    if data.class_names:
+        result["class_names"] = list(data.class_names)
     if differ:
         raise SqhwError(
             f"simulator and {other.by} differ on {differ} of {compared} images; this is a bug"

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from sqhw.compiler.program import Program
 from sqhw.cost_models.schedule import schedule
-from sqhw.data import load_dataset
 from sqhw.errors import SqhwError
 from sqhw.export.file_set import check_set, unchanged
 from sqhw.export.manifest import (
@@ -27,7 +26,7 @@ from sqhw.network.quantized import QuantizedNetwork
 from sqhw.network.quantized_file import load_network
 from sqhw.report.results import VerifyResult
 from sqhw.seeds import check_seed
-from sqhw.steps.images import check_count, check_images
+from sqhw.steps.images import check_count, load_data
 from sqhw.steps.options import VerifyOptions
 from sqhw.steps.program import program_of
 from sqhw.steps.progress import Progress, silent
@@ -49,13 +48,14 @@ def verify(options: VerifyOptions, progress: Progress = silent) -> VerifyResult:
     from sqhw.verify.runner import RtlBench
     from sqhw.verify.work_folder import check_work_path, work_folder
 
-    data = load_dataset(options.data)
     folder, work, images, seed = options.rtl, options.work, options.images, options.seed
     check_seed(seed)
     check_work_path(work, options.simulator)
     with unchanged(folder):
         program = program_in(options.network, folder)
-        check_images(program.network, data)
+        data = load_data(
+            options.data, program.network, image_size=options.image_size, progress=progress
+        )
         check_count(images, data)
         made_up = made_up_images(program.network, seed, images, program.batch)
         batch = np.concatenate([data.test.images[:images], made_up])

@@ -20,7 +20,24 @@ TEXTS = ["", "x" * 100_000, "[/x]", "\udcff", "../..", "1 2"]
 NAMES = {
     "device": ["{folder}.toml", "{pipe}.toml", "nothing.toml", LONG + ".toml", ".toml:x"],
     "technology": ["{folder}.toml", "{pipe}.toml", "nothing.toml", LONG + ".toml"],
-    "data": ["mnist:", "mnist:~nosuchuser", "cifar10:{file}", "mnist:" + LONG, "mnist:{pipe}"],
+    "data": [
+        "mnist:",
+        "mnist:~nosuchuser",
+        "cifar10:{file}",
+        "mnist:" + LONG,
+        "mnist:{pipe}",
+        "folder:",
+        "folder:{folder}",
+        "folder:{file}",
+        "folder:{loop}",
+        "folder:" + LONG,
+        "npz:",
+        "npz:{folder}",
+        "npz:{pipe}",
+        "npz:{loop}",
+        "npz:~nosuchuser",
+        "npz:" + LONG,
+    ],
     "budget": ["rom=1e400", "rom=-1", "rom=" + HUGE, "rom=٣", "rom=1,", "cycles=1.0", "energy=nan"],
 }
 #: Texts that only the network tells right from wrong; what they cause is tried below.

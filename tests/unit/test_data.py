@@ -203,7 +203,10 @@ def test_too_few_for_a_validation_set(mnist):
         ("digit", "unknown data set 'digit'; did you mean 'digits'?"),
         ("mnist", "unknown data set 'mnist'; did you mean 'mnist:DIR'?"),
         ("cifar", "unknown data set 'cifar'; did you mean 'cifar10:DIR'?"),
-        ("imagenet", "unknown data set 'imagenet'; known: cifar10:DIR, digits, mnist:DIR"),
+        (
+            "imagenet",
+            "unknown data set 'imagenet'; known: cifar10:DIR, digits, folder:DIR, mnist:DIR, npz:FILE",
+        ),
         ("digits:x", "unknown data set 'digits:x'; did you mean 'digits'?"),
     ],
 )

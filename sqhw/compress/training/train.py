@@ -27,7 +27,7 @@ from sqhw.frontends.torch_module import import_module
 from sqhw.frontends.torch_module.float_module import predict
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.frontends.zoo.catalogue import ZooEntry, entry
-from sqhw.network.floats import FloatNetwork
+from sqhw.network.floats import FloatNetwork, check_input
 from sqhw.seeds import check_seed
 
 
@@ -47,6 +47,9 @@ class TrainSettings:
         Decoupled weight decay.
     flip : bool
         Whether half of the training images are mirrored left to right.
+    mean, std : tuple of float, optional
+        Normalisation ``(pixel / input_max - mean) / std``, one value or one a channel; by default
+        that of the zoo.
     seed : int, 0 to 2^64 - 1
         Fixes initial weights, order and augmentation.
     threads : int
@@ -59,6 +62,8 @@ class TrainSettings:
     rate: float = 2e-3
     decay: float = 1e-2
     flip: bool = False
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     seed: int = 0
     threads: int = 1
 
@@ -122,9 +127,9 @@ class _Training(Learner):
             torch.manual_seed(settings.seed)
             module: nn.Module = self.zoo.make()
         super().__init__(module, len(self.images), generator, progress)
-        self.mean, self.std = (
-            torch.tensor(values).view(1, -1, 1, 1) for values in (self.zoo.mean, self.zoo.std)
-        )
+        self.values = (settings.mean or self.zoo.mean, settings.std or self.zoo.std)
+        check_input(network_name, self.zoo.input_shape, data.input_max, *self.values)
+        self.mean, self.std = (torch.tensor(values).view(1, -1, 1, 1) for values in self.values)
 
     @property
     def epochs(self) -> int:
@@ -138,8 +143,8 @@ class _Training(Learner):
             self.zoo.input_shape,
             name=self.name,
             input_max=self.data.input_max,
-            mean=self.zoo.mean,
-            std=self.zoo.std,
+            mean=self.values[0],
+            std=self.values[1],
             metadata={
                 "data": self.data.name,
                 "seed": str(self.settings.seed),
