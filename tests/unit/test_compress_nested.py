@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqhw.compress.choice.nested import histogram_errors, mask_sums, nest
+from sqhw.compress.choice.mask_sums import mask_sums
+from sqhw.compress.choice.nested import nest
+from sqhw.compress.choice.value_histogram import histogram_errors
 from sqhw.compress.qat.codebook import SortedWeights, kmeans
 from sqhw.machine.stream import Dense, Gap, Places
 

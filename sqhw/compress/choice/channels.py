@@ -1,7 +1,7 @@
-"""Whole channels as a granularity of sparsity: which can go, and what it saves and loses.
+"""Pruning of whole channels: which channels can go, and what each of them costs and is worth.
 
 A channel that goes takes along its record, its row of weights and the column of weights that each
-layer has for it; the streams of these layers then have fewer positions (`sqhw.network.simplify`).
+layer has for it. The streams of these layers then have fewer positions (`sqhw.network.simplify`).
 """
 
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from sqhw.network.graph import MaxPool
 
 @dataclass(frozen=True, eq=False)
 class ChannelGraph:
-    """Which trained layers make the channels that others read.
+    """Graph of the trained layers: whose output channels each of them reads.
 
     Parameters
     ----------
     producers : tuple of int or None
-        Of each trained layer, the trained layer whose output it reads, directly or through maxima;
-        None if channels of its input cannot go.
+        Index of the trained layer whose output each trained layer reads, directly or through max
+        pooling. None if channels of its input cannot go.
     removable : tuple of bool
-        Whether output channels of a trained layer can go: those of skip connections, of grouped
+        Whether output channels of each trained layer can go. Those of skip connections, of grouped
         layers and of the network's output cannot (`sqhw.network.simplify.pinned_tensors`).
     """
 
@@ -74,14 +74,14 @@ class ChannelGraph:
 
 @dataclass(frozen=True, eq=False)
 class ChannelShares:
-    """What each channel has of a layer that is stored in some way.
+    """Share of each channel in the cost and the worth of a layer, for one way to store it.
 
     Parameters
     ----------
     row_cost, column_cost : ndarray of float64, shapes (out_channels,), (in_channels / groups,)
-        Part of the layer's stream, and of its records, on the budget's scale.
+        Part of the cost of the layer's stream and records, on the budget's scale.
     row_worth, column_worth : ndarray of float64
-        Sums of the losses that dropping each kept weight causes.
+        Sum of the losses that dropping each kept weight of the channel causes.
     """
 
     row_cost: Floats64
@@ -99,9 +99,9 @@ def without_channels(
 ) -> list[Mask]:
     """Return the output channels of each layer that are worth what they cost.
 
-    A channel is worth what its row and the columns that read it are worth weight by weight. The
-    lesser of the two would do in theory, but on LeNet-5 it gave up nine tenths of the channels at
-    once, which no training made up for.
+    The worth of a channel is the sum over its row and over the columns that read it, weight by
+    weight. The smaller of the two sums would do in theory. On LeNet-5 it gave up nine tenths of the
+    channels at once, and no training made up for that.
 
     Parameters
     ----------
@@ -112,13 +112,13 @@ def without_channels(
         Channels that never go.
     shares : list of ChannelShares
     price : float
-        Loss that one more unit of the budget would save.
+        Loss that one more unit of the budget saves.
 
     Returns
     -------
     list of ndarray of bool, shape (out_channels,)
-        Without channels that have no weight, that nothing reads, or whose weights are worth less
-        than what else the budget would buy.
+        Channels that stay stored. Channels without weights, channels that nothing reads, and
+        channels that are worth less than their cost at `price` are False.
     """
     kept = []
     for layer, (stored, always) in enumerate(zip(rows, needed, strict=True)):
@@ -134,7 +134,7 @@ def without_channels(
 
 
 def stored_rows(graph: ChannelGraph, masks: list[Mask]) -> list[Mask]:
-    """Return the output channels of each layer that have weights and are read by some.
+    """Return the output channels of each layer that have weights and that some layer reads.
 
     Channels that cannot go are stored in any case.
 

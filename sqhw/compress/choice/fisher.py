@@ -1,4 +1,4 @@
-"""How much the loss grows with a squared change of each weight: the diagonal of the Fisher."""
+"""Diagonal of the Fisher information: the growth of the loss with a squared change of a weight."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,29 +14,29 @@ def fisher_diagonal(
     *,
     temperature: float = 4.0,
 ) -> list[Tensor]:
-    """Estimate the diagonal of the Fisher of the tempered softmax.
+    """Return an estimate of the diagonal of the Fisher information of the tempered softmax.
 
-    Each batch gives one backward pass of ``v . logits`` with random ``v`` whose covariance is that
-    of the softmax, independent from image to image: the square of the gradient of the sum is then
-    an unbiased estimate of the sum over the images (Hutchinson). Unlike the squared gradients of
-    the loss itself it does not vanish on a network that has learned its training set.
+    Each batch takes one backward pass of ``v . logits``. The vectors ``v`` are random, independent
+    from image to image, and have the covariance of the softmax. The square of the gradient of the
+    sum is then an unbiased estimate of the sum over the images (Hutchinson). Unlike the squared
+    gradients of the loss itself it does not vanish on a network that has learned its training set.
 
     Parameters
     ----------
     forward : callable
-        From images to logits.
+        Function from images to logits.
     parameters : sequence of Tensor
-        Require gradients.
+        Parameters that require gradients.
     images : Tensor, shape (batches, batch, channels, height, width)
     generator : torch.Generator
-        On the CPU.
+        Generator on the CPU.
     temperature : float
-        Logits are divided by it, so that confident networks still have a Fisher.
+        Divisor of the logits, more than 0. With it the Fisher of confident networks is not 0.
 
     Returns
     -------
     list of Tensor
-        As `parameters`; mean over the images.
+        Mean over the images, one tensor of the shape of each parameter.
     """
     totals = [torch.zeros_like(parameter) for parameter in parameters]
     for batch in images:

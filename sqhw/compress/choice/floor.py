@@ -1,4 +1,4 @@
-"""The smallest network that a compression may end in: one path of weights for every output."""
+"""Smallest network that a compression may end in: one path of weights for every output."""
 
 from collections.abc import Sequence
 
@@ -14,20 +14,20 @@ def floor_masks(
 ) -> list[npt.NDArray[np.bool_]]:
     """Return the weights that are always kept, so that no layer is ever emptied.
 
-    From the last layer to the first, each output channel that is needed keeps its best weight; the
-    input channel of that weight is needed in turn, and so is the channel that a skip connection
-    adds to it. All outputs of the network are needed.
+    All outputs of the network are needed. From the last layer to the first, each needed output
+    channel keeps its best weight. The input channel of that weight is then needed too, and so is
+    the channel that a skip connection adds to it.
 
     Parameters
     ----------
     network : FloatNetwork
     scores : sequence of ndarray, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
-        Worth of each weight, trained layer by trained layer.
+        Worth of each weight, one array for each trained layer.
 
     Returns
     -------
     list of ndarray of bool
-        Shapes as `scores`.
+        Masks of the shapes of `scores`.
     """
     needed = {name: np.zeros(shape[0], dtype=bool) for name, shape in network.shapes().items()}
     needed[network.layers[-1].name][:] = True
@@ -38,7 +38,7 @@ def floor_masks(
         if isinstance(layer, FloatConv) and layer.trained:
             mask, inputs = _best(rest.pop(), outputs, layer.groups)
             masks.append(mask)
-        else:  # channels stay what they are
+        else:  # each output channel is made of the input channel of the same index
             inputs = outputs
         needed[layer.source] |= inputs
         if isinstance(layer, FloatConv) and layer.residual:
@@ -48,7 +48,7 @@ def floor_masks(
 
 
 def _best(score: npt.NDArray[np.float64], outputs: Mask, groups: int) -> tuple[Mask, Mask]:
-    """Return the best weight of each needed output channel and the input channels of them."""
+    """Return the best weight of each needed output channel, and the input channels read."""
     channels, group_inputs = score.shape[:2]
     mask = np.zeros(score.shape, dtype=bool)
     rows = np.flatnonzero(outputs)

@@ -1,4 +1,4 @@
-"""Masks that follow the weights: what a layer keeps is what has grown largest."""
+"""Masks that follow the weights: a layer keeps the weights that have grown largest."""
 
 import torch
 from torch import Tensor
@@ -7,15 +7,15 @@ from sqhw.compress.qat.layers import QatConv
 
 
 def largest(weight: Tensor, room: Tensor, count: int, *, always: Tensor | None = None) -> Tensor:
-    """Return the places of the largest weights, of equal ones the first.
+    """Return the mask of the largest weights, of equal ones the first.
 
     Parameters
     ----------
     weight : Tensor
     room : Tensor of bool, shape of `weight`
-        Places that a weight may have.
+        Places that may be kept.
     count : int, 1 or more
-        Weights wanted; there are fewer if the room has no more that are not 0.
+        Number of weights to keep. Fewer are kept if `room` has fewer that are not 0.
     always : Tensor of bool, shape of `weight`, optional
         Weights that are taken first, whatever their size.
 
@@ -40,16 +40,16 @@ def largest(weight: Tensor, room: Tensor, count: int, *, always: Tensor | None =
 
 @torch.no_grad()
 def refresh(layer: QatConv, mask: Tensor) -> None:
-    """Take a new mask, and move each value of the codebook to the mean of its weights.
+    """Set a new mask, and move each value of the codebook to the mean of its weights.
 
-    A weight of the layer learns by the gradient of its place whether it is kept or not, so every
-    step of training may exchange some. That is magnitude pruning with masks that stay free, as in
-    dynamic network surgery (Guo et al., NeurIPS 2016), and one step of Lloyd's algorithm.
+    Kept and dropped weights alike learn by the gradient of their place, so every step of training
+    may exchange some. That is magnitude pruning with masks that stay free, as in dynamic network
+    surgery (Guo et al., NeurIPS 2016), and one step of Lloyd's algorithm.
 
     Parameters
     ----------
     layer : QatConv
-        With a codebook, not frozen.
+        Layer with a codebook that is not frozen.
     mask : Tensor of bool, shape of the weight
     """
     layer.mask.copy_(mask)

@@ -1,4 +1,7 @@
-"""The network that masks and numbers of values stand for, to be priced."""
+"""The network that masks and numbers of values stand for, before its integers are known.
+
+The cost models price it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,18 +33,18 @@ def masked_network(
 ) -> MaskedNetwork:
     """Return the network of masks without dead channels, each layer in its cheapest stream.
 
-    Integers that are to come cost no more: the weights of a layer have its values in turn, biases
-    fill their bits, and the multipliers of layers with gains as well.
+    Its costs are upper bounds on those of the final integers: the weights of a layer take its
+    values in turn, and biases and the multipliers of layers with gains fill their bits.
 
     Parameters
     ----------
     model : QatNetwork
     masks : sequence of ndarray of bool
-        Weights that are kept, in the order of ``model.layers()``.
+        Weights that are kept, one array for each layer of ``model.layers()``.
     levels : sequence of int
-        Distinct values of them at most, in the same order.
+        Largest number of distinct values of each layer, in the same order.
     bias_bits : int
-        Width of a bias at most.
+        Largest width of a bias (unit: bit).
     engine : EngineConfig
     """
     chosen = iter(zip(masks, levels, strict=True))
@@ -109,7 +112,7 @@ def _constant(layer: FloatConv, width: int) -> MaskedConv:
 
 
 def _with_gains(layer: MaskedConv, bits: int) -> MaskedConv:
-    """Return a layer whose multipliers take so many bits of a record."""
+    """Return a layer whose multipliers take `bits` bits of a record."""
     if not bits:
         return layer
     multiplier = np.where(np.arange(len(layer.multiplier)) % 2, 1 << bits, 1).astype(np.int32)

@@ -1,4 +1,4 @@
-"""The table of ways to store a layer: how many weights, how many values, at what cost."""
+"""Table of the ways to store a layer: number of weights, number of values, costs and loss."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,27 +7,31 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.arrays import Floats64, Mask
-from sqhw.compress.choice.nested import NO_MASK, NestedMasks, histogram_errors, mask_sums, nest
+from sqhw.compress.choice.mask_sums import mask_sums
+from sqhw.compress.choice.nested import NO_MASK, NestedMasks, nest
 from sqhw.compress.choice.run_costs import least_entries, run_costs
+from sqhw.compress.choice.value_histogram import histogram_errors
 from sqhw.cost_models.knapsack import Option, front, hull
 from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.storage import Levels, Storage, storage
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.stream import formats_for
 
+#: Iterations of Lloyd's algorithm on a histogram.
 LLOYD_STEPS = 12
-#: Weight of rounding errors against dropped weights. Training makes up for less of what rounding
-#: to a codebook costs than of what dropping does. Errors of weights that share a value add up,
-#: which the diagonal of the Fisher does not see.
+#: Weight of rounding errors against dropped weights. Training makes up for less of the loss of
+#: rounding to a codebook than of the loss of dropping. Errors of weights that share a value add up,
+#: and the diagonal of the Fisher does not see that.
 ROUNDING = 2.0
-LEAST_SIGNAL = 1e-6  # share of a layer's energy below which it counts as empty
-#: Numbers of values to try: as many as codes name, in dense streams with and without one for 0.
+#: Share of a layer's energy below which it counts as empty.
+LEAST_SIGNAL = 1e-6
+#: Numbers of values to try: 2**bits for codes of `bits` bits. Dense streams may need one for 0.
 LEVELS = Levels((2, 4, 8, 16), (1, 2, 3, 4, 7, 8, 15, 16, 31, 32))
 
 
 @dataclass(frozen=True, eq=False)
 class LayerState:
-    """What the projection knows of a layer.
+    """A layer as the projection sees it.
 
     Parameters
     ----------
@@ -37,11 +41,11 @@ class LayerState:
     floor : ndarray of bool, same shape
         Weights that are always kept.
     record_bits : int
-        Estimated bits of a channel record.
+        Estimated size of a channel record (unit: bit).
     all_rows : bool
         Whether channels without weights are stored too (`sqhw.network.simplify.pinned_tensors`).
     shape : LayerShape, optional
-        What the layer does in a run; without it options have no cycles and no energy.
+        Shape of the layer's work in a run. Without it options have no cycles and no energy.
     """
 
     weight: npt.NDArray[np.float32]
@@ -53,7 +57,7 @@ class LayerState:
 
     @cached_property
     def whole(self) -> float:
-        """Loss by the quadratic estimate if all were dropped."""
+        """Loss by the quadratic estimate if all weights were dropped."""
         return float(max(self.score.sum(dtype=np.float64), 1e-30))
 
     @property
@@ -74,11 +78,11 @@ class LayerOptions:
     nested : NestedMasks
         Masks of these channels.
     stored : Storage
-        Every option, `stored.source` is its mask.
+        Every option; `stored.source` is the index of its mask.
     records : ndarray of int64, shape (options,)
-        Bits of the channel records.
+        Size of the channel records (unit: bit).
     distortion : ndarray of float64, shape (options,)
-        Loss of all that is dropped or rounded, with the weights of channels that are not stored.
+        Loss of all dropped and rounded weights, those of channels that are not stored included.
     slope : ndarray of float64, shape (options,)
         Loss that one more unit of dropped score causes.
     cycles, energy : ndarray of float64, shape (options,), optional
@@ -98,8 +102,9 @@ class LayerOptions:
     def costs(self, basis: str) -> Floats64:
         """Return the cost of every option on a basis, shape (options,).
 
-        ``payload`` counts codes only, ``stream`` the weight stream and the codebook, ``rom`` and
-        ``blocks`` the channel records too (unit: bit); ``cycles`` and ``energy`` are the layer's.
+        ``payload`` counts the codes, ``stream`` the weight stream and the codebook, ``rom`` and
+        ``blocks`` the channel records too (unit: bit). ``cycles`` and ``energy`` are those of the
+        layer.
         """
         stored = self.stored
         if basis in ("cycles", "energy"):
@@ -112,7 +117,7 @@ class LayerOptions:
         return np.asarray(bits if basis == "stream" else bits + self.records, dtype=np.float64)
 
     def hull(self, costs: Floats64) -> list[Option]:
-        """Return the useful options, from the cheapest to the most exact, by their costs."""
+        """Return the options on the hull of cost and loss, from the cheapest to the most exact."""
         return hull(
             [
                 Option(
@@ -132,9 +137,10 @@ class LayerOptions:
 
     @cached_property
     def _whole(self) -> NestedMasks:
-        """The masks with the channels that are not stored, of which none has a weight.
+        """Masks of the whole layer; channels that are not stored have no weight.
 
-        A search takes dozens of masks: to compare the whole layer is faster than to spread each.
+        A search reads dozens of masks. One comparison over the whole layer is faster than to
+        scatter each mask into place.
         """
         first = np.full((len(self.rows), len(self.inputs), self.nested.first.shape[2]), NO_MASK)
         first[np.ix_(self.rows, self.inputs)] = self.nested.first
@@ -142,11 +148,12 @@ class LayerOptions:
 
 
 def _loss(energy: Floats64, whole: float) -> tuple[Floats64, Floats64]:
-    """Return the loss of a layer that loses some of its energy, and how fast it rises there.
+    """Return the loss of a layer that loses `energy` of its `whole` energy, and its derivative.
 
-    The quadratic estimate of the loss holds for small changes only: by it a layer that matters
-    little costs little to empty, and then nothing passes. ``-whole * log(1 - lost / whole)`` agrees
-    with it at first and rises beyond all bounds as the layer loses all of its signal.
+    The quadratic estimate of the loss holds for small changes only. By it a layer of little weight
+    costs little to empty, although no signal passes an empty layer. ``-whole * log(1 - lost /
+    whole)`` agrees with the estimate at first and grows without bound as the layer loses all of its
+    signal.
     """
     share = np.minimum(energy / whole, 1 - LEAST_SIGNAL)
     return -whole * np.log1p(-share), 1 / (1 - share)
@@ -155,7 +162,7 @@ def _loss(energy: Floats64, whole: float) -> tuple[Floats64, Floats64]:
 def layer_options(
     state: LayerState, rows: Mask, inputs: Mask, engine: EngineConfig, *, near: int | None = None
 ) -> LayerOptions:
-    """Return all numbers of weights and of values of a layer, and what each costs.
+    """Return the table of a layer: each number of weights with each number of values.
 
     Parameters
     ----------
@@ -164,7 +171,7 @@ def layer_options(
         Channels that are stored.
     engine : EngineConfig
     near : int, optional
-        Number of weights to stay near, in finer steps.
+        Number of weights around which the table has finer steps.
     """
     chosen = np.ix_(rows, inputs)
     taps = state.weight.shape[2] * state.weight.shape[3]

@@ -1,8 +1,8 @@
-"""The projection: masks and codebooks of all layers for a budget, found together."""
+"""Projection: masks and codebooks of all layers for a budget, found together."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,37 +14,45 @@ from sqhw.compress.choice.channels import ChannelGraph, ChannelShares, stored_ro
 from sqhw.compress.choice.floor import floor_masks
 from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.options import LayerOptions, LayerState, layer_options
+from sqhw.compress.choice.stage import Choice, Stage
 from sqhw.compress.choice.target import Target
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.cost_models.knapsack import Option, choose, price, richest
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
 from sqhw.cost_models.scale import Scale
 
-COUNT_BITS = 6  # typical width of the entry count in a channel record
-CLOSE = 2e-3  # of the budget: what a search may leave of it
+#: Typical width of the entry count in a channel record (unit: bit).
+COUNT_BITS = 6
+#: Share of the budget that a search may leave.
+CLOSE = 2e-3
+#: Largest number of times that channels are dropped in a search.
 CHANNEL_ROUNDS = 3
-SAME = 1.001  # losses that differ by less are the same; then fewer channels are better
+#: Ratio below which two losses count as equal. Then fewer channels are better.
+SAME = 1.001
+#: Largest number of times that the scale of several budgets is weighted anew.
 SCALE_STEPS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """What every layer keeps.
+    """Mask and number of values of every layer.
 
     Parameters
     ----------
     masks : list of ndarray of bool
-        Weights kept, layer by layer.
+        Weights that each layer keeps.
     levels : list of int
-        Distinct values of them at most.
+        Largest number of distinct values of each layer.
     costs : dict of str to float
-        Cost of the network on each basis of the budget, at most.
+        Upper bound of the network's cost on each basis of the budget.
     bits : int
-        Budget of the knapsack that gave it, on its scale: bits, or a mixture of several costs.
+        Budget of the knapsack that chose it, on the scale of the budgets: bits, or a weighted sum
+        of several costs.
     distortion : float
-        Loss that it is expected to cause (no unit).
+        Expected loss (no unit).
     dropped : list of int
-        Output channels of each layer that went as a whole, to save their records and positions.
+        Number of output channels of each layer that went as a whole, to save their records and
+        positions.
     """
 
     masks: list[Mask]
@@ -55,50 +63,17 @@ class Projection:
     dropped: list[int]
 
 
-@dataclass(frozen=True, eq=False)
-class _Stage:
-    """The tables of one set of stored output channels."""
-
-    rows: list[Mask]
-    tables: list[LayerOptions]
-    hulls: list[list[Option]]
-
-    @property
-    def least_bits(self) -> int:
-        return sum(layer[0].bits for layer in self.hulls)
-
-    @property
-    def most_bits(self) -> int:
-        return sum(layer[-1].bits for layer in self.hulls)
-
-
-@dataclass(frozen=True, eq=False)
-class _Choice:
-    """One option a layer of a stage; its costs are exact once they are known."""
-
-    stage: _Stage
-    chosen: list[Option]
-    masks: list[Mask]
-    distortion: float
-    budget: int
-    costs: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def bits(self) -> int:
-        return sum(option.bits for option in self.chosen)
-
-
 class Projector:
     """Finds the best masks and codebooks at one moment of the training.
 
-    Every projection begins with all channels. Those that are worth less than what their weights,
-    records and positions cost at the price of the choice go, and the choice is made again.
+    Every projection begins with all channels. Channels go that are worth less than their weights,
+    records and positions cost at the price of the choice. Then the choice is made again.
 
     Parameters
     ----------
     model : QatNetwork
     importance : sequence of ndarray
-        Loss that a squared change of each weight causes, layer by layer.
+        Loss that a squared change of each weight causes, one array for each layer.
     target : Target
     bias_bits : int
         Width of the biases.
@@ -142,21 +117,21 @@ class Projector:
         self._rows = self._stored()
 
     @cached_property
-    def whole(self) -> _Stage:
-        """The tables of all channels: the longest part of the work, which `floor` does without."""
+    def whole(self) -> Stage:
+        """Tables of all channels. They are the longest part of the work, and `floor` needs none."""
         return self._stage(self._rows)
 
     def _stored(self) -> list[Mask]:
-        """Return the channels that have weights now, and are read by some.
+        """Return the channels that have weights now and that some layer reads.
 
-        A table that counted the others would be far from what an export costs.
+        The costs of a table that counted the others would be far from those of an export.
         """
         masks = [layer.mask.detach().cpu().numpy() > 0 for layer in self.model.layers()]
         rows = stored_rows(self.graph, masks)
         return [stored | needed for stored, needed in zip(rows, self.needed, strict=True)]
 
     def floor(self) -> Projection:
-        """Return the smallest network: one path of weights for every output, one value each."""
+        """Return the smallest network: a path of weights for every output, one value a layer."""
         masks = [state.floor for state in self.states]
         worth = sum(
             float(score[~mask].sum()) for score, mask in zip(self.scores, masks, strict=True)
@@ -167,13 +142,13 @@ class Projector:
     def fitting(self, *, close: float = CLOSE) -> Projection | None:
         """Return the best projection found whose exact costs meet the target.
 
-        With several budgets the scale is weighted towards those that are exceeded, or nearest to
-        it, and the projection is made again.
+        With several budgets the scale is weighted towards the budgets that are exceeded or nearly
+        so, and the projection is made again.
 
         Parameters
         ----------
         close : float
-            Share of the budget that may be left: a search for less takes longer.
+            Share of the budget that the search may leave. A smaller share takes longer.
         """
         self.close = close
         best = self._search(self._fitting)
@@ -197,8 +172,8 @@ class Projector:
         hulls = [table.hull(scale.costs(table.costs)) for table in tables]
         self.whole = replace(self.whole, hulls=hulls)
 
-    def _search(self, pick: Callable[[_Stage], _Choice | None]) -> Projection | None:
-        """Return the best of the choices, for all channels and without those that are dear."""
+    def _search(self, pick: Callable[[Stage], Choice | None]) -> Projection | None:
+        """Return the best choice, maybe without channels that cost more than they are worth."""
         best = pick(self.whole)
         for _ in range(CHANNEL_ROUNDS):
             smaller = self._smaller(best or self.choice(self.whole, 0))
@@ -222,8 +197,8 @@ class Projector:
             [int((~row).sum()) for row in best.stage.rows],
         )
 
-    def _smaller(self, found: _Choice) -> _Stage | None:
-        """Return the stage without channels that a choice shows to be dear, or None."""
+    def _smaller(self, found: Choice) -> Stage | None:
+        """Return the stage without channels that cost more than their worth, if there are any."""
         rows = found.stage.rows
         smaller = without_channels(
             self.graph,
@@ -236,31 +211,31 @@ class Projector:
             return None
         return self._stage(smaller)
 
-    def _fitting(self, stage: _Stage) -> _Choice | None:
-        """Return the richest choice found whose exact costs meet the target."""
+    def _fitting(self, stage: Stage) -> Choice | None:
+        """Return the choice of the least loss found whose exact costs meet the target."""
 
-        def take(chosen: list[Option], bits: int) -> tuple[float, _Choice]:
+        def take(chosen: list[Option], bits: int) -> tuple[float, Choice]:
             found = self._sized(self._made(stage, chosen, bits))
             return self.target.excess(found.costs), found
 
         return richest(stage.hulls, self.scale.whole, take, self.close)
 
-    def choice(self, stage: _Stage, bits: int) -> _Choice:
-        """Return the choice for a knapsack budget, at least that of the cheapest options."""
+    def choice(self, stage: Stage, bits: int) -> Choice:
+        """Return the choice for a knapsack budget; if that is too small, the cheapest options."""
         chosen = choose(stage.hulls, max(bits, stage.least_bits))
         assert chosen is not None
         return self._made(stage, chosen, bits)
 
-    def _made(self, stage: _Stage, chosen: list[Option], bits: int) -> _Choice:
-        """Return a choice that was made for a knapsack budget, with its masks."""
+    def _made(self, stage: Stage, chosen: list[Option], bits: int) -> Choice:
+        """Return the choice of the options that a knapsack chose, with their masks."""
         masks = [
             table.mask(option, state.weight.shape)
             for table, option, state in zip(stage.tables, chosen, self.states, strict=True)
         ]
         worth = sum(option.distortion for option in chosen)
-        return _Choice(stage, chosen, masks, worth, bits)
+        return Choice(stage, chosen, masks, worth, bits)
 
-    def _sized(self, found: _Choice) -> _Choice:
+    def _sized(self, found: Choice) -> Choice:
         """Return a choice with its exact costs."""
         levels = [option.levels for option in found.chosen]
         return replace(found, costs=self.exact(found.masks, levels))
@@ -270,7 +245,7 @@ class Projector:
         engine = self.target.engine
         return self.target.costs(masked_network(self.model, masks, levels, self.bias_bits, engine))
 
-    def _stage(self, rows: list[Mask], *, near: Sequence[int] | None = None) -> _Stage:
+    def _stage(self, rows: list[Mask], *, near: Sequence[int] | None = None) -> Stage:
         def table(at: int) -> LayerOptions:
             state = self.states[at]
             inputs = self.graph.inputs(rows, at, state.weight.shape[1])
@@ -280,10 +255,10 @@ class Projector:
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             tables = list(pool.map(table, range(len(self.states))))
         hulls = [table.hull(self.scale.costs(table.costs)) for table in tables]
-        return _Stage(rows, tables, hulls)
+        return Stage(rows, tables, hulls)
 
-    def _shares(self, found: _Choice) -> list[ChannelShares]:
-        """Return what each channel costs and is worth in a choice."""
+    def _shares(self, found: Choice) -> list[ChannelShares]:
+        """Return the cost and the worth of each channel in a choice."""
         payload = set(self.target.limits) == {"payload"}
         shares = []
         for score, table, option, mask in zip(
@@ -308,5 +283,5 @@ class Projector:
         return shares
 
 
-def _distortion(found: _Choice) -> float:
+def _distortion(found: Choice) -> float:
     return found.distortion

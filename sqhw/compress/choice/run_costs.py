@@ -1,10 +1,10 @@
-"""Cycles and energy of every option of a layer, from the cost models."""
+"""Cycles and energy of every option of a layer in a run, from the cost models."""
 
 import numpy as np
 import numpy.typing as npt
 
 from sqhw.arrays import Floats64
-from sqhw.compress.choice.nested import MaskSums
+from sqhw.compress.choice.mask_sums import MaskSums
 from sqhw.cost_models.energy import EnergyPrices
 from sqhw.cost_models.layer_options import costed
 from sqhw.cost_models.layer_shape import LayerShape
@@ -15,12 +15,13 @@ from sqhw.cost_models.technology import load_technology
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.timing import Timing
 
-#: Words of the ROMs for which the table has energies; the exact cost has the depths themselves.
+#: Typical depth of each ROM, for the energies of the table (unit: word). The exact cost uses the
+#: depths of the network.
 DEPTHS = {"weights": 1 << 14, "params": 1 << 10, "codebook": 1 << 8}
 
 
 def least_entries(shape: LayerShape, engine: EngineConfig) -> tuple[int, int]:
-    """Return the entries below which the first channel, and any other, waits in a tile."""
+    """Return the entries below which a channel waits: for a tile's first channel, for any other."""
     timing = Timing.of(engine)
     least = least_slot(timing, shape.serial) - shape.skips
     return max(0, least - timing.rewind), max(0, least)
@@ -38,18 +39,18 @@ def run_costs(
     Parameters
     ----------
     shape : LayerShape
-        With the channels that are stored.
+        Shape with the stored channels only.
     engine : EngineConfig
     stored : Storage
     sums : MaskSums
-        With the waits of `least_entries`.
+        Sums whose waits are those of `least_entries`.
     records : ndarray of int64, shape (options,)
-        Bits of the channel records.
+        Size of the channel records (unit: bit).
 
     Returns
     -------
     cycles : ndarray of float64, shape (options,)
-        Exact for the masks.
+        Cycles, exact for the masks.
     energy : ndarray of float64, shape (options,)
         Energy with ROMs of typical depth (unit: uJ).
     """

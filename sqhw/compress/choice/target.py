@@ -1,4 +1,4 @@
-"""The budget as the compressor sees it: the exact cost of a network, and what it may be."""
+"""The budget as the compressor sees it: the exact costs of a network, and their limits."""
 
 import math
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from sqhw.machine.config import EngineConfig
 from sqhw.network.graph import Graph
 from sqhw.network.stored import StoredConv
 
+#: Cost of a network that the engine cannot run: above every limit.
 IMPOSSIBLE = 1 << 62
 
 
@@ -40,9 +41,9 @@ class Target:
         return Budgets.of(self.budget).limits
 
     def costs(self, network: Graph[StoredConv]) -> dict[str, float]:
-        """Return the exact cost on each basis; huge if the engine cannot address the ROMs.
+        """Return the exact cost on each basis, `IMPOSSIBLE` if the engine cannot address the ROMs.
 
-        Energy is an estimate of the exact activity (`sqhw.cost_models.energy`).
+        Energy is an estimate from the exact activity (`sqhw.cost_models.energy`).
         """
         rom = rom_cost(network, self.engine)
         addressable = {
@@ -73,7 +74,7 @@ class Target:
         return max(cost / limits[basis] for basis, cost in costs.items())
 
     def refusal(self, network: str, least: Mapping[str, float]) -> SqhwError:
-        """Return the error that says what would be enough.
+        """Return the error of a budget that is too small; it says which budget would be enough.
 
         Parameters
         ----------
@@ -102,6 +103,6 @@ class Target:
 
 
 def _above(value: float) -> float:
-    """Return the next number of five digits: six of it, rounded, are not below the value."""
+    """Return the value rounded up to five digits, so that six printed digits are not below it."""
     unit = 10.0 ** (math.floor(math.log10(value)) - 4)
     return math.ceil(value / unit) * unit
