@@ -1,1 +1,1 @@
-"""Codes of weights and positions that other methods store."""
+"""Codes of weights and positions as published compression methods store them."""

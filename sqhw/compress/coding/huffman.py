@@ -1,4 +1,4 @@
-"""Canonical Huffman codes, and what their tables take."""
+"""Canonical Huffman codes, and the sizes of their tables."""
 
 import heapq
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from sqhw.arrays import Ints
 
-LENGTH_FIELD = 5  # bits of the longest length, ahead of the table
+#: Width of the longest length, which precedes the table (unit: bit).
+LENGTH_FIELD = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +19,7 @@ class HuffmanCode:
     Parameters
     ----------
     lengths : ndarray of int64, shape (symbols,)
-        Bits of each symbol's code word; 0 for symbols that do not occur.
+        Length of each symbol's code word (unit: bit); 0 for symbols that do not occur.
     """
 
     lengths: Ints
@@ -27,11 +28,12 @@ class HuffmanCode:
     def of(cls, counts: npt.ArrayLike) -> "HuffmanCode":
         """Return the code of the least total length for these counts (Huffman, 1952).
 
-        A symbol that is alone has a code word of one bit.
+        If only one symbol occurs, its code word has one bit.
 
         Parameters
         ----------
         counts : array-like of int, shape (symbols,)
+            Number of occurrences of each symbol.
         """
         number = np.asarray(counts, dtype=np.int64)
         lengths = np.zeros(number.size, dtype=np.int64)
@@ -49,9 +51,10 @@ class HuffmanCode:
         return cls(lengths)
 
     def words(self) -> Ints:
-        """Return the code words as numbers, shape (symbols,): shorter ones first, then by symbol.
+        """Return the code word of each symbol as a number, shape (symbols,).
 
-        The first bit sent is the most significant of the word.
+        Words ascend by length, then by symbol. The first bit of a word in the stream is its most
+        significant.
         """
         words = np.zeros(self.lengths.size, dtype=np.int64)
         word, length = 0, 0
@@ -66,9 +69,10 @@ class HuffmanCode:
 
     @property
     def table_bits(self) -> int:
-        """Bits of the table: the longest length in 5 bits, then each symbol's in as few as hold it.
+        """Size of the table (unit: bit).
 
-        The decoder knows the number of symbols.
+        The table is the longest length in 5 bits, then the length of each symbol in as many bits as
+        the longest length takes. The decoder knows the number of symbols.
         """
         width = int(self.lengths.max(initial=0)).bit_length()
         return LENGTH_FIELD + width * self.lengths.size
@@ -100,7 +104,7 @@ class HuffmanCode:
         Raises
         ------
         ValueError
-            If the string ends within a word, or holds none.
+            If the string ends within a word, or the next bits are no word.
         """
         names = {
             (int(length), int(word)): symbol

@@ -1,7 +1,7 @@
-"""Positions as in Deep Compression: distances of a few bits, and zeros stored where they overflow.
+"""Positions as in Deep Compression: gaps of a few bits, with stored zeros that bridge longer gaps.
 
-This is the format of the published method, for comparison. The engine's own stream
-(`sqhw.machine.stream`) differs in that its fillers hold no weight.
+This is the format of the published method, for comparison. In the engine's own stream
+(`sqhw.machine.stream`) fillers hold no weight.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from sqhw.arrays import Ints
 
 @dataclass(frozen=True, eq=False)
 class RelativeIndex:
-    """The stored entries of a layer.
+    """Stored entries of a layer.
 
     Parameters
     ----------
     gaps : ndarray of int64, shape (entries,)
-        Zeros ahead of each entry, below ``2**bits``.
+        Number of zeros before each entry, below ``2**bits``.
     stored : ndarray of bool, shape (entries,)
-        Whether the entry holds a weight; else it is a zero that bridges a longer gap.
+        Whether the entry holds a weight. Otherwise it is a zero that bridges a longer gap.
     """
 
     gaps: Ints
@@ -36,8 +36,8 @@ class RelativeIndex:
         mask : ndarray of bool
             Where weights are kept.
         bits : int, 1 or more
-            Width of a gap (unit: bit). ``2**bits`` or more zeros in a row are bridged: an entry
-            that is zero itself stands after ``2**bits - 1`` of them.
+            Width of a gap (unit: bit). ``2**bits`` or more zeros in a row are bridged by an entry
+            that is zero itself, after ``2**bits - 1`` of them.
         """
         positions = np.flatnonzero(mask)
         gaps = np.diff(positions, prepend=-1) - 1

@@ -28,8 +28,8 @@ def afp_levels(bits: int, mantissa: int, top: int) -> npt.NDArray[np.float64]:
     mantissa : int
         Bits of the mantissa ``m = 1 + i / 2**mantissa``.
     top : int
-        Largest exponent; the window has ``2**(bits - 1 - mantissa)``, and its smallest value is
-        replaced by zero.
+        Largest exponent. The window has ``2**(bits - 1 - mantissa)`` exponents, and zero replaces
+        its smallest value.
     """
     window = 1 << (bits - 1 - mantissa)
     values = sorted(
@@ -44,13 +44,14 @@ def afp_levels(bits: int, mantissa: int, top: int) -> npt.NDArray[np.float64]:
 class AfpQuantizer(Quantizer):
     """Adaptive floating point (Liu et al., ICCV 2021), by the authors' code.
 
-    The largest exponent is ``ceil(log2(max|w| / max m))``. The authors search the split between
-    exponent and mantissa of a whole model; here it is their starting split unless it is given.
+    The largest exponent is ``ceil(log2(max|w| / max m))``. The authors search one split between
+    exponent and mantissa for a whole model. Here it is the start of their search, unless
+    `mantissa` is given.
 
     Parameters
     ----------
     mantissa : int, optional
-        Bits of the mantissa; by default `mantissa_bits`.
+        Width of the mantissa (unit: bit); by default `mantissa_bits`.
     """
 
     mantissa: int | None = None
@@ -73,5 +74,5 @@ class AfpQuantizer(Quantizer):
         return Codebook.nearest(afp_levels(self.bits, mantissa, top))
 
     def trainable(self, codebook: Codebook) -> TrainedQuantizer:
-        """Return the module; its values stay floating-point numbers, nothing of it learns."""
+        """Return a module without parameters that learn: its values stay floating-point numbers."""
         return ScaledQuantizer(codebook, learn=False)

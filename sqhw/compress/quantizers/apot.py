@@ -12,25 +12,27 @@ from torch import Tensor, nn
 from sqhw.compress.quantizers.base import Quantizer, best_scale, checked, symmetric
 from sqhw.compress.quantizers.codebook import Codebook, TrainedQuantizer
 
-#: Exponents of the terms by bits, without the sign: the sets of the authors' code. A term may also
-#: be zero.
+#: Exponents of the terms by width of a code, in the sets of the authors' code. They have no sign.
+#: A term may also be zero.
 TERMS: dict[int, tuple[tuple[int, ...], ...]] = {
     2: ((0,),),
     3: ((1, 2, 3),),
     4: ((1, 2, 4), (3,)),
     5: ((1, 3, 5), (2, 4, 6)),
 }
+#: Largest clip, in root mean squares of the weights: the authors' start.
 CLIP_STD = 3.0
+#: Number of clips to try.
 CANDIDATES = 60
 
 
 def apot_levels(bits: int) -> npt.NDArray[np.float64]:
-    """Return the levels of additive powers of two, ascending, the largest 1.
+    """Return the levels of additive powers of two, ascending; the largest is 1.
 
     Parameters
     ----------
     bits : int, 2 to 5
-        The sign included; 2 bits fall back to ternary.
+        Width of a code, sign included. With 2 bits the levels are -1, 0 and 1.
     """
     sets = [[0.0, *(2.0**-e for e in exponents)] for exponents in TERMS[bits]]
     sums = np.unique([sum(terms) for terms in itertools.product(*sets)])
@@ -41,9 +43,9 @@ def apot_levels(bits: int) -> npt.NDArray[np.float64]:
 class ApotQuantizer(Quantizer):
     """Additive powers of two (Li, Dong and Wang, ICLR 2020).
 
-    The clip is the multiple of the weights' spread with the least squared error, 3 at most as in
-    the authors' start; in training it learns by their gradient. Weights are not normalised first,
-    which the authors do: the levels stay sums of powers of two in every layer.
+    The clip is the multiple of the weights' spread with the least squared error, at most 3 as in
+    the authors' start. In training it learns by their gradient. The authors normalise the weights
+    first. Here they are not, so that the levels stay sums of powers of two in every layer.
     """
 
     name: ClassVar[str] = "apot"
@@ -70,7 +72,7 @@ class ApotModule(TrainedQuantizer):
     ----------
     bits : int, 2 to 5
     clip : float
-        At first.
+        Initial clip.
     """
 
     def __init__(self, bits: int, clip: float) -> None:

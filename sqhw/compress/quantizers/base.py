@@ -1,4 +1,4 @@
-"""What a quantizer is: it finds the values that the weights of a layer may take."""
+"""Base class of the quantizers, which find the values that the weights of a layer may take."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ class Quantizer(ABC):
     Parameters
     ----------
     bits : int, 1 to 8
-        Width of a code. How many values that makes is for each quantizer to say.
+        Width of a code. Each quantizer documents the number of values.
 
     Raises
     ------
@@ -50,10 +50,10 @@ class Quantizer(ABC):
         Parameters
         ----------
         values : array-like, shape (n,)
-            The weights that are kept; at least one, all finite.
+            Kept weights: at least one, all finite.
         importance : array-like, shape (n,), optional
-            Loss that a squared change of each weight causes, not negative; by default all alike.
-            Quantizers whose source knows no weighting ignore it.
+            Loss that a squared change of each weight causes, 0 or more; by default all alike.
+            Quantizers whose source has no weighting ignore it.
 
         Raises
         ------
@@ -64,9 +64,9 @@ class Quantizer(ABC):
     def assign(
         self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None
     ) -> tuple[Codebook, Codes]:
-        """Return the codebook for these weights and the code of each, shape (n,).
+        """Return the codebook for these weights and the code of each, shape (n,); see `fit`.
 
-        By default that of the cell it is in; see `fit`.
+        By default the code is that of the cell that the weight lies in.
         """
         book = self.fit(values, importance)
         return book, book.codes(np.asarray(values, dtype=np.float64).reshape(-1))
@@ -76,18 +76,18 @@ class Quantizer(ABC):
         return replace(self, bits=bits)
 
     def check_bits(self, option: str, bits: int) -> None:
-        """Check that the quantizer can be had with another width of a code.
+        """Check that the quantizer allows another width of a code.
 
         Parameters
         ----------
         option : str
-            Where the width is from, for the error.
+            Name of the option that has the width, for the error.
         bits : int
 
         Raises
         ------
         SqhwError
-            If it cannot.
+            If the quantizer does not allow the width.
         """
         try:
             self.with_bits(bits)
@@ -97,8 +97,8 @@ class Quantizer(ABC):
     def trainable(self, codebook: Codebook) -> TrainedQuantizer:
         """Return a module from weights to quantized weights that passes gradients.
 
-        By default straight through to the weights, and to each level the sum of the gradients of
-        the weights that take it (Han et al., 2016, section 3.3).
+        By default the gradient goes straight through to the weights. Each level gets the sum of
+        the gradients of the weights that take it (Han et al., 2016, section 3.3).
         """
         return CodebookQuantizer(codebook)
 
@@ -106,8 +106,8 @@ class Quantizer(ABC):
 def checked(values: npt.ArrayLike, importance: npt.ArrayLike | None) -> tuple[Floats64, Floats64]:
     """Return weights and importance as flat arrays of float64, ascending by weight.
 
-    Weights without any importance get a thousandth of the mean, so that they too prefer a value
-    near their own.
+    A thousandth of the mean is added to every importance, so that weights of importance 0 also
+    prefer a near value.
 
     Raises
     ------
@@ -130,12 +130,12 @@ def checked(values: npt.ArrayLike, importance: npt.ArrayLike | None) -> tuple[Fl
 
 
 def entropy(counts: Codes) -> float:
-    """Return the entropy of symbols that occur so often (unit: bit a symbol); some may not occur.
+    """Return the entropy of symbols with these counts (unit: bit a symbol).
 
     Parameters
     ----------
     counts : ndarray of int64, shape (symbols,)
-        At least one above 0.
+        Number of occurrences of each symbol; at least one is above 0.
     """
     share = counts[counts > 0] / counts.sum()
     return float(-(share * np.log2(share)).sum())
@@ -160,10 +160,10 @@ def best_scale(
     Parameters
     ----------
     values, importance : ndarray of float64, shape (n,)
-        As `checked` returns them.
+        Arrays of `checked`.
     levels : ndarray of float64, ascending
     scales : iterable of float
-        Candidates, positive.
+        Scales to try, all above 0.
     """
 
     def error(scale: float) -> float:

@@ -1,4 +1,4 @@
-"""Codebooks: the values that the weights of a layer may take; and modules that learn them."""
+"""Codebooks, the values that the weights of a layer may take, and modules that learn them."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ Codes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Codebook:
-    """The values that weights may take, and which weight takes which.
+    """The values that weights may take, and the cell of weights that takes each.
 
     Parameters
     ----------
     levels : ndarray of float64, shape (n,), ascending and distinct
         The values.
     edges : ndarray of float64, shape (n - 1,), ascending
-        A weight from ``edges[i - 1]`` on and below ``edges[i]`` takes ``levels[i]``.
+        Bounds of the cells: a weight w with ``edges[i - 1] <= w < edges[i]`` takes ``levels[i]``.
     """
 
     levels: Floats64
@@ -42,7 +42,7 @@ class Codebook:
         return cls(values, (values[1:] + values[:-1]) / 2)
 
     def codes(self, values: Floats64) -> Codes:
-        """Return the number of the level that each value takes, shape as `values`."""
+        """Return the index of the level that each value takes, shape as `values`."""
         return np.searchsorted(self.edges, values, side="right")
 
     def quantize(self, values: Floats64) -> Floats64:
@@ -59,4 +59,4 @@ class TrainedQuantizer(nn.Module, ABC):
         """Return the quantized weights, shape as `weight`."""
 
     def set_progress(self, share: float) -> None:
-        """Take notice of the share of the training that is done, 0 to 1; called before a step."""
+        """Set the share of the training that is done, 0 to 1. Called before every step."""

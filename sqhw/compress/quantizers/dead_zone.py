@@ -1,4 +1,4 @@
-"""Equal steps beyond a dead zone, whose width and number of bits can learn."""
+"""Equal steps outside of a dead zone; the zone's width and the number of bits can learn."""
 
 import math
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ from sqhw.compress.quantizers.base import Quantizer, checked, symmetric
 from sqhw.compress.quantizers.codebook import Codebook, TrainedQuantizer
 from sqhw.errors import SqhwError
 
+#: Share of the magnitudes that lie within the range.
 PERCENTILE = 0.99
-#: The two numbers of a layer are this many times the parameters: they learn so much faster than
+#: Ratio of the two learned numbers of a layer to their parameters. With it they learn faster than
 #: weights of the same learning rate.
 SPEED = 10.0
 
@@ -37,14 +38,15 @@ def dead_zone_book(reach: float, dead: float, bits: int) -> Codebook:
 
 @dataclass(frozen=True)
 class DeadZoneQuantizer(Quantizer):
-    """Weights within a zone around zero become zero, the others steps of one size beyond it.
+    """Weights within a zone around zero become zero, the others take equal steps outside of it.
 
-    As CoDeQ (arXiv 2512.12981) has it; the range is the 99th percentile of the magnitudes.
+    The quantizer is that of CoDeQ (arXiv 2512.12981). The range is the 99th percentile of the
+    magnitudes.
 
     Parameters
     ----------
-    dead : float, 0 to 2
-        Width of the zone, in units of the range; both signs together.
+    dead : float, 0 to below 2
+        Width of the zone over both signs, in units of the range.
     """
 
     dead: float = 0.1
@@ -63,23 +65,25 @@ class DeadZoneQuantizer(Quantizer):
         return dead_zone_book(reach, self.dead * reach, self.bits)
 
     def trainable(self, codebook: Codebook) -> TrainedQuantizer:
-        """Return the module whose dead zone learns; its bits stay."""
+        """Return the module whose dead zone learns and whose bits stay."""
         return DeadZoneModule(self.dead, self.bits, learn_bits=False)
 
 
 class DeadZoneModule(TrainedQuantizer):
     """CoDeQ's quantizer: the width of the dead zone and the bits are functions of two numbers.
 
-    ``dead = 2 reach (1 - |tanh d|)`` and ``bits = round((most - 2) |tanh b| + 2)``: what pulls d
-    and b to zero (weight decay, a penalty) makes the layer sparser and its codes shorter.
+    ``dead = 2 reach (1 - |tanh d|)`` and ``bits = round((most - 2) |tanh b| + 2)``. A force that
+    pulls d and b to zero, as weight decay or a penalty does, makes the layer sparser and its codes
+    shorter.
 
     Parameters
     ----------
     dead : float
-        At first, in units of the range.
+        Initial width of the zone, in units of the range.
     bits : int
-        At first, and if they learn, at most.
+        Initial width of a code; if it learns, the largest too.
     learn_bits : bool
+        Whether the width of a code learns.
 
     Attributes
     ----------

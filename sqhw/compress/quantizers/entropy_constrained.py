@@ -13,9 +13,11 @@ from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.training.bounds import check_not_negative
 from sqhw.errors import SqhwError
 
+#: Largest number of iterations for one multiplier.
 STEPS = 100
+#: Number of bisections of the multiplier.
 RATE_STEPS = 20
-#: Multiplier beyond which nothing changes, in mean weighted squares of a weight.
+#: Multiplier above which nothing changes, in mean weighted squares of a weight.
 HIGHEST = 1e3
 
 
@@ -23,21 +25,21 @@ HIGHEST = 1e3
 class EntropyConstrainedQuantizer(Quantizer):
     """Iterative entropy-constrained quantization (Chou et al. 1989; Choi et al., ICLR 2017, 4.3).
 
-    Least ``distortion + multiplier * entropy``: each weight takes the level of least
-    ``h (w - c)**2 - multiplier * log2 p``, levels become the weighted means and probabilities the
-    shares of their members, levels without members go, until nothing changes. `assign` has the
-    codes that this makes, by the importance h of each weight; the cells of `fit` are those of a
-    weight of mean importance.
+    It minimises ``distortion + multiplier * entropy``. Each weight w of importance h takes the
+    level c of least ``h (w - c)**2 - multiplier * log2 p``, where p is the level's probability.
+    Levels become the weighted means of their members, and probabilities the shares of the weights.
+    Levels without members go. The steps repeat until nothing changes. `assign` returns the codes
+    that this gives. The cells of `fit` are those of a weight of mean importance.
 
     Parameters
     ----------
-    bits : int
-        ``2**bits`` levels at first.
+    bits : int, 1 to 8
+        Binary logarithm of the initial number of levels.
     multiplier : float, optional
-        Lagrangian multiplier of the entropy, in units of the importance times a squared weight.
+        Lagrange multiplier of the entropy, in units of the importance times a squared weight.
     rate : float, optional
-        Entropy wanted instead (unit: bit a weight); the multiplier is searched. One of the two is
-        given.
+        Largest entropy (unit: bit a weight), for which the multiplier is searched. Exactly one of
+        `multiplier` and `rate` is given.
     """
 
     multiplier: float | None = None
@@ -74,7 +76,8 @@ class EntropyConstrainedQuantizer(Quantizer):
         if self.multiplier is not None:
             start = KMeansQuantizer(self.bits, pinned_zero=False).fit(weights, worth).levels
             return entropy_constrained(weights, worth, start, self.multiplier)
-        # Levels that are taken equally often keep each other alive at any price: then fewer begin.
+        # Levels that are taken equally often all stay, whatever the multiplier. Then a start with
+        # fewer levels is needed.
         for bits in range(self.bits, 0, -1):
             start = KMeansQuantizer(bits, pinned_zero=False).fit(weights, worth).levels
             found = self._searched(weights, worth, start)
@@ -84,7 +87,7 @@ class EntropyConstrainedQuantizer(Quantizer):
         return entropy_constrained(weights, worth, mean, 0.0)
 
     def _searched(self, weights: Floats64, worth: Floats64, start: Floats64) -> "Assigned | None":
-        """Return what the smallest multiplier found that meets the rate makes, if one does."""
+        """Return the result of the smallest multiplier found that meets the rate, if one does."""
         assert self.rate is not None
         found = entropy_constrained(weights, worth, start, 0.0)
         if found.entropy <= self.rate:
@@ -105,18 +108,18 @@ class EntropyConstrainedQuantizer(Quantizer):
 
 @dataclass(frozen=True, eq=False)
 class Assigned:
-    """What `entropy_constrained` returns.
+    """Result of `entropy_constrained`.
 
     Parameters
     ----------
     levels : ndarray of float64
         Values, in any order.
     codes : ndarray of int64, shape (n,)
-        The level that each weight takes.
+        Index of the level that each weight takes.
     entropy : float
         Entropy of the codes (unit: bit a weight).
     book : Codebook
-        Levels and cells for a weight of mean importance.
+        Codebook with the cells of a weight of mean importance.
     """
 
     levels: Floats64
@@ -133,9 +136,9 @@ def entropy_constrained(
     Parameters
     ----------
     values, worth : ndarray of float64, shape (n,)
-        Worth is positive.
+        Weights, and their importance, which is above 0.
     start : ndarray of float64
-        First levels.
+        Initial levels.
     multiplier : float
     """
     price = multiplier / worth
@@ -157,19 +160,20 @@ def entropy_constrained(
 
 
 def envelope(levels: Floats64, costs: Floats64) -> tuple[Floats64, Floats64, Floats64]:
-    """Return the levels that are cheapest somewhere, their costs, and where one takes over.
+    """Return the levels that are cheapest for some value, their costs, and their cells' edges.
 
-    A value x pays ``(x - level)**2 + cost``: the lower envelope of parabolas of one shape, hence
-    of lines.
+    The cost of a level for a value x is ``(x - level)**2 + cost``. The result is the lower envelope
+    of parabolas of one shape, hence of lines.
 
     Parameters
     ----------
     levels : ndarray of float64, ascending
-    costs : ndarray of float64
+    costs : ndarray of float64, shape of `levels`
 
     Returns
     -------
-    levels, costs, edges : ndarray of float64
+    levels, costs : ndarray of float64, shape (n,)
+    edges : ndarray of float64, shape (n - 1,), ascending
     """
     kept: list[int] = []
     edges: list[float] = []

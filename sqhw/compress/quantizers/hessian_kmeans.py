@@ -10,8 +10,8 @@ from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 class HessianKMeansQuantizer(KMeansQuantizer):
     """Hessian-weighted k-means (Choi, El-Khamy and Lee, ICLR 2017): least ``sum h (w - c)**2``.
 
-    The centroid of a cluster is ``sum h w / sum h``. Zero is not pinned: the source clusters the
-    weights that are left by pruning.
+    The centroid of a cluster is ``sum h w / sum h``. Zero is not pinned, because the source
+    clusters the weights that pruning leaves.
     """
 
     pinned_zero: bool = False

@@ -1,4 +1,4 @@
-"""K-means in one dimension, with a value that is pinned to zero."""
+"""K-means in one dimension, optionally with one mean pinned to zero."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,18 +13,20 @@ from sqhw.compress.training.bounds import check_least, check_not_negative
 from sqhw.errors import unknown_name
 
 STARTS = ("linear", "quantile")
+#: Largest number of iterations of Lloyd's algorithm.
 LLOYD_STEPS = 100
+#: Share of the error by which an iteration must lower it for another to follow.
 TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
-    """What `lloyd` found.
+    """Result of `lloyd`.
 
     Parameters
     ----------
     means : ndarray of float64, ascending
-        Means of the clusters, the pinned zero not among them.
+        Means of the clusters, without the pinned zero.
     error : float
         Weighted squared error that is left.
     """
@@ -44,25 +46,25 @@ def lloyd(
 ) -> Clusters:
     """Run Lloyd's algorithm on sorted values.
 
-    Running sums make a step cost one search a cluster, whatever the number of values.
+    With running sums an iteration costs one binary search for each cluster.
 
     Parameters
     ----------
     values : ndarray of float64, shape (n,), ascending
     worth : ndarray of float64, shape (n,), positive
     start : ndarray of float64
-        First means.
+        Initial means.
     pinned_zero : bool
-        Whether values may also take a further mean that stays zero.
+        Whether there is one more mean, which stays zero.
     steps : int
-        At most.
+        Largest number of iterations.
     tolerance : float
-        It ends when the error falls by less than this share of itself.
+        Share of the error. The iterations end when the error falls by less than that.
 
     Returns
     -------
     Clusters
-        A cluster that no value takes keeps its mean.
+        Clusters; one that no value takes keeps its mean.
     """
     zero = np.zeros(1)
     mass = np.concatenate((zero, np.cumsum(worth)))
@@ -72,7 +74,7 @@ def lloyd(
     before = np.inf
 
     def cells(means: Floats64) -> tuple[Floats64, Floats64, Floats64]:
-        """Return all means, the mass and the moment of each cell."""
+        """Return all means, and the sums of worth and of worth times value in each cell."""
         every = np.sort(np.append(means, 0.0)) if pinned_zero else means
         inner = np.searchsorted(values, (every[1:] + every[:-1]) / 2)
         ends = np.concatenate(([0], inner, [len(values)]))
@@ -101,19 +103,20 @@ def lloyd(
 class KMeansQuantizer(Quantizer):
     """``2**bits`` centroids of the non-zero weights, and zero as one value more.
 
-    With the linear start it is the quantizer of SQL (Yang et al., CVPR 2020) and, without the
-    pinned zero, that of Deep Compression (Han et al., ICLR 2016). A weight may snap to the pinned
-    zero. A layer with no more distinct weights than centroids keeps them as they are.
+    With the linear start it is the quantizer of SQL (Yang et al., CVPR 2020). Without the pinned
+    zero it is that of Deep Compression (Han et al., ICLR 2016). A weight may take the pinned zero.
+    A layer with no more distinct weights than centroids keeps them as they are.
 
     Parameters
     ----------
     start : {"linear", "quantile"}
-        First centroids: evenly spaced between the extremes, or evenly filled.
+        Initial centroids: evenly spaced between the extremes, or at evenly spaced quantiles.
     pinned_zero : bool
-    steps : int
-        Lloyd iterations at most.
-    tolerance : float
-        It ends when the error falls by less than this share.
+        Whether zero is one value more.
+    steps : int, 0 or more
+        Largest number of iterations.
+    tolerance : float, 0 or more
+        Share of the error. The iterations end when the error falls by less than that.
     """
 
     start: str = "linear"

@@ -17,13 +17,13 @@ METHODS = ("best", "greedy", "ternary")
 
 
 def greedy_factors(values: Floats64, worth: Floats64, bits: int) -> list[float]:
-    """Return ``v_i``, the mean magnitude of what the terms before leave, one term after the other.
+    """Return factors ``v_i``, each the mean magnitude of the rest that the terms before it leave.
 
     Parameters
     ----------
     values, worth : ndarray of float64, shape (n,)
-    bits : int
-        Terms.
+    bits : int, 1 or more
+        Number of terms.
     """
     rest, factors = values, []
     for _ in range(bits):
@@ -36,9 +36,9 @@ def greedy_factors(values: Floats64, worth: Floats64, bits: int) -> list[float]:
 def best_two_factors(values: Floats64, worth: Floats64) -> tuple[float, float]:
     """Return the factors ``v1 >= v2`` with the least squared error of ``±v1 ±v2``.
 
-    At the optimum a threshold t splits the magnitudes, those above take ``v1 + v2``, those below
-    ``v1 - v2``: with the means of both parts, ``v1`` is half their sum and ``v2`` half their
-    difference (Pouransari, Tu and Tuzel, CVPR workshops 2020). All splits are tried.
+    At the optimum a threshold splits the magnitudes. Those above it take ``v1 + v2``, those below
+    it ``v1 - v2``. So ``v1`` is half the sum and ``v2`` half the difference of the means of both
+    parts (Pouransari, Tu and Tuzel, CVPR workshops 2020). All splits are tried.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def best_two_factors(values: Floats64, worth: Floats64) -> tuple[float, float]:
 
 
 def best_ternary(values: Floats64, worth: Floats64) -> float:
-    """Return ``v`` with the least squared error of -2v, 0 and 2v: both factors alike.
+    """Return ``v`` with the least squared error of the values -2v, 0 and 2v (two equal factors).
 
     Parameters
     ----------
@@ -79,16 +79,17 @@ def _two_means(magnitude: Floats64, worth: Floats64) -> tuple[float, float]:
 class LeastSquaresBinaryQuantizer(Quantizer):
     """All sums ``±v1 ±v2 ...``, without zero (Pouransari, Tu and Tuzel, CVPR workshops 2020).
 
-    One set of factors a layer, where the authors have one a filter: those make no codebook that a
-    layer shares.
+    A layer has one set of factors. The authors have one set for each filter, which makes no
+    codebook that a layer could share.
 
     Parameters
     ----------
     bits : int, 1 to 8
-        Terms; the layer has up to ``2**bits`` values.
+        Number of terms. The layer has up to ``2**bits`` values.
     method : {"best", "greedy", "ternary"}
-        One and two terms of the least squared error (more are greedy either way), terms one after
-        the other, or two equal terms of the least squared error, whose values are -2v, 0 and 2v.
+        ``best``: one or two terms of the least squared error; more terms are greedy. ``greedy``:
+        one term after the other. ``ternary``: two equal terms of the least squared error, so that
+        the values are -2v, 0 and 2v.
     """
 
     bits: int = 2
@@ -117,5 +118,5 @@ class LeastSquaresBinaryQuantizer(Quantizer):
         return Codebook.nearest([float(np.dot(sign, factors)) for sign in signs])
 
     def trainable(self, codebook: Codebook) -> TrainedQuantizer:
-        """Return the module whose factors learn by one common scale."""
+        """Return the module in which one common scale of the factors learns."""
         return ScaledQuantizer(codebook, learn=True)

@@ -12,6 +12,7 @@ from sqhw.compress.quantizers.straight_through import ScaledQuantizer
 from sqhw.errors import unknown_name
 
 SCALES = ("whole", "real")
+#: Number of scales to try.
 CANDIDATES = 40
 
 
@@ -27,8 +28,8 @@ class PowerOfTwoQuantizer(Quantizer):
     Parameters
     ----------
     scale : {"whole", "real"}
-        Whether the largest value is a power of two itself, INQ's ``2**floor(log2(4 max|w| / 3))``,
-        or the real number of the least squared error.
+        Largest value: INQ's power of two ``2**floor(log2(4 max|w| / 3))``, or the real number of
+        the least squared error.
     """
 
     scale: str = "whole"
@@ -54,5 +55,5 @@ class PowerOfTwoQuantizer(Quantizer):
         return Codebook.nearest(scale * levels)
 
     def trainable(self, codebook: Codebook) -> TrainedQuantizer:
-        """Return the module; a scale that is a real number learns."""
+        """Return the module. Its scale learns if it is a real number."""
         return ScaledQuantizer(codebook, learn=self.scale == "real")

@@ -1,4 +1,4 @@
-"""Quantization networks: a sum of shifted steps, soft while it trains."""
+"""Quantization networks: a sum of shifted steps that are sigmoids in training."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,20 +12,23 @@ from sqhw.compress.quantizers.base import Quantizer, checked, largest
 from sqhw.compress.quantizers.codebook import Codebook, TrainedQuantizer
 from sqhw.compress.quantizers.kmeans import lloyd
 
+#: Factor of the paper in ``B = BETA * top / max|w|``.
 BETA = 1.25
+#: Largest temperature of a sigmoid.
 MOST_TEMPERATURE = 2000.0
+#: Largest magnitude of a sigmoid's argument.
 REACH = 10.0
 
 
 @dataclass(frozen=True)
 class QuantizationNetwork(Quantizer):
-    """Whole levels times a scale, with cells from a clustering of the weights.
+    """Integer levels times a scale, with cells from a clustering of the weights.
 
-    Quantization networks (Yang et al., CVPR 2019):
-    ``y = a (sum_i s_i step(B x - b_i) - o)`` with the gaps ``s_i`` between the wanted levels
-    ``-top .. top``, ``top = 2**(bits - 1) - 1``, ``o`` half their sum, ``B = 1.25 top / max|w|``
-    and ``a = 1 / B`` at first. The ``b_i`` are the midpoints between the cluster means of the
-    weights; `trainable` replaces the steps by sigmoids whose temperature rises.
+    Quantization networks (Yang et al., CVPR 2019) compute
+    ``y = a (sum_i s_i step(B x - b_i) - o)``. The ``s_i`` are the gaps between the levels
+    ``-top .. top`` with ``top = 2**(bits - 1) - 1``, and ``o`` is half their sum. At first ``B =
+    1.25 top / max|w|`` and ``a = 1 / B``. The ``b_i`` are the midpoints between the cluster means
+    of the weights. `trainable` replaces the steps by sigmoids whose temperature rises.
     """
 
     name: ClassVar[str] = "quantization-network"
@@ -47,12 +50,12 @@ class QuantizationNetwork(Quantizer):
 
 
 class QuantizationNetworkModule(TrainedQuantizer):
-    """A sum of sigmoids whose temperature is raised by `set_progress`; steps in evaluation.
+    """A sum of sigmoids whose temperature `set_progress` raises; a sum of steps in evaluation.
 
     Parameters
     ----------
     book : Codebook
-        Evenly spaced levels.
+        Codebook with evenly spaced levels.
     """
 
     def __init__(self, book: Codebook) -> None:
@@ -73,7 +76,7 @@ class QuantizationNetworkModule(TrainedQuantizer):
         self.temperature.fill_(min(MOST_TEMPERATURE, 1.0 + 100.0 * share**2))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the quantized weights; soft ones in training, shape as `weight`."""
+        """Return the quantized weights, in training the sum of sigmoids; shape as `weight`."""
         scaled = self.gain * weight
         if not self.training:
             edges = self.thresholds / self.gain

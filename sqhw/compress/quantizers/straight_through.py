@@ -1,4 +1,4 @@
-"""Codebooks as modules that learn: a level forwards, straight through backwards."""
+"""Codebooks as modules that learn: the forward pass quantizes, gradients go straight through."""
 
 from abc import abstractmethod
 
@@ -9,7 +9,7 @@ from sqhw.compress.quantizers.codebook import Codebook, TrainedQuantizer
 
 
 class CellQuantizer(TrainedQuantizer):
-    """Weights take the level of their cell, the gradient goes straight through and to the level."""
+    """Weights take the level of their cell. The gradient goes to the weight and to the level."""
 
     @abstractmethod
     def _now(self) -> tuple[Tensor, Tensor]:
@@ -23,15 +23,13 @@ class CellQuantizer(TrainedQuantizer):
 
 
 class CodebookQuantizer(CellQuantizer):
-    """Weights take the level of their cell; the gradient goes to the weight and to the level.
-
-    A level that is zero stays zero.
+    """Cells whose levels learn. A level that is zero stays zero.
 
     Parameters
     ----------
     book : Codebook
     nearest : bool
-        Whether the edges follow the levels, halfway between them; else they stay.
+        Whether the edges follow the levels, halfway between them. Otherwise they stay.
     """
 
     def __init__(self, book: Codebook, *, nearest: bool = True) -> None:
@@ -55,9 +53,9 @@ class ScaledQuantizer(CellQuantizer):
     Parameters
     ----------
     book : Codebook
-        The values at first.
+        Initial values.
     learn : bool
-        Whether the scale learns, by the sum of ``value * gradient``.
+        Whether the scale learns. Its gradient is the sum of ``value * gradient``.
     """
 
     def __init__(self, book: Codebook, learn: bool) -> None:
@@ -72,12 +70,12 @@ class ScaledQuantizer(CellQuantizer):
 
 
 class FixedCodes(TrainedQuantizer):
-    """Weights keep their code, the values learn.
+    """Weights keep their codes, and the values learn.
 
     Parameters
     ----------
     levels : Parameter, shape (n,)
-        May belong to several layers.
+        Values, which several layers may share.
     codes : Tensor of int64, shape of the weights
     """
 

@@ -17,15 +17,15 @@ from sqhw.errors import SqhwError
 class TernaryQuantizer(Quantizer):
     """The values ``-n``, 0 and ``p``: trained ternary quantization (Zhu et al., ICLR 2017).
 
-    Weights up to ``threshold * max|w|`` become zero. The two values begin as the means of the
-    weights that take them and are trained.
+    Weights of magnitude up to ``threshold * max|w|`` become zero. The two values are at first the
+    means of the weights that take them, and then learn.
 
     Parameters
     ----------
     bits : int
-        A code of three values takes 2; no other number is meant.
+        Width of a code. Three values take 2, and no other width is allowed.
     threshold : float, 0 to below 1
-        In units of the largest magnitude; the paper has 0.05.
+        Threshold in units of the largest magnitude; 0.05 in the paper.
     """
 
     bits: int = 2
@@ -62,14 +62,14 @@ class TernaryQuantizer(Quantizer):
 class TernaryModule(TrainedQuantizer):
     """Trained ternary quantization: ``p`` and ``n`` learn by the sums of their weights' gradients.
 
-    The gradient of a weight is that of its value times ``p``, 1 or ``n``, by its zone.
+    The gradient of a weight is that of its quantized value times ``p``, 1 or ``n``, by its zone.
 
     Parameters
     ----------
     book : Codebook
-        As `TernaryQuantizer.fit` returns it.
+        Codebook of `TernaryQuantizer.fit`.
     threshold : float
-        In units of the largest magnitude.
+        Threshold in units of the largest magnitude.
     """
 
     def __init__(self, book: Codebook, threshold: float) -> None:

@@ -12,6 +12,7 @@ from sqhw.compress.quantizers.straight_through import ScaledQuantizer
 from sqhw.errors import SqhwError, unknown_name
 
 RANGES = ("max", "mse")
+#: Number of ranges to try.
 CANDIDATES = 100
 
 
@@ -19,16 +20,16 @@ CANDIDATES = 100
 class UniformQuantizer(Quantizer):
     """Steps of one size, symmetric: ``step * k``.
 
-    With zero among the values ``|k| <= 2**(bits - 1) - 1`` (8 bits are INT8, restricted to
-    [-127, 127]); without, for layers that store non-zeros only, all ``2**bits`` values
-    ``step * (k + 1/2)``.
+    With zero among the values ``|k| <= 2**(bits - 1) - 1``; 8 bits are INT8, restricted to
+    [-127, 127]. Without zero there are all ``2**bits`` values ``step * (k + 1/2)``, for layers that
+    store non-zeros only.
 
     Parameters
     ----------
     zero : bool
-        Whether zero is a value; with 1 bit it cannot be.
+        Whether zero is a value. With 1 bit it cannot be.
     clip : {"max", "mse"}
-        Range up to the largest weight, or the one with the least squared error.
+        Range up to the largest weight, or the range with the least squared error.
     """
 
     zero: bool = True
@@ -43,7 +44,7 @@ class UniformQuantizer(Quantizer):
             raise SqhwError("quantizer 'uniform': 1 bit has no room for zero; set zero to false")
 
     def steps(self) -> npt.NDArray[np.float64]:
-        """Return the values in steps."""
+        """Return the values in units of the step."""
         if self.zero:
             top = (1 << (self.bits - 1)) - 1
             return np.arange(-top, top + 1, dtype=np.float64)

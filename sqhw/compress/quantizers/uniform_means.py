@@ -1,4 +1,4 @@
-"""Cells of equal width, each with the mean of its members as value."""
+"""Cells of equal width, each with the mean of its weights as value."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,25 +12,28 @@ from sqhw.compress.quantizers.codebook import Codebook, Codes
 from sqhw.compress.training.bounds import check_not_negative, check_positive
 from sqhw.errors import SqhwError
 
+#: Number of bisections of the width.
 RATE_STEPS = 40
-MOST_CELLS = 1 << 12  # over the range, of a width that is searched
+#: Largest number of cells over the range of the weights while the width is searched.
+MOST_CELLS = 1 << 12
 
 
 @dataclass(frozen=True)
 class UniformMeansQuantizer(Quantizer):
     """Uniform quantization with mean centres (Choi, El-Khamy and Lee, ICLR 2017, section 4.2).
 
-    Cells begin at multiples of the width around zero, ``[(k - 1/2) width, (k + 1/2) width)``; empty
-    ones have no value. Meant for variable-length codes.
+    The cells are ``[(k - 1/2) width, (k + 1/2) width)``. Empty cells have no value. The quantizer
+    is meant for variable-length codes.
 
     Parameters
     ----------
     bits : int
-        The range is divided into at most ``2**bits`` cells, unless `width` is given.
+        Binary logarithm of the largest number of cells over the range, unless `width` is given.
     width : float, optional
-        Width of a cell, in real units.
+        Width of a cell in real units.
     rate : float, optional
-        Entropy wanted instead (unit: bit a weight); the width is searched.
+        Largest entropy (unit: bit a weight), for which the width is searched. At most one of
+        `width` and `rate` is given.
     """
 
     width: float | None = None
@@ -49,7 +52,7 @@ class UniformMeansQuantizer(Quantizer):
     def fit(self, values: npt.ArrayLike, importance: npt.ArrayLike | None = None) -> Codebook:
         """Return the codebook for these weights; see `Quantizer.fit`."""
         weights, worth = checked(values, importance)
-        # A range of n widths touches n + 1 cells at most.
+        # A range of n widths touches at most n + 1 cells.
         spread = float(weights[-1] - weights[0])
         width = float(self.width or spread / ((1 << self.bits) - 1) or 1.0)
         if self.rate is not None:
@@ -69,7 +72,7 @@ def _cells(weights: Floats64, width: float) -> Codes:
 
 
 def _width(weights: Floats64, spread: float, rate: float) -> float:
-    """Return about the least width at which the entropy of the cells is within a rate."""
+    """Return about the least width at which the entropy of the cells is at most `rate`."""
     low, high = spread / MOST_CELLS, 4 * max(spread, float(np.abs(weights).max()))
     for _ in range(RATE_STEPS):
         middle = float(np.sqrt(low * high))
