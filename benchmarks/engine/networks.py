@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize, random_quantized
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize
+from sqhw.compress.calibration.random_network import random_quantized
 from sqhw.frontends.zoo.catalogue import float_network
 from sqhw.machine.config import EngineConfig
 from sqhw.network.quantized import QuantizedNetwork

@@ -1,6 +1,7 @@
 """Training, import and compression of networks: the part of sqhw that runs on torch."""
 
-from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize, random_quantized
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize
+from sqhw.compress.calibration.random_network import random_quantized
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.joint import compress
 from sqhw.compress.methods.joint_settings import CompressSettings

@@ -6,8 +6,9 @@ import torch
 from float_networks import average, conv, residual_network
 
 from sqhw.compress import import_module
-from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize, random_quantized
-from sqhw.compress.methods.layerwise import whole
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize
+from sqhw.compress.calibration.random_network import random_quantized
+from sqhw.compress.methods.layer_codebook import whole
 from sqhw.compress.methods.result import integer_network
 from sqhw.compress.qat.quantized_forward import torch_logits
 from sqhw.compress.quantizers.codebook import Codebook

@@ -5,7 +5,9 @@ import pytest
 from float_networks import conv, mobile_network, residual_network
 
 from sqhw.compiler.program import compile_network
-from sqhw.compress.calibration.oneshot import QuantizeSettings, largest, quantize, random_quantized
+from sqhw.compress.calibration.layer_projection import largest
+from sqhw.compress.calibration.oneshot import QuantizeSettings, quantize
+from sqhw.compress.calibration.random_network import random_quantized
 from sqhw.compress.qat.quantized_forward import torch_logits
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module.float_module import FloatModule, predict

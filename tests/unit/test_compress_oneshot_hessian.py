@@ -13,7 +13,7 @@ from sqhw.compress import CompressSettings, evaluate, torch_logits
 from sqhw.compress.methods import compress_with, configure
 from sqhw.compress.methods.input_sums import InputSums, solved
 from sqhw.compress.methods.job import Job
-from sqhw.compress.methods.layerwise import whole
+from sqhw.compress.methods.layer_codebook import whole
 from sqhw.compress.methods.obs import (
     Layer,
     Pruned,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from method_cases import QUICK, compressed
 
-from sqhw.compress.methods.sql import quantize_layers, sparsify
+from sqhw.compress.methods.sql_projections import quantize_layers, sparsify
 from sqhw.compress.quantizers import KMeansQuantizer
 from sqhw.errors import SqhwError
 from sqhw.frontends.zoo.catalogue import float_network

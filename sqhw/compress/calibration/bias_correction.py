@@ -1,4 +1,4 @@
-"""Bias correction: the mean error of each channel, measured on images, goes into its bias."""
+"""Bias correction: each channel's bias takes up its mean error, which is measured on images."""
 
 from collections.abc import Mapping
 
@@ -17,15 +17,16 @@ from sqhw.network.walk import run_graph
 def correct_biases(model: QatNetwork, pixels: Tensor) -> None:
     """Change the biases so that each channel's mean before its ReLU is that of the float network.
 
-    First layer to last, each on inputs from the corrected layers before it, as Nagel et al. (2019,
-    section 4.2) do with data. Channels that are not stored have no bias and keep their error.
+    The layers are corrected from first to last. Each gets its inputs from the corrected layers
+    before it, as in Nagel et al. (2019, section 4.2, with data). Channels that are not stored have
+    no bias and keep their error.
 
     Parameters
     ----------
     model : QatNetwork
-        Projected, on real activations.
+        Projected network, on real activations.
     pixels : Tensor, shape (images, channels, height, width)
-        Raw.
+        Raw pixels.
     """
 
     def conv(layer: FloatConv, pairs: Mapping[str, Pair]) -> Pair:

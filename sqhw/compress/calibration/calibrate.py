@@ -1,4 +1,4 @@
-"""From real to integer arithmetic: scales, multipliers and bias steps of every layer."""
+"""From real to integer arithmetic: scales, multipliers and bias shifts of every layer."""
 
 import math
 from collections.abc import Mapping
@@ -23,21 +23,23 @@ from sqhw.network.floats import FloatConv
 from sqhw.network.graph import MaxPool
 from sqhw.network.walk import run_graph
 
-#: Training images on which methods calibrate activations.
+#: Number of training images on which methods calibrate activations.
 CALIBRATION_IMAGES = 512
-BIAS_PRECISION = 8  # bias steps in an output unit, at least
-GAIN_ROOM = 1.25  # what the largest gain may grow by at least while integers learn
+#: Least number of bias steps in a unit of the output.
+BIAS_PRECISION = 8
+#: Factor by which the largest gain may at least grow while the integers learn.
+GAIN_ROOM = 1.25
 
 
 @dataclass(frozen=True, eq=False)
 class Activation:
-    """A tensor of whole numbers and what they mean.
+    """A tensor of integers, the real value of their unit, and their format.
 
     Parameters
     ----------
     values : Tensor, shape (images, channels, height, width)
     scale : float
-        Real value of one unit.
+        Real value of one unit, above 0.
     form : ActivationFormat
     """
 
@@ -51,25 +53,26 @@ def calibrate(
 ) -> None:
     """Give every layer its integer plan, first to last, from the integers that reach it.
 
-    Beside a skip connection integer weights are small. If they are trained further, their unit is
-    the finest; otherwise that in which the codebook is nearest to whole numbers.
+    In a layer that adds a skip connection the integer weights are small. If they are trained
+    further, their unit is the finest one. Otherwise it is the unit in which the codebook is nearest
+    to integers.
 
     Parameters
     ----------
     model : QatNetwork
-        With its final masks and codebooks.
+        Network with its final masks and codebooks.
     pixels : Tensor, shape (images, channels, height, width)
-        Raw training images.
+        Raw pixels of training images.
     engine : EngineConfig
     bias_bits : int
-        Width of a bias at most.
+        Largest width of a bias (unit: bit).
     trained : bool
-        Whether the weights will be.
+        Whether the integer weights will be trained.
 
     Raises
     ------
     SqhwError
-        If a layer does not fit the accumulator even with the smallest weights.
+        If a layer overflows the accumulator even with the smallest weights.
     """
 
     def conv(layer: FloatConv, found: Mapping[str, Activation]) -> Activation:
@@ -115,7 +118,7 @@ def _plan(
         _requantization(whole, source, tensors, engine, bias_bits, largest)
         if largest is None or _bound(whole) <= SHARE * acc_limit(engine):
             break
-        top = whole.plan.top - 1  # a gain that was rounded down has more units of bias
+        top = whole.plan.top - 1  # with a gain that was rounded down the bias has more units
     values = whole(source.values, tensors)
     return whole, Activation(values, whole.plan.output_scale, output)
 
@@ -128,7 +131,7 @@ def _requantization(
     bias_bits: int,
     largest: float | None,
 ) -> None:
-    """Set scale, multiplier and bias step of the plan; `largest` is that of the gains, if any."""
+    """Set scale, multiplier and bias shift of the plan. `largest` is the largest gain, if any."""
     plan = layer.plan
     weight = layer.real_weight()
     bias = layer.real_bias(weight)
@@ -138,7 +141,7 @@ def _requantization(
     real_acc = acc * unit if gain is None else acc * (unit * gain).view(1, -1, 1, 1)
     step = best_step(real_acc, output.lo, output.hi, clip=not layer.last)
     if layer.layer.ceiling is not None:
-        # The format's own clamp then is the ceiling, but for the rounding of the multiplier.
+        # The format's own clamp is then the ceiling, up to the rounding of the multiplier.
         step = min(step, layer.layer.ceiling / output.hi)
     if largest is None:
         plan.multiplier, plan.shift = dyadic(unit / step, engine.mult_bits)
@@ -150,7 +153,7 @@ def _requantization(
         plan.top_multiplier = 1 << layer.gain_bits
         if not layer.gain.requires_grad:
             layer.round_gains()
-        weight = layer.real_weight()  # of whole gains
+        weight = layer.real_weight()  # with rounded gains
         bias = layer.real_bias(weight)
     plan.output_scale = unit * 2.0**plan.shift / plan.multiplier
     per_output = 2.0**plan.shift / plan.multiplier / (largest or 1.0)
@@ -181,7 +184,7 @@ def _with_weights(
     trained: bool,
     top: int,
 ) -> IntegerLayer:
-    """Return the layer on integers, the largest up to `top` that the accumulator admits."""
+    """Return the layer with the largest integers, up to `top`, that the accumulator admits."""
     limit = int(SHARE * acc_limit(engine))
     largest = layer.largest()
     first = top if skip is None else _most_skip_weight(layer, source, skip)
@@ -193,8 +196,9 @@ def _with_weights(
         if skip is not None:
             plan.skip, plan.skip_weight = skip.form, step
             plan.top = layer.top
-            # The skip is exact: its unit is `step` units of the accumulator. Where that would take
-            # weights beyond their range, the skip is so small that its rounding does not matter.
+            # The skip connection is exact: its unit is `step` units of the accumulator. Where that
+            # would take weights out of their range, the skip tensor is so small that its rounding
+            # does not matter.
             plan.weight_scale = max(
                 skip.scale / (source.scale * step), largest / layer.top * (1 - 1e-6)
             )
@@ -202,7 +206,7 @@ def _with_weights(
         bound = _bound(whole)
         if bound <= limit:
             return whole
-        # The bound is nearly proportional to the step; from the estimate on, one by one.
+        # The bound is nearly proportional to the step. After the estimate it falls by one a time.
         step = min(step - 1, math.floor(step * limit / bound) + 1) if step == first else step - 1
     raise SqhwError(
         f"layer {layer.layer.name!r}: its accumulator needs more than "
@@ -212,17 +216,17 @@ def _with_weights(
 
 
 def _most_skip_weight(layer: LearningLayer, source: Activation, skip: Activation) -> int:
-    """Return the largest weight of the skip with which the layer's own stay in their range.
+    """Return the largest weight of the skip with which the layer's weights stay in their range.
 
-    Where the skip's unit is large against the weights, 127 is what bounds it, and the integer
-    weights are smaller, hence coarser, than they could be.
+    It is at most 127. Where that bound holds, the skip's unit is large against the weights, and the
+    integer weights are smaller, hence coarser, than they could be.
     """
     ratio = layer.top * skip.scale / (source.scale * layer.largest())
     return max(1, min(127, math.floor(ratio * (1 + 1e-6))))
 
 
 def _best_skip_weight(layer: LearningConv, source: Activation, skip: Activation, most: int) -> int:
-    """Return the weight of the skip, from half of the most on, that rounds the others least."""
+    """Return the skip's weight, above half of `most`, at which the others have the least error."""
 
     def error(step: int) -> float:
         return layer.rounding_error(skip.scale / (source.scale * step))

@@ -1,4 +1,4 @@
-"""A gain for each channel of a layer without training: where there is one, how large it is."""
+"""Gains of the channels of a layer without training: which layers have them, and their sizes."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +10,15 @@ from sqhw.compress.qat.layers import QatConv
 from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatConv
 
-#: Largest bias in units of the layer's output range, with a gain: all biases have one step.
+#: Largest bias of a channel with a gain, in units of the layer's largest output. All biases of a
+#: layer have one step.
 MOST_BIAS = 4.0
 
 
 def may_have_gains(layer: FloatConv, engine: EngineConfig) -> bool:
-    """Return whether the engine has gains for a layer: not beside a skip connection.
+    """Return whether the engine has gains for a layer: not if the layer adds a skip connection.
 
-    The weight of a skip connection is one for all channels of the accumulator.
+    All channels of the accumulator share the weight of a skip connection.
     """
     return layer.residual is None and held_gain_bits(GAIN_BITS, engine) > 0
 
@@ -28,16 +29,16 @@ def channel_gains(
     largest_output: float,
     engine: EngineConfig,
 ) -> Floats64:
-    """Return the range of each channel's weights relative to the largest, shape (out_channels,).
+    """Return the gain of each channel, shape (out_channels,), above 0 and at most 1.
 
-    It is larger where the accumulator or the bias, in units of the channel's weights, would not
-    have room.
+    The gain is the range of the channel's weights relative to the largest. It is larger where the
+    accumulator or the bias, in units of the channel's weights, would overflow.
 
     Parameters
     ----------
     layer : QatConv
     weight : ndarray of float32, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
-        In real units, 0 where they are dropped.
+        Weights in real units, 0 where they are dropped.
     largest_output : float
         Largest output of the layer, in real units.
     engine : EngineConfig

@@ -1,4 +1,4 @@
-"""Scales for channels of different ranges: which of the ways is the most exact is tried."""
+"""Scales for channels of different ranges: the ways to have them, and the most exact of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,14 @@ from sqhw.frontends.torch_module.float_module import FloatModule, predict
 from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatConv, FloatNetwork
 
-#: Images on which each way is tried. On a quarter of them one way differs from itself by more than
-#: two ways differ.
+#: Number of images on which each way is tried. With a quarter of them the error of one way varies
+#: by more than the errors of two ways differ.
 TRIED_IMAGES = 128
-NEAR = 1.1  # times the least squared error (0.4 dB): no worse than that for other images
-
-CONSTANT = 1e-6  # variance of an output, relative to the largest, that tells nothing
+#: Ratio to the least squared error up to which ways count as equally exact (0.4 dB). On other
+#: images they may change places.
+NEAR = 1.1
+#: Variance of an output, relative to the largest, below which it carries no information.
+CONSTANT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +35,11 @@ class Scaling:
     Parameters
     ----------
     name : str
-        What channels of different ranges have.
+        Means for channels of different ranges: ``none``, ``factors``, ``gains`` or ``factors,
+        gains``.
     network : FloatNetwork
     facts : mapping of str to MapFacts
-        Facts of its maps.
+        Facts of the network's maps.
     gains : bool
         Whether layers have a gain for each channel, where the engine has one.
     """
@@ -50,15 +53,15 @@ class Scaling:
 def scalings(
     network: FloatNetwork, facts: Mapping[str, MapFacts], pixels: Tensor, engine: EngineConfig
 ) -> list[Scaling]:
-    """Return the ways to scale channels that may change anything, the one without any first.
+    """Return the ways to scale channels that may make a difference; the first has no scales.
 
     Parameters
     ----------
     network : FloatNetwork
     facts : mapping of str to MapFacts
-        Facts of its maps.
+        Facts of the network's maps.
     pixels : Tensor, shape (images, channels, height, width)
-        Raw, for the facts of the network with factors.
+        Raw pixels, for the facts of the network with factors.
     engine : EngineConfig
     """
     ways = [Scaling("none", network, facts, gains=False)]
@@ -82,32 +85,33 @@ def best_scaling(
     engine: EngineConfig,
     made: Callable[[Scaling, Tensor], QatNetwork | None],
 ) -> tuple[Scaling, QatNetwork]:
-    """Return the way whose outputs have the least squared error, of near ones the smallest.
+    """Return the way whose outputs have the least squared error, of nearly equal ones the smallest.
 
-    The error of each output is relative to its variance, so that a small output counts as well.
+    The error of each output is relative to its variance, so that small outputs count too.
 
     Parameters
     ----------
     ways : sequence of Scaling
-        The first is taken if the engine can run none.
+        Ways to try. The first is taken if the engine can run none.
     pixels : Tensor, shape (images, channels, height, width)
-        Raw; the first of them are used for the choice.
+        Raw pixels. The first `TRIED_IMAGES` images are used for the choice.
     engine : EngineConfig
-        For the ROM, by which near ones are told apart.
+        Engine whose ROM size decides between nearly equal ways.
     made : callable
-        Quantizes one on images; None if that would be no other network, an `SqhwError` if the
-        engine cannot run it.
+        Function that quantizes the network of a way on images. It returns None if the network
+        would be that of another way, and raises `SqhwError` if the engine cannot run it.
 
     Returns
     -------
-    Scaling
-    QatNetwork
-        Made on all images.
+    scaling : Scaling
+        The best way.
+    network : QatNetwork
+        Its quantized network, from all images.
 
     Raises
     ------
     SqhwError
-        If the engine cannot run what it takes.
+        If the engine cannot run the network of the way that is taken.
     """
     images = pixels[:TRIED_IMAGES]
     tried = []
@@ -138,9 +142,9 @@ def best_scaling(
 
 
 def _noise(found: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]) -> float:
-    """Return the mean squared error of the outputs by their variances, shapes (images, outputs).
+    """Return the mean squared error of the outputs relative to their variances.
 
-    Outputs that hardly vary are left out.
+    Outputs that hardly vary are left out. Both arrays have the shape (images, outputs).
     """
     error, signal = np.square(found - wanted).mean(axis=0), wanted.var(axis=0)
     used = signal > CONSTANT * signal.max()

@@ -1,4 +1,4 @@
-"""Channels of like ranges: scales that a float network can move from one layer to the next."""
+"""Equalised channel ranges: scales that a float network can move from one layer to the next."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,18 +20,19 @@ from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork
 from sqhw.network.graph import MaxPool
 from sqhw.network.walk import run_graph
 
-#: Range of a channel, relative to the layer's largest, below which images hardly excite it: what
-#: others would do to it is not known, so that it is not scaled up any further.
+#: Range of a channel, relative to the layer's largest, below which it is scaled up no further. The
+#: images hardly excite such a channel, so its range on other images is unknown.
 LEAST_RANGE = 1e-4
-NOTHING = 1e-4  # of the power of an output: 40 dB below it
-#: Range, relative to the largest, that is left as it is: other images may excite a channel more
-#: than those that are measured, and must not be cut off.
+#: Share of the power of an output below which an input channel counts as nothing: 40 dB.
+NOTHING = 1e-4
+#: Range, relative to the largest, from which a channel is not scaled. Other images may excite a
+#: channel more than the measured ones, and must not be clipped.
 FAIR_RANGE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class MapFacts:
-    """What images make of each channel of a map; arrays of the shape (channels,).
+    """Statistics of each channel of a map on images; arrays of the shape (channels,).
 
     Parameters
     ----------
@@ -51,12 +52,13 @@ class MapFacts:
 def equalised(network: FloatNetwork, facts: Mapping[str, MapFacts]) -> FloatNetwork:
     """Return an equal network in whose maps channels of a small range keep their signal.
 
-    A map has 8 bits and one scale, so that a channel of a small range would keep few of them. A
-    positive factor passes through a ReLU and through poolings: rows of the weights before it are
-    divided by the range of their channel, columns after it multiplied, which leaves every output
-    as it is (Nagel et al., ICCV 2019, section 4.1, on ranges of activations). Ranges from
-    `FAIR_RANGE` of the largest on stay as they are. Maps that a skip connection reads or adds to
-    and those with a ceiling keep their scales, and so do the network's input and output.
+    A map has 8 bits and one scale, so a channel of a small range would have few of the bits. A
+    positive factor passes through a ReLU and through poolings. So the rows of the weights before
+    the map are divided by the range of their channel, and the columns after it are multiplied by
+    it. Every output stays the same (Nagel et al., ICCV 2019, section 4.1, on ranges of
+    activations). Ranges of at least `FAIR_RANGE` of the largest are not changed. Maps that a skip
+    connection reads or adds to, maps with a ceiling, and the network's input and output keep their
+    scales.
 
     Parameters
     ----------
@@ -83,13 +85,13 @@ def equalised(network: FloatNetwork, facts: Mapping[str, MapFacts]) -> FloatNetw
 
 
 def map_facts(network: FloatNetwork, pixels: Tensor) -> dict[str, MapFacts]:
-    """Return what images make of every map.
+    """Return the statistics of every map on images.
 
     Parameters
     ----------
     network : FloatNetwork
     pixels : Tensor, shape (images, channels, height, width)
-        Raw images.
+        Raw pixels.
     """
     facts: dict[str, MapFacts] = {}
 
@@ -118,16 +120,21 @@ def map_facts(network: FloatNetwork, pixels: Tensor) -> dict[str, MapFacts]:
 def telling_channels(
     network: FloatNetwork, facts: Mapping[str, MapFacts]
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return which channels of each trained layer's map tell the layers downstream of it anything.
+    """Return which channels of each trained layer's map carry information downstream.
 
-    Others are less than `NOTHING` of the power of every output that they go into. Weight decay
-    leaves many of them, whose weights would come back from nothing if they had scales of their own.
-    All channels of the network's output and of maps that skip connections read are telling.
+    The others have less than `NOTHING` of the power of every output that they contribute to. Weight
+    decay leaves many of them. With scales of their own their tiny weights would be stored. All
+    channels of the network's output and of maps that skip connections read carry information.
 
     Parameters
     ----------
     network : FloatNetwork
     facts : mapping of str to MapFacts
+        Facts of every map of the network.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, shape (out_channels,)
     """
     telling: dict[str, npt.NDArray[np.bool_]] = {}
     for layer in reversed(network.layers):
@@ -148,17 +155,18 @@ def telling_channels(
 def worth_keeping(
     network: FloatNetwork, telling: Mapping[str, npt.NDArray[np.bool_]]
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return the weights of each trained layer that are more than next to nothing.
+    """Return the mask of the weights of each trained layer that may be stored.
 
-    They are not below half of an 8-bit step of their layer, or they lead from a telling channel to
-    one, and have a right to a scale of their own.
+    These weights have at least half of an 8-bit step of their layer, or they lead from a channel
+    that carries information to another. The latter may be small because the whole channel is, and
+    then a scale of its own saves them.
 
     Parameters
     ----------
     network : FloatNetwork
-        Before `equalised`.
+        Network before `equalised`.
     telling : mapping of str to ndarray of bool
-        As `telling_channels` returns it.
+        Channels that carry information (`telling_channels`).
 
     Returns
     -------
@@ -180,14 +188,15 @@ def worth_keeping(
 
 
 def _can_scale(layer: FloatConv) -> bool:
-    """Return whether a factor passes through what a layer does after its weights."""
+    """Return whether a factor passes through the operations after a layer's weights."""
     return layer.residual is None and layer.ceiling is None
 
 
 def _readers(network: FloatNetwork, layer: FloatConv) -> list[FloatConv]:
-    """Return the trained layers that read a map, also after poolings; none if anything else does.
+    """Return the trained layers that read a map, directly or through poolings.
 
-    That is a skip connection, the network's output or a pooling that does more than pool.
+    The list is empty if anything else reads the map: a skip connection, the network's output, or a
+    pooling with a ceiling or a skip connection of its own.
     """
     found: list[FloatConv] = []
     waiting = [layer.name]

@@ -1,4 +1,4 @@
-"""Which layers lose signal to a limit of the engine, and what would cure it."""
+"""Notes on the layers that lose signal to a limit of the engine, and on the cures."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -22,15 +22,20 @@ from sqhw.network.floats import FloatConv, FloatNetwork
 from sqhw.network.graph import MaxPool
 from sqhw.network.walk import run_graph
 
+#: Number of images on which the noise is measured.
 IMAGES = 32
+#: Least loss that is noted (unit: dB).
 NOTED_DB = 3.0
+#: Largest number of notes that are written out.
 MOST_NOTES = 5
-LOST = 0.25  # standard deviation in units of the map below which its rounding leaves nothing
-DEAD = 1e-4  # the same in that of the layer's most lively channel: nobody would miss it
+#: Standard deviation of a channel, in units of the map, below which rounding leaves no signal.
+LOST = 0.25
+#: Standard deviation of a channel, relative to the layer's largest, below which it counts as dead.
+DEAD = 1e-4
 
 
-_Scaled = tuple[Tensor, float]  # integers, and the real value of one unit
-_Note = tuple[float, str]  # the mean share of noise in the channels of the layer, and a sentence
+_Scaled = tuple[Tensor, float]  # integers, and the real value of their unit
+_Note = tuple[float, str]  # mean share of noise in the channels of a layer, and a sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +50,9 @@ class _Probe:
     skip : dict of str to Tensor
         Tensor of the skip connection, if there is one, in real units.
     telling : Tensor of bool, shape (out_channels,)
-        Channels that count.
+        Channels that carry information.
     fixed : str
-        What keeps channels of the layer's map from scales of their own; empty for nothing.
+        Reason why channels of the layer's map cannot have scales of their own; empty if they can.
     """
 
     layer: IntegerConv
@@ -62,9 +67,10 @@ class _Probe:
         return with_residual(y, self.layer.layer.residual, self.skip)
 
     def noise(self, weight: Tensor, bias: Tensor) -> float:
-        """Return the mean share of noise in the channels, that of rounding to the map's unit too.
+        """Return the mean share of noise in the channels, 0 to 1.
 
-        The noise is relative to the float layer on the same inputs.
+        The noise is relative to the float layer on the same inputs, and includes the rounding to
+        the unit of the map.
         """
         plan = self.layer.plan
         real = self.layer.float_weight()
@@ -81,20 +87,20 @@ def limit_notes(
 ) -> list[str]:
     """Return a sentence for each layer that lost more than 3 dB to a limit, or is constant.
 
-    Each limit is lifted by itself, and the layer's noise compared, relative to the signal of each
-    channel and with the inputs that the layer has on integers. The layers with the most noise come
-    first; of more than `MOST_NOTES` sentences the others are counted.
+    Each limit is lifted by itself, and the noise of the layer is compared. The noise is relative to
+    the signal of each channel, with the layer's inputs on integers. The layers with the most noise
+    come first. Sentences after the first `MOST_NOTES` are counted only.
 
     Parameters
     ----------
     model : QatNetwork
-        On integers.
+        Network on integers.
     pixels : Tensor, shape (images, channels, height, width)
-        Raw; the first of them are used.
+        Raw pixels. The first `IMAGES` images are used.
     engine : EngineConfig
     telling : mapping of str to ndarray of bool, shape (out_channels,)
-        Channels of each layer that count; see
-        `sqhw.compress.calibration.equalise.telling_channels`.
+        Channels of each layer that carry information
+        (`sqhw.compress.calibration.equalise.telling_channels`).
     """
     notes: list[_Note] = []
 
@@ -132,7 +138,7 @@ def limit_notes(
 
 
 def _fixed(network: FloatNetwork, layer: IntegerConv) -> str:
-    """Return what keeps the channels of a layer's map at one scale."""
+    """Return why the channels of a layer's map have one scale, empty if they need not."""
     if layer.layer.residual is not None:
         return "its skip connection"
     if layer.layer.ceiling is not None:
@@ -171,7 +177,7 @@ def _notes(probe: _Probe, engine: EngineConfig) -> list[_Note]:
 
 
 def _lost_channels(probe: _Probe) -> list[str]:
-    """Return a sentence if channels vary by less than the map's unit shows, dead ones aside."""
+    """Return a sentence if channels that are not dead vary by less than the map's unit shows."""
     layer, plan = probe.layer, probe.layer.plan
     real = layer.float_weight()
     spread = probe.output(real, layer.full_bias(real)).std(dim=(0, 2, 3), correction=0)
@@ -186,12 +192,12 @@ def _lost_channels(probe: _Probe) -> list[str]:
 
 
 def decibels(noise: float) -> str:
-    """Return a signal above its noise, which is a share of it above 0 and at most 1."""
+    """Return the ratio of signal to noise as text; `noise` is the inverse, above 0 to 1."""
     return f"{max(0.0, -10 * math.log10(noise)):.1f} dB"
 
 
 def with_noun(number: int, noun: str) -> str:
-    """Return a number and its noun, in the plural if it is not one."""
+    """Return a number and its noun, which is in the plural unless the number is 1."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -283,7 +289,7 @@ def _whole_bias(layer: IntegerConv, weight: Tensor) -> Tensor:
 
 @contextmanager
 def _planned(layer: IntegerConv, plan: IntegerPlan) -> Iterator[None]:
-    """Let a layer have another plan for a while."""
+    """Give a layer another plan inside of a `with` block."""
     own, layer.plan = layer.plan, plan
     try:
         yield

@@ -1,4 +1,4 @@
-"""The compression methods of the field behind one interface, to compare them on the same terms."""
+"""Published compression methods with one interface, to compare them on the same terms."""
 
 from sqhw.compress.methods import (  # noqa: F401  (they register)
     deep_compression,

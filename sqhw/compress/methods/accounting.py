@@ -34,20 +34,20 @@ def account(
     """Return the account of a method's result.
 
     With integers, ``payload``, ``stream``, ``rom`` and ``blocks`` are those of `rom_cost`, hence of
-    the exported images; weights that read only dead channels are not in them. Without, ``payload``
-    and ``stream`` are counted from the masks and values in the engine's formats, and the others are
-    None.
+    the exported images. Weights that read only dead channels are not in them. Without integers,
+    ``payload`` and ``stream`` are counted from the masks and values in the engine's formats, and
+    ``rom`` and ``blocks`` are None.
 
     Parameters
     ----------
     result : CompressionResult
     engine : EngineConfig
     device : Device
-        For the block RAMs.
+        Device whose block RAMs are counted.
     label : str
         Label of the row in tables; by default the method.
     accuracy : mapping of str to float, optional
-        Further accuracies.
+        Further accuracies by name.
     """
     cost = rom_cost(result.quantized, engine) if result.quantized else None
     rows = {row.name: row for row in cost.layers} if cost else {}
@@ -93,7 +93,7 @@ def _layer(
 
 
 def _on_floats(result: CompressionResult) -> dict[str, float]:
-    """Return the validation accuracy of the floats that the method ended with, if it has some."""
+    """Return the validation accuracy of the method's float network, empty if it has none."""
     if result.network is result.original:
         return {}
     return {"validation_float": result.validation_accuracy}

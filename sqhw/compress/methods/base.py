@@ -1,4 +1,4 @@
-"""The one interface of all compression methods: a configuration a method, and `compress_with`."""
+"""Interface of all compression methods: a configuration class for each, and `compress_with`."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -23,7 +23,7 @@ from sqhw.network.floats import FloatNetwork
 
 @dataclass(frozen=True)
 class MethodConfig(ABC):
-    """The configuration of a method; each has a class of its own.
+    """Configuration of a method. Each method has a class of its own.
 
     Parameters
     ----------
@@ -33,7 +33,8 @@ class MethodConfig(ABC):
 
     recipe: TrainingOptions = field(default_factory=Recipe)
     name: ClassVar[str]
-    #: Raised whenever the method computes something else: results and checkpoints are of a version.
+    #: Version of the method, which rises whenever it computes something else. Results and
+    #: checkpoints belong to a version.
     version: ClassVar[int] = 3
 
     @abstractmethod
@@ -41,15 +42,15 @@ class MethodConfig(ABC):
         """Run the method; see `compress_with`."""
 
     def finish(self, network: FloatNetwork) -> FloatNetwork:
-        """Return the compressed network without what can be removed from it."""
+        """Return the compressed network without its removable parts; by default as it is."""
         return network
 
     def encode(self, result: CompressionResult) -> CompressionResult:
-        """Return the result with the sizes of the method's own coding, if it has one."""
+        """Return the result with the sizes of the method's own coding; by default as it is."""
         return result
 
     def result(self, run: Run, snapshot: Snapshot, accuracy: float) -> CompressionResult:
-        """Return the result that a snapshot makes."""
+        """Return the result of a snapshot, with its integers if the engine can run it."""
         small = self.finish(snapshot.applied(run.model.network))
         found = CompressionResult(
             self.name,
@@ -75,7 +76,7 @@ class MethodConfig(ABC):
 
 @dataclass(frozen=True)
 class TrainedConfig(MethodConfig):
-    """The configuration of a method that is a training loop of its own moving parts.
+    """Configuration of a method that trains, with the stages of its training in a `Method`.
 
     Parameters
     ----------
@@ -87,10 +88,10 @@ class TrainedConfig(MethodConfig):
 
     @abstractmethod
     def method(self, run: Run) -> Method:
-        """Return the moving parts for one compression."""
+        """Return the method's stages for one compression."""
 
     def prepare(self, network: FloatNetwork) -> FloatNetwork:
-        """Return the network that is trained: another topology for factorising methods."""
+        """Return the network to train. Methods that factorise layers return another topology."""
         return network
 
     def compress(self, job: Job) -> CompressionResult:
@@ -107,7 +108,7 @@ def compress_with(job: Job, config: MethodConfig) -> CompressionResult:
     ----------
     job : Job
     config : MethodConfig
-        Names the method too.
+        Configuration, whose class is the method's.
 
     Returns
     -------
@@ -116,8 +117,8 @@ def compress_with(job: Job, config: MethodConfig) -> CompressionResult:
     Raises
     ------
     SqhwError
-        If the data does not suit the network, there is no such accelerator, the loss ceases to be
-        finite, the budget is infeasible, or the checkpoint is of another run.
+        If the data does not suit the network, the accelerator does not exist, the loss becomes
+        infinite or not a number, the budget is infeasible, or the checkpoint is of another run.
     """
     outputs = int(np.prod(job.network.shapes()[job.network.layers[-1].name]))
     check_shape(job.network.name, job.network.input_shape, outputs, job.data)
@@ -133,7 +134,7 @@ ALIASES = {"hardware": "joint"}
 
 
 def register(kind: type[MethodConfig]) -> type[MethodConfig]:
-    """Enter a configuration class under its name; a decorator."""
+    """Add a configuration class to `METHODS` under its name; a decorator."""
     METHODS[kind.name] = kind
     return kind
 
@@ -144,7 +145,7 @@ def find_method(name: str) -> type[MethodConfig]:
     Raises
     ------
     SqhwError
-        If there is none of that name.
+        If there is no method of that name.
     """
     name = ALIASES.get(name, name)
     if name not in METHODS:
@@ -153,7 +154,7 @@ def find_method(name: str) -> type[MethodConfig]:
 
 
 def configure(name: str, **options: Any) -> MethodConfig:
-    """Return the configuration of a method with these options, those of its recipe among them.
+    """Return the configuration of a method with these options of its own or of its recipe.
 
     Raises
     ------
@@ -172,7 +173,7 @@ def configure(name: str, **options: Any) -> MethodConfig:
 
 
 def plain_options(value: Any) -> Any:
-    """Return a configuration as plain data, quantizers with their names."""
+    """Return a configuration as plain data; quantizers get their names as an entry."""
     if is_dataclass(value) and not isinstance(value, type):
         name = getattr(value, "name", None)
         own = {"name": name} if isinstance(name, str) else {}

@@ -17,15 +17,16 @@ FLOAT_BITS = 32
 
 @dataclass(frozen=True, eq=False)
 class CodedLayer:
-    """A layer as symbols: codes into its codebook, and gaps.
+    """A layer as two sequences of symbols: codes into its codebook, and gaps.
 
     Parameters
     ----------
     levels : ndarray of float32
-        The codebook; contains zero if an entry is a bridge (`RelativeIndex`).
+        Codebook. It contains zero if an entry bridges a long gap (`RelativeIndex`).
     codes, gaps : ndarray of int64, shape (entries,)
+        Index into the codebook, and number of zeros before the entry.
     index_bits : int
-        Width of a gap without Huffman.
+        Width of a gap before Huffman coding (unit: bit).
     """
 
     levels: npt.NDArray[np.float32]
@@ -44,29 +45,30 @@ class CodedLayer:
 
     @property
     def code_bits(self) -> int:
-        """Width of a code without Huffman."""
+        """Width of a code before Huffman coding (unit: bit)."""
         return max(1, (len(self.levels) - 1).bit_length())
 
     @property
     def code_counts(self) -> Ints:
-        """How often each code occurs."""
+        """Number of occurrences of each code, shape (levels,)."""
         return np.bincount(self.codes, minlength=len(self.levels))
 
     @property
     def gap_counts(self) -> Ints:
-        """How often each gap occurs, shape (2**index_bits,)."""
+        """Number of occurrences of each gap, shape (2**index_bits,)."""
         return np.bincount(self.gaps, minlength=1 << self.index_bits)
 
     def decoded(
         self, codes: npt.NDArray[np.uint8], gaps: npt.NDArray[np.uint8], shape: tuple[int, ...]
     ) -> npt.NDArray[np.float32]:
-        """Return the weights of two bit strings, with nothing of the layer but its tables.
+        """Return the weights that two bit strings stand for, by the layer's tables alone.
 
         Parameters
         ----------
         codes, gaps : ndarray of uint8
-            As `HuffmanCode.encode` returns them.
+            Bit strings of `HuffmanCode.encode`.
         shape : tuple of int
+            Shape of the weights.
         """
         count = len(self.codes)
         values = self.levels[HuffmanCode.of(self.code_counts).decode(codes, count)]
@@ -79,22 +81,22 @@ class CodedLayer:
 def coding_table(
     layers: Sequence[LayerResult], index_bits: int
 ) -> tuple[dict[str, dict[str, int]], list[dict[str, Any]]]:
-    """Return what Huffman codes of each layer take, and the table of Deep Compression.
+    """Return the sizes of each layer's Huffman codes, and the table of Deep Compression.
 
     Parameters
     ----------
     layers : sequence of LayerResult
     index_bits : int
-        Width of a gap before Huffman.
+        Width of a gap before Huffman coding (unit: bit).
 
     Returns
     -------
     own_bits : dict of str to dict of str to int
-        ``codes``, ``positions`` and ``tables`` of each layer, the last with the Huffman tables and
-        32 bits a codebook value (unit: bit).
+        Sizes ``codes``, ``positions`` and ``tables`` of each layer (unit: bit). ``tables`` are the
+        Huffman tables and 32 bits for each codebook value.
     table : list of dict
-        Bits a weight and a gap before and after Huffman, and what remains of 32 bits a weight, with
-        tables and codebook both times.
+        Bits of a weight and of a gap before and after Huffman coding. The rates are the sizes
+        before and after, tables and codebook included, relative to 32 bits a weight.
     """
     own, table = {}, []
     for layer in layers:

@@ -28,18 +28,18 @@ class DeepCompressionConfig(TrainedConfig):
     """Deep Compression (Han, Mao and Dally, ICLR 2016).
 
     In each round weights below a threshold go, and the others are retrained. Then the weights of a
-    layer share the centroids of a k-means with linear start; the centroids are trained by the sums
-    of their members' gradients, members stay members. Codes and relative indices are Huffman coded,
-    tables and codebooks counted.
+    layer share the centroids of a k-means with linear start. The centroids are trained by the sums
+    of their members' gradients, and the members do not change. Codes and relative indices are
+    Huffman coded. Tables and codebooks are counted.
 
-    Ours are the rounds: the threshold rises evenly to the wanted one.
+    The rounds are an addition to the paper: the threshold rises evenly to `quality`.
 
     Parameters
     ----------
     quality : float
         Threshold in standard deviations of the layer, unless `density` is given.
     density : float, sequence of float, or mapping of str to float, optional
-        Share of the weights that each layer keeps, instead.
+        Share of the weights that each layer keeps, instead of `quality`.
     rounds : int
         Number of rounds of pruning and retraining with `recipe`.
     conv_bits, fc_bits : int, 1 to 8
@@ -47,9 +47,9 @@ class DeepCompressionConfig(TrainedConfig):
     index_bits : int, 1 to 16
         Width of a relative index; 5 in the paper's LeNet-5, 4 in its AlexNet.
     quantizer : Quantizer
-        With the bits of each layer.
+        Quantizer of each layer, with `conv_bits` or `fc_bits`.
     centroids : bool
-        Whether the centroids alone are trained; else the weights are too, straight through.
+        Whether the centroids alone are trained. Otherwise the weights are too, straight through.
     share : Recipe
         Training of the shared weights.
     """
@@ -76,7 +76,7 @@ class DeepCompressionConfig(TrainedConfig):
             self.quantizer.check_bits(name, getattr(self, name))
 
     def method(self, run: Run) -> Method:
-        """Return the moving parts."""
+        """Return the rounds of pruning and the sharing."""
         return DeepCompression(run, self)
 
     def encode(self, result: CompressionResult) -> CompressionResult:
@@ -95,13 +95,13 @@ class DeepCompression(Method):
             self.shares = densities(config.density, self.model.latent())
 
     def recipes(self) -> dict[str, Recipe]:
-        """Return the rounds and the sharing."""
+        """Return the recipes of the rounds and of the sharing."""
         count = self.config.rounds
         names = [f"prune {i + 1}" for i in range(count)] if count > 1 else ["prune"]
         return dict.fromkeys(names, self.config.recipe) | {"share": self.config.share}
 
     def begin(self, stage: int) -> None:
-        """Prune, or share the weights that are left."""
+        """Prune, or share the remaining weights."""
         layers, config = self.model.latent(), self.config
         if stage < config.rounds:
             part = (stage + 1) / config.rounds

@@ -23,7 +23,9 @@ from sqhw.compress.quantizers.uniform_means import UniformMeansQuantizer
 from sqhw.compress.training.options import Recipe
 from sqhw.errors import SqhwError
 
+#: Number of images of the Fisher information, and number of them in a batch.
 FISHER_IMAGES, FISHER_BATCH = 1024, 32
+#: Name of the row of the tables that all layers share.
 SHARED = "(shared tables)"
 
 
@@ -32,13 +34,13 @@ SHARED = "(shared tables)"
 class EcsqConfig(TrainedConfig):
     """Towards the limit of network quantization (Choi, El-Khamy and Lee, ICLR 2017).
 
-    The pruned weights of all layers take the values of one codebook; an error counts by the
-    diagonal of the Hessian, here that of the Fisher on a thousand images. Three quantizers:
-    `HessianKMeansQuantizer`, `UniformMeansQuantizer` and `EntropyConstrainedQuantizer`. The values
-    are then trained by the sums of their members' gradients, and codes and gaps are Huffman coded,
-    with one code for all layers.
+    After pruning the weights of all layers take the values of one codebook. Errors are weighted by
+    the diagonal of the Hessian, here by that of the Fisher information on 1,024 images. The paper's
+    three quantizers are `HessianKMeansQuantizer`, `UniformMeansQuantizer` and
+    `EntropyConstrainedQuantizer`. The values are then trained by the sums of their members'
+    gradients. Codes and gaps are Huffman coded, with one code for all layers.
 
-    Ours is the pruning, by magnitude with one retraining.
+    The pruning is an addition to the paper: by magnitude, with one retraining.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ class EcsqConfig(TrainedConfig):
             raise SqhwError(f"index_bits must be 1 to 16, not {self.index_bits}")
 
     def method(self, run: Run) -> Method:
-        """Return the moving parts."""
+        """Return the pruning and the sharing."""
         return Ecsq(run, self)
 
     def encode(self, result: CompressionResult) -> CompressionResult:
@@ -105,11 +107,11 @@ class Ecsq(Method):
         self.shares = densities(config.density, self.model.latent())
 
     def recipes(self) -> dict[str, Recipe]:
-        """Return pruning and sharing."""
+        """Return the recipes of pruning and of sharing."""
         return {"prune": self.config.recipe, "share": self.config.share}
 
     def begin(self, stage: int) -> None:
-        """Prune, or share the weights that are left."""
+        """Prune, or share the remaining weights."""
         layers = self.model.latent()
         if stage == 0:
             prune_by_density(layers, self.shares)
@@ -133,7 +135,7 @@ class Ecsq(Method):
 
 
 def importance(run: Run, parameters: Sequence[Tensor]) -> list[Floats64]:
-    """Return the Fisher diagonal of parameters on the first training images, shapes as they are."""
+    """Return the Fisher diagonal of parameters on the first training images, of their shapes."""
     size = min(FISHER_BATCH, len(run.images))
     count = min(FISHER_IMAGES, len(run.images)) // size
     images = run.images[: size * count].view(count, size, *run.images.shape[1:]).to(run.device)

@@ -1,4 +1,4 @@
-"""Sums over the inputs of a layer: the quadratic problem that its compression is."""
+"""Sums over the inputs of a layer, which make its compression a quadratic problem."""
 
 from dataclasses import dataclass
 
@@ -11,25 +11,26 @@ from sqhw.arrays import Floats64
 from sqhw.compress.methods.obs import row_groups
 from sqhw.network.floats import FloatConv
 
-BATCH = 32  # images at a time
+#: Number of images that are summed at a time.
+BATCH = 32
 
 
 @dataclass(eq=False)
 class InputSums:
-    """Sums over the inputs of a layer, each window of a kernel a column vector x.
+    """Sums over the inputs of a layer; each window of the kernel is a column vector x.
 
     Parameters
     ----------
     second : ndarray of float64, shape (groups, columns, columns)
-        Of ``2 x x'``: the Hessian of the squared error of an output.
+        Sum of ``2 x x'``: the Hessian of the squared error of an output.
     first : ndarray of float64, shape (groups, columns)
-        Of x.
+        Sum of x.
     cross : ndarray of float64, shape (rows, columns)
-        Of ``2 e x'``, e the error of the outputs there.
+        Sum of ``2 e x'``, where e is the error of the outputs of the window.
     errors : ndarray of float64, shape (rows,)
-        Of e.
+        Sum of e.
     count : int
-        Of windows.
+        Number of windows.
     """
 
     second: Floats64
@@ -40,7 +41,7 @@ class InputSums:
 
     @classmethod
     def empty(cls, layer: FloatConv) -> "InputSums":
-        """Return the sums over nothing."""
+        """Return sums over no inputs."""
         rows, columns = as_matrix(layer).shape
         shape = layer.groups, columns
         return cls(
@@ -53,8 +54,10 @@ class InputSums:
         Parameters
         ----------
         x : Tensor, shape (images, channels, height, width)
+            Input map.
         layer : FloatConv
         error : Tensor, shape (images, rows, height, width), optional
+            Error of the outputs.
         """
         top, bottom, left, right = layer.padding
         x = functional.pad(x, (left, right, top, bottom))
@@ -73,15 +76,15 @@ class InputSums:
 
     @property
     def mean(self) -> Floats64:
-        """The mean of x, shape (groups, columns)."""
+        """Mean of x, shape (groups, columns)."""
         return self.first / self.count
 
     def centred(self) -> Floats64:
-        """Return the Hessian where a bias makes up for the mean error."""
+        """Return the Hessian of outputs whose bias removes the mean error, shape of `second`."""
         return self.second - 2 * self.count * self.mean[:, :, None] * self.mean[:, None, :]
 
     def towards(self) -> Floats64:
-        """Return ``cross`` where a bias makes up for the mean error."""
+        """Return `cross` of outputs whose bias removes the mean error."""
         groups = row_groups(len(self.errors), len(self.first))
         return self.cross - 2 * self.errors[:, None] * self.mean[groups]
 
@@ -93,6 +96,10 @@ def solved(hessian: Floats64, sides: Floats64) -> Floats64:
     ----------
     hessian : ndarray of float64, shape (groups, columns, columns)
     sides : ndarray of float64, shape (rows, columns)
+
+    Returns
+    -------
+    ndarray of float64, shape (rows, columns)
     """
     rows = len(sides) // len(hessian)
     parts = sides.reshape(len(hessian), rows, -1)
@@ -101,5 +108,5 @@ def solved(hessian: Floats64, sides: Floats64) -> Floats64:
 
 
 def as_matrix(layer: FloatConv) -> Floats64:
-    """Return the weights, a row for each output channel."""
+    """Return the weights as a matrix with a row for each output channel."""
     return layer.weight.reshape(len(layer.weight), -1).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What every method is given."""
+"""Input of every compression method."""
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -12,26 +12,26 @@ from sqhw.network.floats import FloatNetwork
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A trained network to compress, and how a run of it is watched and interrupted.
+    """A trained network to compress, with its data, its target and the options of a run.
 
     Parameters
     ----------
     network : FloatNetwork
-        Left as it is.
+        Trained network, which is not changed.
     data : Dataset
-        The training split is trained on, epochs are chosen on the validation split; the test split
-        is not read.
+        Data whose training split is trained on and whose validation split chooses the epoch. The
+        test split is not read.
     engine : EngineConfig
     device : Device
-        Its block RAM gives the sizes on the basis ``blocks``.
+        Device whose block RAM gives the sizes on the basis ``blocks``.
     progress : callable
-        Called with (stage, done, total, detail).
+        Function that is called with (stage, done, total, detail).
     resume : Path, optional
-        Checkpoint file: continued from if it exists, written after every epoch. An interrupted and
-        resumed run returns what an uninterrupted one does. Methods that do not train
-        ignore it.
+        Checkpoint file. A run continues from it if it exists, and writes it after every epoch. An
+        interrupted and resumed run returns the same as an uninterrupted one. Methods that do not
+        train ignore it.
     accelerator : str
-        A torch device, ``cpu`` or ``cuda``. Calibration and budgets are computed on the CPU.
+        Torch device, ``cpu`` or ``cuda``. Calibration and budgets are computed on the CPU.
     """
 
     network: FloatNetwork

@@ -1,4 +1,4 @@
-"""The network while a method trains it: free weights behind a mask and a quantizer."""
+"""The network while a method trains it: free weights, their masks and their quantizers."""
 
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -14,20 +14,21 @@ from sqhw.network.walk import run_graph
 
 
 class LatentLayer(nn.Module):
-    """A layer whose weights are a function of free ones.
+    """A layer whose weights are a function of free weights.
 
     Parameters
     ----------
     layer : FloatConv
-        Gives weight and bias at first.
+        Layer with the initial weight and bias.
 
     Attributes
     ----------
     weight, bias : Parameter
-        What is trained.
+        Trained parameters.
     mask : Tensor, shape of the weight
         1 for weights that are kept, 0 for those that are not.
     quantizer : TrainedQuantizer or None
+        Quantizer of the free weights, if there is one.
     """
 
     def __init__(self, layer: FloatConv) -> None:
@@ -46,7 +47,7 @@ class LatentLayer(nn.Module):
 
 
 class LatentNetwork(nn.Module):
-    """A `FloatNetwork` whose trained layers are `LatentLayer`s; from raw pixels to logits.
+    """A `FloatNetwork` whose trained layers are `LatentLayer`s, from raw pixels to logits.
 
     Parameters
     ----------
@@ -82,9 +83,9 @@ class LatentNetwork(nn.Module):
         Parameters
         ----------
         pixels : Tensor, shape (images, channels, height, width)
-            Raw.
+            Raw pixels.
         weights, biases : sequence of Tensor, optional
-            Parameters of the trained layers, instead of their own.
+            Parameters to use instead of those of the trained layers.
         """
         x = channels_last(pixels) / self.network.input_max
         indices = count()

@@ -14,41 +14,42 @@ from sqhw.compress.choice.floor import floor_masks
 from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.target import Target
 from sqhw.compress.methods.input_sums import BATCH, InputSums, as_matrix, solved
-from sqhw.compress.methods.obs import Layer, Pruned, damped, prune_path, quantize_rows, solve_rows
+from sqhw.compress.methods.layer_codebook import codebook_of, whole
+from sqhw.compress.methods.layer_statistics import (
+    damped_hessian,
+    float_output,
+    input_sums,
+    linear_output,
+    output_worth,
+)
+from sqhw.compress.methods.obs import (
+    Layer,
+    Pruned,
+    path_counts,
+    prune_path,
+    quantize_rows,
+    solve_rows,
+)
 from sqhw.compress.methods.result import integer_network, stream_bits
 from sqhw.compress.methods.run import Run
 from sqhw.compress.methods.snapshot import Snapshot
-from sqhw.compress.qat.integers import WEIGHT_TOP
 from sqhw.compress.qat.network import QatNetwork
-from sqhw.compress.quantizers.codebook import Codebook
-from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.cost_models.knapsack import Option, choose, hull
-from sqhw.frontends.torch_module.float_module import (
-    Pair,
-    activated,
-    max_pool,
-    max_pool_pair,
-    normalise,
-    preactivation,
-)
+from sqhw.frontends.torch_module.float_module import Pair, activated, max_pool_pair, normalise
 from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatConv
 from sqhw.network.walk import run_graph
 from sqhw.size.layer_result import LayerResult
 
-ROUNDING = 2.4e-7  # of sums in float32, relative to the mean square; errors of columns add up
+#: Number of bisections of the knapsack's budget.
 SEARCH_STEPS = 14
-RATIO = 0.8  # between neighbouring numbers of weights
-#: Rows times the cubed weights of one, beyond which a layer's path begins at a lower density: the
-#: inverses of a step take about three such products.
-WORK = 8e9
-#: Options of a layer whose loss is measured, and the temperature of the softmax that measures it.
+#: Number of options of a layer whose loss is measured, and the temperature of the softmax for it.
 PROBES, TEMPERATURE = 3, 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class _Choice:
-    """An option of a layer with what it stands for."""
+    """An option of a layer with its pruned weights and the width of a code."""
 
     option: Option
     pruned: Pruned
@@ -57,21 +58,22 @@ class _Choice:
 
 @dataclass(frozen=True)
 class LayerwiseOptions:
-    """What `Layerwise` may choose from and how it counts.
+    """Options of `Layerwise`.
 
     Parameters
     ----------
     images : int
-        For the Hessians.
+        Number of images for the Hessians.
     most_bits : int
-        Of a code.
+        Largest width of a code.
     damp : float
         Share of a Hessian's mean diagonal that is added to it.
     bias_bits : int
+        Largest width of a bias.
     seed : int
-        Of the random directions that outputs are weighed by.
+        Seed of the random directions that weight the outputs.
     gain_bits : int
-        Bits of each channel's record that are left for a gain.
+        Bits of each channel's record that are reserved for a gain.
     """
 
     images: int
@@ -83,14 +85,14 @@ class LayerwiseOptions:
 
 
 class Layerwise:
-    """A network as quadratic problems of its layers, and what each may become.
+    """A network as quadratic problems of its layers, with a table of options for each.
 
     Parameters
     ----------
     run : Run
     options : LayerwiseOptions
     target : Target
-        Its bases; limits may be others later.
+        Target whose bases the tables are made for. Its limits may change later.
     """
 
     def __init__(self, run: Run, options: LayerwiseOptions, target: Target) -> None:
@@ -100,7 +102,8 @@ class Layerwise:
         order = torch.randperm(len(run.images), generator=run.generator)
         self.images = run.images[order[: options.images]]
         self.wanted = self._outputs(*self._float_values())
-        seen, worth = self._inputs(), self._worth()
+        seen = input_sums(self.network, self.images)
+        worth = output_worth(self.network, self.images, options.seed)
         self.problems = [
             Layer(as_matrix(layer), self._hessian(sums), g)
             for layer, sums, g in zip(self.convs, seen, worth, strict=True)
@@ -123,15 +126,15 @@ class Layerwise:
         """Return the compressed network within a budget."""
         self.target = target
         chosen = self._fitting(self.choices)
-        # Beside a skip connection the unit of the weights follows from those of the activations:
-        # it is known once they are.
+        # In a layer that adds a skip connection the unit of the weights follows from the units of
+        # the activations, which only a first pass gives.
         first = self._finished(chosen, {})
         if all(layer.residual is None for layer in self.convs):
             return first
         return self._finished(chosen, self._units(first))
 
     def _units(self, snapshot: Snapshot) -> dict[str, float]:
-        """Return the real value of an integer weight of 1 where a layer adds a skip connection."""
+        """Return the unit of the integer weights of each layer that adds a skip connection."""
         images = self.images.numpy()
         found = integer_network(
             snapshot.applied(self.network),
@@ -139,7 +142,7 @@ class Layerwise:
             self._engine,
             {},
             bias_bits=self.settings.bias_bits,
-            trained=True,  # by the second pass, on these units
+            trained=True,  # the second pass fits the weights to these units
         )
         return {
             layer.name: float(layer.weight_scale[0])
@@ -147,80 +150,20 @@ class Layerwise:
             if layer.residual is not None
         }
 
-    def _inputs(self) -> list["InputSums"]:
-        """Return the sums over each layer's inputs in the float network."""
-        found: dict[str, InputSums] = {}
-
-        def conv(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
-            if layer.trained:
-                sums = found.setdefault(layer.name, InputSums.empty(layer))
-                sums.add(tensors[layer.source], layer)
-            return _output(layer, tensors)
-
-        for part in torch.split(self.images, BATCH):
-            run_graph(self.network, normalise(part, self.network), conv, max_pool)
-        return [found[layer.name] for layer in self.convs]
-
-    def _hessian(self, sums: "InputSums") -> Floats64:
-        """Return the damped Hessian of an image; the biases take up what all positions share.
-
-        Of inputs that never change nothing but the rounding of their sums is left.
-        """
-        count = len(self.images)
-        rounding = ROUNDING * np.trace(sums.second, axis1=1, axis2=2) / count
-        return np.stack(
-            [
-                damped(h / count, self.settings.damp, least=float(least))
-                for h, least in zip(sums.centred(), rounding, strict=True)
-            ]
-        )
-
-    def _worth(self) -> list[Floats64]:
-        """Return the mean squared gradient of each output channel of each layer.
-
-        The gradients are those of random directions with the covariance of the softmax, as in
-        `sqhw.compress.choice.fisher`.
-        """
-        totals = [np.zeros(len(layer.bias)) for layer in self.convs]
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        shifts: list[Tensor] = []
-
-        def conv(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
-            if not layer.trained:
-                return _output(layer, tensors)
-            y = _linear(layer, tensors, layer.weight, layer.bias)
-            shifts.append(torch.zeros_like(y, requires_grad=True))
-            return activated(y + shifts[-1], layer)
-
-        for part in torch.split(self.images, BATCH):
-            shifts.clear()
-            x = normalise(part, self.network)
-            logits = run_graph(self.network, x, conv, max_pool).flatten(1)
-            share = torch.softmax(logits.detach() / 4.0, dim=1)
-            noise = share.sqrt() * torch.randn(logits.shape, generator=generator)
-            direction = noise - share * noise.sum(1, keepdim=True)
-            grads = torch.autograd.grad((direction * logits).sum(), shifts)
-            for total, grad in zip(totals, grads, strict=True):
-                total += (grad.double() ** 2).mean(dim=(2, 3)).sum(0).numpy()
-        least = 1e-12
-        return [total / len(self.images) + least for total in totals]
+    def _hessian(self, sums: InputSums) -> Floats64:
+        return damped_hessian(sums, len(self.images), self.settings.damp)
 
     def _options(self, layer: FloatConv, problem: Layer, floor: Mask) -> list[_Choice]:
         always = floor.reshape(problem.weight.shape)
-        least, size = int(always.sum()), problem.weight.size
-        rows, columns = problem.weight.shape
-        share = min(1.0, (WORK / (rows * columns**3)) ** (1 / 3))
-        counts = [size] if share == 1 else [size, max(least, int(share * size))]
-        while counts[-1] > least:
-            counts.append(max(least, int(RATIO * counts[-1])))
+        counts = path_counts(problem, int(always.sum()))
         found = []
         for pruned in prune_path(problem, counts, always):
             widths = range(1, self.settings.most_bits + 1)
-            books = [self._book(problem, pruned, bits) for bits in widths]
+            books = [codebook_of(problem, pruned, bits) for bits in widths]
             found_at = quantize_rows(problem, pruned, books)
             for bits, book, taken in zip(widths, books, found_at, strict=True):
                 weight = taken.reshape(layer.weight.shape).astype(np.float32)
-                result = LayerResult(layer.name, weight, size)
+                result = LayerResult(layer.name, weight, weight.size)
                 payload = set(self.target.limits) == {"payload"}
                 cost = result.nonzeros * bits if payload else stream_bits(result, self._engine)
                 count = int(pruned.mask.sum())
@@ -229,11 +172,11 @@ class Layerwise:
         return found
 
     def _measured(self, index: int, choices: list[_Choice], mean: Floats64) -> list[_Choice]:
-        """Return the options of a layer with losses that suit what the network makes of them.
+        """Return the options of a layer with losses on the scale of the network's outputs.
 
-        The quadratic loss ranks the options of a layer well, but knows nothing of how the errors of
-        neighbouring positions add up, so it does not compare layers. Some options along the hull
-        are therefore put into the network, and the divergence of its outputs sets the scale.
+        The quadratic loss ranks the options of a layer well. It does not see how the errors of
+        neighbouring positions add up, so it does not compare layers. Therefore some options along
+        the hull are put into the network, and the divergence of its outputs sets the scale.
         """
         by_option = {id(choice.option): choice for choice in choices}
         options = hull([choice.option for choice in choices])
@@ -244,7 +187,7 @@ class Layerwise:
                 guessed.append(math.log(option.distortion))
                 choice = by_option[id(option)]
                 problem = self.problems[index]
-                book = self._book(problem, choice.pruned, choice.bits)
+                book = codebook_of(problem, choice.pruned, choice.bits)
                 [taken] = quantize_rows(problem, choice.pruned, [book])
                 loss = self._divergence(index, taken, mean)
                 measured.append(math.log(max(loss, 1e-12)) - guessed[-1])
@@ -261,7 +204,7 @@ class Layerwise:
         return found
 
     def _divergence(self, index: int, weight: Floats64, mean: Floats64) -> float:
-        """Return how far the outputs diverge with other weights and the right bias in a layer."""
+        """Return the divergence of the outputs with other weights, and their bias, in a layer."""
         weights, biases = self._float_values()
         layer = self.convs[index]
         error = ((as_matrix(layer) - weight) * mean[self.problems[index].groups]).sum(axis=1)
@@ -277,22 +220,12 @@ class Layerwise:
         logits = self.run.logits(Snapshot(weights, biases), self.images).double()
         return torch.log_softmax(logits / TEMPERATURE, dim=1)
 
-    def _book(self, problem: Layer, pruned: Pruned, bits: int) -> Codebook:
-        """Return the codebook of the kept weights, errors counted by the Hessian's diagonal."""
-        diagonal = np.array([np.diag(h) for h in problem.hessian])[problem.groups]
-        worth = problem.worth[:, None] * diagonal
-        quantizer = KMeansQuantizer(bits, start="quantile", pinned_zero=False)
-        book = quantizer.fit(pruned.weight[pruned.mask], worth[pruned.mask])
-        if 0.0 in book.levels and len(book.levels) > 1:
-            return Codebook.nearest(book.levels[book.levels != 0])
-        return book
-
     @property
     def _engine(self) -> EngineConfig:
         return self.target.engine
 
     def _fitting(self, choices: list[list[_Choice]]) -> list[_Choice]:
-        """Return the best choice of each layer whose exact cost meets the budget."""
+        """Return the best choices found, one for each layer, whose exact cost meets the budget."""
         hulls = [hull([choice.option for choice in layer]) for layer in choices]
         by_option = [{id(c.option): c for c in layer} for layer in choices]
         model = QatNetwork(self.network)
@@ -328,10 +261,10 @@ class Layerwise:
         return best
 
     def _finished(self, chosen: list[_Choice], units: dict[str, float]) -> Snapshot:
-        """Quantize first layer to last, each on what reaches it from the compressed ones.
+        """Return the quantized layers, each fitted on its inputs from compressed layers.
 
-        Codebooks are of whole numbers: of the units that are given, else of 1/127 of the largest
-        value.
+        The values of codebooks are multiples of the unit in `units`, or without one of 1/127 of
+        the largest value.
         """
         weights: list[Floats32] = []
         biases: list[Floats32] = []
@@ -339,11 +272,11 @@ class Layerwise:
         def conv(layer: FloatConv, pairs: Mapping[str, Pair]) -> Pair:
             real, ours = ({name: pair[at] for name, pair in pairs.items()} for at in (0, 1))
             if not layer.trained:
-                return _output(layer, real), _output(layer, ours)
+                return float_output(layer, real), float_output(layer, ours)
             index = len(weights)
-            want = _linear(layer, real, layer.weight, layer.bias)
+            want = linear_output(layer, real, layer.weight, layer.bias)
             sums = InputSums.empty(layer)
-            pull = want - _linear(layer, ours, layer.weight, layer.bias)
+            pull = want - linear_output(layer, ours, layer.weight, layer.bias)
             for x, error in zip(
                 torch.split(ours[layer.source], BATCH), torch.split(pull, BATCH), strict=True
             ):
@@ -352,44 +285,17 @@ class Layerwise:
             aim = self.problems[index].weight + solved(seen, sums.towards() / len(self.images))
             problem = Layer(aim, seen, self.problems[index].worth)
             pruned = solve_rows(problem, chosen[index].pruned.mask)
-            book = whole(self._book(problem, pruned, chosen[index].bits), units.get(layer.name))
+            book = whole(codebook_of(problem, pruned, chosen[index].bits), units.get(layer.name))
             found = quantize_rows(problem, pruned, [book])[0].reshape(layer.weight.shape)
             weights.append(found.astype(np.float32))
-            have = _linear(layer, ours, weights[-1], layer.bias)
+            have = linear_output(layer, ours, weights[-1], layer.bias)
             off = (want - have).mean(dim=(0, 2, 3)).numpy()
             alive = (weights[-1] != 0).any(axis=(1, 2, 3)) | (layer.residual is not None)
             biases.append((layer.bias + off * alive).astype(np.float32))
-            y = activated(_linear(layer, ours, weights[-1], biases[-1]), layer)
+            y = activated(linear_output(layer, ours, weights[-1], biases[-1]), layer)
             self.run.progress("quantize", len(weights), len(self.convs), layer.name)
             return activated(want, layer), y
 
         images = normalise(self.images, self.network)
         run_graph(self.network, (images, images), conv, max_pool_pair)
         return Snapshot(weights, biases)
-
-
-def whole(book: Codebook, unit: float | None) -> Codebook:
-    """Return a codebook of multiples, up to 127, of a unit; values nearest to 0 become 0.
-
-    Parameters
-    ----------
-    book : Codebook
-        Without zero.
-    unit : float, optional
-        By default the one in which its largest value is 127.
-    """
-    unit = unit or float(np.abs(book.levels).max()) / WEIGHT_TOP or 1.0
-    steps = np.clip(np.round(book.levels / unit), -WEIGHT_TOP, WEIGHT_TOP)
-    return Codebook.nearest(steps * unit)
-
-
-def _linear(
-    layer: FloatConv, tensors: Mapping[str, Tensor], weight: Floats32, bias: Floats32
-) -> Tensor:
-    """Return a layer's output before its activation function."""
-    return preactivation(layer, tensors, torch.from_numpy(weight), torch.from_numpy(bias))
-
-
-def _output(layer: FloatConv, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Return the output of a layer of the float network."""
-    return activated(_linear(layer, tensors, layer.weight, layer.bias), layer)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from sqhw.arrays import Floats64
-from sqhw.compress.calibration.oneshot import largest
+from sqhw.compress.calibration.layer_projection import largest
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
@@ -18,6 +18,7 @@ from sqhw.compress.training.options import Recipe
 from sqhw.errors import SqhwError
 from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork, FloatResidual
 
+#: Number of alternating steps.
 STEPS = 30
 
 
@@ -26,12 +27,13 @@ STEPS = 30
 class LowRankConfig(TrainedConfig):
     """Low rank plus sparse, ``W = U V + S`` (GoDec, Zhou and Tao, ICML 2011), then retraining.
 
-    U V of a given rank and S of a given number of weights are found by turns: a truncated singular
-    value decomposition of ``W - S``, and the largest of ``W - U V``. The layer becomes three: V
-    with its kernel, S beside it, and U, a 1x1 convolution, that adds S as a skip connection. Layers
-    that this would make larger, grouped ones and average poolings stay.
+    U V of a given rank and S of a given number of weights are found in turn: by a truncated
+    singular value decomposition of ``W - S``, and as the largest weights of ``W - U V``. The layer
+    becomes three: V with its kernel, S of the same input, and the 1x1 convolution U, which adds S
+    as a skip connection. Layers that this would make larger, grouped layers and average poolings
+    stay as they are.
 
-    Ours is the quantization after it.
+    The quantization at the end is an addition to the paper.
 
     Parameters
     ----------
@@ -40,6 +42,7 @@ class LowRankConfig(TrainedConfig):
     density : float, above 0 to 1
         Share of the weights that S keeps.
     quantizer : Quantizer
+        Quantizer of each layer after retraining.
     share : Recipe
         Training on the codebooks, straight through.
     """
@@ -59,7 +62,7 @@ class LowRankConfig(TrainedConfig):
                 )
 
     def prepare(self, network: FloatNetwork) -> FloatNetwork:
-        """Return the network with its layers factorised."""
+        """Return the network with factorised layers."""
         layers: list[FloatLayer] = []
         for layer in network.layers:
             if isinstance(layer, FloatConv) and layer.trained and layer.groups == 1:
@@ -69,7 +72,7 @@ class LowRankConfig(TrainedConfig):
         return replace(network, layers=tuple(layers))
 
     def method(self, run: Run) -> Method:
-        """Return the moving parts."""
+        """Return the retraining and the quantization."""
         return LowRank(run, self)
 
 
@@ -81,11 +84,11 @@ class LowRank(Method):
         self.config = config
 
     def recipes(self) -> dict[str, Recipe]:
-        """Return retraining and quantization."""
+        """Return the recipes of retraining and of quantization."""
         return {"factors": self.config.recipe, "share": self.config.share}
 
     def begin(self, stage: int) -> None:
-        """Fix what is sparse, or quantize."""
+        """Fix the masks, or quantize."""
         for layer in self.model.latent():
             if stage == 0:
                 with torch.no_grad():
@@ -108,7 +111,7 @@ def low_rank_plus_sparse(
     matrix : ndarray of float64, shape (rows, columns)
     rank : int, 1 or more
     count : int, 1 or more
-        Weights in S.
+        Number of weights in S.
 
     Returns
     -------
@@ -125,14 +128,14 @@ def low_rank_plus_sparse(
 
 
 def factorised(layer: FloatConv, rank: float, density: float) -> list[FloatLayer]:
-    """Return the layers that stand for one, or the layer itself if they would not be smaller.
+    """Return the layers that replace a layer, or the layer itself if they would not be smaller.
 
     Parameters
     ----------
     layer : FloatConv
         Layer of one group.
     rank, density : float
-        As in `LowRankConfig`.
+        Options of `LowRankConfig`.
     """
     out = layer.weight.shape[0]
     matrix = layer.weight.reshape(out, -1).astype(np.float64)

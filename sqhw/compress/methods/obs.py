@@ -1,4 +1,4 @@
-"""Optimal brain surgeon on one layer: which weights go, and how the others make up for it."""
+"""Optimal brain surgeon on one layer: the weights that go, and the update of the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,12 @@ from sqhw.arrays import Floats64, Mask
 from sqhw.compress.quantizers.codebook import Codebook
 from sqhw.environment.kernel import kernel
 
+#: Ratio of neighbouring numbers of weights on a path.
+RATIO = 0.8
+#: Number of rows times the cube of their length above which a path goes on at a lower density after
+#: its first step. The inverses of a step take about three such products.
+WORK = 8e9
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
@@ -19,11 +25,11 @@ class Layer:
     Parameters
     ----------
     weight : ndarray of float64, shape (rows, columns)
-        Each row the weights of an output channel.
+        Weights; a row belongs to an output channel.
     hessian : ndarray of float64, shape (groups, columns, columns)
-        ``2 X X'`` of the inputs of each group of rows, damped: positive definite.
+        ``2 X X'`` of the inputs of each group of rows, damped so that it is positive definite.
     worth : ndarray of float64, shape (rows,)
-        What a squared error of each output costs.
+        Loss that a squared error of each output causes.
     """
 
     weight: Floats64
@@ -31,17 +37,17 @@ class Layer:
     worth: Floats64
 
     def of_row(self, row: int) -> Floats64:
-        """Return the Hessian that a row sees."""
+        """Return the Hessian of a row, shape (columns, columns)."""
         h: Floats64 = self.hessian[self.groups[row]]
         return h
 
     @property
     def groups(self) -> npt.NDArray[np.int64]:
-        """The group of every row."""
+        """Group of every row, shape (rows,)."""
         return row_groups(len(self.weight), len(self.hessian))
 
     def loss(self, changed: Floats64) -> float:
-        """Return the loss of other weights."""
+        """Return the loss of other weights, shape as `weight`."""
         total = 0.0
         groups = self.groups
         for group, hessian in enumerate(self.hessian):
@@ -52,13 +58,16 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Pruned:
-    """A layer that keeps some of its weights, at their best.
+    """A layer that keeps some of its weights, at their best values.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (rows, columns)
+        Weights that are kept.
     weight : ndarray of float64, shape (rows, columns)
+        Weights, 0 where they are dropped.
     loss : float
+        Loss of these weights (`Layer.loss`).
     """
 
     mask: Mask
@@ -67,30 +76,49 @@ class Pruned:
 
 
 def row_groups(rows: int, groups: int) -> npt.NDArray[np.int64]:
-    """Return the group of each row, shape (rows,): groups have as many rows each, in order."""
+    """Return the group of each row, shape (rows,): equally many rows in each group, in order."""
     return np.arange(rows) * groups // rows
 
 
 def damped(hessian: Floats64, share: float, *, least: float = 0.0) -> Floats64:
-    """Return the Hessian with a share of its mean diagonal added to it, `least` at least."""
+    """Return the Hessian with a share of its mean diagonal, at least `least`, on its diagonal."""
     mean = float(np.trace(hessian)) / len(hessian)
     return hessian + (max(share * mean, least) or 1.0) * np.eye(len(hessian))
 
 
-def prune_path(layer: Layer, counts: list[int], always: Mask) -> list[Pruned]:
-    """Return the layer with ever fewer weights.
+def path_counts(layer: Layer, least: int) -> list[int]:
+    """Return numbers of weights from all to `least`, descending, for `prune_path`.
 
-    At each count the weights of least ``g w**2 / [H^-1]_ii`` go, the inverse taken on those that
-    their row still has, and each row is solved anew for the least error (optimal brain surgeon,
-    Hassibi and Stork 1993, many weights a step; OBC, Frantar and Alistarh, NeurIPS 2022, has one).
+    Parameters
+    ----------
+    layer : Layer
+    least : int, 1 or more
+        Number of weights that always stay.
+    """
+    rows, columns = layer.weight.shape
+    size = layer.weight.size
+    share = min(1.0, (WORK / (rows * columns**3)) ** (1 / 3))
+    counts = [size] if share == 1 else [size, max(least, int(share * size))]
+    while counts[-1] > least:
+        counts.append(max(least, int(RATIO * counts[-1])))
+    return counts
+
+
+def prune_path(layer: Layer, counts: list[int], always: Mask) -> list[Pruned]:
+    """Return the layer with fewer weights at each count.
+
+    At each count the weights of least ``g w**2 / [H^-1]_ii`` go, where the inverse is that of the
+    remaining weights of the row. Then each row is solved anew for the least error. This is the
+    optimal brain surgeon (Hassibi and Stork, 1993) with many weights a step. OBC (Frantar and
+    Alistarh, NeurIPS 2022) removes one at a time.
 
     Parameters
     ----------
     layer : Layer
     counts : list of int
-        Weights to keep, falling.
+        Numbers of weights to keep, descending.
     always : ndarray of bool, shape (rows, columns)
-        Weights that stay.
+        Weights that always stay.
     """
     weight = layer.weight.copy()
     mask = np.ones(weight.shape, dtype=bool)
@@ -111,7 +139,7 @@ def prune_path(layer: Layer, counts: list[int], always: Mask) -> list[Pruned]:
 
 
 def solve_rows(layer: Layer, mask: Mask) -> Pruned:
-    """Return the layer with the best weights on a given support."""
+    """Return the layer with the best weights on a given mask, shape (rows, columns)."""
     weight = np.stack(
         [
             layer.weight[row] if kept.all() else _solved(layer, row, kept)[0]
@@ -122,7 +150,7 @@ def solve_rows(layer: Layer, mask: Mask) -> Pruned:
 
 
 def _factor(layer: Layer, row: int, at: npt.NDArray[np.int64]) -> Floats64:
-    """Return the upper triangle U of some weights of a row: ``U' U`` is their inverse Hessian."""
+    """Return the upper triangle U for the weights `at` of a row: ``U' U`` inverts the Hessian."""
     hessian = torch.from_numpy(layer.of_row(row)[np.ix_(at[::-1], at[::-1])])
     lower = torch.linalg.cholesky(hessian)
     inverse = torch.linalg.solve_triangular(
@@ -132,7 +160,7 @@ def _factor(layer: Layer, row: int, at: npt.NDArray[np.int64]) -> Floats64:
 
 
 def _solved(layer: Layer, row: int, kept: Mask) -> tuple[Floats64, Floats64]:
-    """Return the best weights of a row on its support, and the scores to prune on."""
+    """Return the best weights of a row on its mask, and the scores for pruning."""
     weight, score = np.zeros(len(kept)), np.zeros(len(kept))
     at = np.flatnonzero(kept)
     if at.size:
@@ -143,17 +171,18 @@ def _solved(layer: Layer, row: int, kept: Mask) -> tuple[Floats64, Floats64]:
 
 
 def quantize_rows(layer: Layer, pruned: Pruned, books: Sequence[Codebook]) -> list[Floats64]:
-    """Return the weights on each codebook, the error of each made up for by those after it.
+    """Return the weights on each codebook; later weights compensate the errors of earlier ones.
 
-    GPTQ (Frantar et al., ICLR 2023) on the support of each row, updates by the Cholesky factor of
-    the inverse Hessian. Columns of large inputs come first, their errors can be made up for best.
+    This is GPTQ (Frantar et al., ICLR 2023) on the mask of each row, with updates by the Cholesky
+    factor of the inverse Hessian. Columns of large inputs come first, because then most weights are
+    left to compensate their errors.
 
     Parameters
     ----------
     layer : Layer
     pruned : Pruned
     books : sequence of Codebook
-        Without zero: a weight that is kept stays.
+        Codebooks without zero, so that no kept weight becomes zero.
     """
     found = [np.zeros_like(pruned.weight) for _ in books]
     alike: dict[tuple[int, bytes], list[int]] = {}
@@ -176,7 +205,7 @@ def quantize_rows(layer: Layer, pruned: Pruned, books: Sequence[Codebook]) -> li
 
 @kernel(nogil=True)
 def _round(rows: Floats64, factor: Floats64, levels: Floats64, edges: Floats64) -> None:
-    """Round each row from its first value on; the values after it make up for the error."""
+    """Round each row in place from its first value on; the later values compensate the errors."""
     for row in rows:
         for i in range(len(row)):
             taken = levels[np.searchsorted(edges, row[i], side="right")]

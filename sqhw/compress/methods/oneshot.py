@@ -24,27 +24,30 @@ from sqhw.network.floats import FloatNetwork
 class OneshotConfig(MethodConfig):
     """One-shot compression under a budget, from a few hundred images and no training.
 
-    Layer by layer weights are pruned by the optimal brain surgeon along a path of densities
-    (OBC, Frantar and Alistarh, NeurIPS 2022) and quantized by GPTQ's updates (ICLR 2023) to the
-    centroids of a k-means, rounded to the integers of the engine. Ours is the choice: a table of
-    (non-zeros, bits) a layer with its stored bits and its loss, the latter weighted by the mean
-    squared gradient of each output (as KFAC factors the Fisher) and scaled by the divergence of the
-    network's outputs at some of the options, and one knapsack under the budget, checked on the
-    exact cost. The biases take up the mean error of each output, so inputs count by their
-    covariance. Each layer aims at the outputs of the network before compression, on the inputs that
-    it has after. For the simplest quantization without a budget see `sqhw.compress.quantize`.
+    Layer by layer, the optimal brain surgeon prunes weights along a path of densities (OBC, Frantar
+    and Alistarh, NeurIPS 2022). GPTQ's updates (ICLR 2023) quantize them to the centroids of a
+    k-means, which are rounded to the integers of the engine. The choice among the densities and
+    widths is this project's own. Each layer has a table of (non-zeros, bits) with the stored bits
+    and the loss. The loss is weighted by the mean squared gradient of each output, as KFAC factors
+    the Fisher information. It is scaled by the divergence of the network's outputs, which is
+    measured at some of the options. One knapsack chooses under the budget, and the exact cost is
+    checked. The biases take up the mean error of each output, so inputs count by their covariance.
+    Each layer aims at the outputs of the network before compression, on the inputs that it gets
+    from the compressed layers. `sqhw.compress.quantize` is the simplest quantization, without a
+    budget.
 
     Parameters
     ----------
     budget : str
-        As `Budgets.parse` takes it.
+        Budget in the form of `Budgets.parse`.
     images : int
-        Training images to calibrate on.
+        Number of training images to calibrate on.
     most_bits : int, 1 to 6
         Largest width of a code.
     damp : float
-        Share of the mean diagonal added to each Hessian.
+        Share of its mean diagonal that is added to each Hessian.
     bias_bits : int, 4 to 16
+        Largest width of a bias.
     """
 
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=0))
@@ -70,14 +73,14 @@ class OneshotConfig(MethodConfig):
 
 
 def oneshot_curve(job: Job, configs: Sequence[OneshotConfig]) -> Iterator[CompressionResult]:
-    """Compress a network to several budgets; what does not depend on them is computed once.
+    """Compress a network to several budgets; work that all budgets share is done once.
 
     Parameters
     ----------
     job : Job
-        Its accelerator runs the network; Hessians and choices are computed on the CPU.
+        Job whose accelerator runs the network. Hessians and choices are computed on the CPU.
     configs : sequence of OneshotConfig
-        Alike but for the limit of the budget.
+        Configurations that differ only in the limits of the budget.
 
     Yields
     ------
@@ -87,7 +90,7 @@ def oneshot_curve(job: Job, configs: Sequence[OneshotConfig]) -> Iterator[Compre
     Raises
     ------
     SqhwError
-        If the configurations differ in more than the limit, or a budget is infeasible.
+        If the configurations differ in more than the limits, or a budget is infeasible.
     """
     first = configs[0]
     bases = _bases(first)
@@ -121,7 +124,7 @@ def oneshot_network(job: Job, config: OneshotConfig, *, gain_bits: int = 0) -> F
     job : Job
     config : OneshotConfig
     gain_bits : int
-        Bits of each channel's record that are left for a gain (`QatConv.learn_gains`).
+        Bits of each channel's record that are reserved for a gain (`QatConv.learn_gains`).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which weights go by their magnitude."""
+"""Masks by the magnitude of the weights."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sqhw.arrays import Mask
-from sqhw.compress.calibration.oneshot import largest
+from sqhw.compress.calibration.layer_projection import largest
 from sqhw.compress.methods.latent import LatentLayer
 from sqhw.compress.methods.run import Run
 from sqhw.compress.methods.snapshot import plain
@@ -21,7 +21,7 @@ def densities(density: Density, layers: Sequence[LatentLayer]) -> list[float]:
     Parameters
     ----------
     density : float, sequence of float, or mapping of str to float
-        For all layers, for each in order, or by name; layers that are not named keep all.
+        Share for all layers, for each in order, or by name. Layers without a name keep all.
     layers : sequence of LatentLayer
 
     Raises
@@ -59,8 +59,8 @@ def prune_by_density(layers: Sequence[LatentLayer], shares: Sequence[float]) -> 
 def prune_by_quality(run: Run, layers: Sequence[LatentLayer], quality: float) -> None:
     """Set masks that drop weights up to ``quality`` times the standard deviation of their layer.
 
-    The deviation is that of the weights still there. A layer that would lose all keeps its largest
-    weight, and the run says so.
+    The deviation is that of the remaining weights. A layer that would lose all weights keeps its
+    largest, and a note of the run says so.
     """
     for layer in layers:
         weight = plain(layer.effective())

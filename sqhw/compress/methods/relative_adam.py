@@ -9,17 +9,20 @@ from torch import Tensor, nn
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.training.optimizer import Optimizer
 
-BIAS_RATE = 0.1  # of the rate, in real units: activations are of the size of 1
-GAIN_RATE = 1.0  # of the rate: they are 1 at first
-CODEBOOK_RATE = 0.1  # of the rate: a value moves all the weights that take it
+#: Ratio of the rate of biases to that of the training, in real units. Activations are about 1.
+BIAS_RATE = 0.1
+#: Ratio of the rate of gains to that of the training. Gains are 1 at first.
+GAIN_RATE = 1.0
+#: Ratio of the rate of codebook values to that of weights. A value moves all weights that take it.
+CODEBOOK_RATE = 0.1
 
 
 class RelativeAdam(Optimizer):
     """Adam (Kingma and Ba, ICLR 2015): weights and codebooks by layer, all biases, all gains.
 
-    Adam changes every weight by about the rate in a step, and the weights of layers may differ a
-    hundredfold, those that are kept at last ten times from the others. So a layer's rate is
-    relative to its spread; that of biases and gains is not.
+    Adam changes every weight by about the rate in a step. The weights of two layers may differ by a
+    factor of a hundred, and the finally kept weights of a layer from the others by a factor of ten.
+    So the rate of a layer is relative to its spread. The rates of biases and gains are not.
 
     Parameters
     ----------
@@ -47,7 +50,7 @@ class RelativeAdam(Optimizer):
         self.measure()
 
     def measure(self) -> None:
-        """Take the spread anew; due whenever masks change by more than a few weights."""
+        """Measure the spread. Needed whenever masks change by more than a few weights."""
         self.spread = []
         for layer in self.model.layers():
             weight, mask = layer.weight.detach(), layer.mask
@@ -60,23 +63,23 @@ class RelativeAdam(Optimizer):
         Parameters
         ----------
         group : dict
-            As `_group` makes it.
+            Group made by `_group`.
         rate : float, above 0
         """
         spread = 1.0 if group["layer"] is None else self.spread[group["layer"]]
         return float(rate * group["share"] * spread)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the state by name, the spread with it."""
+        """Return the state by name, with the spread."""
         return super().tensors() | {"spread": torch.tensor(self.spread, dtype=torch.float64)}
 
     def load(self, found: dict[str, Tensor]) -> None:
-        """Take back what `tensors` returned."""
+        """Restore the state that `tensors` returned."""
         rest = dict(found)
         self.spread = rest.pop("spread").tolist()
         super().load(rest)
 
 
 def _group(tensors: list[nn.Parameter], layer: int | None, *, share: float = 1.0) -> dict[str, Any]:
-    """Return a group whose rate is a share of that of its layer's weights."""
+    """Return a parameter group whose rate is `share` times that of its layer's weights."""
     return {"params": tensors, "layer": layer, "share": share}

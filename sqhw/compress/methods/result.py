@@ -1,4 +1,4 @@
-"""What a compression method returns, and its way to the engine."""
+"""Result of a compression method, and its conversion to the integers of the engine."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,12 +21,13 @@ from sqhw.network.floats import FloatConv, FloatNetwork
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.size.layer_result import LayerResult
 
-MOST_LEVELS = 255  # and zero: what 8-bit codes name
+#: Largest number of values besides zero: 8-bit codes name 256.
+MOST_LEVELS = 255
 
 
 @dataclass(frozen=True, eq=False)
 class CompressionResult:
-    """A compressed network with all that is known of it.
+    """A compressed network with its options, accuracy and sizes.
 
     Parameters
     ----------
@@ -35,25 +36,25 @@ class CompressionResult:
     options : dict
         The method's configuration as plain data.
     original, network : FloatNetwork
-        Before; and after, on its codebooks, with the topology that the method left.
+        Network before compression, and after it: on its codebooks, with the final topology.
     layers : tuple of LayerResult
         Results of the trained layers of `network`.
     validation_accuracy : float
-        Accuracy of `network` with real activations; for ``hardware``, whose network is of integers,
-        that of `quantized`.
+        Accuracy of `network` with real activations. For method ``joint``, whose network is of
+        integers, that of `quantized`.
     history : list of dict
-        A line of facts an epoch.
+        Facts of each epoch.
     quantized : QuantizedNetwork or None
-        The integers of the engine, activations quantized.
+        Integers of the engine, with quantized activations.
     reason : str
-        Why there are none; empty if there are.
+        Reason why `quantized` is None; empty if it is not.
     own_bits : dict of str to dict of str to int
-        Layer by layer, what the method's own coding takes: ``codes``, ``positions`` and ``tables``
-        (unit: bit). Empty for methods that have none.
+        Sizes of each layer in the method's own coding: ``codes``, ``positions`` and ``tables``
+        (unit: bit). Empty for methods without one.
     tables : dict
         Further figures of the method, as plain data.
     notes : tuple of str
-        What the user should know, for example layers that were kept from being emptied.
+        Notes for the user, for example on layers that were kept from being emptied.
     """
 
     method: str
@@ -73,7 +74,7 @@ class CompressionResult:
 def layer_results(original: FloatNetwork, network: FloatNetwork) -> tuple[LayerResult, ...]:
     """Return the layers of a compressed network.
 
-    A layer that the original does not have, as a factorisation makes, had no weights before.
+    A layer that the original does not have, for example of a factorisation, had no weights before.
     """
     before = {layer.name: layer.weight.size for layer in original.convs}
     return tuple(
@@ -84,9 +85,9 @@ def layer_results(original: FloatNetwork, network: FloatNetwork) -> tuple[LayerR
 
 
 def stream_bits(layer: LayerResult, engine: EngineConfig) -> int:
-    """Return what the layer's weights would take as exported, were its values integers.
+    """Return the size of a layer's weights when exported, if its values were integers (unit: bit).
 
-    See `sqhw.compiler.format_choice.least_stream_bits` (unit: bit).
+    See `sqhw.compiler.format_choice.least_stream_bits`.
     """
     return least_stream_bits(layer.mask, len(layer.levels), engine)
 
@@ -103,8 +104,8 @@ def integer_network(
 ) -> QuantizedNetwork:
     """Return the integers of a network whose weights lie on codebooks.
 
-    Values become signed 8-bit integers by one scale a layer; weights of a value that is nearest to
-    the integer 0 go. Activations and biases are quantized as in `sqhw.compress.quantize`.
+    Values become signed 8-bit integers with one scale for each layer. Weights go whose value is
+    nearest to the integer 0. Activations and biases are quantized as in `sqhw.compress.quantize`.
 
     Parameters
     ----------
@@ -113,12 +114,13 @@ def integer_network(
         Raw pixels to calibrate on.
     engine : EngineConfig
     metadata : dict of str to str
+        Further metadata of the network.
     bias_bits : int
-        Width that biases are rounded to at most.
+        Largest width of a bias (unit: bit).
     threads : int
-        Cores to use.
+        Number of threads.
     trained : bool
-        See `sqhw.compress.calibration.calibrate.calibrate`.
+        Whether the integers will be trained; see `sqhw.compress.calibration.calibrate.calibrate`.
 
     Raises
     ------
@@ -141,7 +143,7 @@ def integer_network(
     with torch_threads(threads):
         pixels = torch.from_numpy(np.asarray(images).astype(np.float32))
         calibrate(model, pixels, engine, bias_bits, trained=trained)
-        # A value that is rounded moves all of its weights one way: the biases take that up.
+        # A rounded value moves all of its weights in one direction. The biases take that up.
         for step in model.steps:
             if isinstance(step, QatInput):
                 step.whole = None
@@ -173,9 +175,9 @@ def dequantized(original: FloatNetwork, quantized: QuantizedNetwork) -> tuple[La
     Parameters
     ----------
     original : FloatNetwork
-        Before compression.
+        Network before compression.
     quantized : QuantizedNetwork
-        Made of it; layers may have lost channels.
+        Quantized network made from it. Layers may have lost channels.
     """
     before = {
         layer.name: layer.weight.size

@@ -1,4 +1,4 @@
-"""Weights that take the values of a codebook while they are trained."""
+"""Codebooks for the weights of a layer in training."""
 
 from sqhw.compress.methods.latent import LatentLayer
 from sqhw.compress.methods.snapshot import plain
@@ -7,15 +7,15 @@ from sqhw.compress.quantizers.straight_through import CodebookQuantizer
 
 
 def share_weights(layer: LatentLayer, quantizer: Quantizer, centroids: bool) -> None:
-    """Fit a codebook to the weights that a layer keeps and put it behind the layer.
+    """Fit a codebook to the kept weights of a layer and make it the layer's quantizer.
 
     Parameters
     ----------
     layer : LatentLayer
     quantizer : Quantizer
     centroids : bool
-        Whether weights keep their value's place and the values alone are trained; else as
-        `Quantizer.trainable` has it.
+        Whether weights keep their codes and only the values are trained. Otherwise the quantizer's
+        own module is used (`Quantizer.trainable`).
     """
     weight = plain(layer.effective())
     book = quantizer.fit(weight[weight != 0])

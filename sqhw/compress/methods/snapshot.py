@@ -14,11 +14,12 @@ from sqhw.network.floats import FloatConv, FloatNetwork
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Weights on their codebooks, pruned ones zero, and biases, trained layer by trained layer.
+    """Weights and biases of the trained layers at one moment.
 
     Parameters
     ----------
     weights, biases : list of ndarray of float32
+        Weights on their codebooks, 0 where they are pruned, and biases; one array for each layer.
     """
 
     weights: list[Floats32]
@@ -55,12 +56,13 @@ class Snapshot:
 
 
 def take(model: LatentNetwork, weights: Sequence[Tensor] | None = None) -> Snapshot:
-    """Return what the model computes with, or its biases with other weights.
+    """Return the effective weights and the biases of the model, or its biases with other weights.
 
     Parameters
     ----------
     model : LatentNetwork
     weights : sequence of Tensor, optional
+        Weights to use instead of those of the model.
     """
     with torch.no_grad():
         taken = [layer.effective() for layer in model.latent()] if weights is None else weights
@@ -70,6 +72,6 @@ def take(model: LatentNetwork, weights: Sequence[Tensor] | None = None) -> Snaps
 
 
 def plain(tensor: Tensor) -> Floats32:
-    """Return a tensor as an array of its own; negative zeros become zeros."""
+    """Return a tensor as an array with its own memory; negative zeros become zeros."""
     array = tensor.detach().to("cpu", torch.float32, copy=True).contiguous().numpy()
     return np.ascontiguousarray(array + np.float32(0))

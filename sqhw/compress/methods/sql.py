@@ -1,7 +1,6 @@
 """SQL: sparsity and quantization learned jointly by constrained optimization."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -13,14 +12,14 @@ from sqhw.arrays import Floats64
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot, plain, take
+from sqhw.compress.methods.sql_projections import ZERO, quantize_layers, sparsify, widths
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.training.bounds import check_least, check_positive
 from sqhw.compress.training.options import Recipe
-from sqhw.cost_models.knapsack import Option, choose, hull
 from sqhw.errors import SqhwError
 
-ZERO = 1e-5  # smaller weights count as zero
+#: Largest width of a code.
 MOST_BITS = 8
 
 
@@ -29,35 +28,36 @@ MOST_BITS = 8
 class SqlConfig(TrainedConfig):
     """SQL (Yang, Gui, Zhu and Liu, CVPR 2020): ADMM between sparse and quantized weights.
 
-    Minimises the loss over W under ``sum of bits * non-zeros <= budget``. Every step pulls the
+    It minimises the loss over W under ``sum of bits * non-zeros <= budget``. Every step pulls the
     weights to their quantized copy V in closed form, ``W <- (W + b (V - U)) / (1 + b)`` with ``b =
-    rate * rho``; after the first step and every epoch W is projected by one greedy 0-1 knapsack
-    over all weights, V = quantized (W + U) by a multiple-choice knapsack over the bits of the
-    layers, and ``U <- U + W - V``. Between projections dropped weights may come back. The loop,
-    the projections and the quantizer are those of the authors' code
+    rate * rho``. After the first step and after every epoch there are three updates. One greedy 0-1
+    knapsack over all weights projects W. A multiple-choice knapsack over the bits of the layers
+    gives V, the quantized W + U. Then ``U <- U + W - V``. Between projections dropped weights may
+    come back. The loop, the projections and the quantizer are those of the authors' code
     (hyang1990/sparsity_quantization_joint).
 
-    Ours are the choice of the epoch on the validation split (theirs is on the test split), the
-    floor, and the option of another quantizer.
+    Three things are not the authors': the epoch is chosen on the validation split instead of the
+    test split, layers have a floor, and another quantizer can be chosen.
 
     Parameters
     ----------
     nonzeros : float, above 0 to 1
-        Share of the weights in the budget.
+        Share of the weights that the budget counts.
     bits : float, 1 to 8
-        Bits of a weight in the budget; layers begin at its whole part. The budget is
+        Bits of a weight in the budget. Layers begin with its integer part. The budget is
         ``bits * nonzeros * weights`` (basis ``payload``).
     rho : float
-        Strength of the pull; 0.05 for small networks, 0.001 for large ones.
+        Strength of the pull: 0.05 for small networks, 0.001 for large ones.
     least_bits : int, 1 to 8
-        Smallest width of any layer; the quantizer must know all widths from there to its own most.
+        Smallest width of a code in any layer. The quantizer must have all widths from there to its
+        largest.
     floor : int
-        Weights that each layer keeps at least; the authors have none, and at their budgets none is
-        emptied.
+        Least number of weights of each layer. The authors have none, and at their budgets no layer
+        is emptied.
     quantizer : Quantizer
-        With every number of bits in turn.
+        Quantizer, which is used with every width in turn.
     finetune : Recipe
-        Training with masks and codebooks fixed, straight through; no epochs by default.
+        Training with fixed masks and codebooks, straight through. By default it has no epochs.
     """
 
     recipe: Recipe = field(
@@ -96,125 +96,8 @@ class SqlConfig(TrainedConfig):
             self.quantizer.check_bits("least_bits", bits)
 
     def method(self, run: Run) -> Method:
-        """Return the moving parts."""
+        """Return the ADMM and the fine-tuning."""
         return Sql(run, self)
-
-
-def widths(quantizer: Quantizer, least_bits: int) -> range:
-    """Return the bits that a layer may have."""
-    return range(max(least_bits, quantizer.least_bits), quantizer.most_bits + 1)
-
-
-def sparsify(
-    weights: Sequence[Floats64], bits: Sequence[int], budget: float, *, floor: int = 0
-) -> list[np.ndarray[Any, np.dtype[np.bool_]]]:
-    """Return which weights to keep: the projection of W.
-
-    All weights of all layers by falling ``w**2 / bits of the layer``, the longest prefix whose bits
-    do not exceed the budget, less its last weight, as the authors' code has it.
-
-    Parameters
-    ----------
-    weights : sequence of ndarray of float64
-    bits : sequence of int
-        Widths of the layers.
-    budget : float
-        Unit: bit.
-    floor : int
-        Weights that each layer keeps at least, ahead of all others.
-
-    Raises
-    ------
-    SqhwError
-        If the floors alone exceed the budget.
-    """
-    score = np.concatenate(
-        [w.reshape(-1).astype(np.float64) ** 2 / b for w, b in zip(weights, bits, strict=True)]
-    )
-    sizes = [w.size for w in weights]
-    starts = np.concatenate(([0], np.cumsum(sizes)))
-    cost = np.repeat(np.asarray(bits, dtype=np.float64), sizes)
-    if floor:
-        for start, size in zip(starts, sizes, strict=False):
-            own = score[start : start + size]
-            best = np.argpartition(own, size - min(floor, size))[size - min(floor, size) :]
-            score[start + best] = np.inf
-    order = np.argsort(-score, kind="stable")
-    spent = np.cumsum(cost[order])
-    least = sum(min(floor, size) * b for size, b in zip(sizes, bits, strict=True))
-    floors = sum(min(floor, size) for size in sizes)
-    count = max(floors, int(np.searchsorted(spent, budget, side="right")) - 1)
-    if least > budget:
-        raise SqhwError(
-            f"budget payload={int(budget)} is too small: {floor} weights in each of {len(sizes)} "
-            f"layers take payload={least}"
-        )
-    mask = np.zeros(len(score), dtype=bool)
-    mask[order[:count]] = True
-    parts = np.split(mask, starts[1:-1])
-    return [part.reshape(w.shape) for part, w in zip(parts, weights, strict=True)]
-
-
-def quantize_layers(
-    weights: Sequence[Floats64],
-    nonzeros: Sequence[int],
-    budget: float,
-    quantizer: Quantizer,
-    *,
-    least_bits: int = 1,
-) -> tuple[list[Floats64], list[int]]:
-    """Return the quantized copy V of the weights and the bits of each layer.
-
-    The bits are chosen by a multiple-choice knapsack on convex hulls, cost ``bits * nonzeros``,
-    gain the distortion of the quantizer over all weights of the layer but those next to zero.
-
-    Parameters
-    ----------
-    weights : sequence of ndarray of float64
-        W + U.
-    nonzeros : sequence of int
-        Number of non-zeros of each layer in W.
-    budget : float
-        Unit: bit.
-    quantizer : Quantizer
-    least_bits : int
-
-    Raises
-    ------
-    SqhwError
-        If `least_bits` everywhere exceed the budget.
-    """
-    hulls, books = [], []
-    for weight, count in zip(weights, nonzeros, strict=True):
-        kept = np.abs(weight) >= ZERO
-        values = weight[kept]
-        found, options = {}, []
-        for bits in widths(quantizer, least_bits):
-            if len(values) == 0:
-                options.append(Option(bits * count, 0.0, count, 1 << bits))
-                break
-            taken = quantizer.with_bits(bits).fit(values).quantize(values)
-            error = float(((taken - values) ** 2).sum())
-            options.append(Option(bits * count, error, count, 1 << bits))
-            found[1 << bits] = (kept, taken)
-        hulls.append(hull(options))
-        books.append(found)
-    chosen = choose(hulls, math.floor(budget))
-    if chosen is None:
-        least = sum(layer[0].bits for layer in hulls)
-        raise SqhwError(
-            f"budget payload={int(budget)} is too small for {sum(nonzeros)} weights of "
-            f"{least_bits} bits; the least is payload={least}"
-        )
-    quantized, found_bits = [], []
-    for weight, option, found in zip(weights, chosen, books, strict=True):
-        values = np.zeros(weight.shape)
-        if found:
-            kept, taken = found[option.levels]
-            values[kept] = taken
-        quantized.append(values)
-        found_bits.append(option.levels.bit_length() - 1)
-    return quantized, found_bits
 
 
 class Sql(Method):
@@ -228,7 +111,7 @@ class Sql(Method):
         self.bits = [math.floor(config.bits)] * len(layers)
         self.copy = [layer.weight.detach().clone() for layer in layers]  # V
         self.dual = [torch.zeros_like(layer.weight) for layer in layers]  # U
-        # The authors' first projection takes whole bits, the later ones do not.
+        # The authors' first projection rounds the bits down, the later ones do not.
         kept = sum(math.ceil(config.nonzeros * size) for size in self.sizes)
         self.first_budget, self.budget = math.floor(config.bits) * kept, config.bits * kept
         least = sum(min(config.floor, n) * b for n, b in zip(self.sizes, self.bits, strict=True))
@@ -239,11 +122,11 @@ class Sql(Method):
             )
 
     def recipes(self) -> dict[str, Recipe]:
-        """Return the ADMM and the fine-tuning."""
+        """Return the recipes of the ADMM and of the fine-tuning."""
         return {"admm": self.config.recipe, "finetune": self.config.finetune}
 
     def eligible(self, stage: int) -> bool:
-        """Both stages give results; the fine-tuning can only add to them."""
+        """Return whether epochs of a stage may become the result: those of both stages may."""
         return True
 
     def begin(self, stage: int) -> None:
@@ -261,7 +144,7 @@ class Sql(Method):
                 layer.quantizer.to(layer.weight.device)
 
     def after_step(self, step: int, rate: float) -> None:
-        """Pull the weights to their quantized copy; project after the first step."""
+        """Pull the weights to their quantized copy, and project after the first step."""
         if self.tuning:
             return
         beta = rate * self.config.rho
@@ -273,7 +156,7 @@ class Sql(Method):
             self._project(self.first_budget)
 
     def after_epoch(self, epoch: int) -> dict[str, Any]:
-        """Project, and tell how far the two copies are apart."""
+        """Project, and return the bits, the non-zeros and the squared distance of W and V."""
         if self.tuning:
             return {}
         gap = self._project(self.budget)
@@ -297,14 +180,14 @@ class Sql(Method):
         return state | {f"copy.{i}": tensor for i, tensor in enumerate(self.copy)}
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Take them back."""
+        """Restore the state that `extra_state` returned."""
         device, count = self.run.device, len(self.sizes)
         self.bits = [int(bits) for bits in state["bits"]]
         self.dual = [state[f"dual.{i}"].to(device) for i in range(count)]
         self.copy = [state[f"copy.{i}"].to(device) for i in range(count)]
 
     def _project(self, budget: float) -> float:
-        """Project W in place and V, update U; return the squared distance of W and V."""
+        """Project W in place, project V, update U, and return the squared distance of W and V."""
         layers = self.model.latent()
         weights = [plain(layer.weight).astype(np.float64) for layer in layers]
         masks = sparsify(weights, self.bits, budget, floor=self.config.floor)
@@ -337,7 +220,7 @@ class Sql(Method):
         return gap
 
     def _quantized(self) -> list[Floats64]:
-        """Return the projected weights on codebooks of the bits that their layers have."""
+        """Return the projected weights, each layer on a codebook of its bits."""
         found = []
         for layer, bits in zip(self.model.latent(), self.bits, strict=True):
             weight = plain(layer.weight).astype(np.float64)

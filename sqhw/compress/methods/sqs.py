@@ -16,10 +16,14 @@ from sqhw.compress.training.options import Recipe
 from sqhw.errors import SqhwError
 from sqhw.machine.stream import code_width
 
-GROWTH = 1e6  # of the pressure over a whole training, if the budget is never met
+#: Factor by which the pressure grows over a whole training if the budget is never met.
+GROWTH = 1e6
+#: Initial width of a dead zone, in units of the range.
 START_DEAD = 0.05
-AIM = 0.97  # of the budget
-HOLD = 2 / 3  # of the training, after which zones and bits stay where they meet the budget
+#: Share of the budget at which the pressure aims.
+AIM = 0.97
+#: Share of the training after which zones and bits are fixed once they meet the budget.
+HOLD = 2 / 3
 
 
 @register
@@ -27,23 +31,25 @@ HOLD = 2 / 3  # of the training, after which zones and bits stay where they meet
 class SqsConfig(TrainedConfig):
     """SQS (Yao et al., Chinese Journal of Scientific Instrument 44(5), 2023), as far as public.
 
-    Public is that sparsity and weight bit width of every layer are optimised in parallel in one
-    training and adapt to the layer. The equations are not. What stands for them here is CoDeQ's
-    quantizer (arXiv 2512.12981): a dead zone and a number of bits a layer, both learned.
+    It is public that sparsity and weight bit width of every layer are optimised in parallel in one
+    training and adapt to the layer. The equations are not public. CoDeQ's quantizer (arXiv
+    2512.12981) stands for them here: a dead zone and a number of bits a layer, both learned.
 
-    Ours is also how the size is reached: a pressure on both numbers, weighted by the layer's share
-    of the payload, grows in every step while the payload exceeds the budget and falls by as much
-    while it does not. In the last third of the training zones and bits stay once the budget is met,
-    and weights alone learn. Only epochs within the budget become the result, or else the smallest.
+    The control of the size is this project's own. A pressure acts on both numbers, weighted by the
+    layer's share of the payload. It grows in every step while the payload exceeds the budget, and
+    falls by the same factor otherwise. In the last third of the training zones and bits are fixed
+    once the budget is met, and only weights learn. The result is an epoch within the budget, or the
+    smallest one if none is.
 
     Parameters
     ----------
     budget : float
-        Payload wanted (unit: bit a weight of the network, zeros included); 32 over it is the ratio.
+        Largest payload (unit: bit a weight of the network, zeros included). The compression ratio
+        is 32 over it.
     most_bits : int, 2 to 8
         Largest width of a code, zero included.
     pressure : float
-        At first.
+        Initial pressure.
     """
 
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=60))
@@ -63,14 +69,14 @@ class SqsConfig(TrainedConfig):
         check_positive("pressure", self.pressure)
 
     def method(self, run: Run) -> Method:
-        """Return the moving parts."""
+        """Return the training."""
         return Sqs(run, self)
 
 
 class Sqs(Method):
     """Learned dead zones and bits under pressure.
 
-    The pressure aims a little below the budget: sizes swing around what it aims at.
+    The pressure aims a little below the budget, because sizes swing around its aim.
     """
 
     def __init__(self, run: Run, config: SqsConfig) -> None:
@@ -83,17 +89,17 @@ class Sqs(Method):
         self.late, self.held = False, False
 
     def recipes(self) -> dict[str, Recipe]:
-        """Return the one training."""
+        """Return the recipe of the one training."""
         return {"joint": self.config.recipe}
 
     def begin(self, stage: int) -> None:
-        """Put every layer behind a dead zone."""
+        """Give every layer a dead zone."""
         for layer in self.model.latent():
             module = DeadZoneModule(START_DEAD, self.config.most_bits, learn_bits=True)
             layer.quantizer = module.to(layer.weight.device)
 
     def payload(self) -> list[float]:
-        """Return non-zeros times code bits of each layer, as the weights are."""
+        """Return non-zeros times code bits of each layer for the present weights."""
         found = []
         for layer, module in self._pairs():
             with torch.no_grad():
@@ -102,14 +108,14 @@ class Sqs(Method):
         return found
 
     def before_step(self, step: int, share: float) -> None:
-        """Note whether zones and bits may stay."""
+        """Set whether zones and bits may be fixed."""
         super().before_step(step, share)
         self.late = share >= HOLD
 
     def penalty(self) -> Tensor | None:
-        """Return the pressure on dead zones and bits, None while they stay."""
-        # By the edge of the zone as the forward pass has just set it: the weights need not be
-        # quantized once more.
+        """Return the pressure on dead zones and bits, None while they are fixed."""
+        # The forward pass has just set the edge of the zone, so the weights need not be quantized
+        # again.
         sizes = [
             float((layer.weight.detach().abs() > module.dead().detach() / 2).sum())
             * _stored_bits(module)
@@ -135,12 +141,12 @@ class Sqs(Method):
             module.held = held
 
     def after_epoch(self, epoch: int) -> dict[str, Any]:
-        """Tell the layers' bits and the payload."""
+        """Return the layers' bits, the payload and the pressure."""
         bits = [module.bits() for _, module in self._pairs()]
         return {"bits": bits, "payload": sum(self.payload()), "pressure": self.pressure}
 
     def snapshot(self) -> Snapshot:
-        """Return the quantized weights; a layer without any keeps its largest."""
+        """Return the quantized weights. A layer without any keeps its largest."""
         found = take(self.model)
         for weight, (layer, _) in zip(found.weights, self._pairs(), strict=True):
             if not weight.any():
@@ -153,16 +159,16 @@ class Sqs(Method):
         return found
 
     def excess(self) -> float:
-        """Return the share of the budget that the payload is beyond it."""
+        """Return the excess of the payload over the budget, as a share of the budget."""
         return max(0.0, sum(self.payload()) / (self.config.budget * self.weights) - 1)
 
     def extra_state(self) -> dict[str, Tensor]:
-        """Return the pressure, and whether zones and bits stay."""
+        """Return the pressure, and whether zones and bits are fixed."""
         pressure = torch.tensor(self.pressure, dtype=torch.float64)
         return {"pressure": pressure, "held": torch.tensor(self.held)}
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Take them back."""
+        """Restore the state that `extra_state` returned."""
         self.pressure = float(state["pressure"])
         self._hold(bool(state["held"]))
 
@@ -175,7 +181,7 @@ class Sqs(Method):
 
 
 def _stored_bits(module: DeadZoneModule) -> int:
-    """Return the bits of a code of a non-zero: of ``2**bits - 2`` values."""
+    """Return the width of a code of a non-zero, which has ``2**bits - 2`` values."""
     return code_width((1 << module.bits()) - 2)
 
 

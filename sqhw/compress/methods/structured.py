@@ -1,4 +1,4 @@
-"""Structured pruning: whole filters, input channels or kernels go, and are removed."""
+"""Structured pruning: whole filters, input channels or kernels go and leave the topology."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -20,31 +20,34 @@ from sqhw.compress.training.options import Recipe
 from sqhw.errors import unknown_name
 from sqhw.network.floats import FloatNetwork
 
-#: Axes that a norm is taken over, by what goes as a whole.
+#: Axes over which the norm is taken, by unit of pruning.
 UNITS = {"filter": (1, 2, 3), "channel": (0, 2, 3), "kernel": (2, 3)}
 
 
 @register
 @dataclass(frozen=True)
 class StructuredConfig(TrainedConfig):
-    """Pruning of filters, input channels or kernels by their L2 norm, then real removal.
+    """Pruning of filters, input channels or kernels by their L2 norm, then removal.
 
-    With `soft`, soft filter pruning (He et al., IJCAI 2018): after every epoch the weakest units
-    of each layer are set to zero and go on learning; those that are weakest at the end go. Without,
-    they go at once and the others are retrained. Filters take their biases along. What is left is
-    removed from the topology, so that no index says where it was, but for kernels: those that stay
-    have one, and a kernel of a linear layer is a single weight. Outputs of the network stay, and a
-    layer keeps at least one unit.
+    With `soft` it is soft filter pruning (He et al., IJCAI 2018): after every epoch the weakest
+    units of each layer are set to zero and go on learning. The units that are weakest at the end
+    go. Without `soft` the weakest units go at once, and the others are retrained. Biases go with
+    their filters. Pruned filters and channels are removed from the topology, so that no index
+    stores their places. Kernels that stay have an index. A kernel of a linear layer is a single
+    weight. Outputs of the network stay, and a layer keeps at least one unit.
 
-    Ours is the quantization after it.
+    The quantization at the end is an addition to the paper.
 
     Parameters
     ----------
     unit : {"filter", "channel", "kernel"}
+        Unit of pruning.
     density : float, sequence of float, or mapping of str to float
-        Share of the units that each layer keeps; the last layer keeps all filters.
+        Share of the units that each layer keeps. The last layer keeps all filters.
     soft : bool
+        Whether pruned units go on learning.
     quantizer : Quantizer
+        Quantizer of each layer after pruning.
     share : Recipe
         Training on the codebooks, straight through.
     """
@@ -62,7 +65,7 @@ class StructuredConfig(TrainedConfig):
             raise unknown_name("unit of structured pruning", self.unit, UNITS)
 
     def method(self, run: Run) -> Method:
-        """Return the moving parts."""
+        """Return the pruning and the quantization."""
         return Structured(run, self)
 
     def finish(self, network: FloatNetwork) -> FloatNetwork:
@@ -82,11 +85,11 @@ class Structured(Method):
         self.stage = 0
 
     def recipes(self) -> dict[str, Recipe]:
-        """Return pruning and quantization."""
+        """Return the recipes of pruning and of quantization."""
         return {"prune": self.config.recipe, "share": self.config.share}
 
     def begin(self, stage: int) -> None:
-        """Choose the units that go, or quantize."""
+        """Prune for good unless pruning is soft; in the second stage do, and quantize."""
         self.stage = stage
         if stage == 0:
             if not self.config.soft:
@@ -97,7 +100,7 @@ class Structured(Method):
             share_weights(layer, self.config.quantizer, centroids=False)
 
     def after_epoch(self, epoch: int) -> dict[str, object]:
-        """Set the weakest units to zero, softly; the last time is for good."""
+        """Set the weakest units to zero with `soft`; they go on learning."""
         if self.stage == 0 and self.config.soft:
             self._prune(for_good=False)
         return {}
@@ -118,7 +121,7 @@ class Structured(Method):
                     layer.mask.copy_(mask)
 
     def after_step(self, step: int, rate: float) -> None:
-        """Keep the biases of filters that are gone at zero."""
+        """Keep the biases of pruned filters at zero."""
         if self.config.unit != "filter" or (self.stage == 0 and self.config.soft):
             return
         with torch.no_grad():
@@ -127,7 +130,7 @@ class Structured(Method):
 
 
 def strongest(layer: LatentLayer, unit: str, share: float) -> Mask:
-    """Return which weights belong to the units of the largest L2 norms, shape of the weight.
+    """Return the mask of the units of the largest L2 norms, shape of the weight.
 
     Parameters
     ----------
@@ -135,7 +138,7 @@ def strongest(layer: LatentLayer, unit: str, share: float) -> Mask:
     unit : str
         A key of `UNITS`.
     share : float
-        Share of the units; ``floor`` of the rest goes, at least one stays.
+        Share of the units to keep. Of the others ``floor`` go, and at least one unit stays.
     """
     weight = plain(layer.effective())
     norm = np.sqrt((weight.astype(np.float64) ** 2).sum(axis=UNITS[unit], keepdims=True))
