@@ -1,4 +1,16 @@
-"""Mask, codebook and gains of a layer without training."""
+"""Mask, codebook and gains of a layer without training.
+
+Besides the density three rules drop small weights. Each drops weights that the others keep:
+
+1. Before channels have scales of their own, weights go that are small in their layer and belong to
+   channels without information (`sqhw.compress.calibration.equalise.worth_keeping`). With the scale
+   of their channel they would be as large as all others.
+2. With these scales, weights go that are below half of an 8-bit step of the largest
+   (`_projection`). A codebook of 8 bits has no 0, so it would round them up to a step. In a smaller
+   codebook they would take values that other weights need.
+3. With a codebook of fewer bits, weights go that are nearer to 0 than to any value (`_with_zero`).
+   They may be many times an 8-bit step.
+"""
 
 from typing import Any
 
