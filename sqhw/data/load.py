@@ -8,7 +8,7 @@ from sqhw.data.form import ImageForm
 from sqhw.errors import SqhwError, unknown_name
 
 SPECS = ("digits", "mnist:DIR", "cifar10:DIR", "folder:DIR", "npz:FILE")
-#: What the name after a kind of data is of, and an example.
+#: Meaning of the name after a kind of data, and an example.
 PLACES = {
     "mnist": ("directory of its files", "mnist:/data/mnist"),
     "cifar10": ("directory of its files", "cifar10:/data/cifar10"),

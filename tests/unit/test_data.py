@@ -205,7 +205,10 @@ def test_too_few_for_a_validation_set(mnist):
         ("cifar", "unknown data set 'cifar'; did you mean 'cifar10:DIR'?"),
         (
             "imagenet",
-            "unknown data set 'imagenet'; known: cifar10:DIR, digits, folder:DIR, mnist:DIR, npz:FILE",
+            (
+                "unknown data set 'imagenet'; known: cifar10:DIR, digits, folder:DIR, mnist:DIR, "
+                "npz:FILE"
+            ),
         ),
         ("digits:x", "unknown data set 'digits:x'; did you mean 'digits'?"),
     ],
