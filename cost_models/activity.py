@@ -139,25 +139,13 @@ class Activity:
         return found
 
 
-def layer_activity(
-    shape: LayerShape,
-    engine: EngineConfig,
-    *,
-    stream_entries: Numbers,
-    tile: Numbers,
-    nonzeros: Numbers,
-    macs: Numbers,
-    weight_bits: int,
-    weight_words: Numbers,
-    param_words: Numbers,
-) -> LayerActivity:
-    """Return what a layer does, for several ways to store its weights.
+@dataclass(frozen=True, eq=False)
+class LayerCounts:
+    """Counts of a layer, one value a way to store its weights, that its activity follows from.
 
     Parameters
     ----------
-    shape : LayerShape
-    engine : EngineConfig
-    stream_entries : ndarray, shape (options,)
+    entries : ndarray, shape (options,)
         Entries of the weight stream, or kernel positions of a maximum, in one tile.
     tile : ndarray, shape (options,)
         Cycles of one tile.
@@ -170,21 +158,33 @@ def layer_activity(
     weight_words, param_words : ndarray, shape (options,)
         ROM words of the layer, its descriptor included.
     """
+
+    entries: Numbers
+    tile: Numbers
+    nonzeros: Numbers
+    macs: Numbers
+    weight_bits: int
+    weight_words: Numbers
+    param_words: Numbers
+
+
+def layer_activity(shape: LayerShape, engine: EngineConfig, counts: LayerCounts) -> LayerActivity:
+    """Return the operations and accesses of a layer, for several ways to store its weights."""
     skips_a_tile = shape.outputs if shape.skips else 0
-    entries = (stream_entries + skips_a_tile) * shape.tiles
-    work = nonzeros + shape.skip_channels
+    entries = (counts.entries + skips_a_tile) * shape.tiles
+    work = counts.nonzeros + shape.skip_channels
     zero = np.zeros_like(entries)
-    useful = zero + shape.skip_channels * shape.elements + macs
-    run = tile * shape.tiles
+    useful = zero + shape.skip_channels * shape.elements + counts.macs
+    run = counts.tile * shape.tiles
     descriptor = descriptor_words(engine)
     return LayerActivity(
         name=shape.name,
         cycles=run + shape.overhead,
         entries=entries,
-        macs=zero if shape.pools else zero + macs,
+        macs=zero if shape.pools else zero + counts.macs,
         skips=zero + shape.skip_channels * shape.elements,
-        comparisons=zero + macs if shape.pools else zero,
-        weight_bits=weight_bits,
+        comparisons=zero + counts.macs if shape.pools else zero,
+        weight_bits=counts.weight_bits,
         activation_bits=shape.activation_bits,
         skip_bits=shape.skip_bits,
         idle_outside=work * shape.tiles * engine.lanes - useful,
@@ -193,9 +193,9 @@ def layer_activity(
         idle_overhead=zero + shape.overhead * engine.lanes,
         requantizations=zero + shape.tiles * shape.outputs * engine.lanes,
         writes=zero + shape.outputs * shape.written,
-        weight_words=zero + weight_words * shape.tiles,
-        param_words=zero + descriptor + (param_words - descriptor) * shape.tiles,
-        codebook_reads=zero if shape.pools else zero + stream_entries * shape.tiles,
+        weight_words=zero + counts.weight_words * shape.tiles,
+        param_words=zero + descriptor + (counts.param_words - descriptor) * shape.tiles,
+        codebook_reads=zero if shape.pools else zero + counts.entries * shape.tiles,
         bank_reads=entries * engine.lanes,
     )
 
@@ -236,25 +236,24 @@ def _known(
     timing: Timing,
 ) -> LayerActivity:
     if not isinstance(layer, MaxPool):
-        counts = entry_counts(layer)
+        by_channel = entry_counts(layer)
         by_tap = np.count_nonzero(layer.weight, axis=(0, 1))
         nonzeros = layer.nonzeros
     else:
-        counts = pool_counts(shape.outputs, layer.kernel)
+        by_channel = pool_counts(shape.outputs, layer.kernel)
         by_tap = np.full(shape.inside.shape, shape.outputs)
-        nonzeros = int(counts.sum())
+        nonzeros = int(by_channel.sum())
 
     def one(value: int) -> Numbers:
         return np.array([value], dtype=np.int64)
 
-    return layer_activity(
-        shape,
-        engine,
-        stream_entries=one(int(counts.sum())),
-        tile=one(int(tile_cycles(counts + shape.skips, timing, shape.serial))),
+    counts = LayerCounts(
+        entries=one(int(by_channel.sum())),
+        tile=one(int(tile_cycles(by_channel + shape.skips, timing, shape.serial))),
         nonzeros=one(nonzeros),
         macs=one(int((by_tap * shape.inside).sum())),
         weight_bits=shape.value_bits,
         weight_words=one(rom.weight_words),
         param_words=one(rom.param_words),
     )
+    return layer_activity(shape, engine, counts)

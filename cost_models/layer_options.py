@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.arrays import Ints, Numbers
-from sqhw.cost_models.activity import LayerActivity, layer_activity
+from sqhw.cost_models.activity import LayerActivity, LayerCounts, layer_activity
 from sqhw.cost_models.energy import EnergyPrices
 from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.layer_weights import (
@@ -185,10 +185,8 @@ def costed(
     engine = prices.engine
     weight_words = _words(stored.stream_bits, engine.word_bits)
     param_words = descriptor_words(engine) + _words(records, engine.word_bits)
-    done = layer_activity(
-        shape,
-        engine,
-        stream_entries=stored.entries,
+    counts = LayerCounts(
+        entries=stored.entries,
         tile=tile,
         nonzeros=stored.nonzeros,
         macs=macs,
@@ -196,6 +194,7 @@ def costed(
         weight_words=weight_words,
         param_words=param_words,
     )
+    done = layer_activity(shape, engine, counts)
     return LayerTable(
         name=shape.name,
         stored=stored,

@@ -16,12 +16,7 @@ from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices
 from sqhw.cost_models.layer_options import LayerTable, layer_table
 from sqhw.cost_models.layer_shape import layer_shapes
-from sqhw.cost_models.layer_weights import (
-    BITS,
-    CONSTANT_BITS,
-    has_stream,
-    random_weights,
-)
+from sqhw.cost_models.layer_weights import BITS, has_stream, random_weights
 from sqhw.cost_models.rom import rom_blocks
 from sqhw.errors import unknown_name
 from sqhw.machine.config import EngineConfig
@@ -220,10 +215,10 @@ def network_table(
     prices: EnergyPrices,
     nonzeros: Mapping[str, Ints],
     bits: Sequence[int] | Mapping[str, Sequence[int]] = BITS,
-    constant_bits: int = CONSTANT_BITS,
-    batch: int = 1,
 ) -> NetworkTable:
-    """Return the expected costs of all layers of a network, whatever its weights are.
+    """Return the expected costs of all layers of a network in a run of one image.
+
+    The weights lie at random places, whatever the network's own are.
 
     Parameters
     ----------
@@ -235,10 +230,6 @@ def network_table(
         Numbers of non-zeros to try, for each layer with a weight stream.
     bits : sequence of int, 1 to 8, or mapping of str to such
         Code widths to try, for all layers or each with a weight stream.
-    constant_bits : int
-        Bits of a channel record beside the entry count.
-    batch : int, power of two, 1 to engine.max_batch
-        Images of a run.
 
     Raises
     ------
@@ -246,13 +237,13 @@ def network_table(
         If the network does not fit the engine's activation memory.
     """
     tables = []
-    for shape in layer_shapes(network, engine, batch):
+    for shape in layer_shapes(network, engine):
         weights = None
         if not isinstance(shape.layer, MaxPool) and has_stream(shape):
             widths = bits[shape.name] if isinstance(bits, Mapping) else bits
-            weights = random_weights(shape.layer, nonzeros[shape.name], widths, constant_bits)
-        tables.append(layer_table(shape, engine, prices, weights, constant_bits))
-    return NetworkTable(tuple(tables), engine, device, batch)
+            weights = random_weights(shape.layer, nonzeros[shape.name], widths)
+        tables.append(layer_table(shape, engine, prices, weights))
+    return NetworkTable(tuple(tables), engine, device)
 
 
 def nonzero_grid(weights: int, counts: int = 64) -> Ints:

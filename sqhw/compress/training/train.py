@@ -1,7 +1,7 @@
 """Training a network of the zoo from scratch."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -138,20 +138,21 @@ class _Training(Learner):
     def run(self) -> FloatNetwork:
         done = run_stages(self)
         self.model.load_state_dict(done.result)
-        return import_module(
+        network = import_module(
             self.model,
             self.zoo.input_shape,
             name=self.name,
             input_max=self.data.input_max,
             mean=self.values[0],
             std=self.values[1],
-            metadata={
-                "data": self.data.name,
-                "seed": str(self.settings.seed),
-                "epochs": str(self.epochs),
-                "float_validation_accuracy": f"{done.score.accuracy:.6f}",
-            },
         )
+        facts = {
+            "data": self.data.name,
+            "seed": str(self.settings.seed),
+            "epochs": str(self.epochs),
+            "float_validation_accuracy": f"{done.score.accuracy:.6f}",
+        }
+        return replace(network, metadata=facts | network.metadata)
 
     def stages(self) -> list[Stage]:
         batch = self.settings.batch or (64 if self.small else 256)

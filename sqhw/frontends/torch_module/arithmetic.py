@@ -8,6 +8,7 @@ from torch import Tensor, fx, nn
 
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module.builder import Builder
+from sqhw.frontends.torch_module.calls import BatchNormCall
 from sqhw.frontends.torch_module.facts import Images
 from sqhw.frontends.torch_module.supported import doubles, title, unsupported
 from sqhw.frontends.torch_module.view import Doubles, View
@@ -16,7 +17,7 @@ _ONE, _ZERO = np.ones((1, 1, 1)), np.zeros((1, 1, 1))
 
 
 def norm(build: Builder, node: fx.Node, x: View, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> View:
-    """Do what a batch normalisation does in eval mode."""
+    """Apply a batch normalisation in eval mode."""
     what = type(layer).__name__
     if isinstance(layer, nn.BatchNorm1d) != x.flat:
         raise unsupported(
@@ -38,26 +39,16 @@ def norm(build: Builder, node: fx.Node, x: View, layer: nn.BatchNorm1d | nn.Batc
     )
 
 
-def batch_norm(
-    build: Builder,
-    node: fx.Node,
-    x: View,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> View:
-    """Do what `torch.nn.functional.batch_norm` does without training."""
-    if training or running_mean is None or running_var is None:
+def batch_norm(build: Builder, node: fx.Node, x: View, call: BatchNormCall) -> View:
+    """Apply `torch.nn.functional.batch_norm` without training."""
+    if call.training or call.running_mean is None or call.running_var is None:
         raise unsupported(
             node,
             "batch_norm with training=True, which mixes the images of a batch,",
             "pass training=self.training and running statistics",
         )
-    return _normalised(build, node, x, "batch_norm", (running_mean, running_var, weight, bias), eps)
+    values = (call.running_mean, call.running_var, call.weight, call.bias)
+    return _normalised(build, node, x, "batch_norm", values, call.eps)
 
 
 def _normalised(

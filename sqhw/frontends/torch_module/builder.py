@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, fx
+from torch import fx
 
 from sqhw.errors import SqhwError
-from sqhw.frontends.torch_module.supported import doubles, title, unreal, unsupported
+from sqhw.frontends.torch_module.convolution import Convolution, after_affine
+from sqhw.frontends.torch_module.supported import title, unsupported
 from sqhw.frontends.torch_module.view import Affine, Doubles, View
 from sqhw.network.floats import FloatConv, FloatLayer, FloatResidual
-from sqhw.network.graph import INPUT, MaxPool, Padding, Shape
+from sqhw.network.graph import INPUT, MaxPool, Shape
 
 
 class Builder:
@@ -42,30 +43,19 @@ class Builder:
         self._shapes: dict[str, Shape] = {INPUT: shape}
         self._readers = readers
 
-    def conv(
-        self,
-        node: fx.Node,
-        x: View,
-        weight: Tensor,
-        bias: Tensor | None,
-        *,
-        stride: tuple[int, int] = (1, 1),
-        padding: Padding = (0, 0, 0, 0),
-        groups: int = 1,
-        kind: str = "conv",
-    ) -> View:
+    def conv(self, node: fx.Node, x: View, conv: Convolution) -> View:
         """Add a convolution; the zeros around `x` become part of its padding."""
-        self.require(node, x, padded=kind == "conv", flat=kind == "linear")
-        high, low, left, right = (a + b for a, b in zip(padding, x.padding, strict=True))
-        kernel = _doubles(node, "weight", weight)
-        offset = np.zeros(len(kernel)) if bias is None else _doubles(node, "bias", bias)
+        linear = conv.kind == "linear"
+        self.require(node, x, padded=conv.kind == "conv", flat=linear)
+        high, low, left, right = (a + b for a, b in zip(conv.padding, x.padding, strict=True))
+        kernel, offset = conv.doubles(node)
         bordered = any((high, low, left, right))
         if x.affine and (
-            (bordered and x.affine.shift.any()) or not (x.affine.by_channel or kind == "linear")
+            (bordered and x.affine.shift.any()) or not (x.affine.by_channel or linear)
         ):
             x = self.settle(node, x)
         if x.affine:
-            kernel, offset = _after(x.affine, kernel, offset, groups, x.shape)
+            kernel, offset = after_affine(x.affine, kernel, offset, conv.groups, x.shape)
         _, height, width = self._shapes[x.tensor]
         kh, kw = kernel.shape[2:]
         spans = (height + high + low - kh, width + left + right - kw)
@@ -74,10 +64,10 @@ class Builder:
             source=x.tensor,
             weight=kernel,  # type: ignore[arg-type]
             bias=offset,  # type: ignore[arg-type]
-            stride=_step(node, stride, spans),
+            stride=_step(node, conv.stride, spans),
             padding=(high, low, left, right),
-            kind=kind,
-            groups=groups,
+            kind=conv.kind,
+            groups=conv.groups,
         )
         return self._append(node, layer)
 
@@ -101,15 +91,8 @@ class Builder:
             x = self.settle(node, x)
         channels = x.shape[0]
         weight = torch.full((channels, 1, *kernel), 1.0 / (kernel[0] * kernel[1])).double()
-        made = self.conv(
-            node,
-            replace(x, affine=None),
-            weight,
-            None,
-            stride=stride,
-            groups=channels,
-            kind="avgpool",
-        )
+        mean = Convolution(weight, stride=stride, groups=channels, kind="avgpool")
+        made = self.conv(node, replace(x, affine=None), mean)
         return self._passed(node, x, made)
 
     def affine(self, node: fx.Node, x: View, scale: Doubles, shift: Doubles) -> View:
@@ -303,29 +286,6 @@ class Builder:
         while name in self._shapes:  # a module that is called twice is two layers
             name, count = f"{base}_{count}", count + 1
         return name
-
-
-def _doubles(node: fx.Node, what: str, tensor: Tensor) -> Doubles:
-    if not tensor.is_floating_point() and not unreal(tensor):
-        raise SqhwError(
-            f"layer {title(node)!r}: its {what} is of type {tensor.dtype}, not floating point"
-        )
-    return doubles(node, what, tensor).numpy().copy()
-
-
-def _after(
-    affine: Affine, weight: Doubles, bias: Doubles, groups: int, shape: Shape
-) -> tuple[Doubles, Doubles]:
-    """Return weight and bias of a convolution that reads ``scale * x + shift`` of an `x`."""
-    out, inputs = weight.shape[:2]
-    if groups == 1:
-        scale, shift = affine.scale[None], affine.shift[None]
-    else:
-        group = np.repeat(np.arange(groups), out // groups)  # of each output channel
-        scale, shift = (
-            values.reshape(groups, inputs, 1, 1)[group] for values in (affine.scale, affine.shift)
-        )
-    return weight * scale, bias + (weight * shift).sum((1, 2, 3))
 
 
 def _rounded(layer: FloatLayer) -> FloatLayer:

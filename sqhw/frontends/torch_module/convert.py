@@ -32,7 +32,6 @@ def import_module(
     input_max: int = 255,
     mean: Sequence[float] | npt.NDArray[Any] | Tensor = (0.0,),
     std: Sequence[float] | npt.NDArray[Any] | Tensor = (1.0,),
-    metadata: dict[str, str] | None = None,
     images: npt.NDArray[Any] | Tensor | None = None,
 ) -> FloatNetwork:
     """Convert a torch module to the network that it computes in eval mode.
@@ -52,14 +51,13 @@ def import_module(
         Largest pixel value, 1 to 255.
     mean, std : sequence of float, ndarray or Tensor
         Normalisation ``(pixel / input_max - mean) / std`` that the module expects.
-    metadata : dict of str to str, optional
-        What the import left out or added is in the network's under ``notes``, a line each.
     images : ndarray or Tensor, shape (n, channels, height, width), optional
         Pixels, 0 to `input_max`, on which module and network are compared too.
 
     Returns
     -------
     FloatNetwork
+        Its metadata say under ``notes`` what the import left out or added, a line each.
 
     Raises
     ------
@@ -83,14 +81,13 @@ def import_module(
         torch.inference_mode(False),
         torch.autocast("cpu", enabled=False),
     ):
-        return _imported(module, name, pixels, dict(metadata or {}), images)
+        return _imported(module, name, pixels, images)
 
 
 def _imported(
     module: nn.Module,
     name: str,
     pixels: Pixels,
-    metadata: dict[str, str],
     images: npt.NDArray[Any] | Tensor | None,
 ) -> FloatNetwork:
     require_one_input(module)
@@ -111,7 +108,7 @@ def _imported(
         mean=mean,
         std=std,
         layers=layers,
-        metadata=_with_notes(metadata, build.notes),
+        metadata={"notes": "\n".join(build.notes)} if build.notes else {},
     )
     if reference.failure is not None:
         raise SqhwError(
@@ -174,8 +171,3 @@ def _folded(build: Builder, pixels: Pixels) -> tuple[tuple[float, ...], tuple[fl
     mean, std = np.array(pixels.mean), np.array(pixels.std)
     build.notes.append("arithmetic on the input in forward() is part of mean and std")
     return tuple((mean - shift * std / scale).tolist()), tuple((std / scale).tolist())
-
-
-def _with_notes(metadata: dict[str, str], notes: list[str]) -> dict[str, str]:
-    lines = [*metadata.get("notes", "").splitlines(), *notes]
-    return {**metadata, "notes": "\n".join(lines)} if lines else metadata

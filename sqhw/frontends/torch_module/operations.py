@@ -13,6 +13,14 @@ from torch.nn import functional
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module import arithmetic, pooling
 from sqhw.frontends.torch_module.builder import Builder
+from sqhw.frontends.torch_module.calls import (
+    AvgPool2dCall,
+    BatchNormCall,
+    Call,
+    Conv2dCall,
+    MaxPool2dCall,
+)
+from sqhw.frontends.torch_module.convolution import Convolution
 from sqhw.frontends.torch_module.pooling import pair
 from sqhw.frontends.torch_module.supported import described, layer_type, title, unsupported
 from sqhw.frontends.torch_module.view import View
@@ -57,6 +65,8 @@ def apply(build: Builder, node: fx.Node, layer: nn.Module | None, args: Any, kwa
     if handler is None:
         raise unsupported(node, what)
     try:
+        if call := RECORDS.get(handler):
+            args, kwargs = (args[0], call(*args[1:], **kwargs)), {}
         bound = inspect.signature(handler).bind(build, node, *args, **kwargs)
     except TypeError:
         raise unsupported(node, f"{what} with these arguments") from None
@@ -89,51 +99,25 @@ def _conv(build: Builder, node: fx.Node, x: View, layer: nn.Conv2d) -> View:
         raise unsupported(
             node, f"Conv2d with padding mode {layer.padding_mode!r}", "pad with zeros"
         )
-    return _conv2d(
-        build,
-        node,
-        x,
-        layer.weight,
-        layer.bias,
-        layer.stride,
-        layer.padding,
-        layer.dilation,
-        layer.groups,
-    )
+    return _conv2d(build, node, x, Conv2dCall.of(layer))
 
 
-def _conv2d(
-    build: Builder,
-    node: fx.Node,
-    x: View,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> View:
-    kernel = weight.shape[2:]
-    if any(own != 1 and size != 1 for own, size in zip(pair(dilation), kernel, strict=True)):
+def _conv2d(build: Builder, node: fx.Node, x: View, call: Conv2dCall) -> View:
+    weight, dilation = call.weight, pair(call.dilation)
+    if any(own != 1 and size != 1 for own, size in zip(dilation, weight.shape[2:], strict=True)):
         raise unsupported(
             node,
-            f"Conv2d with dilation {pair(dilation)}",
+            f"Conv2d with dilation {dilation}",
             "write the larger kernel with zeros in between",
         )
-    if weight.shape[1] * groups != x.shape[0]:
+    channels = weight.shape[1] * call.groups
+    if channels != x.shape[0]:
         raise SqhwError(
-            f"layer {title(node)!r}: Conv2d takes {weight.shape[1] * groups} channels, "
+            f"layer {title(node)!r}: Conv2d takes {channels} channels, "
             f"its input {x.shape} has {x.shape[0]}"
         )
-    return build.conv(
-        node,
-        x,
-        weight,
-        bias,
-        stride=pair(stride),
-        padding=_padding(padding, weight),
-        groups=groups,
-    )
+    stride, padding = pair(call.stride), _padding(call.padding, weight)
+    return build.conv(node, x, Convolution(weight, call.bias, stride, padding, call.groups))
 
 
 def _padding(padding: Any, weight: Tensor) -> Padding:
@@ -160,7 +144,7 @@ def _linear(
             f"its input {x.shape} has {channels * height * width}"
         )
     weight = weight.reshape(-1, channels, height, width)  # torch flattens C, H, W
-    made = build.conv(node, x, weight, bias, kind="linear")
+    made = build.conv(node, x, Convolution(weight, bias, kind="linear"))
     return View(made.tensor, made.shape, flat=True)
 
 
@@ -287,7 +271,7 @@ def _index(build: Builder, node: fx.Node, x: View, index: Any) -> View:
     return View(x.tensor, shape, stride=2, first=x.first, widened=x.widened)
 
 
-# A subclass may compute something else, so the type must be the very one.
+#: Modules by their exact type, as a subclass may compute something else.
 MODULES: dict[type[nn.Module], Handler] = {
     nn.Conv2d: _conv,
     nn.Linear: lambda build, node, x, layer: _linear(build, node, x, layer.weight, layer.bias),
@@ -297,26 +281,10 @@ MODULES: dict[type[nn.Module], Handler] = {
     nn.ReLU6: lambda build, node, x, layer: _relu6(build, node, x),
     nn.Hardtanh: lambda build, node, x, layer: _clamp(build, node, x, layer.min_val, layer.max_val),
     nn.MaxPool2d: lambda build, node, x, layer: pooling.max_pool(
-        build,
-        node,
-        x,
-        layer.kernel_size,
-        layer.stride,
-        layer.padding,
-        layer.dilation,
-        layer.ceil_mode,
-        layer.return_indices,
+        build, node, x, MaxPool2dCall.of(layer)
     ),
     nn.AvgPool2d: lambda build, node, x, layer: pooling.avg_pool(
-        build,
-        node,
-        x,
-        layer.kernel_size,
-        layer.stride,
-        layer.padding,
-        layer.ceil_mode,
-        layer.count_include_pad,
-        layer.divisor_override,
+        build, node, x, AvgPool2dCall.of(layer)
     ),
     nn.AdaptiveAvgPool2d: lambda build, node, x, layer: pooling.adaptive_avg_pool(
         build, node, x, layer.output_size
@@ -339,7 +307,7 @@ MODULES: dict[type[nn.Module], Handler] = {
     nn.Identity: _same,
 }
 
-# Functions by themselves, methods by name.
+#: Functions by themselves, methods by name.
 CALLS: dict[Any, Handler] = {
     torch.conv2d: _conv2d,
     functional.conv2d: _conv2d,
@@ -386,7 +354,15 @@ CALLS: dict[Any, Handler] = {
     operator.getitem: _index,
 }
 
-# Of two operands, either of which may be a constant.
+#: Handlers of functions whose arguments after the input are one record, with its type.
+RECORDS: dict[Handler, type[Call]] = {
+    _conv2d: Conv2dCall,
+    pooling.max_pool: MaxPool2dCall,
+    pooling.avg_pool: AvgPool2dCall,
+    arithmetic.batch_norm: BatchNormCall,
+}
+
+#: Operations on two operands, either of which may be a constant.
 ARITHMETIC: dict[Any, Handler] = {
     operator.add: arithmetic.add,
     torch.add: arithmetic.add,

@@ -6,6 +6,7 @@ from typing import Any
 from torch import fx
 
 from sqhw.frontends.torch_module.builder import Builder
+from sqhw.frontends.torch_module.calls import AvgPool2dCall, MaxPool2dCall
 from sqhw.frontends.torch_module.supported import unsupported
 from sqhw.frontends.torch_module.view import View
 
@@ -19,25 +20,15 @@ def pair(value: Any) -> tuple[int, int]:
     return int(both[0]), int(both[-1])
 
 
-def max_pool(
-    build: Builder,
-    node: fx.Node,
-    x: View,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> View:
-    """Add what `torch.nn.functional.max_pool2d` does."""
-    kernel = pair(kernel_size)
-    step = pair(stride) if stride else kernel
-    if return_indices:
+def max_pool(build: Builder, node: fx.Node, x: View, call: MaxPool2dCall) -> View:
+    """Add the maximum of `torch.nn.functional.max_pool2d`."""
+    kernel, dilation = pair(call.kernel_size), pair(call.dilation)
+    step = pair(call.stride) if call.stride else kernel
+    if call.return_indices:
         raise unsupported(node, "MaxPool2d with return_indices True")
-    if any(own != 1 and size != 1 for own, size in zip(pair(dilation), kernel, strict=True)):
-        raise unsupported(node, f"MaxPool2d with dilation {pair(dilation)}")
-    _require_whole_windows(node, "MaxPool2d", x, kernel, step, padding, ceil_mode)
+    if any(own != 1 and size != 1 for own, size in zip(dilation, kernel, strict=True)):
+        raise unsupported(node, f"MaxPool2d with dilation {dilation}")
+    _require_whole_windows(node, "MaxPool2d", x, kernel, step, call)
     return _maximum(build, node, x, kernel, step)
 
 
@@ -51,23 +42,13 @@ def _maximum(
     return build.max_pool(node, x, kernel[0], step)
 
 
-def avg_pool(
-    build: Builder,
-    node: fx.Node,
-    x: View,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> View:
-    """Add what `torch.nn.functional.avg_pool2d` does."""
-    kernel = pair(kernel_size)
-    step = pair(stride) if stride else kernel
-    if divisor_override not in (None, kernel[0] * kernel[1]):
-        raise unsupported(node, f"AvgPool2d with divisor_override {divisor_override}")
-    _require_whole_windows(node, "AvgPool2d", x, kernel, step, padding, ceil_mode)
+def avg_pool(build: Builder, node: fx.Node, x: View, call: AvgPool2dCall) -> View:
+    """Add the average of `torch.nn.functional.avg_pool2d`."""
+    kernel = pair(call.kernel_size)
+    step = pair(call.stride) if call.stride else kernel
+    if call.divisor_override not in (None, kernel[0] * kernel[1]):
+        raise unsupported(node, f"AvgPool2d with divisor_override {call.divisor_override}")
+    _require_whole_windows(node, "AvgPool2d", x, kernel, step, call)
     return build.average(node, x, kernel, step)
 
 
@@ -77,14 +58,14 @@ def _require_whole_windows(
     x: View,
     kernel: tuple[int, int],
     step: tuple[int, int],
-    padding: Any,
-    ceil_mode: bool,
+    call: MaxPool2dCall | AvgPool2dCall,
 ) -> None:
-    if pair(padding) != (0, 0):
-        raise unsupported(node, f"{what} with padding {pair(padding)}", _PADDED)
+    padding = pair(call.padding)
+    if padding != (0, 0):
+        raise unsupported(node, f"{what} with padding {padding}", _PADDED)
     spans = [size - own for size, own in zip(x.shape[1:], kernel, strict=True)]
     # torch adds a window in front of the rest only if it begins inside the map
-    if ceil_mode and any(
+    if call.ceil_mode and any(
         span % own and -(-span // own) * own < span + size
         for span, own, size in zip(spans, step, kernel, strict=True)
     ):
@@ -92,7 +73,7 @@ def _require_whole_windows(
 
 
 def adaptive_avg_pool(build: Builder, node: fx.Node, x: View, output_size: Any) -> View:
-    """Add what `torch.nn.functional.adaptive_avg_pool2d` does."""
+    """Add the average of `torch.nn.functional.adaptive_avg_pool2d`."""
     kernel, step = _adapted(node, "AdaptiveAvgPool2d", x, output_size)
     return build.average(node, x, kernel, step)
 
@@ -100,7 +81,7 @@ def adaptive_avg_pool(build: Builder, node: fx.Node, x: View, output_size: Any) 
 def adaptive_max_pool(
     build: Builder, node: fx.Node, x: View, output_size: Any, return_indices: bool = False
 ) -> View:
-    """Add what `torch.nn.functional.adaptive_max_pool2d` does."""
+    """Add the maximum of `torch.nn.functional.adaptive_max_pool2d`."""
     if return_indices:
         raise unsupported(node, "AdaptiveMaxPool2d with return_indices True")
     kernel, step = _adapted(node, "AdaptiveMaxPool2d", x, output_size)

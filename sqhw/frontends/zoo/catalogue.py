@@ -1,7 +1,7 @@
 """The networks of the zoo by name, and what each of them is fed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -127,12 +127,12 @@ def float_network(name: str, checkpoint: str | Path | None = None, seed: int = 0
     if checkpoint is not None:
         load_checkpoint(module, Path(checkpoint), name)
     source = {"seed": str(seed)} if checkpoint is None else {"checkpoint": Path(checkpoint).name}
-    return import_module(
+    network = import_module(
         module,
         form.input_shape,
         name=name,
         input_max=form.input_max,
         mean=form.mean,
         std=form.std,
-        metadata=source,
     )
+    return replace(network, metadata=source | network.metadata)
