@@ -1,4 +1,4 @@
-"""The command line: one verb a step, files in between."""
+"""The command line: one command a step, which reads and writes files."""
 
 from sqhw.cli.entry import main
 

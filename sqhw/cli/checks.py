@@ -1,7 +1,7 @@
 """Checks of single options: they run before a command imports or computes anything.
 
-A value that is out of an option's range is a `typer.BadParameter`, exit code 2, as Typer's own
-checks are; what an option names and what cannot be found is an `SqhwError`, exit code 1.
+A value out of an option's range raises `typer.BadParameter`, exit code 2, as Typer's own checks do.
+A name or file that cannot be found raises `SqhwError`, exit code 1.
 """
 
 import os
@@ -15,9 +15,9 @@ from sqhw.atomic import is_folder, same_file
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.machine import naming
 
-#: Threads, or processes, that an option may ask for where the machine has fewer cores.
+#: Largest number of threads or processes of an option on a machine with fewer cores.
 MOST_THREADS = 256
-#: Images of a run, of the largest engine.
+#: Images of a run of the largest engine.
 MOST_BATCH = 32
 #: Suffixes of the files in a folder of ROM images and Verilog.
 GENERATED = (".hex", ".v", ".vlt", ".json")
@@ -25,20 +25,20 @@ GENERATED = (".hex", ".v", ".vlt", ".json")
 
 def check_share(value: float | None) -> float | None:
     """Check that a share, or a learning rate, is above 0 and at most 1."""
-    if value is not None and not 0 < value <= 1:  # not-a-number compares with nothing
+    if value is not None and not 0 < value <= 1:  # every comparison with not-a-number is false
         raise typer.BadParameter(f"{value:g} is not above 0 and at most 1.")
     return value
 
 
 def check_power_of_two(value: int) -> int:
-    """Check that a run of some engine could have so many images."""
+    """Check that some engine could have a run of `value` images."""
     if not 1 <= value <= MOST_BATCH or value & (value - 1):
         raise typer.BadParameter(f"{value} is not a power of two from 1 to {MOST_BATCH}.")
     return value
 
 
 def check_threads(value: int) -> int:
-    """Check that a machine could have so many threads or processes."""
+    """Check that a machine could run `value` threads or processes."""
     most = max(MOST_THREADS, os.cpu_count() or 1)
     if not 1 <= value <= most:
         raise typer.BadParameter(f"{value} is not in the range 1<=x<={most}.")
@@ -85,7 +85,7 @@ def check_sources(paths: list[Path]) -> list[Path]:
 
 
 def check_kept(network: Path, folder: Path) -> None:
-    """Check that a network is none of the files that are replaced or removed in a folder."""
+    """Check that a network is not among the files that a step replaces or removes in a folder."""
     if network.suffix in GENERATED and same_file(network.parent, folder):
         raise SqhwError(
             f"{network} lies in {folder}, where files that end in {network.suffix} are replaced; "
@@ -120,7 +120,7 @@ def check_values(text: str | None) -> str | None:
 
 
 def check_device(name: str | None) -> str | None:
-    """Check that there is a device of a name, or in a file."""
+    """Check that a device exists, by its name or in a file."""
     if name is not None:
         from sqhw.cost_models.device import find_device
 
@@ -135,7 +135,7 @@ def check_device_or_all(name: str) -> str:
 
 
 def check_technology(name: str) -> str:
-    """Check that there is a technology of a name, or in a file."""
+    """Check that a technology exists, by its name or in a file."""
     from sqhw.cost_models.technology import load_technology
 
     check_sources(named_files(name))
@@ -152,7 +152,7 @@ def files_of(data: str | None, *names: str | None) -> list[Path]:
 
 
 def named_files(*names: str | None) -> list[Path]:
-    """Return the files that names of devices or technologies are of."""
+    """Return the paths among names of devices or technologies."""
     parts = (name.partition(".toml") for name in names if name is not None)
     return [Path(head + dot) for head, dot, rest in parts if dot and rest[:1] in ("", ":")]
 
@@ -169,7 +169,7 @@ def check_rtl(path: Path | None) -> Path | None:
 
 
 def check_prefix(name: str | None) -> str | None:
-    """Check that modules may begin with a name."""
+    """Check that a name is allowed as the prefix of modules."""
     return None if name is None else naming.check_name(name)
 
 

@@ -171,7 +171,7 @@ def devices(json: Annotated[bool, JSON] = False) -> None:
 
 @add_command(app, SizeOptions)
 def size(options: SizeOptions, as_json: bool) -> None:
-    """Say what a network takes of a device: memory, multipliers, logic, time and energy."""
+    """Estimate a network's memory, multipliers, logic, time and energy on a device."""
     from sqhw.steps.size import size_network
 
     plot = options.plot
@@ -191,7 +191,7 @@ def size(options: SizeOptions, as_json: bool) -> None:
 
 @add_command(app, ReportOptions)
 def report(options: ReportOptions, as_json: bool) -> None:
-    """Tell sizes on every basis, layer by layer, and plot sparsity, bits, ratio and accuracy."""
+    """Print sizes on every basis, layer by layer; plot sparsity, bits, ratio and accuracy."""
     from sqhw.steps.report import report
 
     if options.out is not None:

@@ -16,8 +16,8 @@ QUIET = 20.0
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Give a function ``(stage, done, total, detail)`` that draws a bar for each stage."""
-    from rich.console import Console  # slow to import, and quick commands draw no bars
+    """Yield a function ``(stage, done, total, detail)`` that draws a bar for each stage."""
+    from rich.console import Console  # its import is slow, and quick commands draw no bars
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
@@ -49,7 +49,7 @@ def progress() -> Iterator[Progress]:
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
-    """Show on a terminal that something goes on whose length is not known."""
+    """Show a spinner on a terminal during work of unknown length."""
     from rich.console import Console
 
     with Console(stderr=True).status(text):
@@ -57,7 +57,7 @@ def working(text: str) -> Iterator[None]:
 
 
 def _lines(lines: list[str]) -> str:
-    """Return lines for a terminal; names in them may have anything but line breaks of their own."""
+    """Return lines for a terminal; names in them may have any character but a line break."""
     return "".join(f"{printable(line)}\n" for line in lines)
 
 
@@ -67,13 +67,13 @@ def emit(result: Mapping[str, object], as_json: bool, lines: list[str]) -> None:
     Raises
     ------
     SqhwError
-        If standard output cannot take it; what a command wrote to files is then there.
+        If standard output cannot take it. Files that the command wrote are then complete.
     """
     text = json.dumps(result, indent=2) + "\n" if as_json else _lines(lines)
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has enough
+    except BrokenPipeError:  # the reader has closed the pipe
         raise
     except OSError as error:
         raise SqhwError(f"cannot write to standard output: {error.strerror or error}") from None

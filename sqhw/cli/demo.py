@@ -30,7 +30,7 @@ from sqhw.steps.verify import verify
 from sqhw.verify.tools import has_icarus
 from sqhw.verify.work_folder import check_make_path
 
-#: Test images that Icarus runs, the slower simulator.
+#: Number of test images for Icarus, which is slower than Verilator.
 ICARUS_IMAGES = 2
 
 

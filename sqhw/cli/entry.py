@@ -1,6 +1,6 @@
-"""Where the command line begins and ends: what its exit codes mean, and that none is a traceback.
+"""Start and end of the command line: its exit codes, and one sentence in place of a traceback.
 
-Next to nothing is imported before `main`, so that Ctrl-C during the imports ends as it does later.
+Very little is imported before `main`, so that Ctrl-C during the imports ends as it does later.
 """
 
 import errno
@@ -8,9 +8,9 @@ import os
 import re
 import sys
 
-#: Exit codes beside 0; an option that does not exist, or a value out of its range, is 2.
+#: Exit codes besides 0, and besides 2 for an unknown option or a value out of its range.
 FAILED, INTERRUPTED, PIPE_CLOSED, TERMINATED = 1, 130, 141, 143
-#: Error numbers of a stream or file that takes no more; such an error names no file.
+#: Error numbers of a full stream or disk; such an error names no file.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_MEMORY = "there is not enough memory for this"
 
@@ -37,7 +37,7 @@ def main() -> None:
     try:
         sys.stderr.write(f"sqhw: {message}\n" if message else "")
     except OSError:
-        pass  # nobody is left to be told
+        pass  # no stream is left for the message
     for stream in (sys.stdout, sys.stderr):
         _discard_rest(stream)
     sys.exit(code)
@@ -55,7 +55,7 @@ def _run() -> tuple[int | str | None, str]:
         return FAILED, printable(str(error))
     except BrokenPipeError:
         return PIPE_CLOSED, ""
-    except OSError as error:  # whatever no step has a better sentence for
+    except OSError as error:  # errors for which no step has a better sentence
         if error.errno is None and (message := _unloaded(error)) is not None:
             return FAILED, printable(message)
         where = f"{error.filename}: " if error.filename else ""
@@ -68,9 +68,9 @@ def _run() -> tuple[int | str | None, str]:
             raise
         return FAILED, printable(message)
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # that is what Typer makes of one
+        if isinstance(end.__context__, BrokenPipeError):  # Typer converts a broken pipe so
             return PIPE_CLOSED, ""
-        if end.code == INTERRUPTED:  # and this of Ctrl-C
+        if end.code == INTERRUPTED:  # and Ctrl-C so
             return end.code, _interrupted()
         return end.code, ""
     return 0, ""
@@ -80,7 +80,7 @@ def _unloaded(error: BaseException) -> str | None:
     """Return why a shared library of a package is not loaded; None if it is no such error."""
     text = ""
     cause: BaseException | None = error
-    while cause is not None:  # packages put sentences of their own around the loader's
+    while cause is not None:  # packages wrap the loader's error in their own
         text += f"\n{cause}"
         cause = cause.__cause__ or cause.__context__
     if re.search("failed to map segment|cannot (allocate|map)|not enough memory", text, re.I):
@@ -90,15 +90,15 @@ def _unloaded(error: BaseException) -> str | None:
 
 
 def _interrupted() -> str:
-    """Return the sentence after Ctrl-C; only `compress` can go on from what it has done."""
+    """Return the sentence after Ctrl-C; only `compress` can resume."""
     resumed = "; with --resume FILE a training goes on from it" * (sys.argv[1:2] == ["compress"])
     return f"interrupted{resumed}"
 
 
 def _interrupt_when_terminated() -> list[int]:
-    """Let SIGTERM end a command as Ctrl-C does; return the list that gets the signal if it comes.
+    """Let SIGTERM end a command as Ctrl-C does; return the list that gets the signal.
 
-    Processes that were started are so ended, and files that are half written removed.
+    So the processes that the command started end, and half-written files are removed.
     """
     import signal
 
@@ -114,7 +114,7 @@ def _interrupt_when_terminated() -> list[int]:
 
 
 def _open_streams() -> None:
-    """Have both streams open, whatever the shell closed, and able to print every file name."""
+    """Open the streams that the shell closed, and let both print every file name."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
@@ -124,7 +124,7 @@ def _open_streams() -> None:
 
 
 def _ignore_interrupts() -> None:
-    """Ignore Ctrl-C while Python ends: nothing is left that it could stop."""
+    """Ignore Ctrl-C while Python ends, as all work is done."""
     import atexit
     import signal
 
@@ -132,7 +132,7 @@ def _ignore_interrupts() -> None:
 
 
 def _discard_rest(stream: object) -> None:
-    """Let what a stream could not write be lost, not be tried again when Python ends."""
+    """Discard the text that a stream could not write, so that Python does not try again."""
     try:
         stream.flush()  # type: ignore[attr-defined]
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What the command line says and checks of each option of the steps.
+"""The help text and the check of each option of the steps.
 
 Names, types and defaults are those of the fields in `sqhw.steps.options`.
 """
@@ -36,7 +36,7 @@ from sqhw.steps.options import (
     VerifyOptions,
 )
 
-#: Passes over the data, and images of a step, beyond which nobody has trained.
+#: Largest number of passes over the data, and of images of a step: far above any training.
 MOST_EPOCHS, MOST_IMAGES = 100_000, 65_536
 #: Largest value of a pixel of 8 bits.
 LARGEST_PIXEL = 255
@@ -47,7 +47,7 @@ Check = Callable[[Any], Any]
 
 
 def _file(text: str, *names: str, check: Check | None = None) -> Any:
-    """Return an option that is a path; the check says more of an unreadable one than Typer."""
+    """Return an option that is a path; the check explains an unreadable one better than Typer."""
     return typer.Option(*names, help=text, callback=check, readable=False)
 
 
@@ -94,7 +94,7 @@ FOLDER = _file("Folder to write to.")
 SOURCE = _source("Float network, from `sqhw train` or `sqhw import`.")
 NETWORK = _source("Quantized network, from `sqhw compress`.")
 MAX_BATCH = typer.Option(
-    help="Images that a run can take together; they fill small feature maps.",
+    help="Largest number of images of a run; several images fill small feature maps.",
     callback=checks.check_power_of_two,
 )
 ACC_BITS = typer.Option(
@@ -135,7 +135,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             "Its weights as safetensors; random ones without.", check=checks.check_source
         ),
         "out": OUT,
-        "seed": _seed("Of random weights."),
+        "seed": _seed("Seed of random weights."),
     },
     CompressOptions: {
         "source": SOURCE,
@@ -160,7 +160,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             help="Cores; with another number, other last digits.", callback=checks.check_threads
         ),
         "precision": typer.Option(
-            help="Of the training: float32, or bf16, faster on recent cores.",
+            help="Arithmetic of the training: float32, or bf16, faster on recent cores.",
             callback=checks.check_name("precision", PRECISIONS),
         ),
         "rate": typer.Option(
@@ -175,10 +175,10 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             callback=checks.check_name("pruning", PRUNING),
         ),
         "accelerator": typer.Option(
-            help="What trains: cpu or cuda.",
+            help="Device for the training: cpu or cuda.",
             callback=checks.check_name("accelerator", ACCELERATORS, counted=True),
         ),
-        "resume": _file("Checkpoint, written after each epoch; a run that stopped goes on."),
+        "resume": _file("Checkpoint, written after each epoch; a stopped run resumes from it."),
         "max_batch": MAX_BATCH,
         "acc_bits": ACC_BITS,
         "seed": SEED,
@@ -189,14 +189,14 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "image_size": IMAGE_SIZE,
         "device": DEVICE,
         "density": typer.Option(
-            help="Share of the weights that are kept at most.", callback=checks.check_share
+            help="Largest share of its weights that a layer keeps.", callback=checks.check_share
         ),
         "ends_density": typer.Option(
             help="The same for the first and the last layer.", callback=checks.check_share
         ),
-        "bits": typer.Option(help="Of a weight's code.", min=1, max=MOST_BITS),
+        "bits": typer.Option(help="Width of a weight's code.", min=1, max=MOST_BITS),
         "objective": typer.Option(
-            help="What streams are chosen for: rom or cycles.",
+            help="Objective of the choice of streams: rom or cycles.",
             callback=checks.check_name("objective", OBJECTIVES),
         ),
         "max_batch": MAX_BATCH,
@@ -221,7 +221,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "device": ROM_DEVICE,
         "rtl": _file("Write them for the Verilog in this folder.", check=checks.check_rtl),
         "name": typer.Option(
-            help="What names of files begin with; by default as in the Verilog, or nothing.",
+            help="Prefix of the file names; by default that of the Verilog, or none.",
             callback=checks.check_prefix,
         ),
     },
@@ -234,7 +234,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         ),
         "device": ROM_DEVICE,
         "name": typer.Option(
-            help="What names of modules and files begin with: engines of one design need others.",
+            help="Prefix of modules and files; each engine of a design needs its own.",
             callback=checks.check_prefix,
         ),
     },
@@ -249,7 +249,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             callback=checks.check_name("simulator", SIMULATORS),
         ),
         "images": typer.Option(help="Test images to run.", min=1),
-        "seed": _seed("Of pauses and noise."),
+        "seed": _seed("Seed of pauses and noise."),
         "jobs": typer.Option(help="Processes of cxxrtl.", callback=checks.check_threads),
     },
     SizeOptions: {
@@ -277,7 +277,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             callback=checks.check_budget,
         ),
         "objective": typer.Option(
-            help="What streams are chosen for: rom, cycles or energy.",
+            help="Objective of the choice of streams: rom, cycles or energy.",
             callback=checks.check_name("objective", SIZE_OBJECTIVES),
         ),
         "technology": typer.Option(
@@ -294,7 +294,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             checks.check_sources,
         ),
         "device": typer.Option(
-            help="Of network files, for block RAMs; by default what each was compressed for.",
+            help="Device for the block RAMs of network files; by default each network's own.",
             callback=checks.check_device,
         ),
         "out": _file("Plots: a page (.html), or one picture (.png, .svg)."),

@@ -10,7 +10,7 @@ import typer
 from sqhw.cli.options import JSON, OPTIONS
 
 Options = TypeVar("Options")
-#: Function of a command: it takes the options, and whether the result is printed as JSON.
+#: Function of a command: its arguments are the options, and whether to print JSON.
 Command = Callable[[Options, bool], None]
 
 

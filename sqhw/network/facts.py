@@ -20,22 +20,22 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class Facts:
-    """What a network's file says of its making.
+    """Facts in a network's file about its training and compression.
 
     Parameters
     ----------
     engine : EngineConfig
-        That it was compressed for; the default one if the file names none.
+        Engine that the network was compressed for; the default one if the file names none.
     device : str or None
-        That it was compressed for.
+        Device that the network was compressed for.
     weights_before, values_before : int or None
-        Trained weights of the float network, and these with its biases.
+        Number of trained weights of the float network, without and with its biases.
     layer_weights : dict of str to int
         Weights of each trained layer before compression, empty if unknown.
     accuracies : dict of str to float, 0 to 1
-        Those of `ACCURACIES` that were measured.
+        Measured accuracies, by their names in `ACCURACIES`.
     method, data, notes : str
-        Compression method, name of the data set, sentences in lines; empty if unknown.
+        Compression method, name of the data set, and notes, a line each; empty if unknown.
     """
 
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -55,7 +55,7 @@ def facts_of(metadata: Mapping[str, str]) -> Facts:
     Raises
     ------
     SqhwError
-        Naming the entry, what it is and what it must be.
+        If an entry is wrong; the message names it, what was found and what is allowed.
     """
     engine = EngineConfig()
     if metadata.get("engine"):

@@ -24,7 +24,7 @@ ARRAYS = dict.fromkeys(("weight", "bias"), np.dtype(np.float32))
 
 
 def save_float(network: FloatNetwork, path: str | Path) -> None:
-    """Write a float network to one file; an existing file is replaced only when all is written.
+    """Write a float network to one file; an existing file is replaced by a complete one.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def load_float(path: str | Path) -> FloatNetwork:
     ------
     SqhwError
         If the file is missing, damaged or of another kind or version, a field is of another type
-        or missing, or a rule of `sqhw.network.floats` is broken; the message names the file, and
-        the layer if it is the fault of one.
+        or missing, or a rule of `sqhw.network.floats` is broken. The message names the file, and
+        the layer at fault.
     """
     with located(path):
         metadata, tensors = read_tensors(Path(path), MAX_NETWORK_BYTES)

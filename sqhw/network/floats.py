@@ -40,7 +40,7 @@ class FloatConv(GraphConv):
     Parameters
     ----------
     name, source, stride, padding, kind, groups
-        As `GraphConv` has them.
+        Parameters of `GraphConv`.
     weight : ndarray of float32, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
     bias : ndarray of float32, shape (out_channels,)
     relu : bool
@@ -83,7 +83,7 @@ class FloatConv(GraphConv):
         return signed_width(1)
 
     def zero_channels(self) -> Mask:
-        """Return which output channels are 0 whatever the input, shape (out_channels,)."""
+        """Return which output channels are 0 for every input, shape (out_channels,)."""
         empty = ~self.weight.any(axis=(1, 2, 3))
         zero: Mask = empty & ((self.bias <= 0) if self.relu else (self.bias == 0))
         return zero
@@ -105,7 +105,8 @@ class FloatNetwork(Graph[FloatConv]):
     mean, std : tuple of float
         Normalisation ``(pixel / input_max - mean) / std``: one value, or one a channel.
     layers : tuple of FloatConv or MaxPool
-        In execution order; each reads tensors made before it. The last one makes the output.
+        Layers in execution order. Each reads tensors of earlier layers, and the last one makes the
+        output.
     metadata : dict of str to str
         Free text that travels with the file.
 
@@ -145,7 +146,7 @@ class FloatNetwork(Graph[FloatConv]):
 
     @property
     def size_labels(self) -> dict[str, str]:
-        """What the metadata of a compressed network say of this one's size."""
+        """Entries on this network's size for the metadata of a compressed one."""
         sizes = {layer.name: int(layer.weight.size) for layer in self.convs if layer.trained}
         return {
             "float_weights": str(self.weights),
@@ -166,7 +167,7 @@ def _check(network: FloatNetwork) -> None:
 def check_input(
     name: str, shape: Sequence[int], input_max: int, mean: Sequence[float], std: Sequence[float]
 ) -> None:
-    """Raise SqhwError if a network's input shape, pixel range or normalisation cannot be."""
+    """Raise SqhwError if a network's input shape, pixel range or normalisation is not allowed."""
     where = f"network {name!r}"
     check_input_shape(name, shape)
     if not 1 <= input_max <= 255:

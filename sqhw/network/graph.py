@@ -1,9 +1,9 @@
-"""Graphs of layers: what the float and the quantized network have in common, and its rules.
+"""Graphs of layers: the common part of the float and the quantized network, and its rules.
 
 A graph is a list of layers in execution order. A layer names its input tensor and its output
 tensor bears the layer's own name; the network's input tensor is called ``input``. The output of
 the last layer is the output of the network. Memory plans, engines and schedules follow from a
-graph: whoever takes one reads shapes and zeros of weights at most, never their values.
+graph. A function that takes a graph reads shapes of weights and their zeros, never their values.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ from sqhw.network.facts import Facts, facts_of
 from sqhw.network.limits import Extent, check_name
 
 INPUT = "input"
-#: Kinds of convolutions: what each was before it became one.
+#: Kinds of convolutions, by the layer that each was before it became one.
 CONV_KINDS = ("conv", "linear", "avgpool")
 
 Shape = tuple[int, int, int]
@@ -32,15 +32,15 @@ class Skip:
     """A skip connection: another tensor, added to a convolution before its ReLU.
 
     Output channel ``c`` at (y, x) gets ``skip[c - first, stride * y, stride * x]``; channels that
-    the tensor does not have get nothing, which is the parameter-free shortcut (option A of He et
-    al., 2016) where the channels are more than before.
+    the tensor does not have get nothing. With more channels than before this is the parameter-free
+    shortcut (option A of He et al., 2016).
 
     Attributes
     ----------
     source : str
         Name of the tensor.
     stride : int, 1 or 2
-        In both directions.
+        Stride in both directions.
     first : int
         Output channel that gets the tensor's channel 0.
     """
@@ -59,19 +59,19 @@ class GraphConv(ABC):
     Attributes
     ----------
     name : str
-        Unique; also the name of the output tensor.
+        Unique name of the layer and of its output tensor.
     source : str
         Name of the input tensor.
     weight : ndarray, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
     stride : int, 1 or 2
-        In both directions.
+        Stride in both directions.
     padding : tuple of int (top, bottom, left, right)
         Zeros added around the input.
     kind : str
-        ``"conv"``, ``"linear"`` or ``"avgpool"``, what the layer was before.
+        Kind of the layer before it became a convolution: ``"conv"``, ``"linear"`` or ``"avgpool"``.
     groups : int
-        Output channels are divided into that many groups, each of which reads its own share of
-        the input channels; as many groups as channels is a depthwise convolution.
+        Number of groups of output channels. Each group reads its own share of the input channels.
+        A depthwise convolution has as many groups as channels.
     residual : Skip, optional
         Skip connection.
     """
@@ -102,7 +102,7 @@ class GraphConv(ABC):
 
     @abstractmethod
     def zero_channels(self) -> Mask:
-        """Return which output channels are 0 whatever the input, shape (out_channels,)."""
+        """Return which output channels are 0 for every input, shape (out_channels,)."""
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -133,13 +133,13 @@ class MaxPool:
     Parameters
     ----------
     name : str
-        Unique; also the name of the output tensor.
+        Unique name of the layer and of its output tensor.
     source : str
         Name of the input tensor.
     kernel : int
         Height and width of the window.
     stride : int, 1 or 2
-        In both directions. Windows that would leave the map are dropped.
+        Stride in both directions. Windows that would leave the map are dropped.
     """
 
     name: str
@@ -173,9 +173,10 @@ class Graph(ABC, Generic[C]):
     ----------
     name : str
     input_shape : tuple of int (channels, height, width)
-        One image.
+        Shape of an image.
     layers : tuple of GraphConv or MaxPool
-        In execution order; each reads tensors made before it. The last one makes the output.
+        Layers in execution order. Each reads tensors of earlier layers, and the last one makes the
+        output.
     metadata : dict of str to str
         Texts that travel with the file; `sqhw.network.facts` says which of them are read.
     """
@@ -187,7 +188,7 @@ class Graph(ABC, Generic[C]):
 
     @property
     def facts(self) -> Facts:
-        """What the metadata say of the network's making."""
+        """Facts in the metadata about the network's training and compression."""
         with located(f"network {self.name!r}"):
             return facts_of(self.metadata)
 
@@ -242,7 +243,7 @@ def check_graph(graph: Graph[GraphConv]) -> None:
     Raises
     ------
     SqhwError
-        Naming the layer, what was found and what is allowed.
+        If a rule is broken; the message names the layer, what was found and what is allowed.
     """
     check_name("network", graph.name)
     if not graph.layers:

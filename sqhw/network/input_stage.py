@@ -2,7 +2,7 @@
 
 A mean can be folded into the bias of the layer that reads the pixels only where that layer has no
 padding: a padded zero is a zero of the *normalised* image. Elsewhere a depthwise 1x1 convolution
-makes signed 8-bit normalised pixels with one scale for all channels. Its rounding is half a step of
+makes signed 8-bit normalised pixels with one scale for all channels. Its rounding error is half of
 1/127 of the largest normalised value, about that of the pixels themselves.
 """
 
@@ -45,8 +45,8 @@ def with_input_stage(network: FloatNetwork) -> FloatNetwork:
     Returns
     -------
     FloatNetwork
-        `network` itself if the layers that read its pixels can take the normalisation; else the
-        same function with mean 0, standard deviation 1 and one layer more.
+        `network` itself if the layers that read its pixels can take the normalisation. Otherwise a
+        network of the same function with mean 0, standard deviation 1 and one layer more.
     """
     if _foldable(network):
         return network

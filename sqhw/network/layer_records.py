@@ -17,7 +17,7 @@ L = TypeVar("L", bound=GraphConv)
 
 
 def layer_record(layer: GraphConv | MaxPool) -> dict[str, Any]:
-    """Return what every layer of that kind has, but for its arrays, as JSON values."""
+    """Return the fields that float and quantized layers share, without arrays, as JSON values."""
     common = {"kind": layer.kind, "name": layer.name, "source": layer.source}
     if isinstance(layer, MaxPool):
         return common | {"kernel": int(layer.kernel), "stride": int(layer.stride)}
@@ -59,8 +59,8 @@ def read_layers(
     Raises
     ------
     SqhwError
-        Naming the layer and what is missing, unknown or of another type, or a tensor that belongs
-        to no layer.
+        If a field or tensor is missing, unknown or of another type; the message names the layer
+        and the field, or the tensor that belongs to no layer.
     """
     layers = []
     for index, record in enumerate(records):

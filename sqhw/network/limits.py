@@ -1,7 +1,7 @@
-"""How large a network may be: far above what any engine runs, so that no file asks for more.
+"""Limits on the size of a network, far above the largest that an engine can run.
 
-An engine has at most 2**23 activations and maps of 1,023x1,023; without these limits a few bytes of
-a file, such as a padding of 20,000, would ask the simulator for terabytes.
+An engine has at most 2**23 activations and maps of 1,023x1,023. Without these limits a few bytes of
+a file, such as a padding of 20,000, would make the simulator allocate terabytes.
 """
 
 from collections.abc import Mapping
@@ -12,20 +12,23 @@ from sqhw.files.input_limits import MAX_NAME_CHARS
 
 MAX_LAYERS = 4096
 MAX_CHANNELS = 1 << 16
-MAX_SIDE = (1 << 16) - 1  # height and width of a map
-MAX_PADDING = 1023  # on one side
-#: Values of one map with its padding, of all maps together, and products of an image.
+#: Largest height and width of a map.
+MAX_SIDE = (1 << 16) - 1
+#: Largest padding on one side.
+MAX_PADDING = 1023
+#: Largest number of values of a map with its padding, of values of all maps, and of products
+#: of an image.
 MAX_MAP = 1 << 24
 MAX_MAPS = 1 << 27
 MAX_PRODUCTS = 1 << 40
-#: Values of all maps of the images that are computed together, of 32 bits each.
+#: Largest number of values of all maps of the images that are computed together, 32 bits each.
 WORKING_VALUES = 1 << 30
 
 Shape = tuple[int, int, int]
 
 
 class Extent:
-    """Adds up what a network takes while its layers are checked one after the other.
+    """Sums of the maps and products of a network, while its layers are checked one by one.
 
     Parameters
     ----------
@@ -53,16 +56,16 @@ class Extent:
         Parameters
         ----------
         where : str
-            The layer, for errors.
+            Name of the layer, for errors.
         shape : tuple of int (channels, height, width)
             Numbers of any size.
         padding : tuple of int (top, bottom, left, right)
-            0 or more each.
+            Zeros on each side, 0 or more.
 
         Raises
         ------
         SqhwError
-            Naming the layer, the number and the limit.
+            If it exceeds a limit; the message names the layer, the number and the limit.
         """
         if max(padding) > MAX_PADDING:
             raise SqhwError(f"{where}: padding must be 0 to {MAX_PADDING}, not {padding}")

@@ -1,6 +1,6 @@
-"""Networks on the way to integers: places of weights and numbers of values, no values yet.
+"""Networks during compression: the places of weights and the numbers of their values, no values.
 
-What they cost is exact for their masks: `sqhw.cost_models` prices them like quantized networks.
+Their costs are exact for their masks: `sqhw.cost_models` prices them like quantized networks.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,18 +17,18 @@ from sqhw.network.stored import IntArray, StoredConv
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MaskedConv(StoredConv):
-    """A convolution of a mask.
+    """A convolution with a mask of its weights in place of their values.
 
     Parameters
     ----------
     name, source, stride, padding, kind, groups, residual
-        As `GraphConv` has them.
+        Parameters of `GraphConv`.
     weight : ndarray of uint8, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
         0 where there is no weight, else the number of its value: equal weights have equal numbers.
     width : int
         Width of the widest weight as a signed number (unit: bit).
     stream, bias, multiplier, shift
-        As `StoredConv` has them.
+        Parameters of `StoredConv`.
     output : ActivationFormat
         Format of the output tensor.
     """
@@ -65,7 +65,7 @@ class MaskedConv(StoredConv):
 
     @property
     def codebook_size(self) -> int:
-        """Number of values that codes stand for."""
+        """Number of values in the codebook."""
         return max(1, len(self._numbers(zeros=self.stream.stores_zeros)))
 
     def _numbers(self, *, zeros: bool) -> npt.NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""The quantized network: integers only, the meaning of which `sqhw.sim.reference` defines."""
+"""The quantized network of integers; `sqhw.sim.reference` defines its arithmetic."""
 
 from dataclasses import dataclass, field, replace
 
@@ -47,25 +47,25 @@ class Conv(StoredConv):
     Parameters
     ----------
     name, source, stride, padding, kind, groups
-        As `GraphConv` has them.
+        Parameters of `GraphConv`.
     weight : ndarray of int8, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
         Integer weights; every non-zero one is in `codebook`.
     bias : ndarray of int32, shape (out_channels,)
-        In units of the accumulator.
+        Biases in units of the accumulator.
     multiplier : ndarray of int32, shape (out_channels,), 1 to 65535
         Dyadic requantization: multiplier.
     shift : ndarray of int32, shape (out_channels,), 0 to 31
         Dyadic requantization: right shift.
     codebook : tuple of int, ascending, -128 to 127
-        The values that a code stands for, at most ``2**stream.code_bits`` of them.
+        Values of the codes, at most ``2**stream.code_bits`` of them.
     stream : StreamFormat
-        How the weights are stored.
+        Format of the weights.
     output : ActivationFormat
         Format of the output tensor.
     weight_scale : ndarray of float64, shape (out_channels,)
         Real value of one weight unit. Metadata: no integer result depends on it.
     output_scale : float
-        Real value of one output unit. Metadata likewise.
+        Real value of one output unit. Metadata: no integer result depends on it.
     residual : Residual, optional
     """
 
@@ -103,7 +103,7 @@ class Conv(StoredConv):
 
     @property
     def codebook_size(self) -> int:
-        """Number of values that codes stand for."""
+        """Number of values in the codebook."""
         return len(self.codebook)
 
     def in_stream(self, stream: StreamFormat) -> "Conv":
@@ -163,13 +163,13 @@ class QuantizedNetwork(Graph[Conv]):
     Parameters
     ----------
     name : str
-        For reports and file names.
+        Name for reports and files.
     input_shape : tuple of int (channels, height, width)
-        One image.
+        Shape of an image.
     input_format : ActivationFormat
-        Raw pixels; normalisation is folded into the first layer.
+        Format of raw pixels; the normalisation is folded into the first layer.
     layers : tuple of Conv or MaxPool
-        In execution order.
+        Layers in execution order.
     metadata : dict of str to str
         Free text that travels with the file, for example measured accuracies.
 
@@ -218,7 +218,7 @@ def check(network: QuantizedNetwork) -> None:
     Raises
     ------
     SqhwError
-        Naming the layer, what was found and what is allowed.
+        If a rule is broken; the message names the layer, what was found and what is allowed.
     """
     check_graph(network)
     for layer in network.convs:

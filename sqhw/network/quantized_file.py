@@ -1,9 +1,10 @@
 """Quantized networks on disk: one safetensors file, arrays and topology together.
 
 The arrays are tensors named ``LAYER.FIELD``. The metadata has the single entry ``sqhw``, a JSON
-object: ``format`` and ``version``; ``network`` with everything that is not an array; ``sha256``
-of the canonical JSON of ``network`` followed by name, type, shape and bytes of every tensor in
-order of name. Nothing in the file is executed when it is read.
+object of four fields. ``format`` and ``version`` name the kind of file. ``network`` has everything
+that is not an array. ``sha256`` is the digest of the canonical JSON of ``network`` followed by
+name, type, shape and bytes of every tensor in order of name. Nothing in the file is executed when
+it is read.
 """
 
 import json
@@ -47,7 +48,7 @@ def save_network(network: QuantizedNetwork, path: str | os.PathLike[str]) -> Non
     ----------
     network : QuantizedNetwork
     path : path
-        Usually ``*.safetensors``; replaced if it exists, and never left half written.
+        Path, usually ``*.safetensors``. An existing file is replaced by a complete one.
 
     Raises
     ------
@@ -88,8 +89,8 @@ def load_network(path: str | os.PathLike[str]) -> QuantizedNetwork:
     ------
     SqhwError
         If the file is missing, broken, of another kind or of a newer version, breaks a rule of
-        `sqhw.network.quantized`, or says of its making what `sqhw.network.facts` cannot read; the
-        message names the file, and the layer or the entry if it is the fault of one.
+        `sqhw.network.quantized`, or has metadata that `sqhw.network.facts` cannot read. The message
+        names the file, and the layer or the entry at fault.
     """
     with located(path):
         metadata, tensors = read_tensors(Path(path), MAX_NETWORK_BYTES)
@@ -100,7 +101,7 @@ def load_network(path: str | os.PathLike[str]) -> QuantizedNetwork:
 
 
 def is_quantized(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file says of itself that it is a quantized network; nothing is checked."""
+    """Return whether a file claims to be a quantized network; nothing is checked."""
     try:
         metadata, _ = read_tensors(Path(path), MAX_NETWORK_BYTES, tensors=False)
     except SqhwError:

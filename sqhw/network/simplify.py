@@ -19,9 +19,8 @@ def simplify(network: QuantizedNetwork) -> QuantizedNetwork:
     """Remove channels that are zero for every input or that no layer reads.
 
     The network's input and output keep all their channels, and so do the maps of grouped layers and
-    of skip connections, whose channels belong together; every layer keeps at least one. Where a
-    layer loses so many input channels that its gap field no longer suits them, the gap field
-    shrinks.
+    of skip connections, whose channels belong together. Every layer keeps at least one channel. The
+    gap field of a layer shrinks if it is too wide for the input channels that remain.
 
     Parameters
     ----------
@@ -62,7 +61,7 @@ def live_channels(network: Graph[GraphConv]) -> dict[str, Mask]:
 def _live_channels(
     layers: tuple[GraphConv | MaxPool, ...], counts: dict[str, int], pinned: set[str]
 ) -> dict[str, Mask]:
-    """Return which of so many channels of every tensor to keep."""
+    """Return which channels of every tensor to keep, given the number of its channels."""
     zero: dict[str, Mask] = {INPUT: np.zeros(counts[INPUT], dtype=bool)}
     for layer in layers:
         if isinstance(layer, MaxPool):
@@ -75,7 +74,8 @@ def _live_channels(
         if isinstance(layer, MaxPool):
             read = used[layer.name]
         elif layer.groups == 1:
-            read = np.any(layer.weight.any(axis=0), axis=(1, 2))  # rows first: many times as fast
+            # The reduction over rows comes first, which is many times as fast.
+            read = np.any(layer.weight.any(axis=0), axis=(1, 2))
         else:
             continue  # pinned
         used[layer.source] = used[layer.source] | read
@@ -87,7 +87,7 @@ def _live_channels(
         elif not live.any():
             live = np.arange(count) == 0
         keep[name] = live
-    # A pooled tensor has the channels of its source: keep what either needs.
+    # A pooled tensor has the channels of its source: both keep the channels that either needs.
     for layer in reversed(layers):
         if isinstance(layer, MaxPool):
             keep[layer.source] = keep[layer.source] | keep[layer.name]
@@ -98,7 +98,7 @@ def _live_channels(
 
 
 def pinned_tensors(network: Graph[GraphConv]) -> set[str]:
-    """Return the tensors that keep all channels, and what they are pooled from or to.
+    """Return the tensors that keep all channels, and the tensors pooled from or to them.
 
     They are the network's input and output and the maps of grouped layers and of skip connections.
     """
@@ -118,8 +118,8 @@ def pinned_tensors(network: Graph[GraphConv]) -> set[str]:
 def _outline(layer: S | MaxPool) -> S | MaxPool:
     """Return a layer with one number a kernel, not 0 where the kernel has a weight.
 
-    Channels go round after round, each of which may free further ones: weights themselves, many
-    more numbers, are taken once at the end.
+    The removal of channels takes several rounds, as each may free further ones. The rounds work on
+    outlines. The weights, which are many more numbers, are taken once at the end.
     """
     if isinstance(layer, MaxPool):
         return layer

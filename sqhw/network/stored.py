@@ -1,4 +1,4 @@
-"""Convolutions as ROMs hold them: what size, cycles and energy of a network depend on."""
+"""Convolutions as ROMs hold them, which size, cycles and energy of a network depend on."""
 
 from abc import abstractmethod
 from typing import Any, Self
@@ -19,11 +19,11 @@ class StoredConv(GraphConv):
     Attributes
     ----------
     weight : ndarray, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
-        Not 0 where the stream has a weight.
+        Array that is not 0 where the stream has a weight.
     stream : StreamFormat
         Format of the weights.
     bias : ndarray of int32, shape (out_channels,)
-        Unit: that of the accumulator.
+        Biases in units of the accumulator.
     multiplier, shift : ndarray of int32, shape (out_channels,)
         Dyadic requantization.
     """
@@ -41,7 +41,7 @@ class StoredConv(GraphConv):
     @property
     @abstractmethod
     def codebook_size(self) -> int:
-        """Number of values that codes stand for."""
+        """Number of values in the codebook."""
 
     @abstractmethod
     def in_stream(self, stream: StreamFormat) -> Self:
@@ -71,7 +71,7 @@ class StoredConv(GraphConv):
         return int(np.count_nonzero(self.weight))
 
     def zero_channels(self) -> Mask:
-        """Return which output channels are 0 whatever the input, shape (out_channels,)."""
+        """Return which output channels are 0 for every input, shape (out_channels,)."""
         empty = ~self.weight.any(axis=(1, 2, 3))
         shift = self.shift.astype(np.int64)
         half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)

@@ -1,4 +1,4 @@
-"""The walk through a network: each layer once, on what the layers before it made."""
+"""The walk through a network: each layer once, on the outputs of earlier layers."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -20,7 +20,7 @@ def run_graph(
     ----------
     graph : Graph
     x : T
-        The network's input: whatever `conv` and `pool` compute with.
+        Input of the network, of the type that `conv` and `pool` compute with.
     conv : callable
         Returns the output of a convolution, from the layer and the tensors that are still needed,
         by name.

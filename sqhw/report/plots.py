@@ -20,8 +20,10 @@ PICTURES = (".png", ".svg")
 BASES = ("payload", "stream", "rom", "blocks")
 COLOURS = ("#3b6ea5", "#d1803a", "#4f9153", "#a2476b", "#7a6db0", "#8a8a3c", "#4aa0a8", "#777777")
 DPI = 110
-WIDE = 4  # ratio of sizes from which their axis is logarithmic
-MOST_LAYERS = 60  # of which each has a label
+#: Smallest ratio of sizes for a logarithmic axis.
+WIDE = 4
+#: Largest number of layers with a label each.
+MOST_LAYERS = 60
 
 
 def write_report(accounts: Sequence[AccountResult], out: Path) -> None:
@@ -32,13 +34,13 @@ def write_report(accounts: Sequence[AccountResult], out: Path) -> None:
     accounts : sequence of dict
         As `sqhw.size.account.Account.to_dict` returns them; at least one.
     out : Path
-        ``.html``: a page with tables, nothing outside of it needed. ``.png`` or ``.svg``: one
-        picture; of several accounts accuracy against size, of one its layers.
+        ``.html`` for a page with tables, in one file. ``.png`` or ``.svg`` for one picture, which
+        shows accuracy against size for several accounts, and the layers for one account.
 
     Raises
     ------
     SqhwError
-        If the name ends otherwise, matplotlib is not installed, or the file cannot be written.
+        If the suffix is another one, matplotlib is not installed, or the file cannot be written.
     """
     check_report(out)
     if out.suffix == ".html":
@@ -49,12 +51,12 @@ def write_report(accounts: Sequence[AccountResult], out: Path) -> None:
 
 
 def check_report(out: Path) -> None:
-    """Check the name of a file that plots are to be written to.
+    """Check the name of a file for plots.
 
     Raises
     ------
     SqhwError
-        If it ends otherwise than `write_report` takes it, or matplotlib is not installed.
+        If its suffix is none that `write_report` takes, or matplotlib is not installed.
     """
     if out.suffix not in (".html", *PICTURES):
         raise SqhwError(f"{out}: plots are written as .html, .png or .svg")
@@ -62,10 +64,10 @@ def check_report(out: Path) -> None:
 
 
 def layer_figure(account: AccountResult) -> "Figure":
-    """Return the sparsity, bits and ratio of every layer, as figure 3 of the SQS paper has them.
+    """Return the sparsity, bits and ratio of every layer, as in figure 3 of the SQS paper.
 
-    The last panel shows the bits of each layer on a logarithmic axis: before, as payload, and with
-    all that is stored.
+    The last panel shows the bits of each layer on a logarithmic axis: before compression, the
+    payload, and all stored bits.
     """
     layers = [layer for layer in account["layers"] if layer["weights"]]
     names = [literal(layer["name"]) for layer in layers]
@@ -156,7 +158,7 @@ def size_figure(accounts: Sequence[AccountResult]) -> "Figure":
 
 
 def _series(accounts: Sequence[AccountResult]) -> list[str]:
-    """Return the curve that each account belongs to: its method, and its device if they differ."""
+    """Return the curve of each account: its method, and its device if the devices differ."""
     several = len({account["device"] for account in accounts}) > 1
     return [
         (account["method"] or account["label"]) + (f" for {account['device']}" if several else "")
@@ -164,7 +166,7 @@ def _series(accounts: Sequence[AccountResult]) -> list[str]:
     ]
 
 
-#: Accuracies by what they say of the network, and how plots call them.
+#: Labels of accuracies in plots; an earlier one says more of the network than a later one.
 ACCURACIES = {
     "test": "test accuracy",
     "test_accuracy": "test accuracy",
@@ -175,13 +177,13 @@ ACCURACIES = {
 
 
 def best_accuracy(account: AccountResult) -> float | None:
-    """Return the accuracy that says most: of the test set on integers, else of what there is."""
+    """Return the first accuracy of `ACCURACIES` that the account has, the test set first."""
     found = [name for name in ACCURACIES if name in account["accuracy"]]
     return float(account["accuracy"][found[0]]) if found else None
 
 
 def _accuracy_name(accounts: Sequence[AccountResult]) -> str:
-    """Return what the accuracies of a plot are called, all kinds that there are."""
+    """Return the label of the accuracies of a plot, with all their kinds."""
     found = [
         next((said for name, said in ACCURACIES.items() if name in account["accuracy"]), "")
         for account in accounts
@@ -190,7 +192,7 @@ def _accuracy_name(accounts: Sequence[AccountResult]) -> str:
 
 
 def literal(text: str) -> str:
-    """Return a name for a text of matplotlib: ``$`` begins no formula, controls are escaped."""
+    """Return a name as text for matplotlib: ``$`` is literal, control characters are escaped."""
     return printable(text).replace("$", r"\$")
 
 

@@ -1,14 +1,14 @@
-"""What `sqhw report` prints."""
+"""The text of `sqhw report`."""
 
 from typing import Literal
 
 from sqhw.report.columns import columns
 from sqhw.report.results import AccountResult, ReportResult
 
-#: Sizes that a layer of an account has.
+#: Bases of the sizes of a layer in an account.
 LayerBasis = Literal["payload", "stream", "rom", "own"]
 
-#: Sentence below the tables about sizes that not every account has.
+#: Sentences below the tables, by the basis that they explain; not every account has these.
 LEGEND = {
     "own": "as the method itself encodes the weights, with its tables; the engine reads none of it",
     "published": "non-zeros times log2 of the number of values, without positions, as papers count",
@@ -16,7 +16,7 @@ LEGEND = {
 
 
 def report_lines(result: ReportResult) -> list[str]:
-    """Return what `sqhw report` prints."""
+    """Return the lines of `sqhw report`."""
     lines: list[str] = []
     for account in result["accounts"]:
         lines += [*account_lines(account), ""]
@@ -34,7 +34,7 @@ def account_lines(account: AccountResult) -> list[str]:
         ratio = account["ratio"][basis]
         unit = "" if basis == "blocks" else " bit"
         if size is not None:
-            # Cut, not rounded: a ratio is never better than it says.
+            # Cut and not rounded, so that the true ratio is never below the printed one.
             cut = f"{int(10 * ratio) / 10:,}x" if ratio is not None else "-"
             rows.append((basis, f"{before:,}{unit}", f"{size:,}{unit}", cut))
     bases: list[LayerBasis] = ["payload", "stream", "rom"]
@@ -55,7 +55,7 @@ def account_lines(account: AccountResult) -> list[str]:
             )
         )
     if account["sizes"]["rom"] is not None:
-        # Maxima have no weights and no rows, but descriptors.
+        # Maximum poolings have descriptors, but no weights and so no rows.
         rest = account["sizes"]["rom"] - sum(layer["rom"] or 0 for layer in account["layers"])
         if rest:
             table.append(("others", *"------", f"{rest:,}", *"-"[: len(bases) - 3]))

@@ -1,4 +1,4 @@
-"""The results of the steps as plain data: what ``--json`` prints and the tables are made from."""
+"""The results of the steps as plain data, for ``--json`` and for the tables."""
 
 from typing import Any, NotRequired, TypedDict, final
 
@@ -35,7 +35,7 @@ class LayerSize(TypedDict):
 class NetworkSize(TypedDict):
     """Size of a network on every basis, before and after compression.
 
-    ``after``, ``float32`` and ``int8`` are sizes by basis (unit: bit, of ``blocks`` block RAMs).
+    ``after``, ``float32`` and ``int8`` are sizes by basis (unit: bit; block RAMs for ``blocks``).
     """
 
     device: str
@@ -51,7 +51,7 @@ class NetworkSize(TypedDict):
 
 
 class TriedSize(NetworkSize):
-    """Size of a network that was tried on images; accuracies are 0 to 1, notes are lines."""
+    """Size of a network with its accuracies, 0 to 1, on images; notes are lines."""
 
     file: str
     validation_images: int
@@ -136,7 +136,7 @@ class CyclesResult(TypedDict):
 class VerifyResult(TypedDict):
     """Result of `sqhw verify`: images and activations compared, cycles of a run.
 
-    ``clock_cycles`` and ``seconds`` are those of ``cxxrtl``, of all runs.
+    Only ``cxxrtl`` gives ``clock_cycles`` and ``seconds``, for all runs together.
     """
 
     simulator: str
@@ -203,14 +203,14 @@ class AccountResult(TypedDict):
 
 
 class ReportResult(TypedDict):
-    """Result of `sqhw report`: the accounts, and the file that plots were written to."""
+    """Result of `sqhw report`: the accounts, and the file of the plots."""
 
     accounts: list[AccountResult]
     file: NotRequired[str]
 
 
 class DemoResult(TypedDict):
-    """Result of `sqhw demo`: those of its steps."""
+    """Result of `sqhw demo`: the results of its steps."""
 
     data: str
     seed: int

@@ -1,4 +1,4 @@
-"""Pictures of what `sqhw size` finds: devices, one device, or a Pareto front."""
+"""Pictures of the result of `sqhw size`: devices, one device, or a Pareto front."""
 
 import io
 from pathlib import Path
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
-#: Bar colours: fits, does not fit, idle; then the slices of a breakdown.
+#: Colours of bars: fits, does not fit, idle; colours of the slices of a breakdown.
 FITS, LACKS, IDLE = "#2a6f97", "#c8553d", "#a9d6e5"
 PARTS = ("#5fa8d3", "#89c2d9", "#bee3db", "#f4a261", "#e9c46a", "#d08c60", "#90be6d", "#c9c9c9")
-#: Largest number of labelled points of a front, from the fastest on.
+#: Largest number of labelled points of a front; the fastest ones have labels.
 MOST_LABELS = 30
-#: Without the date, so that the same figures give the same bytes.
+#: Metadata of pictures without the date, so that the same figures give the same bytes.
 METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None},
     "svg": {"Date": None},
@@ -29,7 +29,7 @@ METADATA: dict[str, dict[str, None]] = {
 
 
 def check_plot(path: Path) -> None:
-    """Refuse, before anything is computed, a picture that cannot be made.
+    """Refuse a picture that cannot be made, before anything is computed.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def _devices(result: SizeResult) -> "Figure":
     rows = range(len(found))
     colours = [FITS if d["fits"] else LACKS for d in found]
     shares = [d["blocks"] / d["available_blocks"] for d in found]
-    # On a logarithmic axis bars begin where the device is just full.
+    # Bars on a logarithmic axis begin at 1, a device that is just full.
     axes[0].barh(rows, [share - 1 for share in shares], left=1, color=colours)
     axes[0].set_xscale("log")
     axes[0].xaxis.set_major_formatter("{x:g}")

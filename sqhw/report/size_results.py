@@ -7,7 +7,7 @@ from sqhw.size.layer_figures import LayerFigures
 
 
 class Assumed(TypedDict):
-    """What is assumed of the weights of a network; ``layers`` are [density, bits] by name."""
+    """Assumptions on the weights of a network; ``layers`` are [density, bits] by name."""
 
     density: float
     bits: int
@@ -15,7 +15,7 @@ class Assumed(TypedDict):
 
 
 class TechnologyName(TypedDict):
-    """The table that energies are from."""
+    """The table of energies."""
 
     name: str
     process: str
@@ -38,7 +38,7 @@ class ModelErrors(TypedDict):
 
 
 class DeviceFigures(TypedDict):
-    """What a network takes of a device; None is a figure that is not known."""
+    """Figures of a network on a device; None is an unknown figure."""
 
     device: str
     boards: list[str]
@@ -74,7 +74,7 @@ class DeviceFigures(TypedDict):
 
 
 class DeviceFailure(TypedDict):
-    """A device that cannot run a network at all, and why."""
+    """A device that cannot run a network at all, and the reason."""
 
     device: str
     boards: list[str]
@@ -83,7 +83,7 @@ class DeviceFailure(TypedDict):
 
 
 class SizeResult(TypedDict):
-    """Result of `sqhw size`: ``devices``, or of a search the ``front`` of one ``device``."""
+    """Result of `sqhw size`: ``devices``, or the ``front`` of a search on one ``device``."""
 
     network: str
     known_weights: bool

@@ -1,4 +1,4 @@
-"""What `sqhw size` prints."""
+"""The text of `sqhw size`."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -12,10 +12,10 @@ from sqhw.report.size_results import (
     that_can_run,
 )
 
-#: Rows of a Pareto front, and notes, that are printed; the JSON has all.
+#: Largest number of printed rows of a Pareto front, and of printed notes; the JSON has all.
 MOST_ROWS = 40
 MOST_NOTES = 6
-#: Devices that a note names.
+#: Largest number of devices that a note names.
 MOST_NAMES = 3
 Model = Literal["luts", "ffs", "fmax"]
 Modelled = Literal["luts", "ffs", "fmax_mhz", "images_per_second"]
@@ -32,7 +32,7 @@ MODEL: dict[Modelled, Model] = {
 
 
 def sizing_lines(result: SizeResult) -> list[str]:
-    """Return what `sqhw size` prints."""
+    """Return the lines of `sqhw size`."""
     head = _workload_lines(result)
     if "front" in result:
         return [*head, "", *_front_lines(result)]
@@ -89,7 +89,7 @@ def _devices_lines(result: SizeResult) -> list[str]:
 
 
 def _conclusion(result: SizeResult) -> str:
-    """Return which device to take, or the one that lacks least."""
+    """Return the sentence on the smallest device that fits, or on the one that lacks least."""
     if result["smallest"]:
         return f"smallest device that fits, by the block RAM it has: {result['smallest']}"
     if not result["nearest"]:
@@ -208,7 +208,7 @@ def _front_lines(result: SizeResult) -> list[str]:
 
 
 def sizing_notes(result: SizeResult, found: Sequence[DeviceFigures | DeviceFailure]) -> list[str]:
-    """Return what the figures mean and leave out."""
+    """Return notes on the meaning of the figures and on their omissions."""
     known = that_can_run(found)
     notes = [
         (
@@ -249,7 +249,7 @@ def sizing_notes(result: SizeResult, found: Sequence[DeviceFigures | DeviceFailu
 
 
 def _named(devices: list[str]) -> str:
-    """Return the names of a few devices, or the first ones and how many there are."""
+    """Return the names of devices, or the first ones and the number of the others."""
     more = len(devices) - MOST_NAMES
     names = ", ".join(devices[:MOST_NAMES])
     return names if more <= 0 else f"{names} and {more} more"

@@ -18,7 +18,7 @@ from sqhw.report.results import (
 
 Accuracy = Literal["float_accuracy", "torch_accuracy", "simulator_accuracy"]
 
-#: Texts on how weights were removed, by the word of the result.
+#: Texts on the removal of weights, by the schedule's name in the result.
 PRUNED = {"oneshot": "at once, then masks free to change", "gradual": "gradually"}
 
 
@@ -31,7 +31,7 @@ def size_lines(result: NetworkSize) -> list[str]:
     for basis in BASES:
         unit = "" if basis == "blocks" else " bit"
         dense = [result[name][basis] for name in ("float32", "int8")]
-        # Cut, not rounded: a ratio is never better than it says.
+        # Cut and not rounded, so that the true ratio is never below the printed one.
         ratios = [f"{int(10 * b / after[basis]) / 10}x" if after[basis] else "-" for b in dense]
         sizes = [f"{value:,}{unit}" for value in (*dense, after[basis])]
         rows.append((basis, *sizes, *ratios))
@@ -39,7 +39,7 @@ def size_lines(result: NetworkSize) -> list[str]:
 
 
 def compress_lines(result: CompressResult | QuantizeResult) -> list[str]:
-    """Return what `sqhw compress` prints."""
+    """Return the lines of `sqhw compress`."""
     rows = [("layer", "weights left", "non-zero", "format", "rom")]
     rows += [
         (
@@ -75,7 +75,7 @@ def compress_lines(result: CompressResult | QuantizeResult) -> list[str]:
 
 
 def budget_lines(result: CompressResult | QuantizeResult) -> list[str]:
-    """Return what was reached of each budget; none if the network was not made for one."""
+    """Return a line a budget with the cost that was reached; none without budgets."""
     units = {"energy": " uJ", "cycles": "", "blocks": ""}
     lines: list[str] = []
     if "limits" not in result:
@@ -97,7 +97,7 @@ def block_line(result: NetworkSize) -> str:
 
 
 def simulate_lines(result: SimulateResult) -> list[str]:
-    """Return what `sqhw simulate` prints."""
+    """Return the lines of `sqhw simulate`."""
     rows = [("accuracy", f"{result['images']} test images")]
     if "float_accuracy" in result:
         rows.append(("float", _accuracy(result, "float_accuracy")))
@@ -121,13 +121,13 @@ def simulate_lines(result: SimulateResult) -> list[str]:
 
 
 def _accuracy(result: SimulateResult, name: Accuracy) -> str:
-    """Return an accuracy with the count that it comes from."""
+    """Return an accuracy with its count of correct images."""
     correct = round(result[name] * result["images"])
     return f"{result[name]:.2%}  {correct}/{result['images']}"
 
 
 def rom_lines(result: RomResult) -> list[str]:
-    """Return what `sqhw rom` prints."""
+    """Return the lines of `sqhw rom`."""
     rows = [("image", "words", "width")]
     rows += [(i["name"], f"{i['words']:,}", f"{i['width']} bit") for i in result["images"]]
     return [
@@ -141,7 +141,7 @@ def rom_lines(result: RomResult) -> list[str]:
 
 
 def verify_lines(result: VerifyResult) -> list[str]:
-    """Return what `sqhw verify` prints."""
+    """Return the lines of `sqhw verify`."""
     run = "image" if result["batch"] == 1 else f"run of {result['batch']} images"
     lines = [
         (
@@ -200,7 +200,7 @@ def demo_lines(result: DemoResult) -> list[str]:
 
 
 def device_lines(result: DevicesResult) -> list[str]:
-    """Return what `sqhw devices` prints."""
+    """Return the lines of `sqhw devices`."""
     rows = [("device", "LUTs", "block RAMs", "of", "DSPs", "boards")]
     rows += [
         (

@@ -1,1 +1,1 @@
-"""What a network takes of a device, and the account of every size on every basis."""
+"""The resources that a network needs of a device, and the account of its sizes on every basis."""

@@ -27,9 +27,9 @@ class LayerAccount:
     ----------
     name : str
     weights : int
-        Before compression.
+        Number of weights before compression.
     nonzeros : int
-        Weights kept.
+        Number of weights kept.
     bits : int
         Width of a code of the layer's values; dense streams may have one for zero among them.
     payload : int
@@ -39,7 +39,7 @@ class LayerAccount:
     rom : int or None
         Stream, channel records and descriptor in memory words; None without integers.
     own : int or None
-        As the method itself encodes the layer, with its tables; None if it has no coding.
+        Size in the method's own coding, with its tables; None if it has no coding.
     """
 
     name: str
@@ -61,22 +61,22 @@ class Account:
     label, method, network, data, device : str
     layers : tuple of LayerAccount
     sizes : dict of str to (int or None)
-        On the bases ``payload``, ``stream``, ``rom``, ``blocks``; ``own`` is the method's own
-        coding, and ``published`` the non-zeros times the logarithm of the number of values, as SQL
-        prints it. None where it does not apply.
+        Sizes on the bases ``payload``, ``stream``, ``rom``, ``blocks``. ``own`` is the method's own
+        coding. ``published`` is the non-zeros times the logarithm of the number of values, the
+        figure of the SQL paper. None marks a basis that does not apply.
     float32 : dict of str to int
-        The network before, on the four bases.
+        Sizes of the network before compression, on the four bases.
     average_bits : float
-        Code bits, mean over the non-zeros.
+        Code bits of a non-zero weight on average.
     density : float
-        Non-zero share of the weights before.
+        Share of the weights before compression that are kept.
     accuracy : dict of str to float
-        By what it was measured on, 0 to 1.
+        Accuracies by the images that they were measured on, 0 to 1.
     reason : str
-        Why there are no integers, or nothing.
+        Reason why there are no integers; empty if there are.
     notes : tuple of str
     options : dict
-        The method's configuration.
+        Configuration of the method.
     """
 
     label: str
@@ -95,7 +95,7 @@ class Account:
     options: dict[str, Any] = field(default_factory=dict)
 
     def ratio(self, basis: str) -> float | None:
-        """Return how many times smaller the network is than in float32 on a basis."""
+        """Return the size in float32 over the size of the network, on a basis."""
         size = self.sizes[basis]
         before = self.float32["payload" if basis in ("own", "published") else basis]
         return None if size is None else before / size if size else math.inf
@@ -115,15 +115,15 @@ def account_network(
 ) -> Account:
     """Return the account of a quantized network.
 
-    Weights before compression are those of its metadata; without them, those of its layers, and a
-    note says so if some are gone.
+    The numbers of weights before compression come from its metadata. Without them they are those of
+    its layers, and a note says so if weights were removed.
 
     Parameters
     ----------
     network : QuantizedNetwork
     engine : EngineConfig
     device : Device
-        For the block RAMs.
+        Device whose block RAMs are counted.
     label : str
         Label of the row in tables; by default the network's name.
     """
@@ -131,7 +131,7 @@ def account_network(
     rows = {row.name: row for row in cost.layers}
     facts = network.facts
     before = facts.layer_weights
-    # Entries of no bits are constants, as average pooling has, and no weights.
+    # The entries of an average pooling have no bits: they are constants and no weights.
     results = [
         LayerResult(
             layer.name,
@@ -207,7 +207,7 @@ def assemble_account(
     cost : RomCost or None
         ROM cost of the integers. Without integers only payload and stream are known.
     float32 : dict of str to int
-        The network before, on the four bases.
+        Sizes of the network before compression, on the four bases.
     published, own : int, int or None
         The sizes on these two bases (unit: bit).
     """
@@ -251,12 +251,12 @@ def layer_account(
     ----------
     layer : LayerResult
     row : LayerRom or None
-        What the layer takes of the ROMs; None if the network has no integers.
+        ROM content of the layer; None if the network has no integers.
     engine : EngineConfig
     stream : int
         Payload, positions and codebook (unit: bit).
     own : dict of str to int, optional
-        As the method itself encodes the layer (unit: bit).
+        Sizes of the layers in the method's own coding (unit: bit).
     """
     payload = row.payload if row else layer.nonzeros * layer.bits
     return LayerAccount(

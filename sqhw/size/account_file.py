@@ -22,7 +22,7 @@ def save_account(found: Account, path: Path, more: Mapping[str, Any] | None = No
 
 
 def read_account(path: Path) -> dict[str, Any]:
-    """Read an account as plain data, with whatever else is in the file.
+    """Read an account as plain data, with the further entries of the file.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def read_account(path: Path) -> dict[str, Any]:
 
 
 def _check_account(account: Account) -> None:
-    """Check what the types of an account do not say."""
+    """Check the rules of an account that its types do not express."""
     for name, sizes in (("sizes", account.sizes), ("float32", account.float32)):
         for basis in BASES:
             if basis not in sizes:

@@ -1,4 +1,4 @@
-"""What a network takes of a device on an engine, with formats that meet the budgets."""
+"""The sizing of a network on an engine and a device, with formats that meet the budgets."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,14 +19,15 @@ from sqhw.size.sizing import Sizing
 from sqhw.size.terms import Terms
 from sqhw.size.workload import Workload
 
-#: Largest number of choices under a limit of energy, each with the depths of the one before.
+#: Largest number of choices under a limit of energy; each starts from the depths
+#: of the one before.
 ENERGY_STEPS = 5
 #: ROM depths for which energies are compared while the formats are chosen.
 TYPICAL_DEPTHS = {"weights": 1 << 14, "params": 1 << 10, "codebook": 1 << 8}
 
 
 def size_on(workload: Workload, device: Device, engine: EngineConfig, terms: Terms) -> Sizing:
-    """Return what a network takes of a device on an engine.
+    """Return the sizing of a network on an engine and a device.
 
     Raises
     ------
@@ -36,7 +37,7 @@ def size_on(workload: Workload, device: Device, engine: EngineConfig, terms: Ter
     shapes = layer_shapes(workload.network, engine, terms.batch)
     case = _Case(workload, device, engine, terms, shapes)
     budgets = terms.budgets
-    # What an access costs depends on the depths of the ROMs, which are known after the choice.
+    # The energy of an access depends on the depths of the ROMs, which are known after the choice.
     without = None if budgets is None else budgets.without("energy")
     size = case.sized(TYPICAL_DEPTHS, without)
     most = math.inf if budgets is None else budgets.limits.get("energy", math.inf)
@@ -105,7 +106,7 @@ class _Case:
 
 
 def _priced(size: Sizing, prices: EnergyPrices) -> Sizing:
-    """Return the sizing with the energies of ROMs as deep as they are."""
+    """Return the sizing with the energies of ROMs of their real depths."""
     layers = tuple(
         replace(layer, energy_pj=np.asarray(prices.layer(layer.done).total))
         for layer in size.table.layers

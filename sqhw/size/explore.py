@@ -1,4 +1,4 @@
-"""Engines of many shapes on a device, and those of them that no other beats in everything."""
+"""The search for engines on a device, and its Pareto front."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -43,32 +43,33 @@ def explore(
 ) -> tuple[list[Sizing], int]:
     """Return the Pareto front of engine configurations that fit a device.
 
-    Lanes, requantizers, images of a run, ROM words, formats, multipliers made of LUTs and cores are
-    tried in all combinations. Cores are whole engines side by side that work on different images;
-    each has ROMs of its own, so weights are not shared.
+    The search tries all combinations of lanes, requantizers, images of a run, ROM words, formats,
+    multipliers made of LUTs and cores. Cores are whole engines side by side that work on different
+    images. Each has ROMs of its own, so weights are not shared.
 
     Parameters
     ----------
     workload : Workload
     device : Device
     terms : Terms
-        Every core meets the budgets; `batch` does not count, for several are tried.
+        Terms of the sizing. Every core meets the budgets. The search ignores `batch` and tries
+        several.
     progress : callable
-        Called with the configurations done, and all of them.
+        Function of the number of configurations done, and of their total.
 
     Returns
     -------
     list of Sizing
-        Fastest first. None is as good as another in all of images a second, block RAMs, LUTs and
-        energy of an image, and better in one. Where clock and LUTs are not calibrated, images a
-        cycle and multipliers stand in for them.
+        Pareto front, the fastest first. Its objectives are images a second, block RAMs, LUTs and
+        energy of an image. Images a cycle and multipliers take the place of a clock and LUTs that
+        are not calibrated.
     int
-        Configurations that fit.
+        Number of configurations that fit.
 
     Raises
     ------
     SqhwError
-        If none fits; the message says what came nearest.
+        If none fits; the message names the nearest.
     """
     fitting: list[Sizing] = []
     nearest: Sizing | None = None
@@ -127,7 +128,7 @@ def _configurations(device: Device) -> Iterator[dict[str, Any]]:
 
 
 def _lut_lanes(lanes: int, device: Device) -> list[int]:
-    """Return how many lanes may multiply in LUTs: none, half, all, or what the DSPs leave."""
+    """Return numbers of lanes to multiply in LUTs: none, half, all, or those without a DSP."""
     if device.dsps == 0:
         return [0]
     return sorted({max(0, lanes - device.dsps), lanes // 2, lanes} - {0}) + [0] * (
@@ -149,7 +150,7 @@ def _objectives(size: Sizing) -> tuple[float, float, float, float]:
 
 
 def _front(sizes: list[Sizing]) -> list[Sizing]:
-    """Return the sizings that no other beats, of equal ones the first, the fastest first."""
+    """Return the sizings that no other dominates, the fastest first; equal ones count once."""
     sizes = sorted(sizes, key=lambda size: (*_objectives(size), size.engine.lut_lanes))
     values = np.array([_objectives(size) for size in sizes])
     grid = np.round(np.log(np.maximum(values, 1e-12)) / np.log1p(RESOLUTION)).astype(np.int64)

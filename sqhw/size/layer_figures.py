@@ -4,7 +4,7 @@ from typing import TypedDict
 
 
 class LayerFigures(TypedDict):
-    """Figures of a layer as plain data; the format is that of its weights, if it has any."""
+    """Figures of a layer as plain data, with the format of its weights if it has any."""
 
     name: str
     kind: str

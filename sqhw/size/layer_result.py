@@ -1,4 +1,4 @@
-"""A layer as a compression method leaves it."""
+"""The result of a compression method for a layer."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class LayerResult:
         Values of the layer's codebook; weights that are not kept are zero. The method ``hardware``
         multiplies them by the gain of each channel.
     weights_before : int
-        Weights of the layer before compression.
+        Number of weights of the layer before compression.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a network takes of a device: memory, multipliers, logic, time and energy."""
+"""The sizing of a network on a device: memory, multipliers, logic, time and energy."""
 
 import math
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from sqhw.size.workload import Workload
 
 @dataclass(frozen=True, eq=False)
 class Sizing:
-    """A network on an engine on a device. Nothing is said of what else the design holds.
+    """A network on an engine on a device. The figures leave out the rest of a design.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class Sizing:
     batch : int
         Images of a run.
     table : NetworkTable
-        Of each layer the option that was chosen, and no other.
+        Table with the chosen option of each layer only.
     shapes : tuple of LayerShape
     prices : EnergyPrices
     cores : int
-        Whole engines side by side, each with memories and ROMs of its own, each with another image.
+        Number of engines side by side. Each has its own memories and ROMs and its own image.
     """
 
     workload: Workload
@@ -136,7 +136,7 @@ class Sizing:
 
     @cached_property
     def activity(self) -> Activity:
-        """What one core does in a run."""
+        """Operations and memory accesses of one core in a run."""
         shapes = self.workload.network.shapes()
         pixels, results = (
             int(np.prod(shapes[name])) * self.batch
@@ -158,7 +158,7 @@ class Sizing:
 
     @property
     def missing(self) -> list[str]:
-        """What the device has too little of, in words; empty if the network fits."""
+        """Resources that the device lacks, in words; empty if the network fits."""
         pairs = {
             "block RAMs": (self.blocks, self.device.brams),
             "DSP blocks": (self.dsps, self.device.dsps),

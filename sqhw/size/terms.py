@@ -10,7 +10,7 @@ from sqhw.machine.stream import StreamFormat
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """Images of a run, how formats are chosen, and what an operation costs.
+    """Images of a run, rules for the choice of formats, and energies of operations.
 
     Parameters
     ----------
@@ -21,9 +21,10 @@ class Terms:
     budgets : Budgets, optional
         Budgets that the choice of formats meets.
     objective : {"rom", "cycles", "energy"}
-        What the formats are chosen for, within the budgets.
+        Objective of the choice of formats, within the budgets.
     formats : mapping of str to StreamFormat, optional
-        Formats of the layers with weights, if they are not to be chosen; their codes do not count.
+        Formats of the layers with weights, if they are not to be chosen. Their code widths are
+        ignored.
     """
 
     technology: Technology

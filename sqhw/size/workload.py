@@ -1,4 +1,4 @@
-"""A network whose size is asked for: one with weights, or a topology with assumed ones."""
+"""A network to size: one with its own weights, or a topology with assumed ones."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,14 +29,14 @@ class Workload:
     Parameters
     ----------
     network : QuantizedNetwork or FloatNetwork
-        With its weights, or as a topology.
+        Network with its weights, or a topology.
     weights : dict of str to LayerWeights
         Weights of every layer with a weight stream.
     constant_bits : dict of str to int
-        Bits of a channel record beside the entry count, of every other layer that has records, if
-        they are known.
+        Bits of a channel record besides the entry count, of the other layers with records. A
+        layer without known constants is missing.
     acc_bits : int, 16 to 32
-        Width of the accumulators that it is sized with.
+        Width of the accumulators (unit: bit).
     """
 
     network: QuantizedNetwork | FloatNetwork
@@ -46,12 +46,12 @@ class Workload:
 
     @property
     def known(self) -> bool:
-        """Whether the weights are the network's own; or are assumed at random places."""
+        """Whether the weights are the network's own, and not assumed at random places."""
         return isinstance(self.network, QuantizedNetwork)
 
     @property
     def levels(self) -> int:
-        """Distinct weights of a layer at most."""
+        """Largest number of distinct weights of a layer."""
         most = [
             max(*w.levels.nonzero, *(n + 1 for n in w.levels.dense)) for w in self.weights.values()
         ]
@@ -84,7 +84,7 @@ def assumed_workload(
     Parameters
     ----------
     topology : FloatNetwork
-        With its input stage, if it needs one.
+        Topology with its input stage, if it needs one.
     density : float, above 0, at most 1
         Share of non-zero weights of each layer.
     bits : int, 1 to 8

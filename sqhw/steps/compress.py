@@ -64,7 +64,8 @@ def compress(options: CompressOptions, progress: Progress = silent) -> CompressR
     result = compress_network(job, budget, settings=settings)
     result = labelled(result, engine, device, {"budget": str(budget)})
     result = with_width_note(result, engine, device)
-    program = compile_network(result, engine)  # refuses what would not run, ahead of writing
+    # A network that would not run is refused before anything is written.
+    program = compile_network(result, engine)
     exported = sum(image.depth * image.width for image in program.images)
     if exported != rom_cost(result, engine).rom:
         raise AssertionError(f"exported {exported} bit, the cost model has another number")

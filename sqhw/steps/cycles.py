@@ -1,4 +1,4 @@
-"""The predicted cycles of a network, as the demo tells them."""
+"""The predicted cycles of a network, for the table of the demo."""
 
 from pathlib import Path
 

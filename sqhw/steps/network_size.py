@@ -1,4 +1,4 @@
-"""The size of a quantized network on every basis, against what it was before."""
+"""The size of a quantized network on every basis, before and after compression."""
 
 from sqhw.compiler.device_engine import activation_blocks, weight_blocks
 from sqhw.cost_models.budget import BASES
@@ -14,8 +14,8 @@ from sqhw.report.results import NetworkSize
 def network_size(network: QuantizedNetwork, engine: EngineConfig, device: Device) -> NetworkSize:
     """Return the network's size on the four bases, before and after compression.
 
-    Before, there are 32-bit floats, or dense 8-bit weights with 32-bit biases: the weights alone
-    in payload and stream, with the biases in rom and blocks.
+    The sizes before are those of 32-bit floats, and of dense 8-bit weights with 32-bit biases. They
+    are the weights alone on the bases payload and stream, and include the biases on rom and blocks.
     """
     cost = rom_cost(network, engine)
     facts = network.facts
@@ -27,7 +27,7 @@ def network_size(network: QuantizedNetwork, engine: EngineConfig, device: Device
         "float32": dense_sizes(weights, values - weights, FLOAT_BITS, device),
         "int8": dense_sizes(weights, values - weights, 8, device),
         "weights_before": weights,
-        # Entries of no bits are constants, as average pooling has, and no weights.
+        # The entries of an average pooling have no bits: they are constants and no weights.
         "nonzeros": sum(layer.nonzeros for layer in network.convs if layer.has_stream),
         "activation_blocks": activation_blocks(engine, device),
         "available_blocks": weight_blocks(engine, device),

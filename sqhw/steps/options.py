@@ -1,7 +1,7 @@
 """The options of the steps, with their defaults.
 
 The command line is made from these classes: a field is an option, its default is the option's.
-Next to nothing is imported here, so that `sqhw --help` is quick.
+This module imports very little, so that `sqhw --help` is quick.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqhw.machine.naming import DEFAULT_NAME
 
-#: Data set, device and technology of energies unless others are named.
+#: Default data set, device and technology of the energies.
 DATA, DEVICE, TECHNOLOGY = "digits", "iCEBreaker", "horowitz45"
 #: Files and folders that steps write and later ones read.
 FLOAT_FILE = Path("build/float.safetensors")
@@ -27,24 +27,28 @@ ALL = "all"
 class TrainOptions:
     """Options of `sqhw.steps.train.train`.
 
-    Parameters
-    ----------
-    data : str
-        Data set, see `sqhw.data.load_dataset`.
-    image_size : str, optional
-        Height and width as ``HxW``, to which pictures of different sizes are resized.
-    network : str, optional
-        Network of the zoo; by default what suits the data.
-    input_max : int, 1 to 255, optional
-        Largest number in arrays of one's own; by default 255.
-    mean, std : str, optional
-        Normalisation ``(pixel / input_max - mean) / std``: a number, or one a channel with commas;
-        by default that of the network.
-    out : Path
-        Float network to write.
-    epochs : int, optional
-        Passes over the data; by default what suits the network.
-    seed : int, 0 to 2^64 - 1
+        Parameters
+        ----------
+        data : str
+            Data set, see `sqhw.data.load_dataset`.
+        image_size : str, optional
+            Height and width as ``HxW``, to which pictures of different sizes are resized.
+        network : str, optional
+    <<<<<<< HEAD
+            Network of the zoo; by default what suits the data.
+        input_max : int, 1 to 255, optional
+            Largest number in arrays of one's own; by default 255.
+        mean, std : str, optional
+            Normalisation ``(pixel / input_max - mean) / std``: a number, or one a channel with commas;
+            by default that of the network.
+    =======
+            Network of the zoo; by default the usual one of the data set.
+    >>>>>>> a341357 (Text of the steps, the command line, reports, networks, sizes and docs/engine.md by docs/english.md)
+        out : Path
+            Float network to write.
+        epochs : int, optional
+            Passes over the data; by default 40 for a small data set, 6 for a large one.
+        seed : int, 0 to 2^64 - 1
     """
 
     data: str = DATA
@@ -67,7 +71,7 @@ class ImportOptions:
     network : str
         Network of the zoo.
     checkpoint : Path, optional
-        Its weights as safetensors; by default random ones.
+        Weights of the network as safetensors; by default random ones.
     out : Path
         Float network to write.
     seed : int, 0 to 2^64 - 1
@@ -95,8 +99,8 @@ class CompressOptions:
     device : str
         Device or board, or a device file.
     budget : str, optional
-        Limits, see `sqhw.cost_models.budget.Budgets`; by default every block RAM that the
-        activation banks leave.
+        Limits, see `sqhw.cost_models.budget.Budgets`; by default all block RAMs that the
+        activation banks leave free.
     out : Path
         Quantized network to write.
     prune_epochs, tune_epochs, threads, precision, rate, batch, pruning, seed
@@ -104,11 +108,11 @@ class CompressOptions:
     accelerator : str
         ``cpu``, ``cuda`` or ``cuda:N``.
     resume : Path, optional
-        Checkpoint that is gone on from, and kept up to date.
+        Checkpoint to resume from if it exists; it is written anew after each epoch.
     max_batch : int, power of two
-        Images that a run can take together.
+        Largest number of images of a run.
     acc_bits : int, 16 to 32, optional
-        Width of the accumulators; by default as wide as the weights need.
+        Width of the accumulators (unit: bit); by default the width that the weights need.
     """
 
     source: Path
@@ -135,28 +139,32 @@ class CompressOptions:
 class QuantizeOptions:
     """Options of `sqhw.steps.quantize.quantize`.
 
-    Parameters
-    ----------
-    source : Path
-        Float network.
-    data : str
-        Data set that it is calibrated and tried on.
-    image_size : str, optional
-        See `TrainOptions`.
-    device : str
-        Device or board, or a device file.
-    density : float, above 0, at most 1
-        Largest share of its weights that a layer keeps.
-    ends_density : float, above 0, at most 1, optional
-        The same for the first and the last layer.
-    bits : int, 1 to 8
-        Width of a weight's code.
-    objective : {"rom", "cycles"}
-        What streams are chosen for.
-    max_batch, acc_bits
-        See `CompressOptions`.
-    out : Path
-        Quantized network to write.
+        Parameters
+        ----------
+        source : Path
+            Float network.
+        data : str
+    <<<<<<< HEAD
+            Data set that it is calibrated and tried on.
+        image_size : str, optional
+            See `TrainOptions`.
+    =======
+            Data set for the calibration and for the validation accuracy.
+    >>>>>>> a341357 (Text of the steps, the command line, reports, networks, sizes and docs/engine.md by docs/english.md)
+        device : str
+            Device or board, or a device file.
+        density : float, above 0, at most 1
+            Largest share of its weights that a layer keeps.
+        ends_density : float, above 0, at most 1, optional
+            The same for the first and the last layer.
+        bits : int, 1 to 8
+            Width of a weight's code.
+        objective : {"rom", "cycles"}
+            Objective of the choice of weight streams.
+        max_batch, acc_bits
+            See `CompressOptions`.
+        out : Path
+            Quantized network to write.
     """
 
     source: Path
@@ -209,9 +217,9 @@ class RomOptions:
     device : str, optional
         Device whose block RAMs the pieces of the ROMs suit; by default that of the network.
     rtl : Path, optional
-        Folder with Verilog, whose pieces and name are taken.
+        Folder with Verilog. The images get the pieces and the name that it has.
     name : str, optional
-        What names of files begin with; by default as in the Verilog, or nothing.
+        Prefix of the file names; by default that of the Verilog, or none.
     """
 
     network: Path
@@ -236,7 +244,7 @@ class RtlOptions:
     device : str, optional
         Device whose block RAMs the pieces of the ROMs suit; by default that of the network.
     name : str
-        What names of modules and files begin with.
+        Prefix of the names of modules and files.
     """
 
     network: Path
@@ -268,7 +276,7 @@ class VerifyOptions:
     seed : int, 0 to 2^64 - 1
         Seed of pauses and noise.
     jobs : int, 1 or more
-        Processes of ``cxxrtl``; the other simulators have one.
+        Number of processes of ``cxxrtl``; the other simulators run in one.
     """
 
     network: Path
@@ -289,30 +297,31 @@ class SizeOptions:
     Parameters
     ----------
     network : str
-        A quantized network's file, whose weights count; a float network's file or a name of the
-        zoo, whose weights are assumed.
+        File of a quantized network, of a float network, or name of a network of the zoo. The
+        weights of a quantized network are its own, those of the others are assumed.
     density : float, above 0, at most 1, optional
-        Share of non-zero weights that is assumed; by default 1.
+        Assumed share of non-zero weights; by default 1.
     bits : int, 1 to 8, optional
-        Width of a code that is assumed; by default 8.
+        Assumed width of a weight's code (unit: bit); by default 8.
     layer : list of str, optional
-        ``name=density:bits`` of single layers.
+        Density and bits of single layers, each as ``name=density:bits``.
     device : str
         A device or board, a device file, or ``all``.
     batch : int, power of two
         Images of a run.
     budget : str, optional
-        Limits that the choice of formats meets, see `sqhw.cost_models.budget.Budgets`.
+        Limits for the choice of formats, see `sqhw.cost_models.budget.Budgets`.
     objective : {"rom", "cycles", "energy"}
-        What the formats are chosen for.
+        Objective of the choice of formats.
     technology : str
         A name or a file, see `sqhw.cost_models.technology`.
     explore : bool
-        Whether to search engines and give their Pareto front instead.
+        Whether to search engines and return their Pareto front instead.
     acc_bits : int, 16 to 32, optional
-        Width of the accumulators; by default what the weights of a file need, 24 at least.
+        Width of the accumulators (unit: bit); by default the width that the weights of a file
+        need, 24 or more.
     plot : Path, optional
-        Picture that the command draws of the result.
+        File for a picture of the result.
     """
 
     network: str
@@ -338,9 +347,11 @@ class ReportOptions:
     files : list of Path
         Network files (``.safetensors``), or accounts (``.json``) as benchmarks write them.
     device : str, optional
-        For the block RAMs of network files; by default the device that each was compressed for.
+        Device whose block RAMs are counted for network files; by default the device that each
+        was compressed for.
     out : Path, optional
-        ``.html`` for a page with all plots and tables, ``.png`` or ``.svg`` for the plots.
+        File to write: as ``.html`` a page with all plots and tables, as ``.png`` or ``.svg`` the
+        plots.
     """
 
     files: list[Path]
@@ -350,7 +361,7 @@ class ReportOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
-    """Options of `sqhw.steps.demo.demo`.
+    """Options of `sqhw.cli.demo.run_demo`.
 
     Parameters
     ----------

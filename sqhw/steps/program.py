@@ -1,4 +1,4 @@
-"""From a network's file to the program of its engine; what several steps share."""
+"""From a network's file to the program of its engine: functions that several steps share."""
 
 import json
 from dataclasses import replace

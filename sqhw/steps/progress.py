@@ -1,10 +1,10 @@
-"""How a step tells how far it is."""
+"""The progress of a step."""
 
 from collections.abc import Callable
 
-#: Called with the stage, the units done, all units, and a detail to show beside them.
+#: Function of the stage, the units done, all units, and a detail to show beside them.
 Progress = Callable[[str, int, int, str], None]
 
 
 def silent(stage: str, done: int, total: int, detail: str) -> None:
-    """Tell nobody."""
+    """Show no progress."""

@@ -17,7 +17,7 @@ from sqhw.steps.network_size import network_size
 from sqhw.steps.options import QuantizeOptions
 from sqhw.steps.program import labelled
 
-#: Images that the network is calibrated on, and validation images that it is tried on.
+#: Number of images for the calibration, and of validation images for the accuracy.
 CALIBRATION_IMAGES, TRIED_IMAGES = 128, 1000
 
 

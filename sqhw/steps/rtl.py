@@ -8,7 +8,7 @@ from sqhw.steps.program import device_pieces, program_of
 
 
 def rtl(options: RtlOptions) -> RtlResult:
-    """Write the Verilog of the engine, its ROMs in pieces that suit the device."""
+    """Write the Verilog of the engine, with its ROMs in pieces that suit the device."""
     check_name(options.name)
     program = program_of(options.network)
     pieces = device_pieces(program, options.device)

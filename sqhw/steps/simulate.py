@@ -15,12 +15,13 @@ from sqhw.steps.progress import Progress, silent
 def simulate(options: SimulateOptions, progress: Progress = silent) -> SimulateResult:
     """Run the test set through the simulator and compare logits with a second computation.
 
-    That is PyTorch's, of all images; without PyTorch that of the reference, of the first images.
+    The second computation is that of PyTorch, on all images. Without PyTorch it is that of the
+    reference, on the first images.
 
     Raises
     ------
     SqhwError
-        If the network takes other images, or the two differ.
+        If the network takes images of another shape, or the two computations differ.
     """
     from sqhw.sim.simulator import Simulator
     from sqhw.verify.cross_check import PYTORCH, cross_check

@@ -1,4 +1,4 @@
-"""`sqhw size`: what a network takes of one device, or of every one."""
+"""`sqhw size`: the resources that a network needs of one device, or of every one."""
 
 import math
 from dataclasses import replace
@@ -29,9 +29,9 @@ from sqhw.steps.workload import BITS, DENSITY, load_workload
 
 
 def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResult:
-    """Return what a network takes of one device, or of every one.
+    """Return the resources that a network needs of one device, or of every one.
 
-    The progress is that of a search, in configurations.
+    A search reports its progress in configurations.
 
     Raises
     ------
@@ -123,10 +123,10 @@ def _assumed(options: SizeOptions) -> Assumed:
 
 
 def _size(workload: Workload, device: Device, terms: Terms, acc_bits: int | None) -> Sizing:
-    """Return what a network takes of a device on the engine that suits it."""
+    """Return the sizing of a network on a device, with the engine that suits it."""
     network = workload.network
     engine = propose_engine(device, network, workload.levels, terms.batch, workload.acc_bits)
-    # On the device that it was made for, a network is taken as it is exported.
+    # A network is sized as it is exported on the device that it was made for.
     here = network.facts.device == device.name
     if isinstance(network, QuantizedNetwork) and here and terms.budgets is None:
         engine = network.facts.engine
@@ -137,7 +137,7 @@ def _size(workload: Workload, device: Device, terms: Terms, acc_bits: int | None
 
 
 def _shortfall(figures: DeviceFigures) -> float:
-    """Return the largest ratio of need to capacity over all that the device has too little of."""
+    """Return the largest ratio of need to capacity over the resources that the device lacks."""
     pairs = (
         (figures["blocks"], figures["available_blocks"]),
         (figures["dsps"], figures["available_dsps"]),

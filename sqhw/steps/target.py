@@ -24,7 +24,7 @@ def target(
 ) -> tuple[Device, EngineConfig, Budgets]:
     """Return the device, the engine for a network on it, and the budget.
 
-    Without `acc_bits` the accumulators are as wide as codes of 5 bits need, 24 bits at least.
+    Without `acc_bits` the accumulators have the width that codes of 5 bits need, 24 bits or more.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def target(
     available = weight_blocks(engine, device)
     given = () if budget_text is None else Budgets.parse(budget_text).items
     blocks = [item for item in given if item.basis == "blocks"]
-    # Whatever the budget, the weights must fit the block RAM.
+    # The weights must fit the block RAM under every budget.
     budget = Budgets(given if blocks else (*given, Budget("blocks", available)))
     if any(item.limit > available for item in blocks):
         raise SqhwError(

@@ -35,14 +35,14 @@ from sqhw.steps.progress import Progress, silent
 def verify(options: VerifyOptions, progress: Progress = silent) -> VerifyResult:
     """Run test images through the RTL in a folder and compare everything with the simulator.
 
-    White images are added if the ROM images are for runs of several. The progress begins with the
-    build of the simulation, which takes most of the time for few images.
+    White images fill the last run if the ROM images are for runs of several images. The progress
+    begins with the build of the simulation. For few images the build takes most of the time.
 
     Raises
     ------
     SqhwError
-        If files do not belong together, a tool is missing, or the RTL differs; the message says
-        where.
+        If files do not belong together, a tool is missing, or the RTL differs. The message names
+        the place.
     """
     from sqhw.verify.cxxrtl import VolumeBench
     from sqhw.verify.runner import RtlBench
@@ -91,11 +91,12 @@ def verify(options: VerifyOptions, progress: Progress = silent) -> VerifyResult:
 
 
 def program_in(source: Path, folder: Path) -> Program:
-    """Return the program of a network, whose ROM images and Verilog must be those in a folder.
+    """Return the program of a network whose ROM images and Verilog lie in a folder.
 
     Raises
     ------
     SqhwError
+        If the files in the folder are damaged, or not those of the network.
     """
     engine = load_network(source).facts.engine
     images_of, verilog_of = (check_manifest(folder, kind, engine) for kind in ("rom", "rtl"))
@@ -118,9 +119,13 @@ def program_in(source: Path, folder: Path) -> Program:
 def made_up_images(
     network: QuantizedNetwork, seed: int, images: int, batch: int
 ) -> npt.NDArray[np.uint8]:
-    """Return an all-white and a noise image: they excite weights that few real images do.
+    """Return a white and a noise image, which excite weights that real images rarely do.
 
-    More white ones fill the last run of `batch` after `images` real ones.
+    Further white images fill the last run of `batch` images after `images` real ones.
+
+    Returns
+    -------
+    ndarray of uint8, shape (2 or more, channels, height, width)
     """
     fmt = network.input_format
     noise = np.random.default_rng(seed).integers(fmt.lo, fmt.hi + 1, network.input_shape)

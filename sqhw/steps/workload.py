@@ -1,4 +1,4 @@
-"""The network that `sqhw size` is asked for: a file, or a name of the zoo with assumed weights."""
+"""The network of `sqhw size`: a file, or a name of the zoo with assumed weights."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized_file import is_quantized, load_network
 from sqhw.size.workload import Workload, assumed_workload, known_workload, parse_layers
 
-#: Density and bits of a code that are assumed unless others are named.
+#: Default of the assumed density, and of the assumed width of a code (unit: bit).
 DENSITY, BITS = 1.0, 8
 
 
@@ -38,7 +38,7 @@ def load_workload(
     Raises
     ------
     SqhwError
-        If there is no such file or name, weights are assumed of a network that has its own, or
+        If there is no such file or name, a density or bits are given for a quantized network, or
         its integers do not fit accumulators of `acc_bits`.
     """
     check_acc_bits(acc_bits)
@@ -57,13 +57,13 @@ def load_workload(
     at_file = names_file(path)
     floats = _float_network(source, at_file)
     found = assumed_workload(with_input_stage(floats), density, bits, parsed)
-    if acc_bits is None and at_file:  # weights of the zoo are random
+    if acc_bits is None and at_file:  # the weights of a network of the zoo are random
         acc_bits = proposed_acc_bits(floats, density, bits=bits)
     return _with_acc_bits(found, acc_bits)
 
 
 def names_file(path: Path) -> bool:
-    """Return whether a text is meant as a path, whatever is there; others are names of the zoo."""
+    """Return whether a text is a path, even of a missing file; others are names of the zoo."""
     return len(path.parts) != 1 or path.suffix == ".safetensors" or is_file(path) or is_folder(path)
 
 
