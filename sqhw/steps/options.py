@@ -27,28 +27,24 @@ ALL = "all"
 class TrainOptions:
     """Options of `sqhw.steps.train.train`.
 
-        Parameters
-        ----------
-        data : str
-            Data set, see `sqhw.data.load_dataset`.
-        image_size : str, optional
-            Height and width as ``HxW``, to which pictures of different sizes are resized.
-        network : str, optional
-    <<<<<<< HEAD
-            Network of the zoo; by default what suits the data.
-        input_max : int, 1 to 255, optional
-            Largest number in arrays of one's own; by default 255.
-        mean, std : str, optional
-            Normalisation ``(pixel / input_max - mean) / std``: a number, or one a channel with commas;
-            by default that of the network.
-    =======
-            Network of the zoo; by default the usual one of the data set.
-    >>>>>>> a341357 (Text of the steps, the command line, reports, networks, sizes and docs/engine.md by docs/english.md)
-        out : Path
-            Float network to write.
-        epochs : int, optional
-            Passes over the data; by default 40 for a small data set, 6 for a large one.
-        seed : int, 0 to 2^64 - 1
+    Parameters
+    ----------
+    data : str
+        Data set, see `sqhw.data.load_dataset`.
+    image_size : str, optional
+        Height and width as ``HxW``, to which pictures of different sizes are resized.
+    network : str, optional
+        Network of the zoo; by default the usual one of the data set.
+    input_max : int, 1 to 255, optional
+        Largest number in arrays of one's own; by default 255.
+    mean, std : str, optional
+        Normalisation ``(pixel / input_max - mean) / std``: a number, or one a channel with commas;
+        by default that of the network.
+    out : Path
+        Float network to write.
+    epochs : int, optional
+        Passes over the data; by default 40 for a small data set, 6 for a large one.
+    seed : int, 0 to 2^64 - 1
     """
 
     data: str = DATA
@@ -139,32 +135,28 @@ class CompressOptions:
 class QuantizeOptions:
     """Options of `sqhw.steps.quantize.quantize`.
 
-        Parameters
-        ----------
-        source : Path
-            Float network.
-        data : str
-    <<<<<<< HEAD
-            Data set that it is calibrated and tried on.
-        image_size : str, optional
-            See `TrainOptions`.
-    =======
-            Data set for the calibration and for the validation accuracy.
-    >>>>>>> a341357 (Text of the steps, the command line, reports, networks, sizes and docs/engine.md by docs/english.md)
-        device : str
-            Device or board, or a device file.
-        density : float, above 0, at most 1
-            Largest share of its weights that a layer keeps.
-        ends_density : float, above 0, at most 1, optional
-            The same for the first and the last layer.
-        bits : int, 1 to 8
-            Width of a weight's code.
-        objective : {"rom", "cycles"}
-            Objective of the choice of weight streams.
-        max_batch, acc_bits
-            See `CompressOptions`.
-        out : Path
-            Quantized network to write.
+    Parameters
+    ----------
+    source : Path
+        Float network.
+    data : str
+        Data set for the calibration and for the validation accuracy.
+    image_size : str, optional
+        See `TrainOptions`.
+    device : str
+        Device or board, or a device file.
+    density : float, above 0, at most 1
+        Largest share of its weights that a layer keeps.
+    ends_density : float, above 0, at most 1, optional
+        The same for the first and the last layer.
+    bits : int, 1 to 8
+        Width of a weight's code.
+    objective : {"rom", "cycles"}
+        Objective of the choice of weight streams.
+    max_batch, acc_bits
+        See `CompressOptions`.
+    out : Path
+        Quantized network to write.
     """
 
     source: Path
