@@ -23,9 +23,9 @@ from sqhw.rtl.lanes import Lanes
 
 
 class Accumulate(wiring.Component):
-    """Multiplies the vector of each tap with the tap's weight and adds it up in the lanes.
+    """Multiplies the vector of each tap by the tap's weight and accumulates in the lanes.
 
-    The weight is 1 in pooling. Lanes outside of the map take zeros, in a filler all of them.
+    In pooling the weight is 1. Lanes outside of the map take zeros. In a filler all lanes do.
 
     Parameters
     ----------
@@ -38,11 +38,11 @@ class Accumulate(wiring.Component):
     phases : In(Phases)
     taps : In(TapStream)
     weight : In(signed(8))
-        The word of the codebook: `weight_cycles` after the tap.
+        Word of the codebook, `weight_cycles` after the tap.
     vector : In(ArrayLayout(8, lanes))
-        Activations: `ROW_CYCLES` and `sqhw.machine.timing.read_cycles` after the tap.
+        Activations, `ROW_CYCLES` plus `sqhw.machine.timing.read_cycles` after the tap.
     sums : Out(SumStream)
-        `latency` after the tap of the channel's last entry.
+        Accumulators, `latency` after the tap of the channel's last entry.
     """
 
     #: Cycles from a tap to the address of its vector in the activation memory.

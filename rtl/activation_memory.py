@@ -13,26 +13,26 @@ from sqhw.rtl.interfaces import MemoryWrite, VectorAddress
 class ActivationMemory(wiring.Component):
     """`lanes` banks of bytes with one vector read and one byte or group written a cycle.
 
-    A vector that begins in bank `lane` takes row `row` of that bank and those above it, row
-    `row + channels` of those below it, and is rotated so that element 0 comes out in lane 0.
+    A vector begins in bank `lane`. It takes row `row` of that bank and of the banks above it, and
+    row `row + channels` of the banks below it. A rotation brings element 0 to lane 0.
 
     Parameters
     ----------
     engine : EngineConfig
     ram : str
-        The Verilog module of a bank.
+        Name of the Verilog module of a bank.
 
     Members
     -------
     read : In(VectorAddress)
     vector : Out(ArrayLayout(8, lanes))
-        The vector asked for `sqhw.machine.timing.read_cycles` before.
+        Vector whose address came `sqhw.machine.timing.read_cycles` before.
     write : In(MemoryWrite)
-        Done `WRITE_CYCLES` later. What is read of a row in the cycle in which it is written is
-        undefined.
+        Write access, done `WRITE_CYCLES` later. A row that is read in the cycle in which it is
+        written gives undefined data.
     """
 
-    #: Stages of the rotation before its register; the mask of the lanes follows the others.
+    #: Stages of the rotation upstream of its register. The others and the mask are downstream.
     FIRST_STAGES = 3
 
     def __init__(self, engine: EngineConfig, ram: str = "sqhw_ram") -> None:

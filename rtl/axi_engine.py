@@ -15,7 +15,7 @@ from sqhw.rtl.bus_ports import bus_ports, connect_ports
 from sqhw.rtl.engine import Engine
 from sqhw.rtl.frame_gate import FrameGate
 
-#: Attributes by which Vivado's IP packager knows what the names alone do not tell.
+#: Attributes of ports for Vivado's IP packager: facts that it cannot take from the names.
 ATTRIBUTES = {
     "aclk": {
         "X_INTERFACE_INFO": "xilinx.com:signal:clock:1.0 aclk CLK",

@@ -59,10 +59,10 @@ class AxiLiteSlave(wiring.Component):
     write_en, write_addr, write_data : Out
         A word is written to word address `write_addr`.
     write_error : In(1)
-        In the same cycle: the write is refused; the answer is SLVERR.
+        The write of this cycle is refused: the answer is SLVERR.
     read_addr : Out
     read_data, read_error : In
-        The word at `read_addr` in the same cycle, or that there is none. A read has no effect.
+        Word at `read_addr` in the same cycle, and whether there is none. A read changes nothing.
     """
 
     def __init__(self, address_bits: int) -> None:

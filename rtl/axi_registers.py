@@ -1,4 +1,4 @@
-"""The registers of the AXI engine, as `sqhw.machine.registers` has them."""
+"""The registers of the AXI engine, as `sqhw.machine.registers` defines them."""
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -27,13 +27,13 @@ class AxiRegisters(wiring.Component):
     bus : In(AxiLite)
     irq : Out(1)
     start_request, auto, pause : Out(1)
-        For the `FrameGate`.
+        Requests to the `FrameGate`.
     idle, loaded, busy, sending, done : In(1)
     cycles : In(32)
     short, long, start_busy, start_empty : In(1)
-        High for one cycle when that happens.
+        Events of the `FrameGate`, high for one cycle.
     rom_write_en, rom_write_select, rom_write_addr, rom_write_data : Out
-        To the `Engine`; only if it is writable.
+        Write port of the ROMs of the `Engine`. Missing if it is not writable.
     """
 
     def __init__(self, engine: EngineConfig, depths: dict[str, int]) -> None:
@@ -106,7 +106,7 @@ class AxiRegisters(wiring.Component):
             ]
         with m.If(self.done):
             m.d.sync += frames.eq(frames + 1)
-        # What happens in the cycle in which it is cleared is not lost.
+        # An event in the cycle in which its bit is cleared is not lost.
         for name, signal in errors.items():
             clear = written("ERROR") & new("ERROR", name)
             m.d.sync += signal.eq((signal & ~clear) | getattr(self, name))

@@ -25,7 +25,7 @@ class StreamRegister(wiring.Component):
     -------
     i : In(AxiStream)
     o : Out(AxiStream)
-        One cycle later.
+        Bytes of `i`, one cycle later.
     """
 
     def __init__(self, *, every_cycle: bool) -> None:

@@ -9,12 +9,12 @@ def delayed(m, signal, cycles: int, name: str, *, reset_less: bool = True):
     Parameters
     ----------
     m : Module
-        Gets the registers.
+        Module that the registers are added to.
     signal : Value
     cycles : int, 0 or more
     name : str
     reset_less : bool
-        Whether a reset leaves the registers as they are: what is no command needs none.
+        Whether a reset leaves the registers as they are. Commands need a reset, data does not.
     """
     for cycle in range(cycles):
         late = Signal.like(signal, name=f"{name}_{cycle + 1}", reset_less=reset_less)

@@ -16,19 +16,20 @@ from sqhw.rtl.engine import Engine
 
 #: Component of the top module of each interface.
 COMPONENTS = {"plain": Engine, "axi": AxiEngine}
-#: yosys names these registers by a line of its own source.
+#: Names of registers that yosys takes from a line of its own source.
 TRIGGER_NAME = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module(\$\d+) ")
-#: It writes them into modules with combinational blocks, to have them run once at time 0. As
-#: SystemVerilog (``iverilog -g2012``) a declaration's value is no event, and blocks whose inputs
-#: never change would stay undefined; a change after time 0 wakes them.
+#: Declarations of these registers. yosys adds them to modules with combinational blocks, so that
+#: the blocks run once at time 0. In SystemVerilog (``iverilog -g2012``) the value in a declaration
+#: is no event: blocks whose inputs never change would stay undefined. A change after time 0 wakes
+#: them.
 TRIGGER = re.compile(r"^  reg (\\\$wake\$\d+) += 0;\n", re.MULTILINE)
 ICARUS_TRIGGER = r"\g<0>`ifdef __ICARUS__\n  initial #0 \1 = 1;\n`endif\n"
-#: A register that begins with a value. In the declaration it looks to linters (PROCASSINIT of
-#: Verilator) as if it were meant as a constant; a statement of its own means the same.
+#: Register with an initial value. Linters (PROCASSINIT of Verilator) take a value in the
+#: declaration for a constant. A statement of its own means the same.
 REGISTER = re.compile(r"^  reg ((?:\[\d+:0\] )?)(\\\S+ |\w+) += (\d+'\w+);\n", re.MULTILINE)
 INITIAL = r"  reg \1\2;\n  initial \2 = \3;\n"
-#: The rules that yosys's way to write Verilog breaks, all others hold. They are the names that
-#: versions of Verilator from 4 on know.
+#: Waivers of the lint rules that Verilog from yosys breaks. It keeps all others. The names are
+#: known to Verilator from version 4 on.
 WAIVERS = """\
 /* verilator lint_save */
 /* verilator lint_off CASEINCOMPLETE */ // what a case leaves out has its value from before the case
@@ -48,7 +49,7 @@ def engine_verilog(
     ----------
     engine : EngineConfig
     pieces : mapping of str to tuple of Piece
-        The ROMs ``weights``, ``params`` and ``codebook``.
+        Memories of the ROMs ``weights``, ``params`` and ``codebook``.
     interface : str
         ``plain`` or ``axi``: a key of `COMPONENTS`.
     name : str
@@ -57,7 +58,7 @@ def engine_verilog(
     Raises
     ------
     SqhwError
-        If there is no such interface.
+        If `interface` is not a key of `COMPONENTS`.
     """
     if interface not in COMPONENTS:
         raise unknown_name("interface", interface, COMPONENTS)

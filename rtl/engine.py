@@ -24,9 +24,10 @@ from sqhw.rtl.write_back import WriteBack
 class Engine(wiring.Component):
     """Runs one image through the network in the ROMs.
 
-    A frame: `ready` is high, the pixels of an image go in (row by row, channels of a pixel
-    together), `start` is pulsed, `done` is high for one cycle when the last result is in memory,
-    then the results come out (same order). `start` while `ready` is low is ignored.
+    A frame begins while `ready` is high. The pixels of an image go in, row by row, the channels of
+    a pixel together. A pulse of `start` follows. `done` is high for one cycle when the last result
+    is in memory. Then the results come out, in the same order. `start` is ignored while `ready` is
+    low.
 
     Parameters
     ----------
@@ -41,25 +42,26 @@ class Engine(wiring.Component):
     -------
     start : In(1)
     ready, busy, done : Out(1)
-        Pixels and `start` are taken; a network runs; it has ended.
+        Pixels and `start` are accepted; a network runs; it has ended.
     cycles : Out(32)
         Cycles from the one of `start` to the one of `done` of the last run.
     in_valid, in_data, in_ready
-        Pixels.
+        Stream of pixels.
     in_last : Out(1)
         The next pixel is the last one of a frame.
     out_valid, out_data, out_last, out_ready
-        Results.
+        Stream of results.
     wb_valid, wb_data, wb_group : Out
-        Every activation as it is written back: layer by layer, tile by tile, channel by channel,
-        lane by lane; one byte, or with `wb_group` as many as there are requantizers, and then of
-        two groups for a split map first the even lanes, then the odd ones. For verification.
+        Activations as they are written back, for verification: layer by layer, tile by tile,
+        channel by channel, lane by lane. One byte, or with `wb_group` one of each requantizer. Two
+        groups for a split map come as first the even lanes, then the odd ones.
     rom_write_en, rom_write_select, rom_write_addr, rom_write_data : In
-        Write a word of the ROM whose place in `sqhw.machine.layout.ROMS` is `rom_write_select`;
-        only if the engine is writable, and only while `ready` is high.
+        Write port of the ROM whose index in `sqhw.machine.layout.ROMS` is `rom_write_select`. To be
+        used only while `ready` is high. Missing if the engine is not writable.
     reload : In(1)
-        Begin anew as after reset, with what is in the ROMs now; pixels that came are forgotten.
-        Wanted after a write. Only if the engine is writable, and ignored while `ready` is low.
+        Start again as after a reset, with the present content of the ROMs. Pixels of an unfinished
+        frame are dropped. Required after a write. Ignored while `ready` is low. Missing if the
+        engine is not writable.
     """
 
     def __init__(self, engine: EngineConfig, pieces: Pieces, name: str = DEFAULT_NAME) -> None:
@@ -172,7 +174,7 @@ class Engine(wiring.Component):
         return roms
 
     def _loops(self, m, parameters: ParameterReader, loops) -> None:
-        """Tell the sequencer how often the loops of a layer run."""
+        """Connect the counts of a layer's loops to the sequencer."""
         engine, layer, record = self._engine, parameters.descriptor, parameters.record
         m.d.comb += [
             loops.count.eq(record.count + layer.skip if engine.residuals else record.count),

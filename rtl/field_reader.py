@@ -10,10 +10,10 @@ from sqhw.machine.timing import JUMP_CYCLES
 class FieldReader(wiring.Component):
     """Unpacks bit-packed fields that follow each other from bit 0 of a word upwards.
 
-    The ROM's output holds the word after the one in `head`, so the two together always hold a
-    whole field and the next word can be fetched in the cycle in which one is used up.
-    Whether a field uses up its word is known beforehand: the loop from `take` to the ROM's
-    address has no adder in it.
+    The ROM's output holds the word after the one in `head`. The two together always hold a
+    complete field, so the next word is fetched in the cycle in which one is used up. Whether a
+    field uses up its word is known one field earlier. The loop from `take` to the ROM's address
+    therefore has no adder.
 
     Parameters
     ----------
@@ -22,8 +22,8 @@ class FieldReader(wiring.Component):
     addr_bits : int
         Address width of the ROM (unit: bit).
     window_cycles : {0, 1, 2}
-        1 for a register of the two words of which the field is shifted out; 2 if the ROM takes
-        two cycles as well.
+        Cycles from `take` to the field. 1: the two words from which the field is shifted out are
+        registered. 2: the ROM takes two cycles as well.
 
     Members
     -------
@@ -35,10 +35,10 @@ class FieldReader(wiring.Component):
     next_width : In(range(word_bits + 1))
         Width of the field of the next cycle (unit: bit).
     window : Out(word_bits)
-        The field of `window_cycles` before in the low bits; bits above its width are those of
-        the next.
+        Field of `window_cycles` before, in the low bits. The bits above its width belong to the
+        next field.
     rom_addr, rom_data
-        To a `Rom` of latency 1, or 2 with two `window_cycles`.
+        Ports of a `Rom` of latency 1, or 2 with two `window_cycles`.
     """
 
     LATENCY = JUMP_CYCLES
@@ -101,7 +101,7 @@ class FieldReader(wiring.Component):
             crosses.eq(next_crosses),
             behind.eq(next_behind),
         ]
-        # The words follow the control as late as they come.
+        # The control is delayed by the latency of the words.
         at, moves_on = offset, next_word
         if self._window_cycles > 1:
             at = Signal.like(offset, name="at", reset_less=True)

@@ -1,4 +1,4 @@
-"""Between a pixel stream and the engine: whole frames only, and when they run."""
+"""The gate between a pixel stream and the engine: it passes complete frames and starts them."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -10,9 +10,9 @@ from sqhw.rtl.axi_stream import AxiStream
 class FrameGate(wiring.Component):
     """Lets a frame into the engine and starts it.
 
-    A frame ends with TLAST at its last pixel. One that is too short is filled up with zeros, so
-    that the engine expects the first pixel again, and one that is too long is taken up to its
-    TLAST; neither runs.
+    A frame ends with TLAST at its last pixel. A frame that is too short is filled up with zeros, so
+    that the engine expects a first pixel again. A frame that is too long is taken up to its TLAST.
+    Neither of them runs.
 
     Members
     -------
@@ -22,14 +22,14 @@ class FrameGate(wiring.Component):
     start_request : In(1)
         Start the frame that is loaded.
     changed : In(1)
-        A ROM is written. Only while `idle`.
+        A ROM is written. High only while `idle`.
     idle, loaded, running : Out(1)
         No frame has begun; a complete one waits for its start; it runs or its results go out.
     short, long, start_busy, start_empty : Out(1)
-        High for one cycle: a frame had too few or too many pixels; `start_request` while the
-        engine worked or without a complete frame, and ignored.
+        Events, high for one cycle: a frame had too few pixels, or too many; `start_request` was
+        ignored because the engine worked, or because no frame was complete.
     ready, in_valid, in_data, in_ready, in_last, start, reload
-        To the `Engine`.
+        Ports of the `Engine`.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class FrameGate(wiring.Component):
                     self.in_valid.eq(stream.tvalid & ~closed),
                     self.in_data.eq(stream.tdata),
                     stream.tready.eq(self.in_ready & ~closed),
-                    # The engine has read the first layer's descriptor before it was written.
+                    # The engine read the first layer's descriptor before the ROM was written.
                     self.reload.eq(self.idle & stale & stream.tvalid & ~self.pause),
                 ]
                 with m.If(self.reload):

@@ -1,7 +1,7 @@
-"""What passes between the parts of the engine.
+"""Signatures of the signals between the parts of the engine.
 
-The schedule is static: nothing between them ever waits, so a stream of theirs has a `valid` and no
-ready. Each member is listed from the side that sends; `In` is an answer.
+The schedule is static and no part ever waits for another. A stream between them therefore has a
+`valid` and no `ready`. Directions are those of the sender: `In` is an answer.
 """
 
 from amaranth.hdl import signed
@@ -14,14 +14,14 @@ from sqhw.machine.layout import COUNT_BITS
 
 
 class RunControl(wiring.Signature):
-    """Start and end of runs; sent by whoever uses the engine.
+    """Start and end of runs, sent by the user of the engine.
 
     Members
     -------
     start : Out(1)
         Run the network. Ignored unless the engine is idle.
     reload : Out(1)
-        Read the first descriptor anew. Ignored unless the engine is idle; only if it is
+        Read the first descriptor again. Ignored unless the engine is idle. Missing if it is not
         writable.
     done : In(1)
         High for one cycle: the run has ended.
@@ -37,7 +37,7 @@ class RunControl(wiring.Signature):
 
 
 class ParameterCommands(wiring.Signature):
-    """What to read from the parameter ROM.
+    """Commands to the reader of the parameter ROM.
 
     Members
     -------
@@ -57,7 +57,7 @@ class LayerLoops(wiring.Signature):
     Members
     -------
     count : Out
-        Entries of the channel of the record, with that of the residual.
+        Entries of the channel of the record, the one of the residual included.
     with_skip : Out(1)
         Each channel begins with an entry from the residual.
     serial : Out(1)
@@ -99,7 +99,7 @@ class Phases(wiring.Signature):
     frame : Out(1)
         The cycle before `idle`: pixels are about to come.
     prepare, fill : Out(1)
-        The first cycle of a layer; then as many as the lane masks need.
+        The first cycle of a layer; the cycles after it that the lane masks need.
     """
 
     def __init__(self) -> None:
@@ -114,21 +114,21 @@ class EntryStream(wiring.Signature):
     valid : Out(1)
         An entry is issued.
     first, last : Out(1)
-        It is the first, the last of its channel.
+        The entry is the first, the last of its channel.
     new_tile : Out(1)
-        It is the first of a tile that is not the first.
+        The entry is the first of its tile, and the tile is not the first of the layer.
     skip : Out(1)
-        It is a channel of the residual, and nothing of the weight stream.
+        The entry is a channel of the residual. It is not in the weight stream.
     begin : Out(1)
-        It is the first of its channel in the weight stream.
+        The entry is the first of its channel in the weight stream.
     channel, offset : Out(row_bits)
-        Its output channel, and the input channel at which the group of that one begins.
-        While results go out, `channel` is that of the result.
+        Output channel of the entry, and the first input channel of that channel's group. While
+        results go out, `channel` is that of the result.
     rewind : Out(1)
-        The next entry is the first of the layer. With or without an entry.
+        The next entry is the first of the layer. Independent of `valid`.
     take : Out(1)
-        The slot of the channel whose record is present begins in the next cycle. With or without
-        an entry.
+        The slot of the channel whose record is present begins in the next cycle. Independent of
+        `valid`.
     """
 
     def __init__(self, engine: EngineConfig) -> None:
@@ -149,7 +149,8 @@ class ResultWalk(wiring.Signature):
     first, step : Out(1)
         Go to the first position, to the next one.
     image : Out(batch_bits)
-        The image whose results go out, else 0. Missing in an engine that runs single images.
+        Number of the image whose results go out, else 0. Missing in an engine that runs single
+        images.
     end_of_map : In(1)
         The position is the last.
     """
@@ -162,14 +163,14 @@ class ResultWalk(wiring.Signature):
 
 
 class Handshake(wiring.Signature):
-    """When a result goes out.
+    """Handshake of the results.
 
     Members
     -------
     valid, last : Out(1)
         There is a result; it is the last of the run.
     ready : In(1)
-        It is taken.
+        The result is taken.
     """
 
     def __init__(self) -> None:
@@ -182,15 +183,15 @@ class TapStream(wiring.Signature):
     Members
     -------
     valid : Out(1)
-        There is one.
+        There is an entry.
     first, last : Out(1)
-        It is the first, the last of its channel.
+        The entry is the first, the last of its channel.
     new_tile : Out(1)
-        It is the first of a tile that is not the first.
+        The entry is the first of its tile, and the tile is not the first of the layer.
     useful : Out(1)
-        It adds something: it is no filler, and no residual that its channel lacks.
+        The entry adds to the accumulators. Fillers do not, nor do residuals that a channel lacks.
     residual : Out(1)
-        It is a channel of the residual. Missing in an engine without residuals.
+        The entry is a channel of the residual. Missing in an engine without residuals.
     x, y : Out(signed)
         Offset of the kernel tap from the position that is computed.
     """
@@ -206,14 +207,14 @@ class TapStream(wiring.Signature):
 
 
 class VectorAddress(wiring.Signature):
-    """Where a vector of activations begins.
+    """Place at which a vector of activations begins.
 
     Members
     -------
     row, lane : Out
         Row and bank of its first element.
     channels : Out(row_bits)
-        Rows from there to the row of the elements after the last bank.
+        Rows from that row to the row of the elements after the last bank.
     """
 
     def __init__(self, engine: EngineConfig) -> None:
@@ -227,7 +228,7 @@ class VectorAddress(wiring.Signature):
 
 
 class MemoryWrite(wiring.Signature):
-    """What is written to the activation memory.
+    """Writes to the activation memory.
 
     Members
     -------
@@ -235,9 +236,9 @@ class MemoryWrite(wiring.Signature):
     row, lane : Out
         Row and bank of element 0.
     data : Out(ArrayLayout(8, requantizers))
-        Element 0, or all of them.
+        Element 0, or all elements.
     group : Out(1)
-        Write all elements to as many neighbouring banks; `lane` is a multiple of their number.
+        Write all elements, to neighbouring banks. `lane` is a multiple of their number.
     """
 
     def __init__(self, engine: EngineConfig) -> None:
@@ -258,7 +259,7 @@ class SumStream(wiring.Signature):
     Members
     -------
     valid : Out(1)
-        They are whole.
+        The accumulators are complete.
     acc : Out(ArrayLayout(signed(acc_bits), lanes))
     """
 
@@ -290,14 +291,14 @@ class PixelStream(wiring.Signature):
 class WrittenStream(wiring.Signature):
     """Activations as they are written back, for verification.
 
-    They come layer by layer, tile by tile, channel by channel, lane by lane; of two groups for a
-    split map first the even lanes, then the odd ones.
+    They come layer by layer, tile by tile, channel by channel, lane by lane. Two groups for a split
+    map come as first the even lanes, then the odd ones.
 
     Members
     -------
     valid : Out(1)
     data : Out(8 * requantizers)
-        One byte, or all of them.
+        One byte, or all bytes.
     group : Out(1)
         All bytes of `data` are written.
     """

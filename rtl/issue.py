@@ -1,4 +1,4 @@
-"""From the issue of an entry to its kernel tap and to the place of the activations it reads."""
+"""Entries from their issue to their kernel tap and to the place of the activations they read."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -24,9 +24,9 @@ from sqhw.rtl.tap_walker import TapWalker
 
 
 class Issue(wiring.Component):
-    """Reads each entry that is issued and finds out which vector of activations it multiplies.
+    """Reads each entry that is issued and finds the vector of activations that it multiplies.
 
-    After the run, the same walk leads over the results as they go out.
+    After the run, the same walker goes over the results as they go out.
 
     Parameters
     ----------
@@ -42,15 +42,15 @@ class Issue(wiring.Component):
     entries : In(EntryStream)
     results : In(ResultWalk)
     rom_addr, rom_data
-        To the ROM of the weight stream.
+        Ports of the ROM of the weight stream.
     code_addr : Out(codebook_addr_bits)
-        Address of an entry's weight in the codebook: `CODE_CYCLES` before its tap, in a deep
-        engine one cycle later.
+        Address of an entry's weight in the codebook, `CODE_CYCLES` before its tap. In a deep
+        engine it comes one cycle later.
     taps : Out(TapStream)
-        `latency` after the entry.
+        Entries with their taps, `latency` after the entry.
     address : Out(VectorAddress)
-        Place of the vector that the tap reads: `ROW_CYCLES` after the tap. While results go out,
-        place of the one of `entries.channel`.
+        Place of the vector that the tap reads, `ROW_CYCLES` after the tap. While results go out,
+        place of the result of `entries.channel`.
     """
 
     #: Cycles from the codebook's address of an entry to its tap.
@@ -88,7 +88,7 @@ class Issue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the reader of entries, their decoder and the walk over the kernel's taps.
 
-        Cycle 0 is the issue of an entry, cycle `decoded` that in which its meaning is known.
+        Cycle 0 is the issue of an entry. In cycle `decoded` its position is known.
         """
         m = Module()
         engine = self._engine
@@ -132,7 +132,7 @@ class Issue(wiring.Component):
             reader.take.eq(issue & ~skip),
             reader.next_width.eq(layer.entry_bits),
         ]
-        # Where it is in its word: one cycle later in a deep engine.
+        # The place of the entry in its word: one cycle later in a deep engine.
         m.d.comb += [
             *decoder.connect_format(layer),
             decoder.channels.eq(group_channels_of(engine, layer)),
@@ -205,7 +205,7 @@ class Issue(wiring.Component):
                 ]
 
     def _address(self, m, decoder: StreamDecoder, walker, base, output) -> None:
-        """Give the addresses of an entry's weight and of its vector."""
+        """Drive the addresses of an entry's weight and of its vector."""
         engine, layer, address = self._engine, self.layer, self.address
         code_addr = Signal(engine.codebook_addr_bits, name="code_addr")
         offset = Signal(engine.row_bits, name="offset", reset_less=True)
@@ -230,7 +230,7 @@ class Issue(wiring.Component):
         ]
 
     def _tell(self, m, decoder: StreamDecoder, walker, new_tile, group) -> None:
-        """Give the tap of an entry."""
+        """Drive the tap of an entry."""
         engine, layer, entries, taps = self._engine, self.layer, self.entries, self.taps
         useful = delayed(m, decoder.weight, TAP_CYCLES, "useful")
         if engine.residuals:

@@ -11,8 +11,8 @@ from sqhw.machine.timing import mask_cycles
 class LaneMasks(wiring.Component):
     """Keeps the output coordinates of every lane and compares the input coordinates.
 
-    Lane `i` computes output position ``(x_i, y_i)`` of one image of the run and reads input
-    position ``(stride * x_i + dx, stride * y_i + dy)``; outside of the map the input is padding.
+    Lane `i` computes output position ``(x_i, y_i)`` of one image of the run. It reads input
+    position ``(stride * x_i + dx, stride * y_i + dy)``. Outside of the map the input is padding.
 
     Parameters
     ----------
@@ -21,16 +21,17 @@ class LaneMasks(wiring.Component):
     Members
     -------
     last_x, last_y, split : In
-        Input map: largest coordinates; split into phases, which means stride 2.
+        Largest coordinates of the input map; whether it is split into phases, for stride 2.
     pitch_last_x : In
         Pitch of the positions - 1.
     batch_shift : In
-        Logarithm of the images of a run; missing in an engine that runs single images.
+        Logarithm to the base 2 of the images of a run. Missing in an engine that runs single
+        images.
     clear, fill : In(1)
         Begin a layer: `clear` for one cycle, then `fill` for `FILL_BEATS` cycles for each bit of
         a lane number.
     advance : In(1)
-        Go to the next tile, whose first tap this is; not in two cycles that follow each other.
+        Go to the next tile, whose first tap this is. Never high in two cycles in a row.
     dx, dy : In(signed)
         Offset of the kernel tap.
     inside : Out(lanes)
@@ -69,10 +70,10 @@ class LaneMasks(wiring.Component):
         last = Signal(wide, name="last")
         m.d.comb += last.eq(self._elements(self.pitch_last_x, ones=True))
 
-        # What an advance adds to x, and what it adds if that leads to another row. While a layer
-        # begins it doubles from one element to `lanes`, and with each doubling as many lanes get
-        # their coordinates from those that have them. Nothing changes in two cycles that follow
-        # each other, so whether a row ends may be a cycle late.
+        # Steps of an advance in x and y, and `back`, the step in x to another row. While a layer
+        # begins they double from one element to `lanes`. With each doubling the lanes that have
+        # coordinates give theirs, advanced, to as many others. Nothing changes in two cycles in a
+        # row, so the end of a row may be known a cycle late.
         step_x, step_y = Signal(wide, name="step_x"), Signal(dim, name="step_y")
         back = Signal(signed(wide + 2), name="back")
         turn = Signal(engine.lane_bits + 1, name="turn")  # one hot
@@ -117,7 +118,7 @@ class LaneMasks(wiring.Component):
         return m
 
     def _ahead(self, m, x, step, back, name: str):
-        """Return x after a step, the same if that leads to another row, and whether it does."""
+        """Return x after a step, x if the step leads to another row, and whether it does."""
         further = Signal(len(back), name=f"further_{name}")
         over = Signal(name=f"over_{name}")
         m.d.comb += further.eq(x + back)
@@ -134,7 +135,7 @@ class LaneMasks(wiring.Component):
     def _bounds(self, m, d, last, axis: str):
         """Return the least and the greatest coordinate with ``0 <= stride * it + d <= last``.
 
-        They are registered, the same for all lanes, and the wrong way round if there is none.
+        They are registered and the same for all lanes. If no coordinate fits, least > greatest.
         """
         dim = self._engine.dim_bits
         wide = dim + 2

@@ -12,9 +12,9 @@ from sqhw.machine.timing import LANES_CYCLES
 class Lanes(wiring.Component):
     """``acc = weight * x``, ``acc += weight * x`` or ``acc = max(acc, x)`` in every lane.
 
-    The first `lut_lanes` of them multiply in LUTs, by the digits of the weight; the others leave
-    the multiplication to the synthesis tool, which takes a DSP block where there is one. Nothing
-    but control is reset, so that the DSP block's own registers can be used.
+    The first `lut_lanes` lanes multiply in LUTs, by the digits of the weight. The others leave the
+    multiplication to the synthesis tool, which uses a DSP block where there is one. Only control is
+    reset, so that the registers inside the DSP block can be used.
 
     Parameters
     ----------
@@ -25,14 +25,14 @@ class Lanes(wiring.Component):
     vector : In(ArrayLayout(8, lanes))
         Activations.
     inside : In(lanes)
-        Activations of lanes with a 0 are padding, hence 0.
+        Masks of the lanes. The activation of a lane with a 0 is padding, hence 0.
     in_signed, pool : In(1)
         Activations are two's complement; take the maximum (the weight must be 1).
     weight : In(signed(8))
     valid, first : In(1)
         There is a vector; it is the first of its accumulation.
     acc : Out(ArrayLayout(signed(acc_bits), lanes))
-        `LATENCY` after the vector.
+        Accumulators, `LATENCY` after the vector.
     """
 
     LATENCY = LANES_CYCLES
@@ -100,7 +100,7 @@ class Lanes(wiring.Component):
         spread = Signal(signed(9), name="spread")
         low = [Signal(2, name=f"digit_{position}", reset_less=True) for position in range(3)]
         high = Signal(signed(3), name="digit_3", reset_less=True)
-        # Registers of their own: the bits between them would keep what they power up to.
+        # Single bits: in one wide register the unused bits would keep their power-up values.
         lacks = [Signal(name=f"lacks_{position}", reset_less=True) for position in range(4)]
         m.d.comb += spread.eq(self.weight + 0b010101)
         m.d.sync += [Cat(*low, high).eq(spread), lacks[3].eq(spread[-1])]

@@ -23,12 +23,12 @@ class ParameterReader(wiring.Component):
     -------
     commands : In(ParameterCommands)
     descriptor : Out
-        Whole ``Timing.load`` after `load`.
+        Complete ``Timing.load`` cycles after `load`.
     record : Out
-        There `sqhw.machine.timing.fetch_cycles` after `fetch`; its `bias`, `multiplier` and
-        `shift` stay for 6 cycles of the next `fetch`.
+        Valid `sqhw.machine.timing.fetch_cycles` after `fetch`. Its `bias`, `multiplier` and
+        `shift` stay for 6 cycles after the next `fetch`.
     rom_addr, rom_data
-        To the parameter ROM.
+        Ports of the parameter ROM.
     """
 
     def __init__(self, engine: EngineConfig) -> None:

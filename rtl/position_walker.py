@@ -1,6 +1,7 @@
 """Walks over the positions of a feature map and gives the bank row and bank of each.
 
-The images of a run lie side by side: a position has as many elements, of which the first is meant.
+The images of a run lie side by side: a position has one element for each image. A walker gives the
+place of the first element.
 """
 
 from amaranth.hdl import Module, Mux, Signal, signed
@@ -11,7 +12,7 @@ from sqhw.machine.config import EngineConfig
 
 
 def map_layout(engine: EngineConfig) -> data.StructLayout:
-    """Return how a map lies in the banks, as the walker needs it.
+    """Return the layout of a map in the banks, as the walker needs it.
 
     ``channels``: rows of one vector of positions; ``split``: stored as four phases;
     ``phase_rows``: rows of a phase; ``pitch_rows``, ``pitch_lane``: the pitch in elements as
@@ -66,21 +67,21 @@ def map_fields(plane, layer, side: str):
 class MapSteps:
     """The constants of a map, registered, and where one step from a place leads.
 
-    In a split map a step along the line goes to the odd phase and back to the next position of
-    the even one; a step to the next line does the same two phases apart. What a step adds to the
-    row is one of three constants of the map: to the odd phase, on, and on with a carry out of the
-    lanes. They are there two cycles after the map.
+    In a split map a step along the line goes to the odd phase, and from there to the next position
+    of the even phase. A step to the next line does the same two phases apart. A step adds one of
+    three constants of the map to the row: to the odd phase, to the next position, and to the next
+    position with a carry out of the lanes. They are valid two cycles after the map.
 
     Parameters
     ----------
     m : Module
-        Gets the logic.
+        Module that the logic is added to.
     plane : View of map_layout
     batch : Value
         Images of the run.
     fast : bool
-        Take the sums of all rows that a step may lead to and choose late: more adders, each of
-        them beside that of the lanes instead of downstream of it.
+        Whether the rows of all possible steps are computed and one is chosen late. That takes more
+        adders. Each works beside the adder of the lanes instead of downstream of it.
     """
 
     def __init__(self, m, plane, batch, fast: bool = False) -> None:
@@ -137,8 +138,8 @@ class PositionWalker(wiring.Component):
     map : In(map_layout)
         The map that is walked over.
     batch : In(lane_bits + 1)
-        Elements of a position, which are the images of the run, or those written at once; missing
-        in an engine that has neither.
+        Elements of a position: images of the run, or elements written at once. Missing in an
+        engine that has neither.
     first_x, last_x : In(signed)
         The `x` at which a line begins and the one after which the next begins.
     first_phase_x : In(1)
@@ -149,9 +150,9 @@ class PositionWalker(wiring.Component):
     step : In(1)
         Go to the next position. Ignored in the cycle of `load`.
     point : Out(point_layout)
-        Where the walker is; one cycle after `load` or `step`.
+        Place of the walker, one cycle after `load` or `step`.
     next : Out(point_layout)
-        Where a step would lead.
+        Place after a step.
     """
 
     SETTLE_CYCLES = 2

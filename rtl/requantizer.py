@@ -1,4 +1,4 @@
-"""The requantizers: from the lanes' accumulators to bytes, one or several lanes a cycle."""
+"""The requantizers: they turn accumulators into bytes, one or several lanes a cycle."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ from sqhw.machine.timing import requantize_cycles, requantize_digits
 class Requantizer(wiring.Component):
     """``y = clamp(((acc + bias) * multiplier + 2**(shift - 1)) >> shift, lo, hi)``.
 
-    The vector is taken over when loaded, so the lanes go on; its elements come out in lane
-    order. The multiplication is made of adders and uses no DSP block: the multiplier is written
-    to the base 4 with the digits -1, 0, 1 and 2, which takes one LUT a bit and digit on any FPGA.
+    `load` copies the vector, so the lanes go on. Its elements come out in lane order. The
+    multiplication is made of adders and uses no DSP block. The multiplier is written to the base 4
+    with the digits -1, 0, 1 and 2, which takes one LUT for each bit and digit on any FPGA.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Requantizer(wiring.Component):
     Members
     -------
     load : In(1)
-        Take `acc` and the constants; not again before all elements of the last have come out.
+        Take `acc` and the constants. Low until all elements of the last vector have come out.
     serial : In(1)
         Give one element a cycle; otherwise as many as there are requantizers.
     acc : In(ArrayLayout(signed(acc_bits), lanes))
@@ -35,11 +35,11 @@ class Requantizer(wiring.Component):
     clamp_lo, clamp_hi : In
         -128..0 and 0..255; stable while the layer runs.
     y : Out(ArrayLayout(8, requantizers))
-        The first elements are there `sqhw.machine.timing.requantize_cycles` after `load`, the
-        others follow.
+        Results. The first ones come `sqhw.machine.timing.requantize_cycles` after `load`, the
+        others in the cycles that follow.
     """
 
-    #: -128..255 and a rounding bit, with room to stay outside when saturated.
+    #: Width that holds -128..255 and a rounding bit, and values outside that still saturate.
     NARROW_BITS = 11
 
     def __init__(self, engine: EngineConfig) -> None:

@@ -16,28 +16,29 @@ class Rom(wiring.Component):
     Parameters
     ----------
     name : str
-        The images of its pieces are ``NAME.hex``, or ``NAME_0.hex`` and so on, in the folder in
-        which simulation or synthesis runs.
+        Prefix of the images of its pieces: ``NAME.hex``, or ``NAME_0.hex`` and so on, in the folder
+        in which simulation or synthesis runs.
     pieces : sequence of Piece
-        The memories that make it up; reads beyond are undefined.
+        Memories that make it up. Reads outside of them are undefined.
     addr_bits : int
         Address width (unit: bit).
     latency : {1, 2}
-        Cycles from address to word. With 2 each piece has a register at its output, in front of
-        the multiplexer.
+        Cycles from address to word. With 2, each piece has an output register upstream of the
+        multiplexer.
     writable : bool
-        Whether there is a write port; then there must be one piece.
+        Whether there is a write port, which takes a ROM of one piece.
     module : str
-        The Verilog module of a ROM of one piece; one of several is made of ``MODULE_piece``, one
-        with a write port is ``MODULE_rw``.
+        Name of the Verilog module of a ROM of one piece. Several pieces are each a
+        ``MODULE_piece``. A ROM with a write port is a ``MODULE_rw``.
 
     Members
     -------
     addr : In(addr_bits)
     data : Out(width)
-        The word at the `addr` of `latency` cycles before.
+        Word at the `addr` of `latency` cycles before.
     write_en, write_addr, write_data : In
-        Only if writable. What is read in the cycle in which it is written is undefined.
+        Write port. Missing if the ROM is not writable. A word that is read in the cycle in which it
+        is written is undefined.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Rom(wiring.Component):
         """Return the bits of the word, each column of pieces chosen by the row."""
         starts = sorted({piece.first_word for piece in outputs})
         edges = sorted({p.first_bit for p in outputs} | {p.first_bit + p.bits for p in outputs})
-        # As many rows begin at or before the address as its number says, less 1.
+        # The number of a row is that of the rows that begin at or before the address, minus 1.
         row = sum((self.addr >= start for start in starts[1:]), start=0)
         if len(starts) > 1:
             for cycle in range(self._latency):
@@ -128,7 +129,7 @@ class Rom(wiring.Component):
 
 
 def memory_names(name: str, pieces: Sequence[Piece]) -> list[str]:
-    """Return the instances, from the engine down, of the memories that make up a ROM."""
+    """Return the instance paths, from the engine down, of the memories of a ROM."""
     alone = len(pieces) == 1
     return [f"{name} {_memory(index, alone)}" for index in range(len(pieces))]
 

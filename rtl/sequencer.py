@@ -22,10 +22,10 @@ from sqhw.rtl.position_walker import PositionWalker
 class Sequencer(wiring.Component):
     """Issues the entries of all channels of all tiles of all layers, one a cycle.
 
-    Each channel has a slot of ``max(count, min_slot)`` cycles whose last cycle issues its last
-    entry, so that requantizer and record reader always have time enough and nothing ever stalls.
-    The first slot of a tile is at least ``count + rewind`` long. `sqhw.machine.timing` has the
-    numbers.
+    Each channel has a slot of ``max(count, min_slot)`` cycles. The last cycle of a slot issues the
+    last entry of the channel. Requantizer and record reader thus have enough time, and nothing ever
+    stalls. The first slot of a tile is at least ``count + rewind`` long. `sqhw.machine.timing` has
+    the numbers.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Sequencer(wiring.Component):
     entries : Out(EntryStream)
     results : Out(ResultWalk)
     handshake : Out(Handshake)
-        Of the results.
+        Handshake of the results.
     """
 
     def __init__(self, engine: EngineConfig) -> None:
@@ -89,11 +89,11 @@ class Sequencer(wiring.Component):
         wait_first = Signal.like(wait, name="wait_first")
         wait_other = Signal.like(wait, name="wait_other")
         single = Signal(name="single")
-        # `wait` is not 0; neither are the pauses that it may begin with.
+        # Whether `wait` is not 0, and whether the pauses that it begins with are not.
         waiting = Signal(name="waiting")
         waits_first = Signal(name="waits_first")
         waits_other = Signal(name="waits_other")
-        # The first cycle of a state; those that fill the masks; the last of a state.
+        # The first cycle of a state, the cycles that fill the masks, and the last cycle of a state.
         entered, filling = Signal(name="entered"), Signal(name="filling")
         loaded = Signal(name="loaded")
         at_rest = Signal(name="at_rest")

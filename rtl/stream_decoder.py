@@ -15,10 +15,10 @@ class StreamDecoder(wiring.Component):
     """Splits an entry into gap and code and advances the position in the kernel by the gap.
 
     A position is (kernel tap, input channel), the channel innermost. An entry passes the end of
-    the channels at most `taps_per_entry` times (`sqhw.machine.stream.gap.max_gap_bits`), so the
-    position is one of as many sums and one: not wrapped, wrapped once, wrapped twice.
+    the channels at most `taps_per_entry` times (`sqhw.machine.stream.gap.max_gap_bits`). The
+    position is thus one of ``taps_per_entry + 1`` sums: not wrapped, wrapped once, wrapped twice.
 
-    It reads the formats of `FORMATS`: dense streams are those without a gap field.
+    The decoder reads the formats of `FORMATS`. A dense stream is one without a gap field.
 
     Parameters
     ----------
@@ -31,14 +31,16 @@ class StreamDecoder(wiring.Component):
     issue, first : In(1)
         An entry is in `entry`; it is the first of its output channel.
     skip : In(1)
-        No entry, but a channel of the residual; positions stay as they are.
+        There is a channel of the residual instead of an entry. The position stays as it is.
     entry : In(word_bits)
-        Gap in the low bits, code above; higher bits are ignored.
+        Gap in the low bits, code above it. Higher bits are ignored.
     valid, start, step : Out(1)
-        Something comes out, `sqhw.machine.timing.decode_cycles` later; it begins at the first
-        kernel tap; it moves on to the next tap, with `start` from the first one to the second.
+        An entry or residual comes out, `sqhw.machine.timing.decode_cycles` after it went in; it
+        begins at the first kernel tap; it moves on to the next tap, with `start` from the first one
+        to the second.
     step_two : Out(1)
-        With `step`: it moves on by two taps, never with `start`. Only if an entry may pass two.
+        With `step`: it moves on by two taps. Never with `start`. Missing if an entry passes one
+        tap at most.
     residual : Out(1)
         It is a channel of the residual.
     weight : Out(1)
@@ -100,7 +102,7 @@ class StreamDecoder(wiring.Component):
             skip.eq(self.skip),
         ]
 
-        # Gap, and gap less the channels once and twice: what is added to the position.
+        # Summands of the position: the gap, and the gap minus once and twice the channels.
         gap = Signal(max(1, engine.max_gap_bits), name="gap")
         taps = range(1, engine.taps_per_entry + 1)
         beyond = [Signal(wide, name=f"beyond_{tap}") for tap in taps]
@@ -120,8 +122,8 @@ class StreamDecoder(wiring.Component):
             m.d.sync += [after.eq(part) for after, part in zip(late, parts, strict=True)]
             issue, first, skip, gap, carries, code, *beyond = late
 
-        # `position` is the channel of the last weight, -1 at the beginning. A weight is one more
-        # than its gap ahead of it; a filler ends one before where a weight would.
+        # `position` is the channel of the last weight, -1 at the beginning. The next weight is its
+        # gap plus one ahead. A filler ends one channel before the place of such a weight.
         position, here = Signal(wide, name="position", reset_less=True), Signal(wide, name="here")
         ahead = Signal(wide, name="ahead")
         wrapped = [Signal(wide, name=f"wrapped_{tap}") for tap in taps]

@@ -20,9 +20,9 @@ class TapWalker(wiring.Component):
     Members
     -------
     map, batch, first_x, last_x, first_phase_x : In
-        As those of the `PositionWalker`.
+        Ports of the `PositionWalker`.
     start : In(point_layout)
-        The first position of a line.
+        First position of a line.
     load : In(1)
         Go to `start`.
     second : In(1)
@@ -32,7 +32,7 @@ class TapWalker(wiring.Component):
     step_two : In(1)
         With `step`: go to the next but one instead.
     point : Out(point_layout)
-        Where the walker is; one cycle after `load` or `step`.
+        Place of the walker, one cycle after `load` or `step`.
     """
 
     SETTLE_CYCLES = PositionWalker.SETTLE_CYCLES + 1

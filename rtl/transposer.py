@@ -1,4 +1,4 @@
-"""The transposer: from groups of neighbours to the elements of the even and of the odd phase."""
+"""The transposer: it sorts groups of neighbours into the elements of the even and the odd phase."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -9,14 +9,14 @@ from sqhw.machine.config import EngineConfig
 
 
 class Transposer(wiring.Component):
-    """Gives of two groups of bytes first all those at even places, then all those at odd ones.
+    """Turns two groups of bytes into all bytes at even places, then all bytes at odd places.
 
-    A group that has no second one comes out as it went in.
+    A group without a second one comes out as it went in.
 
     Parameters
     ----------
     engine : EngineConfig
-        With two requantizers or more.
+        Configuration with two requantizers or more.
 
     Members
     -------
@@ -24,8 +24,8 @@ class Transposer(wiring.Component):
     second : In(1)
         The group and the one before it, which was not a second one, are a pair.
     y : Out(ArrayLayout(8, requantizers))
-        `sqhw.machine.timing.transpose_cycles` after a group; of a pair, the even bytes are there
-        with the second group.
+        Bytes, `sqhw.machine.timing.transpose_cycles` after a group. The even bytes of a pair come
+        with its second group.
     """
 
     def __init__(self, engine: EngineConfig) -> None:

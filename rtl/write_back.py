@@ -1,4 +1,4 @@
-"""From accumulators to bytes in the activation memory; before a run, from pixels to bytes there."""
+"""Writes to the activation memory: pixels before a run, requantized accumulators during it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,18 +19,19 @@ from sqhw.rtl.transposer import Transposer
 
 @dataclass(frozen=True)
 class _Mode:
-    """How a layer is written: values that are stable while it runs.
+    """Mode in which a layer is written: values that are stable while it runs.
 
     Parameters
     ----------
     serial : Value
-        One byte a cycle.
+        Whether one byte is written a cycle.
     walks : Value
-        To the places of the output map; else to rows of their own, as it was computed.
+        Whether bytes go to the places of the output map. Otherwise they go to rows of their own,
+        in the order in which they were computed.
     neighbours : Value
-        In groups of neighbouring positions of one image.
+        Whether a group has neighbouring positions of one image.
     last_x, edge_x : Value
-        The `x` after which a line of the walk ends, and the greatest that lies in the map.
+        Last `x` of a line of the walk, and the greatest `x` in the map.
     """
 
     serial: Any
@@ -42,19 +43,19 @@ class _Mode:
 
 @dataclass(frozen=True)
 class _Walk:
-    """Where the next byte is written.
+    """Place of the next byte that is written.
 
     Parameters
     ----------
     places : PositionWalker
     tile_start : Signal
-        The place at which the tile of results begins.
+        Place at which the tile of results begins.
     group_row : Signal
-        The row of the tile, if it is written as it was computed.
+        Row of the tile, if it is written in the order in which it was computed.
     channel, image, element : Signal
         Channel, image of the run, and lane of the byte.
     active : Signal
-        A channel's results are written.
+        Whether the results of a channel are written.
     """
 
     places: PositionWalker
@@ -81,7 +82,7 @@ class WriteBack(wiring.Component):
     layer : In(LayerFields)
         The `LAYER_FIELDS` of the descriptor.
     record : In(record_layout)
-        The present record.
+        Record of the present channel.
     batch : In(lane_bits + 1)
         Images of the run. Missing in an engine that runs single images.
     phases : In(Phases)
@@ -90,13 +91,14 @@ class WriteBack(wiring.Component):
     take : In(1)
         The slot of the channel whose record is present begins in the next cycle.
     sums : In(SumStream)
-        Not before all bytes of the last one are written.
+        Accumulators of a channel. They come after all bytes of the last channel are written.
     pixels : In(PixelStream)
-        One is taken in each cycle while the engine is idle.
+        Pixels, one in each cycle while the engine is idle.
     write : Out(MemoryWrite)
-        The first byte of a channel `latency` after its sums, the others in the cycles that follow.
+        Bytes to write. The first byte of a channel comes `latency` after its sums, the others in
+        the cycles that follow.
     written : Out(WrittenStream)
-        The results that are written.
+        Results that are written.
     """
 
     #: Fields of the layer descriptor that it reads.
@@ -126,7 +128,7 @@ class WriteBack(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Build the requantizers, and the walk to the places of what comes out of them."""
+        """Build the requantizers and the walk to the places of their results."""
         m = Module()
         engine, phases, write = self._engine, self.phases, self.write
         m.submodules.requantizer = requantizer = Requantizer(engine)
@@ -136,7 +138,7 @@ class WriteBack(wiring.Component):
             tile_start=Signal.like(places.point, name="tile_start"),
             group_row=Signal(engine.row_bits, name="group_row"),
             channel=Signal(engine.row_bits, name="channel"),
-            # The images of a run lie side by side: that of an image is the low part of a lane.
+            # The images of a run lie side by side: the low bits of a lane number the image.
             image=Signal(max(1, engine.batch_bits), name="image"),
             element=Signal(range(engine.lanes), name="element"),
             active=Signal(name="active"),
@@ -171,14 +173,14 @@ class WriteBack(wiring.Component):
         return m
 
     def _mode(self, m, places: PositionWalker) -> _Mode:
-        """Return how the layer is written, and tell the walker the elements of a position."""
+        """Return the mode of the layer, and connect the elements of a position to the walker."""
         engine, layer = self._engine, self.layer
         if engine.requantizers == 1:
             if engine.max_batch > 1:
                 m.d.comb += places.batch.eq(self.batch)
             return _Mode(C(1), C(1), C(0), layer.pitch_last_x, layer.out_last_x)
-        # Groups of neighbours are walked over as positions of as many images are; of a split
-        # map, those of the even and the odd phase in turn, and an edge ends both.
+        # A group of neighbours is walked over like a position of as many images. In a split map the
+        # groups of the even and the odd phase alternate, and an edge ends both.
         serial = layer.out_serial
         walks, neighbours = layer.out_walk, layer.out_walk & ~serial
         if engine.max_batch > 1:
@@ -198,8 +200,7 @@ class WriteBack(wiring.Component):
     def _requantized(self, m, requantizer: Requantizer, mode: _Mode, walk: _Walk):
         """Feed the requantizers and return the bytes that are to be written."""
         engine, layer = self._engine, self.layer
-        # The constants were set aside when the next channel had taken the record, as late as the
-        # record stays.
+        # The constants are copied as late as the record stays: after the next channel has taken it.
         constants = Signal.like(self.record, name="constants", reset_less=True)
         held = Signal.like(self.record, name="held", reset_less=True)
         with m.If(delayed(m, self.take, Timing.of(engine).hold, "take", reset_less=False)):
@@ -267,7 +268,7 @@ class WriteBack(wiring.Component):
         point, write, written = walk.places.point, self.write, self.written
         inside = Signal(name="inside")
         m.d.comb += [
-            # Beyond the map a group may be written: no other map has these places.
+            # Part of a group may be written outside of the map: no other map has these places.
             inside.eq(~mode.walks | (point.x <= mode.edge_x) & (point.y <= self.layer.out_last_y)),
             write.data.eq(data),
             write.group.eq(~mode.serial),
@@ -279,7 +280,7 @@ class WriteBack(wiring.Component):
         ]
 
     def _ends(self, m, walk: _Walk, mode: _Mode):
-        """Return whether the first element comes in the next cycle and whether this is the last."""
+        """Return whether the first element comes next cycle, and whether this is the last."""
         first, last = Signal(name="first_element"), Signal(name="last_element")
         pipe = Signal(self.latency - 1, name="pipe")
         # The elements written at once differ in the low bits of their number.
@@ -304,7 +305,7 @@ class WriteBack(wiring.Component):
             with m.If(last):
                 m.d.sync += walk.active.eq(0)
         with m.If(walk.active & last):
-            # The next channel walks over the same tile, the next tile goes on from here.
+            # The next channel walks over the same tile. The next tile begins at this place.
             m.d.sync += walk.channel.eq(walk.channel + 1)
             with m.If(walk.channel == layer.last_channel):
                 m.d.sync += [
