@@ -34,12 +34,13 @@ from sqhw.verify.work_folder import check_work_path
 
 #: Time limit of a simulator: seconds to start, then the fewest clock cycles a second.
 START_SECONDS, SLOWEST = 300, 100
-#: Warnings that are off: Amaranth's Verilog leaves widening to IEEE 1364 and gives defaults before
-#: a case statement.
-WAIVERS = """`verilator_config
+#: Configuration of Verilator. The warnings are off because Amaranth's Verilog leaves widening to
+#: IEEE 1364 and gives defaults before a case statement. Python reads and sets signals of the top.
+CONFIGURATION = """`verilator_config
 lint_off -rule WIDTHEXPAND
 lint_off -rule WIDTHTRUNC
 lint_off -rule CASEINCOMPLETE
+public_flat_rw -module "{top}" -var "*"
 """
 
 
@@ -122,10 +123,8 @@ class RtlBench:
         arguments: list[str] = []
         if simulator == "verilator":
             self._environment = verilator_environment(self._run / "tools", optimize=optimize)
-            waivers = self._run / "waivers.vlt"
-            waivers.write_text(WAIVERS)
-            verilog.insert(0, waivers)
-            arguments = ["--x-initial", "unique"]  # what is not reset or written is random
+            verilog.insert(0, write_configuration(BENCH_TOP, self._run))
+            arguments = verilator_options(optimize=optimize)
         self._build_verilog(verilog, arguments)
 
     def _build_verilog(self, verilog: list[Path], arguments: list[str]) -> None:
@@ -242,6 +241,36 @@ class RtlBench:
                 return get_results(results) == (1, 0)
             except (SystemExit, RuntimeError, OSError, ParseError):  # no results, or half of them
                 return False
+
+
+def write_configuration(top: str, folder: Path) -> Path:
+    """Write Verilator's configuration file for a design, and return its path.
+
+    Parameters
+    ----------
+    top : str
+        Name of the top module, whose signals a bench reads and sets.
+    folder : path
+    """
+    path = folder / "verilator.vlt"
+    path.write_text(CONFIGURATION.format(top=top))
+    return path
+
+
+def verilator_options(*, optimize: bool = True) -> list[str]:
+    """Return the options of Verilator for a bench.
+
+    Registers that are neither reset nor written are random. Signals below the top are not
+    accessible: cocotb's runner asks for all of them, which triples the C++.
+
+    Parameters
+    ----------
+    optimize : bool
+        Whether the C++ is cut into files that are compiled at the same time; see
+        `verilator_environment`. One file takes less processor time, as the headers are read once.
+    """
+    split = [] if optimize else ["--output-split", "0"]
+    return ["--x-initial", "unique", "--no-public-flat-rw", *split]
 
 
 def _reason(log: Path) -> str:

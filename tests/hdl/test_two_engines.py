@@ -25,7 +25,7 @@ from sqhw.machine.rom_pieces import whole
 from sqhw.rtl.emit import component_verilog
 from sqhw.rtl.engine import Engine
 from sqhw.verify.job import job_of
-from sqhw.verify.runner import WAIVERS
+from sqhw.verify.runner import write_configuration
 from sqhw.verify.tools import has_icarus, verilator_environment
 
 ENGINES = {
@@ -113,11 +113,11 @@ def run(simulator, names, folder, *, one_design=False) -> None:
     if one_design:
         sources = write_one_design(names, roms, folder)
     verilator = simulator == "verilator"
-    waivers = folder / "waivers.vlt"
-    waivers.write_text(WAIVERS)
+    if verilator:
+        sources.insert(0, write_configuration("two_engines", folder))
     runner = get_runner(simulator)
     runner.build(
-        sources=[waivers] * verilator + sources,
+        sources=sources,
         hdl_toplevel="two_engines",
         build_dir=folder / "build",
         defines=tops,
