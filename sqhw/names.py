@@ -1,9 +1,9 @@
 """Names and widths that options can have: known without importing the modules that use them."""
 
 #: Number formats of the products in training.
-PRECISIONS = ("float32", "bf16")
-#: Ways in which weights are pruned.
-PRUNING = ("auto", "gradual", "oneshot")
+PRECISIONS = ("auto", "float32", "bf16")
+#: Optimizers of the usual trainings.
+OPTIMIZERS = ("sgd", "adam")
 #: Devices that train. One of several is named by its number too, ``cuda:1``.
 ACCELERATORS = ("cpu", "cuda")
 #: Objectives that weight streams are chosen for.

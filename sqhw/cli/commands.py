@@ -65,7 +65,10 @@ def train(options: TrainOptions, as_json: bool) -> None:
     from sqhw.steps.train import train
 
     need_torch("sqhw train")
-    writable(options.out, checks.files_of(options.data))
+    inputs = checks.files_of(options.data)
+    writable(options.out, inputs)
+    if options.resume is not None:
+        writable(options.resume, [*inputs, options.out])
     with progress() as report:
         result = train(options, report)
     line = (

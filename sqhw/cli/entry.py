@@ -90,8 +90,9 @@ def _unloaded(error: BaseException) -> str | None:
 
 
 def _interrupted() -> str:
-    """Return the sentence after Ctrl-C; only `compress` can resume."""
-    resumed = "; with --resume FILE a training goes on from it" * (sys.argv[1:2] == ["compress"])
+    """Return the sentence after Ctrl-C; trainings can resume."""
+    trains = sys.argv[1:2] in (["compress"], ["train"])
+    resumed = "; with --resume FILE a training goes on from it" * trains
     return f"interrupted{resumed}"
 
 

@@ -16,8 +16,8 @@ from sqhw.names import (
     LEAST_ACC_BITS,
     MOST_ACC_BITS,
     OBJECTIVES,
+    OPTIMIZERS,
     PRECISIONS,
-    PRUNING,
     SIMULATORS,
     SIZE_OBJECTIVES,
 )
@@ -93,6 +93,16 @@ OUT = _file("File to write.")
 FOLDER = _file("Folder to write to.")
 SOURCE = _source("Float network, from `sqhw train` or `sqhw import`.")
 NETWORK = _source("Quantized network, from `sqhw compress`.")
+BATCH = typer.Option(help="Images of a step, 64, of large sets 256.", min=1, max=MOST_IMAGES)
+THREADS = typer.Option(
+    help="Cores; with another number, other last digits.", callback=checks.check_threads
+)
+PRECISION = typer.Option(
+    help="Arithmetic of the training: float32, bf16, or auto, which is bf16 for large "
+    "sets on cores that multiply it.",
+    callback=checks.check_name("precision", PRECISIONS),
+)
+RESUME = _file("Checkpoint, written after each epoch; a stopped run resumes from it.")
 MAX_BATCH = typer.Option(
     help="Largest number of images of a run; several images fill small feature maps.",
     callback=checks.check_power_of_two,
@@ -126,8 +136,21 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             callback=checks.check_values,
         ),
         "out": OUT,
-        "epochs": typer.Option(help="Passes over the data.", min=1, max=MOST_EPOCHS),
+        "epochs": typer.Option(
+            help="Passes over the data: 40, of large sets 6.", min=1, max=MOST_EPOCHS
+        ),
+        "batch": BATCH,
+        "optimizer": typer.Option(
+            help="adam, or sgd, with Nesterov's momentum, for large networks.",
+            callback=checks.check_name("optimizer", OPTIMIZERS),
+        ),
+        "rate": typer.Option(
+            help="Peak learning rate: 0.002, of sgd 0.1.", callback=checks.check_share
+        ),
+        "precision": PRECISION,
+        "threads": THREADS,
         "seed": SEED,
+        "resume": RESUME,
     },
     ImportOptions: {
         "network": typer.Argument(help="Network of the zoo, for example resnet20."),
@@ -144,41 +167,23 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "device": DEVICE,
         "budget": BUDGET,
         "out": OUT,
-        "prune_epochs": typer.Option(
-            help="Passes over the data while masks are free: 60, of large sets 15; after one-shot "
-            "pruning 33 and 8.",
-            min=1,
+        "epochs": typer.Option(
+            help="Passes over the data: 65, of large sets 16; more end better.",
+            min=2,
             max=MOST_EPOCHS,
         ),
-        "tune_epochs": typer.Option(
-            help="Passes over the data on integers: 5, of large sets 1; after one-shot pruning 32 "
-            "and 8.",
-            min=1,
-            max=MOST_EPOCHS,
-        ),
-        "threads": typer.Option(
-            help="Cores; with another number, other last digits.", callback=checks.check_threads
-        ),
-        "precision": typer.Option(
-            help="Arithmetic of the training: float32, or bf16, faster on recent cores.",
-            callback=checks.check_name("precision", PRECISIONS),
-        ),
+        "threads": THREADS,
+        "precision": PRECISION,
         "rate": typer.Option(
             help="Peak learning rate, relative to a layer's weights.",
             callback=checks.check_share,
         ),
-        "batch": typer.Option(
-            help="Images of a step, 64, of large sets 256.", min=1, max=MOST_IMAGES
-        ),
-        "pruning": typer.Option(
-            help="gradual, oneshot, or auto: oneshot where it is quick and budgets are sizes.",
-            callback=checks.check_name("pruning", PRUNING),
-        ),
+        "batch": BATCH,
         "accelerator": typer.Option(
             help="Device for the training: cpu or cuda.",
             callback=checks.check_name("accelerator", ACCELERATORS, counted=True),
         ),
-        "resume": _file("Checkpoint, written after each epoch; a stopped run resumes from it."),
+        "resume": RESUME,
         "max_batch": MAX_BATCH,
         "acc_bits": ACC_BITS,
         "seed": SEED,

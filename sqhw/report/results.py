@@ -72,7 +72,6 @@ class CompressResult(TriedSize):
     budget: str
     limits: dict[str, float]
     reached: dict[str, float]
-    pruning: str
 
 
 class SimulateResult(TypedDict):

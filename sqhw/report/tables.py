@@ -18,9 +18,6 @@ from sqhw.report.results import (
 
 Accuracy = Literal["float_accuracy", "torch_accuracy", "simulator_accuracy"]
 
-#: Texts on the removal of weights, by the schedule's name in the result.
-PRUNED = {"oneshot": "at once, then masks free to change", "gradual": "gradually"}
-
 
 def size_lines(result: NetworkSize) -> list[str]:
     """Return the four size bases before and after."""
@@ -54,11 +51,9 @@ def compress_lines(result: CompressResult | QuantizeResult) -> list[str]:
     rest = result["after"]["rom"] - sum(layer["rom_bits"] for layer in result["layers"])
     if rest:  # descriptors of layers without weights
         rows.append(("others", *"---", f"{rest:,} bit"))
-    pruned = [f"  pruned {PRUNED[result['pruning']]}"] if "pruning" in result else []
     return [
         *columns(rows),
         "  format: bits of the gap before each weight, and of its code; dense has no gaps",
-        *pruned,
         *(f"note: {note}" for note in result.get("notes", "").splitlines()),
         "",
         *size_lines(result),

@@ -33,11 +33,9 @@ def compress(options: CompressOptions, progress: Progress = silent) -> CompressR
     shift, flip = augmentation(data.name)
     settings = CompressSettings(
         seed=options.seed,
-        prune_epochs=options.prune_epochs,
-        tune_epochs=options.tune_epochs,
+        epochs=options.epochs,
         rate=options.rate,
         batch=options.batch,
-        pruning=options.pruning,
         threads=options.threads,
         shift=shift,
         flip=flip,
@@ -80,7 +78,6 @@ def compress(options: CompressOptions, progress: Progress = silent) -> CompressR
         "validation_images": len(data.validation),
         "validation_accuracy": result.facts.accuracies["validation_accuracy"],
         "float_validation_accuracy": result.facts.accuracies["float_validation_accuracy"],
-        "pruning": result.metadata["pruning"],
         "notes": result.facts.notes,
         **network_size(result, engine, device),
     }

@@ -44,7 +44,10 @@ class TrainOptions:
         Float network to write.
     epochs : int, optional
         Passes over the data; by default 40 for a small data set, 6 for a large one.
-    seed : int, 0 to 2^64 - 1
+    batch, optimizer, rate, precision, threads, seed
+        See `sqhw.compress.TrainSettings`.
+    resume : Path, optional
+        Checkpoint that is written after every epoch and continued from.
     """
 
     data: str = DATA
@@ -55,7 +58,13 @@ class TrainOptions:
     std: str | None = None
     out: Path = FLOAT_FILE
     epochs: int | None = None
+    batch: int | None = None
+    optimizer: str = "adam"
+    rate: float | None = None
+    precision: str = "auto"
+    threads: int = 1
     seed: int = 0
+    resume: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +108,7 @@ class CompressOptions:
         activation banks leave free.
     out : Path
         Quantized network to write.
-    prune_epochs, tune_epochs, threads, precision, rate, batch, pruning, seed
+    epochs, threads, precision, rate, batch, seed
         See `sqhw.compress.CompressSettings`.
     accelerator : str
         ``cpu``, ``cuda`` or ``cuda:N``.
@@ -117,13 +126,11 @@ class CompressOptions:
     device: str = DEVICE
     budget: str | None = None
     out: Path = NETWORK_FILE
-    prune_epochs: int | None = None
-    tune_epochs: int | None = None
+    epochs: int | None = None
     threads: int = 1
-    precision: str = "float32"
+    precision: str = "auto"
     rate: float = 5e-3
     batch: int | None = None
-    pruning: str = "auto"
     accelerator: str = "cpu"
     resume: Path | None = None
     max_batch: int = 1

@@ -40,9 +40,20 @@ def train(options: TrainOptions, progress: Progress = silent) -> TrainResult:
     )
     _, flip = augmentation(data.name)
     settings = TrainSettings(
-        epochs=options.epochs, seed=options.seed, flip=flip, mean=mean, std=std
+        epochs=options.epochs,
+        batch=options.batch,
+        optimizer=options.optimizer,
+        rate=options.rate,
+        flip=flip,
+        mean=mean,
+        std=std,
+        precision=options.precision,
+        seed=options.seed,
+        threads=options.threads,
     )
-    trained = train_network(name, data, settings=settings, progress=progress)
+    if options.resume is not None:
+        make_folder(options.resume.parent)
+    trained = train_network(name, data, settings=settings, progress=progress, resume=options.resume)
     if data.class_names:
         names = {"class_names": json.dumps(data.class_names)}
         trained = replace(trained, metadata=trained.metadata | names)

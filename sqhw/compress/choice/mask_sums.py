@@ -1,25 +1,22 @@
-"""Sums over the weights of nested masks: what each mask costs in a stream and loses.
+"""Entries of nested masks: what each mask takes in a stream.
 
-One pass over the weights in stream order counts the entries of all masks in all formats, and sums
-what the quantizers need.
+One pass over the weights in stream order counts the entries of all masks in all formats.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from sqhw.arrays import Floats64, Ints
+from sqhw.arrays import Ints
 from sqhw.compress.choice.nested import NestedMasks
-from sqhw.compress.choice.value_histogram import VALUE_BINS
 from sqhw.environment.kernel import kernel
 from sqhw.machine.stream import StreamFormat
 
 
 @dataclass(frozen=True, eq=False)
 class MaskSums:
-    """Costs and losses of the masks of a layer.
+    """Counts of the masks of a layer.
 
     Parameters
     ----------
@@ -31,45 +28,26 @@ class MaskSums:
         Cycles of a tile in which rows with few entries wait.
     by_tap : ndarray of int64, shape (masks, kernel_h * kernel_w)
         Number of weights at each kernel position.
-    energy : ndarray of float64, shape (masks,)
-        Sum of the scores of the mask.
-    mass, moment : ndarray of float64, shape (masks, VALUE_BINS)
-        Sums of worth, and of worth times value, by bin of the value.
-    second : ndarray of float64, shape (masks,)
-        Sum of worth times squared value.
-    largest : float
-        Largest magnitude of a value.
     """
 
     entries: Ints
     rows: Ints
     waits: Ints
     by_tap: Ints
-    energy: Floats64
-    mass: Floats64
-    moment: Floats64
-    second: Floats64
-    largest: float
 
 
 def mask_sums(
     nested: NestedMasks,
-    weight: npt.NDArray[np.float32],
-    importance: npt.NDArray[np.float32],
-    worth: npt.NDArray[np.float32],
     formats: Sequence[StreamFormat],
     *,
     every_row: bool,
     least: tuple[int, int] = (0, 0),
 ) -> MaskSums:
-    """Return the costs and losses of nested masks, from one pass over the weights.
+    """Return the counts of nested masks, from one pass over the weights.
 
     Parameters
     ----------
     nested : NestedMasks
-    weight, importance : ndarray of float32, shape (rows, inputs, kernel_h * kernel_w)
-    worth : ndarray of float32, same shape
-        Importance of each weight for the quantizer, more than 0.
     formats : sequence of StreamFormat
         Stream formats, one or more.
     every_row : bool
@@ -77,11 +55,8 @@ def mask_sums(
     least : tuple of (int, int)
         Numbers of entries below which the first row, and any other, waits.
     """
-    masks, (rows, inputs, taps) = len(nested.counts), weight.shape
-    largest = float(np.abs(weight).max(initial=0.0))
-    gaps, per_row, by_tap, energy, second, mass, moment = _walk(
-        nested.first, weight, importance, worth, masks, largest
-    )
+    masks, (rows, inputs, taps) = len(nested.counts), nested.first.shape
+    gaps, per_row, by_tap = _walk(nested.first, masks)
     positions = np.arange(inputs * taps)
     entries = np.empty((masks, len(formats)), dtype=np.int64)
     stored = np.full(masks, rows) if every_row else (per_row > 0).sum(axis=1)
@@ -99,27 +74,17 @@ def mask_sums(
         rows=stored,
         waits=waits,
         by_tap=np.cumsum(by_tap, axis=0),
-        energy=np.cumsum(energy),
-        mass=np.cumsum(mass, axis=0),
-        moment=np.cumsum(moment, axis=0),
-        second=np.cumsum(second),
-        largest=largest,
     )
 
 
 @kernel(nogil=True)
-def _walk(first, weight, importance, worth, masks, largest):  # type: ignore[no-untyped-def]
-    """Return counts of the zeros before a weight, and sums of the weights new in each mask."""
-    rows, inputs, taps = weight.shape
+def _walk(first, masks):  # type: ignore[no-untyped-def]
+    """Return counts of the zeros before a weight, and of the weights new in each mask."""
+    rows, inputs, taps = first.shape
     gaps = np.zeros((inputs * taps, masks), dtype=np.int32)  # larger masks have smaller gaps
     per_row = np.zeros((masks, rows), dtype=np.int32)
     by_tap = np.zeros((masks, taps), dtype=np.int64)
-    energy, second = np.zeros(masks), np.zeros(masks)
-    mass = np.zeros((masks, VALUE_BINS))
-    moment = np.zeros((masks, VALUE_BINS))
     last = np.empty(masks, dtype=np.int32)
-    half = VALUE_BINS // 2
-    scale = 1.0 / largest if largest > 0 else 0.0
     for row in range(rows):
         last[:] = -1
         for tap in range(taps):
@@ -127,14 +92,6 @@ def _walk(first, weight, importance, worth, masks, largest):  # type: ignore[no-
                 mask = first[row, channel, tap]
                 if mask >= masks:
                     continue
-                value = np.float64(weight[row, channel, tap])
-                care = np.float64(worth[row, channel, tap])
-                root = np.sqrt(abs(value) * scale) * (half - 1)
-                place = half + int(root) if value >= 0 else half - 1 - int(root)
-                mass[mask, place] += care
-                moment[mask, place] += care * value
-                energy[mask] += np.float64(importance[row, channel, tap]) * value * value
-                second[mask] += care * value * value
                 by_tap[mask, tap] += 1
                 per_row[mask, row] += 1
                 position = tap * inputs + channel
@@ -143,7 +100,7 @@ def _walk(first, weight, importance, worth, masks, largest):  # type: ignore[no-
                     last[larger] = position
         for mask in range(1, masks):
             per_row[mask, row] += per_row[mask - 1, row]
-    return gaps, per_row, by_tap, energy, second, mass, moment
+    return gaps, per_row, by_tap
 
 
 @kernel(nogil=True)

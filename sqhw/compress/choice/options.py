@@ -7,22 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.arrays import Floats64, Mask
+from sqhw.compress.choice.after_training import expected_error
 from sqhw.compress.choice.mask_sums import mask_sums
 from sqhw.compress.choice.nested import NO_MASK, NestedMasks, nest
 from sqhw.compress.choice.run_costs import least_entries, run_costs
-from sqhw.compress.choice.value_histogram import histogram_errors
 from sqhw.cost_models.knapsack import Option, front, hull
 from sqhw.cost_models.layer_shape import LayerShape
 from sqhw.cost_models.storage import Levels, Storage, storage
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.stream import formats_for
 
-#: Iterations of Lloyd's algorithm on a histogram.
-LLOYD_STEPS = 12
-#: Weight of rounding errors against dropped weights. Training makes up for less of the loss of
-#: rounding to a codebook than of the loss of dropping. Errors of weights that share a value add up,
-#: and the diagonal of the Fisher does not see that.
-ROUNDING = 2.0
 #: Share of a layer's energy below which it counts as empty.
 LEAST_SIGNAL = 1e-6
 #: Numbers of values to try: 2**bits for codes of `bits` bits. Dense streams may need one for 0.
@@ -182,14 +176,10 @@ def layer_options(
     )
     score = importance * weight * weight
     nested = nest(score, state.floor[chosen].reshape(shape), near=near)
-    # A weight with no measured importance still prefers a value near its own.
-    worth = importance + np.float32(1e-3 * float(importance.mean()) + 1e-30)
     formats = formats_for(engine, shape[1], state.weight.shape[3])
     work = state.shape and replace(state.shape, outputs=shape[0], inputs=shape[1])
     least = least_entries(work, engine) if work else (0, 0)
-    sums = mask_sums(
-        nested, weight, importance, worth, formats, every_row=state.all_rows, least=least
-    )
+    sums = mask_sums(nested, formats, every_row=state.all_rows, least=least)
     stored = storage(
         [(form, sums.entries[:, at]) for at, form in enumerate(formats)],
         nested.counts,
@@ -200,16 +190,8 @@ def layer_options(
     )
     full = stored.codebook_words == 1 << stored.code_bits
     stored = stored.only(full | ~stored.stores_zeros)
-    levels = np.unique(stored.levels)
-    errors = histogram_errors(
-        sums.mass, sums.moment, sums.second, sums.largest, levels, LLOYD_STEPS
-    )
-    lost = state.whole - sums.energy
-    distortion, slope = _loss(
-        np.maximum(lost, 0)[stored.source]
-        + ROUNDING * errors[stored.source, np.searchsorted(levels, stored.levels)],
-        state.whole,
-    )
+    error = expected_error(stored.nonzeros / state.weight.size, stored.levels)
+    distortion, slope = _loss(error * state.whole, state.whole)
     records = state.record_bits * sums.rows[stored.source]
     done = run_costs(work, engine, stored, sums, records) if work else (None, None)
     return LayerOptions(

@@ -270,7 +270,9 @@ class Projector:
                 stored[np.ix_(mask.any(axis=(1, 2, 3)), table.inputs)] = True
             records = self.scale.a_record_bit * int(table.records[option.index])
             each = (option.bits - records) / max(1, int(stored.sum()))
-            score = np.where(mask, score, 0) * table.slope[option.index]
+            # Training decides what each weight is worth: here all that are kept count alike.
+            kept = float(np.where(mask, score, 0).sum(dtype=np.float64))
+            score = mask * (kept / max(1, int(mask.sum())) * table.slope[option.index])
             rows = max(1, int(mask.any(axis=(1, 2, 3)).sum()))
             shares.append(
                 ChannelShares(

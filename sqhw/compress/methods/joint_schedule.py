@@ -6,23 +6,10 @@ from dataclasses import dataclass
 from sqhw.compress.methods.joint_settings import CompressSettings
 
 EPOCHS = (65, 16)  # passes over the data, for small and for large sets
-#: Share of the rate that tuning begins with at least: integers need some steps.
-TUNING = 0.2
-
-
-def tuning_epochs(epochs: int, at_once: bool) -> int:
-    """Return how many of all epochs tune integers with fixed masks.
-
-    After gradual pruning a twelfth: its masks need the time. One-shot pruning has good masks at
-    the start.
-
-    Parameters
-    ----------
-    epochs : int
-    at_once : bool
-        Whether pruning is one-shot.
-    """
-    return max(1, epochs // (2 if at_once else 12))
+TUNED = 8  # of so many epochs one tunes integers
+#: Share of the peak rate that tuning begins with.
+TUNING = 0.15
+WARM = 0.05  # share of the first stage in which the rate rises
 
 
 @dataclass(frozen=True)
@@ -42,7 +29,7 @@ class Schedule:
     peak: float
 
     @classmethod
-    def of(cls, settings: CompressSettings, *, small: bool, at_once: bool) -> "Schedule":
+    def of(cls, settings: CompressSettings, *, small: bool) -> "Schedule":
         """Return the schedule that settings ask for.
 
         Parameters
@@ -50,21 +37,15 @@ class Schedule:
         settings : CompressSettings
         small : bool
             Whether the set of images is.
-        at_once : bool
-            Whether pruning is one-shot.
         """
         epochs = settings.epochs or (EPOCHS[0] if small else EPOCHS[1])
-        tune = tuning_epochs(epochs, at_once)
-        return cls(
-            settings.prune_epochs or epochs - tune,
-            settings.tune_epochs or tune,
-            settings.rate,
-        )
+        tune = max(1, epochs // TUNED)
+        return cls(epochs - tune, tune, settings.rate)
 
     def rate(self, stage: str, step: int, per_epoch: int) -> float:
         """Return the learning rate of a step of a stage.
 
-        A cosine over both stages, and for tuning one of its own if that is higher.
+        A short rise, then a cosine to 0; tuning has a smaller cosine of its own.
 
         Parameters
         ----------
@@ -76,9 +57,9 @@ class Schedule:
         """
         prune, tune = self.prune * per_epoch, self.tune * per_epoch
         if stage == "prune":
-            share = _cosine(step / (prune + tune))
+            share = min(1.0, (step + 1) / (WARM * prune)) * _cosine(step / prune)
         else:
-            share = max(_cosine((prune + step) / (prune + tune)), TUNING * _cosine(step / tune))
+            share = TUNING * _cosine(step / tune)
         return self.peak * share
 
 

@@ -18,14 +18,14 @@ from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.joint_schedule import Schedule
 from sqhw.compress.methods.joint_settings import CompressSettings
 from sqhw.compress.methods.objective import Objective
-from sqhw.compress.methods.oneshot_start import at_once, cut_at_once
 from sqhw.compress.methods.relative_adam import RelativeAdam
 from sqhw.compress.qat.assemble import export
-from sqhw.compress.qat.compact import compact, on_codebooks, stored_channels
+from sqhw.compress.qat.compact import compact, stored_channels
 from sqhw.compress.qat.float_simplify import cut
 from sqhw.compress.qat.integers import held_gain_bits
 from sqhw.compress.qat.invariants import Frozen, check_invariants, fits_accumulator, frozen
 from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.qat.normalised_network import fold_network, normalise_network
 from sqhw.compress.qat.state import load_state, stage_facts
 from sqhw.compress.training.checkpoint import Checkpoint, fingerprint
 from sqhw.compress.training.learner import Learner, Score, Stage, State
@@ -40,11 +40,13 @@ from sqhw.planner.placement import place
 
 #: Version of the method, raised whenever it computes something else: results and checkpoints are
 #: of a version.
-VERSION = 14
+VERSION = 15
 #: Share of the pruning stage in which weights move to their codebooks. Masks then are chosen among
 #: weights of few values: those that are chosen for real ones are not the best for these.
 QUANTIZE = 0.1
-MIN_STEPS_PER_ROUND = 5  # below them gradual pruning gets nowhere
+#: Training images that the statistics of normalisations are of, and those of a batch.
+STATISTICS, STATISTICS_BATCH = 5120, 256
+MIN_STEPS = 200  # of the first stage, below which much accuracy is lost
 
 
 class JointTraining(Learner):
@@ -76,14 +78,13 @@ class JointTraining(Learner):
         small = len(data.train) <= SMALL_SET
         self.batch = settings.batch or (64 if small else 256)
         self.per_epoch = math.ceil(len(data.train) / self.batch)
-        self.at_once = at_once(network, target, settings.pruning)
-        self.schedule = Schedule.of(settings, small=small, at_once=self.at_once)
+        self.schedule = Schedule.of(settings, small=small)
         self.held_images, self.held_labels = tensors(data.validation)
         generator = torch.Generator().manual_seed(settings.seed)
         model = self._with_gains(QatNetwork(network))
         super().__init__(model, len(data.train), generator, job.progress)
         self.stage = 0
-        self.starts: dict[int, int] = {}  # round that a step of the first stage begins
+        self.starts: set[int] = set()  # steps of the first stage that a round begins with
         self.channels: dict[str, Mask] = {}
         self.fixed: list[Frozen] = []
 
@@ -102,22 +103,19 @@ class JointTraining(Learner):
         ]
 
     def begin(self, stage: int) -> None:
-        """Prune at once, if that is asked for; or fix masks and channels and go to integers."""
+        """Normalise the network; or fix masks and channels and go to integers."""
         self.stage = stage
         if stage == 1:
             self._fix()
             return
         self._prepare()
-        if self.at_once:
-            network = cut_at_once(self.job, self.target.budget, self.settings)
-            self.model = self._with_gains(on_codebooks(network))
-            self.rounds.hold(self.model)
-            return
+        if self.settings.normalise:
+            normalise_network(self.model, self._sample())
         steps = self.schedule.prune * self.per_epoch
-        if steps < MIN_STEPS_PER_ROUND * self.rounds.count:
+        if steps < MIN_STEPS:
             self.notes.append(
-                f"{steps} steps of gradual pruning are few: more epochs (--prune-epochs) or "
-                "one-shot pruning (--pruning oneshot) would keep more accuracy"
+                f"{steps} steps with free masks are few: more epochs (--epochs) would keep more "
+                f"accuracy; with {MIN_STEPS} steps and more, training makes up for most of the loss"
             )
 
     def resume(self, stage: int) -> None:
@@ -141,9 +139,9 @@ class JointTraining(Learner):
             return
         steps = self.schedule.prune * self.per_epoch
         for layer in self.model.learning_layers():
-            layer.share = 1.0 if self.at_once else min(1.0, step / (QUANTIZE * steps))
+            layer.share = min(1.0, step / (QUANTIZE * steps))
         if step in self.starts:
-            self.rounds.project(self.starts[step])
+            self.rounds.project()
             self.relative_adam.measure()
         else:
             self.rounds.refresh()
@@ -242,12 +240,19 @@ class JointTraining(Learner):
             generator,
             settings.bias_bits,
             settings.rounds,
-            settings.ramp,
         )
         if not self.target.admits(self.rounds.smallest.costs):
             raise self.target.refusal(self.network.name, self.rounds.smallest.costs)
         steps, count = self.schedule.prune * self.per_epoch, self.rounds.count
-        self.starts = {done * steps // count: done for done in range(count)}
+        self.starts = {done * steps // count for done in range(count)}
+
+    def _sample(self) -> list[Tensor]:
+        """Return batches of training images for statistics."""
+        order = torch.randperm(self.count, generator=self.generator)[:STATISTICS]
+        return [
+            self.objective.images[part].to(self.device)
+            for part in torch.split(order, STATISTICS_BATCH)
+        ]
 
     def _with_gains(self, model: QatNetwork) -> QatNetwork:
         """Return the model on the accelerator, with gains of its channels if it may have any."""
@@ -259,7 +264,8 @@ class JointTraining(Learner):
         """Fix the masks, cut out the channels that they leave dead, and go to integers."""
         for layer in self.model.learning_layers():
             layer.share = 1.0
-        self.rounds.project(self.rounds.count)
+        self.rounds.project()
+        fold_network(self.model, self._sample())
         model = self.model.cpu()
         self.channels = stored_channels(self.network, model)
         self.model = compact(self.network, model, self.channels)
@@ -298,7 +304,6 @@ class JointTraining(Learner):
             "method": "joint",
             "budget": str(target.budget),
             "device": target.device.name,
-            "pruning": "oneshot" if self.at_once else "gradual",
             "compress_seed": str(self.settings.seed),
             **self.network.size_labels,
             "float_validation_accuracy": (

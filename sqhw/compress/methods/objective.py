@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from sqhw.compress.training.distillation import distillation_loss
 from sqhw.compress.training.options import TrainingOptions
-from sqhw.compress.training.samples import channels_last, flipped, shifted, tensors
+from sqhw.compress.training.precision import products
+from sqhw.compress.training.samples import SMALL_SET, channels_last, flipped, shifted, tensors
 from sqhw.data import Split
 from sqhw.frontends.torch_module.float_module import FloatModule, predict
 from sqhw.network.floats import FloatNetwork
@@ -44,6 +45,8 @@ class Objective:
     ) -> None:
         self.settings, self.generator, self.device = settings, generator, device
         self.images, self.labels = tensors(split)
+        small = len(self.images) <= SMALL_SET
+        self.products = products(settings.precision, device, small=small)
         self.teacher: nn.Module | None = None
         self.wanted: Tensor | None = None  # of all images, where each is always the same
         if settings.distill == 0:
@@ -71,7 +74,7 @@ class Objective:
         pixels = channels_last(pixels).to(self.device)
         labels = self.labels[chosen].to(self.device)
         wanted = None
-        with torch.autocast(self.device.type, torch.bfloat16, settings.precision == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, self.products == torch.bfloat16):
             if self.wanted is not None:
                 wanted = self.wanted[chosen].to(self.device)
             elif self.teacher is not None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sqhw.compress.qat.layers import LearningConv
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.training.optimizer import Optimizer
 
@@ -13,6 +14,8 @@ from sqhw.compress.training.optimizer import Optimizer
 BIAS_RATE = 0.1
 #: Ratio of the rate of gains to that of the training. Gains are 1 at first.
 GAIN_RATE = 1.0
+#: Ratio of the rate of scales and biases of normalised layers to that of the training.
+NORM_RATE = 1.0
 #: Ratio of the rate of codebook values to that of weights. A value moves all weights that take it.
 CODEBOOK_RATE = 0.1
 
@@ -38,10 +41,18 @@ class RelativeAdam(Optimizer):
         self.model = model
         layers = model.layers()
         groups = [_group([layer.weight], index) for index, layer in enumerate(layers)]
-        groups.append(_group([layer.bias for layer in layers], None, share=BIAS_RATE))
-        gains = [layer.gain for layer in layers if layer.gain_bits]
+        normalised = [
+            layer for layer in layers if isinstance(layer, LearningConv) and layer.norm is not None
+        ]
+        plain = [layer for layer in layers if layer not in normalised]
+        groups.append(_group([layer.bias for layer in plain], None, share=BIAS_RATE))
+        gains = [layer.gain for layer in plain if layer.gain_bits]
         if gains:
             groups.append(_group(gains, None, share=GAIN_RATE))
+        if normalised:
+            scales = [layer.norm.scale for layer in normalised if layer.norm is not None]
+            biases = [layer.bias for layer in normalised]
+            groups.append(_group([*scales, *biases], None, share=NORM_RATE))
         for index, layer in enumerate(layers):
             if layer.codebook.requires_grad:
                 groups.append(_group([layer.codebook], index, share=CODEBOOK_RATE))

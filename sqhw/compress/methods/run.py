@@ -17,7 +17,8 @@ from sqhw.compress.training.distillation import distillation_loss
 from sqhw.compress.training.learner import Learner, Score, Stage, State
 from sqhw.compress.training.optimizer import Optimizer
 from sqhw.compress.training.options import Recipe
-from sqhw.compress.training.samples import channels_last, flipped, shifted, tensors
+from sqhw.compress.training.precision import products
+from sqhw.compress.training.samples import SMALL_SET, channels_last, flipped, shifted, tensors
 from sqhw.network.floats import FloatNetwork
 
 HELD_BATCH = 512
@@ -85,7 +86,9 @@ class Run:
 
     def loss(self, pixels: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
         """Return the loss of the model with the share of distillation that the recipe asks for."""
-        with torch.autocast(self.device.type, torch.bfloat16, recipe.precision == "bf16"):
+        small = len(self.images) <= SMALL_SET
+        kind = products(recipe.precision, self.device, small=small)
+        with torch.autocast(self.device.type, torch.bfloat16, kind == torch.bfloat16):
             logits = self.model(pixels).float()
             if recipe.distill == 0:
                 return functional.cross_entropy(logits, labels)

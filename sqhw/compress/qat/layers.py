@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sqhw.compress.qat.codebook_weights import codebook_weights
 from sqhw.compress.qat.integers import WEIGHT_TOP
+from sqhw.compress.qat.normalisation import EPSILON, Normalisation
 from sqhw.frontends.torch_module.float_module import activated, padded_conv, with_residual
 from sqhw.network.floats import FloatConv
 
@@ -96,7 +97,7 @@ class QatAverage(QatLayer):
 
     def real_bias(self, weight: Tensor) -> Tensor:
         """Return zeros."""
-        return torch.zeros(weight.shape[0], device=weight.device)
+        return weight.new_zeros(weight.shape[0])
 
 
 class LearningAverage(QatAverage, LearningLayer):
@@ -203,9 +204,12 @@ class QatConv(QatLayer):
     def full_bias(self, weight: Tensor) -> Tensor:
         """Return the bias in real units, the mean of the input taken off."""
         bias: Tensor = self.bias
-        if self.mean is not None:
-            bias = bias - (weight.sum(dim=(2, 3)) * self.mean).sum(1)
-        return bias
+        return bias if self.mean is None else bias - self.input_mean(weight)
+
+    def input_mean(self, weight: Tensor) -> Tensor:
+        """Return what the mean of the input adds to the sums, shape (out_channels,)."""
+        assert self.mean is not None
+        return (weight.sum(dim=(2, 3)) * self.mean).sum(1)
 
 
 class LearningConv(QatConv, LearningLayer):
@@ -223,7 +227,11 @@ class LearningConv(QatConv, LearningLayer):
     ----------
     share : float, 0 to 1
         How far weights are moved to the values of the codebook.
+    norm : Normalisation or None
+        Normalisation of the sums, until it is folded; gains are 1 until then.
     """
+
+    norm: Normalisation | None
 
     def __init__(self, layer: FloatConv, mean: Tensor | None, *, last: bool, pinned: bool) -> None:
         super().__init__(layer, last=last)
@@ -237,6 +245,16 @@ class LearningConv(QatConv, LearningLayer):
         self.may_vanish = False
         self.register_buffer("mask", torch.ones_like(self.weight))
         self.share = 1.0
+        self.norm = None
+
+    def forward(self, x: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Return real activations; see `LearningLayer.forward`."""
+        if self.norm is None:
+            return super().forward(x, tensors)
+        weight = self.real_weight()
+        mean = None if self.mean is None else -self.input_mean(weight)
+        y = self.norm(padded_conv(x, weight, mean, self.layer), self.bias * self.alive())
+        return activated(with_residual(y, self.layer.residual, tensors), self.layer)
 
     @property
     def frozen(self) -> bool:
@@ -299,7 +317,44 @@ class LearningConv(QatConv, LearningLayer):
         """
         if bits and self.layer.residual is None and self.layer.ceiling is None:
             self.gain_bits = bits
+            self.gain.requires_grad_(self.norm is None)
+
+    def normalise(self) -> None:
+        """Normalise the sums from here on: each channel where gains may differ, or all as one.
+
+        The normalisation changes nothing before it has statistics (`adopt`).
+        """
+        self.norm = Normalisation(len(self.bias), shared=not self.gain_bits).to(self.weight.device)
+        self.gain.requires_grad_(False)
+
+    @torch.no_grad()
+    def adopt(self) -> None:
+        """Take scale and bias with which the layer, by its statistics, computes what it did."""
+        assert self.norm is not None
+        self.norm.scale.copy_(torch.sqrt(self.norm.variance + EPSILON))
+        self.bias.add_(self.norm.mean)
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Put the normalisation by its statistics into weights, codebook, gains and biases."""
+        norm, self.norm = self.norm, None
+        if norm is None:
+            return
+        factor = norm.factor()
+        if norm.shared:
+            common = factor
+        else:
+            # A map that is nearly constant has a factor without meaning: its bias says it all.
+            used = (self.mask.amax(dim=(1, 2, 3)) > 0) & (norm.variance > EPSILON)
+            common = factor[used].max().view(1) if bool(used.any()) else torch.ones_like(factor[:1])
+            gain = torch.where(used, factor / common, torch.ones_like(factor))
+            gain.clamp_(LEAST_GAIN, 1.0)
+            factor = gain * common
+            self.gain.copy_(gain)
             self.gain.requires_grad_(True)
+        self.bias.sub_(norm.mean * factor)
+        self.weight.mul_(common)
+        self.codebook.mul_(common)
 
     def real_weight(self) -> Tensor:
         """Return the weights that the layer computes with, in real units, straight-through.

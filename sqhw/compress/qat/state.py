@@ -36,6 +36,8 @@ def stage_facts(model: QatNetwork) -> list[dict[str, Any]]:
             fact["plan"] = asdict(step.plan)
         if isinstance(step, QatConv):
             fact["gain_bits"] = step.gain_bits
+        if isinstance(step, LearningConv):
+            fact["normalised"] = step.norm is not None
         facts.append(fact)
     return facts
 
@@ -58,14 +60,17 @@ def load_state(
         As `stage_facts` returned them.
     engine : EngineConfig
     """
+    for step, fact in zip(model.steps, facts, strict=True):
+        if isinstance(step, LearningConv):
+            step.learn_gains(fact["gain_bits"])
+            if fact.get("normalised"):
+                step.normalise()
     load_module(model, tensors, next(model.parameters()).device)
     for index, (step, fact) in enumerate(zip(list(model.steps), facts, strict=True)):
         if isinstance(step, QatInput) and any("plan" in other for other in facts):
             step.whole = step.integers(engine)
-        if isinstance(step, LearningConv):
-            step.learn_gains(fact["gain_bits"])
-            if "plan" in fact:
-                step.freeze()
+        if isinstance(step, LearningConv) and "plan" in fact:
+            step.freeze()
         if isinstance(step, LearningLayer) and "plan" in fact:
             model.steps[index] = integer_layer(step, _plan(fact["plan"]))
 

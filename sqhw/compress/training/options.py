@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 from sqhw.compress.training.bounds import check_least, check_not_negative, check_positive
 from sqhw.errors import SqhwError, unknown_name
-from sqhw.names import PRECISIONS
+from sqhw.names import OPTIMIZERS, PRECISIONS
 from sqhw.seeds import check_seed
-
-OPTIMIZERS = ("sgd", "adam")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +27,8 @@ class TrainingOptions:
         Pixels that training images are moved by at most.
     flip : bool
         Whether half of the training images are mirrored left to right.
-    precision : {"float32", "bf16"}
-        Number format of the products in training; evaluation is in float32.
+    precision : {"auto", "float32", "bf16"}
+        Number format of the products in training, see `products`; evaluation is in float32.
     seed : int, 0 to 2^64 - 1
         Fixes order and augmentation.
     threads : int
@@ -43,7 +41,7 @@ class TrainingOptions:
     temperature: float = 4.0
     shift: int = 0
     flip: bool = False
-    precision: str = "float32"
+    precision: str = "auto"
     seed: int = 0
     threads: int = 1
 

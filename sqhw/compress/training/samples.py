@@ -11,6 +11,7 @@ from sqhw.errors import SqhwError
 from sqhw.network.graph import Shape
 
 SMALL_SET = 10_000  # images; larger sets need fewer epochs
+STILL = 0.5  # share of the images that `shifted` leaves where they are, unless told otherwise
 
 Progress = Callable[[str, int, int, str], None]
 
@@ -59,16 +60,27 @@ def check_shape(network: str, expected: Shape, classes: int, data: Dataset) -> N
         )
 
 
-def shifted(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
-    """Return images moved by up to `reach` pixels each way, half of them unmoved; zeros enter."""
+def shifted(
+    images: Tensor, reach: int, generator: torch.Generator, *, still: float = STILL
+) -> Tensor:
+    """Return images moved by up to `reach` pixels each way, a share of them unmoved; zeros enter.
+
+    Parameters
+    ----------
+    images : Tensor, shape (images, channels, height, width)
+    reach : int, 0 or more
+    generator : torch.Generator
+    still : float, 0 to 1
+        Probability that an image is not moved.
+    """
     if reach == 0:
         return images
     count, _, height, width = images.shape
     padded = torch.nn.functional.pad(images, (reach,) * 4)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (n, c, dy, dx, h, w)
     moves = torch.randint(0, 2 * reach + 1, (2, count), generator=generator)
-    still = torch.rand(count, generator=generator) < 0.5
-    moves[:, still] = reach
+    unmoved = torch.rand(count, generator=generator) < still
+    moves[:, unmoved] = reach
     return windows[torch.arange(count), :, moves[0], moves[1]]
 
 

@@ -1,7 +1,8 @@
 """Training a network of the zoo from scratch."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,11 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sqhw.compress.training.bounds import check_least, check_not_negative, check_positive
+from sqhw.compress.training.checkpoint import fingerprint
 from sqhw.compress.training.learner import Learner, Score, Stage
 from sqhw.compress.training.loop import run_stages
 from sqhw.compress.training.optimizer import Optimizer
+from sqhw.compress.training.precision import products
 from sqhw.compress.training.samples import (
     SMALL_SET,
+    STILL,
     Progress,
     channels_last,
     check_shape,
@@ -23,12 +27,19 @@ from sqhw.compress.training.samples import (
     tensors,
 )
 from sqhw.data import Dataset
+from sqhw.errors import unknown_name
 from sqhw.frontends.torch_module import import_module
 from sqhw.frontends.torch_module.float_module import predict
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.frontends.zoo.catalogue import ZooEntry, entry
+from sqhw.names import OPTIMIZERS, PRECISIONS
 from sqhw.network.floats import FloatNetwork, check_input
 from sqhw.seeds import check_seed
+
+RATES = {"adam": 2e-3, "sgd": 0.1}
+DECAYS = {"adam": 1e-2, "sgd": 5e-4}
+MOMENTUM = 0.9  # of SGD
+VERSION = 1  # of the training, raised whenever it computes something else: checkpoints have it
 
 
 @dataclass(frozen=True)
@@ -41,15 +52,20 @@ class TrainSettings:
         Passes over the training split; by default 40, or 6 for more than 10,000 images.
     batch : int, optional
         Images a step; by default 64, or 256 for more than 10,000 images.
-    rate : float
-        Peak learning rate of Adam; a cosine takes it to 0.
-    decay : float
-        Decoupled weight decay.
+    optimizer : {"adam", "sgd"}
+        Adam with decoupled weight decay, or SGD with Nesterov's momentum of 0.9, which trains large
+        networks better and shifts every image.
+    rate : float, optional
+        Peak learning rate; a cosine takes it to 0. By default 2e-3 for Adam, 0.1 for SGD.
+    decay : float, optional
+        Weight decay; by default 1e-2 for Adam, 5e-4 for SGD.
     flip : bool
         Whether half of the training images are mirrored left to right.
     mean, std : tuple of float, optional
         Normalisation ``(pixel / input_max - mean) / std``, one value or one a channel; by default
         that of the zoo.
+    precision : {"auto", "float32", "bf16"}
+        Number format of the products in training, see `products`; evaluation is in float32.
     seed : int, 0 to 2^64 - 1
         Fixes initial weights, order and augmentation.
     threads : int
@@ -59,11 +75,13 @@ class TrainSettings:
 
     epochs: int | None = None
     batch: int | None = None
-    rate: float = 2e-3
-    decay: float = 1e-2
+    optimizer: str = "adam"
+    rate: float | None = None
+    decay: float | None = None
     flip: bool = False
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    precision: str = "auto"
     seed: int = 0
     threads: int = 1
 
@@ -73,8 +91,22 @@ class TrainSettings:
             if value is not None:
                 check_least(name, value, 1)
         check_seed(self.seed)
-        check_positive("rate", self.rate)
-        check_not_negative("decay", self.decay)
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown_name("optimizer", self.optimizer, OPTIMIZERS)
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", self.precision, PRECISIONS)
+        check_positive("rate", self.peak)
+        check_not_negative("decay", self.weight_decay)
+
+    @property
+    def peak(self) -> float:
+        """Peak learning rate."""
+        return RATES[self.optimizer] if self.rate is None else self.rate
+
+    @property
+    def weight_decay(self) -> float:
+        """Weight decay."""
+        return DECAYS[self.optimizer] if self.decay is None else self.decay
 
 
 def train(
@@ -83,6 +115,7 @@ def train(
     *,
     settings: TrainSettings | None = None,
     progress: Progress = silent,
+    resume: Path | None = None,
 ) -> FloatNetwork:
     """Train a network of the zoo; the best epoch on the validation split is kept.
 
@@ -93,6 +126,8 @@ def train(
     data : Dataset
     settings : TrainSettings, optional
     progress : callable
+    resume : Path, optional
+        Checkpoint: continued from if it exists, and written after every epoch.
 
     Returns
     -------
@@ -102,11 +137,12 @@ def train(
     Raises
     ------
     SqhwError
-        If the network is unknown, the data does not suit it, or the loss ceases to be finite.
+        If the network is unknown, the data does not suit it, the loss ceases to be finite, or the
+        checkpoint is of another run.
     """
     settings = settings or TrainSettings()
     with torch_threads(settings.threads):
-        return _Training(network_name, data, settings, progress).run()
+        return _Training(network_name, data, settings, progress).run(resume)
 
 
 class _Training(Learner):
@@ -122,6 +158,7 @@ class _Training(Learner):
         self.images, self.labels = tensors(data.train)
         self.held_images, self.held_labels = tensors(data.validation)
         self.small = len(self.images) <= SMALL_SET
+        self.products = products(settings.precision, torch.device("cpu"), small=self.small)
         generator = torch.Generator().manual_seed(settings.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -135,10 +172,24 @@ class _Training(Learner):
     def epochs(self) -> int:
         return self.settings.epochs or (40 if self.small else 6)
 
-    def run(self) -> FloatNetwork:
-        done = run_stages(self)
+    def run(self, resume: Path | None) -> FloatNetwork:
+        key = ""
+        if resume is not None:  # the network as it is before training stands for its seed
+            key = fingerprint(self._imported(), self.data, [VERSION, asdict(self.settings)])
+        done = run_stages(self, key=key, checkpoint=resume)
         self.model.load_state_dict(done.result)
-        network = import_module(
+        facts = {
+            "data": self.data.name,
+            "seed": str(self.settings.seed),
+            "epochs": str(self.epochs),
+            "float_validation_accuracy": f"{done.score.accuracy:.6f}",
+        }
+        network = self._imported()
+        return replace(network, metadata=facts | network.metadata)
+
+    def _imported(self) -> FloatNetwork:
+        """Return the module as it is now as a float network."""
+        return import_module(
             self.model,
             self.zoo.input_shape,
             name=self.name,
@@ -146,13 +197,6 @@ class _Training(Learner):
             mean=self.values[0],
             std=self.values[1],
         )
-        facts = {
-            "data": self.data.name,
-            "seed": str(self.settings.seed),
-            "epochs": str(self.epochs),
-            "float_validation_accuracy": f"{done.score.accuracy:.6f}",
-        }
-        return replace(network, metadata=facts | network.metadata)
 
     def stages(self) -> list[Stage]:
         batch = self.settings.batch or (64 if self.small else 256)
@@ -162,13 +206,18 @@ class _Training(Learner):
         """Return the rate of a step: a linear rise in the first epoch, under a cosine to 0."""
         warm = min(1.0, (step + 1) / per_epoch)
         total = self.epochs * per_epoch
-        return self.settings.rate * warm * 0.5 * (1 + math.cos(math.pi * step / total))
+        return self.settings.peak * warm * 0.5 * (1 + math.cos(math.pi * step / total))
 
     def optimizer(self, stage: int) -> Optimizer:
         parameters, settings = self.model.parameters(), self.settings
-        return Optimizer(
-            torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.decay)
-        )
+        rate, decay = settings.peak, settings.weight_decay
+        if settings.optimizer == "sgd":
+            return Optimizer(
+                torch.optim.SGD(
+                    parameters, lr=rate, momentum=MOMENTUM, weight_decay=decay, nesterov=True
+                )
+            )
+        return Optimizer(torch.optim.AdamW(parameters, lr=rate, weight_decay=decay))
 
     def forward(self, raw: Tensor) -> Tensor:
         """Return the logits of raw pixels."""
@@ -177,10 +226,13 @@ class _Training(Learner):
         return logits
 
     def loss(self, stage: int, chosen: Tensor) -> Tensor:
-        x = shifted(self.images[chosen], self.zoo.shift, self.generator)
-        if self.settings.flip:
+        settings = self.settings
+        still = 0.0 if settings.optimizer == "sgd" else STILL
+        x = shifted(self.images[chosen], self.zoo.shift, self.generator, still=still)
+        if settings.flip:
             x = flipped(x, self.generator)
-        logits = self.forward(x)
+        with torch.autocast("cpu", torch.bfloat16, self.products == torch.bfloat16):
+            logits = self.forward(x).float()
         return functional.cross_entropy(logits, self.labels[chosen], label_smoothing=0.05)
 
     def score(self, result: dict[str, Tensor]) -> Score:

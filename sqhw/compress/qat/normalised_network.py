@@ -1,0 +1,42 @@
+"""Networks whose hidden layers are normalised while they learn."""
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from sqhw.compress.qat.network import QatNetwork
+from sqhw.compress.qat.normalisation import estimate
+
+
+def normalise_network(model: QatNetwork, batches: Iterable[Tensor]) -> None:
+    """Normalise all hidden layers; the network computes what it did before.
+
+    Parameters
+    ----------
+    model : QatNetwork
+        On real numbers.
+    batches : iterable of Tensor
+        Raw images for the statistics.
+    """
+    hidden = [layer for layer in model.learning_layers() if not layer.last]
+    for layer in hidden:
+        layer.normalise()
+    estimate(model, batches, training=False)
+    for layer in hidden:
+        layer.adopt()
+
+
+def fold_network(model: QatNetwork, batches: Iterable[Tensor]) -> None:
+    """Put all normalisations into weights, gains and biases, by statistics of the weights as are.
+
+    Parameters
+    ----------
+    model : QatNetwork
+        On real numbers, normalised or not.
+    batches : iterable of Tensor
+        Raw images for the statistics.
+    """
+    if any(layer.norm is not None for layer in model.learning_layers()):
+        estimate(model, batches, training=True)
+    for layer in model.learning_layers():
+        layer.fold()
