@@ -237,7 +237,7 @@ def _joint(table: Table, *, rate: float = CompressSettings.rate) -> list[Case]:
         "resnet20": ("rom=344000", "payload=143000", "rom=191000", "payload=78000"),
     }.get(table.network, (f"rom={bits // 25}", f"payload={bits // 60}"))
     options = {f.name: getattr(table.recipe, f.name) for f in fields(TrainingOptions)}
-    options |= {"epochs": table.epochs, "batch": 128, "rate": rate}
+    options |= {"epochs": table.epochs, "batch": 128, "rate": rate, "precision": "auto"}
     return [
         Case(
             f"hardware-{budget.replace('=', '').replace(',', '-')}",
