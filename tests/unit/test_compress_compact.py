@@ -1,7 +1,5 @@
 """Cutting dead channels out of a network in training: the same outputs, fewer channels."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ from float_networks import conv, mobile_network, residual_network
 
 from sqhw.compress.calibration.calibrate import calibrate
 from sqhw.compress.qat.assemble import export
-from sqhw.compress.qat.compact import compact, on_codebooks, stored_channels
+from sqhw.compress.qat.compact import compact, stored_channels
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.frontends.torch_module.float_module import predict
 from sqhw.frontends.torch_module.threads import torch_threads
@@ -112,14 +110,3 @@ def test_a_channel_that_only_reads_dead_channels_goes():
     assert np.flatnonzero(~keep["two"]).tolist() == [5]
     shapes = [tuple(layer.weight.shape[:2]) for layer in compact(network, model, keep).layers()]
     assert shapes == [(9, 1), (13, 9), (5, 13)]
-
-
-def test_scales_of_the_pixels_channels_leave_codebooks_their_sizes():
-    network = residual_network(std=(0.2, 0.3, 0.25))
-    first = network.layers[0]
-    weight = np.where(first.weight < 0, -0.5, 0.25).astype("f4")
-    network = replace(network, layers=(replace(first, weight=weight), *network.layers[1:]))
-    layer = on_codebooks(network).layers()[0]
-    assert len(np.unique(layer.weight.detach().numpy())) == 6
-    assert len(layer.codebook) == 2
-    assert bool((layer.real_weight().sign() == torch.from_numpy(weight).sign()).all())

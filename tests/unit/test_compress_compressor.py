@@ -16,21 +16,18 @@ from sqhw.compress import (
     Job,
     compress,
     evaluate,
-    float_network,
     import_module,
     torch_logits,
 )
 from sqhw.compress.calibration.calibrate import calibrate
 from sqhw.compress.choice.rounds import Rounds
-from sqhw.compress.choice.target import Target
 from sqhw.compress.methods.objective import Objective
-from sqhw.compress.methods.oneshot_start import at_once
 from sqhw.compress.qat.assemble import export
 from sqhw.compress.qat.integers import acc_limit
 from sqhw.compress.qat.invariants import check_invariants, frozen
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.training.samples import silent
-from sqhw.cost_models.budget import Budget, Budgets
+from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, Split
@@ -42,7 +39,7 @@ from sqhw.sim.simulator import Simulator
 
 ENGINE = EngineConfig()
 DEVICE = find_device("iCE40UP5K")
-QUICK = CompressSettings(prune_epochs=4, tune_epochs=3, rounds=4, batch=32, pruning="gradual")
+QUICK = CompressSettings(epochs=8, rounds=4, batch=32)
 
 
 def stripes(count, seed):
@@ -116,10 +113,9 @@ def run(network, data, budget, engine=ENGINE, progress=silent, resume=None, **ch
     return compress(job, Budget.parse(budget), settings=replace(QUICK, **changes))
 
 
-@pytest.mark.parametrize("pruning", ["gradual", "oneshot"])
 @pytest.mark.parametrize("budget", ["rom=7000", "stream=4000", "payload=1500", "blocks=3"])
-def test_the_budget_is_met_and_the_network_still_works(network, data, budget, pruning):
-    small = run(network, data, budget, pruning=pruning)
+def test_the_budget_is_met_and_the_network_still_works(network, data, budget):
+    small = run(network, data, budget)
     limit = Budget.parse(budget)
     assert rom_cost(small, ENGINE).size(limit.basis, DEVICE) <= limit.limit
     logits = torch_logits(small, data.test.images)
@@ -133,9 +129,8 @@ def test_the_budget_is_met_and_the_network_still_works(network, data, budget, pr
     assert 0.9 < float(small.metadata["validation_accuracy"]) <= 1
 
 
-@pytest.mark.parametrize("pruning", ["gradual", "oneshot"])
-def test_same_seed_same_network(network, data, pruning):
-    first, second = (run(network, data, "rom=7000", pruning=pruning) for _ in range(2))
+def test_same_seed_same_network(network, data):
+    first, second = (run(network, data, "rom=7000") for _ in range(2))
     assert first.metadata == second.metadata
     for a, b in zip(first.convs, second.convs, strict=True):
         assert np.array_equal(a.weight, b.weight)
@@ -143,16 +138,13 @@ def test_same_seed_same_network(network, data, pruning):
         assert (a.stream, a.codebook, a.output_scale) == (b.stream, b.codebook, b.output_scale)
 
 
-EVENTS = [*(("prune", n) for n in range(1, 5)), *(("tune", n) for n in range(1, 4))]
+EVENTS = [*(("prune", n) for n in range(1, 15)), *(("tune", n) for n in range(1, 3))]
 
 
-@pytest.mark.parametrize("pruning", ["gradual", "oneshot"])
-@pytest.mark.parametrize("stop", [EVENTS[at] for at in (0, 1, 3, 4)])
+@pytest.mark.parametrize("stop", [EVENTS[at] for at in (0, 6, 13, 14)])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_an_interrupted_run_ends_in_the_same_network(
-    network, data, tmp_path, pruning, stop, precision
-):
-    settings = replace(QUICK, precision=precision, pruning=pruning, ramp=0.75)
+def test_an_interrupted_run_ends_in_the_same_network(network, data, tmp_path, stop, precision):
+    settings = replace(QUICK, epochs=16, precision=precision)
     budget = Budget("rom", 7000)
     plain = Job(network, data, ENGINE, DEVICE)
     job = replace(plain, resume=tmp_path / "run.ckpt")
@@ -166,7 +158,6 @@ def test_an_interrupted_run_ends_in_the_same_network(
     seen = []
     noting = replace(job, progress=lambda *event: seen.append(event[:2]))
     resumed = compress(noting, budget, settings=settings)
-    seen = [event for event in seen if event[0] not in ("options", "quantize")]
     assert seen == [("resumed", stop[1]), *EVENTS[EVENTS.index(stop) + 1 :]]
     whole = compress(plain, budget, settings=settings)
     assert resumed.metadata == whole.metadata
@@ -183,22 +174,22 @@ def test_weights_are_on_codebooks_before_the_last_projection_of_a_short_run(
     seen = []
     honest = Rounds.project
 
-    def project(self, done):
-        seen.append((done, {layer.share for layer in self.model.layers()}))
-        honest(self, done)
+    def project(self):
+        seen.append({layer.share for layer in self.model.layers()})
+        honest(self)
 
     monkeypatch.setattr(Rounds, "project", project)
-    run(network, data, "rom=7000", prune_epochs=1, tune_epochs=1)
-    assert seen[-1] == (QUICK.rounds, {1.0})
-    assert seen[0] == (0, {0.0})
+    run(network, data, "rom=7000", epochs=2)
+    assert len(seen) == QUICK.rounds + 1
+    assert seen[-1] == {1.0}
+    assert seen[0] == {0.0}
 
 
-def test_gradual_pruning_in_few_steps_is_noted(network, data):
-    few = run(network, data, "rom=7000", prune_epochs=1, tune_epochs=1).metadata["notes"]
-    assert few.startswith("10 steps of gradual pruning are few: more epochs (--prune-epochs)")
-    for enough in ({}, {"pruning": "oneshot", "prune_epochs": 1}):
-        notes = run(network, data, "rom=7000", **enough).metadata.get("notes", "")
-        assert "gradual pruning" not in notes
+def test_few_steps_are_noted(network, data):
+    few = run(network, data, "rom=7000", epochs=2).metadata["notes"]
+    assert few.startswith("10 steps with free masks are few: more epochs (--epochs) would keep")
+    enough = run(network, data, "rom=7000", epochs=23)  # 21 of 10 steps each
+    assert "free masks" not in enough.metadata.get("notes", "")
 
 
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
@@ -236,18 +227,6 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
         run(network, data, "rom=7000", resume=checkpoint)
 
 
-def test_oneshot_is_the_default_where_it_is_quick_and_knows_the_budget(network, data):
-    target = Target(Budget("rom", 7000), ENGINE, DEVICE)
-    timed = Target(Budgets.parse("rom=7000,cycles=900"), ENGINE, DEVICE)
-    large = float_network("lenet5-caffe")
-    assert at_once(network, target, "auto")
-    assert not at_once(network, target, "gradual")
-    assert not at_once(network, timed, "auto")
-    assert not at_once(large, target, "auto")
-    assert at_once(large, target, "oneshot")
-    assert at_once(residual_network(std=(0.2, 0.3, 0.2)), target, "auto")
-
-
 def test_masks_and_codebooks_that_change_are_found(network, data):
     model = projected(network)
     calibrate(
@@ -275,11 +254,11 @@ def test_too_small_a_budget_names_the_smallest_and_that_one_does(network, data, 
     ) as caught:
         run(network, data, f"{basis}=3")
     least = int(str(caught.value).rpartition("=")[2])
-    small = run(network, data, f"{basis}={least}", prune_epochs=2, tune_epochs=1)
+    small = run(network, data, f"{basis}={least}", epochs=3)
     assert rom_cost(small, ENGINE).size(basis, DEVICE) <= least
-    if basis == "rom":
-        assert re.match(
-            r"layer '\w+': the budget would have emptied it; it keeps one weight for each",
+    if basis == "payload":
+        assert re.search(
+            r"(?m)^layer '\w+': the budget would have emptied it; it keeps one weight for each",
             small.metadata["notes"],
         )
 
@@ -300,11 +279,10 @@ def test_an_engine_without_groups_is_refused_before_training():
         run(mobile_network(), Dataset("blank", part, part, part, 255, 4), "rom=9000")
 
 
-@pytest.mark.parametrize("pruning", ["gradual", "oneshot"])
 @pytest.mark.parametrize(
     "make", [residual_network, partial(residual_network, std=(0.2, 0.3, 0.2)), mobile_network]
 )
-def test_graphs_are_compressed(make, pruning):
+def test_graphs_are_compressed(make):
     print("seed 0")
     rng = np.random.default_rng(0)
     float_network = make()
@@ -316,7 +294,7 @@ def test_graphs_are_compressed(make, pruning):
     small = compress(
         Job(float_network, noise, engine, DEVICE),
         Budget("rom", 13_000),
-        settings=replace(QUICK, prune_epochs=2, tune_epochs=2, flip=True, shift=1, pruning=pruning),
+        settings=replace(QUICK, epochs=4, flip=True, shift=1),
     )
     assert rom_cost(small, engine).rom <= 13_000
     logits = torch_logits(small, images)
@@ -333,7 +311,7 @@ def test_data_of_another_shape_is_refused(network, data):
 def test_progress_is_reported_stage_by_stage(network, data):
     seen = []
     run(network, data, "rom=7000", progress=lambda *event: seen.append(event[:3]))
-    assert seen == [("prune", n, 4) for n in range(1, 5)] + [("tune", n, 3) for n in range(1, 4)]
+    assert seen == [*(("prune", n, 7) for n in range(1, 8)), ("tune", 1, 1)]
 
 
 @pytest.mark.parametrize("acc_bits", [16, 24, 32])
@@ -355,17 +333,13 @@ def test_the_integer_model_computes_what_it_exports(network, data, acc_bits):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 1}, r"^epochs of method 'joint' must be 0, for its own, or at least 2, not 1$"),
-        ({"epochs": 6, "tune_epochs": 3}, r"^epochs .* now 6; leave out 'tune_epochs', or set epo"),
-        ({"epochs": 6, "prune_epochs": 3}, r"^epochs .* now 6; leave out 'prune_epochs', or set "),
-        ({"prune_epochs": 0}, r"^prune_epochs must be at least 1, not 0$"),
+        ({"epochs": 1}, r"^epochs must be at least 2, not 1$"),
         ({"rate": 0.0}, r"^rate must be above 0 and at most 1, not 0.0; it is relative"),
         ({"rate": 1.5}, r"^rate must be above 0 and at most 1, not 1.5; "),
         ({"rate": float("nan")}, r"^rate must be above 0 and at most 1, not nan; "),
         ({"temperature": 0.0}, r"^temperature must be positive and finite, not 0.0$"),
         ({"shift": -1}, r"^shift must be at least 0, not -1$"),
         ({"bias_bits": 3}, r"^bias_bits must be 4 to 16, not 3$"),
-        ({"ramp": 1.5}, r"^ramp must be 0 to 1, not 1.5$"),
     ],
 )
 def test_settings_are_checked(change, message):

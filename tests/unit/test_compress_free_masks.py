@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from float_networks import chain_network, residual_network
+from float_networks import chain_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqhw.compress.choice.free_masks import largest, refresh
-from sqhw.compress.choice.projection import Projector
 from sqhw.compress.choice.rounds import Rounds
 from sqhw.compress.choice.target import Target
 from sqhw.compress.qat.network import QatNetwork
@@ -54,12 +53,12 @@ def test_of_equal_weights_the_first_are_taken_and_floors_before_all():
     assert largest(weight, room, 6).sum() == 5
 
 
-def rounds_of(model, budget, count=4, ramp=0.5, engine=ENGINE):
+def rounds_of(model, budget, count=4, engine=ENGINE):
     generator = torch.Generator().manual_seed(0)
     shape = (64, *model.network.input_shape)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     target = Target(Budget.parse(budget), engine, DEVICE)
-    return Rounds(model, target, images, generator, 10, count, ramp)
+    return Rounds(model, target, images, generator, 10, count)
 
 
 def test_a_weight_that_has_grown_takes_the_place_of_another():
@@ -81,16 +80,15 @@ def test_a_weight_that_has_grown_takes_the_place_of_another():
 
 
 @pytest.mark.parametrize("budget", ["rom=3500", "payload=900", "blocks=1"])
-def test_behind_the_ramp_every_round_meets_the_budget_whatever_has_changed(budget):
+def test_every_round_meets_the_budget_whatever_has_changed(budget):
     print("seed 0")
     torch.manual_seed(0)
     model = QatNetwork(chain_network())
     rounds = rounds_of(model, budget)
-    for done in range(rounds.count + 1):
-        rounds.project(done)
-        if done >= rounds.ramp - 1:
-            masks = [layer.mask.numpy() > 0 for layer in model.layers()]
-            assert rounds.target.admits(rounds.costs(masks))
+    for _ in range(rounds.count + 1):
+        rounds.project()
+        masks = [layer.mask.numpy() > 0 for layer in model.layers()]
+        assert rounds.target.admits(rounds.costs(masks))
         for layer in model.layers():
             layer.weight.data += 0.1 * layer.weight.std() * torch.randn_like(layer.weight)
         before = [int(layer.mask.sum()) for layer in model.layers()]
@@ -99,79 +97,38 @@ def test_behind_the_ramp_every_round_meets_the_budget_whatever_has_changed(budge
         assert after == before
 
 
-def pruned(seed):
-    """Return a model on codebooks; its largest layer has two values and all weights."""
-    rng = np.random.default_rng(seed)
-    model = QatNetwork(residual_network(seed))
-    dense = max(range(len(model.layers())), key=lambda at: model.layers()[at].weight.numel())
-    for at, layer in enumerate(model.layers()):
-        shape = tuple(layer.weight.shape)
-        book = np.array(
-            [-0.3, 0.2] if at == dense else [-0.4, -0.3, -0.2, -0.1, 0.1, 0.2, 0.3, 0.4]
-        )
-        mask = np.ones(shape, dtype=bool) if at == dense else rng.random(shape) < 0.25
-        layer.weight.data = torch.from_numpy((rng.choice(book, shape) * mask).astype(np.float32))
-        layer.set_projection(mask, book)
-    return model
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_network_pruned_at_once_begins_and_stays_as_it_is_until_weights_change(seed):
-    """Codes of a dense layer have no 0: with fewer weights it costs more; values that tie stay."""
-    print("seed", seed)
-    model = pruned(seed)
-    engine = EngineConfig(groups=True, residuals=True)
-    masks = [layer.mask.numpy() > 0 for layer in model.layers()]
-    levels = [len(layer.codebook) for layer in model.layers()]
-    target = Target(Budget("rom", 1 << 30), engine, DEVICE)
-    ones = [np.ones(mask.shape, np.float32) for mask in masks]
-    cost = Projector(model, ones, target, 10).exact(masks, levels)["rom"]
-    rounds = rounds_of(model, f"rom={int(cost)}", engine=engine)
-    weights = [layer.real_weight().detach().clone() for layer in model.layers()]
-    rounds.hold(model)
-    for done in range(rounds.count + 1):
-        rounds.project(done)
-        rounds.refresh()
-        for layer, mask, weight in zip(model.layers(), masks, weights, strict=True):
-            assert np.array_equal(layer.mask.numpy() > 0, mask)
-            assert torch.allclose(layer.real_weight(), weight, atol=1e-6)
-
-
-def test_a_network_pruned_at_once_keeps_its_channels():
+def test_channels_that_the_first_round_drops_stay_away():
     print("seed 0")
     torch.manual_seed(0)
     model = QatNetwork(chain_network())
-    rounds = rounds_of(model, "rom=1000000")
-    for at, layer in enumerate(model.layers()):
-        weight = layer.weight.detach().numpy()
-        mask = np.abs(weight) > np.quantile(np.abs(weight), 0.8)
-        mask[:2] &= at == 2  # the first two channels of the others are gone
-        layer.set_projection(mask, np.array([-0.2, -0.1, 0.1, 0.2]))
+    rounds = rounds_of(model, "rom=1500")
+    rounds.project()
     dead = [layer.mask.amax(dim=(1, 2, 3)) == 0 for layer in model.layers()]
-    rounds.hold(model)
-    for done in (0, 1, rounds.count):
+    levels = [len(layer.codebook) for layer in model.layers()]
+    assert any(gone.any() for gone in dead)
+    for _ in range(3):
         for layer in model.layers():
             layer.weight.data += torch.randn_like(layer.weight)
         rounds.refresh()
-        rounds.project(done)
+        rounds.project()
         for layer, gone in zip(model.layers(), dead, strict=True):
             assert layer.mask[gone].sum() == 0
-            assert len(layer.codebook) == 4
+        assert [len(layer.codebook) for layer in model.layers()] == levels
     assert model.layers()[1].mask[:, dead[0]].sum() == 0  # and nothing reads them
 
 
 def test_the_state_goes_on_where_it_was():
     models = [QatNetwork(chain_network()) for _ in range(2)]
-    first, second = (rounds_of(model, "rom=3500", ramp=0.75) for model in models)
-    for done in range(2):  # still on the ramp, where every round has the Fisher of those before
-        first.project(done)
+    first, second = (rounds_of(model, "rom=3500") for model in models)
+    for _ in range(2):
+        first.project()
     second.load(first.tensors())
     second.generator.set_state(first.generator.get_state())
     state = {name: tensor.clone() for name, tensor in models[0].state_dict().items()}
     load_module(models[1], state, torch.device("cpu"))
-    for done in (2, 3, 4):
-        first.project(done)
-        second.project(done)
+    for _ in range(3):
+        first.project()
+        second.project()
         for layer, other in zip(models[0].layers(), models[1].layers(), strict=True):
             assert torch.equal(layer.mask, other.mask)
             assert torch.equal(layer.codebook, other.codebook)

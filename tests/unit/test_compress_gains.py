@@ -6,30 +6,22 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from float_networks import average, chain_network, conv, mobile_network, residual_network
+from float_networks import chain_network, mobile_network, residual_network
 
 from sqhw.compiler.program import compile_network
-from sqhw.compress import CompressSettings, torch_logits
+from sqhw.compress import torch_logits
 from sqhw.compress.calibration.calibrate import calibrate
 from sqhw.compress.choice.masked import masked_network
-from sqhw.compress.choice.target import Target
-from sqhw.compress.methods.job import Job
-from sqhw.compress.methods.oneshot_start import cut_at_once
 from sqhw.compress.qat.assemble import export
-from sqhw.compress.qat.compact import on_codebooks
 from sqhw.compress.qat.integers import held_gain_bits
 from sqhw.compress.qat.invariants import fits_accumulator
 from sqhw.compress.qat.layers import LEAST_GAIN
 from sqhw.compress.qat.network import QatNetwork
-from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
-from sqhw.data import Dataset, Split
 from sqhw.frontends.torch_module.float_module import predict
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.machine.config import EngineConfig
-from sqhw.network.floats import FloatNetwork
-from sqhw.network.graph import INPUT, MaxPool
 from sqhw.sim.simulator import Simulator
 
 ENGINE = EngineConfig(groups=True, residuals=True)
@@ -160,33 +152,6 @@ def test_what_is_budgeted_covers_the_gains(make, seed):
     assert found.rom <= budgeted.rom
     plain = with_gains(make(), seed, bits=0)
     assert rom_cost(masked_network(plain, masks, levels, 10, ENGINE), ENGINE).rom < budgeted.rom
-
-
-@pytest.mark.parametrize("limit", [9_640, 9_960, 13_500, 13_600])
-def test_a_start_of_dense_layers_leaves_room_for_gains(limit):
-    rng = np.random.default_rng(0)
-    print("seed 0")
-    layers = (
-        conv(rng, "a", INPUT, 12, 3),
-        MaxPool("pool", "a", 2, 2),
-        conv(rng, "b", "pool", 16, 12),
-        average("mean", "b", 16, 4),
-        conv(rng, "fc", "mean", 4, 16, kernel=1, relu=False, kind="linear"),
-    )
-    network = FloatNetwork("small", (3, 8, 8), 255, (0.0,), (0.25,), layers)
-    target = Target(Budget("rom", limit), ENGINE, DEVICE)
-    images = rng.integers(0, 256, (300, 3, 8, 8)).astype(np.uint8)
-    part = Split(images, rng.integers(0, 4, 300))
-    settings = CompressSettings(gain_bits=BITS)
-    job = Job(network, Dataset("noise", part, part, part, 255, 4), ENGINE, DEVICE)
-    start = cut_at_once(job, target.budget, settings)
-    model = on_codebooks(start)
-    masks = [layer.mask.numpy() > 0 for layer in model.layers()]
-    for layer in model.layers():
-        layer.learn_gains(6)
-    levels = [len(layer.codebook) for layer in model.layers()]
-    whole = masked_network(model, masks, levels, settings.bias_bits, ENGINE)
-    assert target.admits(target.costs(whole))
 
 
 @pytest.mark.parametrize("acc_bits", [18, 20, 24])

@@ -286,7 +286,7 @@ NUMBERS = [
     UniformMeansQuantizer(width=1.0),
     UniformMeansQuantizer(rate=1.0),
     Recipe(),
-    CompressSettings(prune_epochs=1, tune_epochs=1, batch=1),
+    CompressSettings(epochs=2, batch=1),
     TrainSettings(epochs=1, batch=1),
 ]
 
@@ -409,11 +409,11 @@ def test_the_joint_compressor_refuses_what_it_would_not_use(name, options, messa
 
 
 def test_hardware_is_the_older_name_of_joint():
-    options = {"budget": "rom=9000", "epochs": 6, "pruning": "gradual", "rate": 1e-3}
+    options = {"budget": "rom=9000", "epochs": 6, "rounds": 20, "rate": 1e-3}
     config = configure("hardware", **options)
     assert config == configure("joint", **options)
     assert config.name == "joint"
-    assert config.recipe == CompressSettings(epochs=6, pruning="gradual", rate=1e-3)
+    assert config.recipe == CompressSettings(epochs=6, rounds=20, rate=1e-3)
     with pytest.raises(SqhwError, match=r"^unknown compression method 'hardwear'; did you mean"):
         configure("hardwear")
 

@@ -9,7 +9,7 @@ import torch
 from float_networks import conv, mobile_network, residual_network
 from method_cases import DEVICE, ENGINE, compressed, digits, small_network
 
-from sqhw.compress import CompressSettings, evaluate, torch_logits
+from sqhw.compress import evaluate, torch_logits
 from sqhw.compress.methods import compress_with, configure
 from sqhw.compress.methods.input_sums import InputSums, solved
 from sqhw.compress.methods.job import Job
@@ -23,9 +23,7 @@ from sqhw.compress.methods.obs import (
     solve_rows,
 )
 from sqhw.compress.methods.oneshot import oneshot_curve
-from sqhw.compress.methods.oneshot_start import cut_at_once
 from sqhw.compress.quantizers import Codebook
-from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.rom import rom_cost
 from sqhw.data import Dataset, Split
 from sqhw.errors import SqhwError
@@ -217,8 +215,8 @@ def test_inputs_that_never_change_are_no_fault():
     images = rng.integers(0, 256, (40, 3, 8, 8)).astype(np.uint8)
     part = Split(images, rng.integers(0, 4, 40))
     job = Job(network, Dataset("noise", part, part, part, 255, 4), ENGINE, DEVICE)
-    found = cut_at_once(job, Budget("rom", 9_000), CompressSettings())
-    assert all(np.isfinite(layer.weight).all() for layer in found.convs)
+    found = compress_with(job, configure("oneshot", budget="rom=9000", images=40))
+    assert all(np.isfinite(layer.weight).all() for layer in found.network.convs)
 
 
 def test_a_curve_is_what_its_points_are():

@@ -26,9 +26,7 @@ def shortened(folder, **changes):
     folder.mkdir()
     trained, network = folder / "float.safetensors", folder / "network.safetensors"
     save_float(small_network(), trained)
-    options = CompressOptions(
-        source=trained, budget=BUDGET, out=network, prune_epochs=1, tune_epochs=1, **changes
-    )
+    options = CompressOptions(source=trained, budget=BUDGET, out=network, epochs=2, **changes)
     return {
         "compress": compress(options),
         "rom": rom(RomOptions(network=network, out=folder / "rtl")),

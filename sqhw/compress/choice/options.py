@@ -17,6 +17,8 @@ from sqhw.cost_models.storage import Levels, Storage, storage
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.stream import formats_for
 
+#: Share of a layer's mean loss for a weight below which the weight counts as dead.
+DEAD = 1e-4
 #: Share of a layer's energy below which it counts as empty.
 LEAST_SIGNAL = 1e-6
 #: Numbers of values to try: 2**bits for codes of `bits` bits. Dense streams may need one for 0.
@@ -53,6 +55,13 @@ class LayerState:
     def whole(self) -> float:
         """Loss by the quadratic estimate if all weights were dropped."""
         return float(max(self.score.sum(dtype=np.float64), 1e-30))
+
+    @cached_property
+    def alive(self) -> Mask:
+        """Weights that matter at all; those that read or make dead channels do not."""
+        score = self.score
+        found: Mask = score > DEAD * float(score.mean(dtype=np.float64))
+        return found
 
     @property
     def score(self) -> npt.NDArray[np.float32]:
@@ -190,7 +199,8 @@ def layer_options(
     )
     full = stored.codebook_words == 1 << stored.code_bits
     stored = stored.only(full | ~stored.stores_zeros)
-    error = expected_error(stored.nonzeros / state.weight.size, stored.levels)
+    size = max(1, int(state.alive.sum()))
+    error = expected_error(np.minimum(1.0, stored.nonzeros / size), stored.levels)
     distortion, slope = _loss(error * state.whole, state.whole)
     records = state.record_bits * sums.rows[stored.source]
     done = run_costs(work, engine, stored, sums, records) if work else (None, None)

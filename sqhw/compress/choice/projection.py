@@ -261,8 +261,8 @@ class Projector:
         """Return the cost and the worth of each channel in a choice."""
         payload = set(self.target.limits) == {"payload"}
         shares = []
-        for score, table, option, mask in zip(
-            self.scores, found.stage.tables, found.chosen, found.masks, strict=True
+        for state, table, option, mask in zip(
+            self.states, found.stage.tables, found.chosen, found.masks, strict=True
         ):
             stored = mask
             if table.stored.stores_zeros[option.index] and not payload:
@@ -270,9 +270,10 @@ class Projector:
                 stored[np.ix_(mask.any(axis=(1, 2, 3)), table.inputs)] = True
             records = self.scale.a_record_bit * int(table.records[option.index])
             each = (option.bits - records) / max(1, int(stored.sum()))
-            # Training decides what each weight is worth: here all that are kept count alike.
-            kept = float(np.where(mask, score, 0).sum(dtype=np.float64))
-            score = mask * (kept / max(1, int(mask.sum())) * table.slope[option.index])
+            # Training decides what each weight is worth: all that are kept and alive count alike.
+            used = mask & state.alive
+            kept = float(np.where(used, state.score, 0).sum(dtype=np.float64))
+            score = used * (kept / max(1, int(used.sum())) * table.slope[option.index])
             rows = max(1, int(mask.any(axis=(1, 2, 3)).sum()))
             shares.append(
                 ChannelShares(

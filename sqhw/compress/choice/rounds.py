@@ -14,7 +14,7 @@ from sqhw.compress.choice.free_masks import largest, refresh
 from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.projection import CLOSE, Projector
 from sqhw.compress.choice.target import Target
-from sqhw.compress.qat.codebook import plain_codebook
+from sqhw.compress.qat.codebook import balanced_codebook
 from sqhw.compress.qat.network import QatNetwork
 
 #: Batches of the Fisher and images of one. More batches improve the estimate more than more images.
@@ -82,7 +82,7 @@ class Rounds:
                 refresh(layer, torch.from_numpy(mask).to(layer.mask.device))
                 continue
             kept = layer.weight.detach().cpu().numpy()[mask]
-            layer.set_projection(mask, plain_codebook(kept, levels))
+            layer.set_projection(mask, balanced_codebook(kept, levels))
         self._counts = [int(mask.sum()) for mask in masks]
 
     def refresh(self) -> None:

@@ -247,12 +247,9 @@ class JointTraining(Learner):
         self.starts = {done * steps // count for done in range(count)}
 
     def _sample(self) -> list[Tensor]:
-        """Return batches of training images for statistics."""
+        """Return batches of training images for statistics, augmented as in training."""
         order = torch.randperm(self.count, generator=self.generator)[:STATISTICS]
-        return [
-            self.objective.images[part].to(self.device)
-            for part in torch.split(order, STATISTICS_BATCH)
-        ]
+        return [self.objective.pixels(part) for part in torch.split(order, STATISTICS_BATCH)]
 
     def _with_gains(self, model: QatNetwork) -> QatNetwork:
         """Return the model on the accelerator, with gains of its channels if it may have any."""

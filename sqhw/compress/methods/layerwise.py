@@ -72,8 +72,6 @@ class LayerwiseOptions:
         Largest width of a bias.
     seed : int
         Seed of the random directions that weight the outputs.
-    gain_bits : int
-        Bits of each channel's record that are reserved for a gain.
     """
 
     images: int
@@ -81,7 +79,6 @@ class LayerwiseOptions:
     damp: float
     bias_bits: int
     seed: int
-    gain_bits: int
 
 
 class Layerwise:
@@ -229,8 +226,6 @@ class Layerwise:
         hulls = [hull([choice.option for choice in layer]) for layer in choices]
         by_option = [{id(c.option): c for c in layer} for layer in choices]
         model = QatNetwork(self.network)
-        for layer in model.learning_layers():
-            layer.learn_gains(self.settings.gain_bits)
         low, high = (sum(options[end].bits for options in hulls) for end in (0, -1))
 
         def at(bits: int) -> tuple[list[_Choice], dict[str, float]]:

@@ -57,6 +57,13 @@ class Objective:
         else:
             self.wanted = predict(teacher, self.images, device)
 
+    def pixels(self, chosen: Tensor) -> Tensor:
+        """Return augmented images on the device; `chosen` are their indices."""
+        pixels = shifted(self.images[chosen], self.settings.shift, self.generator)
+        if self.settings.flip:
+            pixels = flipped(pixels, self.generator)
+        return channels_last(pixels).to(self.device)
+
     def loss(self, model: Callable[[Tensor], Tensor], chosen: Tensor) -> Tensor:
         """Return the loss of a model on a batch.
 
@@ -68,10 +75,7 @@ class Objective:
             Indices of the batch.
         """
         settings = self.settings
-        pixels = shifted(self.images[chosen], settings.shift, self.generator)
-        if settings.flip:
-            pixels = flipped(pixels, self.generator)
-        pixels = channels_last(pixels).to(self.device)
+        pixels = self.pixels(chosen)
         labels = self.labels[chosen].to(self.device)
         wanted = None
         with torch.autocast(self.device.type, torch.bfloat16, self.products == torch.bfloat16):

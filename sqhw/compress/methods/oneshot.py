@@ -16,7 +16,6 @@ from sqhw.compress.training.options import Recipe
 from sqhw.cost_models.budget import Budgets
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module.threads import torch_threads
-from sqhw.network.floats import FloatNetwork
 
 
 @register
@@ -116,27 +115,6 @@ def oneshot_curve(job: Job, configs: Sequence[OneshotConfig]) -> Iterator[Compre
         yield result
 
 
-def oneshot_network(job: Job, config: OneshotConfig, *, gain_bits: int = 0) -> FloatNetwork:
-    """Return a network compressed to a budget, in real numbers.
-
-    Parameters
-    ----------
-    job : Job
-    config : OneshotConfig
-    gain_bits : int
-        Bits of each channel's record that are reserved for a gain (`QatConv.learn_gains`).
-
-    Raises
-    ------
-    SqhwError
-        If the budget is infeasible.
-    """
-    target = _target(job, config)
-    with torch_threads(config.recipe.threads):
-        run = Run(job, job.network, config.recipe.seed)
-        return _layerwise(run, config, target, gain_bits=gain_bits).at(target).applied(job.network)
-
-
 def _target(job: Job, config: OneshotConfig) -> Target:
     return Target(Budgets.parse(config.budget), job.engine, job.device)
 
@@ -145,13 +123,12 @@ def _bases(config: OneshotConfig) -> list[str]:
     return [item.basis for item in Budgets.parse(config.budget).items]
 
 
-def _layerwise(run: Run, config: OneshotConfig, target: Target, *, gain_bits: int = 0) -> Layerwise:
+def _layerwise(run: Run, config: OneshotConfig, target: Target) -> Layerwise:
     options = LayerwiseOptions(
         config.images,
         config.most_bits,
         config.damp,
         config.bias_bits,
         config.recipe.seed,
-        gain_bits,
     )
     return Layerwise(run, options, target)

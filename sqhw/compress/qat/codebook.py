@@ -7,6 +7,9 @@ import numpy.typing as npt
 
 from sqhw.arrays import Floats64
 
+#: Share of the energy of weights of one sign below which codebooks are not balanced.
+ONE_SIDED = 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class SortedWeights:
@@ -87,6 +90,31 @@ def _means(weights: SortedWeights, edges: npt.NDArray[np.int64]) -> Floats64:
     np.divide(moment, mass, out=means, where=mass > 0)
     means.sort()
     return means
+
+
+def balanced_codebook(values: npt.NDArray[np.floating], levels: int) -> Floats64:
+    """Return values for weights that train further: half of them on each side of 0, if even.
+
+    Weights of both signs then keep theirs, and no value is so near 0 that integers lack it.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n,)
+        At least one, in any order.
+    levels : int
+
+    Returns
+    -------
+    ndarray of float64, ascending
+        At most `levels` values.
+    """
+    energy = np.sum(values.astype(np.float64) ** 2)
+    positive = np.sum(values[values > 0].astype(np.float64) ** 2)
+    one_sided = min(positive, energy - positive) < ONE_SIDED * energy
+    if levels % 2 or one_sided:
+        return plain_codebook(values, levels)
+    half = plain_codebook(np.abs(values), levels // 2)
+    return np.concatenate((-half[::-1], half))
 
 
 def plain_codebook(values: npt.NDArray[np.floating], levels: int) -> Floats64:

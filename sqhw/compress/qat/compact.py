@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from sqhw.arrays import Mask
-from sqhw.compress.qat.codebook import plain_codebook
 from sqhw.compress.qat.float_simplify import cut
 from sqhw.compress.qat.layers import LearningConv
 from sqhw.compress.qat.network import QatNetwork
@@ -75,29 +74,6 @@ def compact(network: FloatNetwork, model: QatNetwork, keep: dict[str, Mask]) -> 
         name = old.layer.name
         _take(old, new, torch.from_numpy(keep[name]), torch.from_numpy(keep[sources[name]]))
     return small
-
-
-def on_codebooks(network: FloatNetwork) -> QatNetwork:
-    """Return a model of a network whose weights are 0 or on codebooks, with its masks.
-
-    Where the channels of the pixels have scales of their own, which the model's weights take up, a
-    codebook of the same size is fitted to these.
-
-    Parameters
-    ----------
-    network : FloatNetwork
-    """
-    model = QatNetwork(network)
-    before = {layer.name: layer.weight for layer in network.convs}
-    for layer in model.learning_layers():
-        weight = layer.weight.detach().numpy()
-        mask = weight != 0
-        book = np.unique(weight[mask]).astype(np.float64)
-        count = len(np.unique(before[layer.layer.name][mask]))
-        if len(book) > count:
-            book = plain_codebook(weight[mask], count)
-        layer.set_projection(mask, book)
-    return model
 
 
 def _take(old: LearningConv, new: LearningConv, rows: Tensor, columns: Tensor) -> None:
