@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sqhw.compress import TrainSettings, evaluate, train
+from sqhw.compress.training import precision
 from sqhw.compress.training.samples import flipped, shifted
 from sqhw.data import Dataset, load_dataset
 from sqhw.errors import SqhwError
@@ -28,6 +29,60 @@ def test_a_few_epochs_learn_and_repeat_to_the_bit(data):
     held = evaluate(first, data.validation.images, data.validation.labels)
     assert held == pytest.approx(float(first.metadata["float_validation_accuracy"]), abs=1e-6)
     assert held > 0.8
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_an_interrupted_training_ends_in_the_same_network(data, tmp_path, optimizer):
+    print("seed 2")
+    settings = TrainSettings(epochs=4, seed=2, optimizer=optimizer, precision="bf16")
+    checkpoint = tmp_path / "train.ckpt"
+
+    def interrupt(stage, done, total, detail):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train("digits-cnn", data, settings=settings, progress=interrupt, resume=checkpoint)
+    events = []
+    resumed = train(
+        "digits-cnn",
+        data,
+        settings=settings,
+        progress=lambda *e: events.append(e[:2]),
+        resume=checkpoint,
+    )
+    assert events == [("resumed", 2), ("train", 3), ("train", 4)]
+    whole = train("digits-cnn", data, settings=settings)
+    assert resumed.metadata == whole.metadata
+    for a, b in zip(resumed.convs, whole.convs, strict=True):
+        assert np.array_equal(a.weight, b.weight)
+        assert np.array_equal(a.bias, b.bias)
+    other = TrainSettings(epochs=4, seed=3, optimizer=optimizer, precision="bf16")
+    with pytest.raises(SqhwError, match=r"train.ckpt is the checkpoint of another run"):
+        train("digits-cnn", data, settings=other, resume=checkpoint)
+
+
+def test_sgd_learns_too_and_its_settings_are_checked(data):
+    print("seed 0")
+    found = train("digits-cnn", data, settings=TrainSettings(epochs=6, optimizer="sgd"))
+    assert evaluate(found, data.validation.images, data.validation.labels) > 0.8
+    with pytest.raises(SqhwError, match=r"^unknown optimizer 'sdg'; did you mean 'sgd'"):
+        TrainSettings(optimizer="sdg")
+    with pytest.raises(SqhwError, match=r"^unknown precision 'bf61'; did you mean 'bf16'"):
+        TrainSettings(precision="bf61")
+
+
+def test_auto_takes_bf16_for_large_sets_where_the_processor_multiplies_it(monkeypatch):
+    import torch
+
+    device = torch.device("cpu")
+    for fast in (False, True):
+        monkeypatch.setattr(precision, "has_fast_bf16", lambda device, fast=fast: fast)
+        assert precision.products("auto", device, small=True) is torch.float32
+        large = precision.products("auto", device, small=False)
+        assert large is (torch.bfloat16 if fast else torch.float32)
+        assert precision.products("bf16", device, small=True) is torch.bfloat16
+        assert precision.products("float32", device, small=False) is torch.float32
 
 
 def test_another_seed_gives_another_network(data):
