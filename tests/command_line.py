@@ -8,8 +8,8 @@ import pytest
 
 from sqhw.cli import main
 
-#: Runs commands in a process that does not find a package; prints exit code and output of each.
-#: SciPy looks into `sys.modules`, so that `sys.modules["torch"] = None` would break it.
+#: Script that runs commands in a process that does not find a package, and prints exit code and
+#: output of each. `sys.modules["torch"] = None` would break SciPy, which looks into `sys.modules`.
 WITHOUT = """
 import contextlib, io, json, sys
 from importlib.machinery import PathFinder

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# The benchmarks are tested but not installed; last, so that what is installed comes first.
+# The benchmarks are tested but not installed. They come last, after the installed packages.
 sys.path.append(str(Path(__file__).parents[1]))
 
 settings.register_profile("fixed", deadline=None, derandomize=True)
@@ -21,5 +21,5 @@ def pytest_addoption(parser):
 
 @pytest.fixture
 def most_networks(request) -> int:
-    """Return how many random networks an engine runs."""
+    """Return the number of random networks that an engine runs."""
     return request.config.getoption("--networks")

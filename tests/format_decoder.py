@@ -70,7 +70,7 @@ def network_file(data):
 
 
 def bits(words, word_bits, first, width):
-    """Return the number in `width` bits from bit `first` of a sequence of words on."""
+    """Return the number in `width` bits of a sequence of words, from bit `first` upwards."""
     if not width:
         return 0
     low, high = first // word_bits, (first + width - 1) // word_bits
@@ -113,7 +113,7 @@ def number(text, values):
 
 
 def holds(condition, values):
-    """Return whether ``field`` or ``field > number`` is so."""
+    """Return whether the condition ``field`` or ``field > number`` holds."""
     name, _, bound = condition.partition(" > ")
     return values[name] > int(bound or 0)
 

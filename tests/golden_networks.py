@@ -1,4 +1,4 @@
-"""The two networks of the golden files: made here once, never to be changed."""
+"""The two networks of the golden files, which must never change."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ U8, S8 = ActivationFormat(8, signed=False), ActivationFormat(8, signed=True)
 LINEAR = {"padding": (0, 0, 0, 0), "output": S8, "kind": "linear"}
 BOOK = np.array([-60, -20, 20, 60], dtype=np.int8)
 
-#: The engines that the golden ROM images are written for.
+#: Engines that the golden ROM images are written for.
 ENGINES = {
     "chain": EngineConfig(lanes=8),
     "residual": EngineConfig(
@@ -27,7 +27,7 @@ def golden_networks() -> dict[str, QuantizedNetwork]:
 
 
 def golden_images(network: QuantizedNetwork, count: int = 4) -> np.ndarray:
-    """Return random images, the same for ever: NumPy keeps the stream of a bit generator."""
+    """Return random images, which never change: NumPy keeps the stream of a bit generator."""
     size = (count, *network.input_shape)
     random = np.random.PCG64(16).random_raw(int(np.prod(size)))
     return (random.reshape(size) % (network.input_format.hi + 1)).astype(np.int64)

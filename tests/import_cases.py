@@ -11,7 +11,7 @@ from sqhw.frontends.torch_module.float_module import FloatModule
 
 
 def scramble(module, seed):
-    """Give every batch normalisation of a module statistics and parameters that matter."""
+    """Give every batch normalisation of a module statistics and parameters that have an effect."""
     generator = torch.Generator().manual_seed(seed)
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -40,7 +40,7 @@ def run_both(module, shape, input_max=255, mean=(0.0,), std=(1.0,)):
 
 
 class Net(nn.Module):
-    """A module of some layers, and a function of them and the input."""
+    """A module of some layers, with a function of these and the input as its forward pass."""
 
     def __init__(self, function, **layers):
         super().__init__()

@@ -20,7 +20,7 @@ QUICK = {"epochs": 2, "batch": 64}
 
 @cache
 def digits():
-    """Return a part of the digits: 600 images to train on."""
+    """Return a part of the digits, with 600 images to train on."""
     data = load_dataset("digits")
     return replace(data, train=data.train.take(torch.arange(600).numpy()))
 

@@ -107,7 +107,7 @@ class RandomModule(nn.Module):
     Parameters
     ----------
     seed : int
-        Of the steps and the weights.
+        Seed of the steps and the weights.
     """
 
     def __init__(self, seed: int) -> None:

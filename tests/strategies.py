@@ -15,28 +15,28 @@ from sqhw.machine.stream import StreamRecord, max_gap_bits
 from sqhw.network.graph import INPUT, MaxPool, Shape
 from sqhw.network.quantized import MAX_SHIFT, Conv, Layer, QuantizedNetwork, Residual
 
-#: Returns a whole number from lo to hi, both included. Small ones are the simple ones.
+#: Function that draws a whole number from lo to hi, both included. Small numbers are simple ones.
 Integer = Callable[[int, int], int]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a random network may have; the defaults fit the default engine.
+    """Limits of a random network; the defaults fit the default engine.
 
     Parameters
     ----------
     max_channels, max_size, max_layers, max_kernel, max_padding, max_stride : int
-        Channels, height and width of the input, and so on.
+        Upper bounds of channels, of height and width of the input, and of the other numbers.
     widths : tuple of int
         Widths of the input; if empty, any up to `max_size`.
     whole : int
-        Most convolutions are padded on the right until their width is a multiple of it.
+        Number that the width of most convolutions is a multiple of, by padding on the right.
     acc_bits : int
-        No accumulator needs more bits.
+        Largest width that an accumulator needs (unit: bit).
     mult_bits : int
         Width of the requantization multipliers.
     min_code_bits, max_code_bits, max_gap_bits, taps_per_entry : int
-        Of the weight streams.
+        Bounds of the fields of the weight streams.
     sparse : bool
         Whether half of the convolutions have the widest gap field that their kernel admits, and
         a tenth to a half of their weights.
@@ -84,7 +84,7 @@ def networks_with_images(
 
 
 def random_network(seed: int, **limits: Any) -> QuantizedNetwork:
-    """Return a random network within `Limits`, always the same for a seed."""
+    """Return a random network within `Limits`; a seed always gives the same one."""
     return _network(random.Random(seed).randint, Limits(**limits))
 
 
@@ -98,7 +98,7 @@ def random_images(network: QuantizedNetwork, seed: int, count: int) -> npt.NDArr
 
 
 def reads_with_one_stride(network: QuantizedNetwork) -> bool:
-    """Return whether all readers of a map have the same stride, as the engine wants it."""
+    """Return whether all readers of each map have the same stride, as the engine requires."""
     strides: dict[str, set[int]] = {}
     for layer in network.layers:
         strides.setdefault(layer.source, set()).add(layer.stride)

@@ -37,7 +37,7 @@ SOURCE_KIND = "token of the source changed"
 #: Faults that need an engine of more lanes than `ENGINE` has.
 WIDE_FAULTS = [(SHORT, f"accumulate.masks.step_{axis}") for axis in "xy"]
 
-#: Kind and place of a fault, the network that showed it, and what the bench said, or nothing.
+#: Kind and place of a fault, the network that showed it, and the sentence of the bench, or nothing.
 Row = tuple[str, str, str, str]
 
 
@@ -86,7 +86,7 @@ def table() -> None:
 
 
 def _again(networks: int, jobs: int, out: Path) -> dict[str, Any]:
-    """Return the kept record in which the faults that are open were run again."""
+    """Return the kept record after another run of its open faults."""
     record = read_sealed(RESULTS)
     open_ = {(kind, at) for kind, at, by, _ in record["rows"] if not by and not reason(kind, at)}
     kept = out / f"again-{networks}.json"
@@ -96,7 +96,7 @@ def _again(networks: int, jobs: int, out: Path) -> dict[str, Any]:
 
 
 def _with_source(networks: int, out: Path) -> dict[str, Any]:
-    """Return the kept record with the faults of the source, which are run now."""
+    """Return the kept record after another run of the faults of the source."""
     record = read_sealed(RESULTS)
     rows = [row for row in record["rows"] if row[0] != SOURCE_KIND]
     rows += _source_rows(networks, out / f"source-{networks}.json")
@@ -106,7 +106,7 @@ def _with_source(networks: int, out: Path) -> dict[str, Any]:
 def _netlist_rows(
     networks: int, jobs: int, kept: Path, only: Set[tuple[str, str]] = frozenset()
 ) -> Iterator[Row]:
-    """Return the faults of registers and ports, or some; those in a file of a run are done."""
+    """Return rows of the faults of registers and ports, or of some."""
     note("building the RTL with the faults of all registers and ports")
     folder = kept.parent / "netlist"
     write_engine(folder)
@@ -131,7 +131,7 @@ def _netlist_rows(
 
 
 def _wide(folder: Path, faults: set[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
-    """Return those of some faults that are noticed in an engine of more lanes."""
+    """Return the rows of faults, run again in an engine of more lanes, that are noticed there."""
     note("building an engine of more lanes")
     write_engine(folder, WIDE)
     bench = MutantBench(folder, folder / "work")
@@ -166,7 +166,7 @@ def _each(
     kept: Path,
     jobs: int,
 ) -> Iterator[Row]:
-    """Run faults and keep the rows in a file, every so many of them."""
+    """Run the faults that a file lacks, write each result to the file, and yield all rows."""
     done: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
     with ThreadPoolExecutor(jobs) as pool:
         keys = [" / ".join(fault) for fault in faults]
@@ -181,7 +181,7 @@ def _each(
 
 
 def _short(said: str) -> str:
-    """Return what a bench said, without the name of the simulator and the paths."""
+    """Return the sentence of a bench, without the name of the simulator and the paths."""
     return said.partition("; ")[2].partition("; files: ")[0]
 
 

@@ -25,15 +25,15 @@ from sqhw.verify.job import Job, check_job, job_of
 from sqhw.verify.stimulus import Phase, stimulus, sweep
 from tests.strategies import random_images, random_network, reads_with_one_stride
 
-#: A small engine with everything that an engine may have.
+#: Small engine with every feature that an engine may have.
 ENGINE = EngineConfig(
     lanes=4, bank_depth=2048, word_bits=18, mult_bits=12, acc_bits=22, requantizers=2,
     weight_addr_bits=11, param_addr_bits=10, groups=True, residuals=True, max_batch=4,
     taps_per_entry=2,
 )  # fmt: skip
-#: One whose lanes are as many as the largest coordinates that fit it may step.
+#: Engine with a number of lanes as large as a step of the largest coordinates that fit it.
 WIDE = replace(ENGINE, lanes=8, dim_bits=4, max_batch=1)
-#: Engines that the faults of the source are put into, by the name that a fault has.
+#: Engines for the faults of the source, by the name that a fault gives.
 SOURCE_ENGINES = {
     "small": ENGINE,
     "lanes in LUTs": replace(ENGINE, lut_lanes=3),
@@ -42,8 +42,8 @@ SOURCE_ENGINES = {
 LIMITS = {
     "mult_bits": 12, "acc_bits": 22, "min_code_bits": 0, "taps_per_entry": 2,
 }  # fmt: skip
-#: Networks by turns: with branches, with maps that mostly are written at full width, and with
-#: kernels wide enough for two taps an entry.
+#: Limits of the random networks, in turn: with branches, with maps mostly written at full width,
+#: and with kernels wide enough for two taps an entry.
 KINDS = (
     {"branches": True, "sparse": True},
     {"max_padding": 3, "widths": (5, 7, 8), "whole": 4},
@@ -52,7 +52,7 @@ KINDS = (
 )  # fmt: skip
 #: Runs of each network, besides those that end in a reset.
 RUNS = 2
-#: Seed of images and stimuli. Each network has its own ones all the same, as its sizes differ.
+#: Seed of images and stimuli. They still differ between networks, because the sizes differ.
 SEED = 1
 
 
@@ -67,7 +67,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A network, what is done to the engine that runs it, and what must come out.
+    """A network, the stimuli of the engine that runs it, and the expected results.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Prepared:
     job : Job
     frames : ndarray of `sqhw.verify.stimulus.FRAME`
     roms : sequence of str
-        Its ROM images, where the harness reads them.
+        Paths of the ROM images that the harness reads.
     """
 
     name: str
@@ -91,7 +91,7 @@ class MutantBench(VolumeBench):
     Parameters
     ----------
     rtl, work : path
-        As `VolumeBench`.
+        Folders, see `VolumeBench`.
     """
 
     def __init__(self, rtl: Path, work: Path) -> None:
@@ -103,7 +103,7 @@ class MutantBench(VolumeBench):
         return [str(Path(__file__).with_name("netlist.py"))]
 
     def prepare(self, name: str, program: Program, folder: Path) -> Prepared:
-        """Write the ROM images of a program and compute what must come out of two runs."""
+        """Write the ROM images of a program and compute the expected results of two runs."""
         job = job_of(program, images_of(program))
         frames = stimulus(SEED, RUNS, *job.sizes, job.waits)
         return Prepared(name, job, frames, self._write_roms(name, program, folder))
@@ -123,13 +123,13 @@ class MutantBench(VolumeBench):
         return self.copy_roms(pieces, folder, f"{name.replace(' ', '_')}_")
 
     def select(self, number: int) -> str:
-        """Return the harness's argument that lets a fault be in effect; 0 is none."""
+        """Return the harness's argument that puts a fault into effect; fault 0 is none."""
         name = f"mutant{number}.hex"
         atomic_write_text(self._run / name, f"{number:x}\n")
         return f"mutant={name}"
 
     def killed(self, number: int, networks: Sequence[Prepared]) -> tuple[str, str] | None:
-        """Return which network showed a fault, and how; None if none does."""
+        """Return the network that showed a fault and the bench's sentence; None if none does."""
         select = self.select(number)
         for network in networks:
             try:
@@ -206,7 +206,7 @@ def small_directed_programs() -> Iterator[tuple[str, Program]]:
 
 
 def large_directed_programs() -> Iterator[tuple[str, Program]]:
-    """Return those that run for long, because a counter of the engine must go far."""
+    """Return the networks of `directed` that run for long, because a counter must reach far."""
     yield from _compiled(
         ("records", directed.records(280), 1),
         ("channels", directed.channels(1030), 1),

@@ -1,4 +1,4 @@
-"""Networks that reach what random ones hardly do: one feature of the engine each."""
+"""Networks that each reach one feature of the engine that random networks hardly reach."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def digits(mult_bits: int) -> QuantizedNetwork:
 
 
 def records(channels: int) -> QuantizedNetwork:
-    """Return a network of so many channels whose records have all fields at their full width."""
+    """Return a network of `channels` channels whose records have all fields at their full width."""
     noise = np.random.default_rng(channels)
     layer = _conv(
         "records",
@@ -47,7 +47,7 @@ def records(channels: int) -> QuantizedNetwork:
 
 
 def channels(count: int) -> QuantizedNetwork:
-    """Return a network of so many channels whose records are small."""
+    """Return a network of `count` channels whose records are small."""
     bias = np.random.default_rng(count).integers(-64, 64, count)
     return _network((1, 1, 1), BIT, _conv("channels", INPUT, np.ones((count, 1, 1, 1)), bias=bias))
 
@@ -72,7 +72,7 @@ def skips() -> QuantizedNetwork:
 
 
 def entries(channels: int, side: int) -> QuantizedNetwork:
-    """Return a network with a channel of so many entries; most of them read padding."""
+    """Return a network with one channel of many entries, most of which read padding."""
     weight = np.random.default_rng(side).choice((-1, 1), (1, channels, side, side))
     padding = ((side - 1) // 2, side // 2, (side - 1) // 2, side // 2)
     layer = _conv("entries", INPUT, weight, padding=padding, shift=[2])
@@ -119,7 +119,7 @@ def _conv(
     stream: StreamFormat | None = None,
     residual: Residual | None = None,
 ) -> Conv:
-    """Return a convolution whose constants are 0, 1 and 0 if they are not given."""
+    """Return a convolution; bias, multiplier and shift are 0, 1 and 0 by default."""
     values = np.asarray(weight, np.int8)
     count = len(values)
     book = np.unique(values[values != 0])

@@ -1,8 +1,8 @@
 """Puts deliberate faults into the netlist of the engine; one build then serves all of them.
 
 ``python netlist.py ENGINE.v ...`` writes ``engine.cc`` as `sqhw.verify.cxxrtl_translate` does, and
-``mutants.json``. The memory ``mutant``, of one word, selects the fault that is in effect: 0 is
-none. It runs as a program of its own, in the folder of the files.
+``mutants.json``. The memory ``mutant`` has one word, the number of the fault that is in effect; 0
+is none. The script runs as a program of its own, in the folder of the files.
 """
 
 import json
@@ -16,7 +16,7 @@ from sqhw.verify.cxxrtl_translate import translate
 
 NUMBER_BITS = 16
 MUTANTS = "mutants.json"
-#: The memory that the harness fills like a ROM.
+#: Module with the memory that the harness fills like a ROM.
 SELECT = f"""
 module sqhw_mutant(output [{NUMBER_BITS - 1}:0] number);
   reg [{NUMBER_BITS - 1}:0] mem[0:0];
@@ -24,7 +24,7 @@ module sqhw_mutant(output [{NUMBER_BITS - 1}:0] number);
   assign number = mem[zero];
 endmodule
 """
-#: A register of so many numbers holds the right ones by chance with a probability of 2^-64.
+#: Copies of the fault's number in a register: random contents match with a probability of 2^-64.
 REPEAT = 4
 
 RESET_REMOVED = "one reset removed"
@@ -50,7 +50,7 @@ class Mutator:
     Parameters
     ----------
     module : Module
-        For faults, with the instance of `SELECT` flattened into it.
+        Module for the faults, with the instance of `SELECT` flattened into it.
     """
 
     def __init__(self, module: Any) -> None:
@@ -64,7 +64,7 @@ class Mutator:
         return sorted(cells, key=self.register_name)
 
     def register_name(self, cell: Any) -> str:
-        """Return the name of a register with its bits, as the source has it."""
+        """Return the name of a register in the source, with its bits."""
         names = [wire for wire, _ in self._bits(cell.getPort(name_id("Q")))]
         return " ".join(name.removeprefix("\\") for name in dict.fromkeys(names))
 
@@ -75,7 +75,7 @@ class Mutator:
         return self._cell("Eq", self._number(), libyosys.SigSpec(number), width=1)
 
     def remove_resets(self, cells: list[Any]) -> None:
-        """Take the reset of each register away, of all, and of both after the first one only."""
+        """Add the faults of resets: one or all of them removed, or kept at power-up only."""
         later = self._later()
         every = self._or(
             self.mutant(ALL_REMOVED, "all"), self._and(self.mutant(ALL_ONCE, "all"), later)
@@ -107,7 +107,7 @@ class Mutator:
         return [self.drivers[bit]] if bit in self.drivers else []
 
     def stick_register(self, cell: Any) -> None:
-        """Let a register be stuck at 0, a flag at 1, the top bit of a counter at 0."""
+        """Add the faults of registers: stuck at 0, a flag at 1, the top bit of a counter at 0."""
         port = name_id("Q")
         value, place = cell.getPort(port), self.register_name(cell)
         width = value.size()
@@ -125,7 +125,7 @@ class Mutator:
         self.module.connect(value, stuck)
 
     def stick_port(self, wire: Any) -> None:
-        """Let a port be stuck at 0 or at 1."""
+        """Add the faults of a port: stuck at 0 or at 1."""
         place, width, comes_in = wire.name.str().lstrip("\\"), wire.width, wire.port_input
         inner = wire
         self.module.rename(wire, name_id(f"{place}_inner"))
@@ -182,7 +182,7 @@ class Mutator:
         return False
 
     def find_drivers(self) -> None:
-        """Note which cell drives each bit; needed by `stick_register`."""
+        """Store the cell that drives each bit; needed by `stick_register`."""
         self.drivers: dict[tuple[str, int], Any] = {}
         for cell in self.module.cells_.values():
             if cell.type.str() in ("$add", "$sub", "$mux", "$pmux"):

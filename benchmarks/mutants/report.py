@@ -9,11 +9,12 @@ from benchmarks.mutants.survivors import reason
 from benchmarks.origin import sentence
 
 OPEN = "open: neither noticed nor explained"
-#: Networks for a fault in a reset; `benchmarks.mutants.undefined` shows more of those that survive.
+#: Networks for a fault in a reset; `benchmarks.mutants.undefined` shows more of the survivors.
 RESET_NETWORKS = 10
-#: Places that are named in a row.
+#: Largest number of places that a row names.
 MOST = 20
-#: Parts of a bench's sentence, with how the fault was noticed; without one, values differ.
+#: Parts of a bench's sentence, each with the way in which the fault was noticed. A sentence without
+#: any of them tells of different values.
 WAYS = {
     "waited": "a wait beyond the schedule",
     "hangs": "the clock stands",
@@ -65,7 +66,7 @@ def report_text(record: Mapping[str, Any]) -> str:
 
 
 def _again(record: Mapping[str, Any]) -> list[str]:
-    """Return what must be said if a part of the faults was run again later."""
+    """Return the sentence on a part of the faults that was run again later, if there is one."""
     if "again" not in record:
         return []
     origin, number = record["again"]
@@ -74,7 +75,7 @@ def _again(record: Mapping[str, Any]) -> list[str]:
 
 
 def _source(record: Mapping[str, Any]) -> list[str]:
-    """Return what must be said if the faults of the source ran at another time."""
+    """Return the sentence on faults of the source that ran at another time, if they did."""
     if "source" not in record:
         return []
     return [f"Faults of the source ran by themselves. {sentence(record['source'])}"]
@@ -88,10 +89,10 @@ def _counts(kind: str, rows: list[Any]) -> list[str]:
 
 
 def _network(name: str | int) -> str:
-    """Return a directed network's name, or that it is a random one."""
+    """Return the name of a directed network, or the words for a random one."""
     return "random" if isinstance(name, int) or name.startswith("random") else name
 
 
 def _way(said: str) -> str:
-    said = said.rpartition(": ")[2]  # before that stands the run, and the reset before it
+    said = said.rpartition(": ")[2]  # the run and the reset before it come first
     return next((way for word, way in WAYS.items() if word in said), "a broken rule")

@@ -17,7 +17,7 @@ import sqhw.rtl
 class SourceMutant:
     """`old`, which stands once in a module of `sqhw.rtl` or in a Verilog file, becomes `new`.
 
-    `engine` is the name of the engine that has the line in its Verilog.
+    `engine` is the name of an engine whose Verilog has the line.
     """
 
     place: str
@@ -120,7 +120,7 @@ SOURCE_MUTANTS = [
             "data <= mem[addr];\nendmodule\n\n// The same as a piece",
             "data <= mem[addr] & ~1'b1;\nendmodule\n\n// The same as a piece",
         ),
-        # lanes that multiply in LUTs
+        # lanes with multipliers of LUTs
         *(
             ("lanes", *change, "lanes in LUTs")
             for change in (
@@ -132,7 +132,7 @@ SOURCE_MUTANTS = [
                 ("(multiple << 6)", "(multiple << 4)"),
             )
         ),
-        # the registers of deep engines
+        # registers of deep engines
         *(
             (*change, "deep")
             for change in (
@@ -160,11 +160,11 @@ def source_path(mutant: SourceMutant) -> Path:
 
 @contextmanager
 def mutated(mutant: SourceMutant) -> Iterator[None]:
-    """Put the classes of a changed module into the place of those of the original.
+    """Replace the classes of the original module by those of the changed one.
 
-    That is in all modules of the package, and in tables of theirs.
+    All modules of the package, and their tables, get the new classes.
     """
-    # Imported before any is replaced: one imported later would keep the changed classes for ever.
+    # All modules are imported first: one imported later would keep the changed classes for ever.
     for info in pkgutil.iter_modules(sqhw.rtl.__path__):
         importlib.import_module(f"sqhw.rtl.{info.name}")
     original = importlib.import_module(f"sqhw.rtl.{mutant.place}")

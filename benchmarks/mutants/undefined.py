@@ -2,9 +2,9 @@
 
 ``python undefined.py FROM TO`` reads the engine's Verilog and writes one in which all registers but
 `RESETS_NEEDED` become undefined at every reset, and those of `MAY_BE_HIGH` where they would become
-0. At the end of a reset all registers then are undefined or have the values of a reset, whenever it
-comes: only what is in the activation memory depends on its time. Multiplexers are written as
-operators, which pass on what is undefined: nothing is lost in the branch of an ``if``.
+0. At the end of a reset, all registers then are undefined or have the values of a reset, whenever
+it comes. Only the content of the activation memory depends on its time. Multiplexers are written as
+operators, which pass undefined bits on; the branch of an ``if`` would lose them.
 """
 
 import sys
@@ -27,7 +27,7 @@ def undefine(module: Any, instance: str) -> set[str]:
     ----------
     module : Module
     instance : str
-        What the places of its registers begin with.
+        First part of the places of its registers.
     """
     reset = module.wire(name_id("rst"))
     if reset is None:

@@ -1,6 +1,6 @@
 """Cases of test_axi.py, which run inside the simulator.
 
-``job.npz`` has the configuration, frames of two networks and what must come out, and the ROM images
+``job.npz`` has the configuration, frames and expected results of two networks, and the ROM images
 of both. The first network is in the ROMs at the beginning, and again after every test.
 """
 
@@ -17,7 +17,7 @@ from sqhw.machine.layout import ROMS
 from sqhw.machine.registers import ADDRESS_BITS, ID, REGISTERS, VERSION, find_register
 from sqhw.machine.timing import Timing
 
-#: From the last pixel to the first result, besides the cycles of the network.
+#: Cycles from the last pixel to the first result, besides those of the network.
 LATENCY = 4 + Timing.of(ENGINE).output
 PRESENT = [r for r in REGISTERS if ENGINE.writable or not r.writable_only]
 
@@ -128,7 +128,7 @@ async def short_and_long_frames_are_dropped(dut):
         await bench.write("ERROR", **{error: 1})
         assert not any((await bench.read("ERROR")).values())
     assert (await bench.read("FRAMES"))["frames"] == len(bad)
-    # Without time between them, too.
+    # The same without time between them.
     for _, frame in bad:
         await bench.send(frame)
     await bench.run("a")
@@ -151,13 +151,13 @@ async def start_by_hand(dut):
     bench.sink.clear_pause_generator()
     await bench.write("CONTROL", start=1)
     assert (await bench.read("CONTROL"))["start"] == 0
-    await bench.until("STATUS", sending=1, busy=0, loaded=0)  # the sink takes nothing
+    await bench.until("STATUS", sending=1, busy=0, loaded=0)  # the sink accepts nothing
     await bench.write("CONTROL", start=1)
     assert await bench.read("ERROR") == {"short": 0, "long": 0, "start_busy": 1, "start_empty": 0}
     bench.sink.pause = False
     assert await bench.receive() == results[0].tolist()
     await bench.until("STATUS", loaded=1)
-    await bench.write("CONTROL", auto=1)  # starts what waits
+    await bench.write("CONTROL", auto=1)  # starts the frame that waits
     assert await bench.receive() == results[1].tolist()
     assert (await bench.read("CYCLES"))["cycles"] == JOB["cycles_a"]
     assert (await bench.read("FRAMES"))["frames"] == 2
@@ -252,7 +252,7 @@ async def an_interrupt_that_is_cleared_as_it_comes_is_not_lost(dut):
         assert rises == 1, early
         left.add((await bench.read("IRQ_STATUS"))["done"])
         await bench.write("IRQ_STATUS", done=1)
-    assert left == {0, 1}  # some came before the interrupt, some after it
+    assert left == {0, 1}  # some results came before the interrupt, some after it
 
 
 @cocotb.test()
@@ -265,7 +265,7 @@ async def pause_between_frames(dut):
     assert (await bench.read("STATUS"))["idle"] == 1
     await bench.write("CONTROL", auto=1)
     assert await bench.receive() == JOB["results_a"][0].tolist()
-    # In the middle of a frame, it goes on to the end of that frame.
+    # In the middle of a frame the engine goes on to the end of that frame.
     await bench.until("STATUS", idle=1)
     bench.source.clear_pause_generator()
     bench.source.pause = False
@@ -320,7 +320,7 @@ async def another_network_at_run_time(dut):
     bench = Bench(dut)
     await bench.reset()
     await bench.run("a")
-    # While a stream wants to go on: pause, wait, write, go on.
+    # A pause while a stream has more to transfer: pause, wait, write, go on.
     for network, other in (("b", "a"), ("a", "b")):
         await bench.write("CONTROL", auto=1, pause=1)
         await bench.until("STATUS", idle=1)

@@ -30,7 +30,7 @@ INPUTS = (
     "s_axi_bready", "s_axi_araddr", "s_axi_arvalid", "s_axi_rready",
 )  # fmt: skip
 READYS = ("s_axis_tready", "s_axi_awready", "s_axi_wready", "s_axi_arready")
-#: The channels that the engine drives: what must not change while they wait.
+#: Signals of the channels that the engine drives: they must not change while a channel waits.
 CHANNELS = {
     ("m_axis_tvalid", "m_axis_tready"): ("m_axis_tdata", "m_axis_tlast"),
     ("s_axi_bvalid", "s_axi_bready"): ("s_axi_bresp",),
@@ -73,7 +73,7 @@ class Bench:
     async def watch(self) -> None:
         """Check the rules of the protocol in every cycle: defined, stable while it waits."""
         dut, waiting = self.dut, {}
-        edges = 0  # since reset began
+        edges = 0  # since the reset began
         while True:
             await FallingEdge(dut.aclk)  # between two edges all signals have their values
             in_reset = not dut.aresetn.value

@@ -19,10 +19,10 @@ from sqhw.machine.rom_pieces import Piece
 
 #: Inputs that change at the beginning of a cycle, by name; all others keep their values.
 Inputs = Mapping[str, Any]
-#: What is seen at the end of a cycle, by name.
+#: Values of outputs at the end of a cycle, by name.
 Outputs = dict[str, Any]
 
-#: What an engine may have and what the random networks for it have.
+#: Limits of the random networks for an engine, by the features that the engine has.
 FEATURES = {
     "chains": {"groups": False, "residuals": False},
     "groups": {"groups": True, "residuals": False},
@@ -41,7 +41,7 @@ def simulate(
 ) -> None:
     """Run a component until `bench` ends, with a ROM at its `rom_addr` and `rom_data`.
 
-    Words behind the end of the ROM are random; a word comes `rom_cycles` after its address.
+    Words beyond the end of the ROM are random. A word comes `rom_cycles` after its address.
     """
     simulator = Simulator(component)
     simulator.add_clock(1e-6)
@@ -89,7 +89,7 @@ def clocked(
     rom: Sequence[int] | None = None,
     rom_cycles: int = 1,
 ) -> list[Outputs]:
-    """Return what a component shows in every cycle of a stimulus."""
+    """Return the outputs of a component in every cycle of a stimulus."""
     seen: list[Outputs] = []
 
     async def bench(ctx: SimulatorContext) -> None:
@@ -103,7 +103,7 @@ def clocked(
 
 
 class Timeline:
-    """Inputs of a component by cycle, in any order; what is not set stays as it is."""
+    """Inputs of a component by cycle, in any order; an input that is not set keeps its value."""
 
     def __init__(self) -> None:
         self._inputs: dict[int, dict[str, Any]] = defaultdict(dict)
@@ -113,19 +113,19 @@ class Timeline:
         self._inputs[cycle] |= inputs
 
     def pulse(self, cycle: int, *names: str) -> None:
-        """Let inputs be 1 for one cycle; 0 before the first pulse."""
+        """Set inputs to 1 for one cycle; before the first pulse they are 0."""
         for name in names:
             self._inputs[cycle][name] = 1
             self._inputs[cycle + 1].setdefault(name, 0)
 
     def stimulus(self, cycles: int) -> list[Inputs]:
-        """Return the inputs of so many cycles, for `clocked`."""
+        """Return the inputs of that number of cycles, for `clocked`."""
         assert max(self._inputs) < cycles
         return [self._inputs.get(cycle, {}) for cycle in range(cycles)]
 
 
 def layer_inputs(component: wiring.Component, table: Mapping[str, int]) -> Inputs:
-    """Return the inputs that give a component the fields of the layer descriptor it reads."""
+    """Return the inputs with the fields of the layer descriptor that a component reads."""
     return {f"layer.{name}": table[name] for name in component.layer.signature.members}
 
 
@@ -143,7 +143,7 @@ def in_four(engine: EngineConfig, depths: Mapping[str, int]) -> dict[str, tuple[
 
 
 def random_program(seed: int, engine: EngineConfig, **limits: Any) -> Program:
-    """Compile a random network, the first from a seed on whose maps have one stride each."""
+    """Compile the first random network, from a seed upwards, whose maps have one stride each."""
     candidates = (random_network(1000 * seed + index, **limits) for index in count())
     return compile_network(next(filter(reads_with_one_stride, candidates)), engine)
 

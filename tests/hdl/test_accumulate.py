@@ -1,4 +1,4 @@
-"""From kernel taps to accumulators, with random vectors and weights, against sums by definition."""
+"""Accumulators from kernel taps, random vectors and weights, against sums by definition."""
 
 import random
 
@@ -40,7 +40,7 @@ class Run:
     def layer(self, layer, tiling, table):
         """Fill the masks, then accumulate two channels a tile."""
         line, rng, engine = self.line, self.rng, self.engine
-        # Here any map may be signed, not only those that a network has.
+        # Any map may be signed here, also where no network has a signed one.
         table = table | {name: rng.randint(0, 1) for name in ("in_signed", "skip_signed")}
         line.set(self.cycle, layer_inputs(self.part, table))
         self.cycle += 2
@@ -56,7 +56,7 @@ class Run:
         self.cycle += self.part.latency
 
     def channel(self, layer, tiling, table, tile, *, new_tile):
-        """Add the taps of one channel up, with pauses between them."""
+        """Accumulate the taps of one channel, with pauses between them."""
         line, rng, engine = self.line, self.rng, self.engine
         pool = isinstance(layer, MaxPool)
         acc = [None] * engine.lanes
@@ -75,7 +75,7 @@ class Run:
                 line.pulse(self.cycle, "taps.first")
             if index == count - 1:
                 line.pulse(self.cycle, "taps.last")
-                # Coordinates that a lane cannot hold are far behind the last output row.
+                # Coordinates that a lane cannot hold are far below the last output row.
                 batch, pitch = self.program.batch, tiling.source.pitch
                 elements = range(tile * engine.lanes, (tile + 1) * engine.lanes)
                 compared = [e // batch // pitch < 1 << engine.dim_bits for e in elements]
@@ -83,7 +83,7 @@ class Run:
             self.cycle += 1 + rng.choice([0, 0, 0, 2])
 
     def tap(self, tiling, table, tile, *, pool, residual):
-        """Give a tap, its weight and its vector; return what it adds in each lane."""
+        """Issue a tap with its weight and its vector; return the addend of each lane."""
         line, rng, engine, part = self.line, self.rng, self.engine, self.part
         source, batch = tiling.source, self.program.batch
         x = rng.randint(table["start_dx"], table["last_dx"])

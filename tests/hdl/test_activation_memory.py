@@ -1,4 +1,4 @@
-"""The addresses and the rotation; the leaf `sqhw_ram` is Verilog, here a model stands for it."""
+"""Addresses and rotation of the activation memory, with a model for the Verilog of `sqhw_ram`."""
 
 import random
 
@@ -14,9 +14,10 @@ from sqhw.rtl.activation_memory import ActivationMemory
 
 
 class RamModel(Elaboratable):
-    """What `sqhw_ram` says it does, with the ports of its instance.
+    """Model of `sqhw_ram` by its description, with the ports of its instance.
 
-    A word that is read while it is written is undefined: here it is the complement of the old one.
+    A word that is read while it is written is undefined. The model returns the complement of the
+    old one.
     """
 
     def __init__(self, module, **ports):
@@ -69,7 +70,7 @@ def test_random_reads_and_writes(lanes, depth, requantizers):
     stimulus, expected, writes = [], [], [{}]
     # A row address is registered in a deep engine, as a write is in all of them.
     order = WRITE_CYCLES - is_deep(engine)
-    rows = [rng.randrange(depth) for _ in range(4)] + [0, depth - 1]  # often the same ones
+    rows = [rng.randrange(depth) for _ in range(4)] + [0, depth - 1]  # often the same rows
     for _ in range(1600 // lanes + 300):
         reading = {
             "read.row": rng.choice(rows),

@@ -1,4 +1,4 @@
-"""The engine on AXI against the simulator and the register table; axi_bench.py has the cases."""
+"""The engine on AXI against the simulator and the register table; the cases are in axi_bench.py."""
 
 import json
 from dataclasses import replace
@@ -32,7 +32,7 @@ SPARE_WORDS = 3
 
 
 def small_program(seed: int, engine: EngineConfig, batch: int) -> Program:
-    """Compile the first small network from a seed on that has several pixels and results."""
+    """Compile the first small network, from a seed upwards, that has several pixels and results."""
     for index in count(1000 * seed):
         limits = {"groups": engine.groups, "residuals": engine.residuals}
         network = random_network(index, max_size=6, max_layers=3, **limits)
@@ -84,7 +84,7 @@ def run(simulator: str, engine: EngineConfig, seed: int, folder) -> None:
         sources=sources,
         hdl_toplevel="sqhw_axi",
         build_dir=folder / "build",
-        defines={} if verilator else {"YOSYS": 1},  # undefined words where yosys may have any
+        defines={} if verilator else {"YOSYS": 1},  # undefined words where yosys may choose any
         build_args=verilator_options(optimize=False) if verilator else [],
         timescale=("1ns", "1ps"),
         log_file=folder / "build.log",

@@ -1,6 +1,6 @@
-"""A fault of the RTL ends a cocotb bench at once, with a sentence that says what it waited for.
+"""A fault of the RTL ends a cocotb bench at once, with a sentence that names the awaited signal.
 
-The harness of CXXRTL has the same rules and bounds; `hdl.test_mutants` tries that one.
+The harness of CXXRTL has the same rules and bounds; `hdl.test_mutants` tests that harness.
 """
 
 import re
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
     not has_icarus(), reason="Icarus Verilog is not installed: apt-get install iverilog"
 )
 ENGINE = replace(LARGE, max_batch=2)
-#: Source mutants with what the bench says of them; the numbers are those of the schedule.
+#: Source mutants with the sentence of the bench on each; the numbers are those of the schedule.
 FAULTS = {
     "timer stuck": (
         SourceMutant("sequencer", "m.d.sync += timer.eq(timer + 1)", "m.d.sync += timer.eq(0)"),
@@ -71,7 +71,7 @@ def test_the_sentence_says_what_was_waited_for(fault, tmp_path):
 
 
 def test_an_engine_without_resets_is_never_ready(tmp_path):
-    """The initial values that the Verilog gives registers do not hide it."""
+    """The initial values of registers in the Verilog do not hide the fault."""
     write_engine(tmp_path, ENGINE)
     path = tmp_path / "sqhw_engine.v"
     text, count = re.subn(r"if \(rst\)", "if (1'b0)", path.read_text())
@@ -82,7 +82,7 @@ def test_an_engine_without_resets_is_never_ready(tmp_path):
 
 
 def test_a_clock_that_does_not_go_on_is_ended_by_time(tmp_path, monkeypatch):
-    """A loop without delay: no wait in cycles can notice it."""
+    """A loop without delay is noticed, though no wait in cycles can end it."""
     write_engine(tmp_path, ENGINE)
     path = tmp_path / "sqhw_ram.v"
     loop = "  reg loop = 0;\n  always begin loop = ~loop; if ($time < 20000) #1; end\nendmodule\n"

@@ -1,4 +1,4 @@
-"""Volume runs of the generated RTL against the simulator, and what they must notice."""
+"""Volume runs of the generated RTL against the simulator, and the faults that they must notice."""
 
 import shutil
 from dataclasses import replace
@@ -50,8 +50,8 @@ CONFIGS = {
     ),
 }  # fmt: skip
 NETWORKS = 12
-NAME = "cam"  # what modules and files begin with
-IMAGES = 80  # more than are run at once, and a multiple of every batch
+NAME = "cam"  # first part of the names of modules and files
+IMAGES = 80  # more images than run at once, and a multiple of every batch
 
 
 def programs(name: str) -> list[tuple[int, Program]]:

@@ -86,22 +86,22 @@ CONFIGS = {
         {"mult_bits": 12},
     ),
 }  # fmt: skip
-#: Engine that Icarus runs instead of that of 32 lanes, which takes it twice as long. It is as deep
-#: and has as many images a lane.
+#: Engine that Icarus runs instead of the one of 32 lanes, which takes twice as long. Both have the
+#: same depth and the same number of images a lane.
 HALF = "16 lanes, several images"
 CONFIGS[HALF] = (
     replace(CONFIGS["32 lanes, several images"][0], lanes=16, requantizers=4, max_batch=8),
     CONFIGS["32 lanes, several images"][1],
 )
-#: Where block RAM is such that the ROMs are cut; the other engines have theirs in one piece.
+#: Devices whose block RAM makes the ROMs be cut; the other engines have ROMs in one piece.
 DEVICES = {
     "16 lanes, everything": "LFE5U-85F",
     "32 lanes, several images": "XC7A35T",
     HALF: "XC7A35T",
 }
-#: What modules and files begin with, if it is not the default.
+#: First part of the names of modules and files, where it is not the default.
 NAMES = {"8 lanes, chains only": "cam"}
-#: Engines that run a half of the networks: the widest take their time.
+#: Engines that run half of the networks, because simulation of the widest engines is slow.
 WIDE = ("32 lanes, several images", HALF, "128 lanes")
 VERILATOR_NAMES = [name for name in CONFIGS if name != HALF]
 ICARUS_NAMES = [name for name in CONFIGS if name not in ("32 lanes, several images", "128 lanes")]
@@ -140,11 +140,11 @@ def run_networks(name: str, folder, simulator: str, seeds) -> None:
         assert report.images == 2 * batch
         assert report.activations > 0
         run += 1
-    assert run >= len(seeds) / 2  # the others were refused
+    assert run >= len(seeds) / 2  # the other networks were refused
 
 
 def networks(name: str, most: int) -> int:
-    """Return how many networks an engine runs, of those that ``--networks`` asks for."""
+    """Return the number of networks that an engine runs, out of those of ``--networks``."""
     return -(-most // 2) if name in WIDE else most
 
 
@@ -157,5 +157,5 @@ def test_random_networks_verilator(name, tmp_path, most_networks):
 @pytest.mark.skipif(not has_icarus(), reason="Icarus is not installed: apt-get install iverilog")
 @pytest.mark.parametrize("name", ICARUS_NAMES)
 def test_random_networks_icarus(name, tmp_path, most_networks):
-    """Icarus knows undefined bits: none may come out."""
+    """No output has undefined bits, which Icarus simulates."""
     run_networks(name, tmp_path, "icarus", range(100, 100 + networks(name, most_networks)))

@@ -20,7 +20,7 @@ class FieldModel:
         self.wait = 0  # cycles until the window is valid
 
     def window(self):
-        """Return the next word_bits bits, as many as there are, and how many there are."""
+        """Return the next `word_bits` bits, or fewer at the end of the ROM, and their number."""
         width = min(self.word_bits, self.end - self.at)
         return self.bits >> self.at & ((1 << width) - 1), width
 
@@ -36,8 +36,8 @@ class FieldModel:
 def windows(word_bits, addr_bits, inputs, words, late=0):
     """Return the window of every cycle, given each field's width in the cycle in which it is used.
 
-    With `late` the reader registers the words, and its windows come so many cycles later; with
-    two of them the ROM takes two cycles as well.
+    With `late` the reader registers the words, and its windows come that many cycles later. With
+    a `late` of two, the ROM takes two cycles as well.
     """
     inputs = [*inputs, *[{"jump": 0, "take": 0}] * late]
     widths = []
@@ -71,7 +71,7 @@ def check(word_bits, addr_bits, words, inputs, late=0):
 
 
 def random_walk(rng, words, word_bits, cycles, jump_chance):
-    """Return inputs that take random fields, pause and jump, and never read behind the end."""
+    """Return inputs that take random fields, pause and jump, and never read beyond the end."""
     model = FieldModel(words, word_bits)
     inputs = []
     narrow = False
@@ -133,8 +133,8 @@ def test_fields_of_one_width_come_back_as_they_were_packed(width):
 @pytest.mark.parametrize("word_bits", [8, 18])
 def test_first_field_comes_exactly_after_the_latency(word_bits):
     words = list(range(1, 31))
-    # From a field in the middle of a word, that is used up or not, forwards and backwards, and
-    # with another jump in the cycle before.
+    # Jumps from a field in the middle of a word, used up or not, forwards and backwards, and with
+    # another jump in the cycle before.
     stimulus, expected = [], {}
     for address, take, again in [(7, 0, 0), (21, 1, 0), (2, 1, 1), (2, 0, 1), (29, 1, 0)]:
         if again:

@@ -1,4 +1,4 @@
-"""From entries to kernel taps and addresses: streams and descriptors of random networks."""
+"""Kernel taps and addresses from entries, with streams and descriptors of random networks."""
 
 import random
 
@@ -38,7 +38,7 @@ LIMITS = {"max_size": 6, "max_layers": 4, "max_channels": 5}
 
 
 def weights_of(layer, channel):
-    """Return the (y, x, input channel of the group, weight) that the entries of a channel have."""
+    """Return (y, x, input channel of the group, weight) of each entry of a channel."""
     if isinstance(layer, MaxPool):
         return [(y, x, 0, None) for y in range(layer.kernel) for x in range(layer.kernel)]
     _, channels, height, width = layer.weight.shape
@@ -64,7 +64,7 @@ def place_of(plane, tile, x, y, channel):
 
 
 class Run:
-    """Issues the entries of layers as the sequencer does, and knows what they mean."""
+    """Issues the entries of layers as the sequencer does, and knows the meaning of each."""
 
     def __init__(self, program, rng):
         self.program = program
@@ -145,7 +145,7 @@ class Run:
         channels, height, width = target.shape
         line, late = self.line, ISSUE_CYCLES + TAP_CYCLES + Issue.ROW_CYCLES
         line.set(self.cycle, {"results.active": 1})
-        self.cycle += 4  # the walker has another map
+        self.cycle += 4  # the walker is on another map
         places = [(x, y) for y in range(height) for x in range(width)]
         for index, (x, y) in enumerate(places):
             line.pulse(self.cycle, "results.step" if index else "results.first")
@@ -159,7 +159,7 @@ class Run:
         self.cycle += 10
 
     def check(self):
-        """Run it and compare; return how many entries were fillers."""
+        """Run the issue and compare; return the number of fillers."""
         engine, issue = self.engine, self.issue
         rom = self.program.image("weights").words
         seen = clocked(

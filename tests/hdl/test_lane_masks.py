@@ -41,7 +41,7 @@ class Layers:
                 self.stimulus.append({"fill": 0, "advance": advance, "dx": dx, "dy": dy})
                 elements = range(tile * engine.lanes, (tile + 1) * engine.lanes)
                 masks = [inside(e, batch, pitch, stride, dx, dy, width, height) for e in elements]
-                # Coordinates that a lane cannot hold are far behind the last output row.
+                # Coordinates that a lane cannot hold are far below the last output row.
                 compared = [e // batch // pitch < 1 << engine.dim_bits for e in elements]
                 advance = 0
                 self.expected[len(self.stimulus) - 1] = (masks, compared)
@@ -117,7 +117,7 @@ def test_any_pitch_size_and_offset(lanes, max_batch, dim_bits):
 
 
 def test_by_hand():
-    # A 3 x 2 map with pitch 3 on four lanes: positions 0 1 2 / 3 4 5 and 6 7 behind it.
+    # A 3 x 2 map with pitch 3 on four lanes: positions 0 1 2 / 3 4 5 and 6 7 beyond it.
     layers = Layers(random.Random(0), EngineConfig(lanes=4))
     fields = {"last_x": 2, "last_y": 1, "split": 0, "pitch_last_x": 2}
     layers.layer(fields, 3, 1, 3, 2, 2, lambda _: [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])

@@ -16,7 +16,7 @@ def value(byte, bit, in_signed):
 
 
 class Accumulators:
-    """What the lanes should hold."""
+    """Model of the lanes, for the accumulators that they should hold."""
 
     def __init__(self, engine):
         self.acc = None

@@ -62,7 +62,7 @@ def test_icarus(engine, language, tmp_path):
 
 
 def test_yosys(engine, tmp_path):
-    """It reads the images of ROMs too."""
+    """The linter reads the images of ROMs too."""
     folder, top, sources = engine
     for name in re.findall(r'\.FILE\("(.*)"\)', (folder / sources[0]).read_text()):
         (folder / name).write_text("0\n")
@@ -80,7 +80,7 @@ def test_yosys(engine, tmp_path):
 
 
 def test_waivers_end_with_the_file(tmp_path):
-    """A linter is as strict as before with what is read next."""
+    """A linter is as strict as before with the files that it reads next."""
     write_rtl(EngineConfig(lanes=4), DEPTHS, tmp_path)
     (tmp_path / "next.v").write_text(
         "module next (input wire [3:0] a, output wire [1:0] b);\n  assign b = a;\nendmodule\n"

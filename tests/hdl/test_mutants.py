@@ -1,6 +1,6 @@
 """Deliberate faults in the RTL: the check of whole networks must notice every one of them.
 
-Here runs a sample; ``python -m benchmarks.mutants`` runs all of them.
+These tests run a sample; ``python -m benchmarks.mutants`` runs all faults.
 """
 
 import random
@@ -40,7 +40,7 @@ from sqhw.verify.runner import RtlBench
 from sqhw.verify.tools import has_icarus
 
 ROOT = Path(undefined.__file__).parents[2]
-#: Each takes a build of its own, so that one of each file and engine runs.
+#: First mutant of each file and engine. The others do not run, because each takes its own build.
 FIRST = {(mutant.place, mutant.engine): mutant for mutant in reversed(SOURCE_MUTANTS)}
 NETWORKS = 40
 SAMPLE = 40
@@ -49,13 +49,13 @@ UNDEFINED_NETWORKS = 4
 
 @pytest.mark.parametrize("mutant", SOURCE_MUTANTS, ids=str)
 def test_a_mutant_stands_in_the_source(mutant):
-    """Else the list is behind the RTL."""
+    """Each line that a mutant changes is still in the RTL."""
     mutant.apply(source_path(mutant).read_text())
 
 
 @pytest.mark.parametrize("place", ["sequencer", "engine", "interfaces"])
 def test_a_mutant_of_the_source_is_in_the_verilog_and_goes_when_it_is_done(place, tmp_path):
-    """In a process that has imported nothing yet: modules imported meanwhile kept it for ever."""
+    """A new process shows it: modules that are imported meanwhile would keep the mutant."""
     script = f"""
 from pathlib import Path
 from benchmarks.mutants.bench import write_engine
@@ -121,7 +121,7 @@ def test_a_sample_of_the_faults_in_the_table_is_noticed(faulty):
 @pytest.mark.skipif(not has_icarus(), reason="Icarus is not installed: apt-get install iverilog")
 @pytest.mark.slow
 def test_registers_whose_reset_has_no_effect_may_be_undefined(tmp_path):
-    """Undefined bits stand for all values at once, in all these registers together."""
+    """Undefined bits show all values at once, in all these registers together."""
     write_engine(tmp_path)
     engine = tmp_path / "sqhw_engine.v"
     command = [sys.executable, "-m", undefined.__name__, str(engine), str(engine)]
@@ -133,7 +133,7 @@ def test_registers_whose_reset_has_no_effect_may_be_undefined(tmp_path):
         assert report.resets >= 4
 
 
-#: Faults that no random network shows, and the network that does.
+#: Faults that no random network shows, each with the directed network that shows it.
 DIRECTED = {
     (STUCK_0, "write_back.requantizer.lacks_0_1"): "digits",
     (STUCK_0, "write_back.requantizer.lacking_0_0_0"): "digits",
@@ -159,7 +159,7 @@ def test_directed_networks_and_resets_notice_what_random_ones_do_not(faulty, fau
     assert bench.killed(number, [network])
 
 
-#: What must be said of a fault; `{}` is the job's waits.
+#: Sentence of the bench on a fault; `{}` stands for the job's waits.
 SAID = {
     (ALL_REMOVED, "all"): "",
     (ALL_ONCE, "all"): "after a reset",
@@ -186,7 +186,7 @@ def test_a_fault_is_noticed_in_time_and_named(faulty, fault):
 
 @pytest.mark.slow
 def test_every_register_and_port_has_its_faults(faulty):
-    """The list comes from the netlist: at least the engine's known parts are in it."""
+    """The list of faults comes from the netlist; the engine's known parts at least are in it."""
     places = defaultdict(set)
     for mutant in faulty[0].mutants:
         places[mutant.kind].add(mutant.place)

@@ -189,7 +189,7 @@ def test_biases_with_zeros_at_the_bottom(name):
 
 
 def test_records_without_a_bit():
-    """All channels alike: nothing but the bases."""
+    """Records without bits: all channels are alike, and only the bases count."""
     engine = EngineConfig()
     columns = (np.full(4, 9), np.zeros(4, int), np.full(4, 200), np.full(4, 31))
     rom, layers = image(engine, random.Random(0), [columns] * 2)

@@ -11,7 +11,7 @@ from sqhw.rtl.position_walker import PositionWalker
 from sqhw.rtl.tap_walker import TapWalker
 
 DEPTH = 1024
-#: By the most steps that they take at once.
+#: Walkers by the largest number of steps that they take at once.
 WALKERS = {1: PositionWalker, 2: TapWalker}
 
 
@@ -73,7 +73,7 @@ class Route:
         self.expected = []  # (plane, x, y) by cycle
 
     def rectangle(self, plane, inputs, xs, ys):
-        """Add walks that begin at the first of `xs` and `ys`; one position a step covers all."""
+        """Add walks from the first of `xs` and `ys`; steps of one position cover all of them."""
         inputs = dict(inputs)
         start = inputs.pop("start")
         two = self.steps > 1 and len(xs) > 1
@@ -177,7 +177,7 @@ def test_walk_over_a_kernel_that_begins_in_the_padding(lanes, max_batch, split, 
 @pytest.mark.parametrize("features", FEATURES)
 @pytest.mark.parametrize("steps", WALKERS)
 def test_walks_of_random_networks(steps, features, seed):
-    """The kernel and the output map of every layer, from the descriptors in the ROM."""
+    """Walks cover kernel and output map of every layer, from the descriptors in the ROM."""
     lanes = [2, 4, 8, 16, 32][seed]
     engine = EngineConfig(lanes=lanes, bank_depth=DEPTH, **FEATURES[features])
     limits = {"max_padding": 4, "max_kernel": 5, **FEATURES[features]}
@@ -219,7 +219,7 @@ def test_walks_of_random_networks(steps, features, seed):
 
 
 def test_rows_of_residuals_and_of_groups_that_are_written_at_once():
-    """They take no walker: lane by lane, in the order of the tiles, from the first row on."""
+    """Such rows need no walker: they follow lane by lane, in the order of the tiles."""
     residuals, at_once = 0, 0
     for seed in range(80):
         engine = EngineConfig(

@@ -36,7 +36,7 @@ def vectors(rng, engine, totals, multiplier, shift):
 
 
 def noise(rng, engine):
-    """Return a load that nobody asked for."""
+    """Return random values for the inputs of a load while there is none."""
     return {
         "acc": [rng.getrandbits(engine.acc_bits) for _ in range(engine.lanes)],
         "bias": rng.getrandbits(engine.acc_bits),

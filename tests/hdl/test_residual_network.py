@@ -1,4 +1,4 @@
-"""A residual network as a whole, in RTL: blocks, both strides, both kinds of end."""
+"""A whole residual network in RTL: blocks, both strides, both kinds of end."""
 
 import numpy as np
 import pytest

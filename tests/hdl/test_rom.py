@@ -1,4 +1,4 @@
-"""ROMs in pieces, as Verilog with their files: every word, as late as it is said."""
+"""ROMs in pieces, as Verilog with their files: every word, after its specified latency."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from sqhw.rtl.rom import Rom
 from sqhw.verify.tools import has_icarus
 
 os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-from amaranth.back import verilog  # it looks for yosys when it is imported
+from amaranth.back import verilog  # the module looks for yosys when it is imported
 
 PIECES = {
     "whole": whole(23, 9),
@@ -55,7 +55,7 @@ endmodule
 
 
 def run(folder, pieces, addr_bits, latency, addresses):
-    """Return the words that Icarus Verilog shows behind the edges that take the addresses."""
+    """Return the words that Icarus Verilog shows after the edges that take the addresses."""
     rom = Rom("weights", pieces, addr_bits, latency=latency)
     m = Module()
     m.domains.sync = clock = ClockDomain(reset_less=True)

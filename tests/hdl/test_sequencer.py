@@ -5,7 +5,7 @@ from amaranth.sim import Simulator
 from sqhw.machine.config import EngineConfig
 from sqhw.rtl.sequencer import Sequencer
 
-#: More than an engine takes to be ready.
+#: Number of cycles after which any engine is ready.
 MANY = 200
 
 

@@ -85,14 +85,14 @@ class Issue:
         return self.rng.getrandbits(self.engine.row_bits)
 
     def layer(self, gap_bits, code_bits, channels):
-        """Begin a layer when the one before it has come out."""
+        """Begin a layer after the last weight of the layer before it."""
         self.pause(decode_cycles(self.engine))
         self.pause(1, gap_bits=gap_bits, code_bits=code_bits, channels=channels)
 
     def channel(self, entries, bits, pause_chance, offset=0, skip=None):
-        """Issue the entries of a channel, behind one of the residual's channel `skip` if any.
+        """Issue the entries of a channel, after one of the residual's channel `skip` if any.
 
-        The engine adds none between the weights, but there too they would change nothing.
+        The engine issues no residual entry between the weights; there too it would change nothing.
         """
         if skip is not None:
             self.residual(skip)
@@ -109,7 +109,7 @@ class Issue:
         self.cycle(1, self.rng.randint(0, 1), offset=channel, skip=1)
 
     def weights(self):
-        """Return the weights of every output channel and check what has a fixed latency.
+        """Return the weights of every output channel, and check the signals of fixed latency.
 
         A channel of the residual is checked where it comes out and is not among the weights.
         """
@@ -169,7 +169,7 @@ def test_every_format_has_a_decoder():
 @pytest.mark.parametrize("taps", TAPS)
 @pytest.mark.parametrize("gap_bits", range(9))
 def test_every_gap_and_code_width(gap_bits, taps):
-    """With as few channels as the gap admits, one more, and a power of two."""
+    """Layers with the fewest channels that the gap admits, one more, and a power of two."""
     rng = np.random.default_rng(gap_bits)
     lanes = 8 << gap_bits % 2
     engine = EngineConfig(lanes=lanes, word_bits=17, taps_per_entry=taps)
@@ -202,7 +202,7 @@ def test_the_widest_gap_and_the_most_channels(taps):
 @pytest.mark.parametrize("taps", TAPS)
 @pytest.mark.parametrize("in_channels", [3, 4, 5, 6, 7])
 def test_weights_at_regular_distances(in_channels, taps):
-    """Gaps and fillers that end at the end of a tap, before it and behind it."""
+    """Gaps and fillers that end at the end of a tap, before it and after it."""
     issue = Issue(random.Random(in_channels), EngineConfig(taps_per_entry=taps))
     reach = taps * in_channels
     length = 4 * in_channels

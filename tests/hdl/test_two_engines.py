@@ -1,6 +1,6 @@
-"""Two engines of other configurations and networks in one design and one simulation folder.
+"""Two engines of different configurations and networks in one design and one simulation folder.
 
-The design is Verilog with two engines that were written apart, or an Amaranth module with both.
+The design is Verilog with two engines written separately, or an Amaranth module with both.
 """
 
 import json
@@ -43,12 +43,12 @@ def in_one(engine, depths):
     return {rom: whole(depths[rom], width) for rom, width in rom_widths(engine).items()}
 
 
-#: ROMs in one piece each, and in four.
+#: Functions that cut ROMs, by engine: one piece each, and four pieces each.
 PIECES = {"a": in_one, "b": in_four}
 
 
 def write_engines(names, folder):
-    """Write both engines, each in a folder of its own, and their files into one; return ROMs."""
+    """Write both engines, each into its own folder, and all files into one; return the ROMs."""
     job, roms = {"limit": 0}, {}
     for side, name in names.items():
         engine = ENGINES[side]
@@ -142,7 +142,7 @@ def test_icarus(one_design, tmp_path):
 
 
 def test_verilator(tmp_path, monkeypatch):
-    """One of them has the name that engines have by default."""
+    """One of both engines has the default name."""
     for variable, value in verilator_environment(tmp_path / "tools", optimize=False).items():
         monkeypatch.setenv(variable, value)
     run("verilator", {"a": DEFAULT_NAME, "b": "mic"}, tmp_path)

@@ -1,4 +1,4 @@
-"""Whole engines on networks whose entries pass two kernel taps, of every kernel they may have."""
+"""Whole engines on networks whose entries pass two kernel taps, for every kernel that allows it."""
 
 from itertools import count
 

@@ -1,4 +1,4 @@
-"""Write-back at full width: where the bytes go, in a model of the walk and in whole networks."""
+"""Write-back at full width: places of the bytes, in a model of the walk and in whole networks."""
 
 import random
 from collections import Counter
@@ -26,7 +26,7 @@ ENGINE = EngineConfig(
     lanes=16, bank_depth=1024, word_bits=18, requantizers=4, weight_addr_bits=11,
     param_addr_bits=10, groups=True, residuals=True, max_batch=4,
 )  # fmt: skip
-#: Maps that phases and groups divide, mostly.
+#: Limits of the networks: phases and groups divide most of the maps.
 LIMITS = {"widths": (8, 16, 24, 31), "whole": 8, "max_channels": 4}
 DRAWN = networks(**LIMITS).filter(reads_with_one_stride)
 
@@ -41,7 +41,7 @@ def place_of(plane: Placement, x: int, y: int) -> tuple[int, int]:
 
 @given(DRAWN, st.sampled_from([(16, 2), (16, 4), (8, 8), (32, 8)]))
 def test_groups_lie_together_in_the_rows_of_their_map(network, widths):
-    """What is written at once is computed in one tile and lies in one row of the map."""
+    """Bytes that are written at once are computed in one tile and lie in one row of the map."""
     lanes, count = widths
     engine = EngineConfig(
         lanes=lanes, requantizers=count, bank_depth=2048, groups=True, residuals=True
@@ -70,7 +70,7 @@ def between(source, target, requantizers):
 
 
 def test_kinds_of_writing():
-    """By hand: maps of (split, pitch) in 32 lanes, 4 bytes a cycle."""
+    """Cases computed by hand: maps of (split, pitch) in 32 lanes, 4 bytes a cycle."""
 
     def kinds(source, target, batch=1, requantizers=4, lanes=32):
         maps = [
@@ -100,7 +100,7 @@ def test_kinds_of_writing():
 def test_a_map_of_one_line_needs_no_pitch():
     line, wide = Placement((3, 1, 5), 1, 5, 16, 0), Placement((3, 5, 9), 1, 9, 16, 0)
     assert between(wide, line, 4).write is Write.AS_COMPUTED
-    # It is stored as it is computed, whatever the pitches are.
+    # Such a map is stored as it is computed, whatever the pitches are.
     assert [place_of(line, x, 0) for x in range(5)] == [(0, x) for x in range(5)]
 
 
@@ -171,7 +171,7 @@ class Layers:
         self.cycle += 2
 
     def layer(self, tiling, table):
-        """Hand sums of random channels over, as often as the schedule allows or more rarely."""
+        """Hand over sums of random channels, at the rate of the schedule or more rarely."""
         line, rng, engine, timing = self.line, self.rng, self.engine, Timing.of(self.engine)
         start, target, serial = self.cycle, tiling.target, tiling.serial
         line.set(self.cycle, layer_inputs(self.part, table))
@@ -212,7 +212,7 @@ class Layers:
         self.expected.append((start, self.cycle, written, target))
 
     def check(self):
-        """Compare what is written, where, when, and what is shown for verification."""
+        """Compare the written bytes, their places and cycles, and the signals for verification."""
         outputs = [f"write.{name}" for name in ("en", "row", "lane", "data", "group")]
         outputs += [f"written.{name}" for name in ("valid", "data", "group")]
         outputs += ["pixels.ready", "pixels.last"]
@@ -331,7 +331,7 @@ def test_networks_of_all_kinds_in_rtl(built):
 @pytest.mark.slow
 @pytest.mark.parametrize("width", range(17, 25))
 def test_a_split_map_that_ends_anywhere_in_a_pair_of_groups(built, width):
-    """Its last element may be the only one of the pair, or the last."""
+    """The last element of a map may be the only one of its pair, or the second."""
     folder, bench = built
     network = split_map_of(width)
     program = compile_network(network, ENGINE)

@@ -40,6 +40,8 @@ FOLDERS = (
     "sqhw/steps",
     "sqhw/synth",
     "sqhw/verify",
+    "tests",
+    "tests/hdl",
 )
 #: First words that leave a comment without a noun to begin with.
 OPENING = re.compile(
