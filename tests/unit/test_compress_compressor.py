@@ -220,7 +220,7 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(
     lower = {"rate": 1e-3}
     slower = run(network, data, "rom=7000", progress=progress, resume=checkpoint, **lower)
     assert seen[:2] == [("resumed", 2), ("prune", 3)]
-    assert "rate 0.005 up to epoch 2 of stage 'prune', 0.001 behind it" in slower.metadata["notes"]
+    assert "rate 0.005 up to epoch 2 of stage 'prune', 0.001 after it" in slower.metadata["notes"]
     with pytest.raises(
         SqhwError, match=r"run.ckpt holds a run that has ended, at rate 0.001, not 0.005; remove it"
     ):

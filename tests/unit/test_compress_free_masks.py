@@ -132,3 +132,15 @@ def test_the_state_goes_on_where_it_was():
         for layer, other in zip(models[0].layers(), models[1].layers(), strict=True):
             assert torch.equal(layer.mask, other.mask)
             assert torch.equal(layer.codebook, other.codebook)
+
+
+def test_fewer_weights_than_the_path_to_every_output_are_never_kept():
+    rounds = rounds_of(QatNetwork(chain_network()), "rom=6000")
+    rounds.project()
+    for at, floor in enumerate(rounds._floors):  # a mask of one weight more than its floor
+        mask = floor.copy()
+        mask.reshape(-1)[np.flatnonzero(~floor)[:1]] = True
+        rounds._masks[at] = mask
+    for factor in (0.2, 0.9):
+        for mask, floor in zip(rounds._largest(factor), rounds._floors, strict=True):
+            assert not (floor & ~mask).any()

@@ -86,6 +86,17 @@ def test_running_statistics_approach_those_of_the_batches(shared):
     assert torch.allclose(norm.variance, expected, rtol=0.05)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_one_value_a_channel_is_normalised_by_the_running_statistics(shared):
+    norm = Normalisation(3, shared=shared)
+    norm.take(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([4.0, 4.0, 4.0]))
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    y = torch.tensor([3.0, 2.0, -1.0]).view(1, 3, 1, 1)
+    found = norm.train()(y, torch.tensor([0.5, 0.0, 0.0]))
+    assert torch.allclose(found.flatten(), torch.tensor([1.5, 0.0, -2.0]), atol=1e-4)
+    assert all(torch.equal(before[name], value) for name, value in norm.state_dict().items())
+
+
 @pytest.mark.parametrize("make", NETWORKS)
 def test_a_normalisation_that_adopts_its_statistics_changes_nothing(make):
     model = normalised(make, 3).eval()
@@ -152,6 +163,23 @@ def test_a_folded_layer_has_gains_in_their_range_and_1_for_dead_channels():
     common = factor[[at for at in range(len(gain)) if at != 3]].max()
     assert torch.allclose(gain[live] * common, factor[live])
     assert bool((model.eval()(pixels(6)).isfinite()).all())
+
+
+def test_a_channel_that_hardly_varies_does_not_magnify_the_others():
+    model = normalised(chain_network, 9)
+    layer = model.learning_layers()[0]
+    estimate(model, [pixels(9)], training=True)
+    others = [at for at in range(len(layer.bias)) if at != 2]
+    with torch.no_grad():
+        layer.norm.scale.copy_(torch.sqrt(layer.norm.variance + EPSILON))  # factors of 1
+        layer.norm.variance[2] = 1e-4
+        layer.norm.scale[2] = 1.0  # a factor of a hundred
+    factor = layer.norm.factor().detach()
+    assert float(factor[2]) > 90
+    assert torch.allclose(factor[others], torch.ones(len(others)), rtol=1e-3)
+    layer.fold()
+    gain = layer.gain.detach()
+    assert torch.allclose(gain, torch.ones_like(gain), rtol=1e-3)
 
 
 def test_the_state_of_a_normalised_model_can_be_taken_back():

@@ -165,7 +165,7 @@ class Rounds:
             elif not (places & ~mask).any():
                 found.append(places)
             else:
-                count = max(1, round(factor * int(mask.sum())))
+                count = max(int(floor.sum()), round(factor * int(mask.sum())))
                 always = torch.from_numpy(floor).to(room.device)
                 found.append(largest(layer.weight, room, count, always=always).cpu().numpy())
         return found

@@ -206,7 +206,7 @@ class JointTraining(Learner):
             stage = self.stages()[state.stage].name
             self.notes.append(
                 f"rate {facts.rate:g} up to epoch {state.epoch} of stage {stage!r}, "
-                f"{self.settings.rate:g} behind it"
+                f"{self.settings.rate:g} after it"
             )
 
     def _key(self) -> str:

@@ -336,7 +336,11 @@ class LearningConv(QatConv, LearningLayer):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Put the normalisation by its statistics into weights, codebook, gains and biases."""
+        """Put the normalisation by its statistics into weights, codebook, gains and biases.
+
+        That is exact where the factors of the channels lie within a range of 1 to `LEAST_GAIN`.
+        Otherwise the least energy of the layer's map changes.
+        """
         norm, self.norm = self.norm, None
         if norm is None:
             return
@@ -346,7 +350,7 @@ class LearningConv(QatConv, LearningLayer):
         else:
             # A map that is nearly constant has a factor without meaning: its bias says it all.
             used = (self.mask.amax(dim=(1, 2, 3)) > 0) & (norm.variance > EPSILON)
-            common = factor[used].max().view(1) if bool(used.any()) else torch.ones_like(factor[:1])
+            common = _common(factor[used], norm.variance[used])
             gain = torch.where(used, factor / common, torch.ones_like(factor))
             gain.clamp_(LEAST_GAIN, 1.0)
             factor = gain * common
@@ -368,3 +372,22 @@ class LearningConv(QatConv, LearningLayer):
                 weight, book, self.mask, share=self.share, masked_grad=self.frozen
             )
         return self.with_gain(weight)
+
+
+def _common(factor: Tensor, variance: Tensor) -> Tensor:
+    """Return the factor whose range of gains changes the maps of channels least, shape (1,).
+
+    It is the largest of the factors wherever gains hold the others. A channel that hardly varies
+    may have a factor far beyond those of the others; they then count for more.
+
+    Parameters
+    ----------
+    factor, variance : Tensor, shape (channels,)
+        Factors of channels, and the variances of the sums that they multiply.
+    """
+    if not len(factor):
+        return factor.new_ones(1)
+    wanted, tops = factor.view(-1, 1), factor.view(1, -1)
+    held = torch.minimum(torch.maximum(wanted, LEAST_GAIN * tops), tops)
+    error = ((held - wanted) ** 2 * variance.view(-1, 1)).sum(0)
+    return factor[error.argmin()].view(1)

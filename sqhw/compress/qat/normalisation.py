@@ -80,6 +80,8 @@ class Normalisation(nn.Module):
     def forward(self, y: Tensor, bias: Tensor) -> Tensor:
         """Return the normalised map plus a bias.
 
+        A batch of one value a channel has no spread: running statistics normalise it.
+
         Parameters
         ----------
         y : Tensor, shape (images, channels, height, width)
@@ -88,11 +90,12 @@ class Normalisation(nn.Module):
         if self.moments is not None:
             self.moments.add(y)
         scale = self.scale.abs()
+        by_batch = self.training and y.numel() > y.shape[1]
         if not self.shared:
             return functional.batch_norm(
-                y, self.mean, self.variance, scale, bias, self.training, MOMENTUM, EPSILON
+                y, self.mean, self.variance, scale, bias, by_batch, MOMENTUM, EPSILON
             )
-        if not self.training:
+        if not by_batch:
             factor = self.factor()
             shift = bias - self.mean * factor
             return y * factor.to(y.dtype) + shift.to(y.dtype).view(1, -1, 1, 1)
