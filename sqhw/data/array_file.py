@@ -2,6 +2,7 @@
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,6 +20,13 @@ from sqhw.files.input_limits import MAX_ARRAY_HEADER_BYTES, MAX_ARRAYS, MAX_DATA
 
 #: Ways in which NumPy packs arrays.
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+#: Number of sides of an array that is read; NumPy 1 makes none of more.
+MAX_SIDES = 32
+#: Errors by which NumPy refuses a header, beside those of packing.
+HEADER_ERRORS = (
+    *(ValueError, TypeError, LookupError, AttributeError, OverflowError),
+    *(SyntaxError, RecursionError, tokenize.TokenError),
+)
 #: Kinds of types of whole numbers: truth values, signed and unsigned integers.
 WHOLE = "biu"
 SUFFIX = ".npy"
@@ -79,13 +87,15 @@ class ArrayFile:
         """Names of the arrays."""
         return tuple(self._members)
 
-    def read(self, name: str) -> npt.NDArray[Any]:
+    def read(self, name: str, advice: str) -> npt.NDArray[Any]:
         """Return an array of whole numbers.
 
         Parameters
         ----------
         name : str
             One of `names`.
+        advice : str
+            Way from floats to the whole numbers, for the error.
 
         Raises
         ------
@@ -106,7 +116,7 @@ class ArrayFile:
         self._left -= member.file_size
         with self._file.open(member) as stream:
             shape, in_columns, dtype = _header(stream, name)
-            _check_type(dtype, name)
+            _check_type(dtype, name, advice)
             size = math.prod(shape) * dtype.itemsize
             if size > member.file_size:
                 raise SqhwError(
@@ -131,26 +141,32 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
             found = npy.read_array_header_2_0(stream, MAX_ARRAY_HEADER_BYTES)
         else:
             raise SqhwError(f"holds {shown(name)} in version {version} of .npy, which is not read")
-    except (ValueError, TypeError, SyntaxError, RecursionError, OverflowError) as error:
+    except HEADER_ERRORS as error:
         reason = str(error).splitlines()[0][:LONGEST]
         raise SqhwError(f"holds {shown(name)}, which is no array ({reason})") from None
     shape, in_columns, dtype = found
-    if any(side < 0 or side > MAX_DATA_BYTES for side in shape):
+    if not _possible(shape):
         raise SqhwError(f"holds {shown(name)} of the impossible shape {shown(shape)}")
     return shape, in_columns, dtype
 
 
-def _check_type(dtype: np.dtype[Any], name: str) -> None:
+def _possible(shape: tuple[int, ...]) -> bool:
+    """Return whether an array of limited size can have a shape; its sides are from the file."""
+    if len(shape) > MAX_SIDES or any(
+        type(side) is not int or not 0 <= side <= MAX_DATA_BYTES for side in shape
+    ):
+        return False
+    # NumPy multiplies the sides of an empty array too.
+    return 0 not in shape or math.prod(side for side in shape if side) <= MAX_DATA_BYTES
+
+
+def _check_type(dtype: np.dtype[Any], name: str, advice: str) -> None:
     if dtype.hasobject:
         raise SqhwError(
             f"holds Python objects in {shown(name)}, which are pickles and never opened; save an "
             "array of whole numbers"
         )
     if dtype.kind == "f":
-        raise SqhwError(
-            f"holds {dtype} in {shown(name)}, and whole numbers of 0 to 255 are read; save "
-            "np.clip(np.round((x - low) / (high - low) * 255), 0, 255).astype(np.uint8), with the "
-            "low and high of the sensor and without NaN"
-        )
+        raise SqhwError(f"holds {dtype} in {shown(name)}, and whole numbers {advice}")
     if dtype.kind not in WHOLE:
         raise SqhwError(f"holds {shown(str(dtype))} in {shown(name)}, and whole numbers are read")

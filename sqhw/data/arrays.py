@@ -23,6 +23,12 @@ EXPECTED = (
     "x and y (or images and labels), or x_train, y_train, x_test and y_test (or train_images, "
     "train_labels and so on), with val as a third part"
 )
+#: Ways from floats to pixels and to labels.
+PIXELS_OF_FLOATS = (
+    "of 0 to 255 are read; save np.clip(np.round((x - low) / (high - low) * 255), 0, 255)"
+    ".astype(np.uint8), with the low and high of the sensor and without NaN"
+)
+LABELS_OF_FLOATS = "are read; save labels.astype(np.int64), without NaN and fractions"
 #: Most classes: labels are numbers of outputs of a network.
 MAX_CLASSES = 1 << 16
 
@@ -54,20 +60,20 @@ def load_arrays(file: str | os.PathLike[str], form: ImageForm) -> Dataset:
         named = _named(arrays.names)
         parts, classes = {}, 0
         for part, (images, labels) in named.items():
-            numbers = _labels(arrays.read(labels), labels)
+            numbers = _labels(arrays.read(labels, LABELS_OF_FLOATS), labels)
             classes = classes or int(numbers.max()) + 1
             if numbers.max() >= classes:
                 raise SqhwError(
                     f"holds label {numbers.max()} in {shown(labels)}, and the training images have "
                     f"classes 0 to {classes - 1}"
                 )
-            pixels = _pixels(arrays.read(images), images, form)
-            if len(pixels) != len(numbers):
+            array = arrays.read(images, PIXELS_OF_FLOATS)
+            if array.size and array.ndim > 1 and len(array) != len(numbers):
                 raise SqhwError(
-                    f"holds {len(pixels)} images in {shown(images)} and {len(numbers)} labels in "
+                    f"holds {len(array)} images in {shown(images)} and {len(numbers)} labels in "
                     f"{shown(labels)}; there must be one label an image"
                 )
-            parts[part] = Split(pixels, numbers)
+            parts[part] = Split(_pixels(array, images, form), numbers)
     _check_classes(path, parts["train"].labels, classes)
     return divided(
         str(path),

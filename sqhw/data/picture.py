@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sqhw.data.form import Size
+from sqhw.data.netpbm import check_netpbm
 from sqhw.errors import LONGEST, SqhwError
 from sqhw.files.input_file import read_bytes
 from sqhw.files.input_limits import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
@@ -49,6 +50,7 @@ def decoded(data: bytes) -> Image.Image:
         If it is of no format of `FORMATS`, damaged, too large, animated, has transparent pixels, or
         more than 8 bits a value. The message does not name the file.
     """
+    check_netpbm(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about oddities of files; bombs are refused here
         try:

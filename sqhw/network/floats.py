@@ -174,7 +174,8 @@ def check_input(
         raise SqhwError(f"{where}: input_max must be 1 to 255, not {input_max}")
     for label, values in (("mean", mean), ("std", std)):
         if len(values) not in (1, shape[0]):
-            raise SqhwError(f"{where}: {label} must have 1 or {shape[0]} values, not {len(values)}")
+            counts = "1 value" if shape[0] == 1 else f"1 or {shape[0]} values"
+            raise SqhwError(f"{where}: {label} must have {counts}, not {len(values)}")
         if not np.max(np.abs(values)) <= MAX_REAL:
             raise SqhwError(f"{where}: {label} must be at most {MAX_REAL:.1e}, not {values}")
     if min(std) < MIN_REAL:

@@ -327,6 +327,9 @@ def with_size(data, width, height):
         (GOOD[: SPLIT + 20], " is a damaged picture ("),
         (GOOD[: SPLIT + 8] + b"zzzz" + GOOD[SPLIT + 12 :], " is a damaged picture ("),
         (GOOD[:40], " is damaged, or no picture; "),
+        (b"P5\n#" + b" " * 5000 + b"\n1 1\n255\n1", " is damaged, or no picture; a PBM, PGM or"),
+        (b"P5\n1 1\n255#" + b" " * 5000 + b"\n\n1", " is damaged, or no picture; a PBM, PGM or"),
+        (b"P2\n1 1\n255\n" + b"#\n" * 9 + b"1", " has comments among its pixels; write it"),
         (with_size(GOOD, 30_000, 30_000), " has "),
         (with_size(GOOD, 9_000, 9_000), " has 9000 x 9000 pixels, at most 67,108,864 are decoded"),
         (png(Image.new("I;16", (4, 4), 900)), " has pixels of kind 'I;16'; write it with 8 bits"),
@@ -346,6 +349,16 @@ def test_broken_pictures_are_named(pets, data, said):
     path = pets / "dog" / "zzz.png"
     path.write_bytes(data)
     assert message(pets).startswith(f"{path}{said}")
+
+
+def test_comments_of_netpbm_files(pets):
+    for name, data in {
+        "a.pgm": b"P5\n# made\n# by hand\n2 2\n#\n255\n####",
+        "b.pgm": b"P2 # text\n2 2\n255\n1 2\n3 4\n",
+        "c.pbm.pgm": b"P4\n8 2\n##",
+    }.items():
+        (pets / "dog" / name).write_bytes(data)
+    load_dataset(f"folder:{pets}", ImageForm(shape=(1, 8, 8), size=(8, 8)))
 
 
 def test_every_cut_of_a_picture_is_refused_in_one_sentence(pets):
@@ -413,7 +426,7 @@ def test_options_for_other_data(pets, tmp_path):
         train(TrainOptions(**options, input_max=9))
     with pytest.raises(SqhwError, match=r"^network 'digits-cnn' has 10 outputs, data set 'folder "):
         train(TrainOptions(**options))
-    with pytest.raises(SqhwError, match=r"^network 'digits-cnn': mean must have 1 or 1 values"):
+    with pytest.raises(SqhwError, match=r"^network 'digits-cnn': mean must have 1 value, not"):
         train(TrainOptions(**options, mean="1,2,3"))
     with pytest.raises(SqhwError, match=r"^network 'digits-cnn': std must be positive"):
         train(TrainOptions(**options, std="0"))
