@@ -165,4 +165,4 @@ def _unlike(fit: Calibration, device: Device) -> list[str]:
     if bool(device.dsps) == bool(find_device(fit.device).dsps):
         return []
     has = "has DSP blocks" if device.dsps else "has no DSP blocks"
-    return [f"{has}, unlike {fit.device}, on which was calibrated"]
+    return [f"{has}, unlike {fit.device}, on which the model was calibrated"]

@@ -84,7 +84,12 @@ def _networks() -> list[FloatNetwork]:
         zoo = entry(name)
         found.append(
             import_module(
-                zoo.make(), zoo.input_shape, name=name, input_max=255, mean=zoo.mean, std=zoo.std
+                zoo.make(zoo.outputs),
+                zoo.input_shape,
+                name=name,
+                input_max=255,
+                mean=zoo.mean,
+                std=zoo.std,
             )
         )
     return found

@@ -42,7 +42,7 @@ def run_demo(options: DemoOptions) -> DemoResult:
     name, size = network_for(spec, options.network), options.image_size
     data = load_data(spec, zoo_topology(name), image_size=size, input_max=LARGEST_BYTE)
     check_count(options.images, data)
-    check_target(name, options.device, options.budget)
+    check_target(name, data.classes, options.device, options.budget)
     mark_own(out)
     floats, network, folder = out / "float.safetensors", out / "network.safetensors", out / "rtl"
     with progress() as report:

@@ -91,9 +91,11 @@ def _unloaded(error: BaseException) -> str | None:
 
 def _interrupted() -> str:
     """Return the sentence after Ctrl-C; trainings can resume."""
-    trains = sys.argv[1:2] in (["compress"], ["train"])
-    resumed = "; with --resume FILE a training goes on from it" * trains
-    return f"interrupted{resumed}"
+    if sys.argv[1:2] not in (["compress"], ["train"]):
+        return "interrupted"
+    if any(word.split("=")[0] == "--resume" for word in sys.argv):
+        return "interrupted; the same command goes on after the last complete epoch"
+    return "interrupted; a training that is started with --resume FILE can be continued"
 
 
 def _interrupt_when_terminated() -> list[int]:

@@ -234,7 +234,7 @@ def sizing_notes(result: SizeResult, found: Sequence[DeviceFigures | DeviceFailu
         notes.append(f"  mean errors of the calibrated model: {', '.join(said)}")
     if any(d["energy_notes"] for d in known):
         notes.append(
-            "  memories smaller or larger than those of its table are extrapolated, see --json"
+            "  energy of memories beyond the sizes of its table is extrapolated, see --json"
         )
     seen: dict[str, dict[str, None]] = {}
     for d in known:

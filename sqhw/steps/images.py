@@ -82,7 +82,7 @@ def check_classes(network: QuantizedNetwork | FloatNetwork, data: Dataset) -> No
     if outputs != data.classes:
         raise SqhwError(
             f"network {network.name!r} has {outputs} outputs, data set {data.name!r} has "
-            f"{data.classes} classes"
+            f"{data.classes} classes; take the data that the network was trained on"
         )
 
 

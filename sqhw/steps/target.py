@@ -53,7 +53,7 @@ def target(
     return device, engine, budget
 
 
-def check_target(network: str, device: str, budget: str | None) -> None:
+def check_target(network: str, classes: int, device: str, budget: str | None) -> None:
     """Check, before anything is trained, that device and budget suit a network of the zoo.
 
     Raises
@@ -61,4 +61,4 @@ def check_target(network: str, device: str, budget: str | None) -> None:
     SqhwError
         As `target` does, or if the zoo has no such network.
     """
-    target(zoo_topology(network), device, budget, acc_bits=EngineConfig.acc_bits)
+    target(zoo_topology(network, classes), device, budget, acc_bits=EngineConfig.acc_bits)

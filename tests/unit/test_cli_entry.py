@@ -87,11 +87,17 @@ def test_what_no_step_has_a_sentence_for(monkeypatch, capsys, error, code, text)
 
 
 @pytest.mark.parametrize(
-    ("command", "rest"),
-    [("compress", "; with --resume FILE a training goes on from it"), ("verify", ""), ("rom", "")],
+    ("command", "option", "rest"),
+    [
+        ("compress", (), "; a training that is started with --resume FILE can be continued"),
+        ("train", ("--resume=x",), "; the same command goes on after the last complete epoch"),
+        ("compress", ("--resume", "x"), "; the same command goes on after the last complete epoch"),
+        ("verify", (), ""),
+        ("rom", (), ""),
+    ],
 )
-def test_only_a_training_can_be_resumed(monkeypatch, command, rest):
-    monkeypatch.setattr(sys, "argv", ["sqhw", command, "net", "--out", "compress"])
+def test_only_a_training_can_be_resumed(monkeypatch, command, option, rest):
+    monkeypatch.setattr(sys, "argv", ["sqhw", command, "net", "--out", "compress", *option])
     assert entry._interrupted() == f"interrupted{rest}"
 
 

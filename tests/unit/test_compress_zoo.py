@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from sqhw.compress import build
 from sqhw.errors import SqhwError
 from sqhw.frontends import zoo
+from sqhw.frontends.torch_module import import_module
 from sqhw.frontends.torch_module.float_module import FloatModule
 from sqhw.frontends.zoo.__main__ import topology_text
 from sqhw.frontends.zoo.catalogue import ZOO, entry, float_network
@@ -48,7 +49,7 @@ def test_every_network_has_published_figures():
 def test_sizes_are_the_published_ones_and_are_stated(name):
     weights, operations, parameters = PUBLISHED[name]
     form = entry(name)
-    module = form.make()
+    module = form.make(form.outputs)
     assert sum(parameter.numel() for parameter in module.parameters()) == parameters
     network = float_network(name)
     assert (network.weights, macs(network)) == (weights, operations)
@@ -219,6 +220,15 @@ def test_topologies_are_those_of_the_modules(name):
             assert getattr(layer, key).dtype == getattr(other, key).dtype
     text = Path(zoo.__file__).with_name(f"{name}.json").read_text()
     assert text == topology_text(network)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_networks_and_topologies_for_another_number_of_classes(name):
+    form, topology = entry(name), zoo.zoo_topology(name, 3)
+    network = import_module(form.make(3), form.input_shape, name=name, input_max=form.input_max)
+    assert topology.shapes() == network.shapes()
+    assert topology.shapes()[topology.layers[-1].name] == (3, 1, 1)
+    assert topology.weights == network.weights
 
 
 def test_an_unknown_topology_gets_a_suggestion():

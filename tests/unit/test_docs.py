@@ -104,7 +104,7 @@ def test_running_the_rtl_in_cocotb(folder):
         (folder / "build" / "tiny" / f"{name}.py").write_text(example)
     output = shell("cd build/tiny; python run.py", folder)
     assert "TESTS=1 PASS=1 FAIL=0 SKIP=0" in output
-    (line,) = re.findall(r"^It ends with `(.*)`\.", text, re.MULTILINE)
+    (line,) = re.findall(r"^It prints `(.*)`, and then cocotb", text, re.MULTILINE)
     assert f"\n{line}\n" in output
 
 

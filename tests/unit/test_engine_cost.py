@@ -228,7 +228,7 @@ def test_a_device_without_dsp_blocks():
     assert cost.luts_error is cost.ffs_error is None
     assert cost.fmax_mhz is None
     assert cost.fmax_error is None
-    said = "has no DSP blocks, unlike iCE40UP5K, on which was calibrated"
+    said = "has no DSP blocks, unlike iCE40UP5K, on which the model was calibrated"
     assert said in cost.notes
     assert "the clock was calibrated on iCE40UP5K only" in cost.notes
 

@@ -15,7 +15,7 @@ from sqhw.compress.training.accelerator import find_accelerator
 from sqhw.compress.training.checkpoint import fingerprint
 from sqhw.compress.training.loop import run_stages
 from sqhw.compress.training.options import Recipe, TrainingOptions
-from sqhw.compress.training.samples import check_shape
+from sqhw.compress.training.samples import check_classes, check_shape
 from sqhw.errors import unknown_name
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.network.floats import FloatNetwork
@@ -121,7 +121,8 @@ def compress_with(job: Job, config: MethodConfig) -> CompressionResult:
         infinite or not a number, the budget is infeasible, or the checkpoint is of another run.
     """
     outputs = int(np.prod(job.network.shapes()[job.network.layers[-1].name]))
-    check_shape(job.network.name, job.network.input_shape, outputs, job.data)
+    check_shape(job.network.name, job.network.input_shape, job.data)
+    check_classes(job.network.name, outputs, job.data)
     find_accelerator(job.accelerator)
     with torch_threads(config.recipe.threads):
         return config.compress(job)

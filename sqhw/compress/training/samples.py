@@ -39,13 +39,13 @@ def channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def check_shape(network: str, expected: Shape, classes: int, data: Dataset) -> None:
-    """Check that a data set's images and classes suit a network.
+def check_shape(network: str, expected: Shape, data: Dataset) -> None:
+    """Check that a data set's images suit a network.
 
     Raises
     ------
     SqhwError
-        Naming both.
+        If they do not; the message has both shapes.
     """
     shape = tuple(data.train.images.shape[1:])
     if shape != tuple(expected):
@@ -53,10 +53,20 @@ def check_shape(network: str, expected: Shape, classes: int, data: Dataset) -> N
             f"network {network!r} takes images of shape {tuple(expected)}, "
             f"data set {data.name!r} has {shape}"
         )
-    if classes != data.classes:
+
+
+def check_classes(network: str, outputs: int, data: Dataset) -> None:
+    """Check that a network has an output for each class of a data set, and no others.
+
+    Raises
+    ------
+    SqhwError
+        If it does not; the message has both numbers.
+    """
+    if outputs != data.classes:
         raise SqhwError(
-            f"network {network!r} has {classes} outputs, "
-            f"data set {data.name!r} has {data.classes} classes"
+            f"network {network!r} has {outputs} outputs, data set {data.name!r} has "
+            f"{data.classes} classes; take the data that the network was trained on"
         )
 
 

@@ -119,6 +119,8 @@ def train(
 ) -> FloatNetwork:
     """Train a network of the zoo; the best epoch on the validation split is kept.
 
+    The network has an output for each class of the data.
+
     Parameters
     ----------
     network_name : str
@@ -152,7 +154,7 @@ class _Training(Learner):
         self, network_name: str, data: Dataset, settings: TrainSettings, progress: Progress
     ) -> None:
         self.zoo: ZooEntry = entry(network_name)
-        check_shape(network_name, self.zoo.input_shape, self.zoo.outputs, data)
+        check_shape(network_name, self.zoo.input_shape, data)
         self.name, self.data, self.settings = network_name, data, settings
         self.subject = f"network {network_name!r}"
         self.images, self.labels = tensors(data.train)
@@ -162,7 +164,7 @@ class _Training(Learner):
         generator = torch.Generator().manual_seed(settings.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            module: nn.Module = self.zoo.make()
+            module: nn.Module = self.zoo.make(data.classes)
         super().__init__(module, len(self.images), generator, progress)
         self.values = (settings.mean or self.zoo.mean, settings.std or self.zoo.std)
         check_input(network_name, self.zoo.input_shape, data.input_max, *self.values)

@@ -29,10 +29,10 @@ class ZooEntry:
     Parameters
     ----------
     make : callable
-        Returns the untrained module; it maps normalised images to logits.
+        Returns the untrained module for a number of classes; it maps normalised images to logits.
     input_shape : tuple of int (channels, height, width)
     outputs : int
-        Classes.
+        Number of classes of the published network.
     mean, std : tuple of float
         Normalisation ``(pixel / input_max - mean) / std``: one value, or one a channel.
     shift : int
@@ -41,7 +41,7 @@ class ZooEntry:
         Largest pixel value of the data that the network is meant for.
     """
 
-    make: Callable[[], nn.Module]
+    make: Callable[[int], nn.Module]
     input_shape: Shape
     outputs: int
     mean: tuple[float, ...]
@@ -95,7 +95,8 @@ def build(name: str) -> nn.Module:
     SqhwError
         If the zoo has no network of that name.
     """
-    return entry(name).make()
+    form = entry(name)
+    return form.make(form.outputs)
 
 
 def float_network(name: str, checkpoint: str | Path | None = None, seed: int = 0) -> FloatNetwork:
@@ -123,7 +124,7 @@ def float_network(name: str, checkpoint: str | Path | None = None, seed: int = 0
     form = entry(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(check_seed(seed))
-        module = form.make()
+        module = form.make(form.outputs)
     if checkpoint is not None:
         load_checkpoint(module, Path(checkpoint), name)
     source = {"seed": str(seed)} if checkpoint is None else {"checkpoint": Path(checkpoint).name}

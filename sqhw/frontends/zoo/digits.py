@@ -7,9 +7,14 @@ class DigitsCnn(nn.Module):
     """Four 3x3 convolutions and a fully connected layer for 8x8 images.
 
     84,696 weights, 1,639,680 MAC.
+
+    Parameters
+    ----------
+    outputs : int, 1 or more
+        Number of classes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, 24, 3, padding=1)
         self.relu1 = nn.ReLU()
@@ -22,10 +27,10 @@ class DigitsCnn(nn.Module):
         self.relu4 = nn.ReLU()
         self.pool2 = nn.MaxPool2d(2)
         self.flatten = nn.Flatten()
-        self.fc = nn.Linear(96 * 2 * 2, 10)
+        self.fc = nn.Linear(96 * 2 * 2, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, shape (images, 10)."""
+        """Return logits, shape (images, outputs)."""
         x = self.relu1(self.conv1(x))  # (n, 24, 8, 8)
         x = self.pool1(self.relu2(self.conv2(x)))  # (n, 32, 4, 4)
         x = self.relu3(self.conv3(x))  # (n, 64, 4, 4)

@@ -14,17 +14,22 @@ class DsCnn(nn.Module):
 
     It sees 49 time steps of 10 cepstral coefficients and has 12 outputs. The first padding is
     TensorFlow's 'same', one row more below than above. 22,016 weights, 2,656,768 MAC.
+
+    Parameters
+    ----------
+    outputs : int, 1 or more
+        Number of classes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int = 12) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, CHANNELS, (10, 4), 2)
         self.bn = nn.BatchNorm2d(CHANNELS, EPS)
         self.blocks = nn.Sequential(*(SeparableBlock() for _ in range(BLOCKS)))
-        self.fc = nn.Linear(CHANNELS, 12)
+        self.fc = nn.Linear(CHANNELS, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, shape (words, 12)."""
+        """Return logits, shape (words, outputs)."""
         x = functional.pad(x, (1, 1, 4, 5))
         x = self.blocks(torch.relu(self.bn(self.conv(x))))  # (n, 64, 25, 5)
         x = self.fc(x.mean((2, 3)))

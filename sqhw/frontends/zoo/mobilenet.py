@@ -27,9 +27,14 @@ class MobileNetV1(nn.Module):
 
     The stem has stride 1, so 32x32 shrinks to 2x2 in four steps; as in
     github.com/kuangliu/pytorch-cifar. 3,195,328 weights, 46,354,432 MAC.
+
+    Parameters
+    ----------
+    outputs : int, 1 or more
+        Number of classes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 32, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(32)
@@ -39,10 +44,10 @@ class MobileNetV1(nn.Module):
             blocks.append(Separable(channels, width, stride))
             channels = width
         self.layers = nn.Sequential(*blocks)
-        self.linear = nn.Linear(channels, 10)
+        self.linear = nn.Linear(channels, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, shape (images, 10)."""
+        """Return logits, shape (images, outputs)."""
         x = self.layers(torch.relu(self.bn1(self.conv1(x))))
         x = self.linear(x.mean((2, 3)))
         return x
@@ -77,9 +82,14 @@ class MobileNetV2(nn.Module):
     Stem and second stage have stride 1, as in github.com/kuangliu/pytorch-cifar. The blocks are
     the paper's: ReLU6, and a skip only where the shape stays (kuangliu's have ReLU, and a 1x1
     convolution around blocks that change the channels only). 2,202,560 weights, 87,976,448 MAC.
+
+    Parameters
+    ----------
+    outputs : int, 1 or more
+        Number of classes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 32, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(32)
@@ -93,10 +103,10 @@ class MobileNetV2(nn.Module):
         self.layers = nn.Sequential(*blocks)
         self.conv2 = nn.Conv2d(channels, 1280, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(1280)
-        self.linear = nn.Linear(1280, 10)
+        self.linear = nn.Linear(1280, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, shape (images, 10)."""
+        """Return logits, shape (images, outputs)."""
         x = self.layers(functional.relu6(self.bn1(self.conv1(x))))
         x = functional.relu6(self.bn2(self.conv2(x)))
         x = self.linear(x.mean((2, 3)))

@@ -23,9 +23,13 @@ class ResNet(nn.Module):
         Blocks a stage, of two convolutions each.
     shortcut : callable
         Makes the shortcut where the shape changes, from channels in, channels out and stride.
+    outputs : int, 1 or more
+        Number of classes.
     """
 
-    def __init__(self, widths: Sequence[int], blocks: int, shortcut: Shortcut) -> None:
+    def __init__(
+        self, widths: Sequence[int], blocks: int, shortcut: Shortcut, outputs: int = 10
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, widths[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
@@ -38,10 +42,10 @@ class ResNet(nn.Module):
                 stage.append(BasicBlock(channels, width, stride, shortcut))
                 channels = width
             self.add_module(f"layer{number}", nn.Sequential(*stage))
-        self.linear = nn.Linear(channels, 10)
+        self.linear = nn.Linear(channels, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, shape (images, 10)."""
+        """Return logits, shape (images, outputs)."""
         x = torch.relu(self.bn1(self.conv1(x)))
         for number in range(1, self.stages + 1):
             x = self.get_submodule(f"layer{number}")(x)
@@ -105,7 +109,7 @@ def projection(inputs: int, outputs: int, stride: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
 
-def cifar_resnet(depth: int) -> ResNet:
+def cifar_resnet(depth: int, outputs: int = 10) -> ResNet:
     """Return the paper's CIFAR network of ``6 n + 2`` layers: 16, 32 and 64 channels, option A.
 
     =====  =========  ===========
@@ -116,7 +120,7 @@ def cifar_resnet(depth: int) -> ResNet:
     110    1,719,856  252,887,680
     =====  =========  ===========
     """
-    return ResNet((16, 32, 64), (depth - 2) // 6, ZeroShortcut)
+    return ResNet((16, 32, 64), (depth - 2) // 6, ZeroShortcut, outputs)
 
 
 resnet20 = partial(cifar_resnet, 20)
@@ -124,11 +128,11 @@ resnet56 = partial(cifar_resnet, 56)
 resnet110 = partial(cifar_resnet, 110)
 
 
-def resnet18() -> ResNet:
+def resnet18(outputs: int = 10) -> ResNet:
     """Return the paper's ResNet-18 as it is commonly cut down to 32x32 images.
 
     The stem is a 3x3 convolution of stride 1 and no max pooling follows; the stages have 64, 128,
     256 and 512 channels and option B shortcuts, as in github.com/kuangliu/pytorch-cifar. 11,164,352
     weights, 555,422,720 MAC.
     """
-    return ResNet((64, 128, 256, 512), 2, projection)
+    return ResNet((64, 128, 256, 512), 2, projection, outputs)

@@ -13,18 +13,23 @@ class ResNet8(nn.Module):
     A convolution and three residual stacks of 16, 32 and 64 channels. Convolutions have a bias
     besides the batch normalisation, and padding is TensorFlow's 'same': at stride 2 only below and
     on the right. 77,360 weights, 12,501,632 MAC.
+
+    Parameters
+    ----------
+    outputs : int, 1 or more
+        Number of classes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int = 10) -> None:
         super().__init__()
         self.stem = Stem()
         self.stack1 = Stack(16, 16, 1)
         self.stack2 = Stack(16, 32, 2)
         self.stack3 = Stack(32, 64, 2)
-        self.fc = nn.Linear(64, 10)
+        self.fc = nn.Linear(64, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, shape (images, 10)."""
+        """Return logits, shape (images, outputs)."""
         x = self.stack3(self.stack2(self.stack1(self.stem(x))))
         x = self.fc(x.mean((2, 3)))
         return x

@@ -25,12 +25,14 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(SUFFIX) for name in files if name.endswith(SUFFIX)))
 
 
-def zoo_topology(name: str) -> FloatNetwork:
+def zoo_topology(name: str, outputs: int | None = None) -> FloatNetwork:
     """Return a network of the zoo without its training: weights are 1, those of averages right.
 
     Parameters
     ----------
     name : str
+    outputs : int, 1 or more, optional
+        Number of classes; by default that of the published network.
 
     Returns
     -------
@@ -45,9 +47,10 @@ def zoo_topology(name: str) -> FloatNetwork:
     known = names()
     if name not in known:
         raise unknown_name("network", name, known)
-    return from_plain(
-        json.loads(resources.files("sqhw.frontends.zoo").joinpath(name + SUFFIX).read_text())
-    )
+    plain = json.loads(resources.files("sqhw.frontends.zoo").joinpath(name + SUFFIX).read_text())
+    if outputs is not None:
+        plain["layers"][-1]["shape"][0] = outputs
+    return from_plain(plain)
 
 
 def to_plain(network: FloatNetwork) -> dict[str, Any]:

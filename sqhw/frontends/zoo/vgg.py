@@ -10,9 +10,14 @@ class Vgg16(nn.Module):
 
     Thirteen 3x3 convolutions with batch normalisation, five max poolings and one fully connected
     layer, as in github.com/kuangliu/pytorch-cifar. 14,715,584 weights, 313,201,664 MAC.
+
+    Parameters
+    ----------
+    outputs : int, 1 or more
+        Number of classes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int = 10) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
@@ -26,9 +31,9 @@ class Vgg16(nn.Module):
                 channels = width
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
-        self.classifier = nn.Linear(channels, 10)
+        self.classifier = nn.Linear(channels, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, shape (images, 10)."""
+        """Return logits, shape (images, outputs)."""
         x = self.classifier(self.features(x).flatten(1))
         return x
