@@ -18,7 +18,7 @@ from sqhw.machine.config import EngineConfig
 from sqhw.machine.stream import formats_for
 
 #: Share of a layer's mean loss for a weight below which the weight counts as dead.
-DEAD = 1e-4
+DEAD = 1e-9
 #: Share of a layer's energy below which it counts as empty.
 LEAST_SIGNAL = 1e-6
 #: Numbers of values to try: 2**bits for codes of `bits` bits. Dense streams may need one for 0.
