@@ -40,7 +40,7 @@ from sqhw.planner.placement import place
 
 #: Version of the method, raised whenever it computes something else: results and checkpoints are
 #: of a version.
-VERSION = 15
+VERSION = 16
 #: Share of the pruning stage in which weights move to their codebooks. Masks then are chosen among
 #: weights of few values: those that are chosen for real ones are not the best for these.
 QUANTIZE = 0.1
