@@ -1,9 +1,9 @@
-"""Error of a layer that training is expected to leave, from numbers of weights and of values.
+"""Expected error of a layer after training, from its numbers of weights and of values.
 
-The error before training says little of that after it: training moves the weights that stay, to the
-values of the codebook and in place of those that go. What remains is how much a mask of so many
-weights with so many values can represent at all. The estimate is the least squared error with
-which weights of a normal distribution can be represented: the largest stay, and Lloyd's algorithm
+The error before training says little about the error after it: training moves the kept weights to
+the values of the codebook, and lets them replace the dropped ones. The error that remains depends
+on the numbers of weights and of values. The estimate is the least squared error of such a
+representation of normally distributed weights: the largest ones are kept, and Lloyd's algorithm
 finds the values.
 """
 
@@ -16,11 +16,11 @@ from sqhw.arrays import Floats64, Ints
 from sqhw.compress.qat.codebook import SortedWeights, kmeans
 
 SAMPLES = 4001  # quantiles that stand for the normal distribution
-SHARES = 80  # shares of weights that the error is tabulated for
+SHARES = 80  # number of shares of weights in the table of errors
 LEAST_SHARE = 1e-4
-STEPS = 50  # of Lloyd's algorithm
-#: Added share of the error where all weights stay, with the square of the share of weights: free
-#: masks find better places in training, and full ones have none to choose.
+STEPS = 50  # steps of Lloyd's algorithm
+#: Addend of the relative error where all weights stay, times the square of the share of weights.
+#: Free masks find better places in training; a full mask has none to choose.
 FULL = 1.0
 
 
@@ -32,7 +32,7 @@ def expected_error(share: Floats64, levels: Ints) -> Floats64:
     share : ndarray of float64, shape (options,), 0 to 1
         Share of the weights that are kept.
     levels : ndarray of int64, shape (options,)
-        Distinct values of them.
+        Number of distinct values of the kept weights.
 
     Returns
     -------

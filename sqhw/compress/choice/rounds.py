@@ -17,9 +17,10 @@ from sqhw.compress.choice.target import Target
 from sqhw.compress.qat.codebook import balanced_codebook
 from sqhw.compress.qat.network import QatNetwork
 
-#: Batches of the Fisher and images of one. More batches improve the estimate more than more images.
+#: Batches of the Fisher information, and images of a batch. More batches improve the estimate more
+#: than more images.
 FISHER_BATCHES, FISHER_IMAGES = 32, 64
-FITS = 12  # steps of the search for the numbers of weights that meet the budget exactly
+FITS = 12  # steps of the search for numbers of weights that meet the budget exactly
 MOST = 1.5  # largest ratio of the numbers of weights to those of the projection
 
 
@@ -27,8 +28,8 @@ class Rounds:
     """Rounds that fit a network to its budget, while every step may exchange weights.
 
     The first round chooses numbers of weights and of values of all layers, and the channels. The
-    later ones keep the numbers of values, the channels and the proportions of the numbers of
-    weights, which they fit to the exact cost of the masks as they are then (`refresh`).
+    later ones keep the channels, the numbers of values, and the proportions of the numbers of
+    weights. They fit the numbers of weights to the exact cost of the current masks (`refresh`).
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ class Rounds:
     importance : list of ndarray of float64
         Fisher information of each weight before compression.
     smallest : Projection
-        The smallest network there is.
+        Projection to the smallest network.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Rounds:
         self._masks: list[Mask] = []  # masks of the projection
         self._floors: list[Mask] = []
         self._levels: list[int] = []
-        self._counts: list[int] = []  # numbers of weights of the layers now
+        self._counts: list[int] = []  # current numbers of weights of the layers
         self._room = [torch.ones_like(layer.mask, dtype=torch.bool) for layer in model.layers()]
 
     def project(self) -> None:
@@ -86,7 +87,7 @@ class Rounds:
         self._counts = [int(mask.sum()) for mask in masks]
 
     def refresh(self) -> None:
-        """Let the largest weights take the places of each layer; due before every step."""
+        """Give the places of each layer to its largest weights; due before every step."""
         for layer, room, count, floor in zip(
             self.model.layers(), self._room, self._counts, self._floors, strict=True
         ):
@@ -94,7 +95,7 @@ class Rounds:
             refresh(layer, largest(layer.weight, room, count, always=always))
 
     def costs(self, masks: list[Mask]) -> dict[str, float]:
-        """Return what masks cost with the numbers of values that are in force, at most.
+        """Return an upper bound of the cost of masks with the current numbers of values.
 
         Parameters
         ----------
@@ -114,7 +115,7 @@ class Rounds:
         return found | {name: torch.tensor(n, dtype=torch.int64) for name, n in numbers.items()}
 
     def load(self, found: dict[str, Tensor]) -> None:
-        """Take back what `tensors` returned."""
+        """Restore the state that `tensors` returned."""
         self._levels, self._counts = found["levels"].tolist(), found["counts"].tolist()
         for at, layer in enumerate(self.model.layers()):
             self._room[at] = found[f"room.{at}"].to(layer.mask.device)
@@ -135,8 +136,9 @@ class Rounds:
     def _fitted(self) -> list[Mask]:
         """Return masks that meet the budget, in numbers as near to it as a search finds.
 
-        Fewer weights need not cost less: positions may cost more than what they save. So the
-        numbers of the projection come first, and its own masks, which met the budget, last.
+        Fewer weights need not cost less: their positions may cost more than they save. So the
+        search begins with the numbers of the projection. Its own masks, which met the budget, come
+        last.
         """
         low, high, best = 0.0, MOST, self._masks
         factor = 1.0
@@ -152,8 +154,8 @@ class Rounds:
     def _largest(self, factor: float) -> list[Mask]:
         """Return masks of the largest weights, `factor` times as many as those of the projection.
 
-        The floor of the projection's masks stays whatever its size, and alone if it was; so does
-        a layer that has all weights: without positions it is cheaper.
+        The floor of the projection's masks stays whatever its size, and alone if it was alone. A
+        layer with all weights stays too: without positions it is cheaper.
         """
         found = []
         for layer, room, mask, floor in zip(
@@ -171,7 +173,7 @@ class Rounds:
         return found
 
     def _rooms(self) -> list[Tensor]:
-        """Return all places of the channels that the projection stores."""
+        """Return masks of all places of the channels that the projection stores."""
         graph = ChannelGraph.of(self.model)
         rows = stored_rows(graph, self._masks)
         found = []
@@ -194,9 +196,9 @@ class Rounds:
     def _projector(self) -> Projector:
         """Return the projection of the network before compression to the budget.
 
-        The Fisher alone, a local estimate, gives small layers more bits than training has use for;
-        shares of weights that are the same for all layers heed no difference between them. The
-        energy of a layer is the geometric mean of the two: of its loss by the Fisher and its size.
+        The Fisher information is a local estimate. Alone, it gives small layers more bits than
+        training can use. Equal shares of weights in all layers ignore the differences between
+        layers. The energy of a layer is the geometric mean of its Fisher loss and its size.
         """
         importance = []
         for layer, worth in zip(self.model.layers(), self.importance, strict=True):

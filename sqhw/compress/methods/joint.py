@@ -28,7 +28,7 @@ class JointConfig(MethodConfig):
     ----------
     recipe : CompressSettings
     budget : str
-        As `Budgets.parse` takes it.
+        Budget, in the form of `Budgets.parse`.
     """
 
     recipe: CompressSettings = field(default_factory=CompressSettings)
@@ -70,8 +70,8 @@ def compress(
     Parameters
     ----------
     job : Job
-        Network, data, engine and device. On the CPU, an interrupted and resumed run returns what an
-        uninterrupted one does. Another learning rate may go on from its checkpoint.
+        Network, data, engine and device. On the CPU, a resumed run returns the same result as an
+        uninterrupted one. A run of another learning rate may go on from its checkpoint.
     budget : Budget or Budgets
     settings : CompressSettings, optional
 
@@ -84,9 +84,9 @@ def compress(
     Raises
     ------
     SqhwError
-        If the engine cannot run this topology, or no network of it meets the budget; the message
-        then has the smallest that would. If the loss ceases to be finite, or the checkpoint is of
-        another run.
+        If the engine cannot run this topology, or no network of it meets the budget. The message
+        then has the smallest budget that a network meets. Also if the loss ceases to be finite, or
+        the checkpoint is of another run.
     """
     config = JointConfig(settings or CompressSettings(), str(Budgets.of(budget)))
     found = compress_with(job, config).quantized

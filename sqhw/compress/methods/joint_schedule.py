@@ -1,4 +1,4 @@
-"""How long the stages of a compression take, and the learning rate in them."""
+"""Lengths of the stages of a compression, and the learning rate in them."""
 
 import math
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sqhw.compress.methods.joint_settings import CompressSettings
 
 EPOCHS = (65, 16)  # passes over the data, for small and for large sets
-TUNED = 8  # of so many epochs one tunes integers
-#: Share of the peak rate that tuning begins with.
+TUNED = 8  # ratio of all epochs to those that tune integers
+#: Rate at the beginning of tuning, as a share of the peak rate.
 TUNING = 0.15
 WARM = 0.05  # share of the first stage in which the rate rises
 
@@ -19,7 +19,7 @@ class Schedule:
     Parameters
     ----------
     prune, tune : int
-        Epochs ahead of the last masks, and with them.
+        Epochs before the last masks, and with them.
     peak : float
         Largest rate.
     """
@@ -36,7 +36,7 @@ class Schedule:
         ----------
         settings : CompressSettings
         small : bool
-            Whether the set of images is.
+            Whether the set of images is small.
         """
         epochs = settings.epochs or (EPOCHS[0] if small else EPOCHS[1])
         tune = max(1, epochs // TUNED)
@@ -45,13 +45,13 @@ class Schedule:
     def rate(self, stage: str, step: int, per_epoch: int) -> float:
         """Return the learning rate of a step of a stage.
 
-        A short rise, then a cosine to 0; tuning has a smaller cosine of its own.
+        A short rise comes first, then a cosine to 0. Tuning has a smaller cosine of its own.
 
         Parameters
         ----------
         stage : {"prune", "tune"}
         step : int, 0 or more
-            Within the stage.
+            Number of the step within the stage.
         per_epoch : int
             Steps of an epoch.
         """

@@ -38,15 +38,14 @@ from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.planner.placement import place
 
-#: Version of the method, raised whenever it computes something else: results and checkpoints are
-#: of a version.
+#: Version of the method in results and checkpoints, raised with every change of results.
 VERSION = 16
-#: Share of the pruning stage in which weights move to their codebooks. Masks then are chosen among
-#: weights of few values: those that are chosen for real ones are not the best for these.
+#: Share of the pruning stage in which weights move to their codebooks. Masks are then chosen for
+#: weights of few values: masks that are chosen for real weights are not the best for these.
 QUANTIZE = 0.1
-#: Training images that the statistics of normalisations are of, and those of a batch.
+#: Numbers of training images for the statistics of normalisations: of all, and of a batch.
 STATISTICS, STATISTICS_BATCH = 5120, 256
-MIN_STEPS = 200  # of the first stage, below which much accuracy is lost
+MIN_STEPS = 200  # fewest steps of the first stage; fewer lose much accuracy
 
 
 class JointTraining(Learner):
@@ -63,7 +62,7 @@ class JointTraining(Learner):
     Raises
     ------
     SqhwError
-        See `sqhw.compress.compress`.
+        In the cases of `sqhw.compress.compress`.
     """
 
     model: QatNetwork
@@ -84,7 +83,7 @@ class JointTraining(Learner):
         model = self._with_gains(QatNetwork(network))
         super().__init__(model, len(data.train), generator, job.progress)
         self.stage = 0
-        self.starts: set[int] = set()  # steps of the first stage that a round begins with
+        self.starts: set[int] = set()  # steps of the first stage at which rounds begin
         self.channels: dict[str, Mask] = {}
         self.fixed: list[Frozen] = []
 
@@ -103,7 +102,7 @@ class JointTraining(Learner):
         ]
 
     def begin(self, stage: int) -> None:
-        """Normalise the network; or fix masks and channels and go to integers."""
+        """Normalise the network, or fix masks and channels and go to integers."""
         self.stage = stage
         if stage == 1:
             self._fix()
@@ -119,7 +118,7 @@ class JointTraining(Learner):
             )
 
     def resume(self, stage: int) -> None:
-        """Prepare what `restore` goes on with."""
+        """Prepare the model that `restore` goes on with."""
         self.stage = stage
         self._prepare()
 
@@ -134,7 +133,7 @@ class JointTraining(Learner):
         self.model.set_exact(not training)
 
     def before_step(self, step: int, share: float) -> None:
-        """Project to the budget, or let the largest weights take the places of each layer."""
+        """Project to the budget, or give the places of each layer to its largest weights."""
         if self.stage == 1:
             return
         steps = self.schedule.prune * self.per_epoch
@@ -151,7 +150,7 @@ class JointTraining(Learner):
         return self.objective.loss(self.model, chosen)
 
     def score(self, result: dict[str, Tensor]) -> Score:
-        """Return how good the integers are; what does not fit the accumulator is beyond all."""
+        """Return the score of the integers; one that overflows the accumulator has the worst."""
         self._export({})
         logits = predict(self.model, self.held_images, self.device)
         loss = float(functional.cross_entropy(logits, self.held_labels))
@@ -159,7 +158,7 @@ class JointTraining(Learner):
         return Score(0.0 if fits else -math.inf, _accuracy(logits, self.held_labels), -loss)
 
     def remedy(self, checkpoint: Path | None) -> str:
-        """Return what to do about a loss that is not finite."""
+        """Return the advice on a loss that is not finite."""
         kept = "with a checkpoint to resume from, the last good epoch would not be lost"
         if checkpoint:
             kept = (
@@ -169,7 +168,7 @@ class JointTraining(Learner):
         return f"take a lower learning rate (rate, --rate) than {rate:g}; {kept}"
 
     def state(self) -> dict[str, Tensor]:
-        """Return the model, and the rounds or what they have left of the channels."""
+        """Return the model, and the rounds or the channels that they have left."""
         found = super().state()
         found |= {f"channels.{name}": torch.from_numpy(m) for name, m in self.channels.items()}
         if self.stage == 0:
@@ -177,7 +176,7 @@ class JointTraining(Learner):
         return found
 
     def facts(self) -> dict[str, Any]:
-        """Return how far each layer has come, and the learning rate."""
+        """Return the stage of each layer, and the learning rate."""
         return {"layers": stage_facts(self.model), "rate": self.settings.rate}
 
     def check(self, found: Checkpoint, state: State) -> None:
@@ -192,7 +191,7 @@ class JointTraining(Learner):
             )
 
     def restore(self, found: Checkpoint, state: State) -> None:
-        """Go back to where a checkpoint was written; note a rate that was another before."""
+        """Restore the state of a checkpoint; note a learning rate that was different."""
         facts = typed(_Facts, state.facts)
         self.channels = {name: t.numpy() for name, t in found.part("channels").items()}
         if self.channels:
@@ -228,7 +227,7 @@ class JointTraining(Learner):
         )
 
     def _prepare(self) -> None:
-        """Compute what the stage needs."""
+        """Prepare the data of the stage."""
         settings, generator = self.settings, self.generator
         self.objective = Objective(self.network, self.data.train, settings, generator, self.device)
         if self.stage == 1:
@@ -252,13 +251,13 @@ class JointTraining(Learner):
         return [self.objective.pixels(part) for part in torch.split(order, STATISTICS_BATCH)]
 
     def _with_gains(self, model: QatNetwork) -> QatNetwork:
-        """Return the model on the accelerator, with gains of its channels if it may have any."""
+        """Return the model on the accelerator, with gains where its channels may have them."""
         for layer in model.learning_layers():
             layer.learn_gains(held_gain_bits(self.settings.gain_bits, self.target.engine))
         return model.to(self.device)
 
     def _fix(self) -> None:
-        """Fix the masks, cut out the channels that they leave dead, and go to integers."""
+        """Fix the masks, remove the channels that they leave dead, and go to integers."""
         for layer in self.model.learning_layers():
             layer.share = 1.0
         self.rounds.project()
@@ -281,7 +280,7 @@ class JointTraining(Learner):
         self._note_floors()
 
     def _note_floors(self) -> None:
-        """Say which layers keep no more than the path of weights that every layer keeps."""
+        """Note the layers that keep only the path of weights that every layer keeps."""
         least = [int(mask.sum()) for mask in self.rounds.smallest.masks]
         for layer, count in zip(self.model.layers(), least, strict=True):
             if layer.mask.sum() <= count:
@@ -291,7 +290,7 @@ class JointTraining(Learner):
                 )
 
     def _metadata(self, accuracy: float) -> dict[str, str]:
-        """Return what the quantized network is told of its making."""
+        """Return the metadata of the quantized network on its making."""
         target = self.target
         teacher = FloatModule(self.network).eval()
         notes = [*self.network.metadata.get("notes", "").splitlines(), *self.notes]  # the import's
@@ -311,7 +310,7 @@ class JointTraining(Learner):
         }
 
     def _export(self, metadata: dict[str, str]) -> QuantizedNetwork:
-        """Return the network as it is now; that it meets the budget is asserted, and the rest."""
+        """Return the current network; assert that it meets the budget, and the invariants."""
         check_invariants(self.model, self.fixed)
         for objective in ("rom", "cycles"):  # fewer values than allowed may suit other streams
             network = export(self.model, self.target.engine, metadata, objective=objective)

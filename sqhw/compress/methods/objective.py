@@ -1,4 +1,4 @@
-"""The loss of a batch: its labels, and what the network before compression says of it."""
+"""The loss of a batch: from its labels and from the network before compression."""
 
 from collections.abc import Callable
 
@@ -21,12 +21,12 @@ class Objective:
     Parameters
     ----------
     network : FloatNetwork
-        That is learned from.
+        Network before compression, the teacher.
     split : Split
     settings : TrainingOptions
-        Its augmentation, distillation and precision.
+        Options, of which augmentation, distillation and precision count.
     generator : torch.Generator
-        On the CPU, so that all devices see the same images.
+        Generator on the CPU, so that all devices see the same images.
     device : torch.device
 
     Attributes
@@ -70,7 +70,7 @@ class Objective:
         Parameters
         ----------
         model : callable
-            From raw pixels to logits.
+            Function from raw pixels to logits.
         chosen : Tensor of int64
             Indices of the batch.
         """

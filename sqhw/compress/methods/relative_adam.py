@@ -61,7 +61,7 @@ class RelativeAdam(Optimizer):
         self.measure()
 
     def measure(self) -> None:
-        """Measure the spread. Needed whenever masks change by more than a few weights."""
+        """Measure the spread, which is needed when masks change by more than a few weights."""
         self.spread = []
         for layer in self.model.layers():
             weight, mask = layer.weight.detach(), layer.mask

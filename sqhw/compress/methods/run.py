@@ -25,14 +25,14 @@ HELD_BATCH = 512
 
 
 class Run:
-    """One compression: network, data and what a method needs to train.
+    """One compression: network, data, and the tools of a method's training.
 
     Parameters
     ----------
     job : Job
-        Its network is also the teacher.
+        Job, whose network is also the teacher.
     start : FloatNetwork
-        As the method changes its topology before training; mostly the job's.
+        Network in the topology of the method before training; mostly that of the job.
     seed : int
     """
 
@@ -54,7 +54,7 @@ class Run:
         self.history: list[dict[str, Any]] = []
 
     def note(self, text: str) -> None:
-        """Record something that the user should know, once."""
+        """Record a sentence for the user, once."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -120,21 +120,21 @@ class Method(Learner):
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
-        """Return the compressed network as it is now."""
+        """Return the current compressed network."""
 
     def excess(self) -> float:
-        """Return how far the network is beyond its budget, 0 within it.
+        """Return the excess of the network over its budget, 0 within it.
 
-        Of two snapshots the one of less excess is better, of equal ones the more accurate.
+        The better of two snapshots has less excess or, at equal excess, more accuracy.
         """
         return 0.0
 
     def extra_state(self) -> dict[str, Tensor]:
-        """Return what the method knows besides the model."""
+        """Return the state of the method besides the model."""
         return {}
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Take back what `extra_state` returned."""
+        """Restore the state that `extra_state` returned."""
 
     def stages(self) -> list[Stage]:
         """Return the parts of the training, in order."""
@@ -144,7 +144,7 @@ class Method(Learner):
         ]
 
     def optimizer(self, stage: int) -> Optimizer:
-        """Return an optimizer as the recipe of the stage has it."""
+        """Return the optimizer that the recipe of the stage names."""
         return recipe_optimizer(self.model, self._recipe(stage))
 
     def loss(self, stage: int, chosen: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class Method(Learner):
         return self.run.loss(pixels, labels, recipe)
 
     def before_step(self, step: int, share: float) -> None:
-        """Tell the quantizers how much of the stage is done."""
+        """Tell the quantizers the finished share of the stage."""
         for layer in self.model.latent():
             if layer.quantizer is not None:
                 layer.quantizer.set_progress(share)
@@ -164,16 +164,16 @@ class Method(Learner):
         return self.snapshot().tensors()
 
     def score(self, result: dict[str, Tensor]) -> Score:
-        """Return how good a snapshot is."""
+        """Return the score of a snapshot."""
         return Score(-self.excess(), *self.run.score(Snapshot.of(result)))
 
     def state(self) -> dict[str, Tensor]:
-        """Return the model and what `extra_state` returns."""
+        """Return the model and the state of `extra_state`."""
         extra = {f"method.{name}": tensor for name, tensor in self.extra_state().items()}
         return super().state() | extra
 
     def restore(self, found: Checkpoint, state: State) -> None:
-        """Take back the model and what `extra_state` returned."""
+        """Restore the model and the state of `extra_state`."""
         super().restore(found, state)
         self.load_extra_state(found.part("method"))
 
@@ -199,7 +199,7 @@ def recipe_rate(recipe: Recipe, step: int, per_epoch: int) -> float:
 
 
 def recipe_optimizer(model: LatentNetwork, recipe: Recipe) -> Optimizer:
-    """Return the optimizer of a recipe; the weights of layers decay, all else does not."""
+    """Return the optimizer of a recipe; only the weights of layers decay."""
     decaying = [layer.weight for layer in model.latent() if layer.weight.requires_grad]
     names = {id(weight) for weight in decaying}
     rest = [p for p in model.parameters() if p.requires_grad and id(p) not in names]

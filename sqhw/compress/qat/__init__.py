@@ -1,1 +1,1 @@
-"""Layers that become integers while they learn, and the constants with which they compute."""
+"""Layers that become integers while they learn, and the constants of their arithmetic."""

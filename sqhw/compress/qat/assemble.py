@@ -1,4 +1,4 @@
-"""From integers of each layer to a checked, simplified `QuantizedNetwork`."""
+"""Assembly of the integers of each layer to a checked, simplified `QuantizedNetwork`."""
 
 import numpy as np
 
@@ -30,14 +30,14 @@ def assemble(
     Parameters
     ----------
     network : FloatNetwork
-        With its input stage, if it needs one.
+        Network with its input stage, if it needs one.
     input_format : ActivationFormat
     integers : list of LayerIntegers
-        Of every layer that is no pooling maximum.
+        Integers of every layer but those of max pooling.
     engine : EngineConfig
     metadata : dict of str to str
     objective : {"rom", "cycles"}
-        See `sqhw.compiler.format_choice.cheapest_streams`.
+        Objective of the streams, see `sqhw.compiler.format_choice.cheapest_streams`.
     """
     layers: list[Layer] = []
     rest = iter(integers)
@@ -49,7 +49,7 @@ def assemble(
     whole = QuantizedNetwork(
         network.name, network.input_shape, input_format, tuple(layers), metadata
     )
-    # Dense streams, which `_conv` makes, suit any number of channels: one choice behind will do.
+    # `_conv` makes dense streams, which suit any number of channels: one choice at the end will do.
     return cheapest_streams(simplify(whole), engine, objective)
 
 
@@ -82,7 +82,7 @@ def _conv(layer: FloatConv, values: LayerIntegers) -> Conv:
 def export(
     model: QatNetwork, engine: EngineConfig, metadata: dict[str, str], *, objective: str = "rom"
 ) -> QuantizedNetwork:
-    """Return the integers that the model computes with as a quantized network."""
+    """Return the quantized network of the integers that the model computes with."""
     integers = []
     for layer in model.steps:
         if isinstance(layer, QatInput):

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from sqhw.arrays import Floats64
 
-#: Share of the energy of weights of one sign below which codebooks are not balanced.
+#: Smallest share of one sign in the energy of the weights with which codebooks are balanced.
 ONE_SIDED = 0.1
 
 
@@ -18,9 +18,9 @@ class SortedWeights:
     Parameters
     ----------
     values : ndarray of float64, shape (n,)
-        Ascending.
+        Weights, ascending.
     importance, first, second : ndarray of float64, shape (n + 1,)
-        Running sums of the importance, times the value, times its square.
+        Running sums of the importance, of its product with the value, and of that with its square.
     """
 
     values: Floats64
@@ -41,18 +41,19 @@ class SortedWeights:
 
 
 def kmeans(weights: SortedWeights, levels: int, *, steps: int = 20) -> tuple[Floats64, float]:
-    """Return centroids and the weighted squared error that is left.
+    """Return centroids and their weighted squared error.
 
-    Lloyd's algorithm from evenly filled clusters; with few distinct values, those values.
+    Lloyd's algorithm begins with evenly filled clusters. Few distinct values are the centroids
+    themselves.
 
     Parameters
     ----------
     weights : SortedWeights
-        At least one.
+        At least one weight.
     levels : int
-        Centroids at most.
+        Largest number of centroids.
     steps : int
-        Iterations at most.
+        Largest number of iterations.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def _means(weights: SortedWeights, edges: npt.NDArray[np.int64]) -> Floats64:
 def balanced_codebook(values: npt.NDArray[np.floating], levels: int) -> Floats64:
     """Return values for weights that train further: half of them on each side of 0, if even.
 
-    Weights of both signs then keep theirs, and no value is so near 0 that integers lack it.
+    Weights then keep their sign, and no value is so near to 0 that integers lack it.
 
     Parameters
     ----------

@@ -40,11 +40,11 @@ def codebook_weights(
     ----------
     weight : Tensor
     book : Tensor, shape (levels,)
-        Ascending.
+        Values of the codebook, ascending.
     mask : Tensor, shape of `weight`
-        1 or 0.
+        1 for weights that are kept, 0 for the others.
     share : float, 0 to 1
-        How far weights are moved to the value.
+        Share of the distance to the value by which weights are moved.
     masked_grad : bool
         Whether weights that the mask drops have no gradient.
     """

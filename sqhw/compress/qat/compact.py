@@ -1,4 +1,4 @@
-"""Models of what pruning leaves: with masks and codebooks, without dead channels."""
+"""Models after pruning: with masks and codebooks, without dead channels."""
 
 from dataclasses import replace
 
@@ -15,16 +15,16 @@ from sqhw.network.simplify import live_channels
 
 
 def stored_channels(network: FloatNetwork, model: QatNetwork) -> dict[str, Mask]:
-    """Return which channels of every tensor masks leave alive.
+    """Return the channels of every tensor that masks leave alive.
 
     A channel whose weights all read dead channels goes too, with the constant that it would make.
 
     Parameters
     ----------
     network : FloatNetwork
-        What `model` was made of.
+        Network that `model` was made of.
     model : QatNetwork
-        With masks.
+        Model with masks.
 
     Returns
     -------
@@ -57,16 +57,16 @@ def stored_channels(network: FloatNetwork, model: QatNetwork) -> dict[str, Mask]
 
 
 def compact(network: FloatNetwork, model: QatNetwork, keep: dict[str, Mask]) -> QatNetwork:
-    """Return a model without channels, in the state of `model` otherwise, on the CPU.
+    """Return a model of the channels to keep, otherwise in the state of `model`, on the CPU.
 
     Parameters
     ----------
     network : FloatNetwork
-        What `model` was made of.
+        Network that `model` was made of.
     model : QatNetwork
-        Not yet on integers.
+        Model that is not yet on integers.
     keep : dict of str to ndarray of bool, shape (channels,)
-        As `stored_channels` returns it.
+        Channels to keep, as `stored_channels` returns them.
     """
     small = QatNetwork(cut(network, keep))
     sources = {layer.name: layer.source for layer in network.convs}

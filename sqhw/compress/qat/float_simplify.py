@@ -1,4 +1,4 @@
-"""Removal of dead channels from float networks; every output stays what it is."""
+"""Removal of dead channels from float networks; no output changes."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def cut(network: FloatNetwork, keep: dict[str, Mask]) -> FloatNetwork:
     ----------
     network : FloatNetwork
     keep : dict of str to ndarray of bool, shape (channels,)
-        By tensor; all channels of grouped layers and of the tensors that they read.
+        Channels to keep, by tensor; all those of grouped layers and of the tensors that they read.
     """
     return replace(network, layers=tuple(_without(layer, keep) for layer in network.layers))
 

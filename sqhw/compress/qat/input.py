@@ -1,4 +1,4 @@
-"""The input stage while a network is trained and on integers: see `sqhw.network.input_stage`."""
+"""The input stage during training and on integers: see `sqhw.network.input_stage`."""
 
 import math
 
@@ -29,7 +29,7 @@ class QatInput(nn.Module):
         self.whole: LayerIntegers | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return normalised pixels of ``pixel / input_max``, or integers of whole pixels."""
+        """Return normalised pixels for ``pixel / input_max``, or integers for whole pixels."""
         if self.whole is None:
             gain, offset = (
                 torch.from_numpy(v).float().to(x.device) for v in (self.gain, self.offset)

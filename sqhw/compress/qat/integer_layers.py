@@ -1,4 +1,4 @@
-"""The layers on integers: they compute what `sqhw.sim.reference` defines, and still learn.
+"""The layers on integers: they compute as `sqhw.sim.reference` defines, and still learn.
 
 While a layer trains, its sums and its requantization have the precision of the training, with
 straight-through gradients; evaluation is exact.
@@ -59,9 +59,9 @@ class IntegerLayer(QatLayer):
         Parameters
         ----------
         weight : Tensor
-            As `real_weight` returns it.
+            Weights as `real_weight` returns them.
         bias : Tensor, shape (out_channels,)
-            As `real_bias` returns it.
+            Biases as `real_bias` returns them.
         """
         plan = self.plan
         gain = self.real_gain()
@@ -121,7 +121,7 @@ class IntegerLayer(QatLayer):
         short = not x.is_cuda and self.bound(scaled, whole) < FLOAT32_EXACT
         kind = torch.float32 if short else torch.float64
         acc = padded_conv(x.to(kind), scaled.to(kind), None, self.layer)
-        if x.is_cuda:  # its convolutions may go through transforms of their inputs
+        if x.is_cuda:  # torch's convolutions may transform their inputs there
             acc = acc + (torch.round(acc) - acc).detach()
         acc = acc + whole.to(kind).view(1, -1, 1, 1)
         residual = self.layer.residual
@@ -131,7 +131,7 @@ class IntegerLayer(QatLayer):
         return with_residual(acc, residual, skip)
 
     def whole_bias(self, real: Tensor) -> Tensor:
-        """Return biases rounded to what the channel records hold, in accumulator units."""
+        """Return biases rounded to the values of channel records, in accumulator units."""
         plan = self.plan
         step = 2**plan.bias_shift
         half = 2 ** (plan.bias_bits - 1)
@@ -173,7 +173,7 @@ class IntegerAverage(QatAverage, IntegerLayer):
     Parameters
     ----------
     average : QatAverage
-        The layer before, whose weights it shares.
+        The layer of the previous stage, whose weights it shares.
     plan : IntegerPlan
     """
 
@@ -195,7 +195,7 @@ class IntegerConv(QatConv, IntegerLayer):
     Parameters
     ----------
     conv : QatConv
-        The layer before, whose parameters it shares.
+        The layer of the previous stage, whose parameters it shares.
     plan : IntegerPlan
     """
 
@@ -212,9 +212,9 @@ class IntegerConv(QatConv, IntegerLayer):
 
     @torch.no_grad()
     def round_gains(self) -> None:
-        """Make gains those of whole multipliers, with the same weights in real units.
+        """Set gains to those of whole multipliers, with the same weights in real units.
 
-        They are rounded up, so that no weight gets larger than the codebook.
+        Gains are rounded up, so that no weight exceeds the codebook.
         """
         plan = self.plan
         whole = torch.ceil(self.gain.double() * plan.multiplier - 1e-3)
@@ -223,7 +223,7 @@ class IntegerConv(QatConv, IntegerLayer):
         self.gain.copy_(gain)
 
     def gain_value(self) -> Tensor:
-        """Return the gains that whole multipliers make, once the plan has the largest of them."""
+        """Return the gains of whole multipliers, if the plan has the largest of these."""
         plan, gain = self.plan, self.gain.detach()
         if not plan.top_multiplier:
             return super().gain_value()
@@ -249,7 +249,7 @@ def integer_layer(layer: LearningLayer, plan: IntegerPlan) -> IntegerLayer:
     Parameters
     ----------
     layer : LearningLayer
-        With its final mask and codebook.
+        Layer with its final mask and codebook.
     plan : IntegerPlan
     """
     if isinstance(layer, LearningConv):

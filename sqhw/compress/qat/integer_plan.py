@@ -1,4 +1,4 @@
-"""The constants with which a layer computes on integers."""
+"""The constants of a layer's arithmetic on integers."""
 
 from dataclasses import dataclass
 
@@ -18,12 +18,12 @@ class IntegerPlan:
     top : int
         Largest magnitude of an integer weight.
     multiplier : float
-        Of the requantization: whole, and that of all channels; with gains (`QatConv`) what a
-        channel of gain 1 would have.
+        Requantization multiplier of all channels, a whole number. With gains (`QatConv`) it is
+        that of a channel of gain 1.
     shift : int
-        Of the requantization, for all channels.
+        Requantization shift of all channels.
     top_multiplier : int
-        Largest multiplier of a channel with a gain; 0 as long as none is fixed.
+        Largest multiplier of a channel with a gain; 0 until it is fixed.
     bias_shift, bias_bits : int
         Biases are multiples of ``2**bias_shift`` that fit `bias_bits` bits without the shift.
     skip : ActivationFormat, optional

@@ -1,4 +1,4 @@
-"""The integers of one layer, as the training part hands them to the exporter."""
+"""The integers of one layer, from training to the exporter."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,22 @@ import numpy.typing as npt
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat
 
-#: Width that biases are rounded to at most, if nothing else is said: a bit costs every channel.
+#: Default of the largest width of biases (unit: bit). Every bit of it costs a bit of every channel.
 BIAS_BITS = 10
 
-GAIN_BITS = 6  # of a channel's multiplier, if nothing else is said
+GAIN_BITS = 6  # default width of the gain of a channel's multiplier (unit: bit)
 MOST_GAIN_BITS = 8
 
 WEIGHT_TOP = 127  # largest magnitude of an integer weight
 
 
 def held_gain_bits(wanted: int, engine: EngineConfig) -> int:
-    """Return the width of gains on an engine: its multipliers hold one bit more at least.
+    """Return the width of gains on an engine, at least one bit less than its multipliers.
 
     Parameters
     ----------
     wanted : int, 0 to 8
+        Width that is asked for (unit: bit).
     engine : EngineConfig
     """
     return min(wanted, engine.mult_bits - 1)

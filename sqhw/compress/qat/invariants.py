@@ -1,4 +1,4 @@
-"""What must hold after every epoch on integers."""
+"""Invariants of every epoch on integers."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from sqhw.machine.config import EngineConfig
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """What a layer may have after its mask is fixed.
+    """Mask and number of values of a layer after its mask is fixed.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
     values : int
-        Size of the codebook that was paid for.
+        Size of the codebook that the budget paid for.
     """
 
     mask: Mask
@@ -27,19 +27,19 @@ class Frozen:
 
 
 def frozen(model: QatNetwork) -> list[Frozen]:
-    """Return the masks and sizes of codebooks as they are."""
+    """Return the current masks and sizes of codebooks."""
     return [Frozen(layer.mask.cpu().numpy() != 0, len(layer.codebook)) for layer in model.layers()]
 
 
 def check_invariants(model: QatNetwork, fixed: list[Frozen]) -> None:
-    """Assert that the integers have the masks that were fixed and no more values.
+    """Assert that the integers have the fixed masks and no more values than were fixed.
 
     Parameters
     ----------
     model : QatNetwork
-        On integers.
+        Model on integers.
     fixed : list of Frozen
-        As `frozen` returned it.
+        Masks and numbers of values, as `frozen` returned them.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def fits_accumulator(model: QatNetwork, engine: EngineConfig) -> bool:
     Parameters
     ----------
     model : QatNetwork
-        On integers.
+        Model on integers.
     engine : EngineConfig
     """
     limit = acc_limit(engine)

@@ -1,4 +1,4 @@
-"""The layers while they learn on real numbers, and what they share with those on integers.
+"""The layers while they learn on real numbers, and their common base with those on integers.
 
 A layer passes through three stages. At first it has float weights. Then it has a mask and a
 codebook on real activations, and dropped weights keep learning and may come back until the mask is
@@ -19,7 +19,7 @@ from sqhw.compress.qat.normalisation import EPSILON, Normalisation
 from sqhw.frontends.torch_module.float_module import activated, padded_conv, with_residual
 from sqhw.network.floats import FloatConv
 
-LEAST_GAIN = 0.1  # of a channel: with a bias, it has to hold more units the smaller the gain is
+LEAST_GAIN = 0.1  # smallest gain of a channel, because biases take more units the smaller it is
 
 
 class QatLayer(nn.Module, ABC):
@@ -115,16 +115,16 @@ class QatConv(QatLayer):
     ----------
     weight, bias : Parameter
     codebook : Parameter, shape (values,)
-        Without values before the first projection.
+        Values of the weights; none before the first projection.
     gain : Parameter, shape (out_channels,)
     mask : Tensor, shape of the weight
         1 for weights that are kept, 0 for those that are not.
     mean : Tensor or None, shape (in_channels,)
-        Mean of the input that the bias takes off, in units of the scaled input.
+        Mean of the input that the bias subtracts, in units of the scaled input.
     pinned : bool
         Whether output channels are stored even if they have no weights.
     gain_bits : int
-        Width of what the channels' multipliers differ by; 0 if all have the same.
+        Width of the differences of the channels' multipliers (unit: bit); 0 if they are equal.
     may_vanish : bool
         Whether weights that the mask keeps may be 0 on integers. Where masks are paid for, as in
         the compressor, the smallest integer is 1.
@@ -172,7 +172,7 @@ class QatConv(QatLayer):
         return weight if gain is None else weight * gain.view(-1, 1, 1, 1)
 
     def alive(self) -> Tensor:
-        """Return 1 for output channels that are stored: with a weight, or pinned."""
+        """Return 1 for stored output channels, with a weight or pinned, and 0 for others."""
         if self.pinned:
             return torch.ones_like(self.bias)
         alive: Tensor = self.mask.amax(dim=(1, 2, 3))
@@ -190,7 +190,7 @@ class QatConv(QatLayer):
         return float((whole - kept).pow(2).sum())
 
     def whole_values(self, values: Tensor, top: int) -> Tensor:
-        """Return integers of at most `top` in magnitude; 0 only if weights may vanish."""
+        """Return integers of magnitude `top` at most; 0 only if weights may vanish."""
         whole = torch.round(values).clamp(-top, top)
         if self.may_vanish:
             return whole
@@ -198,16 +198,16 @@ class QatConv(QatLayer):
         return torch.where(whole == 0, sign, whole)
 
     def real_bias(self, weight: Tensor) -> Tensor:
-        """Return the bias in real units, the mean of the input taken off; 0 for dead channels."""
+        """Return the bias in real units minus the mean of the input; 0 for dead channels."""
         return self.full_bias(weight) * self.alive()
 
     def full_bias(self, weight: Tensor) -> Tensor:
-        """Return the bias in real units, the mean of the input taken off."""
+        """Return the bias in real units minus the mean of the input."""
         bias: Tensor = self.bias
         return bias if self.mean is None else bias - self.input_mean(weight)
 
     def input_mean(self, weight: Tensor) -> Tensor:
-        """Return what the mean of the input adds to the sums, shape (out_channels,)."""
+        """Return the share of the input's mean in the sums, shape (out_channels,)."""
         assert self.mean is not None
         return (weight.sum(dim=(2, 3)) * self.mean).sum(1)
 
@@ -226,7 +226,7 @@ class LearningConv(QatConv, LearningLayer):
     Attributes
     ----------
     share : float, 0 to 1
-        How far weights are moved to the values of the codebook.
+        Share of the distance to the codebook by which weights are moved.
     norm : Normalisation or None
         Normalisation of the sums, until it is folded; gains are 1 until then.
     """
@@ -278,9 +278,9 @@ class LearningConv(QatConv, LearningLayer):
 
     @torch.no_grad()
     def settle_gains(self) -> float:
-        """Bring the gains to the range that multipliers hold, and return the largest.
+        """Clamp the gains to the range of multipliers, and return the largest.
 
-        That is the largest of the channels that have weights; the others have nothing to scale.
+        That is the largest of the channels with weights; the others have nothing to scale.
         """
         value = self.straight_gain()
         used = self.mask.amax(dim=(1, 2, 3)) > 0
@@ -295,25 +295,25 @@ class LearningConv(QatConv, LearningLayer):
         Parameters
         ----------
         gain : ndarray of float64, shape (out_channels,)
-            Of 1 at most.
+            Gains of at most 1.
         bits : int
-            See `learn_gains`.
+            Width of the gains, see `learn_gains`.
         """
         self.gain_bits = bits
         self.gain.copy_(torch.from_numpy(gain.astype(np.float32)))
         self.weight.div_(self.gain.view(-1, 1, 1, 1))
 
     def learn_gains(self, bits: int) -> None:
-        """Let each output channel have a gain: what its codes are worth, relative to the others.
+        """Give each output channel a gain: the scale of its codes, relative to the others.
 
-        The engine requantizes each channel by a multiplier of its own, so that a gain takes no more
-        than some bits of its record. Beside a skip connection, whose weight all channels share,
-        there are none, nor where the range of the output is given.
+        The engine requantizes each channel by a multiplier of its own, so that a gain takes only
+        some bits of its record. A layer with a skip connection has no gains, because all channels
+        share the weight of the skip. Nor has one whose output has a given range.
 
         Parameters
         ----------
         bits : int, 0 or more
-            Width of what the multipliers differ by; 0 for no gains.
+            Width of the differences of the multipliers (unit: bit); 0 for no gains.
         """
         if bits and self.layer.residual is None and self.layer.ceiling is None:
             self.gain_bits = bits
@@ -329,14 +329,14 @@ class LearningConv(QatConv, LearningLayer):
 
     @torch.no_grad()
     def adopt(self) -> None:
-        """Take scale and bias with which the layer, by its statistics, computes what it did."""
+        """Set scale and bias so that the layer, by its statistics, computes as before."""
         assert self.norm is not None
         self.norm.scale.copy_(torch.sqrt(self.norm.variance + EPSILON))
         self.bias.add_(self.norm.mean)
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Put the normalisation by its statistics into weights, codebook, gains and biases.
+        """Fold the normalisation, by its statistics, into weights, codebook, gains and biases.
 
         That is exact where the factors of the channels lie within a range of 1 to `LEAST_GAIN`.
         Otherwise the least energy of the layer's map changes.
@@ -348,7 +348,7 @@ class LearningConv(QatConv, LearningLayer):
         if norm.shared:
             common = factor
         else:
-            # A map that is nearly constant has a factor without meaning: its bias says it all.
+            # The factor of a nearly constant map has no meaning: its bias is the whole map.
             used = (self.mask.amax(dim=(1, 2, 3)) > 0) & (norm.variance > EPSILON)
             common = _common(factor[used], norm.variance[used])
             gain = torch.where(used, factor / common, torch.ones_like(factor))
@@ -363,7 +363,7 @@ class LearningConv(QatConv, LearningLayer):
     def real_weight(self) -> Tensor:
         """Return the weights that the layer computes with, in real units, straight-through.
 
-        Until the mask is frozen, dropped weights have the gradient of the place that they had.
+        Until the mask is frozen, dropped weights have the gradient of their place.
         """
         weight: Tensor = self.weight
         if len(self.codebook):

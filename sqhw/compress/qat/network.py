@@ -24,8 +24,8 @@ from sqhw.network.input_stage import (
 from sqhw.network.simplify import pinned_tensors
 from sqhw.network.walk import run_graph
 
-#: Pixels enter the first layer as at most 4: its weights then are of a size that the learning rates
-#: suit, also in networks that were trained on pixels of 0 to 255.
+#: Largest pixel at the first layer. The weights of that layer then have a size that suits the
+#: learning rates, also in networks that were trained on pixels of 0 to 255.
 LEAST_STD = 0.25
 
 
@@ -35,12 +35,12 @@ class QatNetwork(nn.Module):
     Parameters
     ----------
     network : FloatNetwork
-        Its normalisation becomes part of the layers that read the pixels, or a layer of its own.
+        Network whose normalisation becomes part of the layers that read the pixels, or a layer.
 
     Attributes
     ----------
     network : FloatNetwork
-        With the input stage, if there is one.
+        Network with the input stage, if there is one.
     in_scale : float
         Real value of one pixel step.
     """
@@ -88,7 +88,7 @@ class QatNetwork(nn.Module):
         return self.steps[self._index[layer.name]]
 
     def set_exact(self, exact: bool) -> None:
-        """Compute integers exactly, as for evaluation, or as fast as the precision at hand allows.
+        """Compute integers exactly, as for evaluation, or fast in the precision of the training.
 
         Parameters
         ----------
@@ -103,15 +103,15 @@ class QatNetwork(nn.Module):
         return [layer for layer in self.steps if isinstance(layer, QatConv)]
 
     def learning_layers(self) -> list[LearningConv]:
-        """Return the layers whose weights are trained, of a network on real numbers."""
+        """Return the layers with trained weights of a network on real numbers."""
         return [layer for layer in self.steps if isinstance(layer, LearningConv)]
 
     def integer_layers(self) -> list[IntegerConv]:
-        """Return the layers whose weights are trained, of a network on integers."""
+        """Return the layers with trained weights of a network on integers."""
         return [layer for layer in self.steps if isinstance(layer, IntegerConv)]
 
     def set_step(self, layer: FloatConv, step: QatLayer) -> None:
-        """Put the module of a layer's next stage in place of the one before."""
+        """Replace the module of a layer by that of its next stage."""
         self.steps[self._index[layer.name]] = step
 
     def forward(self, pixels: Tensor) -> Tensor:

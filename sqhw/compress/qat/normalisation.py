@@ -1,7 +1,7 @@
 """Batch normalisation while layers learn: it folds into their multipliers and biases.
 
-Free masks need it. A weight that enters a mask jumps from 0 to a whole value of the codebook, and
-all that enter in a step do so along the gradient: without normalisation the loss overshoots.
+Free masks need it. A weight that enters a mask jumps from 0 to a full value of the codebook. All
+weights that enter in a step jump along the gradient: without normalisation the loss overshoots.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ MOMENTUM = 0.1  # weight of a batch in the running statistics
 
 
 class Moments:
-    """Sums over many batches from which means and variances of channels follow."""
+    """Sums over many batches, for means and variances of channels."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -25,7 +25,7 @@ class Moments:
         self.second: Tensor | float = 0.0
 
     def add(self, y: Tensor) -> None:
-        """Take in a map, shape (images, channels, height, width)."""
+        """Add a map, shape (images, channels, height, width)."""
         y = y.detach().double()
         self.count += y.numel() // y.shape[1]
         self.first = self.first + y.sum(dim=(0, 2, 3))
@@ -39,7 +39,7 @@ class Moments:
 
 
 class Normalisation(nn.Module):
-    """Batch normalisation of a layer's sums, with a scale; the layer's bias follows it.
+    """Batch normalisation of a layer's sums, with a scale. The layer's bias comes after it.
 
     Where all channels of a layer have one multiplier, as beside a skip connection, they share
     variance and scale, and each has its own mean.
@@ -53,12 +53,12 @@ class Normalisation(nn.Module):
     Attributes
     ----------
     scale : Parameter, shape (channels,), or (1,) if it is shared
-        Its magnitude counts.
+        Scale, of which only the magnitude counts.
     mean : Tensor, shape (channels,)
     variance : Tensor, shape of the scale
         Running statistics.
     moments : Moments or None
-        Where batches are added up while statistics are estimated.
+        Sums of the batches while statistics are estimated.
     """
 
     mean: Tensor
@@ -74,7 +74,7 @@ class Normalisation(nn.Module):
         self.moments: Moments | None = None
 
     def factor(self) -> Tensor:
-        """Return what the running statistics multiply sums by, shape of the scale."""
+        """Return the factor of the sums by the running statistics, shape of the scale."""
         return self.scale.abs() * torch.rsqrt(self.variance + EPSILON)
 
     def forward(self, y: Tensor, bias: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class Normalisation(nn.Module):
 
     @torch.no_grad()
     def take(self, mean: Tensor, variance: Tensor) -> None:
-        """Take the statistics of each channel for running ones, shapes (channels,)."""
+        """Set the running statistics to those of each channel, shapes (channels,)."""
         self.mean.copy_(mean)
         self.variance.copy_(variance.mean().view(1) if self.shared else variance)
 
@@ -145,7 +145,7 @@ class _SharedNorm(torch.autograd.Function):
 
 @torch.no_grad()
 def estimate(model: nn.Module, batches: Iterable[Tensor], *, training: bool) -> None:
-    """Take the statistics of all normalisations of a model anew.
+    """Estimate the statistics of all normalisations of a model anew.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def estimate(model: nn.Module, batches: Iterable[Tensor], *, training: bool) -> 
     batches : iterable of Tensor
         Inputs.
     training : bool
-        Whether each batch is normalised by its own statistics on the way, or by the running ones.
+        Whether each batch is normalised by its own statistics meanwhile, or by the running ones.
     """
     norms = [module for module in model.modules() if isinstance(module, Normalisation)]
     before = model.training

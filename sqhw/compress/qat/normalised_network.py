@@ -9,12 +9,12 @@ from sqhw.compress.qat.normalisation import estimate
 
 
 def normalise_network(model: QatNetwork, batches: Iterable[Tensor]) -> None:
-    """Normalise all hidden layers; the network computes what it did before.
+    """Normalise all hidden layers; the network computes as before.
 
     Parameters
     ----------
     model : QatNetwork
-        On real numbers.
+        Model on real numbers.
     batches : iterable of Tensor
         Raw images for the statistics.
     """
@@ -27,12 +27,12 @@ def normalise_network(model: QatNetwork, batches: Iterable[Tensor]) -> None:
 
 
 def fold_network(model: QatNetwork, batches: Iterable[Tensor]) -> None:
-    """Put all normalisations into weights, gains and biases, by statistics of the weights as are.
+    """Fold all normalisations into weights, gains and biases, by statistics of these weights.
 
     Parameters
     ----------
     model : QatNetwork
-        On real numbers, normalised or not.
+        Model on real numbers, normalised or not.
     batches : iterable of Tensor
         Raw images for the statistics.
     """

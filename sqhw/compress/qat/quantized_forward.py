@@ -29,9 +29,9 @@ def torch_logits(
     images : ndarray of int, shape (images, channels, height, width)
         Raw pixels.
     batch : int
-        Most images at a time, fewer if their maps are large.
+        Largest number of images at a time; there are fewer if their maps are large.
     threads : int
-        Cores to use; small networks wait for each other on more than one.
+        Cores to use; on more than one, the threads of a small network wait for each other.
     """
     bounds = network.acc_bounds()
     batch = images_at_once(network.shapes(), batch)

@@ -17,9 +17,9 @@ def dyadic(ratio: float, mult_bits: int) -> tuple[int, int]:
     Parameters
     ----------
     ratio : float
-        Positive.
+        Ratio of the scales, above 0.
     mult_bits : int
-        1 to 16.
+        Width of the multiplier, 1 to 16 (unit: bit).
     """
     top = (1 << mult_bits) - 1
     shift = min(MAX_SHIFT, max(0, mult_bits - 1 - math.floor(math.log2(ratio))))
@@ -70,7 +70,7 @@ def scaled(acc: Tensor, multiplier: Tensor, shift: Tensor) -> Tensor:
     """
     half = torch.where(shift > 0, 0.5, 0.0).double()
     factor = torch.ldexp(multiplier.double(), -shift)
-    # In place: on the maps of a network this is as much work as a small convolution.
+    # In place, because on the maps of a network this is as much work as a small convolution.
     return (acc.double() * factor).add_(half).floor_()
 
 

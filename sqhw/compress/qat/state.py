@@ -18,7 +18,7 @@ FORMATS = ("source", "output", "skip")
 
 
 def stage_facts(model: QatNetwork) -> list[dict[str, Any]]:
-    """Return how far each layer has come, which its tensors do not say.
+    """Return the stage of each layer, which its tensors do not tell.
 
     Parameters
     ----------
@@ -48,16 +48,16 @@ def load_state(
     facts: list[dict[str, Any]],
     engine: EngineConfig,
 ) -> None:
-    """Take back a state.
+    """Restore a state.
 
     Parameters
     ----------
     model : QatNetwork
-        On real numbers; its layers become integers if they were.
+        Model on real numbers; its layers become integers if they were.
     tensors : dict of str to Tensor
-        As ``model.state_dict()`` returned them.
+        Tensors as ``model.state_dict()`` returned them.
     facts : list of dict
-        As `stage_facts` returned them.
+        Stages as `stage_facts` returned them.
     engine : EngineConfig
     """
     for step, fact in zip(model.steps, facts, strict=True):

@@ -1,1 +1,1 @@
-"""What every training loop needs: batches, losses, checkpoints, devices."""
+"""Common parts of all training: the loop, batches, losses, checkpoints, devices."""

@@ -12,7 +12,7 @@ def find_accelerator(name: str) -> torch.device:
     Parameters
     ----------
     name : str
-        ``cpu``, ``cuda``, or one of several, ``cuda:1``.
+        Name of the device: ``cpu``, ``cuda``, or one of several, such as ``cuda:1``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Checks of the numbers among options; one that is not finite passes none of them."""
+"""Checks of the numbers among options. A number that is not finite passes none of them."""
 
 import math
 
@@ -6,7 +6,7 @@ from sqhw.errors import SqhwError
 
 
 def check_least(name: str, value: float, least: int) -> None:
-    """Check that an option is at least so large.
+    """Check that an option is at least `least`.
 
     Parameters
     ----------
@@ -14,11 +14,12 @@ def check_least(name: str, value: float, least: int) -> None:
         Name of the option, for the error.
     value : float
     least : int
+        Smallest allowed value.
 
     Raises
     ------
     SqhwError
-        If it is not.
+        If the option is smaller.
     """
     if not least <= value < math.inf:
         raise SqhwError(f"{name} must be at least {least}, not {value}")
@@ -37,6 +38,6 @@ def check_not_negative(name: str, value: float) -> None:
 
 
 def check_bias_bits(bits: int) -> None:
-    """Check the width that biases are rounded to at most; see `check_least`."""
+    """Check the largest width of biases; see `check_least`."""
     if not 4 <= bits <= 16:
         raise SqhwError(f"bias_bits must be 4 to 16, not {bits}")

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a run needs to go on.
+    """The state that a run needs to go on.
 
     The file is a safetensors file. Its metadata are a JSON object of two texts: ``content``, the
     JSON of version, key and header, and ``sha256`` of that text followed by name, type, shape and
@@ -43,7 +43,7 @@ class Checkpoint:
         Plain data.
     tensors : dict of str to Tensor
     path : Path, optional
-        The file that it was read from.
+        File that the checkpoint was read from.
     """
 
     key: str
@@ -104,7 +104,7 @@ class Checkpoint:
 
     @contextmanager
     def restoring(self) -> Iterator[None]:
-        """Say that the checkpoint does not fit its run if taking it back fails in the block."""
+        """Turn a failure in the block into the error that the checkpoint does not fit its run."""
         try:
             yield
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -138,7 +138,7 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def checkpoint_digest(content: str, tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of a checkpoint: of its JSON and its tensors, in hex digits."""
+    """Return the SHA-256 of a checkpoint's JSON and tensors, in hex digits."""
     digest = hashlib.sha256(content.encode())
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
@@ -148,13 +148,13 @@ def checkpoint_digest(content: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def fingerprint(network: FloatNetwork, data: Dataset, options: Any) -> str:
-    """Return what tells one run from another: a SHA-256 of network, data and options.
+    """Return the key that tells runs apart: a SHA-256 of network, data and options.
 
     Parameters
     ----------
     network : FloatNetwork
     data : Dataset
-        Its name, training and validation split.
+        Data set, of which name, training split and validation split count.
     options : plain data
     """
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
@@ -181,7 +181,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, found: dict[str, Tensor]) -> None:
-    """Take back what `optimizer_tensors` returned."""
+    """Restore the state that `optimizer_tensors` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in found.items():
         index, _, field = name.partition(".")
@@ -191,15 +191,15 @@ def load_optimizer(optimizer: torch.optim.Optimizer, found: dict[str, Tensor]) -
 
 
 def load_module(module: torch.nn.Module, found: dict[str, Tensor], device: torch.device) -> None:
-    """Take back a module's parameters and buffers, those of codebooks whatever their size.
+    """Restore a module's parameters and buffers, those of codebooks whatever their size.
 
-    Parameters stay the objects that they are: what several layers share, they share afterwards.
+    Parameters stay the same objects, so that layers still share the ones that they shared.
 
     Parameters
     ----------
     module : Module
     found : dict of str to Tensor
-        As ``module.state_dict()`` returned them.
+        Tensors as ``module.state_dict()`` returned them.
     device : torch.device
     """
     for name in module.state_dict():

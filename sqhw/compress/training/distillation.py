@@ -1,4 +1,4 @@
-"""The loss of every training loop: labels, and what the network before compression says."""
+"""The loss of every training loop: from labels and from the network before compression."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -17,7 +17,7 @@ def distillation_loss(
     share : float, 0 to 1
         Weight of the distillation; the cross-entropy of the labels has the rest.
     temperature : float
-        That both are softened with; the loss is multiplied by its square.
+        Temperature that softens both outputs; the loss is multiplied by its square.
 
     Returns
     -------

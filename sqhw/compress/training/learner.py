@@ -1,4 +1,4 @@
-"""What a training loop trains: its stages, its loss and its moving parts, as hooks."""
+"""The interface of a training to the training loop: its stages, its loss and its hooks."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ class Stage:
     Parameters
     ----------
     name : str
-        For progress and history.
+        Name for progress and history.
     epochs : int
         Passes over the training split; with 0 the stage only begins.
     batch : int
@@ -41,14 +41,14 @@ class Stage:
 
 
 class Score(NamedTuple):
-    """How good a network is; the larger score is the better one, the first field counts first.
+    """Quality of a network: the larger score is the better one, the first field counts first.
 
     Parameters
     ----------
     margin : float, at most 0
         Minus the share by which the network exceeds its budget.
     accuracy : float, 0 to 1
-        On the validation split.
+        Accuracy on the validation split.
     likelihood : float
         Minus the validation loss.
     """
@@ -65,15 +65,15 @@ class State:
     Parameters
     ----------
     stage : int
-        Number of the stage that it was written in.
+        Number of the stage in which the checkpoint was written.
     epoch : int
-        Epochs of the stage that were done.
+        Finished epochs of the stage.
     score : Score, optional
         Score of the best network so far.
     history, notes : list
-        See `Learner`.
+        History and notes, see `Learner`.
     facts : dict
-        As `Learner.facts` returned them.
+        Facts as `Learner.facts` returned them.
     """
 
     stage: int
@@ -93,16 +93,16 @@ class Learner(ABC):
     count : int
         Training images.
     generator : torch.Generator
-        Generator of the order of the images and of all that the hooks draw.
+        Generator of the order of the images and of all draws of the hooks.
     progress : callable
         Called with (stage, done, total, detail).
 
     Attributes
     ----------
     history : list of dict
-        A line of facts an epoch.
+        One line of facts an epoch.
     notes : list of str
-        What the user should know.
+        Sentences that the user should know.
     """
 
     #: Subject of errors, for example the network's name.
@@ -137,10 +137,10 @@ class Learner(ABC):
 
     @abstractmethod
     def score(self, result: dict[str, Tensor]) -> Score:
-        """Return how good the network is as it is now; `result` is that of `result`."""
+        """Return the score of the current network; `result` is that of the method `result`."""
 
     def note(self, text: str) -> None:
-        """Record something that the user should know, once."""
+        """Record a sentence for the user, once."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -148,7 +148,7 @@ class Learner(ABC):
         """Prepare a stage."""
 
     def resume(self, stage: int) -> None:
-        """Prepare a stage of which a checkpoint tells the rest; see `restore`."""
+        """Prepare a stage whose state comes from a checkpoint; see `restore`."""
         self.begin(stage)
 
     def set_training(self, training: bool) -> None:
@@ -159,11 +159,11 @@ class Learner(ABC):
         """Prepare a step; `share` of the stage is done."""
 
     def penalty(self) -> Tensor | None:
-        """Return what is added to the loss."""
+        """Return the addend of the loss."""
         return None
 
     def after_step(self, step: int, rate: float) -> None:  # noqa: B027
-        """Act on the weights that a step of this learning rate has changed."""
+        """Act on the weights after a step of this learning rate."""
 
     def after_epoch(self, epoch: int) -> dict[str, Any]:
         """Act at the end of an epoch and return facts for the history."""
@@ -174,22 +174,22 @@ class Learner(ABC):
         return stage == len(self.stages()) - 1
 
     def result(self) -> dict[str, Tensor]:
-        """Return what the training would end with now, as tensors of their own."""
+        """Return the result of the training if it ended now, as tensors of their own."""
         return copy.deepcopy(self.model.state_dict())
 
     def detail(self, entry: dict[str, Any]) -> str:
-        """Return what is reported of an epoch, from its line of the history."""
+        """Return the report of an epoch, from its line of the history."""
         accuracy = entry.get("validation_accuracy")
         shown = f", validation {accuracy:.2%}" if accuracy is not None else ""
         return f"loss {entry['loss']:.4f}{shown}"
 
     def remedy(self, checkpoint: Path | None) -> str:
-        """Return what to do about a loss that is not finite.
+        """Return the advice on a loss that is not finite.
 
         Parameters
         ----------
         checkpoint : Path, optional
-            That of the last good epoch, if there is one.
+            Checkpoint of the last good epoch, if there is one.
         """
         kept = f"; the checkpoint in {checkpoint} is that of the last good epoch"
         return "take a lower learning rate" + (kept if checkpoint else "")
@@ -206,6 +206,6 @@ class Learner(ABC):
         """Refuse a checkpoint by its header, before anything is computed."""
 
     def restore(self, found: Checkpoint, state: State) -> None:
-        """Take back what `state` and `facts` returned, after `resume`."""
+        """Restore the values that `state` and `facts` returned, after `resume`."""
         device = next(self.model.parameters()).device
         load_module(self.model, found.part("model"), device)

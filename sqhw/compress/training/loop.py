@@ -16,12 +16,12 @@ from sqhw.errors import SqhwError
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a training ends with.
+    """The result of a training.
 
     Parameters
     ----------
     result : dict of str to Tensor
-        As `Learner.result` returned it after the best epoch.
+        Tensors as `Learner.result` returned them after the best epoch.
     score : Score
         Score of that epoch.
     """
@@ -37,9 +37,9 @@ def run_stages(learner: Learner, *, key: str = "", checkpoint: Path | None = Non
     ----------
     learner : Learner
     key : str
-        Identifies network, data and options: a checkpoint of another key is refused.
+        Key of network, data and options: a checkpoint of another key is refused.
     checkpoint : Path, optional
-        Continued from if it exists, and written after every epoch.
+        File that the run continues from if it exists, and writes after every epoch.
 
     Raises
     ------
@@ -50,12 +50,12 @@ def run_stages(learner: Learner, *, key: str = "", checkpoint: Path | None = Non
 
 
 def checkpoint_state(found: Checkpoint, stages: Sequence[Stage]) -> State:
-    """Return the header of a checkpoint, of a stage and an epoch that its run has.
+    """Return the header of a checkpoint, with a stage and an epoch that its run has.
 
     Raises
     ------
     SqhwError
-        If it has not, or a field is missing or of another type.
+        If the run lacks the stage or epoch, or a field is missing or of another type.
     """
     state = found.state(State)
     inside = 0 <= state.stage < len(stages)
@@ -95,7 +95,7 @@ class _Loop:
         return self.best
 
     def _resume(self, found: Checkpoint, state: State, stage: Stage) -> None:
-        """Go back to where a checkpoint was written, and run the rest of its stage."""
+        """Restore the state of a checkpoint, and run the rest of its stage."""
         learner = self.learner
         learner.resume(state.stage)
         with found.restoring():
@@ -143,7 +143,7 @@ class _Loop:
             learner.progress(stage.name, epoch + 1, stage.epochs, learner.detail(entry))
 
     def _keep_best(self) -> float:
-        """Keep the network as it is now if it is the best yet; return its accuracy."""
+        """Keep the current network if it is the best yet; return its accuracy."""
         learner = self.learner
         learner.set_training(False)
         result = learner.result()

@@ -1,4 +1,4 @@
-"""The optimizer as the training loop sees it: a step of a loss at a rate, and a state by name."""
+"""The optimizer of the training loop: a step of a loss at a rate, and a state by name."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class Optimizer:
         Parameters
         ----------
         loss : Tensor
-            A scalar.
+            Loss, a scalar.
         rate : float, above 0
             Learning rate of the schedule.
         """
@@ -44,5 +44,5 @@ class Optimizer:
         return optimizer_tensors(self.inner)
 
     def load(self, found: dict[str, Tensor]) -> None:
-        """Take back what `tensors` returned."""
+        """Restore the state that `tensors` returned."""
         load_optimizer(self.inner, found)

@@ -11,10 +11,10 @@ def products(precision: str, device: torch.device, *, small: bool) -> torch.dtyp
     Parameters
     ----------
     precision : {"auto", "float32", "bf16"}
-        With ``auto`` it is bf16 for large data sets on devices that multiply it faster.
+        Number format; ``auto`` is bf16 for large data sets on devices that multiply it faster.
     device : torch.device
     small : bool
-        Whether the data set is.
+        Whether the data set is small.
     """
     if precision == "auto":
         precision = "bf16" if not small and has_fast_bf16(device) else "float32"

@@ -10,7 +10,7 @@ from sqhw.data import Dataset, Split
 from sqhw.errors import SqhwError
 from sqhw.network.graph import Shape
 
-SMALL_SET = 10_000  # images; larger sets need fewer epochs
+SMALL_SET = 10_000  # largest number of images of a small set; larger ones need fewer epochs
 STILL = 0.5  # share of the images that `shifted` leaves where they are, unless told otherwise
 
 Progress = Callable[[str, int, int, str], None]
@@ -30,11 +30,11 @@ def tensors(split: Split) -> tuple[Tensor, Tensor]:
 def channels_last(images: Tensor) -> Tensor:
     """Return images with the channel innermost in memory.
 
-    Convolutions and poolings on CPUs take less than half the time so. The values are the same.
+    Convolutions and poolings on CPUs then take less than half the time. The values are the same.
     """
     _, channels, height, width = images.shape
     if channels == 1:
-        # Both orders are one in memory; the strides tell torch which of them is meant.
+        # Both orders are the same in memory; the strides tell torch which one is meant.
         return images.contiguous().as_strided(images.shape, (height * width, 1, width, 1))
     return images.contiguous(memory_format=torch.channels_last)
 
@@ -79,6 +79,7 @@ def shifted(
     ----------
     images : Tensor, shape (images, channels, height, width)
     reach : int, 0 or more
+        Largest move (unit: pixel).
     generator : torch.Generator
     still : float, 0 to 1
         Probability that an image is not moved.

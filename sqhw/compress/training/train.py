@@ -38,13 +38,13 @@ from sqhw.seeds import check_seed
 
 RATES = {"adam": 2e-3, "sgd": 0.1}
 DECAYS = {"adam": 1e-2, "sgd": 5e-4}
-MOMENTUM = 0.9  # of SGD
-VERSION = 1  # of the training, raised whenever it computes something else: checkpoints have it
+MOMENTUM = 0.9  # momentum of SGD
+VERSION = 1  # version of the training in checkpoints, raised with every change of results
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a float network is trained.
+    """Options of the training of a float network.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class TrainSettings:
     precision : {"auto", "float32", "bf16"}
         Number format of the products in training, see `products`; evaluation is in float32.
     seed : int, 0 to 2^64 - 1
-        Fixes initial weights, order and augmentation.
+        Seed of initial weights, order and augmentation.
     threads : int
         Cores to use. With one the result does not depend on the machine's number of cores, and a
         small network does not wait for a core that another program holds.
@@ -129,7 +129,7 @@ def train(
     settings : TrainSettings, optional
     progress : callable
     resume : Path, optional
-        Checkpoint: continued from if it exists, and written after every epoch.
+        Checkpoint that the run continues from if it exists, and writes after every epoch.
 
     Returns
     -------
@@ -176,7 +176,7 @@ class _Training(Learner):
 
     def run(self, resume: Path | None) -> FloatNetwork:
         key = ""
-        if resume is not None:  # the network as it is before training stands for its seed
+        if resume is not None:  # the network before training stands for its seed
             key = fingerprint(self._imported(), self.data, [VERSION, asdict(self.settings)])
         done = run_stages(self, key=key, checkpoint=resume)
         self.model.load_state_dict(done.result)
@@ -190,7 +190,7 @@ class _Training(Learner):
         return replace(network, metadata=facts | network.metadata)
 
     def _imported(self) -> FloatNetwork:
-        """Return the module as it is now as a float network."""
+        """Return the current module as a float network."""
         return import_module(
             self.model,
             self.zoo.input_shape,
