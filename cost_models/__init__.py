@@ -1,1 +1,1 @@
-"""What a design costs on a device: the devices, and what synthesis makes of a memory."""
+"""Costs of a design on a device: the devices, and the results of synthesis for a memory."""

@@ -1,8 +1,8 @@
 """Operations and memory accesses of a run, counted from the schedule.
 
-All counts are whole numbers and exact for known weights; for numbers of non-zeros without their
-places they are expectations (`sqhw.machine.stream`). What the engine does without need is not
-counted: its memories have no read enable, so that they read something in idle cycles too.
+All counts are whole numbers and exact for known weights. For numbers of non-zeros without their
+places they are expectations (`sqhw.machine.stream`). Needless accesses are not counted: the
+engine's memories have no read enable, so that they read a word in idle cycles too.
 """
 
 from dataclasses import dataclass, fields
@@ -23,22 +23,22 @@ from sqhw.network.stored import StoredConv
 
 @dataclass(frozen=True, eq=False)
 class LayerActivity:
-    """What a layer does in a run; every field but the name may be an array, one value an option.
+    """Activity of a layer in a run; every field but the name may be an array, one value an option.
 
     Parameters
     ----------
     name : str
-        The layer.
+        Name of the layer.
     cycles : ndarray, shape (options,)
-        All of the layer.
+        All cycles of the layer.
     entries : ndarray, shape (options,)
-        Entries that are issued, in all tiles, skip connections included. With each of them every
-        activation bank reads one byte.
+        Entries that are issued in all tiles, skip connections included. Every activation bank
+        reads one byte with each entry.
     macs : ndarray, shape (options,)
         Products of a weight that is not zero and an activation inside of the map, each added to an
         accumulator. A lane beyond the end of the map, in the padding or at a filler multiplies 0.
     skips : ndarray, shape (options,)
-        The same for skip connections.
+        Such products of skip connections.
     comparisons : ndarray, shape (options,)
         Activations that a maximum is taken of.
     weight_bits : int
@@ -46,16 +46,16 @@ class LayerActivity:
     activation_bits, skip_bits : int
         Widths of the activations that are multiplied, or added (unit: bit).
     idle_outside, idle_fillers, idle_waiting, idle_overhead : ndarray, shape (options,)
-        Lanes that do none of these, summed over the cycles: outside of the map; at fillers and
-        the zeros of a dense stream; waiting for the end of a slot; between layers.
+        Idle lanes, summed over the cycles: outside of the map; at fillers and the zeros of a dense
+        stream; waiting for the end of a slot; between layers.
     requantizations : ndarray, shape (options,)
         Accumulators that are requantized, those of lanes beyond the end of the map too.
     writes : ndarray, shape (options,)
-        Bytes that are written to the activation banks: what a tile or a group writes beyond the map
-        too.
+        Bytes that are written to the activation banks, those of tiles or groups beyond the map
+        included.
     weight_words, param_words : ndarray, shape (options,)
-        Words read from the weight ROM, all of the layer once a tile; words read from the parameter
-        ROM, a descriptor once and the channel records once a tile.
+        Words read from the weight ROM, where all words of the layer are read once a tile. Words
+        read from the parameter ROM: the descriptor once, the channel records once a tile.
     codebook_reads : ndarray, shape (options,)
         Bytes read from the codebook.
     bank_reads : ndarray, shape (options,)
@@ -107,7 +107,7 @@ class LayerActivity:
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """What an engine does in a run.
+    """Activity of an engine in a run.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class Activity:
 
 @dataclass(frozen=True, eq=False)
 class LayerCounts:
-    """Counts of a layer, one value a way to store its weights, that its activity follows from.
+    """Counts that a layer's activity follows from, one value a way to store its weights.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def layer_activity(shape: LayerShape, engine: EngineConfig, counts: LayerCounts)
 
 
 def activity(network: Graph[StoredConv], engine: EngineConfig, batch: int = 1) -> Activity:
-    """Return what an engine does in a run of a network, exactly.
+    """Return the exact activity of an engine in a run of a network.
 
     Parameters
     ----------

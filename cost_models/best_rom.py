@@ -9,13 +9,13 @@ from sqhw.cost_models.mapping import Mapping, ceil_div
 from sqhw.cost_models.memory import map_rom
 from sqhw.machine.rom_pieces import Piece
 
-#: Most cuts of a piece. A third one saves next to nothing: a block in 13,000 on Cyclone V.
+#: Largest number of cuts of a piece. A third one saves only a block in 13,000 on Cyclone V.
 CUTS = 2
 
 
 @dataclass(frozen=True)
 class RomPiece:
-    """A piece and what synthesis makes of it.
+    """A piece and its mapping by synthesis.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class RomPlan:
 
 @cache
 def rom_plan(depth: int, width: int, device: Device, *, registered: bool) -> RomPlan:
-    """Return the pieces in which an engine has a ROM: the fewest blocks, then the fewest pieces.
+    """Return the pieces of an engine's ROM: the fewest blocks, then the fewest pieces.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def best_rom(depth: int, width: int, device: Device) -> RomPlan:
     Returns
     -------
     RomPlan
-        The whole ROM as one piece if nothing is saved.
+        Pieces; the whole ROM is one piece if nothing is saved.
 
     Raises
     ------

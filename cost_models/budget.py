@@ -1,4 +1,4 @@
-"""Budgets: what a compressed network may take, on one basis or on several at once."""
+"""Budgets: limits of a compressed network, on one basis or on several at once."""
 
 import re
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from sqhw.errors import SqhwError, shown, unknown_name
 BASES = ("payload", "stream", "rom", "blocks")
 #: Bases that a budget can limit.
 LIMITS = (*BASES, "cycles", "energy")
-#: Bases of which each contains the one before.
+#: Bases, each of which contains the one before it.
 _NESTED = ("payload", "stream", "rom")
-#: Largest limit, above any that means something; a float still holds it exactly.
+#: Largest limit, above any meaningful one; a float still holds it exactly.
 MOST = 10**15
 #: Form of one budget: a basis, and the digits of its limit before and after the decimal point.
 ITEM = re.compile(r"\s*([a-z]+)\s*=\s*(-?[0-9]+)(\.[0-9]+)?\s*")
@@ -64,7 +64,7 @@ class Budget:
         Raises
         ------
         SqhwError
-            If the text has another form, or the basis or the limit is none of these.
+            If the text has another form, or the basis is unknown or the limit out of range.
         """
         match = ITEM.fullmatch(text)
         if not match:

@@ -1,4 +1,4 @@
-"""Calibration files: what `benchmarks.cost_engine` has measured and fitted, one a family."""
+"""Calibration files: measurements and fits of `benchmarks.cost_engine`, one file a family."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -16,7 +16,7 @@ FOLDER = "calibration"
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """A quantity as a sum of features times factors, and how far it is off.
+    """A quantity as a sum of features times factors, and its errors.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class Fit:
     ranges : tuple of (str, (number, number))
         Smallest and largest value of each parameter among the engines that were fitted.
     engines : int
-        Engines that were fitted.
+        Number of engines that were fitted.
     held_out : int
-        Other engines, of which the errors are.
+        Number of other engines, on which the errors were measured.
     mean_error, worst_error : float
         Relative errors on the engines that were held out: the mean of their amounts, the largest.
     """
@@ -62,7 +62,7 @@ class Fit:
             raise ValueError(f"worst_error {self.worst_error} is below mean_error")
 
     def outside(self, parameters: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-        """Return the range of each parameter that is outside of it."""
+        """Return the range of each parameter whose value is outside of it."""
         return {
             name: (low, high)
             for name, (low, high) in self.ranges
@@ -82,16 +82,16 @@ class Calibration:
     ----------
     family : str
     device : str
-        The device that was synthesized for, and placed and routed.
+        Device of synthesis, placement and routing.
     clock_devices : tuple of str
         Devices of the same silicon and speed grade, whose clock the model tells.
     rtl : str
-        Digests of the sources of RTL and flow, and the commits that have them; if the engines were
-        not all measured on the same, with how many.
+        Digests of the sources of RTL and flow, and the commits that have them. If there are
+        several, each has its number of engines.
     tools : tuple of (str, str)
         Names and versions.
     luts, ffs : Fit
-        After packing, without what is around the engine.
+        Fits after packing, without the logic around the engine.
     period_ns : Fit or None
         Shortest clock period (unit: ns); None if nothing was placed.
     configurations : tuple of (int, bool, tuple)
@@ -151,7 +151,7 @@ def find_calibration(family: str) -> Calibration:
     Raises
     ------
     SqhwError
-        If the family is not calibrated, or its file is not as it should be.
+        If the family is not calibrated, or its file is malformed.
     """
     known = load_calibrations()
     if family not in known:

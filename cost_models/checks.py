@@ -8,7 +8,7 @@ from sqhw.files.input_limits import MAX_DEVICE_COUNT
 
 
 def check_int(key: str, value: object, least: int, most: int = MAX_DEVICE_COUNT) -> None:
-    """Refuse what is not a whole number of `least` or more, or is beyond every device."""
+    """Refuse a value that is not a whole number of `least` or more, or is beyond every device."""
     if not is_int(value, least):
         raise ValueError(f"{key} must be a whole number of {least} or more, not {shown(value)}")
     if not is_int(value, least, most):
@@ -16,26 +16,26 @@ def check_int(key: str, value: object, least: int, most: int = MAX_DEVICE_COUNT)
 
 
 def check_number(key: str, value: object, least: int = 0) -> None:
-    """Refuse what is not a number of `least` or more, or is beyond every device."""
+    """Refuse a value that is not a number of `least` or more, or is beyond every device."""
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     if not least <= number <= MAX_DEVICE_COUNT:
         raise ValueError(f"{key} must be a number of {least} or more, not {shown(value)}")
 
 
 def check_bool(key: str, value: object) -> None:
-    """Refuse what is not a truth value."""
+    """Refuse a value that is not a truth value."""
     if not isinstance(value, bool):
         raise ValueError(f"{key} must be true or false, not {shown(value)}")
 
 
 def check_text(key: str, value: object) -> None:
-    """Refuse what is not a text with something in it."""
+    """Refuse a value that is not a text, or is an empty one."""
     if not (isinstance(value, str) and value.strip()):
         raise ValueError(f"{key} must be a text, not {shown(value)}")
 
 
 def check_texts(key: str, value: object, *, at_least: int) -> None:
-    """Refuse what is not a tuple of texts."""
+    """Refuse a value that is not a tuple of texts."""
     if not isinstance(value, tuple) or len(value) < at_least:
         raise ValueError(
             f"{key} must be a list of {at_least} or more texts, not {shown(as_lists(value))}"
@@ -45,7 +45,7 @@ def check_texts(key: str, value: object, *, at_least: int) -> None:
 
 
 def check_choice(key: str, value: object, known: tuple[str, ...]) -> None:
-    """Refuse what is not one of the known words."""
+    """Refuse a value that is not one of the known words."""
     if value not in known:
         raise ValueError(f"{key} must be one of {', '.join(known)}, not {shown(value)}")
 

@@ -2,10 +2,10 @@
 
 The budgets become one by a scale of weighted shares; on it the knapsack of
 `sqhw.cost_models.knapsack` chooses one option a layer, for the largest budget that the exact costs
-admit. Then the scale gets more weight on what is exceeded, or nearest to it, and the choice is made
-again. In the end single layers are changed for the better by their exact marginal costs. What is
-returned meets the budgets exactly; that nothing is found proves nothing, and the message says what
-was found instead.
+admit. Then the limits that are exceeded, or nearly so, get more weight in the scale, and the choice
+is made again. In the end single layers are improved by their exact marginal costs. The result meets
+the budgets exactly. A search without a result is no proof that none exists; its message has the
+nearest costs found.
 """
 
 import math
@@ -21,11 +21,11 @@ from sqhw.cost_models.network_options import NetworkTable
 from sqhw.cost_models.scale import POWER, Scale
 from sqhw.errors import SqhwError
 
-#: Scales that are tried under several budgets.
+#: Number of scales that are tried under several budgets.
 SCALE_STEPS = 16
-#: Share of the budgets that a search may leave.
+#: Share of the budgets that a search may leave unused.
 CLOSE = 1e-3
-#: Weight of the second cost: of options that are equal in the objective, the cheaper one is taken.
+#: Weight of the second cost, so that the cheaper of options with equal objectives is taken.
 TIE = 1e-10
 
 Limits = Mapping[str, float]
@@ -44,8 +44,8 @@ def choose_options(
     table : NetworkTable
     budgets : Budgets, optional
     objective : str, or sequence of ndarray of shape (options,)
-        What is minimised: a basis of budgets, or an array a layer, for example the expected loss of
-        accuracy.
+        Objective to minimise: a basis of budgets, or an array a layer, for example the expected
+        loss of accuracy.
 
     Returns
     -------
@@ -55,8 +55,8 @@ def choose_options(
     Raises
     ------
     SqhwError
-        If no options were found that meet the budgets; the message has the least of each basis,
-        or, if each limit could be met alone, the least within the others.
+        If no options were found that meet the budgets. The message has the least cost on each
+        basis or, if each limit could be met alone, the least within the others.
     """
     limits = {} if budgets is None else budgets.limits
     if isinstance(objective, str):
@@ -78,9 +78,10 @@ def choose_options(
 
 
 def least_cost(table: NetworkTable, basis: str, budgets: Budgets | None = None) -> float | None:
-    """Return the least on a basis that was found within budgets, or None if nothing was.
+    """Return the least cost on a basis found within budgets, or None if there is none.
 
-    Without budgets it is the least there is; of blocks, that of the options with the fewest words.
+    Without budgets it is the least of all. For blocks it is that of the options with the fewest
+    words.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def _search(table: NetworkTable, limits: Limits, objective: list[Numbers]) -> li
     best = _cheapest(objective)
     if not limits or _excess(table, limits, best) <= 1:
         return best
-    # A tight limit is met by what it limits alone, and mixtures never quite get there.
+    # A tight limit may be met by its own basis alone, which mixtures never quite reach.
     ends = [_cheapest(_costs(table, basis)) for basis in limits]
     good = [chosen for chosen in ends if _excess(table, limits, chosen) <= 1]
     scale = Scale.even(limits, table.device.bram.bits)
@@ -121,7 +122,7 @@ def _within(
 ) -> tuple[list[int] | None, list[int]]:
     """Return the best choice found on a scale whose exact costs meet the limits, and a bound.
 
-    The second is the best choice of which the scale alone is limited: limits that it exceeds want
+    The bound is the best choice under the limit of the scale alone. The limits that it exceeds need
     more weight.
     """
     hulls = [
@@ -142,7 +143,7 @@ def _within(
 def _improve(
     table: NetworkTable, limits: Limits, objective: list[Numbers], chosen: list[int]
 ) -> list[int]:
-    """Change single layers for the better as long as all limits hold."""
+    """Improve single layers as long as all limits hold."""
     chosen, changed = list(chosen), True
     while changed:
         changed = False
@@ -175,10 +176,10 @@ def _shares(table: NetworkTable, limits: Limits, chosen: list[int]) -> dict[str,
 
 
 def _filled(table: NetworkTable, limits: Limits, chosen: list[int]) -> float:
-    """Return the largest share of a limit that a choice takes; of blocks that of their bits.
+    """Return the largest share of a limit that a choice takes; for blocks, the share of their bits.
 
-    A block that holds one bit counts as a full one, so that a limit of blocks would seem to be
-    reached as soon as the last block is begun.
+    A block with one bit counts as a full one, so a limit of blocks would seem to be reached as soon
+    as the last block is begun.
     """
     shares = _shares(table, limits, chosen)
     if shares.get("blocks", math.inf) <= 1:
@@ -201,7 +202,7 @@ def _sum(objective: list[Numbers], chosen: list[int]) -> float:
 
 
 def _refusal(table: NetworkTable, budgets: Budgets) -> str:
-    """Return why nothing meets the budgets: one of them alone, or all together."""
+    """Return the reason why nothing meets the budgets: one of them alone, or all together."""
     least = {basis: least_cost(table, basis) or 0.0 for basis in budgets.limits}
     alone = [
         _amount(basis, least[basis])
@@ -222,7 +223,7 @@ def _refusal(table: NetworkTable, budgets: Budgets) -> str:
 
 
 def _amount(basis: str, value: float) -> str:
-    """Return a least amount as a budget, rounded up so that it does as a limit."""
+    """Return a least amount as a budget, rounded up so that it can be met as a limit."""
     if basis == "energy":
         return str(Budget(basis, math.ceil(value * 1e3) / 1e3))
     return str(Budget(basis, max(1, math.ceil(value - 1e-9))))

@@ -1,4 +1,4 @@
-"""What an uncompressed network takes on the size bases."""
+"""Sizes of an uncompressed network on the size bases."""
 
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.memory import map_rom
@@ -13,11 +13,11 @@ def dense_sizes(weights: int, biases: int, bits: int, device: Device) -> dict[st
     Parameters
     ----------
     weights, biases : int
-        How many there are.
+        Numbers of weights and biases.
     bits : int
         Width of a weight (unit: bit); a bias has 32.
     device : Device
-        For the block RAMs.
+        Device of the block RAMs.
 
     Returns
     -------

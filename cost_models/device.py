@@ -38,7 +38,7 @@ def load_devices() -> dict[str, Device]:
 
 
 def find_device(name: str) -> Device:
-    """Return the device with this name, or on the board with this name, or in this file.
+    """Return the device of a name, of a board, or in a file.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def check_names_once(devices: Sequence[Device], file: str, seen: dict[str, str])
     file : str
         Its name.
     seen : dict of str to str
-        File of each name seen so far, names in lower case; the new ones are added.
+        File of each name so far, names in lower case; the new ones are added.
 
     Raises
     ------

@@ -28,8 +28,8 @@ def parse_family(
     file : str
         Its name, for the error messages.
     base : callable, optional
-        Returns the device with a name. With it, the file may say ``base = "NAME"`` instead of what
-        the devices of a family share.
+        Function that returns the device of a name. With it, the file may have ``base = "NAME"``
+        instead of the keys that the devices of a family share.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def _entries(file: str, table: Mapping[str, Any], key: str) -> list[dict[str, An
 
 
 class _Where:
-    """Turns a ValueError in its block into a SqhwError that says where the value is."""
+    """Turns a ValueError in its block into a SqhwError that names the place of the value."""
 
     def __init__(self, where: str) -> None:
         self.where = where

@@ -1,8 +1,8 @@
-"""Energy of a run: counted operations and accesses, times what a technology table says of each.
+"""Energy of a run: counted operations and accesses, times the energy of each in a technology table.
 
-An estimate. It has the dynamic energy of arithmetic and memories, as if both were built in the
-table's process: no leakage, no clock, no wires between the blocks, and nothing of an FPGA's own
-overhead. It ranks networks and engines; it does not say what a board draws.
+The energy is an estimate. It has the dynamic energy of arithmetic and memories, as if both were
+built in the table's process. It has no leakage, no clock, no wires between the blocks, and no
+overhead of an FPGA. It ranks networks and engines; it does not tell the power of a board.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class EnergySplit:
     accumulate : float or ndarray
         Additions to accumulators, and comparisons of maxima.
     requantize : float or ndarray
-        An addition of the bias, a product and an addition for the rounding of each result.
+        Additions of the bias, products, and additions for the rounding of each result.
     activation_reads, activation_writes : float or ndarray
         Accesses of the activation banks, pixels and results included.
     weights : float or ndarray
@@ -53,7 +53,7 @@ class EnergySplit:
 
     @property
     def total(self) -> Any:
-        """All of it (unit: pJ)."""
+        """Energy of all uses (unit: pJ)."""
         return sum(self.to_dict().values())
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,15 +67,15 @@ class EnergySplit:
 
 @dataclass(frozen=True)
 class EnergyPrices:
-    """What each operation of an engine costs.
+    """Energy of each operation of an engine.
 
     Parameters
     ----------
     technology : Technology
     engine : EngineConfig
-        Gives the widths of accumulators, multipliers and words, and the size of a bank.
+        Engine with the widths of accumulators, multipliers and words, and the size of a bank.
     depths : mapping of str to int
-        Words of the ROMs ``weights``, ``params`` and ``codebook``: each is priced as one memory of
+        Words of the ROMs ``weights``, ``params`` and ``codebook``. Each is priced as one memory of
         its size.
     """
 
@@ -95,7 +95,7 @@ class EnergyPrices:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what lies outside of the technology's table."""
+        """Sentences on operations and memories outside of the technology's table."""
         return tuple(
             f"{kind} of {bits:,} bit is beyond the memories of {self.technology.name}, extrapolated"
             for kind, bits in self.capacities.items()

@@ -21,7 +21,7 @@ from sqhw.cost_models.engine_features import (
 )
 from sqhw.machine.config import EngineConfig
 
-#: Names of the parameters in sentences. The later ones are features that an engine has or lacks.
+#: Names of the parameters in sentences. The last ones are features that an engine has or lacks.
 PARAMETERS = {
     "lanes": "lanes",
     "bank_depth": "rows of a bank",
@@ -48,24 +48,25 @@ SWITCHES = ("writable", "groups", "residuals", "maxpool")
 
 @dataclass(frozen=True)
 class EngineCost:
-    """What an engine takes of a device.
+    """Resources and clock of an engine on a device.
 
     Parameters
     ----------
     luts, ffs : int
-        As place and route counts them: on ECP5 every LUT of an adder too, on iCE40 `luts` are logic
-        cells, each a LUT with a flip-flop. Of families that were mapped only, cells of yosys.
+        LUTs and flip-flops as place and route counts them: on ECP5 every LUT of an adder too, on
+        iCE40 `luts` are logic cells, each a LUT with a flip-flop. For families that were mapped
+        only, they are cells of yosys.
     brams, dsps : int
         Block RAMs and DSP blocks, exact.
     fmax_mhz : float or None
         Clock frequency (unit: MHz); None if the device's clock was not calibrated.
     luts_error, ffs_error, fmax_error : float or None
-        Mean relative error of engines that the fit has not seen, `fmax_error` of the period; None
-        where this one is outside of what was calibrated, so that nobody knows.
+        Mean relative error of engines that the fit has not seen, `fmax_error` of the period. None
+        if the engine is outside of the calibrated range, so that the error is not known.
     calibrated : bool
-        Whether all parameters are within what was calibrated; if not, `notes` says which is not.
+        Whether all parameters are within the calibrated range; if not, `notes` names the others.
     notes : tuple of str
-        What to say beside the figures.
+        Sentences to show with the figures.
     """
 
     luts: int
@@ -81,7 +82,7 @@ class EngineCost:
 
 
 def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int]) -> EngineCost:
-    """Return what an engine takes of a device.
+    """Return resources and clock of an engine on a device.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
     Returns
     -------
     EngineCost
-        Outside of what was calibrated too, with ``calibrated`` false and a note.
+        Cost, with ``calibrated`` false and a note outside of the calibrated range.
 
     Raises
     ------
@@ -141,13 +142,13 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
 
 
 def parameters(engine: EngineConfig, memories: Sequence[EngineMemory]) -> dict[str, int]:
-    """Return the numbers that ranges are kept of: the engine's, and the rows of its weight ROM."""
+    """Return the parameters that have ranges: the engine's, and the rows of its weight ROM."""
     numbers = {name: int(value) for name, value in engine.to_dict().items()}
     return numbers | {"rows of the weight ROM": weight_rows(memories)}
 
 
 def _outside(fit: Fit, numbers: Mapping[str, int]) -> list[str]:
-    """Return a sentence for each parameter outside of what was fitted."""
+    """Return a sentence for each parameter outside of the fitted range."""
     return [
         f"{PARAMETERS[name]}: {_value(name, numbers[name])}, calibrated "
         + _value(name, low)

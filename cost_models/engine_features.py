@@ -1,4 +1,4 @@
-"""What the engine's logic grows with: estimates of its parts, from the structure of the RTL.
+"""Features of the engine's logic: estimates of its parts, from the structure of the RTL.
 
 Each feature is the logic of one part of the engine, counted by hand in 4-input LUTs (an adder or
 comparator takes one a bit) or in flip-flops. `sqhw.cost_models.engine_cost` weighs them with
@@ -39,11 +39,11 @@ class EngineMemory:
     name : str
         ``banks`` or the name of the ROM.
     count : int
-        So many are alike.
+        Number of equal memories.
     piece : Piece
         Its words and bits.
     mapping : Mapping
-        How synthesis builds it.
+        Mapping of it by synthesis.
     """
 
     name: str
@@ -53,14 +53,14 @@ class EngineMemory:
 
     @property
     def blocks(self) -> int:
-        """Memory blocks of all that are alike."""
+        """Memory blocks of all equal memories."""
         return self.count * self.mapping.blocks
 
 
 def engine_memories(
     engine: EngineConfig, device: Device, depths: Mapping[str, int]
 ) -> list[EngineMemory]:
-    """Return how synthesis builds the engine's memories.
+    """Return the engine's memories with their mapping by synthesis.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def engine_memories(
 
 
 def weight_rows(memories: Sequence[EngineMemory]) -> int:
-    """Return the memory blocks, one above the other, of which a weight comes from one."""
+    """Return the number of memory blocks, one above the other, out of which one gives a weight."""
     return sum(
         memory.mapping.segments
         for memory in memories

@@ -1,4 +1,4 @@
-"""What a device is made of: memory cells, multiplier cells, and the rule that fills them."""
+"""The parts of a device: memory cells, multiplier cells, and the rule that fills them."""
 
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ class MemoryPrimitive:
     rw_width : int
         Widest mode in which one port both reads and writes (unit: bit); 0 if a port does either.
     collision : {"old", "new", "undefined"}
-        What a port reads of the word that the other one writes in the same cycle.
+        Value that a port reads of the word that the other one writes in the same cycle.
     initialisable : bool
         Whether the bitstream can set its contents.
     byte_enable : int
@@ -55,7 +55,7 @@ class MemoryPrimitive:
     used_cost : int
         Part of `cost` that yosys counts by the bits in use only, its ``widthscale``.
     block : str or None
-        The block of the silicon that the cell is in; None for the cell's own name.
+        Name of the block of the silicon that the cell is in; None if it is the cell's own name.
     block_count : int
         Blocks that one cell takes.
     source : tuple of str
@@ -162,7 +162,7 @@ class MultiplierPrimitive:
 
 @dataclass(frozen=True, kw_only=True)
 class MappingRule:
-    """How synthesis makes a memory of cells, with the numbers of that rule and no others.
+    """The rule by which synthesis makes a memory of cells, with the numbers of that rule only.
 
     Parameters
     ----------
@@ -218,11 +218,11 @@ class Device:
     boards : tuple of str
         Boards that carry this device.
     mapping : MappingRule
-        How synthesis makes memories.
+        Rule by which synthesis makes memories.
     place_tool : PlaceTool or None
         The tool that places and routes the family; None if none is set up.
     placement : Placement or None
-        How the tool places the device; None if that is not set up.
+        Placement of the device by the tool; None if that is not set up.
     source : tuple of str
         Where the facts are from.
     """
@@ -279,7 +279,7 @@ class Device:
         return self.block_count(self.bram.name)
 
     def block_count(self, block: str) -> int:
-        """Return how many memory blocks of a kind the device has, 0 if none.
+        """Return the number of memory blocks of a kind in the device, 0 if none.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
 """One option a layer under a common budget: a multiple-choice knapsack on convex hulls.
 
-It is the one solver: for `sqhw size` (`sqhw.cost_models.choice`), for the projections of
+It is the only solver: for `sqhw size` (`sqhw.cost_models.choice`), for the projections of
 `sqhw.compress`, and for the methods that choose bits or weights layer by layer. Several budgets
-become one by a `sqhw.cost_models.scale.Scale`. What is minimised is the objective.
+become one by a `sqhw.cost_models.scale.Scale`. The solver minimises the objective.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-#: Ratio to the bound of the optimum, up to which a choice is taken as it is.
+#: Largest ratio of a choice to the bound of the optimum with which it is taken as it is.
 NEAR = 1.005
-#: Shares of the budget, to which the dynamic programme rounds costs up.
+#: Number of shares of the budget, to which the dynamic programme rounds costs up.
 SHARES = 4000
-#: Budgets that a search tries.
+#: Number of budgets that a search tries.
 SEARCH_STEPS = 12
 
 T = TypeVar("T")
@@ -31,14 +31,14 @@ class Option:
     bits : int
         Cost on the budget's basis (unit: bit).
     distortion : float
-        Objective: what all layers together are to have little of, for example the loss of accuracy
-        that the option is expected to cause.
+        Objective, which is minimised in the sum over all layers, for example the expected loss of
+        accuracy by the option.
     nonzeros : int
         Weights kept.
     levels : int
         Distinct non-zero values.
     index : int
-        Place in the table of the layer that it is from.
+        Index of the option in the table of its layer.
     """
 
     bits: int
@@ -51,7 +51,7 @@ class Option:
 def hull(options: Sequence[Option]) -> list[Option]:
     """Return the options on the lower convex hull, from the cheapest to the most exact.
 
-    Dominated options go first: those that cost no less and are no better than another.
+    Dominated options, which cost no less and are no better than another, are removed first.
     """
     front: list[Option] = []
     for option in sorted(options, key=lambda o: (o.bits, o.distortion)):
@@ -64,7 +64,7 @@ def hull(options: Sequence[Option]) -> list[Option]:
 
 
 def front(costs: npt.NDArray[Any], objective: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return the options that no other beats in both, from the cheapest on.
+    """Return the options that no other beats in both, from the cheapest to the dearest.
 
     Parameters
     ----------
@@ -84,19 +84,19 @@ def front(costs: npt.NDArray[Any], objective: npt.NDArray[Any]) -> npt.NDArray[n
 def choose(hulls: Sequence[Sequence[Option]], budget: int) -> list[Option] | None:
     """Return one option a layer within the budget, or None if the cheapest exceed it.
 
-    Increments along the hulls are taken by falling gain a bit. One that does not fit closes its
-    layer. The first of these, taken in part, would give the least distortion of any mixture of
-    options, hence a bound of the optimum. A choice that is farther than `NEAR` from it, as where a
-    layer's steps are large against the budget, is compared with that of a dynamic programme over
-    costs in shares of the budget, and the better one taken. In the tests, of four layers, the
-    result is at most 1.01 times the optimum.
+    Increments along the hulls are taken in the order of falling gain per bit. An increment that
+    does not fit closes its layer. The first of these, taken in part, would give the least
+    distortion of any mixture of options, hence a bound of the optimum. A choice may be farther than
+    `NEAR` from it, as where a layer's steps are large against the budget. It is then compared with
+    that of a dynamic programme over costs in shares of the budget, and the better one is taken. In
+    the tests, with four layers, the result is at most 1.01 times the optimum.
 
     Parameters
     ----------
     hulls : sequence of sequence of Option
         Hull of each layer, as `hull` returns it.
     budget : int
-        Unit: bit.
+        Limit of the sum of costs (unit: bit).
     """
     chosen = [layer[0] for layer in hulls]
     left = budget - sum(option.bits for option in chosen)
@@ -133,8 +133,8 @@ def richest(
 ) -> T | None:
     """Return the choice of the largest budget found whose exact costs meet the limits.
 
-    Costs of options are estimates where they do not add up, as block RAMs do not: the budget of
-    the knapsack is searched for that gives what the exact costs admit.
+    Costs of options are estimates where they do not add up, as with block RAMs. So a search finds
+    the largest budget of the knapsack that the exact costs admit.
 
     Parameters
     ----------
@@ -144,9 +144,9 @@ def richest(
         Cost of a choice that takes all of every limit.
     take : callable
         Called with a choice and its budget. Returns the largest ratio of an exact cost to its
-        limit, and what to return for the choice.
+        limit, and the value to return for the choice.
     close : float
-        Share of the limits that may be left: a search for less takes longer.
+        Share of the limits that may stay unused. A smaller share takes a longer search.
     """
     least = sum(layer[0].bits for layer in hulls)
     most = sum(layer[-1].bits for layer in hulls)

@@ -1,8 +1,8 @@
-"""The options of a layer, with what each costs.
+"""The options of a layer and their costs.
 
 An option is a number of non-zeros, a number of bits of their codes, and a format. Its costs are
-exact where the weights' places are known; where only their number is, the entries of the stream,
-and what follows from them, are expectations over random places (`sqhw.machine.stream`).
+exact where the weights' places are known. Where only their number is known, the entries of the
+stream, and all costs that follow, are expectations over random places (`sqhw.machine.stream`).
 """
 
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ class LayerTable:
     Parameters
     ----------
     name : str
-        The layer.
+        Name of the layer.
     stored : Storage
-        How the weights are stored; a layer without a stream has one dense option of no bits.
+        Storage of the weights; a layer without a stream has one dense option of no bits.
     weight_words, param_words : ndarray of int64
         Words of these ROMs; expectations are rounded up.
     done : LayerActivity
-        What the layer does in a run.
+        Activity of the layer in a run.
     energy_pj : ndarray
         Energy of the layer in a run (unit: pJ).
     """
@@ -97,7 +97,7 @@ def layer_table(
     engine : EngineConfig
     prices : EnergyPrices
     weights : LayerWeights or None
-        None for a layer without a weight stream, which has one option.
+        Weights; None for a layer without a weight stream, which has one option.
     constant_bits : int
         Bits of a channel record beside the entry count, of a layer without a weight stream.
     """

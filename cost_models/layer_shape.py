@@ -1,4 +1,4 @@
-"""What a layer is before its weights are known: its tiles, its maps and its widths."""
+"""The shape of a layer before its weights are known: its tiles, its maps and its widths."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -36,7 +36,7 @@ class LayerShape:
     written : int
         Bytes that an output channel writes to the activation banks.
     skip_channels : int
-        Output channels that get something from a skip connection.
+        Output channels with an addend from a skip connection.
     inside : ndarray of int64, shape (kernel_h, kernel_w)
         Elements for which each kernel position lies inside of the input map.
     activation_bits, skip_bits : int
@@ -100,7 +100,7 @@ class LayerShape:
 
     @property
     def constant(self) -> bool:
-        """Whether its weights are all the same and no bits of the stream, as in averages."""
+        """Whether its weights are all equal and take no bits of the stream, as in averages."""
         return not (isinstance(self.layer, MaxPool) or self.layer.has_stream)
 
     @property
@@ -153,7 +153,7 @@ def layer_shapes(
 
 
 def _inside(layer: GraphConv | MaxPool, source: Shape, target: Shape) -> npt.NDArray[np.int64]:
-    """Return how many output positions read inside of the map, by kernel position."""
+    """Return the number of output positions that read inside of the map, by kernel position."""
     top, _, left, _ = (0, 0, 0, 0) if isinstance(layer, MaxPool) else layer.padding
     kernel = (layer.kernel, layer.kernel) if isinstance(layer, MaxPool) else layer.kernel
     counts = []

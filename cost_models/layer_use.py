@@ -1,4 +1,4 @@
-"""What the cycles of a network's layers are spent on."""
+"""Uses of the cycles of a network's layers."""
 
 from dataclasses import dataclass
 
@@ -16,18 +16,18 @@ BOUNDS = ("entries", "least slot", "writes", "overhead")
 
 @dataclass(frozen=True)
 class LayerUse:
-    """Where the cycles of a layer go.
+    """Cycles of a layer by use.
 
     Parameters
     ----------
     name : str
-        The layer.
+        Name of the layer.
     cycles : int
-        All of them, those of `LayerCycles`.
+        All cycles of the layer, as in `LayerCycles`.
     work : float
-        Cycles that its multiplications would take if every lane had one in each: the bound.
+        Cycles of its multiplications if every lane had one in each cycle: the bound.
     spent : dict of str to int
-        Cycles by what they are spent on, in the order of `BOUNDS`; their sum is `cycles`.
+        Cycles by use, in the order of `BOUNDS`; their sum is `cycles`.
         ``entries``: a stream entry, a tap of a pooling or a skip is issued. ``least slot``: none
         is, because the next record is not read yet or the stream begins anew. ``writes``: none is,
         because the channel before is not written back yet. ``overhead``: descriptor, preparation
@@ -46,12 +46,12 @@ class LayerUse:
 
     @property
     def bounded_by(self) -> str:
-        """What most of the cycles are spent on, one of `BOUNDS`."""
+        """The use of most of the cycles, one of `BOUNDS`."""
         return max(self.spent, key=self.spent.__getitem__)
 
 
 def layer_use(network: QuantizedNetwork, engine: EngineConfig, batch: int = 1) -> list[LayerUse]:
-    """Return what the cycles of every layer are spent on.
+    """Return the uses of the cycles of every layer.
 
     Parameters
     ----------

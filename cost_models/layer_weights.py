@@ -1,4 +1,4 @@
-"""What is known, or assumed, of a layer's weights: how many, where, of how many values."""
+"""The known or assumed facts of a layer's weights: their number, places and number of values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class LayerWeights:
     value_bits : int
         Width of the widest value as a signed number (unit: bit).
     masks : ndarray of bool, shape (counts, out_channels, in_channels, kernel_h, kernel_w), optional
-        Where the weights are; without them they are taken to be anywhere.
+        Places of the weights; without masks the places are random.
     """
 
     nonzeros: Ints
@@ -64,7 +64,7 @@ class LayerWeights:
         return zeros
 
     def entries(self, form: StreamFormat) -> EntryCounts:
-        """Return the entries in a format; they are found once."""
+        """Return the entries in a format, which are computed once."""
         if form not in self._entries:
             self._entries[form] = (
                 form.expected(self.nonzeros, self.channels, self.length)
@@ -154,7 +154,7 @@ def layer_weights(layer: Conv) -> LayerWeights:
 
 
 def _levels(bits: Sequence[int]) -> Levels:
-    """Return the most values that codes of each width name."""
+    """Return the largest number of values that codes of each width name."""
     return Levels(
         nonzero=tuple(min(1 << width, MOST_VALUES) for width in bits),
         dense=tuple((1 << width) - 1 for width in bits),
@@ -164,7 +164,7 @@ def _levels(bits: Sequence[int]) -> Levels:
 def record_constants(layer: Conv) -> int:
     """Return the bits of a layer's channel records beside the entry count.
 
-    The width of the bias does not depend on how it is cut into words.
+    The width of the bias does not depend on its parts in words.
     """
     widths = record_format(
         entry_counts(layer), layer.bias, layer.multiplier, layer.shift, 64

@@ -1,4 +1,4 @@
-"""A memory to be built, the cells that it may be made of, and what becomes of it."""
+"""A memory to be built, the cells that it may be made of, and its mapping."""
 
 from dataclasses import dataclass
 
@@ -60,7 +60,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Mapping:
-    """How a memory is built.
+    """The mapping of a memory.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Mapping:
     mode : (int, int) or None
         Depth and width in which the cells are used (unit: words, bits per word); None for LUTs.
     segments : int
-        Pieces into which the depth is cut; a multiplexer follows if there is more than one. 1 for
+        Number of pieces into which the depth is cut, with a multiplexer after more than one. 1 for
         LUTs.
     """
 

@@ -1,4 +1,4 @@
-"""What synthesis makes of ROMs and RAMs on a device."""
+"""Results of synthesis for ROMs and RAMs on a device."""
 
 from sqhw.cost_models.fabric import Device
 from sqhw.cost_models.libmap import map_by_libmap
@@ -29,8 +29,8 @@ def map_rom(depth: int, width: int, device: Device, *, style: str = "auto") -> M
     device : Device
         The device to build for.
     style : {"auto", "auto huge", "block", "huge"}
-        What synthesis takes by itself; huge memory too, where it is cheaper (``-spram``,
-        ``-uram``); or only the one that the Verilog asks for (``ram_style``).
+        Choice of memories: those that synthesis takes by itself; huge memory too, where it is
+        cheaper (``-spram``, ``-uram``); or only the one that the Verilog asks for (``ram_style``).
 
     Returns
     -------
@@ -57,8 +57,8 @@ def map_ram(
 ) -> Mapping:
     """Return how synthesis builds a RAM whose writes set the whole word.
 
-    Exact on all of ``benchmarks/cost_memory/data/ram_yosys.csv``. For a single port that has iCE40
-    only, but a sample of the other families equals yosys too; on UltraScale+ yosys 0.70 stops at
+    Exact on all of ``benchmarks/cost_memory/data/ram_yosys.csv``. Its single-port RAMs are of iCE40
+    only, but a sample of the other families equals yosys too. On UltraScale+ yosys 0.70 stops at
     single-port RAM.
 
     Parameters
@@ -75,7 +75,7 @@ def map_ram(
     initialised : bool
         Whether the bitstream must set its contents, other than to zero.
     style : {"auto", "auto huge", "block", "huge"}
-        As for `map_rom`.
+        Choice of memories, as for `map_rom`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What synthesis makes of a multiplication on a device."""
+"""The result of synthesis for a multiplication on a device."""
 
 from sqhw.cost_models.fabric import Device, MultiplierPrimitive
 
@@ -19,7 +19,7 @@ def map_multiplier(a_bits: int, b_bits: int, device: Device) -> MultiplierPrimit
     Returns
     -------
     MultiplierPrimitive or None
-        None if it is made of LUTs: always on a device without DSP blocks.
+        Cell; None if the product is made of LUTs, as always on a device without DSP blocks.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The options of all layers of a network: the budget as a compressor sees it.
+"""The options of all layers of a network, for compressors under a budget.
 
 Block RAMs do not add up layer by layer: `NetworkTable` maps the memories of a whole choice, so that
 what an option adds includes the rounding to blocks.
@@ -26,7 +26,7 @@ from sqhw.network.graph import Graph, GraphConv, MaxPool
 
 @dataclass(frozen=True)
 class ChoiceCost:
-    """What one option a layer costs together.
+    """Costs of one option a layer together.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class NetworkTable:
         )
 
     def marginal(self, choice: Sequence[int], layer: int) -> dict[str, Numbers]:
-        """Return what the network would cost with each option of one layer, the others as chosen.
+        """Return the costs of the network with each option of one layer, the others as chosen.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class NetworkTable:
         }
 
     def costs(self, layer: int, basis: str) -> Numbers:
-        """Return what each option of a layer adds on a basis, shape (options,).
+        """Return the cost on a basis that each option of a layer adds, shape (options,).
 
         Parameters
         ----------
@@ -179,10 +179,10 @@ class NetworkTable:
         return total
 
     def _rising(self, name: str, depths: Ints) -> Ints:
-        """Return the blocks of a ROM of rising depths, each number of blocks looked for once.
+        """Return the blocks of a ROM of rising depths; each number of blocks is sought once.
 
-        Where synthesis gives up a memory that would fill a block badly, a deeper ROM may take fewer
-        blocks, but only beyond a multiple of a block's depth: between two of these it never does.
+        Synthesis may give up a memory that would fill a block badly. A deeper ROM then takes fewer
+        blocks, but only beyond a multiple of a block's depth, never between two of these.
         """
         blocks = np.zeros(len(depths), dtype=np.int64)
 
@@ -254,6 +254,6 @@ def nonzero_grid(weights: int, counts: int = 64) -> Ints:
     weights : int
         Weights of the layer.
     counts : int, 2 or more
-        Numbers at most; fewer if rounding makes some of them equal.
+        Largest number of results; there are fewer if rounding makes some of them equal.
     """
     return np.unique(np.round(np.geomspace(1, weights, counts)).astype(np.int64))

@@ -23,15 +23,15 @@ OPTION = re.compile(r"-?[a-z0-9]+")
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceTool:
-    """The program that places and routes a family, and how it counts.
+    """The program that places and routes a family, and its names of cells.
 
     Parameters
     ----------
     program : {"nextpnr-ice40", "nextpnr-ecp5"}
     lut_cell, bram_cell, dsp_cell : str
-        Its names of the cells that are counted.
+        Names of the counted cells in the program.
     ff_prefix : str
-        What the names of yosys' flip-flops begin with.
+        First part of the names of yosys' flip-flops.
     output_registers : bool
         Whether registers downstream of block RAM go into it, see `sqhw.synth.output_registers`.
     source : tuple of str
@@ -56,12 +56,12 @@ class PlaceTool:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """How a device is placed and routed by the tool of its family.
+    """Placement and routing of a device by the tool of its family.
 
     Parameters
     ----------
     part, package : str
-        The tool's names of the die and of the package, ``25k`` and ``CABGA381``.
+        Names of the die and of the package in the tool, for example ``25k`` and ``CABGA381``.
     speed : str or None
         Speed grade, if the tool knows several.
     synth_options : tuple of str

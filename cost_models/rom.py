@@ -1,4 +1,4 @@
-"""What a network costs in ROM, on the four size bases, without building an image."""
+"""ROM costs of a network on the four size bases, without building an image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from sqhw.network.stored import StoredConv
 
 @dataclass(frozen=True)
 class LayerRom:
-    """ROM content of one layer (unit: bit unless said).
+    """ROM content of one layer (unit: bit unless stated).
 
     Parameters
     ----------
     name : str
-        The layer.
+        Name of the layer.
     payload : int
-        Non-zero weights times code bits: what papers print.
+        Non-zero weights times code bits, the figure of papers.
     positions : int
         Gap fields and fillers, or the zero codes of a dense stream.
     codebook : int
@@ -118,7 +118,7 @@ def rom_blocks(name: str, depth: int, engine: EngineConfig, device: Device) -> i
 def rom_pieces(
     engine: EngineConfig, depths: Mapping[str, int], device: Device | None
 ) -> dict[str, tuple[Piece, ...]]:
-    """Return the pieces in which an engine has its ROMs: what Verilog and ROM images have.
+    """Return the pieces of an engine's ROMs, in Verilog and ROM images.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def rom_pieces(
     depths : mapping of str to int
         Words of each ROM by name.
     device : Device or None
-        Where it is not known, and where the ROMs can be written, each is one piece.
+        Device. Where it is not known, and where the ROMs can be written, each ROM is one piece.
     """
     if device is None or engine.writable:
         widths = rom_widths(engine)
@@ -169,13 +169,13 @@ def rom_cost(network: Graph[StoredConv], engine: EngineConfig) -> RomCost:
     Parameters
     ----------
     network : Graph of StoredConv
-        Quantized, or of masks.
+        Quantized network, or network of masks.
     engine : EngineConfig
 
     Returns
     -------
     RomCost
-        ``rom`` equals the bits of the exported images.
+        Content, of which ``rom`` equals the bits of the exported images.
     """
     word = engine.word_bits
     layers = []

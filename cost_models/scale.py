@@ -58,7 +58,7 @@ class Scale:
         Parameters
         ----------
         on : callable
-            Gives the costs of the options on a basis; those on ``blocks`` are bits.
+            Function that returns the costs of the options on a basis; those on ``blocks`` are bits.
         """
         parts = [
             self.weights[basis] * self.whole / limit * on(basis)
@@ -77,14 +77,14 @@ class Scale:
         )
 
     def towards(self, taken: Mapping[str, float], power: float = POWER) -> Self:
-        """Return the scale with more weight on budgets of which more is taken.
+        """Return the scale with more weight on budgets that are taken to a larger share.
 
         Parameters
         ----------
         taken : mapping of str to float
             Share of each limit that a choice takes.
         power : float
-            Power of the shares: how far the weights move.
+            Power of the shares, which sets the change of the weights.
         """
         shares = {basis: weight * taken[basis] ** power for basis, weight in self.weights.items()}
         total = sum(shares.values())
@@ -92,5 +92,5 @@ class Scale:
         return type(self)(self.limits, weights, self.whole)
 
     def near(self, other: "Scale") -> bool:
-        """Return whether the weights are all but the same."""
+        """Return whether the weights are nearly the same."""
         return all(abs(self.weights[basis] - other.weights[basis]) < NEAR for basis in self.weights)

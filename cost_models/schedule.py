@@ -24,7 +24,7 @@ class LayerCycles:
     Parameters
     ----------
     name : str
-        The layer.
+        Name of the layer.
     tiles : int
         Tiles of `lanes` elements.
     entries : int
@@ -35,8 +35,8 @@ class LayerCycles:
         Cycles of descriptor, preparation and drain.
     bound : float
         Non-zeros, pooling taps and channels that get a skip, times output positions over lanes,
-        for all images of the run: what no schedule of this dataflow, which takes one weight a cycle
-        and multiplies padding too, can beat.
+        for all images of the run. No schedule of this dataflow, which takes one weight a cycle and
+        multiplies padding too, can beat it.
     """
 
     name: str
@@ -116,7 +116,7 @@ def tile_cycles(
 
 
 def least_slot(timing: Timing, serial: bool) -> int:
-    """Return the fewest cycles of a channel in a layer that writes one byte a cycle, or many."""
+    """Return the fewest cycles of a channel in a layer that writes one byte a cycle, or several."""
     return timing.min_slot_serial if serial else timing.min_slot
 
 
@@ -188,7 +188,7 @@ def frame_cycles(network: Graph[GraphConv], engine: EngineConfig, cycles: int, b
 
 
 def layer_work(tiling: Tiling[StoredConv]) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the entries of every channel, shape (channels,), and those that are no fillers."""
+    """Return the entries of every channel, shape (channels,), and the number of non-fillers."""
     layer, channels = tiling.layer, tiling.target.shape[0]
     if not isinstance(layer, MaxPool):
         counts = entry_counts(layer) + (layer.residual is not None)

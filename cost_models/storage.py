@@ -1,7 +1,7 @@
-"""The table of ways to store a layer's weights: every number of them, format and codebook at once.
+"""The table of ways to store a layer's weights: every number of them, every format and codebook.
 
-`sqhw size`, `compress` and `quantize` and the accounts of a compressed network all read this table;
-they differ in what they know of the weights.
+`sqhw size`, `compress` and `quantize` and the accounts of a compressed network all read this table.
+They differ in their knowledge of the weights.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Storage:
     nonzeros : ndarray of int64
         Weights that are kept.
     levels : ndarray of int64
-        Distinct values of them at most.
+        Largest number of distinct values of the kept weights.
     form : ndarray of int64
         Index of the option's format.
     code_bits : ndarray of int64
@@ -138,7 +138,7 @@ def storage(
     nonzeros : ndarray of int64, shape (counts,)
         Weights that are kept.
     most_values : ndarray of int64, shape (counts,), 1 or more
-        Distinct values that they have at most: there are no more than weights.
+        Largest number of distinct values of these, which is no larger than that of weights.
     has_zeros : ndarray of bool, shape (counts,)
         Whether a dense stream needs a code for 0.
     levels : Levels
@@ -148,7 +148,7 @@ def storage(
     Returns
     -------
     Storage
-        Count after count, format after format, codebook after codebook.
+        Options count after count, format after format, codebook after codebook.
     """
     formats = tuple(form for form, _ in entries)
     pairs = [(at, number) for at, form in enumerate(formats) for number in levels.of(form)]
@@ -180,7 +180,7 @@ def mask_storage(mask: Mask, levels: int, engine: EngineConfig) -> tuple[Storage
     levels : int, 1 or more
         Distinct values of these.
     engine : EngineConfig
-        An entry fits one word of its weight ROM.
+        Engine, whose weight ROM holds an entry in one word.
 
     Returns
     -------

@@ -30,10 +30,10 @@ POINTS = {
 class Technology:
     """Energies of operations, by width and by capacity.
 
-    Between the points of a table the energy of a bit (of an addition or of a memory access), or of
-    a product of two bits (of a multiplication), is interpolated on logarithmic axes. Beyond the
-    points that of a bit or of two is kept; that of a memory access goes on with the slope of
-    the nearest two points.
+    Between the points of a table, the energy per bit (of an addition or of a memory access), or per
+    product of two bits (of a multiplication), is interpolated on logarithmic axes. Beyond the
+    points, this energy of additions and multiplications stays constant. That of a memory access
+    continues with the slope of the nearest two points.
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ def map_by_bram(
 ) -> Mapping:
     """Return how yosys builds a memory by its pass ``memory_bram`` (0.70, ``memory_bram.cc``).
 
-    It takes the mode that fills its cells best in whole percent, not the one with the fewest cells;
-    then the fewest cells, then the fewest segments, then the first.
+    It takes the mode that fills its cells best in whole percent, not the one with the fewest cells.
+    Ties go to the fewest cells, then the fewest segments, then the first mode.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def map_by_fewest(
 ) -> Mapping:
     """Return the mode with the fewest blocks, then the fewest segments, then the first.
 
-    Nothing goes to logic. For families whose synthesis is not modelled; a design that names the
-    cells, not their contents, gets just these.
+    Nothing goes to logic. The rule is for families whose synthesis is not modelled. A design that
+    instantiates the cells itself gets just these.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def map_by_fewest(
     cells : iterable of MemoryPrimitive
         The cells that may be taken.
     forced : bool
-        Means nothing here.
+        Not used by this rule.
 
     Returns
     -------

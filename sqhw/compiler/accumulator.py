@@ -11,8 +11,8 @@ from sqhw.network.floats import FloatConv, FloatNetwork
 from sqhw.network.graph import INPUT
 from sqhw.network.quantized import QuantizedNetwork
 
-#: Share of the accumulator's range that weights are fitted into; the rest is for biases, and for
-#: weights that grow in the fine-tuning.
+#: Share of the accumulator's range for weights. The rest is for biases, and for weights that grow
+#: in the fine-tuning.
 SHARE = 0.9
 WEIGHT_TOP = 127
 UNSIGNED, SIGNED = 255, 128  # largest magnitudes of 8-bit activations
@@ -24,11 +24,12 @@ def proposed_acc_bits(
     """Return a width that leaves every layer's weights enough steps, 24 to 32 bits.
 
     No input may make an accumulator overflow. A layer of long sums therefore has few steps between
-    0 and its largest weight, unless the accumulator is wide. With 8 bits all 127 are counted on,
-    with fewer four times as many as there are values: these are then hardly rounded. The sums are
-    those of weights with one scale a layer. A channel with a gain has its own largest weight, and
-    biases count with a fixed share of the range: where sums relative to that weight or biases are
-    larger, weights still get coarser, which notes of the network tell (`sqhw quantize`).
+    0 and its largest weight, unless the accumulator is wide. Weights of 8 bits get all 127 steps.
+    Weights of fewer bits get four times as many steps as there are values, so that values are
+    hardly rounded. The sums are those of weights with one scale a layer. A channel with a gain has
+    its own largest weight, and biases count with a fixed share of the range. Where sums relative to
+    that weight or biases are larger, weights still get coarser. Notes of the network tell this
+    (`sqhw quantize`).
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def proposed_acc_bits(
     density : float, above 0, at most 1
         Share of the largest weights that count.
     ends_density : float, optional
-        The same of the first and the last trained layer.
+        Such a share for the first and the last trained layer.
     bits : int, 1 to 8
         Width of a weight's code.
     """
@@ -57,18 +58,18 @@ def needed_acc_bits(network: QuantizedNetwork) -> int:
 
 
 def check_acc_bits(acc_bits: int | None, network: QuantizedNetwork | None = None) -> None:
-    """Check a width that a user asks for; None is none.
+    """Check a width that a user asks for; None asks for none.
 
     Parameters
     ----------
     acc_bits : int or None
     network : QuantizedNetwork, optional
-        Whose integers it has to hold.
+        Network whose integers the width must hold.
 
     Raises
     ------
     SqhwError
-        If no engine has it, or the integers need more.
+        If no engine has this width, or the integers need more.
     """
     if acc_bits is None:
         return

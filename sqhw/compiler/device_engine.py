@@ -1,4 +1,4 @@
-"""The engine that suits a device and a network's feature maps, and what it leaves for weights."""
+"""The engine that suits a device and a network's feature maps, and the memory left for weights."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,13 +12,13 @@ from sqhw.network.graph import Graph, GraphConv
 from sqhw.planner.bank_plan import assign_rows, peak_rows
 from sqhw.planner.placement import network_maps
 
-#: Without DSP blocks the lanes multiply in LUTs; more of them than these would crowd small parts.
+#: Largest number of lanes without DSP blocks. These multiply in LUTs; more would crowd small parts.
 LUT_LANES = 8
 MAX_LANES = 32
-#: Requantizers of an engine with many lanes: with one alone, short channels would wait for it.
+#: Requantizers of an engine with many lanes, because short channels would wait for a single one.
 REQUANTIZERS = 4
 MANY_LANES = 16
-#: There a second kernel tap an entry is a small part of the logic.
+#: Kernel taps an entry of such an engine, as a second tap is a small part of its logic.
 TAPS_PER_ENTRY = 2
 #: Words of the parameter ROM that a channel takes at most, as far as addresses go.
 RECORD_WORDS = 3
@@ -31,7 +31,7 @@ def engine_for(
     max_batch: int = 1,
     acc_bits: int = EngineConfig.acc_bits,
 ) -> EngineConfig:
-    """Return a configuration for a device: a lane a DSP block, ROM words as wide as a block RAM's.
+    """Return a configuration for a device: one lane a DSP block, ROM words as wide as a block RAM.
 
     Parameters
     ----------
@@ -39,17 +39,17 @@ def engine_for(
     network : Graph
         A float network with its input stage, or a quantized one.
     levels : int
-        Distinct weights of a layer at most.
+        Largest number of distinct weights of a layer.
     max_batch : int, power of two
-        Images of a run at most; the banks hold so many.
+        Largest number of images of a run, all of which fit the banks.
     acc_bits : int, 16 to 32
         Width of the accumulators; see `sqhw.compiler.accumulator.proposed_acc_bits`.
 
     Raises
     ------
     SqhwError
-        If `max_batch` is no such number, the activation banks alone would exceed the device's
-        block RAMs, or layers of different strides read the same map.
+        If `max_batch` is out of range, the activation banks alone would exceed the device's block
+        RAMs, or layers of different strides read the same map.
     """
     engine = propose_engine(device, network, levels, max_batch, acc_bits)
     banks = activation_blocks(engine, device)
@@ -70,13 +70,13 @@ def propose_engine(
     max_batch: int = 1,
     acc_bits: int = EngineConfig.acc_bits,
 ) -> EngineConfig:
-    """Return what `engine_for` does, whether or not the device has the memory for it.
+    """Return the configuration of `engine_for`, whether or not the device has the memory for it.
 
     Raises
     ------
     SqhwError
-        If `max_batch` is out of range, layers of different strides read the same map, or no engine
-        at all has maps so large.
+        If `max_batch` is out of range, layers of different strides read the same map, or the maps
+        exceed every engine.
     """
     lanes = LUT_LANES
     while lanes * 2 <= min(device.dsps, MAX_LANES):
@@ -105,10 +105,10 @@ def fitted_engine(
     Parameters
     ----------
     device : Device
-        Its block RAMs say how deep the weight ROM may be, and how deep a bank is at least.
+        Device, whose block RAMs bound the depths of weight ROM and banks.
     network : Graph
     levels : int
-        Distinct weights of a layer at most.
+        Largest number of distinct weights of a layer.
     **choices : int
         Fields of `EngineConfig`: ``lanes``, ``word_bits`` and ``max_batch`` at least, and any that
         neither follow from the network nor from the device.
@@ -116,7 +116,7 @@ def fitted_engine(
     Raises
     ------
     SqhwError
-        If layers of different strides read the same map, or no engine has maps so large.
+        If layers of different strides read the same map, or the maps exceed every engine.
     """
     lanes, max_batch = choices["lanes"], choices["max_batch"]
     byte_depth = next(depth for depth, width in device.bram.modes if width >= 8)
@@ -128,7 +128,7 @@ def fitted_engine(
     depth = max(byte_depth, 1 << (rows - 1).bit_length())
     try:
         assign_rows(network, maps, depth)
-    except SqhwError:  # enough rows, but not in one piece
+    except SqhwError:  # the rows are enough, but not in one piece
         depth *= 2
     fields = choices | {
         "bank_depth": depth,

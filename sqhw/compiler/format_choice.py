@@ -30,13 +30,14 @@ def cheapest_streams(
     network : QuantizedNetwork
     engine : EngineConfig
     objective : {"rom", "cycles"}
-        Fewest stream and codebook bits, or fewest cycles and of those fewest bits. Wide gap fields
+        Fewest stream and codebook bits, or fewest cycles and then fewest bits. Wide gap fields
         have fewer fillers, hence fewer cycles, and more bits.
 
     Returns
     -------
     QuantizedNetwork
-        The same integers, other formats; values that no weight has leave the codebooks.
+        Network of the same integers in other formats. Values that no weight has leave the
+        codebooks.
 
     Raises
     ------
@@ -92,14 +93,14 @@ def cheapest_stream(layer: S, engine: EngineConfig, tiling: Tiling[S] | None = N
 
 
 def least_stream_bits(mask: npt.NDArray[np.bool_], levels: int, engine: EngineConfig) -> int:
-    """Return the bits of a layer's cheapest stream and codebook, as they are exported.
+    """Return the bits of a layer's cheapest exported stream and codebook.
 
-    Channels without weights are not stored, but for one if there are no others.
+    Channels without weights are not stored. If there are no others, one of them is.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
-        Where weights are not 0.
+        Mask of the weights that are not 0.
     levels : int
         Distinct values of these.
     engine : EngineConfig

@@ -138,7 +138,7 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
             fields["skip_signed"] = int(formats[layer.residual.source].signed)
         fields["clamp_lo"] = formats[layer.name].lo
         fields["clamp_hi"] = formats[layer.name].hi
-        # A layer that reads nothing there has no address, which might lie beyond a full ROM.
+        # A layer without a stream has no address there, because it might lie beyond a full ROM.
         fields["weight_addr"] = len(weights) if _reads_stream(layer) else 0
         fields["codebook_addr"] = len(codebook) if isinstance(layer, Conv) else 0
         fields["param_addr"] = records_at + len(records)

@@ -1,4 +1,4 @@
-"""What accumulators that are wider than usual take of a device, as a note of the network."""
+"""Note of a network on the extra logic of accumulators that are wider than usual."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from sqhw.network.quantized import QuantizedNetwork
 def with_width_note(
     network: QuantizedNetwork, engine: EngineConfig, device: Device
 ) -> QuantizedNetwork:
-    """Return the network with a note on what accumulators wider than usual take of the device."""
+    """Return the network with a note on the logic that wide accumulators add on the device."""
     usual = EngineConfig.acc_bits
     if engine.acc_bits <= usual:
         return network

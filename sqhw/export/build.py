@@ -20,7 +20,7 @@ def write_rom(
     pieces: Pieces | None = None,
     name: str = DEFAULT_NAME,
 ) -> list[Path]:
-    """Write the ROM images, and after them a manifest that tells what they are for.
+    """Write the ROM images, and after them a manifest that tells their engine.
 
     Images of pieces that an earlier network had there, and this one has not, are removed.
 
@@ -90,7 +90,7 @@ def write_rtl(
         Pieces of ROMs of these depths, from `sqhw.cost_models.rom.rom_pieces`; by default each
         ROM is one piece.
     name : str
-        What modules and files begin with; ROM images too, unless it is the default.
+        First part of the names of modules and files; of ROM images too, unless it is the default.
 
     Returns
     -------

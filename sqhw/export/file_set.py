@@ -1,8 +1,8 @@
-"""Files that belong together in a folder: written ahead of their manifest, which has their digests.
+"""Files that belong together in a folder: written before their manifest, which has their digests.
 
 Each file is replaced whole, but many files are not replaced at once. A manifest that is written
-after all others tells the old set from the new one, and a mixture of both from either: a file of
-another digest is refused by whoever reads the set.
+after all others tells the old set from the new one, and a mixture of both from either. Every reader
+of the set refuses a file of another digest.
 """
 
 import hashlib
@@ -42,8 +42,8 @@ def write_set(
 ) -> list[Path]:
     """Write files, remove those of the earlier set, then write the manifest; return the paths.
 
-    All is read back at the end: of two processes that write to one folder at a time, not both end
-    well with a mixture of their files.
+    All files are read back at the end. If two processes write to one folder at a time, at least one
+    of them fails where their files are mixed.
 
     Parameters
     ----------
@@ -51,20 +51,20 @@ def write_set(
         Made if missing.
     kind : {"rom", "rtl"}
     engine : EngineConfig
-        What the files are for.
+        Engine that the files are for.
     texts : mapping of str to str
         Text by file name.
     facts : mapping
-        What the manifest says besides; must be plain data.
+        Other content of the manifest; must be plain data.
     own : callable
-        Whether a file of that name could be of such a set: one of the earlier set's that is not of
-        this one goes.
+        Function that tells whether a file of a name could be of such a set. Such files of the
+        earlier set that are not of this one are removed.
 
     Raises
     ------
     SqhwError
         If the folder cannot be written to, or something other than a regular file has one of the
-        names, nothing is then changed; or if another process wrote to the folder meanwhile.
+        names; nothing is then changed. Also if another process wrote to the folder meanwhile.
     """
     make_folder(folder)
     earlier = _earlier(folder, kind)
@@ -93,13 +93,13 @@ def check_set(folder: Path, kind: str, manifest: Mapping[str, Any]) -> None:
     folder : path
     kind : {"rom", "rtl"}
     manifest : mapping
-        As `sqhw.export.manifest.check_manifest` returns it.
+        Manifest, as `sqhw.export.manifest.check_manifest` returns it.
 
     Raises
     ------
     SqhwError
-        Naming the first file that is missing or has another digest, or the manifest if it has
-        none.
+        If a file is missing or has another digest, or the manifest has none; the message names
+        the first such file, or the manifest.
     """
     source, again = folder / FILES[kind], f"write them anew with `sqhw {kind}`"
     digests = manifest.get(DIGESTS)
@@ -128,7 +128,8 @@ def unchanged(folder: Path) -> Iterator[None]:
     Raises
     ------
     SqhwError
-        Naming the first file that is, also where another error was raised: it may be the reason.
+        If a file is; the message names the first one. It replaces any other error, because the
+        changed file may be its reason.
     """
     before = _states(folder)
     try:
@@ -150,7 +151,7 @@ def _check_states(folder: Path, before: Mapping[str, tuple[int, ...]]) -> None:
 
 
 def _states(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return what changes with each file of a set, by name; nothing of a missing folder."""
+    """Return a value that changes with each file of a set, by name; none for a missing folder."""
     found: dict[str, tuple[int, ...]] = {}
     for path in sorted(folder.iterdir()) if is_folder(folder) else []:
         if path.suffix in SUFFIXES:
@@ -161,7 +162,7 @@ def _states(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _earlier(folder: Path, kind: str) -> frozenset[str]:
-    """Return the names of the files of the set that is there: none if its manifest is no good."""
+    """Return the names of the files of the present set: none if its manifest is damaged."""
     try:
         digests = read_manifest(folder, kind).get(DIGESTS)
     except SqhwError:

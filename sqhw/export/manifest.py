@@ -1,4 +1,4 @@
-"""What a folder of ROM images or Verilog was written for: a JSON file beside them.
+"""The manifest of a folder of ROM images or Verilog: a JSON file that names their engine.
 
 The images themselves carry no such mark, because Vivado takes no comments in ``$readmemh`` files.
 """
@@ -28,11 +28,11 @@ FACTS: dict[str, Any] = {
     "network": str,
     "words": dict[str, int],
 }
-MAX_DIFFERENCES = 20  # most differences of two engines in one message
+MAX_DIFFERENCES = 20  # largest number of differences of two engines in one message
 
 
 def write_manifest(folder: Path, kind: str, engine: EngineConfig, facts: Mapping[str, Any]) -> Path:
-    """Write what the files in a folder are for and return the path.
+    """Write the manifest of the files in a folder and return its path.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def write_manifest(folder: Path, kind: str, engine: EngineConfig, facts: Mapping
     kind : {"rom", "rtl"}
     engine : EngineConfig
     facts : mapping
-        Whatever else is worth knowing; must be plain data.
+        Other content of the manifest; must be plain data.
     """
     path = folder / FILES[kind]
     content = {"engine": engine.to_dict(), **facts}
@@ -54,8 +54,8 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
     Raises
     ------
     SqhwError
-        If they were written for another configuration, naming the fields that differ, or the
-        manifest is missing or damaged.
+        If they were written for another configuration, or the manifest is missing or damaged. The
+        message names the fields that differ.
     """
     found = read_manifest(folder, kind)
     fields = found["engine"]
@@ -78,7 +78,7 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
 
 
 def name_of(folder: Path, kind: str = "rtl") -> str:
-    """Return what the names of modules and files in a folder begin with.
+    """Return the first part of the names of modules and files in a folder.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def name_of(folder: Path, kind: str = "rtl") -> str:
     Returns
     -------
     str
-        `sqhw.machine.naming.DEFAULT_NAME` if there is no manifest or it says none.
+        Name; `sqhw.machine.naming.DEFAULT_NAME` if there is no manifest or it has no name.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def pieces_of(folder: Path, kind: str, engine: EngineConfig) -> dict[str, tuple[
     Raises
     ------
     SqhwError
-        As `check_manifest`; or if the manifest does not say so.
+        In the cases of `check_manifest`, or if the manifest has no pieces.
     """
     found = check_manifest(folder, kind, engine)
     return from_plain(found.get("pieces"), str(folder / FILES[kind]))
@@ -147,12 +147,12 @@ def check_roms(
     widths : mapping of str to int
         Bits of a word of each ROM.
     source : path
-        The manifest that says so, for errors.
+        Path of the manifest with the pieces, for errors.
 
     Raises
     ------
     SqhwError
-        Naming the ROM that is missing, unknown or of another width.
+        If a ROM is missing, unknown or of another width; the message names it.
     """
     for name in widths:
         if name not in pieces:
@@ -179,7 +179,7 @@ def check_plain(folder: Path, rtl: Mapping[str, Any]) -> None:
     Raises
     ------
     SqhwError
-        Naming the interface.
+        If it has another interface; the message names it.
     """
     if rtl.get("interface") != "plain":
         raise SqhwError(
@@ -189,7 +189,7 @@ def check_plain(folder: Path, rtl: Mapping[str, Any]) -> None:
 
 
 def check_same_pieces(rtl: Path, roms: Path, engine: EngineConfig) -> dict[str, tuple[Piece, ...]]:
-    """Check that ROM images are those of the Verilog's pieces; return these of the images.
+    """Check that ROM images suit the pieces of the Verilog; return the pieces of the images.
 
     A ROM of one piece may be deeper than its image.
 
@@ -202,7 +202,7 @@ def check_same_pieces(rtl: Path, roms: Path, engine: EngineConfig) -> dict[str, 
     Raises
     ------
     SqhwError
-        Naming the ROM, or the name, and what it is in both folders.
+        If they do not; the message names the ROM, or the name, and its state in both folders.
     """
     built_as, images_as = name_of(rtl, "rtl"), name_of(roms, "rom")
     if built_as != images_as:

@@ -20,16 +20,16 @@ from sqhw.machine.rom_pieces import (
     width_of,
 )
 
-#: Most bytes that are read beyond the expected words. Such a file is refused by its lines, which
-#: says more than its size.
+#: Largest number of bytes that are read beyond the expected words. Such a file is refused by its
+#: lines, because they tell more than its size.
 MAX_EXCESS_BYTES = 4096
 
 
 def readmemh_text(image: RomImage) -> str:
-    """Return the image as text: one word a line, all of the same number of digits, nothing else.
+    """Return the image as text: one word a line, all with the same number of digits, nothing else.
 
-    Vivado takes no comments in such files (UG901), and simulators disagree about files that are
-    shorter or longer than the memory, so there are exactly as many lines as words.
+    Vivado takes no comments in such files (UG901). Simulators disagree about files that are shorter
+    or longer than the memory, so there are exactly as many lines as words.
     """
     digits = -(-image.width // 4)
     return "".join(f"{word:0{digits}x}\n" for word in image.words)
@@ -82,7 +82,7 @@ def write_image(image: RomImage, pieces: Sequence[Piece], folder: Path) -> list[
 def read_image(
     rom: str, pieces: Sequence[Piece], folder: Path, name: str = DEFAULT_NAME
 ) -> RomImage:
-    """Read the files that `image_texts` says.
+    """Read the files that `image_texts` names.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def read_image(
     ------
     SqhwError
         If a file is missing, has another number of lines than its piece has words, or a line is
-        not a word of its width; names the file.
+        not a word of its width; the message names the file.
     """
     contents = []
     files = piece_names(image_name(name, rom), pieces)
@@ -114,9 +114,9 @@ def read_image(
 def read_readmemh(path: Path, name: str, width: int, words: int = MAX_WORDS) -> RomImage:
     """Read a file of words, each on a line of its own, as `readmemh_text` writes them.
 
-    Lines end in a line feed, which may follow a carriage return, and the last one may lack it;
-    digits may be of either case. Whatever else ``$readmemh`` takes (comments, addresses, blanks,
-    underscores, ``x`` and ``z``) is refused, as is what it does not take (signs).
+    Lines end in a line feed, which may follow a carriage return. The last line may lack it. Digits
+    may be of either case. Everything else that ``$readmemh`` takes (comments, addresses, blanks,
+    underscores, ``x`` and ``z``) is refused, and so are signs, which it does not take.
 
     Parameters
     ----------
@@ -126,13 +126,13 @@ def read_readmemh(path: Path, name: str, width: int, words: int = MAX_WORDS) -> 
     width : int
         Bits of a word.
     words : int
-        That are expected; a file with room for many more is not read.
+        Number of expected words; a file with room for many more is not read.
 
     Raises
     ------
     SqhwError
-        If the file is missing or too large, or a line is not a word of that width; names file and
-        line.
+        If the file is missing or too large, or a line is not a word of that width; the message
+        names file and line.
     """
     digits = -(-width // 4)
     if not is_file(path):

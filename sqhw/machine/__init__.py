@@ -1,1 +1,1 @@
-"""What the engine is: configuration, number and stream formats, ROM layout, latencies."""
+"""The definition of the engine: configuration, number and stream formats, ROM layout, latencies."""

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from sqhw.files.plain import located, typed
 
-#: Kernel taps that an entry passes at most on any engine.
+#: Largest number of kernel taps that an entry passes on any engine.
 MAX_TAPS_PER_ENTRY = 2
 #: Width of the widest gap field on any engine (unit: bit).
 MAX_GAP_BITS = 12
@@ -13,7 +13,7 @@ MAX_GAP_BITS = 12
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What the RTL depends on. It never depends on a network, only on these numbers.
+    """The numbers that the RTL depends on. It never depends on a network.
 
     Parameters
     ----------
@@ -38,20 +38,20 @@ class EngineConfig:
     max_gap_bits : int, 0 to 12
         Largest gap field of the weight stream; with 0 the engine decodes dense streams only.
     taps_per_entry : int, 1 or 2
-        Kernel taps that an entry of the weight stream may pass: with 2, layers of few channels
+        Kernel taps that an entry of the weight stream may pass. With 2, layers of few channels
         have gaps twice as long.
     requantizers : int, power of two, 1 to lanes
-        Accumulators requantized a cycle, in layers of which so many outputs lie together in
-        memory; the others write one byte a cycle.
+        Accumulators requantized a cycle, in layers of which this number of outputs lies together
+        in memory. The others write one byte a cycle.
     max_batch : int, power of two, 1 to the smaller of lanes and 32
-        Images that one run computes at most; they share tiles, so that small maps fill the lanes.
+        Largest number of images of a run. They share tiles, so that small maps fill the lanes.
     lut_lanes : int, 0 to lanes
         Lanes whose multiplier is made of LUTs; the others leave it to the DSP blocks.
     writable : bool
         Whether the three ROMs are RAM that can be written at run time.
     groups, residuals, maxpool : bool
         Whether the engine runs grouped convolutions (depthwise and average pooling are such), adds
-        skip connections and takes maxima. What an engine does not have takes no logic and no
+        skip connections and takes maxima. A feature that an engine lacks takes no logic and no
         descriptor bits.
 
     Raises

@@ -1,9 +1,8 @@
 """The parameter ROM, field by field: the one definition for cost model, compiler and RTL.
 
 The parameter ROM begins with one descriptor a layer, all of the same number of words, in
-execution order. After them stand the channel records of each layer, from a word boundary on,
-bit after bit without padding, in channel order. Fields go from the low bits upwards, in the order
-of this module.
+execution order. The channel records of each layer follow from a word boundary, bit after bit
+without padding, in channel order. Fields go from the low bits upwards, in the order of this module.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +17,9 @@ from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import signed_width, unsigned_width
 from sqhw.machine.stream import descriptor_fields as stream_fields
 
-#: The ROMs, in the order in which an engine that can write them counts them.
+#: Names of the ROMs, in the order in which an engine that can write them counts them.
 ROMS = ("weights", "params", "codebook")
-#: Engine fields with the width of their addresses.
+#: Engine fields with the width of the addresses of each ROM.
 ADDRESSES = ("weight_addr_bits", "param_addr_bits", "codebook_addr_bits")
 RECORD_FIELDS = ("count", "bias_lo", "bias_hi", "multiplier", "shift")
 COUNT_BITS = 16
@@ -40,8 +39,8 @@ def check_depths(engine: EngineConfig, depths: Mapping[str, int]) -> None:
     Raises
     ------
     SqhwError
-        If they are not those of the `ROMS`, or one is no whole number from 1 to the words that
-        the engine addresses.
+        If they are not those of the `ROMS`, or a depth is no whole number from 1 to the words
+        that the engine addresses.
     """
     if not isinstance(depths, Mapping) or set(depths) != set(ROMS):
         found = sorted(map(str, depths)) if isinstance(depths, Mapping) else depths
@@ -73,7 +72,7 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("skip_weight", 8),
         ("skip_row", row),  # row of output channel 0 in tile 0, modulo the bank depth
         ("skip_channels", row),
-        ("skip_first", row),  # output channels that get something
+        ("skip_first", row),  # output channels with an addend
         ("skip_last", row),
     )
     pool = (("pool", 1),)  # maximum instead of multiply-accumulate; one input channel a channel
@@ -160,9 +159,9 @@ class RecordFormat:
     Parameters
     ----------
     count_base, multiplier_base, shift_base : int
-        What is added to the stored field.
+        Numbers that are added to the stored fields.
     bias_shift : int
-        Zeros at the bottom of every bias.
+        Number of zeros at the bottom of every bias.
     widths : tuple of int
         Widths of `RECORD_FIELDS` (unit: bit).
     """
@@ -193,7 +192,7 @@ def record_format(
     counts, bias, multiplier, shift : ndarray of int, shape (channels,)
         Stream entries, bias and requantization constants of each channel.
     word_bits : int
-        Word width of the ROM: the longest field.
+        Word width of the ROM, which bounds the width of a field (unit: bit).
     """
     any_bit = int(np.bitwise_or.reduce(np.abs(bias.astype(np.int64))))
     bias_shift = (any_bit & -any_bit).bit_length() - 1 if any_bit else 0

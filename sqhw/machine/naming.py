@@ -8,7 +8,7 @@ from sqhw.errors import SqhwError, shown
 DEFAULT_NAME = "sqhw"
 MAX_LENGTH = 32
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
-#: Key words of IEEE 1364-2005: nothing in a design can have these names.
+#: Key words of IEEE 1364-2005, which no part of a design can have as a name.
 KEYWORDS = frozenset(
     """
     always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign
@@ -57,7 +57,7 @@ def top_module(name: str, interface: str = "plain") -> str:
 
 
 def leaf_files(name: str) -> dict[str, str]:
-    """Return the files of the hand-written modules, by what they are in this package."""
+    """Return the files of the hand-written modules, by their names in this package."""
     return {f"{DEFAULT_NAME}_{leaf}.v": f"{name}_{leaf}.v" for leaf in _LEAVES}
 
 
@@ -67,5 +67,5 @@ def verilog_files(name: str, interface: str = "plain") -> tuple[str, ...]:
 
 
 def image_name(name: str, rom: str) -> str:
-    """Return what the image of a ROM is called: ``weights``, with another name ``NAME_weights``."""
+    """Return the name of the image of a ROM: ``weights``, with another name ``NAME_weights``."""
     return rom if name == DEFAULT_NAME else f"{name}_{rom}"

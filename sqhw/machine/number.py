@@ -17,7 +17,7 @@ class ActivationFormat:
     bits : int, 2 to 8
         Width, sign included.
     signed : bool
-        Two's complement if true.
+        Whether the integer is in two's complement.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """The AXI4-Lite register map: the one definition for RTL, documentation and drivers.
 
-All registers are 32 bits wide. Bits that have no field read 0; what is written to them is ignored.
+All registers are 32 bits wide. Bits without a field read 0 and ignore writes.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class Field:
     width : int
         Number of bits.
     doc : str
-        What they mean.
+        Meaning of the field.
     reset : int
-        Value after reset, of fields that can be written.
+        Value after reset of a field that can be written.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How a ROM is cut into memories of its own: what the RTL instantiates and the export writes."""
+"""The pieces of a ROM, each a memory of its own that the RTL instantiates and the export writes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from sqhw.errors import SqhwError
 from sqhw.files.plain import typed
 
-#: Largest number of pieces of a ROM, and of words: an engine has addresses of 24 bits.
+#: Largest numbers of pieces of a ROM and of words, as addresses have 24 bits.
 MAX_PIECES = 1024
 MAX_WORDS = 1 << 24
 
@@ -19,11 +19,11 @@ class Piece:
     Parameters
     ----------
     first_word : int
-        A multiple of a power of two that is not less than `words`, so that the low bits of an
-        address are the address in the piece.
+        First word of the ROM in the piece. It is a multiple of a power of two that is not less
+        than `words`, so that the low bits of an address are the address in the piece.
     words : int, 1 or more
     first_bit, bits : int
-        Its bits of these words.
+        First bit, and number of bits, of these words in the piece.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def check_pieces(pieces: Sequence[Piece], depth: int, width: int) -> None:
 
 
 def piece_names(name: str, pieces: Sequence[Piece]) -> list[str]:
-    """Return what the images of a ROM's pieces are called; a ROM of one piece keeps its name."""
+    """Return the names of the images of a ROM's pieces; a ROM of one piece keeps its name."""
     if len(pieces) == 1:
         return [name]
     return [f"{name}_{index}" for index in range(len(pieces))]
@@ -112,7 +112,7 @@ def piece_words(words: Sequence[int], piece: Piece) -> list[int]:
 
 
 def joined(contents: Sequence[Sequence[int]], pieces: Sequence[Piece]) -> list[int]:
-    """Return the words of a ROM, given the content of each piece: what `piece_words` undoes."""
+    """Return the words of a ROM from the content of each piece: the inverse of `piece_words`."""
     words = [0] * depth_of(pieces)
     for content, piece in zip(contents, pieces, strict=True):
         for index, word in enumerate(content):

@@ -1,24 +1,24 @@
-"""The engine's latencies: what the sequencer enforces and the cycle model counts."""
+"""The engine's latencies, which the sequencer enforces and the cycle model counts."""
 
 from dataclasses import dataclass
 
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import RECORD_FIELDS, descriptor_words
 
-#: Engines of so many lanes have registers behind each block RAM and within wide multiplexers;
-#: smaller ones are for parts on which logic is scarcer than speed.
+#: Fewest lanes of a deep engine. It has registers downstream of each block RAM and within wide
+#: multiplexers; smaller engines are for parts on which logic is scarcer than speed.
 DEEP_LANES = 16
-#: A field reader takes its first field this many cycles after a jump.
+#: Cycles from a jump of a field reader to its first field.
 JUMP_CYCLES = 2
-#: The sequencer's commands are registered before anything follows from them.
+#: Cycles from a command of the sequencer to its effect: commands are registered.
 ISSUE_CYCLES = 1
-#: From what an entry says to its kernel tap, and from there to the row that is read.
+#: Cycles from a decoded entry to its kernel tap, and from there to the row that is read.
 TAP_CYCLES, ROW_CYCLES = 1, 1
-#: From activations, mask and weight at the lanes to the accumulator.
+#: Cycles from activations, mask and weight at the lanes to the accumulator.
 LANES_CYCLES = 3
-#: The coordinates of twice as many lanes are there after so many cycles.
+#: Cycles in which the number of lanes with coordinates doubles.
 FILL_BEATS = 2
-#: From the byte to the activation memory.
+#: Cycles from a byte to the activation memory.
 WRITE_CYCLES = 1
 
 
@@ -47,7 +47,7 @@ def entry_window_cycles(engine: EngineConfig) -> int:
 
 
 def decode_cycles(engine: EngineConfig) -> int:
-    """Return the cycles from a stream entry to what it says."""
+    """Return the cycles from a stream entry to its decoded content."""
     return 3 if is_deep(engine) else 2
 
 
@@ -62,7 +62,7 @@ def mask_cycles(engine: EngineConfig) -> int:
 
 
 def decoded_cycles(engine: EngineConfig) -> int:
-    """Return the cycles from the issue of an entry to what it says."""
+    """Return the cycles from the issue of an entry to its decoded content."""
     return ISSUE_CYCLES + entry_window_cycles(engine) + decode_cycles(engine)
 
 
@@ -84,7 +84,7 @@ def accumulate_cycles(engine: EngineConfig) -> int:
 def fetch_cycles(engine: EngineConfig) -> int:
     """Return the cycles to read a channel record after a jump.
 
-    They are the jump, one for each field, and two registers behind the reader; a deep engine
+    They are the jump, one for each field, and two registers downstream of the reader. A deep engine
     registers the command too.
     """
     return is_deep(engine) + JUMP_CYCLES + record_window_cycles(engine) + len(RECORD_FIELDS) + 1
@@ -125,12 +125,12 @@ class Timing:
     load : int
         Cycles to read a layer descriptor.
     prepare : int
-        Cycles from there to the first slot.
+        Cycles from the descriptor to the first slot.
     drain, drain_serial : int
         Cycles from the last entry of a layer (a serial one) to its last byte in memory.
     hold : int
-        Cycles for which a record is left where it is when the next channel begins, before it is
-        set aside for the hand-over of its accumulators.
+        Cycles for which a record stays in place after the next channel begins, before it is set
+        aside for the hand-over of its accumulators.
     output : int
         Cycles from a new position or channel to the result that is read there.
     """

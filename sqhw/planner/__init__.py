@@ -1,1 +1,1 @@
-"""Where feature maps lie in the activation banks, and the tiles that a layer is computed in."""
+"""The places of feature maps in the activation banks, and the tiles of layers."""

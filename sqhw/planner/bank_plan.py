@@ -1,4 +1,4 @@
-"""The memory planner: which rows of the activation banks each feature map gets, and when."""
+"""The memory planner: rows of the activation banks for each feature map over time."""
 
 import random
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,12 +8,13 @@ from typing import Any, Protocol, TypeVar
 from sqhw.errors import SqhwError
 from sqhw.network.graph import INPUT, Graph, GraphConv, MaxPool
 
-#: Ends tried at random when the orderly ways fail; seeded, so that a plan is always the same.
+#: Number of random choices of ends that are tried when the orderly ways fail. They are seeded, so
+#: that a plan is always the same.
 TRIES = 300
 
 
 class Rows(Protocol):
-    """Something that takes rows from a base on."""
+    """An object that takes rows from a base upwards."""
 
     @property
     def base(self) -> int:
@@ -33,8 +34,8 @@ Map = TypeVar("Map", bound=Rows)
 def assign_rows(network: Graph[GraphConv], maps: Mapping[str, Map], depth: int) -> dict[str, Map]:
     """Give every map its rows; a map keeps them until the last layer that reads it has run.
 
-    A layer that adds a skip connection writes over it, where that is the last use of the map and
-    both lie in memory alike: each element is read before it is written.
+    The output of a layer with a skip connection takes over the rows of the skip's map, if that is
+    the last use of the map and both lie in memory alike: each element is read before it is written.
 
     Parameters
     ----------
@@ -47,13 +48,13 @@ def assign_rows(network: Graph[GraphConv], maps: Mapping[str, Map], depth: int) 
     Returns
     -------
     dict of str to Placement
-        The same with their bases; the network's input is at row 0.
+        The same placements with their bases; the network's input is at row 0.
 
     Raises
     ------
     SqhwError
-        If the maps do not fit; the message names the layer that needs most and how many rows are
-        missing.
+        If the maps do not fit; the message names the layer that needs most and the number of
+        missing rows.
     """
     lives = _lives(network)
     heirs = _heirs(network, maps, lives)
@@ -82,7 +83,7 @@ def assign_rows(network: Graph[GraphConv], maps: Mapping[str, Map], depth: int) 
 def peak_rows(network: Graph[GraphConv], maps: Mapping[str, Map]) -> int:
     """Return the most rows that the maps in memory during one layer take together.
 
-    No plan needs fewer; one that has holes needs more.
+    No plan needs fewer rows; a plan with holes needs more.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def _alive(
     lives: Mapping[str, tuple[int, int]],
     heirs: Mapping[str, str],
 ) -> list[list[str]]:
-    """Return the maps that take rows of their own during each layer."""
+    """Return the maps with rows of their own during each layer."""
     return [
         [
             name

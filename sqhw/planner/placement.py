@@ -1,10 +1,10 @@
-"""Where feature maps lie in the activation banks, and the tiles that a layer is computed in.
+"""The places of feature maps in the activation banks, and the tiles of layers.
 
 Channel c of element e of a map lies in bank ``e % lanes``, row
 ``base + (e // lanes) * channels + c``. Elements are numbered position by position, the images of
 a run together: ``e = (y * pitch + x) * batch + image``. A map that a stride-2 layer reads is stored
-as its four phases (even/odd rows, even/odd columns), each numbered by itself, so that the layer
-reads vectors of consecutive elements.
+as its four phases (even/odd rows, even/odd columns). Each phase is numbered by itself, so that the
+layer reads vectors of consecutive elements.
 """
 
 from dataclasses import dataclass, replace
@@ -62,9 +62,9 @@ class Placement:
 
 
 class Write(Enum):
-    """How the output of a layer is written."""
+    """The way in which the output of a layer is written."""
 
-    #: Write at full width and lane by lane: the map lies in memory as it is computed.
+    #: Write at full width and lane by lane: the layout in memory is the order of computation.
     AS_COMPUTED = "as computed"
     #: Write at full width, each group of bytes to a place of its own.
     WALKED = "walked"
@@ -79,11 +79,11 @@ class Tiling(Generic[C]):
     Parameters
     ----------
     layer : GraphConv or MaxPool
-        That of the graph which was placed.
+        Layer of the graph that was placed.
     source, target : Placement
         Input and output map.
     skip : Placement or None
-        The map that the layer's residual adds.
+        Map that the layer's residual adds.
     tiles : int
         Number of tiles.
     requantizers : int
@@ -99,7 +99,7 @@ class Tiling(Generic[C]):
 
     @property
     def write(self) -> Write:
-        """How the output is written."""
+        """The way in which the output is written."""
         target, requantizers = self.target, self.requantizers
         one_line = target.shape[1] == 1  # its pitch is never used
         if requantizers == 1:
@@ -108,8 +108,8 @@ class Tiling(Generic[C]):
             return Write.AS_COMPUTED
         if target.batch >= requantizers:  # the images of a position fill a group
             return Write.WALKED
-        # Else a group holds neighbours of one line, and two groups of them those of two phases.
-        # They lie together in both maps if lines and tiles are made of whole groups.
+        # Else a group holds neighbours of one line, and two groups hold those of two phases.
+        # Neighbours lie together in both maps if lines and tiles are made of whole groups.
         unit = requantizers * target.split
         whole = target.batch == 1 and not (
             self.source.pitch % unit or target.pitch % requantizers or target.lanes % unit
@@ -118,7 +118,7 @@ class Tiling(Generic[C]):
 
     @property
     def transposes(self) -> bool:
-        """True if of two groups first the even elements are written, then the odd ones."""
+        """True if the even elements of two groups are written first, then the odd ones."""
         return self.write is Write.WALKED and self.target.batch == 1 and self.target.split == 2
 
     @property
@@ -128,7 +128,7 @@ class Tiling(Generic[C]):
 
     @property
     def written(self) -> int:
-        """Bytes that an output channel writes, what a tile or group writes beyond the map too."""
+        """Bytes that an output channel writes, those of tiles or groups beyond the map included."""
         target = self.target
         _, height, width = target.shape
         if self.write is Write.AS_COMPUTED:
@@ -140,7 +140,7 @@ class Tiling(Generic[C]):
 
 
 def network_maps(network: Graph[GraphConv], lanes: int, batch: int = 1) -> dict[str, Placement]:
-    """Return how every map of a network is stored, by name, all at row 0.
+    """Return the placement of every map of a network by name, all at row 0.
 
     Parameters
     ----------
@@ -200,13 +200,13 @@ def place(network: Graph[C], engine: EngineConfig, batch: int = 1) -> tuple[Tili
     Returns
     -------
     tuple of Tiling
-        One a layer, in execution order.
+        Tiling of each layer, in execution order.
 
     Raises
     ------
     SqhwError
         If the engine lacks a kind of layer, or a map is larger than the engine's dimensions or
-        banks; the message names the layer and says how much is missing.
+        banks; the message names the layer and the missing amount.
     """
     whole = isinstance(batch, int) and not isinstance(batch, bool)
     if not whole or batch < 1 or batch & (batch - 1):

@@ -1,1 +1,1 @@
-"""Place and route of the engine with open tools: what it takes of a device, and its clock."""
+"""Place and route of the engine with open tools: its resources on a device, and its clock."""

@@ -15,7 +15,7 @@ Cell = dict[str, Any]
 FLIP_FLOP = "TRELLIS_FF"
 #: Name of the reader of a bit that leaves the module.
 OUTSIDE = ""
-#: A flip-flop that a block's register is the same as: no enable, no reset, 0 at first.
+#: Flip-flop that is equal to the register of a block: no enable, no reset, 0 at first.
 PLAIN = {"CEMUX": "1", "CLKMUX": "CLK", "REGSET": "RESET"}
 
 
@@ -25,19 +25,19 @@ def use_output_registers(netlist: dict[str, Any], top: str) -> int:
     Parameters
     ----------
     netlist : dict
-        What yosys' ``write_json`` writes after ``synth_ecp5``.
+        Content of the file of yosys' ``write_json`` after ``synth_ecp5``.
     top : str
-        The module, flattened.
+        Name of the flattened module.
 
     Returns
     -------
     int
-        Flip-flops that are gone.
+        Number of removed flip-flops.
     """
     module = netlist["modules"][top]
     cells: dict[str, Cell] = module["cells"]
     readers = _readers(cells)
-    # A bit that leaves the module is wanted as it is.
+    # A bit that leaves the module must stay.
     for port in module["ports"].values():
         for bit in port["bits"]:
             readers[bit].append((OUTSIDE, ""))
@@ -93,7 +93,7 @@ def _inverted(cell: Cell, *muxes: str) -> bool:
 
 
 def _readers(cells: dict[str, Cell]) -> dict[int, list[tuple[str, str]]]:
-    """Return the cells and ports that each net leads to."""
+    """Return the cells and ports that read each net."""
     readers = defaultdict(list)
     for name, cell in cells.items():
         for port, bits in cell["connections"].items():
@@ -104,7 +104,7 @@ def _readers(cells: dict[str, Cell]) -> dict[int, list[tuple[str, str]]]:
 
 
 def _clock(behind: dict[str, str], cells: dict[str, Cell]) -> Any:
-    """Return the clock of flip-flops, None if it is not one."""
+    """Return the clock that flip-flops share, or None if they have different ones."""
     clocks = {cells[name]["connections"]["CLK"][0] for name in behind.values()}
     return list(clocks) if len(clocks) == 1 else None
 
@@ -112,7 +112,7 @@ def _clock(behind: dict[str, str], cells: dict[str, Cell]) -> Any:
 def _flip_flops(
     block: Cell, prefix: str, cells: dict[str, Cell], readers: dict[int, list[tuple[str, str]]]
 ) -> dict[str, str]:
-    """Return the flip-flop after each output in use, or none if that is not all there is."""
+    """Return the flip-flop of each output in use, or none if an output leads elsewhere."""
     found = {}
     for output, (bit, *_) in block["connections"].items():
         if output.startswith(prefix) and readers.get(bit):

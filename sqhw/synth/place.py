@@ -1,4 +1,4 @@
-"""Synthesis, placement and routing of the engine, and what comes out of them."""
+"""Synthesis, placement and routing of the engine, and the figures of their reports."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from sqhw.synth.output_registers import use_output_registers
 from sqhw.synth.tools import Flow, flow_for, run_tool
 from sqhw.synth.top import TOP, engine_ports, top_verilog
 
-#: The Verilog files of an engine of the default name.
+#: Verilog files of an engine of the default name.
 SOURCES = verilog_files(DEFAULT_NAME)
 
 
 @dataclass(frozen=True)
 class PlaceReport:
-    """What the engine takes of a device after place and route, and how fast it is.
+    """Resources and clock frequency of the engine on a device after place and route.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ class PlaceReport:
     fmax_mhz : float
         Highest clock frequency by static timing at the worst corner (unit: MHz).
     critical_path : tuple of str
-        The longest path, a line a step: kind, delay in ns, net or cell.
+        Longest path, a line a step: kind, delay in ns, net or cell.
     log : Path
-        What the place-and-route tool printed.
+        Output of the place-and-route tool.
     """
 
     luts: int
@@ -50,7 +50,7 @@ class PlaceReport:
 
 
 def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceReport:
-    """Place and route an engine behind a shift register.
+    """Place and route an engine whose ports connect to a shift register.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
             raise SqhwError(f"{rtl / source} is missing; write it with `sqhw rtl`")
     make_folder(work)
     ports = engine_ports((rtl / sources[0]).read_text(encoding="utf-8"), name)
-    # The tools from wheels have a /tmp of their own, so all files lie where they run.
+    # The tools from wheels have a /tmp of their own, so all files lie in their working folder.
     for path in [*(rtl / source for source in sources), *sorted(rtl.glob("*.hex"))]:
         atomic_write_text(work / path.name, path.read_text(encoding="utf-8"))
     atomic_write_text(work / f"{TOP}.v", top_verilog(ports, name))
@@ -92,7 +92,7 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
 
 
 def move_registers(flow: Flow, work: Path) -> int:
-    """Move registers of the synthesized netlist into blocks, if the flow says so; return how many.
+    """Move registers of the netlist into blocks, if the flow asks for it; return their number.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The open synthesis tools, from their wheels: what a device needs and how they are called."""
+"""The open synthesis tools, from their wheels: their flow for a device, and their calls."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ from sqhw.errors import SqhwError
 
 @dataclass(frozen=True)
 class Flow:
-    """How a device is synthesized, placed and routed.
+    """The flow of a device: synthesis, placement and routing.
 
     Parameters
     ----------
@@ -24,13 +24,13 @@ class Flow:
     tool : str
         The place-and-route program, without the prefix ``yowasp-``.
     part : tuple of str
-        Its options for the device, package and speed grade.
+        Options of the program for the device, package and speed grade.
     target_mhz : int
-        The frequency that it works towards; a higher one brings no more.
+        Frequency that the program works towards (unit: MHz); a higher one brings no more.
     cells : dict of str to str
-        Its names of the cells that are counted: ``luts``, ``brams``, ``dsps``.
+        Names of the counted cells in the program: ``luts``, ``brams``, ``dsps``.
     ff_prefix : str
-        What the names of yosys' flip-flops begin with.
+        First part of the names of yosys' flip-flops.
     output_registers : bool
         Whether registers downstream of block RAM go into it, see `sqhw.synth.output_registers`.
     """
@@ -46,7 +46,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class _Program:
-    """How a place-and-route program is called: the yosys command, and that pins may float."""
+    """Call of a place-and-route program: the yosys command, and the option for floating pins."""
 
     synth: str
     unconstrained: str
@@ -59,12 +59,12 @@ PROGRAMS = {
 
 
 def flow_for(device: Device) -> Flow:
-    """Return how a device is placed and routed, by its device file.
+    """Return the flow of a device, from its device file.
 
     Raises
     ------
     SqhwError
-        If the file says nothing of it.
+        If the file has no flow.
     """
     tool, placement = device.place_tool, device.placement
     if tool is None or placement is None:
@@ -108,7 +108,7 @@ def find_tool(name: str) -> str:
 
 
 def run_tool(command: Sequence[str], folder: Path, log: Path) -> None:
-    """Run a tool in a folder; what it prints goes to a file.
+    """Run a tool in a folder; its output goes to a file.
 
     Raises
     ------

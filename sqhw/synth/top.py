@@ -42,7 +42,7 @@ def engine_ports(verilog: str, name: str = DEFAULT_NAME) -> dict[str, tuple[str,
 
 @dataclass(frozen=True)
 class TopCells:
-    """What the module of `top_verilog` takes itself.
+    """Logic of the module of `top_verilog`, without the engine.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class TopCells:
 
 
 def top_cells(ports: dict[str, tuple[str, int]]) -> TopCells:
-    """Return what the module that `top_verilog` makes takes of a device, without the engine."""
+    """Return the logic on a device of the module that `top_verilog` makes, without the engine."""
     ins, outs = (
         sum(width for direction, width in ports.values() if direction == side)
         for side in ("input", "output")
@@ -79,7 +79,7 @@ def top_verilog(ports: dict[str, tuple[str, int]], name: str = DEFAULT_NAME) -> 
     Parameters
     ----------
     ports : dict of str to (str, int)
-        From `engine_ports`.
+        Width and direction of each port, from `engine_ports`.
     name : str
         Name of the engine, see `sqhw.machine.naming`.
     """

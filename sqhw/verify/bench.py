@@ -1,7 +1,7 @@
 """The cocotb test bench: drives frames through the engine and compares everything.
 
 It runs inside the simulator, in the folder of the job: ``job.npz`` has the frames, the images and
-what must come out, ``report.json`` gets what was measured. While the network runs, no Python does,
+the expected results, ``report.json`` gets the measurements. No Python runs while the network runs,
 so that the simulator goes at its own speed.
 """
 
@@ -40,7 +40,7 @@ RULES = (
 
 
 class InterruptedFrameError(Exception):
-    """The frame ends here in a reset, as it is to."""
+    """The frame ends here in the intended reset."""
 
 
 class Bench:
@@ -52,7 +52,7 @@ class Bench:
         The test bench top.
     waits : Waits
     noise : random.Random
-        Pixels that must be ignored.
+        Source of the pixels that must be ignored.
     """
 
     def __init__(self, dut, waits: Waits, noise: random.Random) -> None:  # type: ignore[no-untyped-def]
@@ -123,7 +123,7 @@ class Bench:
 
     async def _rises(self, name: str, limit: int, waited: int) -> None:
         """Wait for a signal, `limit` cycles at most of which some are over; end the cycle."""
-        await ReadOnly()  # what follows from the clock edge is not there before
+        await ReadOnly()  # the effects of the clock edge come later
         if not self.number(name):
             rising = RisingEdge(getattr(self._dut, name))
             first = await First(rising, ClockCycles(self._dut.clk, limit - waited))
@@ -227,7 +227,7 @@ class Bench:
 
 
 class Writeback:
-    """What the bench top writes down, run by run."""
+    """The record of the bench top, run by run."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -246,7 +246,7 @@ def written(lines: list[str], expected):  # type: ignore[no-untyped-def]
     """Return the bytes of a write-back file; those beyond a map are as negative as expected."""
     digits = [
         line[at - 2 : at] for line in lines for at in range(len(line), 0, -2)
-    ]  # lane 0 stands in the low digits
+    ]  # lane 0 is in the low digits
     if len(digits) != len(expected):
         return np.zeros(len(digits), dtype=np.int16)
     found = np.full(len(digits), -1, dtype=np.int16)
@@ -257,7 +257,7 @@ def written(lines: list[str], expected):  # type: ignore[no-untyped-def]
 
 
 def first_difference(expected, found) -> str:  # type: ignore[no-untyped-def]
-    """Return where two byte sequences differ first."""
+    """Return the first place where two byte sequences differ."""
     if len(expected) != len(found):
         return f"{len(found)} bytes instead of {len(expected)}"
     at = int(np.flatnonzero(expected != found)[0])
@@ -265,7 +265,7 @@ def first_difference(expected, found) -> str:  # type: ignore[no-untyped-def]
 
 
 def compare(bench: Bench, job, run: int, results: list[int], lines: list[str]) -> None:  # type: ignore[no-untyped-def]
-    """Compare cycles, activations and results of a run with what they must be."""
+    """Compare cycles, activations and results of a run with the expected ones."""
     counter, cycles = bench.number("cycles"), bench.number("counted")
     assert counter == cycles, f"the engine counted {counter} cycles, the bench {cycles}"
     assert cycles == job["cycles"], f"{cycles} cycles, predicted {job['cycles']}"

@@ -1,7 +1,7 @@
 """A second computation of a network's logits, for the simulator to be compared with.
 
-With PyTorch it is that of all images. Without, it is the NumPy reference, which is slow: the first
-images alone are run through it.
+PyTorch computes those of all images. Without PyTorch, the NumPy reference computes those of the
+first images only, because it is slow.
 """
 
 import math
@@ -16,7 +16,8 @@ from sqhw.network.quantized import QuantizedNetwork
 from sqhw.sim import reference
 
 PYTORCH, REFERENCE = "PyTorch", "NumPy reference"
-#: Most activations that the reference computes besides those of the first image: some seconds.
+#: Largest number of activations that the reference computes besides those of the first image. They
+#: take some seconds.
 REFERENCE_ACTIVATIONS = 200_000
 
 
@@ -27,7 +28,7 @@ class CrossCheck:
     Parameters
     ----------
     by : str
-        What computed them.
+        Name of the program that computed them.
     logits : ndarray of int64, shape (images, outputs)
     """
 

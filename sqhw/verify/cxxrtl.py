@@ -54,7 +54,7 @@ START_SECONDS, SLOWEST = 60, 1000
 
 @dataclass(frozen=True)
 class VolumeReport:
-    """What a volume run has shown.
+    """The result of a volume run.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class VolumeReport:
     images : int
         Images run; all results equal the simulator's.
     activations : int
-        Activations compared, all layers; all equal. 0 if only results were.
+        Activations compared in all layers; all are equal. 0 if only results were compared.
     cycles : int
         Cycles measured for each run, equal to the prediction.
     resets : int
@@ -157,12 +157,12 @@ class VolumeBench:
         Parameters
         ----------
         program : Program
-            What the ROM images were made from.
+            Program that the ROM images were made from.
         images : ndarray of int, shape (images, channels, height, width)
         roms : path
             Folder with the ROM images.
         seed : int
-            Seed of the pauses on the streams and of what memories hold at first.
+            Seed of the pauses on the streams and of the first contents of memories.
         activations : bool
             Whether every activation of every layer is compared, or only the results.
         jobs : int, 1 or more
@@ -197,7 +197,7 @@ class VolumeBench:
                     done += report.images
                     progress(done)
             except KeyboardInterrupt:
-                self._processes.end()  # the pool waits for them
+                self._processes.end()  # the pool waits for the processes
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return VolumeReport(
@@ -213,7 +213,7 @@ class VolumeBench:
     def copy_roms(
         self, pieces: Mapping[str, tuple[Piece, ...]], roms: Path, prefix: str = ""
     ) -> list[str]:
-        """Copy ROM images to where the harness reads them; return its arguments for them.
+        """Copy ROM images for the harness; return its arguments for them.
 
         Parameters
         ----------
@@ -222,12 +222,12 @@ class VolumeBench:
         roms : path
             Folder with the images.
         prefix : str
-            Put before the names of the copies.
+            First part of the names of the copies.
 
         Raises
         ------
         SqhwError
-            If one is missing or is no image.
+            If an image is missing or is not an image.
         """
         found = []
         for rom, parts in pieces.items():
@@ -248,7 +248,7 @@ class VolumeBench:
         ----------
         job : Job
         roms : sequence of str
-            From `copy_roms`.
+            Arguments of the harness, from `copy_roms`.
         seed : int
         first : int
             Number of the first run; each has its own noise.

@@ -1,4 +1,4 @@
-"""Has yosys translate Verilog to C++; runs as a program of its own, in the folder of the files.
+"""Translation of Verilog to C++ by yosys; a program of its own, run in the folder of the files.
 
 ``python cxxrtl_translate.py ENGINE.v ...`` writes ``engine.cc``.
 """
@@ -44,15 +44,16 @@ def translate(
 ) -> None:
     """Translate the files in the working directory.
 
-    The C++ compiler makes slow code of wide numbers and fast code of many that fit a register, so
-    a multiplexer or register whose operand is put together from many wires becomes as many.
+    The C++ compiler makes slow code of wide numbers, and fast code of many numbers that fit a
+    register. So a multiplexer or register whose operand is put together from many wires is cut into
+    one for each wire.
 
     Parameters
     ----------
     sources : sequence of str
         Verilog files; the top module is the first one in the first file.
     change : callable
-        Changes the flat design before it is optimized.
+        Function that changes the flat design before it is optimized.
     """
     design = libyosys.Design()
     top = MODULE.findall(Path(sources[0]).read_text())[0]
@@ -101,7 +102,7 @@ def _cut(module: libyosys.Module) -> int:
 def _joints(operand: libyosys.SigSpec) -> tuple[set[int], int]:
     """Return the bits at which another wire begins, and the number of wires.
 
-    A bit that is repeated, as in the extension of a sign, begins nothing.
+    A repeated bit, as in the extension of a sign, begins no wire.
     """
     joints = set()
     wires = set()

@@ -1,4 +1,4 @@
-"""What the engine must write back, in the order in which it does."""
+"""The bytes that the engine must write back, in its order."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sqhw.network.quantized import Conv
 from sqhw.planner.placement import Tiling, Write
 
-#: A byte beyond the map, which may be anything.
+#: Value that stands for a byte beyond the map, which may be anything.
 ANYTHING = -1
 
 
@@ -28,7 +28,7 @@ def writeback(
     Returns
     -------
     ndarray of int16, shape (bytes,)
-        0 to 255, two's complement where a tensor is signed, or `ANYTHING`.
+        Bytes of 0 to 255, two's complement where a tensor is signed, or `ANYTHING`.
     """
     parts = []
     for tiling in tilings:

@@ -1,4 +1,4 @@
-"""What a bench runs: what goes into the engine, and what must come out and when."""
+"""The job of a bench: the inputs of the engine, and its expected outputs and their cycles."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,9 @@ class Job:
     Parameters
     ----------
     pixels, results : ndarray of uint8, shape (runs, bytes)
-        What goes in and what must come out, in the order of the streams.
+        Inputs and expected outputs, in the order of the streams.
     writeback : ndarray of int16, shape (runs, bytes)
-        What must be written to the activation memory; see `sqhw.verify.expected`.
+        Expected bytes to the activation memory; see `sqhw.verify.expected`.
     batch : int
         Images of a run.
     cycles : int

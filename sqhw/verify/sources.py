@@ -23,7 +23,7 @@ def check_sources(rtl: Path) -> tuple[str, ...]:
     Raises
     ------
     SqhwError
-        Naming the one that is missing.
+        If a file is missing; the message names it.
     """
     sources = verilog_files(name_of(rtl))
     for name in sources:
@@ -35,8 +35,8 @@ def check_sources(rtl: Path) -> tuple[str, ...]:
 def without_initial_values(verilog: str) -> str:
     """Return Verilog in which no register has an initial value.
 
-    FPGAs give registers these values once, at configuration; a chip, or a reset that comes later,
-    does not. Without them a simulator lets registers be undefined or random until they are written.
+    FPGAs give registers these values once, at configuration. A chip does not, nor does a later
+    reset. Without them, registers are undefined or random in a simulator until they are written.
     """
     return INITIAL.sub("", verilog)
 

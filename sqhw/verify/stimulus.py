@@ -1,7 +1,7 @@
-"""What a bench does to the engine: stalls of both streams, signals out of turn, and resets.
+"""The stimuli of the engine in a bench: stalls of both streams, signals out of turn, and resets.
 
-A job is a list of frames. Each run of the network is one frame that goes through; before some of
-them come frames that end in a reset at a random moment. All benches take the same list.
+A job is a list of frames. Each run of the network is one complete frame. Frames that end in a reset
+at a random moment come before some of these. All benches take the same list.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from sqhw.verify.waits import Waits
 
 
 class Phase(IntEnum):
-    """Where a frame ends in a reset."""
+    """Phase of a frame in which it ends in a reset."""
 
-    WHOLE = 0  #: nowhere: it goes through
+    WHOLE = 0  #: no reset: the frame is complete
     BOOT = 1  #: after some cycles of waiting for `ready`
     READY = 2  #: after some cycles of `ready`, without a pixel
     PIXELS = 3  #: after some pixels
@@ -40,7 +40,7 @@ FRAME = np.dtype(
     [
         ("valid", "<u8"),
         ("listen", "<u8"),
-        ("run", "<u4"),  # whose pixels go in
+        ("run", "<u4"),  # run whose pixels go in
         ("phase", "<u4"),  # a `Phase`
         ("at", "<u4"),  # cycles, pixels or results of that phase before the reset
         ("after", "<u4"),  # cycles after that result
@@ -51,7 +51,7 @@ FRAME = np.dtype(
         ("delay", "<u4"),  # cycles from the last pixel to `start`
         ("busy_from", "<u4"),  # cycles after `start` from which it and `in_valid` are high again
         ("busy_to", "<u4"),  # cycles after `start` until which they are
-        ("held", "<u4"),  # 1: they stay high until the last result is taken
+        ("held", "<u4"),  # 1: both stay high until the last result is taken
         ("result_stall_at", "<u4"),  # results after which nobody listens for long
         ("result_stall", "<u4"),  # cycles of that
     ]
@@ -60,7 +60,7 @@ FRAME = np.dtype(
 PATTERN = FRAME["valid"].itemsize * 8
 ALWAYS = 0xFFFF_FFFF_FFFF_FFFF
 ALTERNATE = 0x5555_5555_5555_5555
-#: Pattern with one cycle in eight.
+#: Pattern in which one cycle in eight is high.
 SELDOM = 0x0101_0101_0101_0101
 LONG_STALLS = (0, 0, 100, 500)
 #: Longest reset of a job (unit: cycle): 3 us at 66 MHz, as an iCE40 needs it after power-up.
@@ -76,7 +76,7 @@ def stimulus(
     ----------
     seed : int or sequence of int
     runs : int, 1 or more
-        Frames that go through, in order.
+        Number of complete frames, in order.
     pixels, results : int
         Bytes of a run.
     waits : Waits
@@ -108,9 +108,9 @@ def stimulus(
 def sweep(seed: int, pixels: int, results: int, waits: Waits) -> npt.NDArray[np.void]:
     """Return the frames of a job with a reset of one cycle at each moment, a whole frame after it.
 
-    That is in each cycle until `ready`, after each pixel, with `start`, in each cycle of the run,
-    and in each cycle between two results. Its time grows with the square of the run's: it is for
-    small networks.
+    The moments are each cycle until `ready`, after each pixel, with `start`, each cycle of the run,
+    and each cycle between two results. The job is for small networks, because its time grows with
+    the square of the run's.
 
     Parameters
     ----------
@@ -142,12 +142,12 @@ def sweep(seed: int, pixels: int, results: int, waits: Waits) -> npt.NDArray[np.
 
 
 def reset_count(frames: npt.NDArray[np.void]) -> int:
-    """Return how many frames of a job end in a reset."""
+    """Return the number of frames of a job that end in a reset."""
     return int((frames["phase"] != Phase.WHOLE).sum())
 
 
 def label(frames: npt.NDArray[np.void], index: int, first: int = 0) -> str:
-    """Return what messages call a frame of a job whose first run has the number `first`."""
+    """Return the name, in messages, of a frame of a job whose first run has the number `first`."""
     name = f"run {first + int(frames[index]['run'])}"
     if frames[index]["phase"] != Phase.WHOLE:
         name += f" (to be reset {_moment(frames[index])})"
@@ -171,10 +171,10 @@ def _moment(frame: npt.NDArray[np.void]) -> str:
 def _resets(
     noise: np.random.Generator, runs: int, pixels: int, results: int, waits: Waits
 ) -> list[tuple[Phase, int, bool]]:
-    """Return phase and moment of each reset, and whether a result is made to wait then.
+    """Return phase and moment of each reset, and whether a result must wait then.
 
-    Resets that cost a whole run are the fewest. Each job has one in the cycle of `done` or in the
-    one before it, and one while a result waits.
+    Few resets come so late that they cost a whole run. Each job has one reset in the cycle of
+    `done` or in the cycle before it, and one while a result waits.
     """
     some, few = -(-runs // 8), runs // 24
 
@@ -198,7 +198,7 @@ def _resets(
 def _frame(
     noise: np.random.Generator, run: int, pixels: int, results: int, waits: Waits
 ) -> npt.NDArray[np.void]:
-    """Return a frame that goes through."""
+    """Return a complete frame."""
     frame = np.zeros((), FRAME)
     frame["run"] = run
     frame["valid"] = _pattern(noise, 0.9)
@@ -217,7 +217,7 @@ def _frame(
 
 
 def _pattern(noise: np.random.Generator, share: float) -> np.uint64:
-    """Return in which cycles of 64 a stream moves: in a `share` of them, or a special pattern."""
+    """Return the cycles of 64 in which a stream moves: a `share` of them, or a special pattern."""
     high = np.flatnonzero(noise.random(PATTERN) < share).tolist() or [0]
     mixed = sum(1 << at for at in high)
     kinds = (mixed, mixed, mixed, mixed, ALWAYS, ALWAYS, ALTERNATE, SELDOM)

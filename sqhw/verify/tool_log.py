@@ -1,10 +1,10 @@
-"""What a tool said in its log, for the error that tells that it failed."""
+"""The line of a tool's log that explains its failure, for error messages."""
 
 import os
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-#: Most characters that are read of a log, and that are shown of a line.
+#: Largest numbers of characters that are read of a log, and that are shown of a line.
 MOST, LONGEST = 1 << 20, 300
 FULL = tuple(os.strerror(number) for number in (ENOSPC, EDQUOT))
 
@@ -12,12 +12,12 @@ FULL = tuple(os.strerror(number) for number in (ENOSPC, EDQUOT))
 def said(log: Path) -> str:
     """Return the line of a log that says why a tool failed, as part of a sentence.
 
-    That is the one about a full disk, or else the first that speaks of an error, or the last.
+    It is the line about a full disk, or else the first line about an error, or else the last line.
 
     Parameters
     ----------
     log : path
-        May be missing or empty.
+        Path of the log, which may be missing or empty.
     """
     try:
         with log.open(errors="replace") as file:

@@ -37,7 +37,7 @@ def verilator_environment(
     Parameters
     ----------
     tools_dir : path
-        Where the command is written, in the sub-folder ``bin``; made if missing.
+        Folder of the command, which goes to the sub-folder ``bin``; made if missing.
     optimize : bool
         Whether the design is compiled for speed. Without it, the compiler takes half of the time,
         which is worth more than the speed of a run of some thousand cycles.
@@ -51,7 +51,7 @@ def verilator_environment(
     ------
     SqhwError
         If Verilator, perl, make or a C++ compiler is missing, or the path to Verilator has a
-        space in it, which its makefiles do not stand.
+        space in it, which its makefiles cannot handle.
     """
     compiler = next((name for name in COMPILERS if shutil.which(name)), None)
     missing = [
@@ -99,7 +99,7 @@ def verilator_environment(
 
 
 def cxxrtl_compiler() -> str:
-    """Return the path of a C++ compiler for what CXXRTL writes.
+    """Return the path of a C++ compiler for the code of CXXRTL.
 
     Clang comes first: its code for CXXRTL's multiplexers runs a little faster than GCC's.
 

@@ -1,4 +1,4 @@
-"""How long the engine may let a bench wait."""
+"""The longest waits of a bench for the engine."""
 
 from dataclasses import dataclass
 

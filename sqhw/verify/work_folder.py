@@ -17,7 +17,7 @@ LOCK = ".lock"
 SPECIAL = re.compile(r"[^\w./+,@~-]")
 #: Characters of a path that break a tool's list of files: line breaks and other control characters.
 CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
-#: Bytes of a file that is written to see whether the disk is full.
+#: Size of a file that is written to see whether the disk is full (unit: byte).
 PROBE = 1 << 20
 
 
@@ -64,7 +64,7 @@ def check_space(path: Path) -> None:
 
 
 def check_work_path(work: Path, simulator: str) -> None:
-    """Check that a simulator, and the files by which its tools are told of others, stand a path.
+    """Check that a simulator, and the lists of files for its tools, can handle a path.
 
     Parameters
     ----------
@@ -89,18 +89,18 @@ def check_work_path(work: Path, simulator: str) -> None:
 
 
 def check_make_path(path: Path, option: str = "--work") -> None:
-    """Check that makefiles, which Verilator works by, stand the path of a folder.
+    """Check that makefiles, which Verilator uses, can handle the path of a folder.
 
     Parameters
     ----------
     path : path
     option : str
-        What the folder is named with.
+        Option that names the folder.
 
     Raises
     ------
     SqhwError
-        Naming the first character that they do not stand.
+        If they cannot; the message names the first such character.
     """
     if found := SPECIAL.search(str(path.absolute())):
         what = "a space" if found[0] == " " else repr(found[0])

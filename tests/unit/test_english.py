@@ -32,6 +32,7 @@ FOLDERS = (
     "sqhw/files",
     "sqhw/frontends/torch_module",
     "sqhw/frontends/zoo",
+    "sqhw/machine",
     "sqhw/machine/stream",
     "sqhw/network",
     "sqhw/planner",

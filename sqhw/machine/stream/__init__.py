@@ -1,4 +1,4 @@
-"""The weight stream: how the weights of a layer become entries.
+"""The weight stream: the entries that the weights of a layer become.
 
 The weights of one output channel are visited kernel row by kernel row, kernel column by kernel
 column, input channel innermost: position ``(ky * kernel_w + kx) * in_channels + channel``. Each

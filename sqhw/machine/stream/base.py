@@ -33,7 +33,7 @@ class StreamFormat(ABC):
     code_bits : int, 0 to `MAX_CODE_BITS`
         Width of the code, an index into the layer's codebook. 0 is a codebook of one value.
     stores_zeros : bool
-        Whether zeros have entries of their own, and then a code.
+        Whether zeros have entries of their own, with a code.
     """
 
     code_bits: int
@@ -148,7 +148,7 @@ class StreamFormat(ABC):
             )
 
     def narrowed(self, before: int, after: int, kernel_w: int) -> Self:
-        """Return the format for fewer input channels, for the engines that decode it before.
+        """Return the format for fewer input channels, for engines that decode the present one.
 
         Parameters
         ----------

@@ -46,7 +46,7 @@ class EntryCounts(ABC):
         Parameters
         ----------
         least : int
-            Fewest cycles of a channel; one with fewer entries waits.
+            Fewest cycles of a channel; a channel of fewer entries waits.
         rewind : int
             Cycles before the first entry of a tile.
         skips : bool
@@ -100,7 +100,7 @@ class CountedEntries(EntryCounts):
 
 @dataclass(frozen=True, eq=False)
 class EqualEntries(EntryCounts):
-    """Entries of which every channel has as many, whatever its weights are.
+    """Entries of which all channels have the same number, whatever their weights are.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class EqualEntries(EntryCounts):
 
     @property
     def count_bits(self) -> Ints:
-        """Zero: all channels have as many."""
+        """Zero, because all channels have the same number."""
         return np.zeros(self.nonzeros.shape, dtype=np.int64)
 
     def first_lack(self, least: int) -> Numbers:

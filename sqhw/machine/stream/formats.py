@@ -1,4 +1,4 @@
-"""All weight stream formats: which of them a layer may have, and how a file names them."""
+"""All weight stream formats: those that a layer may have, and their names in files."""
 
 from dataclasses import dataclass
 

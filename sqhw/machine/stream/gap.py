@@ -34,9 +34,9 @@ def max_gap_bits(
 ) -> int:
     """Return the widest gap field of a layer.
 
-    A filler of ``2**r - 1`` positions passes the end of the channels as often as they go into it,
-    rounded up, and no entry passes it more often. Two taps on must be in the same line of the
-    kernel or in the next one, so a kernel of one column admits one tap.
+    A filler of ``2**r - 1`` positions passes the end of the channels as often as their number goes
+    into that, rounded up, and no entry passes it more often. The tap two places further must be in
+    the same line of the kernel or in the next one, so a kernel of one column admits one tap.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def max_gap_bits(
     taps_per_entry : int, 1 or 2
         Kernel taps that an entry may pass.
     limit : int
-        The result is at most this.
+        Upper bound of the result.
     """
     taps = taps_per_entry if kernel_w > 1 else 1
     return min((taps * in_channels + 1).bit_length() - 1, limit)

@@ -1,9 +1,9 @@
-"""Expected stream entries of a layer of which only the number of its weights is known.
+"""Expected stream entries of a layer from the number of its weights, without their places.
 
 The expectation is that of weights at places drawn without replacement from all of the layer, each
 set of places as likely as any other. It is exact for entries and cycles, approximate for the width
 of the entry counts. A trained network differs, because its weights cluster;
-``benchmarks/cost_budget`` measures by how much.
+``benchmarks/cost_budget`` measures the difference.
 """
 
 from dataclasses import dataclass, field
@@ -54,9 +54,9 @@ class RandomEntries(EntryCounts):
     def count_bits(self) -> npt.NDArray[np.int64]:
         """Expected width of the entry count, shape (options,) (unit: bit).
 
-        The counts are taken as normal, with the variance that the weights of a channel give them;
-        the largest of n such is expected at the quantile (n - 3/8) / (n + 1/4) (Blom, 1958). A
-        channel with more weights has fewer fillers: that narrows the counts.
+        The counts are taken as normal, with the variance from the weights of a channel. The largest
+        of n such counts is expected at the quantile (n - 3/8) / (n + 1/4) (Blom, 1958). A channel
+        with more weights has fewer fillers, which narrows the counts.
         """
         size = self.channels * self.length
         share = self.length / size
@@ -103,13 +103,13 @@ def _fillers(nonzeros: Numbers, size: int, length: int, step: int) -> Numbers:
     """Return the expected fillers of one channel, shape (options,).
 
     A weight has a filler for each multiple of `step` in the zeros before it. So there is one
-    filler for each place that has a weight and, for some k, ``k * step`` zeros before it.
+    filler for each k and each place of a weight with at least ``k * step`` zeros before it.
     """
     zeros = np.arange(step, length, step)
     if not zeros.size:
         return np.zeros(nonzeros.shape)
     some = nonzeros > 0
-    # Of the other size - 1 places, those before it have none of the other weights.
+    # None of the other weights is at the places before it, out of the other size - 1 places.
     chance = np.exp(_log_all_zero(np.maximum(nonzeros - 1, 0)[:, None], size - 1, zeros))
     fillers: Numbers = some * nonzeros / size * (chance @ (length - zeros))
     return fillers
@@ -117,10 +117,11 @@ def _fillers(nonzeros: Numbers, size: int, length: int, step: int) -> Numbers:
 
 @cache
 def _lacks(length: int, step: int, least: int) -> Numbers:
-    """Return what a channel of 0, 1, ... weights is expected to lack to have `least` entries.
+    """Return the expected entries that a channel of 0, 1, ... weights lacks to have `least`.
 
-    So many weights with f fillers among them: each gap is a multiple of `step`, and these are f
-    together, plus a rest below `step`; what is left of `length` lies after the last weight.
+    The weights of a channel have f fillers among them. Each gap is a multiple of `step`, plus a
+    rest below `step`. The multiples are f together, and the remainder of `length` lies after the
+    last weight.
     """
     lacks = [float(max(least - 1, 0))]
     rests = np.ones(1)  # distribution of the sum of the rests
