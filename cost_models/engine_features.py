@@ -111,7 +111,7 @@ def ff_features(
     engine : EngineConfig
     device : Device
     memories : sequence of EngineMemory
-        From `engine_memories`.
+        Memories from `engine_memories`.
     """
     lanes, acc, row, word = engine.lanes, engine.acc_bits, engine.row_bits, engine.word_bits
     dim, deep, many = engine.dim_bits, is_deep(engine), engine.requantizers > 1
@@ -149,7 +149,7 @@ def lut_features(
     engine : EngineConfig
     device : Device
     memories : sequence of EngineMemory
-        From `engine_memories`.
+        Memories from `engine_memories`.
     """
     lanes, acc, row, word = engine.lanes, engine.acc_bits, engine.row_bits, engine.word_bits
     dim, many, two = engine.dim_bits, engine.requantizers > 1, engine.taps_per_entry - 1
@@ -181,13 +181,13 @@ def lut_features(
 def period_features(
     engine: EngineConfig, memories: Sequence[EngineMemory], luts: float
 ) -> dict[str, float]:
-    """Return what the clock period grows with; no single path is the longest in all engines.
+    """Return the features of the clock period; no single path is the longest in all engines.
 
     Parameters
     ----------
     engine : EngineConfig
     memories : sequence of EngineMemory
-        From `engine_memories`.
+        Memories from `engine_memories`.
     luts : float
         LUTs of the engine.
     """

@@ -1,7 +1,7 @@
 """The options of all layers of a network, for compressors under a budget.
 
 Block RAMs do not add up layer by layer: `NetworkTable` maps the memories of a whole choice, so that
-what an option adds includes the rounding to blocks.
+the added cost of an option includes the rounding to blocks.
 """
 
 from collections.abc import Mapping, Sequence

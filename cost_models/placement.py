@@ -1,4 +1,4 @@
-"""Facts for place and route: the tool of a family, and what the tool calls a device."""
+"""Facts for place and route: the tool of a family, and the names of a device in the tool."""
 
 import re
 from dataclasses import dataclass

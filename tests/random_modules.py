@@ -200,7 +200,7 @@ class RandomModule(nn.Module):
         return layer
 
     def _finish(self, rng: random.Random) -> None:
-        """Add a fully connected layer, and perhaps what often follows it."""
+        """Add a fully connected layer, and perhaps the layers that often follow it."""
         self._try(_rebound(lambda x: torch.flatten(x, 1)))
         if self.x.dim() != 2:
             return

@@ -117,7 +117,7 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
     Raises
     ------
     SqhwError
-        If a layer exceeds the engine; the message names the layer, what was found and the limit.
+        If a layer exceeds the engine; the message names the layer, the found value and the limit.
     """
     tilings = place(network, engine, batch)
     formats = network.formats()

@@ -175,7 +175,7 @@ def read_counts(
     Parameters
     ----------
     report, statistics : mapping
-        As for `read_report`; the design may be packed only.
+        Contents of both files, as for `read_report`; the design may be packed only.
     flow : Flow
     """
     cells = statistics["design"]["num_cells_by_type"]

@@ -258,7 +258,7 @@ class VolumeBench:
         Raises
         ------
         SqhwError
-            As `run`.
+            In the cases of `run`.
         """
         frames = stimulus((seed, first), len(job.pixels), *job.sizes, job.waits)
         return self.run_frames(job, frames, roms, seed, first=first, activations=activations)
@@ -280,12 +280,12 @@ class VolumeBench:
         frames : ndarray of `sqhw.verify.stimulus.FRAME`, shape (frames,)
             Frames. Those that are not reset are the runs of the job, in order.
         job, roms, seed, first, activations
-            As for `run_batch`.
+            Parameters as for `run_batch`.
 
         Raises
         ------
         SqhwError
-            As `run`.
+            In the cases of `run`.
         """
         done, records = self._harness(job, frames, roms, (seed, first), activations)
         index, _, reason = done.stderr.strip().partition(": ")
@@ -343,7 +343,7 @@ class VolumeBench:
 def _compare(
     job: Job, records: npt.NDArray[np.uint8], labels: list[str], activations: bool
 ) -> None:
-    """Compare the records of a batch with what must come out; runs have labels."""
+    """Compare the records of a batch with the expected values; runs have labels."""
     counts = records[:, :COUNTS_BYTES].copy().view("<u4")
     results = records[:, COUNTS_BYTES : COUNTS_BYTES + job.results.shape[1]]
     written = records[:, COUNTS_BYTES + results.shape[1] :]

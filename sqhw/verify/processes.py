@@ -30,7 +30,7 @@ class Processes:
     def run(
         self, command: Sequence[str], folder: Path, limit: float
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in a folder; return its exit status and what it printed.
+        """Run a command in a folder; return its exit status and its output.
 
         Raises
         ------

@@ -239,7 +239,7 @@ class RtlBench:
                     log_file=log,
                 )
                 return get_results(results) == (1, 0)
-            except (SystemExit, RuntimeError, OSError, ParseError):  # no results, or half of them
+            except (SystemExit, RuntimeError, OSError, ParseError):  # no results, or a part of them
                 return False
 
 

@@ -106,7 +106,7 @@ def cxxrtl_compiler() -> str:
     Raises
     ------
     SqhwError
-        If there is none; the message says what to install.
+        If there is none; the message names the package to install.
     """
     for name in ("clang++", *COMPILERS):
         if path := shutil.which(name):

@@ -42,7 +42,7 @@ def work_folder(path: Path) -> Iterator[Path]:
         except OSError as error:
             raise _unwritable(path, error) from None
         except SqhwError:
-            check_space(path)  # else a file that is cut off looks like a fault of the RTL
+            check_space(path)  # else a truncated file looks like a fault of the RTL
             raise
 
 

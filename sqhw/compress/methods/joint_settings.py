@@ -31,7 +31,7 @@ class CompressSettings(TrainingOptions):
     bias_bits : int, 4 to 16
         Width that biases are rounded to at most.
     gain_bits : int, 0 to 8
-        Width of what the multipliers of a layer's channels differ by; with 0 they are the same.
+        Width of the differences of the multipliers of a layer's channels; with 0 they are equal.
     """
 
     epochs: int | None = None

@@ -219,7 +219,7 @@ class LearningConv(QatConv, LearningLayer):
     ----------
     layer : FloatConv
     mean : Tensor or None, shape (in_channels,)
-        See `QatConv`.
+        Mean of the input, see `QatConv`.
     last : bool
     pinned : bool
 

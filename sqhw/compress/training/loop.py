@@ -88,7 +88,7 @@ class _Loop:
                 self._keep_best()
             if stage.epochs:
                 self._train(index, stage, learner.optimizer(index), 0)
-        assert self.best is not None  # some stage is eligible
+        assert self.best is not None  # at least one stage is eligible
         if self.best.score.margin < 0:
             over = f"{-self.best.score.margin:.1%}"
             learner.note(f"no epoch met the budget; the smallest network is {over} above it")

@@ -124,7 +124,7 @@ def train(
     Parameters
     ----------
     network_name : str
-        See `sqhw.frontends.zoo`.
+        Name of the network, see `sqhw.frontends.zoo`.
     data : Dataset
     settings : TrainSettings, optional
     progress : callable

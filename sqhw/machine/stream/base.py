@@ -1,4 +1,4 @@
-"""The interface of a weight stream format, and what all formats have in common."""
+"""The interface of a weight stream format, and the common parts of all formats."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
