@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from command_line import run_without
 from float_networks import chain_network
@@ -26,7 +27,7 @@ SIMULATOR = "icarus" if has_icarus() else "cxxrtl"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A quantized network for digits, its account, and a float network."""
+    """A quantized network of three outputs, data for it, its account, and a float network."""
     folder = tmp_path_factory.mktemp("files")
     chain = golden_networks()["chain"]
     engine, device = ENGINES["chain"], find_device("iCE40UP5K")
@@ -37,6 +38,8 @@ def folder(tmp_path_factory):
     save_network(network, folder / "net.safetensors")
     save_account(account_network(network, engine, device), folder / "account.json")
     save_float(chain_network(), folder / "float.safetensors")
+    images = np.random.default_rng(0).integers(0, 17, (60, *chain.input_shape)).astype(np.uint8)
+    np.savez(folder / "data.npz", images=images, labels=np.arange(60) % 3)
     return folder
 
 
@@ -48,7 +51,7 @@ def works(folder):
         "size a name": ["size", "resnet8", "--density", "0.2", "--bits", "4", "--json"],
         "size floats": ["size", folder / "float.safetensors", "--device", "iCEBreaker"],
         "size integers": ["size", net, "--device", "iCEBreaker"],
-        "simulate": ["simulate", net],
+        "simulate": ["simulate", net, "--data", f"npz:{folder / 'data.npz'}"],
         "rom": ["rom", net, "--out", rtl],
         "rtl": ["rtl", net, "--out", rtl],
         "verify": [
@@ -88,7 +91,7 @@ def test_everything_but_training_works(folder):
     results = dict(zip(commands, run_without("torch", *commands.values()), strict=True))
     assert {name: err for name, (code, _, err) in results.items() if code} == {}
     _, shown, _ = results["simulate"]
-    assert "simulator == NumPy reference on 359 of 359 images (1,077 logits)" in shown
+    assert "simulator == NumPy reference on 12 of 12 images (36 logits)" in shown
     said = "PyTorch, which is quick enough for all images, is not installed"
     assert f"{said}; run: {RUN}" in shown
     _, shown, _ = results["size a name"]
