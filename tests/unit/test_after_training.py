@@ -1,5 +1,7 @@
 """The error that is expected after training, against known optima of normal weights."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
@@ -15,14 +17,14 @@ def test_with_all_weights_it_is_that_of_the_best_scalar_quantizer(levels, error)
     assert normal_errors(levels)[-1] == pytest.approx(error, rel=0.03)
 
 
-def test_of_one_value_on_each_side_it_is_the_moment_of_the_tails():
-    """A share p of normal weights, those beyond t: their energy less what two values miss."""
-    density = 0.264
-    t = 1.1170  # 2 * (1 - Phi(t)) = 0.264
-    tail = 2 * np.exp(-t * t / 2) / np.sqrt(2 * np.pi)  # mean magnitude of the tails, times p
-    expected = 1 - tail * tail / density
-    found = expected_error(np.array([density]), np.array([2]))[0] / (1 + density**2)
-    assert found == pytest.approx(expected, abs=0.004)
+@pytest.mark.parametrize("share", [1e-4, 2e-4, 3e-4, 1e-3, 0.003, 0.03, 0.264])
+def test_of_one_value_on_each_side_it_is_the_moment_of_the_tails(share):
+    """Two values keep the squared mean magnitude of the kept weights, however few they are."""
+    normal = NormalDist()
+    least = -normal.inv_cdf(share / 2)
+    kept = (2 * normal.pdf(least)) ** 2 / share
+    found = expected_error(np.array([share]), np.array([2]))[0] / (1 + share**2)
+    assert 1 - found == pytest.approx(kept, rel=0.01)
 
 
 def test_it_falls_with_more_weights_and_with_more_values():
