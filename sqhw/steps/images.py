@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from sqhw.data import Dataset, ImageForm, load_dataset
+from sqhw.data import Dataset, ImageForm, load_dataset, suits
 from sqhw.data.form import parse_size
 from sqhw.errors import SqhwError
 from sqhw.network.floats import FloatNetwork
@@ -47,27 +47,12 @@ def load_data(
         input_max=_largest_pixel(network) if input_max is None else input_max,
     )
     data = load_dataset(spec, form, lambda done, total: progress(READING, done, total, ""))
-    check_images(network, data)
+    suits.check_shape(network.name, network.input_shape, data)
     return data
 
 
 def _largest_pixel(network: QuantizedNetwork | FloatNetwork) -> int:
     return network.input_max if isinstance(network, FloatNetwork) else network.input_format.hi
-
-
-def check_images(network: QuantizedNetwork | FloatNetwork, data: Dataset) -> None:
-    """Check that a network takes images of the shape that a data set has.
-
-    Raises
-    ------
-    SqhwError
-        If it does not; the message has both shapes.
-    """
-    if data.image_shape != network.input_shape:
-        raise SqhwError(
-            f"network {network.name!r} takes images of shape {network.input_shape}, data set "
-            f"{data.name!r} has {data.image_shape}"
-        )
 
 
 def check_classes(network: QuantizedNetwork | FloatNetwork, data: Dataset) -> None:
@@ -79,11 +64,7 @@ def check_classes(network: QuantizedNetwork | FloatNetwork, data: Dataset) -> No
         If it does not; the message has both numbers.
     """
     outputs = int(np.prod(network.shapes()[network.layers[-1].name]))
-    if outputs != data.classes:
-        raise SqhwError(
-            f"network {network.name!r} has {outputs} outputs, data set {data.name!r} has "
-            f"{data.classes} classes; take the data that the network was trained on"
-        )
+    suits.check_classes(network.name, outputs, data)
 
 
 def check_count(images: int, data: Dataset) -> None:

@@ -15,7 +15,7 @@ from sqhw.compress.training.accelerator import find_accelerator
 from sqhw.compress.training.checkpoint import fingerprint
 from sqhw.compress.training.loop import run_stages
 from sqhw.compress.training.options import Recipe, TrainingOptions
-from sqhw.compress.training.samples import check_classes, check_shape
+from sqhw.data.suits import check_classes, check_shape
 from sqhw.errors import unknown_name
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.network.floats import FloatNetwork

@@ -6,9 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqhw.data import Dataset, Split
-from sqhw.errors import SqhwError
-from sqhw.network.graph import Shape
+from sqhw.data import Split
 
 SMALL_SET = 10_000  # largest number of images of a small set; larger ones need fewer epochs
 STILL = 0.5  # share of the images that `shifted` leaves where they are, unless told otherwise
@@ -37,37 +35,6 @@ def channels_last(images: Tensor) -> Tensor:
         # Both orders are the same in memory; the strides tell torch which one is meant.
         return images.contiguous().as_strided(images.shape, (height * width, 1, width, 1))
     return images.contiguous(memory_format=torch.channels_last)
-
-
-def check_shape(network: str, expected: Shape, data: Dataset) -> None:
-    """Check that a data set's images suit a network.
-
-    Raises
-    ------
-    SqhwError
-        If they do not; the message has both shapes.
-    """
-    shape = tuple(data.train.images.shape[1:])
-    if shape != tuple(expected):
-        raise SqhwError(
-            f"network {network!r} takes images of shape {tuple(expected)}, "
-            f"data set {data.name!r} has {shape}"
-        )
-
-
-def check_classes(network: str, outputs: int, data: Dataset) -> None:
-    """Check that a network has an output for each class of a data set, and no others.
-
-    Raises
-    ------
-    SqhwError
-        If it does not; the message has both numbers.
-    """
-    if outputs != data.classes:
-        raise SqhwError(
-            f"network {network!r} has {outputs} outputs, data set {data.name!r} has "
-            f"{data.classes} classes; take the data that the network was trained on"
-        )
 
 
 def shifted(

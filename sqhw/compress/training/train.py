@@ -20,13 +20,13 @@ from sqhw.compress.training.samples import (
     STILL,
     Progress,
     channels_last,
-    check_shape,
     flipped,
     shifted,
     silent,
     tensors,
 )
 from sqhw.data import Dataset
+from sqhw.data.suits import check_shape
 from sqhw.errors import unknown_name
 from sqhw.frontends.torch_module import import_module
 from sqhw.frontends.torch_module.float_module import predict
