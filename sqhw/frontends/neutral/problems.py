@@ -1,0 +1,57 @@
+"""What keeps a model from being imported: every cause at once, each with its way out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqhw.errors import SqhwError
+
+#: Most causes that one message lists; the number of the others follows them.
+MAX_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A cause why a model is not imported.
+
+    Parameters
+    ----------
+    node : str
+        Name of the operator in the file, or of the tensor at fault.
+    kind : str
+        Type of the operator as the file spells it, for example ``LeakyRelu``.
+    reason : str
+        What is not supported, as the predicate of a sentence on the node.
+    instead : str
+        What to do, as an instruction; may be empty.
+    """
+
+    node: str
+    kind: str
+    reason: str
+    instead: str = ""
+
+    def __str__(self) -> str:
+        hint = f" ({self.instead})" if self.instead else ""
+        return f"{self.kind} {self.node!r} {self.reason}{hint}"
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raise SqhwError with every problem, if there are any.
+
+    Problems of the same kind, reason and way out are one entry with all their nodes.
+    """
+    if not problems:
+        return
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for problem in problems:
+        groups.setdefault((problem.kind, problem.reason, problem.instead), []).append(problem.node)
+    texts = []
+    for (kind, reason, instead), nodes in list(groups.items())[:MAX_LISTED]:
+        first = str(Problem(nodes[0], kind, reason, instead))
+        others = ", ".join(map(repr, nodes[1:MAX_LISTED]))
+        if len(nodes) > MAX_LISTED:
+            others += f" and {len(nodes) - MAX_LISTED} more"
+        texts.append(f"{first}, also {others}" if others else first)
+    if len(groups) > MAX_LISTED:
+        texts.append(f"and {len(groups) - MAX_LISTED} other causes")
+    raise SqhwError("; ".join(texts))
