@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from sqhw.errors import SqhwError
+from sqhw.frontends.folding.view import Doubles, View
 from sqhw.frontends.torch_module.builder import Builder
 from sqhw.frontends.torch_module.calls import BatchNormCall
 from sqhw.frontends.torch_module.facts import Images
 from sqhw.frontends.torch_module.supported import doubles, title, unsupported
-from sqhw.frontends.torch_module.view import Doubles, View
 
 _ONE, _ZERO = np.ones((1, 1, 1)), np.zeros((1, 1, 1))
 

@@ -1,309 +1,40 @@
-"""The network while it is imported: layers are added, and changed by what follows them."""
+"""The network while a traced module is imported."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-
-import numpy as np
-import torch
-from torch import fx
+from torch import Tensor, fx
 
 from sqhw.errors import SqhwError
-from sqhw.frontends.torch_module.convolution import Convolution, after_affine
-from sqhw.frontends.torch_module.supported import title, unsupported
-from sqhw.frontends.torch_module.view import Affine, Doubles, View
-from sqhw.network.floats import FloatConv, FloatLayer, FloatResidual
-from sqhw.network.graph import INPUT, MaxPool, Shape
+from sqhw.frontends.folding.builder import Builder as LayerBuilder
+from sqhw.frontends.folding.view import Doubles
+from sqhw.frontends.torch_module.supported import doubles, title, unreal, unsupported
 
 
-class Builder:
-    """The layers so far, and which tensor each traced value shows.
+class Builder(LayerBuilder[fx.Node]):
+    """Layers that are made of the nodes of a traced module."""
 
-    Weights are in double precision until `result` rounds them once.
+    def title(self, node: fx.Node) -> str:
+        """Return the module's path, else the node's name."""
+        return title(node)
 
-    Parameters
-    ----------
-    shape : tuple of int (channels, height, width)
-        Shape of the input.
-    readers : mapping of fx.Node to iterable of fx.Node
-        The nodes that use the values of each node.
+    def unsupported(self, node: fx.Node, what: str, instead: str = "") -> SqhwError:
+        """Return the error for a node that cannot be taken."""
+        return unsupported(node, what, instead)
+
+    def is_output(self, node: fx.Node) -> bool:
+        """Whether a node returns what ``forward`` returns."""
+        return node.op == "output"
+
+
+def trained(node: fx.Node, what: str, tensor: Tensor) -> Doubles:
+    """Return weights or biases in double precision.
+
+    Raises
+    ------
+    SqhwError
+        If they are no real numbers; the layer of `node` is named.
     """
-
-    def __init__(self, shape: Shape, readers: Mapping[fx.Node, Iterable[fx.Node]]) -> None:
-        self.layers: dict[str, FloatLayer] = {}
-        self.views: dict[fx.Node, View] = {}
-        self.notes: list[str] = []
-        #: Factors and summands of the input, all channels, that the normalisation takes over.
-        self.input_affine: tuple[Doubles, Doubles] | None = None
-        #: Nodes left out although they change values, such as a softmax at the end.
-        self.dropped: set[fx.Node] = set()
-        #: The node that has the values of a layer before its ReLU.
-        self.bare: dict[str, fx.Node] = {}
-        #: Tensors that the module never has, as a ReLU and a maximum changed places.
-        self._hidden: set[str] = set()
-        self._shapes: dict[str, Shape] = {INPUT: shape}
-        self._readers = readers
-
-    def conv(self, node: fx.Node, x: View, conv: Convolution) -> View:
-        """Add a convolution; the zeros around `x` become part of its padding."""
-        linear = conv.kind == "linear"
-        self.require(node, x, padded=conv.kind == "conv", flat=linear)
-        high, low, left, right = (a + b for a, b in zip(conv.padding, x.padding, strict=True))
-        kernel, offset = conv.doubles(node)
-        bordered = any((high, low, left, right))
-        if x.affine and (
-            (bordered and x.affine.shift.any()) or not (x.affine.by_channel or linear)
-        ):
-            x = self.settle(node, x)
-        if x.affine:
-            kernel, offset = after_affine(x.affine, kernel, offset, conv.groups, x.shape)
-        _, height, width = self._shapes[x.tensor]
-        kh, kw = kernel.shape[2:]
-        spans = (height + high + low - kh, width + left + right - kw)
-        layer = FloatConv(
-            name=self._name(node),
-            source=x.tensor,
-            weight=kernel,  # type: ignore[arg-type]
-            bias=offset,  # type: ignore[arg-type]
-            stride=_step(node, conv.stride, spans),
-            padding=(high, low, left, right),
-            kind=conv.kind,
-            groups=conv.groups,
+    if not tensor.is_floating_point() and not unreal(tensor):
+        raise SqhwError(
+            f"layer {title(node)!r}: its {what} is of type {tensor.dtype}, not floating point"
         )
-        return self._append(node, layer)
-
-    def max_pool(self, node: fx.Node, x: View, kernel: int, stride: tuple[int, int]) -> View:
-        """Add a maximum over windows; a positive factor before it is one after it."""
-        self.require(node, x)
-        if x.affine and not (x.affine.by_channel and (x.affine.scale > 0).all()):
-            x = self.settle(node, x)
-        _, height, width = x.shape
-        step = _step(node, stride, (height - kernel, width - kernel))
-        made = self._append(node, MaxPool(self._name(node), x.tensor, kernel, step))
-        return self._passed(node, x, made)
-
-    def average(
-        self, node: fx.Node, x: View, kernel: tuple[int, int], stride: tuple[int, int]
-    ) -> View:
-        """Add an average over windows; over single pixels it is nothing."""
-        if kernel == stride == (1, 1):
-            return x
-        if x.affine and not x.affine.by_channel:
-            x = self.settle(node, x)
-        channels = x.shape[0]
-        weight = torch.full((channels, 1, *kernel), 1.0 / (kernel[0] * kernel[1])).double()
-        mean = Convolution(weight, stride=stride, groups=channels, kind="avgpool")
-        made = self.conv(node, replace(x, affine=None), mean)
-        return self._passed(node, x, made)
-
-    def affine(self, node: fx.Node, x: View, scale: Doubles, shift: Doubles) -> View:
-        """Multiply and add constants: in the layer before, else in the one that reads the value.
-
-        Parameters
-        ----------
-        node : fx.Node
-        x : View
-        scale, shift : ndarray of float64
-            Arrays of shapes that broadcast to that of `x`.
-        """
-        if (x.padded and shift.any()) or not x.whole:
-            raise unsupported(
-                node, "arithmetic on a padded or sliced tensor", "do it before the padding"
-            )
-        full = (x.shape[0], *np.broadcast_shapes(scale.shape, shift.shape)[-2:])
-        scale, shift = np.broadcast_to(scale, full), np.broadcast_to(shift, full)
-        if x.affine:
-            old = x.affine
-            return replace(x, affine=Affine(node, scale * old.scale, scale * old.shift + shift))
-        by_channel = full[1:] == (1, 1)
-        if x.plain and by_channel and self._other_reader(node, (x.tensor,)) is None:
-            conv = self.layers.get(x.tensor)
-            if isinstance(conv, FloatConv) and conv.trained and not (conv.relu or conv.residual):
-                self.layers[conv.name] = replace(
-                    conv,
-                    weight=conv.weight * scale[..., None],  # type: ignore[arg-type]
-                    bias=conv.bias * scale.reshape(-1) + shift.reshape(-1),  # type: ignore[arg-type]
-                )
-                return x
-            if x.tensor == INPUT and (scale > 0).all():
-                old_scale, old_shift = self.input_affine or (np.ones(full), np.zeros(full))
-                self.input_affine = (scale * old_scale, scale * old_shift + shift)
-                return x
-        return replace(x, affine=Affine(node, scale, shift))
-
-    def settle(self, node: fx.Node, x: View) -> View:
-        """Make factors and summands that no layer can take over a layer, a depthwise 1x1 one."""
-        if x.affine is None:
-            return x
-        pending = x.affine
-        if not pending.by_channel or not x.whole:
-            raise unsupported(
-                node,
-                f"reading {title(pending.node)!r}, whose constants differ from pixel to pixel,",
-            )
-        channels = self._shapes[x.tensor][0]
-        layer = FloatConv(
-            name=self._name(pending.node),
-            source=x.tensor,
-            weight=pending.scale.reshape(channels, 1, 1, 1),  # type: ignore[arg-type]
-            bias=pending.shift.reshape(channels),  # type: ignore[arg-type]
-            groups=channels,
-        )
-        made = self._append(pending.node, layer)
-        self.notes.append(
-            f"layer {layer.name!r} is a depthwise 1x1 convolution of its own, as no layer beside "
-            "it can take its constants over"
-        )
-        for at, view in self.views.items():
-            if view.affine is pending and view.tensor == x.tensor:
-                self.views[at] = replace(view, tensor=made.tensor, affine=None)
-        return replace(x, tensor=made.tensor, affine=None)
-
-    def activate(self, node: fx.Node, x: View, ceiling: float | None) -> View:
-        """Attach a ReLU to the convolution before it; it and a maximum change places exactly."""
-        x = self.settle(node, x)
-        path = [x.tensor]
-        while isinstance(layer := self.layers.get(path[-1]), MaxPool):
-            path.append(layer.source)
-        if layer is None:
-            raise unsupported(
-                node, "ReLU before any layer with weights", "pixels are not negative: leave it out"
-            )
-        limits = [limit for limit in (layer.ceiling, ceiling) if limit is not None]
-        lowest = min(limits, default=None)
-        if not layer.relu or lowest != layer.ceiling:
-            self._require_only_reader(node, path, "ReLU")
-            if not layer.relu and layer.name in (nodes := self.shown()):
-                self.bare[layer.name] = nodes[layer.name]
-            self.layers[layer.name] = replace(layer, relu=True, ceiling=lowest)
-            self._hidden.update(path[1:])
-        return x
-
-    def add(self, node: fx.Node, a: View, b: View) -> View:
-        """Make one operand a residual of the other, which must be a convolution's bare output.
-
-        If both can be the convolution, it is the later one.
-        """
-        if a.shape != b.shape or a.flat != b.flat:
-            raise SqhwError(
-                f"layer {title(node)!r}: adds tensors of different shapes, {a.shape} and {b.shape}"
-            )
-        a, b = self.settle(node, a), self.settle(node, b)
-        order = list(self.layers)
-        hosts = [(order.index(x.tensor), x, y) for x, y in ((a, b), (b, a)) if self._bare(node, x)]
-        if not hosts or a.tensor == b.tensor:
-            raise unsupported(
-                node,
-                "an addition of which neither operand is the output of a Conv2d without "
-                "activation, skip connection and other reader",
-            )
-        _, x, skip = max(hosts, key=lambda host: host[0])
-        if skip.padded:
-            raise unsupported(node, "an addition of a padded tensor")
-        conv = self.layers.pop(x.tensor)  # to the end, after the tensor that it adds
-        assert isinstance(conv, FloatConv)
-        residual = FloatResidual(skip.tensor, skip.stride, skip.first)
-        self.layers[x.tensor] = replace(conv, residual=residual)
-        return x
-
-    def result(self, node: fx.Node, x: View) -> tuple[FloatLayer, ...]:
-        """Return the layers in execution order, the one that makes `x` last."""
-        x = self.settle(node, x)
-        self.require(node, x, flat=True)
-        if x.tensor in self.layers:
-            self.layers[x.tensor] = self.layers.pop(x.tensor)
-        return tuple(_rounded(layer) for layer in self.layers.values())
-
-    def shown(self) -> dict[str, fx.Node]:
-        """Return the node that has the values of each tensor, but for tensors that none has."""
-        nodes = {}
-        for at, view in self.views.items():
-            if view.plain and at not in self.dropped:
-                nodes[view.tensor] = at
-        return {tensor: at for tensor, at in nodes.items() if tensor not in self._hidden}
-
-    def read_by_output_alone(self, node: fx.Node) -> bool:
-        """Whether the network's output is all that reads a node."""
-        return all(reader.op == "output" for reader in self._readers[node])
-
-    def require(self, node: fx.Node, x: View, *, padded: bool = False, flat: bool = False) -> None:
-        """Raise SqhwError if a layer cannot read such a view."""
-        if x.flat and not flat:
-            raise unsupported(node, "a layer on images after Flatten")
-        if not x.whole:
-            raise unsupported(node, "reading sliced or widened channels other than by an addition")
-        if x.padded and not padded:
-            raise unsupported(node, "padding of other than a Conv2d's input")
-
-    def _passed(self, node: fx.Node, x: View, made: View) -> View:
-        """Return what a pooling made, with the factors and summands of what it read."""
-        if x.affine is None:
-            return made
-        return replace(made, affine=Affine(node, x.affine.scale, x.affine.shift))
-
-    def _bare(self, node: fx.Node, x: View) -> bool:
-        layer = self.layers.get(x.tensor)
-        return (
-            isinstance(layer, FloatConv)
-            and layer.trained
-            and not layer.relu
-            and layer.residual is None
-            and x.plain
-            and self._other_reader(node, (x.tensor,)) is None
-        )
-
-    def _require_only_reader(self, node: fx.Node, path: Iterable[str], what: str) -> None:
-        other = self._other_reader(node, path)
-        if other is not None:
-            raise unsupported(node, f"{what} of a tensor that {title(other)!r} reads without it")
-
-    def _other_reader(self, node: fx.Node, path: Iterable[str]) -> fx.Node | None:
-        """Return a node besides `node` that reads one of the tensors, if there is one.
-
-        Nodes that only show these tensors in another way, or were folded into them, do not count.
-        """
-        tensors = set(path)
-        shown = {at: None for at, view in self.views.items() if view.tensor in tensors}
-        for at in shown:
-            for reader in self._readers[at]:
-                if reader is not node and reader not in shown:
-                    return reader
-        return None
-
-    def _append(self, node: fx.Node, layer: FloatLayer) -> View:
-        shape = self._shapes[layer.source]
-        out = layer.output_shape(shape)
-        if min(out) < 1:
-            raise SqhwError(
-                f"layer {title(node)!r}: its window is larger than its input map {shape[1:]}"
-            )
-        self.layers[layer.name] = layer
-        self._shapes[layer.name] = out
-        return View(layer.name, out)
-
-    def _name(self, node: fx.Node) -> str:
-        base = title(node).replace(".", "_")
-        name, count = base, 1
-        while name in self._shapes:  # a module that is called twice is two layers
-            name, count = f"{base}_{count}", count + 1
-        return name
-
-
-def _rounded(layer: FloatLayer) -> FloatLayer:
-    if not isinstance(layer, FloatConv):
-        return layer
-    with np.errstate(over="ignore"):  # what is too large is infinite, and refused as such
-        return replace(
-            layer, weight=layer.weight.astype(np.float32), bias=layer.bias.astype(np.float32)
-        )
-
-
-def _step(node: fx.Node, stride: tuple[int, int], spans: tuple[int, int]) -> int:
-    """Return the stride in both directions; where a window has one position it is any."""
-    for step in (1, 2):
-        if all(
-            step == own or span < min(step, own) for own, span in zip(stride, spans, strict=True)
-        ):
-            return step
-    if stride[0] != stride[1]:
-        raise unsupported(node, f"stride {stride}, different in height and width,")
-    raise unsupported(node, f"stride {stride[0]}", "use stride 1 or 2, in several layers")
+    values: Doubles = doubles(node, what, tensor).numpy().copy()
+    return values

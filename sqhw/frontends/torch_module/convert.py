@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, fx, nn
 
 from sqhw.errors import SqhwError
+from sqhw.frontends.folding.view import View
 from sqhw.frontends.torch_module import arguments, facts
 from sqhw.frontends.torch_module.builder import Builder
 from sqhw.frontends.torch_module.check import Check, Sample
@@ -19,7 +19,6 @@ from sqhw.frontends.torch_module.reference import require_one_input, run_referen
 from sqhw.frontends.torch_module.supported import unsupported
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.frontends.torch_module.trace import Root, trace
-from sqhw.frontends.torch_module.view import View
 from sqhw.network.floats import FloatLayer, FloatNetwork, check_input
 from sqhw.network.graph import INPUT, Shape
 
@@ -100,7 +99,9 @@ def _imported(
     if reference.failure is None:
         make_functional(graph, root, reference.images[:1])
     build, layers = _built(graph, root, pixels.shape, name)
-    mean, std = _folded(build, pixels)
+    mean, std = build.normalisation(
+        pixels.mean, pixels.std, "arithmetic on the input in forward() is part of mean and std"
+    )
     network = FloatNetwork(
         name=name,
         input_shape=pixels.shape,
@@ -161,13 +162,3 @@ def _readers(graph: fx.Graph) -> dict[fx.Node, list[fx.Node]]:
     return {
         node: [user for user in node.users if not facts.asks_size(user)] for node in graph.nodes
     }
-
-
-def _folded(build: Builder, pixels: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation with the factors and summands of the input."""
-    if build.input_affine is None:
-        return pixels.mean, pixels.std
-    scale, shift = (values.reshape(-1) for values in build.input_affine)
-    mean, std = np.array(pixels.mean), np.array(pixels.std)
-    build.notes.append("arithmetic on the input in forward() is part of mean and std")
-    return tuple((mean - shift * std / scale).tolist()), tuple((std / scale).tolist())

@@ -7,8 +7,8 @@ import torch
 from torch import fx, nn
 
 from sqhw.errors import SqhwError
+from sqhw.frontends.folding.view import View
 from sqhw.frontends.torch_module.supported import described, unsupported
-from sqhw.frontends.torch_module.view import View
 
 
 class Images(int):

@@ -11,8 +11,10 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from sqhw.errors import SqhwError
+from sqhw.frontends.folding.convolution import Convolution
+from sqhw.frontends.folding.view import View
 from sqhw.frontends.torch_module import arithmetic, pooling
-from sqhw.frontends.torch_module.builder import Builder
+from sqhw.frontends.torch_module.builder import Builder, trained
 from sqhw.frontends.torch_module.calls import (
     AvgPool2dCall,
     BatchNormCall,
@@ -20,10 +22,8 @@ from sqhw.frontends.torch_module.calls import (
     Conv2dCall,
     MaxPool2dCall,
 )
-from sqhw.frontends.torch_module.convolution import Convolution
 from sqhw.frontends.torch_module.pooling import pair
 from sqhw.frontends.torch_module.supported import described, layer_type, title, unsupported
-from sqhw.frontends.torch_module.view import View
 from sqhw.network.graph import Padding
 
 Handler = Callable[..., View]
@@ -117,7 +117,16 @@ def _conv2d(build: Builder, node: fx.Node, x: View, call: Conv2dCall) -> View:
             f"its input {x.shape} has {x.shape[0]}"
         )
     stride, padding = pair(call.stride), _padding(call.padding, weight)
-    return build.conv(node, x, Convolution(weight, call.bias, stride, padding, call.groups))
+    return build.conv(
+        node,
+        x,
+        _trained(node, weight, call.bias, stride=stride, padding=padding, groups=call.groups),
+    )
+
+
+def _trained(node: fx.Node, weight: Tensor, bias: Tensor | None, **geometry: Any) -> Convolution:
+    offset = None if bias is None else trained(node, "bias", bias)
+    return Convolution(trained(node, "weight", weight), offset, **geometry)
 
 
 def _padding(padding: Any, weight: Tensor) -> Padding:
@@ -144,7 +153,7 @@ def _linear(
             f"its input {x.shape} has {channels * height * width}"
         )
     weight = weight.reshape(-1, channels, height, width)  # torch flattens C, H, W
-    made = build.conv(node, x, Convolution(weight, bias, kind="linear"))
+    made = build.conv(node, x, _trained(node, weight, bias, kind="linear"))
     return View(made.tensor, made.shape, flat=True)
 
 
@@ -241,16 +250,7 @@ def _pad(
     left, right, top, bottom, before, behind = pads + (0,) * (6 - len(pads))
     if (left, right, top, bottom) != (0, 0, 0, 0) and not x.whole:
         raise unsupported(node, "padding of other than a Conv2d's input")
-    channels, height, width = x.shape
-    high, low, west, east = x.padding
-    return View(
-        x.tensor,
-        (channels + before + behind, height + top + bottom, width + left + right),
-        padding=(high + top, low + bottom, west + left, east + right),
-        stride=x.stride,
-        first=x.first + before,
-        widened=x.widened or before + behind > 0,
-    )
+    return x.with_zeros((top, bottom, left, right), (before, behind))
 
 
 def _index(build: Builder, node: fx.Node, x: View, index: Any) -> View:
@@ -266,9 +266,7 @@ def _index(build: Builder, node: fx.Node, x: View, index: Any) -> View:
     )
     if plain != (every, every, other, other) or x.flat or x.padded or x.stride != 1:
         raise unsupported(node, "an index other than [:, :, ::2, ::2]")
-    channels, height, width = x.shape
-    shape = (channels, (height + 1) // 2, (width + 1) // 2)
-    return View(x.tensor, shape, stride=2, first=x.first, widened=x.widened)
+    return x.subsampled()
 
 
 #: Modules by their exact type, as a subclass may compute something else.

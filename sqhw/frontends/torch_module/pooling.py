@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import fx
 
+from sqhw.frontends.folding.view import View
 from sqhw.frontends.torch_module.builder import Builder
 from sqhw.frontends.torch_module.calls import AvgPool2dCall, MaxPool2dCall
 from sqhw.frontends.torch_module.supported import unsupported
-from sqhw.frontends.torch_module.view import View
 
 _CEIL = "crop or choose the input size so that the windows fit, and leave ceil_mode out"
 _PADDED = "pad the convolution before it instead, or use a kernel that needs no padding"

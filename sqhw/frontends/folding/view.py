@@ -1,10 +1,10 @@
-"""How a traced value shows a tensor of the network that is being made."""
+"""How a value of the source shows a tensor of the network that is being made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import fx
 
 from sqhw.network.graph import Padding, Shape
 
@@ -17,13 +17,13 @@ class Affine:
 
     Parameters
     ----------
-    node : fx.Node
-        Where the module computes them.
+    node : node of the source
+        Where the source computes them.
     scale, shift : ndarray of float64, shape (channels, 1, 1) or that of the whole value
         The value is ``scale * tensor + shift``.
     """
 
-    node: fx.Node
+    node: Any
     scale: Doubles
     shift: Doubles
 
@@ -86,3 +86,28 @@ class View:
         """What torch calls its size, without the number of images."""
         channels, height, width = self.shape
         return (channels * height * width,) if self.flat else self.shape
+
+    def with_zeros(self, padding: Padding, channels: tuple[int, int] = (0, 0)) -> "View":
+        """Return the view with zeros (top, bottom, left, right) and zero channels around it.
+
+        Its factors and summands must be settled before.
+        """
+        before, after = channels
+        top, bottom, left, right = padding
+        high, low, west, east = self.padding
+        return replace(
+            self,
+            shape=(
+                self.shape[0] + before + after,
+                self.shape[1] + top + bottom,
+                self.shape[2] + left + right,
+            ),
+            padding=(high + top, low + bottom, west + left, east + right),
+            first=self.first + before,
+            widened=self.widened or before + after > 0,
+        )
+
+    def subsampled(self) -> "View":
+        """Return every second row and column of a view without padding and stride."""
+        channels, height, width = self.shape
+        return replace(self, shape=(channels, (height + 1) // 2, (width + 1) // 2), stride=2)
