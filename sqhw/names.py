@@ -14,3 +14,12 @@ SIZE_OBJECTIVES = ("rom", "cycles", "energy")
 SIMULATORS = ("verilator", "icarus", "cxxrtl")
 #: Range of the width of an engine's accumulators (unit: bit).
 LEAST_ACC_BITS, MOST_ACC_BITS = 16, 32
+#: Formats of memory images.
+ROM_FORMATS = (
+    "hex", "bmem", "coe", "updatemem", "mif", "quartus-hex", "ihex", "srec", "lattice-mem",
+    "gowin-mi", "bin", "c", "npy",
+)  # fmt: skip
+#: Name that stands for the format of the device's vendor.
+NATIVE_FORMAT = "native"
+#: Orders of the bytes of a word.
+BYTE_ORDERS = ("little", "big")

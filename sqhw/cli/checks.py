@@ -14,13 +14,17 @@ import typer
 from sqhw.atomic import is_folder, same_file
 from sqhw.errors import SqhwError, unknown_name
 from sqhw.machine import naming
+from sqhw.names import NATIVE_FORMAT, ROM_FORMATS
 
 #: Largest number of threads or processes of an option on a machine with fewer cores.
 MOST_THREADS = 256
 #: Images of a run of the largest engine.
 MOST_BATCH = 32
 #: Suffixes of the files in a folder of ROM images and Verilog.
-GENERATED = (".hex", ".v", ".vlt", ".json")
+GENERATED = (
+    ".hex", ".v", ".vlt", ".json", ".bmem", ".coe", ".mem", ".mif", ".ihex", ".srec", ".mi", ".bin",
+    ".h", ".npy",
+)  # fmt: skip
 
 
 def check_share(value: float | None) -> float | None:
@@ -171,6 +175,36 @@ def check_rtl(path: Path | None) -> Path | None:
 def check_prefix(name: str | None) -> str | None:
     """Check that a name is allowed as the prefix of modules."""
     return None if name is None else naming.check_name(name)
+
+
+def check_formats(text: str | None) -> str | None:
+    """Check that a text is a list of formats of memory images, with commas."""
+    if text is not None:
+        _check_list("format", text, (*ROM_FORMATS, NATIVE_FORMAT))
+    return text
+
+
+def check_roms(text: str | None) -> str | None:
+    """Check that a text is a list of ROMs, with commas."""
+    if text is not None:
+        from sqhw.machine.layout import ROMS
+
+        _check_list("ROM", text, ROMS)
+    return text
+
+
+def _check_list(kind: str, text: str, known: Sequence[str]) -> None:
+    for name in text.split(","):
+        if name.strip() not in known:
+            raise unknown_name(kind, name.strip(), known)
+
+
+def check_mmi(text: str | None) -> str | None:
+    """Check that the file of ``FILE.mmi`` or ``FILE.mmi:INSTANCE`` is there."""
+    if text is not None:
+        head, dot, _ = text.partition(".mmi:")
+        check_source(Path(f"{head}.mmi" if dot else text))
+    return text
 
 
 def check_budget(text: str | None) -> str | None:

@@ -13,11 +13,14 @@ from sqhw.cli import checks
 from sqhw.machine.naming import TOPS
 from sqhw.names import (
     ACCELERATORS,
+    BYTE_ORDERS,
     LEAST_ACC_BITS,
     MOST_ACC_BITS,
+    NATIVE_FORMAT,
     OBJECTIVES,
     OPTIMIZERS,
     PRECISIONS,
+    ROM_FORMATS,
     SIMULATORS,
     SIZE_OBJECTIVES,
 )
@@ -228,6 +231,30 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "name": typer.Option(
             help="Prefix of the file names; by default that of the Verilog, or none.",
             callback=checks.check_prefix,
+        ),
+        "format": typer.Option(
+            help=f"Formats with commas: {', '.join(ROM_FORMATS)}; or {NATIVE_FORMAT}, that of the "
+            "device's vendor. By default hex, which the Verilog reads; with --width or --depth "
+            f"{NATIVE_FORMAT}.",
+            callback=checks.check_formats,
+        ),
+        "rom": typer.Option(
+            help="ROMs with commas: weights, params, codebook; by default all.",
+            callback=checks.check_roms,
+        ),
+        "whole": typer.Option("--whole", help="Do not cut ROMs into pieces."),
+        "width": typer.Option(
+            help="Bits of a word of a memory of your own; the words are packed anew.", min=1
+        ),
+        "depth": typer.Option(help="Words of a memory of your own, filled up with zeros.", min=1),
+        "byte_order": typer.Option(
+            help="Bytes of a word in bin, ihex and srec: little or big first.",
+            callback=checks.check_name("byte order", BYTE_ORDERS),
+        ),
+        "mmi": typer.Option(
+            help="FILE.mmi of Vivado's write_mem_info, or FILE.mmi:INSTANCE: updatemem images get "
+            "the address of the memory there.",
+            callback=checks.check_mmi,
         ),
     },
     RtlOptions: {

@@ -56,12 +56,24 @@ def write_rom(
         "words": program.depths,
         "pieces": to_plain(pieces),
     }
+    roms = "|".join(image_name(name, image.name) for image in program.images)
+    own = re.compile(rf"({roms})(_\d+)?\.hex", re.ASCII)
+    contents = rom_contents(program, pieces, name)
+    return write_set(folder, "rom", program.engine, contents, facts, own.fullmatch)
+
+
+def rom_contents(program: Program, pieces: Pieces, name: str) -> dict[str, bytes]:
+    """Return the content of the files that `write_rom` writes, by file name.
+
+    Raises
+    ------
+    SqhwError
+        If an image has more words than its pieces.
+    """
     texts = dict[str, str]()
     for image in program.images:
         texts |= image_texts(image, pieces[image.name], name)
-    roms = "|".join(image_name(name, image.name) for image in program.images)
-    own = re.compile(rf"({roms})(_\d+)?\.hex", re.ASCII)
-    return write_set(folder, "rom", program.engine, texts, facts, own.fullmatch)
+    return {file: text.encode() for file, text in texts.items()}
 
 
 def write_rtl(
@@ -123,4 +135,5 @@ def write_rtl(
         "pieces": to_plain(pieces),
     }
     own = {*texts, *(f"{top_module(name, other)}.v" for other in TOPS)}
-    return write_set(folder, "rtl", engine, texts, facts, own.__contains__)
+    contents = {file: text.encode() for file, text in texts.items()}
+    return write_set(folder, "rtl", engine, contents, facts, own.__contains__)

@@ -13,14 +13,14 @@ from typing import Any
 
 from sqhw.atomic import (
     NAME_BYTES,
-    atomic_write_text,
+    atomic_write_bytes,
     check_replaceable,
     is_file,
     is_folder,
     make_folder,
 )
 from sqhw.errors import SqhwError
-from sqhw.export.manifest import FILES, check_manifest, read_manifest, write_manifest
+from sqhw.export.manifest import COMMANDS, FILES, check_manifest, read_manifest, write_manifest
 from sqhw.files.input_file import check_file
 from sqhw.files.input_limits import MAX_HEX_BYTES
 from sqhw.files.plain import located
@@ -36,9 +36,10 @@ def write_set(
     folder: Path,
     kind: str,
     engine: EngineConfig,
-    texts: Mapping[str, str],
+    contents: Mapping[str, bytes],
     facts: Mapping[str, Any],
     own: Callable[[str], object],
+    kept: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Write files, remove those of the earlier set, then write the manifest; return the paths.
 
@@ -49,16 +50,19 @@ def write_set(
     ----------
     folder : path
         Made if missing.
-    kind : {"rom", "rtl"}
+    kind : str
+        Kind of the set, see `sqhw.export.manifest.FILES`.
     engine : EngineConfig
         Engine that the files are for.
-    texts : mapping of str to str
-        Text by file name.
+    contents : mapping of str to bytes
+        Content by file name.
     facts : mapping
         Other content of the manifest; must be plain data.
     own : callable
         Function that tells whether a file of a name could be of such a set. Such files of the
         earlier set that are not of this one are removed.
+    kept : mapping of str to str, optional
+        Digests of files of the earlier set that stay in this one, by file name.
 
     Raises
     ------
@@ -71,18 +75,23 @@ def write_set(
     old = [
         path
         for path in _entries(folder)
-        if path.name in earlier and own(path.name) and path.name not in texts
+        if path.name in earlier and own(path.name) and path.name not in contents
     ]
-    for path in [*(folder / name for name in texts), *old, folder / FILES[kind]]:
+    for path in [*(folder / name for name in contents), *old, folder / FILES[kind]]:
         check_replaceable(path)
-    for name, text in texts.items():
-        atomic_write_text(folder / name, text)
+    for name, data in contents.items():
+        atomic_write_bytes(folder / name, data)
     for path in old:
         _remove(path)
-    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    digests = {**(kept or {}), **digests_of(contents)}
     manifest = write_manifest(folder, kind, engine, {**facts, DIGESTS: digests})
     _check_written(folder, kind, engine, digests)
-    return [*(folder / name for name in texts), manifest]
+    return [*(folder / name for name in contents), manifest]
+
+
+def digests_of(contents: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the SHA-256 of contents, in hex digits, by file name."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
 
 
 def check_set(folder: Path, kind: str, manifest: Mapping[str, Any]) -> None:
@@ -91,7 +100,8 @@ def check_set(folder: Path, kind: str, manifest: Mapping[str, Any]) -> None:
     Parameters
     ----------
     folder : path
-    kind : {"rom", "rtl"}
+    kind : str
+        Kind of the set, see `sqhw.export.manifest.FILES`.
     manifest : mapping
         Manifest, as `sqhw.export.manifest.check_manifest` returns it.
 
@@ -101,7 +111,7 @@ def check_set(folder: Path, kind: str, manifest: Mapping[str, Any]) -> None:
         If a file is missing or has another digest, or the manifest has none; the message names
         the first such file, or the manifest.
     """
-    source, again = folder / FILES[kind], f"write them anew with `sqhw {kind}`"
+    source, again = folder / FILES[kind], f"write them anew with `{COMMANDS[kind]}`"
     digests = manifest.get(DIGESTS)
     if not isinstance(digests, dict) or not digests:
         raise SqhwError(f"{source} has no digests of the files it is for; {again}")
@@ -110,7 +120,7 @@ def check_set(folder: Path, kind: str, manifest: Mapping[str, Any]) -> None:
         if path.parent != folder or not is_file(path):
             named = folder / name[:NAME_BYTES]
             raise SqhwError(f"{named} is missing, which {source} was written for; {again}")
-        if _digest(path) != digest:
+        if file_digest(path) != digest:
             raise SqhwError(
                 f"{path} is not the file that {source} was written for: writing was interrupted, "
                 f"or the file was changed or copied here; {again}"
@@ -182,11 +192,18 @@ def _check_written(
     if manifest[DIGESTS] != digests:
         raise SqhwError(
             f"another process wrote other files to {folder} meanwhile; write them anew with "
-            f"`sqhw {kind}`, or name another folder with --out"
+            f"`{COMMANDS[kind]}`, or name another folder with --out"
         )
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex digits.
+
+    Raises
+    ------
+    SqhwError
+        If it cannot be read or is too large.
+    """
     with located(path):
         check_file(path, MAX_HEX_BYTES)
     try:

@@ -18,14 +18,18 @@ from sqhw.machine.naming import DEFAULT_NAME, check_name
 from sqhw.machine.rom_pieces import Piece, depth_of, from_plain, width_of
 
 #: File name of a manifest by its kind.
-FILES = {"rom": "rom.json", "rtl": "rtl.json"}
-WHAT = {"rom": "ROM images", "rtl": "Verilog files"}
+FILES = {"rom": "rom.json", "rtl": "rtl.json", "images": "images.json"}
+WHAT = {"rom": "ROM images", "rtl": "Verilog files", "images": "memory images"}
+#: Command that writes the files of each kind.
+COMMANDS = {"rom": "sqhw rom", "rtl": "sqhw rtl", "images": "sqhw rom --format"}
 #: Types of the facts in a manifest. Its kind decides which of them it has.
 FACTS: dict[str, Any] = {
     "batch": int,
     "interface": str,
     "name": str,
     "network": str,
+    "network_sha256": str,
+    "version": int,
     "words": dict[str, int],
 }
 MAX_DIFFERENCES = 20  # largest number of differences of two engines in one message
@@ -37,7 +41,8 @@ def write_manifest(folder: Path, kind: str, engine: EngineConfig, facts: Mapping
     Parameters
     ----------
     folder : path
-    kind : {"rom", "rtl"}
+    kind : str
+        One of `FILES`.
     engine : EngineConfig
     facts : mapping
         Other content of the manifest; must be plain data.
@@ -72,7 +77,7 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
         )
         raise SqhwError(
             f"the {WHAT[kind]} in {folder} were written for another engine configuration "
-            f"({differences}); write them anew with `sqhw {kind}`"
+            f"({differences}); write them anew with `{COMMANDS[kind]}`"
         )
     return found
 
@@ -83,7 +88,8 @@ def name_of(folder: Path, kind: str = "rtl") -> str:
     Parameters
     ----------
     folder : path
-    kind : {"rom", "rtl"}
+    kind : str
+        One of `FILES`.
 
     Returns
     -------
@@ -109,7 +115,7 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
         If it is missing or damaged.
     """
     path = folder / FILES[kind]
-    again = f"write them anew with `sqhw {kind}`"
+    again = f"write them anew with `{COMMANDS[kind]}`"
     if not is_file(path):
         raise SqhwError(f"{path} is missing beside the {WHAT[kind]}; {again}")
     try:

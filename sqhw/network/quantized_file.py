@@ -55,19 +55,7 @@ def save_network(network: QuantizedNetwork, path: str | os.PathLike[str]) -> Non
     SqhwError
         If the file cannot be written, or the network holds something that cannot be read back.
     """
-    tensors: Tensors = {}
-    for layer in network.convs:
-        for name, dtype in ARRAYS.items():
-            array = getattr(layer, name)
-            if array.dtype != dtype:
-                raise SqhwError(f"layer {layer.name!r}: {name} must be {dtype}, not {array.dtype}")
-            # safetensors copies memory as it lies, so a transposed view would be saved wrongly.
-            tensors[f"{layer.name}.{name}"] = np.ascontiguousarray(array)
-    description = _describe(network)
-    try:
-        digest = network_digest(description, tensors)
-    except ValueError as error:  # infinity or not-a-number in a scale
-        raise SqhwError(f"network {network.name!r} cannot be saved: {error}") from None
+    description, tensors, digest = _described(network)
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -75,6 +63,17 @@ def save_network(network: QuantizedNetwork, path: str | os.PathLike[str]) -> Non
         "network": description,
     }
     atomic_write_bytes(path, save(tensors, {QUANTIZED_KEY: json.dumps(header)}))
+
+
+def digest_of(network: QuantizedNetwork) -> str:
+    """Return the checksum that the network's file has.
+
+    Raises
+    ------
+    SqhwError
+        If the network holds something that cannot be saved.
+    """
+    return _described(network)[2]
 
 
 def load_network(path: str | os.PathLike[str]) -> QuantizedNetwork:
@@ -124,6 +123,24 @@ def _parse(text: str) -> dict[str, Any]:
     if version < 1:
         raise SqhwError(f"format version {version} does not exist")
     return header
+
+
+def _described(network: QuantizedNetwork) -> tuple[dict[str, Any], Tensors, str]:
+    """Return the description of a network, its tensors by name, and the checksum of both."""
+    tensors: Tensors = {}
+    for layer in network.convs:
+        for name, dtype in ARRAYS.items():
+            array = getattr(layer, name)
+            if array.dtype != dtype:
+                raise SqhwError(f"layer {layer.name!r}: {name} must be {dtype}, not {array.dtype}")
+            # safetensors copies memory as it lies, so a transposed view would be saved wrongly.
+            tensors[f"{layer.name}.{name}"] = np.ascontiguousarray(array)
+    description = _describe(network)
+    try:
+        digest = network_digest(description, tensors)
+    except ValueError as error:  # infinity or not-a-number in a scale
+        raise SqhwError(f"network {network.name!r} cannot be saved: {error}") from None
+    return description, tensors, digest
 
 
 def _describe(network: QuantizedNetwork) -> dict[str, Any]:

@@ -96,13 +96,31 @@ class RomImage(TypedDict):
     width: int
 
 
+class RomFile(TypedDict):
+    """Memory image in a file, see `sqhw.export.image_set.ImageRecord`."""
+
+    file: str
+    format: str
+    rom: str
+    words: int
+    used: int
+    width: int
+    packing: str
+    crc32: str
+
+
 class RomResult(TypedDict):
-    """Result of `sqhw rom`."""
+    """Result of `sqhw rom`.
+
+    ``images`` are ROMs as the engine has them; ``memories`` are the files that ``images.json``
+    lists.
+    """
 
     files: list[str]
     images: list[RomImage]
     rom_bits_exported: int
     rom_bits_predicted: int
+    memories: NotRequired[list[RomFile]]
 
 
 class RtlResult(TypedDict):

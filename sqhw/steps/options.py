@@ -219,6 +219,19 @@ class RomOptions:
         Folder with Verilog. The images get the pieces and the name that it has.
     name : str, optional
         Prefix of the file names; by default that of the Verilog, or none.
+    format : str, optional
+        Formats with commas, see `sqhw.names.ROM_FORMATS`; ``native`` is that of the device's
+        vendor. By default that of Verilog, and with `width` or `depth` the native one.
+    rom : str, optional
+        ROMs with commas; by default all.
+    whole : bool
+        Whether ROMs are not cut into pieces.
+    width, depth : int, 1 or more, optional
+        Geometry of a memory of one's own (units: bit, word), into which each ROM is packed anew.
+    byte_order : {"little", "big"}
+        Order of the bytes of a word in ``bin``, ``ihex`` and ``srec``.
+    mmi : str, optional
+        File with the memories of a design, for ``updatemem``; ``FILE.mmi:INSTANCE`` is one of them.
     """
 
     network: Path
@@ -227,6 +240,13 @@ class RomOptions:
     device: str | None = None
     rtl: Path | None = None
     name: str | None = None
+    format: str | None = None
+    rom: str | None = None
+    whole: bool = False
+    width: int | None = None
+    depth: int | None = None
+    byte_order: str = "little"
+    mmi: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from typer.testing import CliRunner
 
 from sqhw.cli.commands import app
 from sqhw.compress import load_float
+from sqhw.export.image_set import ImageRecord
+from sqhw.export.images.registry import image_formats
 from sqhw.verify.tools import has_icarus
 
 ROOT = Path(__file__).parents[2]
@@ -110,7 +113,7 @@ def test_running_the_rtl_in_cocotb(folder):
 
 def test_exporting_rom_images(folder):
     text = section("Export ROM images")
-    (commands,) = blocks("sh", text)
+    commands, more = blocks("sh", text)
     output = shell(commands, folder)
     (bits,) = re.findall(r"([\d,]+) bit, as many as", text)
     assert f"exported {bits} bit, cost model {bits} bit" in output
@@ -118,6 +121,31 @@ def test_exporting_rom_images(folder):
     assert {path.name for path in (folder / "build" / "images").iterdir()} == images | {"rom.json"}
     for name in ("weights_0.hex", "weights_7.hex", "params.hex", "codebook.hex", "rom.json"):
         assert f"`{name}`" in text
+    shell(more, folder)
+    assert (folder / "build" / "quartus" / "weights.mif").exists()
+    assert {path.name for path in (folder / "build" / "own").iterdir()} == {
+        "weights.h",
+        "images.json",
+    }
+
+
+def test_page_on_images_for_other_tools(folder):
+    page = (ROOT / "docs" / "rom-images.md").read_text()
+    (commands,) = blocks("sh", page)
+    shell(commands, folder)
+    assert (folder / "build" / "tiny-images" / "params.coe").exists()
+    assert (folder / "build" / "own-memory" / "weights.h").exists()
+    table = re.findall(r"^\| `([\w-]+)` \| `weights(\.[\w.]+)` \|", page, re.MULTILINE)
+    formats = image_formats()
+    assert table == [(name, form.suffix) for name, form in formats.items()]
+    fields_of_page = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page, re.MULTILINE)
+    assert fields_of_page == [field.name for field in fields(ImageRecord)]
+    limits = {name: (form.max_width, form.max_depth) for name, form in formats.items()}
+    assert limits["lattice-mem"] == (256, 65536)
+    assert limits["quartus-hex"] == (2040, 65536)
+    assert limits["c"] == limits["npy"] == (64, None)
+    rest = set(formats) - {"lattice-mem", "quartus-hex", "c", "npy"}
+    assert {limits[name] for name in rest} == {(None, None)}
 
 
 def test_the_first_table_has_the_figures_of_the_demo_and_of_the_benchmarks():

@@ -29,6 +29,7 @@ FOLDERS = (
     "sqhw/data",
     "sqhw/environment",
     "sqhw/export",
+    "sqhw/export/images",
     "sqhw/files",
     "sqhw/frontends/torch_module",
     "sqhw/frontends/zoo",

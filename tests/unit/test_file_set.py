@@ -18,7 +18,8 @@ NEW = {"weights_0.hex": "4\n", "weights_1.hex": "1\n", "params.hex": "5\n", "cod
 
 
 def write(folder, texts):
-    return write_set(folder, "rom", ENGINE, texts, {}, lambda name: name.endswith(".hex"))
+    contents = {name: text.encode() for name, text in texts.items()}
+    return write_set(folder, "rom", ENGINE, contents, {}, lambda name: name.endswith(".hex"))
 
 
 def check(folder):
