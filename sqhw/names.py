@@ -21,5 +21,7 @@ ROM_FORMATS = (
 )  # fmt: skip
 #: Name that stands for the format of the device's vendor.
 NATIVE_FORMAT = "native"
+#: Largest width and depth of a memory of one's own (units: bit, word).
+MAX_MEMORY_WIDTH, MAX_MEMORY_DEPTH = 4096, 1 << 24
 #: Orders of the bytes of a word.
 BYTE_ORDERS = ("little", "big")

@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from sqhw.atomic import is_folder, same_file
-from sqhw.errors import SqhwError, unknown_name
+from sqhw.errors import SqhwError, shown, unknown_name
 from sqhw.machine import naming
 from sqhw.names import NATIVE_FORMAT, ROM_FORMATS
 
@@ -20,6 +20,8 @@ from sqhw.names import NATIVE_FORMAT, ROM_FORMATS
 MOST_THREADS = 256
 #: Images of a run of the largest engine.
 MOST_BATCH = 32
+#: Longest name of a file that is cited whole.
+MAX_PATH_CHARS = 4096
 #: Suffixes of the files in a folder of ROM images and Verilog.
 GENERATED = (
     ".hex", ".v", ".vlt", ".json", ".bmem", ".coe", ".mem", ".mif", ".ihex", ".srec", ".mi", ".bin",
@@ -203,6 +205,8 @@ def check_mmi(text: str | None) -> str | None:
     """Check that the file of ``FILE.mmi`` or ``FILE.mmi:INSTANCE`` is there."""
     if text is not None:
         head, dot, _ = text.partition(".mmi:")
+        if len(head) > MAX_PATH_CHARS:
+            raise SqhwError(f"{shown(text)}: no such file")
         check_source(Path(f"{head}.mmi" if dot else text))
     return text
 

@@ -15,6 +15,8 @@ from sqhw.names import (
     ACCELERATORS,
     BYTE_ORDERS,
     LEAST_ACC_BITS,
+    MAX_MEMORY_DEPTH,
+    MAX_MEMORY_WIDTH,
     MOST_ACC_BITS,
     NATIVE_FORMAT,
     OBJECTIVES,
@@ -244,9 +246,13 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         ),
         "whole": typer.Option("--whole", help="Do not cut ROMs into pieces."),
         "width": typer.Option(
-            help="Bits of a word of a memory of your own; the words are packed anew.", min=1
+            help="Bits of a word of a memory of your own; the words are packed anew.",
+            min=1,
+            max=MAX_MEMORY_WIDTH,
         ),
-        "depth": typer.Option(help="Words of a memory of your own, filled up with zeros.", min=1),
+        "depth": typer.Option(
+            help="Words of a memory of your own, filled up with zeros.", min=1, max=MAX_MEMORY_DEPTH
+        ),
         "byte_order": typer.Option(
             help="Bytes of a word in bin, ihex and srec: little or big first.",
             callback=checks.check_name("byte order", BYTE_ORDERS),

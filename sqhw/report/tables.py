@@ -4,7 +4,6 @@ from typing import Literal
 
 from sqhw.cost_models.budget import BASES
 from sqhw.environment.extras import install_line
-from sqhw.machine.layout import ROMS
 from sqhw.report.columns import columns
 from sqhw.report.results import (
     CompressResult,
@@ -126,9 +125,6 @@ def rom_lines(result: RomResult) -> list[str]:
     """Return the lines of `sqhw rom`."""
     rows = [("image", "words", "width")]
     rows += [(i["name"], f"{i['words']:,}", f"{i['width']} bit") for i in result["images"]]
-    exported = f"  exported {result['rom_bits_exported']:,} bit"
-    if len(result["images"]) == len(ROMS):
-        exported += f", cost model {result['rom_bits_predicted']:,} bit"
     files = [("file", "words", "width", "CRC-32")]
     files += [
         (one["file"], f"{one['words']:,}", f"{one['width']} bit", one["crc32"])
@@ -136,7 +132,10 @@ def rom_lines(result: RomResult) -> list[str]:
     ]
     return [
         *columns(rows),
-        exported,
+        (
+            f"  exported {result['rom_bits_exported']:,} bit, "
+            f"cost model {result['rom_bits_predicted']:,} bit"
+        ),
         *(columns(files) if files[1:] else []),
         *(f"wrote {path}" for path in result["files"]),
     ]

@@ -74,7 +74,11 @@ def rom(options: RomOptions) -> RomResult:
             (read_image(rom, pieces[rom], folder, name) if for_verilog else program.image(rom)).bits
             for rom in roms
         ),
-        "rom_bits_predicted": rom_cost(program.network, program.engine).rom,
+        "rom_bits_predicted": sum(
+            depth * width
+            for rom, depth, width in rom_cost(program.network, program.engine).memories
+            if rom in roms
+        ),
     }
     if listed:
         result["memories"] = [_shown(record) for record in images]

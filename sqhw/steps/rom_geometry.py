@@ -8,11 +8,12 @@ from sqhw.compiler.program import Program
 from sqhw.errors import SqhwError
 from sqhw.export.image_set import RomPart, rom_parts
 from sqhw.export.images.image_format import ImageFormat
-from sqhw.export.images.memory import MAX_DEPTH, MAX_WIDTH, repacked
+from sqhw.export.images.memory import repacked
 from sqhw.export.images.raw import ByteOrder
 from sqhw.export.images.registry import image_formats
 from sqhw.export.images.updatemem import MemoryMap, Updatemem
 from sqhw.machine.rom_pieces import Pieces
+from sqhw.names import MAX_MEMORY_DEPTH, MAX_MEMORY_WIDTH
 from sqhw.steps.options import RomOptions
 
 
@@ -25,8 +26,8 @@ def check_geometry(options: RomOptions) -> None:
         If a number is too large, or the pieces of Verilog are asked for in another geometry.
     """
     for name, value, limit in (
-        ("--width", options.width, MAX_WIDTH),
-        ("--depth", options.depth, MAX_DEPTH),
+        ("--width", options.width, MAX_MEMORY_WIDTH),
+        ("--depth", options.depth, MAX_MEMORY_DEPTH),
     ):
         if value is None:
             continue

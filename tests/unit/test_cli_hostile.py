@@ -20,6 +20,7 @@ TEXTS = ["", "x" * 100_000, "[/x]", "\udcff", "../..", "1 2"]
 NAMES = {
     "device": ["{folder}.toml", "{pipe}.toml", "nothing.toml", LONG + ".toml", ".toml:x"],
     "technology": ["{folder}.toml", "{pipe}.toml", "nothing.toml", LONG + ".toml"],
+    "mmi": ["{folder}", "{pipe}", "nothing.mmi:top", LONG + ".mmi:x"],
     "data": [
         "mnist:",
         "mnist:~nosuchuser",

@@ -18,6 +18,8 @@ from sqhw.export.images.registry import OF_FAMILY, family_format
 from sqhw.files.input_file import read_bytes
 from sqhw.names import ROM_FORMATS
 from sqhw.network.quantized_file import load_network, save_network
+from sqhw.steps.options import RomOptions
+from sqhw.steps.rom import rom
 
 CHAIN = Path(__file__).parents[1] / "golden" / "chain"
 NETWORK = CHAIN / "network.safetensors"
@@ -253,7 +255,6 @@ def test_a_manifest_cannot_name_other_files(sqhw, tmp_path):
         (["--rom", "weight"], "unknown ROM 'weight'; did you mean 'weights'?"),
         (["--byte-order", "middle"], "unknown byte order 'middle'"),
         (["--depth", "40"], "the params image needs 43 words of 16 bits, --depth 40 is too small"),
-        (["--width", "5000"], "--width must be 1 to 4096, not 5000"),
         (["--format", "c", "--width", "65"], "c holds words of at most 64 bits"),
         (["--format", "lattice-mem", "--width", "257"], "at most 256 bits"),
         (["--format", "quartus-hex", "--depth", "65537"], "at most 65536 words"),
@@ -270,6 +271,11 @@ def test_bad_options(refused, tmp_path, options, message):
     folder = tmp_path / "images"
     assert message in refused(folder, *(here.get(option, option) for option in options))
     assert not folder.exists()
+
+
+def test_a_geometry_from_python_is_checked_too(tmp_path):
+    with pytest.raises(SqhwError, match="--width must be 1 to 4096, not 5000"):
+        rom(RomOptions(network=NETWORK, out=tmp_path / "x", width=5000))
 
 
 # The memories of a design

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 
 from sqhw.errors import SqhwError
 from sqhw.machine.layout import pack
+from sqhw.names import MAX_MEMORY_WIDTH
 
-#: Largest width and depth of a memory of one's own (units: bit, word).
-MAX_WIDTH, MAX_DEPTH = 4096, 1 << 24
 #: Largest size of a memory of one's own (unit: bit): above the block RAM of any device.
 MAX_BITS = 1 << 27
 
@@ -58,9 +57,9 @@ def repacked(memory: Memory, width: int | None, depth: int | None) -> Memory:
     Parameters
     ----------
     memory : Memory
-    width : int, 1 to MAX_WIDTH, optional
+    width : int, 1 to `sqhw.names.MAX_MEMORY_WIDTH`, optional
         Width of a new word; by default that of the memory.
-    depth : int, 1 to MAX_DEPTH, optional
+    depth : int, 1 to `sqhw.names.MAX_MEMORY_DEPTH`, optional
         Number of new words; by default as many as the string needs.
 
     Raises
@@ -78,7 +77,7 @@ def repacked(memory: Memory, width: int | None, depth: int | None) -> Memory:
     if needed > depth:
         bits = memory.used * memory.width
         wider = -(-bits // depth)
-        instead = f", or --width {wider} or more" if wider <= MAX_WIDTH else ""
+        instead = f", or --width {wider} or more" if wider <= MAX_MEMORY_WIDTH else ""
         raise SqhwError(
             f"the {memory.name} image needs {needed} words of {width} bits, --depth {depth} is too "
             f"small; give --depth {needed} or more{instead}"
