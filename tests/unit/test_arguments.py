@@ -8,8 +8,6 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("sqhw", "cost_models", "rtl", "sim")
 #: Largest number of arguments of a function, `self` and `cls` aside.
 MAX_ARGUMENTS = 7
-#: Functions that may have more: kernels of Numba, which take arrays and numbers only.
-EXCEPTIONS = {"sim/kernels.py: conv"}
 
 
 def long_functions(text):
@@ -30,7 +28,7 @@ def test_functions_take_at_most_seven_arguments():
         for path in paths
         for name in long_functions(path.read_text())
     }
-    assert found == EXCEPTIONS
+    assert found == set()
 
 
 def test_functions_with_more_arguments_are_found():

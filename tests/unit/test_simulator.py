@@ -13,8 +13,11 @@ from sqhw.sim import reference
 from sqhw.sim.simulator import Simulator
 
 
-def assert_equals_reference(network, images):
-    found = Simulator(network).run(images)
+def assert_equals_reference(network, images, **options):
+    simulator = Simulator(network, **options)
+    found = simulator.run(images)
+    outputs = found[network.layers[-1].name].reshape(len(images), -1)
+    np.testing.assert_array_equal(simulator.logits(images), outputs)
     for index, image in enumerate(images):
         expected = reference.run(network, image)
         assert list(found) == list(expected)
@@ -27,10 +30,34 @@ def test_equals_the_reference(case):
     assert_equals_reference(*case)
 
 
-@pytest.mark.parametrize("seed", range(100))
-def test_equals_the_reference_on_seeded_networks(seed):
-    network = random_network(seed, max_channels=8, max_kernel=4, max_padding=3, acc_bits=32)
-    assert_equals_reference(network, random_images(network, seed, 3))
+@pytest.mark.parametrize("integers", [False, True])
+@pytest.mark.parametrize("acc_bits", [24, 32])
+@pytest.mark.parametrize("seed", range(40))
+def test_equals_the_reference_on_seeded_networks(seed, acc_bits, integers):
+    network = random_network(
+        seed,
+        max_channels=8,
+        max_kernel=4,
+        max_padding=3,
+        acc_bits=acc_bits,
+        mult_bits=8 + seed % 9,
+        branches=seed % 2 == 0,
+    )
+    assert_equals_reference(network, random_images(network, seed, 3), integers=integers)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 6, 7, 8, 12])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_numbers_of_images_and_widths_that_fill_no_vector(width, threads):
+    network = random_network(width, max_size=8, widths=(width,), branches=True)
+    images = random_images(network, 1, 75)
+    simulator = Simulator(network, threads=threads)
+    outputs = simulator.run(images)[network.layers[-1].name].reshape(75, -1)
+    for count in (1, 8, 19, 64, 75):
+        np.testing.assert_array_equal(simulator.logits(images[:count]), outputs[:count])
+    for index in (0, 17, 74):
+        expected = reference.run(network, images[index])[network.layers[-1].name]
+        np.testing.assert_array_equal(outputs[index], expected.reshape(-1))
 
 
 def largest_bound(network):
@@ -109,3 +136,30 @@ def test_logits_of_no_image():
     network = random_network(5)
     logits = Simulator(network).logits(random_images(network, 0, 1)[:0])
     assert logits.shape == (0, np.prod(network.shapes()[network.layers[-1].name]))
+
+
+def test_predicts_the_first_largest_output():
+    network = random_network(5)
+    images = random_images(network, 0, 7)
+    simulator = Simulator(network)
+    np.testing.assert_array_equal(
+        simulator.predict(images), np.argmax(simulator.logits(images), axis=1)
+    )
+
+
+@pytest.mark.parametrize("pixel", [0.5, np.nan])
+def test_refuses_pixels_that_are_no_integers(pixel):
+    network = random_network(0)
+    with pytest.raises(SqhwError) as error:
+        Simulator(network).predict(np.full((1, *network.input_shape), pixel))
+    assert str(error.value) == (
+        "network 'random' takes pixels that are integers, found float64; round them first"
+    )
+
+
+def test_memory_does_not_depend_on_the_number_of_images():
+    network = random_network(5)
+    simulator = Simulator(network, threads=1)
+    before = simulator.memory
+    simulator.logits(random_images(network, 0, 200))
+    assert simulator.memory == before > 0

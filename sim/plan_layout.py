@@ -1,0 +1,56 @@
+"""Layout of a plan: records that the compiled code reads and `sqhw.sim.plan` writes.
+
+A plan is one block of bytes. Offsets are in bytes, from the start of the plan (``entries``,
+``channels``, ``blocks``), or from the start of the arena that holds the activations (``x``, ``y``,
+``skip``).
+"""
+
+import numpy as np
+
+#: Fields of an operation, int64 each. ``x_group``, ``y_group``, ``skip_group``: bytes from a group
+#: of images to the next. ``y_plane``: bytes from an output channel to the next. ``skip_step``:
+#: bytes from a column to the next in the tensor that is added. ``segments``: segments of a group.
+OP_FIELDS = (
+    "variant",
+    "x",
+    "x_group",
+    "y",
+    "y_group",
+    "y_plane",
+    "skip",
+    "skip_group",
+    "skip_step",
+    "entries",
+    "channels",
+    "outputs",
+    "blocks",
+    "block_segments",
+    "segments",
+    "lowest",
+    "highest",
+)
+#: Offsets of a segment of a block, int64 each.
+BLOCK_FIELDS = ("x", "y", "skip")
+#: Methods of requantization: one rounded multiplication where that is proven equal, the definition
+#: in float64, which is exact, or none.
+ROUND, DEFINITION, RAW = range(3)
+#: Record of an output channel. ``begin`` and ``end`` number its entries, ``skip`` is the offset of
+#: the channel that is added, -1 for none. ``bias`` and ``skip_weight`` hold an int32 or a float32.
+CHANNEL = np.dtype(
+    [
+        ("multiplier", "<f8"),
+        ("half", "<f8"),
+        ("unit", "<f8"),
+        ("begin", "<i4"),
+        ("end", "<i4"),
+        ("method", "<i4"),
+        ("skip", "<i4"),
+        ("skip_weight", "<i4"),
+        ("bias", "<i4"),
+        ("scale", "<f4"),
+        ("offset", "<f4"),
+    ]
+)
+#: Entry of a non-zero weight: offset of its activations in the input, and its value, an int32 or a
+#: float32.
+ENTRY = np.dtype([("offset", "<i4"), ("weight", "<i4")])
