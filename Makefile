@@ -67,7 +67,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'from importlib import metadata as m; assert "torch==" + m.version("torch").split("+")[0] == "$(TORCH)"' 2>/dev/null || \
 		$(BIN)/pip install -q --retries 0 --timeout 10 --extra-index-url $(CPU_INDEX) $(TORCH) 2>/dev/null || \
 		$(BIN)/pip install -q $(TORCH)
-	$(BIN)/pip install -q -c constraints.txt -e '.[torch,rtl,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[torch,onnx,rtl,dev]'
 	@touch $@
 
 clean:

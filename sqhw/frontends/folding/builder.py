@@ -49,6 +49,10 @@ class Builder(ABC, Generic[N]):
     def title(self, node: N) -> str:
         """Return what the user knows a node by."""
 
+    def base_name(self, node: N) -> str:
+        """Return the name of the layer that a node becomes, if no other layer has it."""
+        return self.title(node).replace(".", "_")
+
     @abstractmethod
     def unsupported(self, node: N, what: str, instead: str = "") -> SqhwError:
         """Return the error for a node that cannot be taken; `what` is the subject of a sentence."""
@@ -255,6 +259,17 @@ class Builder(ABC, Generic[N]):
                 nodes[view.tensor] = at
         return {tensor: at for tensor, at in nodes.items() if tensor not in self._hidden}
 
+    def stand_in(self, node: N, shape: Shape) -> View:
+        """Return a layer without meaning of some shape, so that a failed import can go on.
+
+        What follows is tried all the same, and every fault is found at once.
+        """
+        name = self._name(node)
+        weight, bias = np.zeros((shape[0], 1, 1, 1), np.float32), np.zeros(shape[0], np.float32)
+        self.layers[name] = FloatConv(name, INPUT, weight, bias, groups=shape[0])
+        self._shapes[name] = shape
+        return View(name, shape, flat=shape[1:] == (1, 1))
+
     def read_by_output_alone(self, node: N) -> bool:
         """Whether the network's output is all that reads a node."""
         return all(map(self.is_output, self._readers[node]))
@@ -319,7 +334,7 @@ class Builder(ABC, Generic[N]):
         return View(layer.name, out)
 
     def _name(self, node: N) -> str:
-        base = self.title(node).replace(".", "_")
+        base = self.base_name(node)
         name, count = base, 1
         while name in self._shapes:  # a module that is called twice is two layers
             name, count = f"{base}_{count}", count + 1

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.frontends.neutral.graph import Graph
+from sqhw.frontends.neutral.kernels import Reals, convolved, maxima, padded, sums
 from sqhw.frontends.neutral.operators import (
     Add,
     Affine,
@@ -18,13 +19,10 @@ from sqhw.frontends.neutral.operators import (
     MaxPooling,
     Operator,
     Pad,
-    Padding,
     Quantize,
     Subsample,
     Unflatten,
 )
-
-Reals = npt.NDArray[Any]  # of float32 or float64
 
 
 def evaluate(
@@ -67,38 +65,15 @@ def _on_grid(graph: Graph, name: str, x: Reals, clamp: tuple[int, int] | None) -
     return grid.reals(integers if clamp is None else integers.clip(*clamp)).astype(x.dtype)
 
 
-def _padded(x: Reals, padding: Padding, value: float = 0.0) -> Reals:
-    if not any(padding):
-        return x
-    top, bottom, left, right = padding
-    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
-
-
-def _windows(
-    x: Reals, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
-) -> Reals:
-    """Return the windows of padded maps, shape (n, channels, down, right, height, width)."""
-    span = [(size - 1) * step + 1 for size, step in zip(kernel, dilation, strict=True)]
-    windows = np.lib.stride_tricks.sliding_window_view(x, span, (2, 3))
-    found: Reals = windows[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
-    return found
-
-
 def _convolution(operator: Convolution, x: Reals) -> Reals:
-    weight = operator.weight.reals.astype(x.dtype, copy=False)
-    kernel = weight.shape[2], weight.shape[3]
-    parts = []
-    for inputs, filters in zip(
-        np.split(_padded(x, operator.padding), operator.groups, axis=1),
-        np.split(weight, operator.groups),
-        strict=True,
-    ):
-        windows = _windows(inputs, kernel, operator.stride, operator.dilation)
-        parts.append(np.tensordot(windows, filters, ((1, 4, 5), (1, 2, 3))))
-    made = np.moveaxis(np.concatenate(parts, axis=-1), -1, 1)
-    if operator.bias is not None:
-        made = made + operator.bias.reals.astype(x.dtype)[:, None, None]
-    return made
+    bias = operator.bias
+    return convolved(
+        padded(x, operator.padding),
+        operator.weight.reals.astype(x.dtype, copy=False),
+        None if bias is None else bias.reals.astype(x.dtype),
+        operator.stride,
+        operator.dilation,
+    )
 
 
 def _linear(operator: Linear, x: Reals) -> Reals:
@@ -110,22 +85,19 @@ def _linear(operator: Linear, x: Reals) -> Reals:
 
 
 def _max_pooling(operator: MaxPooling, x: Reals) -> Reals:
-    padded = _padded(x, operator.padding, -np.inf)
-    windows = _windows(padded, operator.kernel, operator.stride, operator.dilation)
-    found: Reals = windows.max((4, 5))
-    return found
+    maps = padded(x, operator.padding, -np.inf)
+    return maxima(maps, operator.kernel, operator.stride, operator.dilation)
 
 
 def _average_pooling(operator: AveragePooling, x: Reals) -> Reals:
     padding = operator.padding
-    ones = _padded(np.ones((1, 1, *x.shape[2:]), x.dtype), operator.counted, 1.0)
+    ones = padded(np.ones((1, 1, *x.shape[2:]), x.dtype), operator.counted, 1.0)
     top, bottom, left, right = (a - b for a, b in zip(padding, operator.counted, strict=True))
-    ones = _padded(ones, (top, bottom, left, right))
-    sums, counts = (
-        _windows(values, operator.kernel, operator.stride, (1, 1)).sum((4, 5))
-        for values in (_padded(x, padding), ones)
+    ones = padded(ones, (top, bottom, left, right))
+    total, count = (
+        sums(values, operator.kernel, operator.stride) for values in (padded(x, padding), ones)
     )
-    found: Reals = sums / counts
+    found: Reals = total / count
     return found
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from sqhw.errors import SqhwError
 from sqhw.frontends.folding.convolution import Convolution
+from sqhw.frontends.folding.notes import left_out
 from sqhw.frontends.folding.view import View
 from sqhw.frontends.torch_module import arithmetic, pooling
 from sqhw.frontends.torch_module.builder import Builder, trained
@@ -211,11 +212,7 @@ def _at_the_end(build: Builder, node: fx.Node, x: View, what: str) -> View:
             "use ReLU, or ReLU6 where values must be bounded",
         )
     build.dropped.add(node)
-    build.notes.append(
-        f"layer {title(node)!r}: the {what} at the end is left out: the outputs are the values "
-        "before it, of the same argmax"
-        + ("; a threshold of 0.5 becomes 0" if what == "sigmoid" else "")
-    )
+    build.notes.append(left_out(title(node), what))
     return x
 
 

@@ -1,0 +1,1 @@
+"""ONNX files in: float and quantized models, read with the `onnx` package alone."""
