@@ -128,16 +128,28 @@ def read_onnx(
     """
     with located(path):
         model = load_model(path, input_shape=input_shape, output=output)
-        read = Reader(model)
-        fold = Folder()
-        for node in model.nodes:
-            _read_node(read, model, node, fold)
-        refuse(read.problems)
-        return _graph(read, model, Path(path).stem if name is None else name)
+        return graph_of(read_nodes(model), model, Path(path).stem if name is None else name)
 
 
-def _graph(read: Reader, model: Model, name: str) -> Graph:
-    result = read.values[model.output]
+def read_nodes(model: Model) -> Reader:
+    """Return the reader after all nodes.
+
+    Raises
+    ------
+    SqhwError
+        Naming every node that is not supported.
+    """
+    read = Reader(model)
+    fold = Folder()
+    for node in model.nodes:
+        _read_node(read, model, node, fold)
+    refuse(read.problems)
+    return read
+
+
+def graph_of(read: Reader, model: Model, name: str) -> Graph:
+    """Return the neutral graph of what a reader has read."""
+    result = read.values.get(model.output)
     if not isinstance(result, Value):
         raise SqhwError("its output does not depend on its input")
     if model.arrays.narrow:

@@ -14,6 +14,9 @@ from sqhw.frontends.onnx_file.node import Node, Unsupported
 from sqhw.frontends.onnx_file.reader import Reader, has_channels_last
 from sqhw.frontends.onnx_file.values import Known, Value, scalar
 
+#: Types of real numbers by name.
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+
 
 def same(read: Reader, node: Node) -> Value:
     """Read what does nothing: Identity."""
@@ -36,8 +39,8 @@ def cast(read: Reader, node: Node) -> Value:
     kind = onnx.helper.tensor_dtype_to_np_dtype(node.integer("to", 1))
     if value.end is not None:
         return value
-    if np.dtype(kind).kind in "iub":
-        raise Unsupported(f"converts computed values to {kind}", "use QuantizeLinear")
+    if np.dtype(kind).name not in FLOATS:
+        raise Unsupported(f"converts computed values to {np.dtype(kind)}", "use QuantizeLinear")
     if value.integer and read.grid(value) is not None:
         raise Unsupported("makes real numbers of integers", "use DequantizeLinear")
     return replace(value, integer=False)
