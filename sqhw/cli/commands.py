@@ -142,10 +142,11 @@ def rom(options: RomOptions, as_json: bool) -> None:
 @add_command(app, RtlOptions)
 def rtl(options: RtlOptions, as_json: bool) -> None:
     """Write the Verilog of the engine."""
-    from sqhw.steps.rtl import rtl
+    from sqhw.steps.rtl import folders, rtl
 
-    check_folder(options.out)
-    checks.check_kept(options.network, options.out)
+    for folder in folders(options):
+        check_folder(folder)
+        checks.check_kept(options.network, folder)
     result = rtl(options)
     emit(result, as_json, [f"wrote {path}" for path in result["files"]])
 

@@ -265,7 +265,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
     },
     RtlOptions: {
         "network": NETWORK,
-        "out": FOLDER,
+        "out": _file("Folder to write to; with --bench only if named.  [default: build/rtl]"),
         "interface": typer.Option(
             help="plain, or axi: AXI4-Stream and AXI4-Lite around the engine.",
             callback=checks.check_name("interface", tuple(TOPS)),
@@ -274,6 +274,10 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "name": typer.Option(
             help="Prefix of modules and files; each engine of a design needs its own.",
             callback=checks.check_prefix,
+        ),
+        "bench": _file(
+            "Folder for a bench to take along: Verilog, ROM images, vectors, and what runs them "
+            "in cocotb or in Icarus Verilog alone, without sqhw."
         ),
     },
     VerifyOptions: {

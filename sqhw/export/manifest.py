@@ -18,10 +18,25 @@ from sqhw.machine.naming import DEFAULT_NAME, check_name
 from sqhw.machine.rom_pieces import Piece, depth_of, from_plain, width_of
 
 #: File name of a manifest by its kind.
-FILES = {"rom": "rom.json", "rtl": "rtl.json", "images": "images.json"}
-WHAT = {"rom": "ROM images", "rtl": "Verilog files", "images": "memory images"}
+FILES = {
+    "rom": "rom.json",
+    "rtl": "rtl.json",
+    "images": "images.json",
+    "bench": "bench.json",
+}
+WHAT = {
+    "rom": "ROM images",
+    "rtl": "Verilog files",
+    "images": "memory images",
+    "bench": "files of the bench",
+}
 #: Command that writes the files of each kind.
-COMMANDS = {"rom": "sqhw rom", "rtl": "sqhw rtl", "images": "sqhw rom --format"}
+COMMANDS = {
+    "rom": "sqhw rom",
+    "rtl": "sqhw rtl",
+    "images": "sqhw rom --format",
+    "bench": "sqhw rtl --bench",
+}
 #: Types of the facts in a manifest. Its kind decides which of them it has.
 FACTS: dict[str, Any] = {
     "batch": int,

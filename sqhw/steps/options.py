@@ -257,20 +257,23 @@ class RtlOptions:
     ----------
     network : Path
         Quantized network.
-    out : Path
-        Folder to write to.
+    out : Path, optional
+        Folder to write to; by default `RTL_FOLDER`, with `bench` none.
     interface : {"plain", "axi"}
     device : str, optional
         Device whose block RAMs the pieces of the ROMs suit; by default that of the network.
     name : str
         Prefix of the names of modules and files.
+    bench : Path, optional
+        Folder for a bench with all that it needs, which checks the engine without sqhw.
     """
 
     network: Path
-    out: Path = RTL_FOLDER
+    out: Path | None = None
     interface: str = "plain"
     device: str | None = None
     name: str = DEFAULT_NAME
+    bench: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The bytes that the engine must write back, in its order."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,52 @@ from sqhw.planner.placement import Tiling, Write
 
 #: Value that stands for a byte beyond the map, which may be anything.
 ANYTHING = -1
+
+
+@dataclass(frozen=True)
+class Written:
+    """The bytes that a layer writes back, in order, shape (bytes,) each.
+
+    Parameters
+    ----------
+    inside : ndarray of bool
+        Whether a byte is one of the map; the others may be anything.
+    image, channel, row, column : ndarray of int
+        Its place in the map.
+    """
+
+    inside: npt.NDArray[np.bool_]
+    image: npt.NDArray[Any]
+    channel: npt.NDArray[Any]
+    row: npt.NDArray[Any]
+    column: npt.NDArray[Any]
+
+
+def written(tiling: Tiling[Conv]) -> Written:
+    """Return the places of the bytes that a layer writes: tile by tile, channel by channel."""
+    target, lanes = tiling.target, tiling.target.lanes
+    channels, height, width = target.shape
+    lane = np.arange(lanes)
+    # Bytes that are written together or not at all.
+    together = {Write.AS_COMPUTED: lanes, Write.WALKED: tiling.requantizers, Write.SERIAL: 1}
+    unit = together[tiling.write]
+    if tiling.transposes:
+        unit *= 2
+        lane = lane.reshape(-1, unit // 2, 2).swapaxes(1, 2).reshape(lanes)
+    element = np.arange(0, tiling.tiles * lanes, lanes).reshape(tiling.tiles, 1, 1) + lane
+    element = np.broadcast_to(element, (tiling.tiles, channels, lanes))
+    position, image = np.divmod(element, target.batch)
+    y, x = np.divmod(position, tiling.source.pitch)
+    channel = np.broadcast_to(np.arange(channels).reshape(1, channels, 1), element.shape)
+    inside = (y < height) & (x < width)
+    units = inside.reshape(-1, unit)
+    kept = units.any(axis=1, keepdims=True) | (tiling.write is Write.AS_COMPUTED)
+    kept = np.broadcast_to(kept, units.shape)
+
+    def in_order(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return values.reshape(-1, unit)[kept]
+
+    return Written(*map(in_order, (inside, image, channel, y, x)))
 
 
 def writeback(
@@ -33,24 +80,9 @@ def writeback(
     parts = []
     for tiling in tilings:
         tensor = np.asarray(tensors[tiling.layer.name])
-        batch, channels, height, width = tensor.shape
-        lanes = tiling.target.lanes
-        lane = np.arange(lanes)
-        # Bytes that are written together or not at all.
-        together = {Write.AS_COMPUTED: lanes, Write.WALKED: tiling.requantizers, Write.SERIAL: 1}
-        unit = together[tiling.write]
-        if tiling.transposes:
-            unit *= 2
-            lane = lane.reshape(-1, unit // 2, 2).swapaxes(1, 2).reshape(lanes)
-        element = np.arange(0, tiling.tiles * lanes, lanes).reshape(tiling.tiles, 1, 1) + lane
-        element = np.broadcast_to(element, (tiling.tiles, channels, lanes))
-        position, image = np.divmod(element, batch)
-        y, x = np.divmod(position, tiling.source.pitch)
-        channel = np.broadcast_to(np.arange(channels).reshape(1, channels, 1), element.shape)
-        inside = (y < height) & (x < width)
-        values = np.full(element.shape, ANYTHING, dtype=np.int16)
-        values[inside] = tensor[image[inside], channel[inside], y[inside], x[inside]] & 0xFF
-        units = inside.reshape(-1, unit)
-        written = units.any(axis=1, keepdims=True) | (tiling.write is Write.AS_COMPUTED)
-        parts.append(values.reshape(-1, unit)[np.broadcast_to(written, units.shape)])
+        at = written(tiling)
+        values = np.full(at.inside.shape, ANYTHING, dtype=np.int16)
+        places = (at.image, at.channel, at.row, at.column)
+        values[at.inside] = tensor[tuple(place[at.inside] for place in places)] & 0xFF
+        parts.append(values)
     return np.concatenate(parts)

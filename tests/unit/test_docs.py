@@ -100,8 +100,11 @@ def test_sizing_a_memory(folder, capsys):
 @pytest.mark.skipif(not has_icarus(), reason="Icarus Verilog is not installed")
 def test_running_the_rtl_in_cocotb(folder):
     text = section("Run the RTL in cocotb")
-    (commands,) = blocks("sh", text)
+    commands, bench = blocks("sh", text)
     shell(commands, folder)
+    output = shell(bench, folder)
+    assert "\nPASS\n" in output
+    assert "TESTS=1 PASS=1 FAIL=0 SKIP=0" in output
     for name in ("bench", "run"):
         (example,) = blocks(f"python {name}", text)
         (folder / "build" / "tiny" / f"{name}.py").write_text(example)

@@ -42,6 +42,7 @@ FOLDERS = (
     "sqhw/steps",
     "sqhw/synth",
     "sqhw/verify",
+    "sqhw/verify/portable",
     "tests",
     "tests/hdl",
 )
