@@ -5,6 +5,7 @@ A name or file that cannot be found raises `SqhwError`, exit code 1.
 """
 
 import os
+import re
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -105,6 +106,18 @@ def check_data(spec: str) -> str:
 
     dataset_files(spec)
     return spec
+
+
+def check_optional_data(spec: str | None) -> str | None:
+    """Check a data set as `check_data` does, if one is named."""
+    return None if spec is None else check_data(spec)
+
+
+def check_shape(text: str | None) -> str | None:
+    """Check that a text reads as one to three sizes, such as ``3x32x32``."""
+    if text is not None and not re.fullmatch(r"[1-9][0-9]{0,5}(x[1-9][0-9]{0,5}){0,2}", text):
+        raise typer.BadParameter(f"{shown(text)} must read as sizes, for example 3x32x32.")
+    return text
 
 
 def check_image_size(text: str | None) -> str | None:

@@ -1,5 +1,6 @@
 """The commands."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from sqhw.report.tables import (
     compress_lines,
     demo_lines,
     device_lines,
+    import_lines,
     rom_lines,
     simulate_lines,
     verify_lines,
@@ -80,15 +82,23 @@ def train(options: TrainOptions, as_json: bool) -> None:
 
 @add_command(app, ImportOptions, "import")
 def import_network(options: ImportOptions, as_json: bool) -> None:
-    """Import a known network with its published weights."""
-    from sqhw.steps.import_network import import_network
+    """Import a model from a file, or a known network with its published weights."""
+    from sqhw.steps.import_network import import_network, is_file
 
-    need_torch("sqhw import")
-    writable(options.out, [options.checkpoint] if options.checkpoint else [])
-    result = import_network(options)
-    weights = "weights" if options.checkpoint else "random weights (no --checkpoint)"
-    line = f"{result['network']}: {result['weights']:,} {weights}, wrote {result['file']}"
-    emit(result, as_json, [line])
+    inputs = [options.checkpoint] if options.checkpoint else []
+    if is_file(options.network):
+        path = Path(options.network)
+        checks.check_source(path)
+        inputs += [path, *checks.files_of(options.data)]
+    else:
+        need_torch("sqhw import of a network of the zoo")
+    if not options.check_only:
+        writable(options.out, inputs)
+    with progress() as report:
+        result = import_network(options, report)
+    known = options.checkpoint or "layers" in result
+    weights = "weights" if known else "random weights (no --checkpoint)"
+    emit(result, as_json, import_lines(result, weights))
 
 
 @add_command(app, CompressOptions)

@@ -158,11 +158,41 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "resume": RESUME,
     },
     ImportOptions: {
-        "network": typer.Argument(help="Network of the zoo, for example resnet20."),
+        "network": typer.Argument(
+            help="A model's file (.onnx), or a network of the zoo, for example resnet20."
+        ),
         "checkpoint": _file(
-            "Its weights as safetensors; random ones without.", check=checks.check_source
+            "Weights of a network of the zoo as safetensors; random ones without.",
+            check=checks.check_source,
         ),
         "out": OUT,
+        "check": typer.Option(
+            "--check", help="Compare with ONNX Runtime, or the evaluator of onnx, on random images."
+        ),
+        "check_only": typer.Option(
+            "--check-only", help="Name every operator that cannot be imported; write nothing."
+        ),
+        "data": typer.Option(
+            help="Data set whose test images are compared too, as in other commands.",
+            callback=checks.check_optional_data,
+        ),
+        "image_size": IMAGE_SIZE,
+        "input_max": typer.Option(
+            help="Largest pixel value of a file's images.  [default: 255]",
+            min=1,
+            max=LARGEST_PIXEL,
+        ),
+        "mean": typer.Option(
+            help="A file is fed (pixel / input_max - mean) / std: a number, or one a channel with "
+            "commas.  [default: 0]",
+            callback=checks.check_values,
+        ),
+        "std": typer.Option(help="As the mean.  [default: 1]", callback=checks.check_values),
+        "input_shape": typer.Option(
+            help="Sizes of a file's image as 3x32x32, if the file leaves them open.",
+            callback=checks.check_shape,
+        ),
+        "output": typer.Option(help="Name of the output, if a file has several."),
         "seed": _seed("Seed of random weights."),
     },
     CompressOptions: {

@@ -40,7 +40,8 @@ _MEMBERS = (
     (b"metadata.json", f"a Keras file, {_ELSEWHERE}"),
     (b"config.json", f"a Keras file, {_ELSEWHERE}"),
 )
-_ONNX = f"an ONNX file, {_ELSEWHERE}"
+_ONNX = "an ONNX file; `sqhw import FILE` makes a network of it"
+_TFLITE = "a TensorFlow Lite file; `sqhw import FILE` makes a network of it"
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
@@ -165,17 +166,25 @@ def recognised(path: Path, start: bytes) -> str | None:
     for magic, what in _MAGICS:
         if start.startswith(magic):
             return what
-    if start[4:8] == b"TFL3":
-        return f"a TensorFlow Lite file, {_ELSEWHERE}"
+    if is_tflite(start):
+        return _TFLITE
     if start[257:262] == b"ustar":
         return "a tar archive; unpack it first"
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return f"a pickle, which is never opened here; if it is a network, {WAY_IN}, {_STATE_DICT}"
+    return _ONNX if is_onnx(path, start) else None
+
+
+def is_tflite(start: bytes) -> bool:
+    """Whether a file begins as a TensorFlow Lite file does."""
+    return start[4:8] == b"TFL3"
+
+
+def is_onnx(path: Path, start: bytes) -> bool:
+    """Whether a file has the suffix of ONNX, or begins as an ONNX file does."""
     # Protobuf: field 1, the version of the format, then the producer, the graph or the operators.
-    onnx = start[:1] == b"\x08" and start[1:2] < b"\x20" and start[2:3] in b"\x12\x1a\x3a\x42"
-    if start and (path.suffix == ".onnx" or (onnx and len(start) > 3)):
-        return _ONNX
-    return None
+    known = start[:1] == b"\x08" and start[1:2] < b"\x20" and start[2:3] in b"\x12\x1a\x3a\x42"
+    return bool(start) and (path.suffix == ".onnx" or (known and len(start) > 3))
 
 
 def _unreadable(error: OSError) -> SqhwError:

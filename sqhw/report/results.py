@@ -14,12 +14,28 @@ class TrainResult(TypedDict):
     class_names: NotRequired[list[str]]
 
 
+class ImportCheck(TypedDict):
+    """Comparison of an imported network with another program; accuracies are 0 to 1."""
+
+    program: str
+    images: int
+    difference: float
+    largest: float
+    accuracy: NotRequired[float]
+    program_accuracy: NotRequired[float]
+
+
 class ImportResult(TypedDict):
-    """Result of `sqhw import`."""
+    """Result of `sqhw import`; of a model's file that was only checked ``file`` is empty."""
 
     network: str
     file: str
     weights: int
+    format: NotRequired[str]
+    operators: NotRequired[int]
+    layers: NotRequired[int]
+    notes: NotRequired[list[str]]
+    check: NotRequired[ImportCheck]
 
 
 class LayerSize(TypedDict):

@@ -9,6 +9,7 @@ from sqhw.report.results import (
     CompressResult,
     DemoResult,
     DevicesResult,
+    ImportResult,
     NetworkSize,
     QuantizeResult,
     RomResult,
@@ -89,6 +90,34 @@ def block_line(result: NetworkSize) -> str:
         f"{result['available_blocks']} available for weights used "
         f"({result['device_blocks']} in all, {result['activation_blocks']} hold activations)"
     )
+
+
+def import_lines(result: ImportResult, weights: str) -> list[str]:
+    """Return the lines of `sqhw import`.
+
+    Parameters
+    ----------
+    result : ImportResult
+    weights : str
+        What the weights are.
+    """
+    what = f"{result['network']}: {result['weights']:,} {weights}"
+    if "layers" not in result:
+        return [f"{what}, wrote {result['file']}"]
+    what += f", {result['operators']} operators in {result['layers']} layers"
+    end = f"wrote {result['file']}" if result["file"] else "all can be imported; nothing written"
+    lines = [f"{what}, {end}", *(f"  note: {note}" for note in result["notes"])]
+    if (check := result.get("check")) is not None:
+        lines.append(
+            f"  check: largest difference from {check['program']} on {check['images']} images "
+            f"{check['difference']:.2g}, scores go up to {check['largest']:.3g}"
+        )
+        if "accuracy" in check:
+            lines.append(
+                f"  accuracy: {check['accuracy']:.2%}, of {check['program']} "
+                f"{check['program_accuracy']:.2%}"
+            )
+    return lines
 
 
 def simulate_lines(result: SimulateResult) -> list[str]:

@@ -74,11 +74,28 @@ class ImportOptions:
     Parameters
     ----------
     network : str
-        Network of the zoo.
+        Network of the zoo, or a model's file: ONNX.
     checkpoint : Path, optional
-        Weights of the network as safetensors; by default random ones.
+        Weights of a network of the zoo as safetensors; by default random ones.
     out : Path
         Float network to write.
+    check : bool
+        Whether the network is compared with another program that runs the file.
+    check_only : bool
+        Whether the file is read and nothing is written.
+    data : str, optional
+        Data set whose test images are compared too, see `sqhw.data.load_dataset`.
+    image_size : str, optional
+        See `TrainOptions`.
+    input_max : int, 1 to 255, optional
+        Largest pixel value of a file's images; by default 255.
+    mean, std : str, optional
+        Normalisation ``(pixel / input_max - mean) / std`` that a file's input expects: a number, or
+        one a channel with commas; by default 0 and 1.
+    input_shape : str, optional
+        Sizes of a file's image as ``3x32x32``, if the file leaves them open.
+    output : str, optional
+        Name of the output, if the file has several.
     seed : int, 0 to 2^64 - 1
         Seed of random weights.
     """
@@ -86,6 +103,15 @@ class ImportOptions:
     network: str
     checkpoint: Path | None = None
     out: Path = FLOAT_FILE
+    check: bool = False
+    check_only: bool = False
+    data: str | None = None
+    image_size: str | None = None
+    input_max: int | None = None
+    mean: str | None = None
+    std: str | None = None
+    input_shape: str | None = None
+    output: str | None = None
     seed: int = 0
 
 

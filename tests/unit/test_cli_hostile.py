@@ -42,7 +42,10 @@ NAMES = {
     "budget": ["rom=1e400", "rom=-1", "rom=" + HUGE, "rom=٣", "rom=1,", "cycles=1.0", "energy=nan"],
 }
 #: Texts that only the network tells right from wrong; what they cause is tried below.
-LATE = {("train", "network"), ("import", "network"), ("size", "network"), ("size", "layer")}
+LATE = {
+    *(("train", "network"), ("import", "network"), ("import", "output")),
+    *(("size", "network"), ("size", "layer")),
+}
 #: Paths that are read.
 SOURCES = {"source", "network", "checkpoint", "float_network", "files"}
 OUTPUTS = ["", "{folder}", "{pipe}", "{link}", "{nowhere}", "{file}/x", LONG, f"new/{LONG}/x"]

@@ -72,9 +72,9 @@ OTHERS = {
     "model.pth": (torch_file(legacy=False), "a PyTorch file, a pickle that is never opened here"),
     "old.pt": (torch_file(legacy=True), "a pickle, which is never opened here"),
     "model.pkl": (pickle.dumps(Trap()), "a pickle, which is never opened here"),
-    "model.onnx": (ONNX, "an ONNX file, which sqhw does not read"),
-    "model": (ONNX, "an ONNX file, which sqhw does not read"),
-    "model.tflite": (b"\x1c\0\0\0TFL3" + bytes(20), "a TensorFlow Lite file"),
+    "model.onnx": (ONNX, "an ONNX file; `sqhw import FILE`"),
+    "model": (ONNX, "an ONNX file; `sqhw import FILE`"),
+    "model.tflite": (b"\x1c\0\0\0TFL3" + bytes(20), "a TensorFlow Lite file; `sqhw import FILE`"),
     "model.h5": (b"\x89HDF\r\n\x1a\n" + bytes(20), "a Keras or HDF5 file"),
     "model.keras": (zipped("metadata.json"), "a Keras file"),
     "model.npz": (npz(), "NumPy arrays (.npz), not a network"),
@@ -97,7 +97,8 @@ def test_files_of_other_kinds_are_named(tmp_path, monkeypatch, name, load):
         load(tmp_path / name)
     assert str(error.value).startswith(f"{tmp_path / name}: this is {what}")
     if not name.endswith(("zip", "tar", "gz", "png", "npz", "npy")):
-        assert IMPORT in str(error.value)
+        way = "`sqhw import FILE` makes a network of it" if "import FILE" in what else IMPORT
+        assert way in str(error.value)
     assert not Path("unpickled").exists()
 
 
