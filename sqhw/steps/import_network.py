@@ -51,7 +51,7 @@ def is_file(name: str) -> bool:
 
 
 def _import_file(options: ImportOptions, progress: Progress) -> ImportResult:
-    from sqhw.frontends.compare import require_equal
+    from sqhw.frontends.folding.compare import require_equal
     from sqhw.frontends.folding.from_neutral import float_network
     from sqhw.frontends.formats import oracle_of, read_model
 
@@ -104,8 +104,8 @@ def _check(
     progress: Progress,
 ) -> ImportCheck:
     """Return how an imported network compares with another program that runs the file."""
-    from sqhw.frontends.compare import random_pixels
-    from sqhw.frontends.float_walk import logits, normalised
+    from sqhw.frontends.folding.compare import random_pixels
+    from sqhw.frontends.folding.float_walk import logits, normalised
     from sqhw.steps.images import accuracy, load_data
 
     parts: list[tuple[npt.NDArray[Any], npt.NDArray[Any] | None]] = [

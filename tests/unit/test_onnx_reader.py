@@ -12,7 +12,7 @@ from onnx_files import model, node, saved, values
 
 from sqhw.errors import SqhwError
 from sqhw.frontends import import_onnx
-from sqhw.frontends.float_walk import logits
+from sqhw.frontends.folding.float_walk import logits
 
 RNG = np.random.default_rng(7)
 
@@ -139,7 +139,8 @@ def shortcut():
         node("Conv", "x w1", "c", pads=[1, 1, 1, 1]),
         node("Relu", "c", "r"),
         node("Conv", "r w2", "d", pads=[1, 1, 1, 1], strides=[2, 2]),
-        node("Slice", "r from to on by", "s"),
+        node("Slice", "r from to rows by", "s0"),
+        node("Slice", "s0 from to columns by", "s"),
         node("Pad", "s pads value", "p"),
         node("Add", "p d", "a"),
         node("Relu", "a", "e"),
@@ -149,8 +150,9 @@ def shortcut():
     ]
     arrays = {
         "w1": weights(4, 3, 3, 3), "w2": weights(8, 4, 3, 3), "w3": weights(5, 8),
-        "from": np.array([0, 0]), "to": np.array([2**63 - 1, 8]), "on": np.array([2, 3]),
-        "by": np.array([2, 2]), "pads": np.array([0, 2, 0, 0, 0, 2, 0, 0]), "value": np.float32(0),
+        "from": np.array([0]), "to": np.array([2**63 - 1]), "rows": np.array([2]),
+        "columns": np.array([3]), "by": np.array([2]),
+        "pads": np.array([0, 2, 0, 0, 0, 2, 0, 0]), "value": np.float32(0),
     }  # fmt: skip
     return model(nodes, arrays)
 

@@ -156,13 +156,18 @@ def graph_of(read: Reader, model: Model, name: str) -> Graph:
         read.notes.append(
             f"{len(model.arrays.narrow)} arrays of 16-bit floats are read as 32-bit ones"
         )
+    needed, operators = {model.input, result.tensor}, []
+    for operator in reversed(read.operators):
+        if operator.output in needed:
+            needed.update(operator.inputs)
+            operators.append(operator)
     return Graph(
         name=name,
         source="onnx",
         input=model.input,
         output=result.tensor,
-        tensors=read.tensors,
-        operators=tuple(read.operators),
+        tensors={tensor: read.tensors[tensor] for tensor in read.tensors if tensor in needed},
+        operators=tuple(reversed(operators)),
         notes=tuple(read.notes),
     )
 

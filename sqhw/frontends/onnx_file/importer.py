@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqhw.errors import SqhwError
 from sqhw.files.plain import located
-from sqhw.frontends.compare import require_equal
+from sqhw.frontends.folding.compare import require_equal
 from sqhw.frontends.folding.from_neutral import float_network
 from sqhw.frontends.onnx_file.convert import read_onnx
 from sqhw.network.floats import FloatNetwork

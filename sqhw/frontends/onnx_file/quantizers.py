@@ -141,8 +141,8 @@ def clipped_integers(read: Reader, node: Node, value: Value, low: Any, high: Any
     least, most = _integer_bounds(grid, low, high)
     new = narrowed(grid, least, most)
     if new is None:
-        return read.replace_last(value, grid, clamp=(least, most))
-    return read.replace_last(value, new)
+        return read.replace_maker(value, grid, clamp=(least, most))
+    return read.replace_maker(value, new)
 
 
 def clipped_constant(source: Known, low: Any, high: Any) -> Known:

@@ -60,6 +60,7 @@ class Reader:
         self.values: dict[str, Known | Value | None] = {
             model.input: Value(model.input, axes, integer)
         }
+        self._makers: dict[str, int] = {}
         self._counts: dict[str, int] = {f"tensor {model.input}": 1}
         self._extent = Extent("onnx", 0)
         self._extent.add_map("the input", self.tensors[model.input].shape)
@@ -130,12 +131,18 @@ class Reader:
         shape = operator.output_shape(*(self.tensors[name].shape for name in operator.inputs))
         self._extent.add_map("its output", shape)
         self.tensors[output] = Tensor(shape, grid)
+        self._makers[output] = len(self.operators)
         self.operators.append(operator)
         return Value(output, inputs[0].axes if axes is None else axes)
 
-    def replace_last(self, value: Value, grid: Quantization, **fields: Any) -> Value:
+    def maker(self, value: Value) -> Operator | None:
+        """Return the operator that makes a value, or None if it is the input."""
+        at = self._makers.get(value.tensor)
+        return None if at is None else self.operators[at]
+
+    def replace_maker(self, value: Value, grid: Quantization, **fields: Any) -> Value:
         """Change the operator that makes a value, and the grid of its tensor."""
-        at = next(at for at, made in enumerate(self.operators) if made.output == value.tensor)
+        at = self._makers[value.tensor]
         self.operators[at] = replace(self.operators[at], **fields)
         self.tensors[value.tensor] = replace(self.tensors[value.tensor], quantization=grid)
         return value

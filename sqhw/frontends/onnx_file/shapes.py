@@ -242,5 +242,9 @@ def slice_(read: Reader, node: Node) -> Value:
         steps[own] = step
     if steps == {1: 1, 2: 1}:
         return value
+    before = read.maker(value)
+    if isinstance(before, Subsample):  # exporters take rows and columns one after the other
+        steps = {1: steps[1] * before.stride[0], 2: steps[2] * before.stride[1]}
+        value = replace(value, tensor=before.inputs[0])
     made = read.add(node, Subsample, value, grid=read.grid(value), stride=(steps[1], steps[2]))
     return replace(made, integer=value.integer)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.errors import SqhwError
-from sqhw.frontends.float_walk import logits, normalised
+from sqhw.frontends.folding.float_walk import logits, normalised
 from sqhw.frontends.neutral.evaluate import evaluate
 from sqhw.frontends.neutral.graph import Graph
 from sqhw.network.floats import FloatNetwork
