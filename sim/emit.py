@@ -129,8 +129,10 @@ class _Layer:
         with cgutils.for_range(self.b, self.op["outputs"], intp=INT64) as loop:
             record = self._at(channels, loop.index, CHANNEL.itemsize)
             plane = self.b.mul(loop.index, self.op["y_plane"])
+            outputs = [self.b.gep(y, [plane]) for _, y, _ in places]
+            self._begin(record, outputs)
             self._channel(record, [x for x, _, _ in places], [skip for *_, skip in places])
-            self._finish(record, [self.b.gep(y, [plane]) for _, y, _ in places])
+            self._finish(record, outputs)
 
     def _field(self, record: Any, name: str) -> Any:
         kind, offset = CHANNEL.fields[name][:2]  # type: ignore[index]
@@ -152,12 +154,28 @@ class _Layer:
             total = self.b.add(acc, self.b.mul(values, weight))
         self.b.store(total, self.acc[at])
 
-    def _channel(self, record: Any, inputs: list[Any], skips: list[Any]) -> None:
-        """Sum the products of an output channel."""
-        columns, stride = self.variant.columns, self.variant.stride
+    def _begin(self, record: Any, outputs: list[Any]) -> None:
+        """Let the accumulators of an output channel begin with the bias, or with stored sums."""
         bias = self._splat(self._number(record, "bias"), self.vector)
         for acc in self.acc:
             self.b.store(bias, acc)
+        if self.variant.operation != MAXIMUM:
+            with self.b.if_then(self.b.icmp_signed("!=", self._field(record, "go_on"), INT32(0))):
+                for at, acc in enumerate(self.acc):
+                    found = self.b.load(
+                        self.b.bitcast(self._output(outputs, at), self.vector.as_pointer()),
+                        align=4 * self.lanes,
+                    )
+                    self.b.store(found, acc)
+
+    def _output(self, outputs: list[Any], at: int) -> Any:
+        """Return the address of an output vector."""
+        segment, column = divmod(at, self.variant.columns)
+        return self.b.gep(outputs[segment], [INT64(4 * self.lanes * column)])
+
+    def _channel(self, record: Any, inputs: list[Any], skips: list[Any]) -> None:
+        """Sum the products of an output channel."""
+        columns, stride = self.variant.columns, self.variant.stride
         begin, end = (self.b.sext(self._field(record, name), INT64) for name in ("begin", "end"))
         entries = self.b.gep(self.plan, [self.op["entries"]])
         with cgutils.for_range_slice(self.b, begin, end, INT64(1), intp=INT64) as (index, _):
@@ -202,10 +220,9 @@ class _Layer:
                 self._store(outputs, self._requantized, record)
 
     def _store(self, outputs: list[Any], convert: Any, record: Any) -> None:
-        columns = self.variant.columns
         constants = () if record is None else (self._constants(record, convert),)
         for at, place in enumerate(self.acc):
-            y = self.b.gep(outputs[at // columns], [INT64(4 * self.lanes * (at % columns))])
+            y = self._output(outputs, at)
             value = convert(self.b.load(place), *constants)
             self.b.store(value, self.b.bitcast(y, self.floats.as_pointer()), align=4 * self.lanes)
 

@@ -42,9 +42,9 @@ def _run(emitted: tuple[str, int]) -> Any:
         Parameters
         ----------
         plan : ndarray of uint8
-        operations : ndarray of int64, shape (layers, fields)
+        operations : ndarray of int64, shape (operations, fields)
         split : int
-            Number of layers that run group after group.
+            Number of operations that run group after group.
         arena : ndarray of uint8
         groups : int
         """

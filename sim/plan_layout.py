@@ -35,7 +35,8 @@ BLOCK_FIELDS = ("x", "y", "skip")
 #: in float64, which is exact, or none.
 ROUND, DEFINITION, RAW = range(3)
 #: Record of an output channel. ``begin`` and ``end`` number its entries, ``skip`` is the offset of
-#: the channel that is added, -1 for none. ``bias`` and ``skip_weight`` hold an int32 or a float32.
+#: the channel that is added, -1 for none. With ``go_on`` the sums begin with those that are stored.
+#: ``bias`` and ``skip_weight`` hold an int32 or a float32.
 CHANNEL = np.dtype(
     [
         ("multiplier", "<f8"),
@@ -44,11 +45,13 @@ CHANNEL = np.dtype(
         ("begin", "<i4"),
         ("end", "<i4"),
         ("method", "<i4"),
+        ("go_on", "<i4"),
         ("skip", "<i4"),
         ("skip_weight", "<i4"),
         ("bias", "<i4"),
         ("scale", "<f4"),
         ("offset", "<f4"),
+        ("unused", "<i4"),
     ]
 )
 #: Entry of a non-zero weight: offset of its activations in the input, and its value, an int32 or a

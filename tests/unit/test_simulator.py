@@ -9,7 +9,7 @@ from strategies import networks_with_images, random_images, random_network
 
 from sqhw.errors import SqhwError
 from sqhw.network.quantized import QuantizedNetwork
-from sqhw.sim import reference
+from sqhw.sim import operations, reference
 from sqhw.sim.simulator import Simulator
 
 
@@ -43,6 +43,15 @@ def test_equals_the_reference_on_seeded_networks(seed, acc_bits, integers):
         mult_bits=8 + seed % 9,
         branches=seed % 2 == 0,
     )
+    assert_equals_reference(network, random_images(network, seed, 3), integers=integers)
+
+
+@pytest.mark.parametrize("integers", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_many_input_channels_in_several_operations(seed, integers, monkeypatch):
+    monkeypatch.setattr(operations, "WINDOW_BYTES", 512)
+    monkeypatch.setattr(operations, "MIN_ENTRIES", 2)
+    network = random_network(seed, max_channels=16, branches=True, acc_bits=24 + 8 * integers)
     assert_equals_reference(network, random_images(network, seed, 3), integers=integers)
 
 
