@@ -104,12 +104,16 @@ class Quantization:
 
     def integers(self, values: npt.NDArray[np.floating]) -> Integers:
         """Return the integers nearest to real numbers, shape as `values`."""
+        return np.clip(self.unbounded(values), self.lo, self.hi).astype(np.int64)
+
+    def unbounded(self, values: npt.NDArray[np.floating]) -> Doubles:
+        """Return the integers nearest to real numbers as if the range had no end."""
         scale, zero_point = self._spread(values.ndim)
         if self.bipolar:
-            return np.where(values >= 0, 1, -1)
+            return np.where(values >= 0, 1.0, -1.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             steps = np.nan_to_num(values / scale) + zero_point
-        return np.clip(_rounded(steps, self.rounding), self.lo, self.hi).astype(np.int64)
+        return _rounded(steps, self.rounding)
 
     def reals(self, integers: npt.NDArray[np.integer]) -> Doubles:
         """Return the real numbers that integers stand for, shape as `integers`."""

@@ -1,0 +1,321 @@
+"""From a neutral graph of integers to a quantized network: the same integer weights."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.errors import SqhwError
+from sqhw.frontends.neutral import (
+    Add,
+    Affine,
+    AveragePooling,
+    Clip,
+    Convolution,
+    Flatten,
+    Graph,
+    Linear,
+    MaxPooling,
+    Operator,
+    Pad,
+    Problem,
+    Quantize,
+    Tensor,
+    refuse,
+)
+from sqhw.frontends.quantized import windows
+from sqhw.frontends.quantized.adding import added
+from sqhw.frontends.quantized.held import Held, held
+from sqhw.frontends.quantized.kernels import Kernels, slopes
+from sqhw.frontends.quantized.making import Fit, Making, Window
+from sqhw.frontends.quantized.pixels import Pixels
+from sqhw.frontends.quantized.refused import Refused
+from sqhw.frontends.quantized.scores import score_grid, without_common
+from sqhw.frontends.quantized.views import Pending, View
+from sqhw.network.graph import INPUT, MaxPool
+from sqhw.network.quantized import QuantizedNetwork
+
+#: Operators on real numbers that join the one before them, up to a quantized tensor.
+JOINING = (Affine, Clip, Quantize)
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A quantized network and where it comes from.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+    graph : Graph
+        Graph whose tensors `maps` names.
+    maps : dict of str to (str, Held)
+        By tensor of the graph: the layer that makes it, or the input, and how its integers are
+        held.
+    fits : tuple of Fit
+    notes : tuple of str
+    """
+
+    network: QuantizedNetwork
+    graph: Graph
+    maps: dict[str, tuple[str, Held]]
+    fits: tuple[Fit, ...]
+    notes: tuple[str, ...]
+
+
+def lower(graph: Graph, kernels: Kernels, pixels: Pixels | None = None) -> Lowered:
+    """Return the quantized network of a graph of integers.
+
+    Weights are taken over as they are. Zero points of activations go into biases, or into a
+    constant channel where padding is in the way. The requantization of each layer is fitted to that
+    of `kernels`.
+
+    Parameters
+    ----------
+    graph : Graph
+    kernels : Kernels
+        Arithmetic of the file's runtime.
+    pixels : Pixels, optional
+        Real numbers that pixels stand for, if the graph's input is real.
+
+    Raises
+    ------
+    SqhwError
+        If operators have no layer; the message names all of them.
+    """
+    lowering = _Lowering(graph.merged(), kernels, pixels or Pixels())
+    refuse(lowering.run())
+    return lowering.result()
+
+
+class _Lowering:
+    """A network in the making, and what each tensor of the graph is in it."""
+
+    def __init__(self, graph: Graph, kernels: Kernels, pixels: Pixels) -> None:
+        self.graph, self.kernels, self.pixels = graph, kernels, pixels
+        self.making = Making()
+        self.views: dict[str, View | Pending] = {}
+        self.maps: dict[str, tuple[str, Held]] = {}
+        self.output = graph.output
+        self.form = pixels.form
+
+    def run(self) -> list[Problem]:
+        """Add all layers, and return why some are missing."""
+        problems = []
+        try:
+            self._open()
+        except Refused as refused:
+            problems.append(Problem(self.graph.input, "input", refused.reason, refused.instead))
+        for operator in self.graph.operators:
+            if not all(name in self.views for name in operator.inputs):
+                continue  # an operator before it is missing
+            try:
+                self._add(operator)
+            except Refused as refused:
+                kind = type(operator).__name__
+                problems.append(Problem(operator.name, kind, refused.reason, refused.instead))
+        return problems
+
+    def result(self) -> Lowered:
+        """Return the network."""
+        graph, layers = self.graph, self.making.layers
+        found = self.views[self.output]
+        names = [layer.name for layer in layers]
+        if not isinstance(found, View) or found.map not in names:
+            raise SqhwError(f"network {graph.name!r} has no layer with weights at its output")
+        layers.append(layers.pop(names.index(found.map)))
+        network = QuantizedNetwork(
+            name=graph.name,
+            input_shape=graph.tensors[graph.input].shape,
+            input_format=self.form,
+            layers=tuple(layers),
+        )
+        notes = (*graph.notes, *self.making.notes)
+        return Lowered(network, graph, self.maps, tuple(self.making.fits), notes)
+
+    def _open(self) -> None:
+        source = self.graph.tensors[self.graph.input]
+        if source.quantization is None:
+            self.views[self.graph.input] = Pending(())
+            return
+        own = self.pixels.held(source.quantization)
+        self.form = own.form
+        self._show(self.graph.input, View(INPUT, source.shape, own))
+
+    def _add(self, operator: Operator) -> None:
+        first = self.views[operator.inputs[0]]
+        grid = self.graph.tensors[operator.output].quantization
+        if isinstance(operator, Flatten):
+            self._flatten(operator, first)
+        elif isinstance(first, Pending):
+            if not isinstance(operator, JOINING):
+                raise Refused(
+                    "reads real numbers, which are not quantized",
+                    "quantize the activations in front of it",
+                )
+            chain = (*first.chain, operator)
+            if grid is None:
+                self._wait(operator, Pending(chain, first.channels_last))
+            elif self._of_pixels(first):
+                self._from_pixels(chain, first)
+            else:
+                self._make(chain)
+        elif isinstance(operator, Pad):
+            self._pad(operator, first)
+        elif isinstance(operator, MaxPooling):
+            self._max_pool(operator, first)
+        elif grid is None:
+            self._wait(operator, Pending((operator,)))
+        else:
+            self._make((operator,))
+
+    def _of_pixels(self, pending: Pending) -> bool:
+        return not pending.chain or pending.chain[0].inputs[0] == self.graph.input
+
+    def _wait(self, operator: Operator, pending: Pending) -> None:
+        """Let real numbers wait for the operator that quantizes them; scores get a grid here."""
+        if len(self.graph.readers(operator.output)) > 1:
+            raise Refused(
+                "makes real numbers that several operators read",
+                "quantize its output once, and read that",
+            )
+        if operator.output != self.output:
+            self.views[operator.output] = pending
+            return
+        if self._of_pixels(pending):
+            raise Refused("makes scores of pixels alone")
+        chain = without_common(pending.chain)
+        if len(chain) < len(pending.chain):
+            self.making.notes[
+                "arithmetic at the end that is the same for all scores is left out"
+            ] = None
+        self.output = tensor = chain[-1].output
+        x = self.views[chain[0].inputs[0]]
+        if isinstance(chain[0], Add) or not isinstance(x, View):
+            raise Refused("makes scores of real numbers by an addition", "quantize the scores")
+        grid, exact = score_grid(self.graph, chain, self._window(chain[0], x), x)
+        if not exact:
+            self.making.notes[
+                f"scores are rounded to 8 bits, a unit of {float(grid.scale):.3g}"
+            ] = None
+        shape = self.graph.tensors[tensor].shape
+        tensors = self.graph.tensors | {tensor: Tensor(shape, grid)}
+        self.graph = replace(self.graph, tensors=tensors)
+        self._make(chain)
+
+    def _make(self, chain: tuple[Operator, ...]) -> None:
+        """Add the layer of an operator on integers and of those on real numbers after it."""
+        head, tensor = chain[0], chain[-1].output
+        grid = self.graph.tensors[tensor].quantization
+        assert grid is not None
+        target = held(grid, chain[-1].clamp)
+        views = [view for name in head.inputs if isinstance(view := self.views[name], View)]
+        if len(views) < len(head.inputs):
+            raise Refused("adds real numbers", "quantize both summands")
+        x = views[0]
+        made = View(head.name, self.graph.tensors[tensor].shape, target)
+        if isinstance(head, Add):
+            self._sum(chain, views, target)
+        elif len(chain) == 1 and isinstance(head, Clip | Quantize) and _alike(x.held, target):
+            self._show(tensor, replace(x, held=target))
+            return
+        else:
+            window = self._window(head, x)
+            signs = slopes(chain, len(window.weight)).astype(np.int64)
+            of_sums = partial(self.kernels.of_sums, self.graph, chain)
+            self.making.weighted(
+                head.name,
+                x,
+                replace(window, weight=signs[:, None, None, None] * window.weight),
+                lambda sums: of_sums(signs[:, None] * sums),
+                target,
+            )
+        if isinstance(head, Add | Affine | Clip | Quantize):  # of single values, wherever they are
+            made = replace(made, shape=x.shape, channels_last=x.channels_last)
+        self._show(tensor, made)
+
+    def _sum(self, chain: tuple[Operator, ...], views: list[View], target: Held) -> None:
+        if any(any(view.padding) for view in views):
+            raise Refused("adds a padded map", "pad the sum instead")
+        if views[0].shape != views[1].shape or views[0].channels_last != views[1].channels_last:
+            raise Refused(f"adds maps of shapes {views[0].shape} and {views[1].shape}")
+        order = [INPUT, *(layer.name for layer in self.making.layers)]
+        turned = order.index(views[1].map) > order.index(views[0].map)
+
+        def of_pair(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return self.kernels.of_pair(self.graph, chain, *((b, a) if turned else (a, b)))
+
+        own, skip = reversed(views) if turned else views  # the skip is the earlier one
+        added(self.making, chain[0].name, own, skip, of_pair, target)
+
+    def _window(self, head: Operator, x: View) -> Window:
+        """Return weights and geometry of an operator."""
+        if isinstance(head, Convolution):
+            return windows.convolution(head, x)
+        if isinstance(head, Linear):
+            return windows.linear(head, x)
+        if isinstance(head, AveragePooling):
+            return windows.average(head, x)
+        if isinstance(head, Clip | Quantize | Affine):
+            return windows.single(x)
+        raise Refused("has no layer on the engine")
+
+    def _flatten(self, operator: Flatten, x: View | Pending) -> None:
+        if isinstance(x, Pending):
+            if not self._of_pixels(x):
+                raise Refused("reads real numbers", "quantize the activations in front of it")
+            self._wait(operator, Pending((*x.chain, operator), operator.channels_last))
+            return
+        if any(x.padding):
+            raise Refused("flattens a padded map", "leave the padding out")
+        order = operator.channels_last if x.channels_last is None else x.channels_last
+        self._show(operator.output, replace(x, channels_last=order))
+
+    def _pad(self, operator: Pad, x: View) -> None:
+        if operator.value or any(operator.channels) or x.channels_last is not None:
+            raise Refused(
+                f"pads channels by {operator.channels}, or with {operator.value:g}",
+                "pad height and width with 0",
+            )
+        self.views[operator.output] = x.padded(operator.padding)
+
+    def _max_pool(self, operator: MaxPooling, x: View) -> None:
+        grid = self.graph.tensors[operator.output].quantization
+        if grid is not None and not _alike(x.held, held(grid, operator.clamp)):
+            raise Refused("changes the scale or the bounds", "quantize its input and output alike")
+        kernel, stride = windows.maximum(operator, x)
+        self.making.layers.append(MaxPool(operator.name, x.map, kernel, stride))
+        shape = self.graph.tensors[operator.output].shape
+        self._show(operator.output, View(operator.name, shape, x.held))
+
+    def _from_pixels(self, chain: tuple[Operator, ...], pending: Pending) -> None:
+        """Add the layer that quantizes pixels, unless they are those integers already."""
+        last = chain[-1]
+        grid = self.graph.tensors[last.output].quantization
+        assert grid is not None
+        target = held(grid, last.clamp)
+        shape = self.graph.tensors[self.graph.input].shape
+        response = self.pixels.response(chain, grid)
+        window, signs = self.pixels.window(chain, shape)
+        values = np.tile(np.arange(self.pixels.input_max + 1), (shape[0], 1))
+        made = target.of_file(response(values)).clip(target.lowest, target.highest)
+        view = View(last.name, shape, target, channels_last=pending.channels_last)
+        if target.form == self.pixels.form and (made == values).all():
+            self._show(last.output, replace(view, map=INPUT))
+            return
+        source = View(INPUT, shape, self.pixels.plain)
+        self.making.weighted(
+            last.name, source, window, lambda sums: response(signs[:, None] * sums), target
+        )
+        self._show(last.output, view)
+
+    def _show(self, tensor: str, view: View) -> None:
+        self.views[tensor] = view
+        self.maps[tensor] = (view.map, view.held)
+
+
+def _alike(own: Held, target: Held) -> bool:
+    """Return whether a map holds integers as a target does, within bounds that are no wider."""
+    same = (own.unit, own.zero, own.form) == (target.unit, target.zero, target.form)
+    return same and target.lowest <= own.lowest and own.highest <= target.highest

@@ -1,0 +1,346 @@
+"""Layers of the network that is being made: convolutions whose requantization is fitted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.frontends.quantized.fit import Response, fit
+from sqhw.frontends.quantized.held import Held
+from sqhw.frontends.quantized.refused import Refused
+from sqhw.frontends.quantized.views import NO_PADDING, View
+from sqhw.machine.number import distinct_bytes
+from sqhw.machine.stream import Dense
+from sqhw.network.graph import Padding, Shape
+from sqhw.network.quantized import Conv, Layer, Residual
+
+Integers = npt.NDArray[np.int64]
+Numbers = npt.NDArray[Any]
+#: Function of sums of weight times (integer - zero point), shape (channels, n), that returns the
+#: file's integers without bounds.
+OfSums = Callable[[Numbers], Numbers]
+#: Largest and smallest weight.
+WEIGHT_TOP, WEIGHT_LOW = 127, -128
+#: Largest magnitude of a bias and of a sum.
+SUM_TOP = (1 << 31) - 1
+#: Largest sum that weights are multiplied for, so that biases have finer steps.
+FINE_TOP = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Integer weights of a layer and their geometry.
+
+    Parameters
+    ----------
+    weight : ndarray of int64, shape (outputs, inputs / groups, height, width)
+    unit : ndarray of float64, shape (outputs,)
+        Real value of one unit of each output channel's weights.
+    stride : int, 1 or 2
+    padding : tuple of int (top, bottom, left, right)
+    groups : int
+    kind : str
+        Kind of the layer: conv, linear or avgpool.
+    """
+
+    weight: Integers
+    unit: npt.NDArray[np.float64]
+    stride: int = 1
+    padding: Padding = NO_PADDING
+    groups: int = 1
+    kind: str = "conv"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How near a layer's requantization comes to that of the file.
+
+    Parameters
+    ----------
+    layer : str
+        Name of the layer.
+    differing, inputs : int
+        Inputs of the requantization for which the outputs differ, and all inputs: sums, or pairs of
+        integers of an addition.
+    """
+
+    layer: str
+    differing: int
+    inputs: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Sums over a map that a layer's accumulators hold.
+
+    Parameters
+    ----------
+    source : str
+        Name of the map.
+    window : Window
+    centre : ndarray of float64, shape (outputs,)
+        Sum that stands for 0.
+    gain : float
+        Units of (integer - zero point) in one of the sum.
+    low, high : ndarray of int64, shape (outputs,)
+        Smallest and largest sum that can occur.
+    """
+
+    source: str
+    window: Window
+    centre: npt.NDArray[np.float64]
+    gain: float
+    low: Integers
+    high: Integers
+
+    def centred(self, sums: Integers) -> Numbers:
+        """Return sums of weight times (integer - zero point), whole numbers if they must be."""
+        found = (sums - self.centre[:, None]) * self.gain
+        whole = self.gain == 1 and not (self.centre % 1).any()
+        return found.astype(np.int64) if whole else found
+
+    def negated(self) -> "Sums":
+        """Return the sums with weights of the other sign."""
+        window = replace(self.window, weight=-self.window.weight)
+        return Sums(self.source, window, -self.centre, -self.gain, -self.high, -self.low)
+
+
+@dataclass(eq=False)
+class Making:
+    """The layers so far.
+
+    Attributes
+    ----------
+    layers : list of Conv or MaxPool
+    fits : list of Fit
+        One for each requantization.
+    notes : dict of str to None
+        Sentences on what was added, in order.
+    """
+
+    layers: list[Layer] = field(default_factory=list)
+    fits: list[Fit] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def weighted(self, name: str, x: View, window: Window, of_sums: OfSums, target: Held) -> None:
+        """Add the layer `name` that makes the integers of a file from sums over a map.
+
+        Parameters
+        ----------
+        name : str
+        x : View
+            Map that it reads.
+        window : Window
+            Weights, negated in channels whose output falls with the sum.
+        of_sums : callable
+        target : Held
+            How the output is held.
+        """
+        sums = self._bordered(name, x, window) or sums_of(x, window)
+
+        def held(values: Integers) -> Integers:
+            return target.of_file(of_sums(sums.centred(values)))
+
+        form, low, high = target.form, target.lowest, target.highest
+        ends = np.concatenate([held(sums.low[:, None]), held(sums.high[:, None])])
+        if target.clamped or (low <= ends.min() and ends.max() <= high):
+            self._fitted(name, sums, lambda values: held(values).clip(low, high), target)
+            return
+        first, shape = f"{name}_unbounded", (len(sums.low), 1, 1)
+        self.notes[f"layer {name!r} sets the bounds {low} and {high} of {first!r}"] = None
+        if low == form.lo:  # the upper bound is moved to the end of the format, and back
+
+            def raised(values: Integers) -> Integers:
+                return (held(values) + form.hi - high).clip(form.lo, form.hi)
+
+            self._fitted(first, sums, raised, target)
+            self.moved(name, first, shape, target, bias=high - form.hi)
+        elif high == form.hi and window.kind != "avgpool":  # the lower bound, likewise, turned
+            top, turned = form.hi + low, sums.negated()
+
+            def falling(values: Integers) -> Integers:
+                return (top - held(-values)).clip(form.lo, form.hi)
+
+            self._fitted(first, turned, falling, target)
+            self.moved(name, first, shape, target, bias=top, sign=-1)
+        else:
+            self._fitted(first, sums, lambda values: held(values).clip(form.lo, form.hi), target)
+            self.bound(name, first, shape, target)
+
+    def bound(self, name: str, source: str, shape: Shape, target: Held) -> None:
+        """Add layers that set the bounds of `target` to a map of its format, values as they are.
+
+        A layer bounds at the ends of the format. Values are moved to one end, and the sign turned
+        to meet the other.
+        """
+        form, low, high = target.form, target.lowest, target.highest
+        if high < form.hi:
+            self.moved(f"{name}_high", source, shape, target, bias=form.hi - high)
+            self.moved(
+                f"{name}_low" if low > form.lo else name,
+                f"{name}_high",
+                shape,
+                target,
+                bias=high - form.hi,
+            )
+            source = f"{name}_low"
+        if low > form.lo:
+            top = form.hi + low
+            self.moved(f"{name}_turned", source, shape, target, bias=top, sign=-1)
+            self.moved(name, f"{name}_turned", shape, target, bias=top, sign=-1)
+
+    def moved(
+        self, name: str, source: str, shape: Shape, target: Held, bias: int = 0, sign: int = 1
+    ) -> None:
+        """Add the layer ``sign * x + bias``, within the format of `target`."""
+        weight = sign * np.eye(shape[0], dtype=np.int64)[:, :, None, None]
+        self.append(
+            name,
+            source,
+            Window(weight, np.full(shape[0], target.unit)),
+            target,
+            requantized=tuple(np.full(shape[0], value) for value in (bias, 1, 0)),
+        )
+
+    def append(
+        self,
+        name: str,
+        source: str,
+        window: Window,
+        target: Held,
+        requantized: tuple[Integers, ...],
+        residual: Residual | None = None,
+    ) -> None:
+        """Add a convolution.
+
+        Parameters
+        ----------
+        name, source : str
+        window : Window
+        target : Held
+        requantized : tuple of ndarray of int64 (bias, multiplier, shift), shape (outputs,)
+        residual : Residual, optional
+
+        Raises
+        ------
+        Refused
+            If a weight or bias exceeds the engine's.
+        """
+        weight = window.weight
+        if weight.size and not WEIGHT_LOW <= weight.min() <= weight.max() <= WEIGHT_TOP:
+            raise Refused(
+                f"has weights of {weight.min()} to {weight.max()}; the engine has {WEIGHT_LOW} to "
+                f"{WEIGHT_TOP}",
+                "quantize weights symmetrically to 8 bits or fewer",
+            )
+        bias, multiplier, shift = requantized
+        if np.abs(bias).max() > SUM_TOP:
+            raise Refused(f"has a bias of {bias[np.abs(bias).argmax()]}, beyond 32 bits")
+        if window.kind == "avgpool":
+            codebook: tuple[int, ...] = (1,)
+            stream = Dense(0)
+        else:
+            codebook = tuple(int(value) for value in distinct_bytes(weight.astype(np.int8)))
+            stream = Dense().coded(len(codebook))
+        self.layers.append(
+            Conv(
+                name=name,
+                source=source,
+                weight=weight.astype(np.int8),
+                bias=bias.astype(np.int32),
+                multiplier=multiplier.astype(np.int32),
+                shift=shift.astype(np.int32),
+                stride=window.stride,
+                padding=window.padding,
+                codebook=codebook,
+                stream=stream,
+                output=target.form,
+                weight_scale=window.unit.astype(np.float64),
+                output_scale=target.unit,
+                kind=window.kind,
+                groups=window.groups,
+                residual=residual,
+            )
+        )
+
+    def _fitted(self, name: str, sums: Sums, response: Response, target: Held) -> None:
+        window = sums.window
+        largest = max(1, int(np.abs(window.weight).max()))
+        spare = max(1, int(np.maximum(np.abs(sums.low), np.abs(sums.high)).max()))
+        fine = 1 if window.kind == "avgpool" else min(WEIGHT_TOP // largest, FINE_TOP // spare)
+        found = fit(response, target.form, sums.low, sums.high, max(1, fine))
+        weight = window.weight * found.factor
+        if window.kind != "avgpool":
+            weight = np.where(found.constant[:, None, None, None], 0, weight)
+        self.fits.append(Fit(name, found.differing, found.sums))
+        self.append(
+            name,
+            sums.source,
+            replace(window, weight=weight, unit=window.unit / found.factor),
+            target,
+            (found.bias, found.multiplier, found.shift),
+        )
+
+    def _bordered(self, name: str, x: View, window: Window) -> Sums | None:
+        """Return sums over a map with a constant channel for each group, if padding needs that.
+
+        Outside of the map both the integers and the constant are 0. The weight of the constant,
+        which is the zero point, is the negative sum of the weights. So the sum is that of weight
+        times (integer - zero point), with 0 outside of the map.
+        """
+        zero = x.held.zero
+        if zero == 0 or not any(window.padding):
+            return None
+        if zero.denominator != 1 or not x.held.form.lo <= zero <= x.held.form.hi:
+            raise Refused(
+                f"is padded with a zero that no integer stands for ({float(zero):g})",
+                "use a layer without padding, or other activations in front of it",
+            )
+        weight, groups = window.weight, window.groups
+        inputs = weight.shape[1]
+        totals = -weight.sum(axis=1, keepdims=True)
+        count = max(1, -(-int(np.abs(totals).max()) // WEIGHT_TOP))
+        parts = [(totals + place) // count for place in range(count)]  # whole, and of that sum
+        border = f"{name}_border"
+        self._constants(border, x, inputs, groups, count)
+        self.notes[
+            f"layer {border!r} adds {count * groups} channels of the zero point {zero}, as the "
+            "engine pads with 0"
+        ] = None
+        low, high = _ends(weight, x.held.lowest - int(zero), x.held.highest - int(zero), True)
+        whole = np.concatenate([weight, *parts], axis=1)
+        return Sums(border, replace(window, weight=whole), np.zeros(len(weight)), 1.0, low, high)
+
+    def _constants(self, name: str, x: View, inputs: int, groups: int, count: int) -> None:
+        """Add a 1x1 layer that copies a map, with constant channels after those of each group."""
+        channels = inputs * groups
+        own = inputs + count
+        weight = np.zeros((own * groups, channels, 1, 1), dtype=np.int64)
+        bias = np.zeros(own * groups, dtype=np.int64)
+        for group in range(groups):
+            copied = np.arange(inputs)
+            weight[group * own + copied, group * inputs + copied] = 1
+            bias[group * own + inputs : (group + 1) * own] = int(x.held.zero)
+        ones = np.ones_like(bias)
+        unit = np.full(len(bias), x.held.unit)
+        self.append(name, x.map, Window(weight, unit), x.held, (bias, ones, 0 * ones))
+
+
+def sums_of(x: View, window: Window) -> Sums:
+    """Return the sums over a map itself."""
+    low, high = _ends(window.weight, x.held.lowest, x.held.highest, any(window.padding))
+    centre = float(x.held.zero) * window.weight.sum(axis=(1, 2, 3)).astype(np.float64)
+    return Sums(x.map, window, centre, float(x.held.gain), low, high)
+
+
+def _ends(weight: Integers, lowest: int, highest: int, padded: bool) -> tuple[Integers, Integers]:
+    """Return the smallest and the largest sum of each channel, of values in a range, or 0."""
+    least, most = (min(lowest, 0), max(highest, 0)) if padded else (lowest, highest)
+    up = np.maximum(weight, 0).sum(axis=(1, 2, 3))
+    down = np.minimum(weight, 0).sum(axis=(1, 2, 3))
+    low, high = up * least + down * most, up * most + down * least
+    if max(-int(low.min()), int(high.max())) > SUM_TOP:
+        raise Refused(f"has sums of up to {max(-int(low.min()), int(high.max()))}, beyond 32 bits")
+    return low, high

@@ -1,0 +1,89 @@
+"""Pixels as a file's input sees them: real numbers, or integers of a grid."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.frontends.neutral import Operator, Quantization
+from sqhw.frontends.quantized.held import Held
+from sqhw.frontends.quantized.kernels import after, slopes
+from sqhw.frontends.quantized.making import Window
+from sqhw.frontends.quantized.refused import Refused
+from sqhw.machine.number import ActivationFormat
+from sqhw.network.graph import Shape
+
+Numbers = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Pixels of 0 to `input_max`, of which a real input is ``(pixel / input_max - mean) / std``.
+
+    Parameters
+    ----------
+    input_max : int, 1 to 255
+    mean, std : tuple of float
+        One value, or one a channel.
+    """
+
+    input_max: int = 255
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    @property
+    def form(self) -> ActivationFormat:
+        """Format of pixels."""
+        return ActivationFormat(max(2, self.input_max.bit_length()), signed=False)
+
+    @property
+    def plain(self) -> Held:
+        """Pixels as a map of their own."""
+        return Held(self.form, Fraction(0), Fraction(1), 1.0, 0, 0, self.input_max)
+
+    def held(self, grid: Quantization) -> Held:
+        """Return how integers of a grid are pixels: the lowest one is 0.
+
+        Raises
+        ------
+        Refused
+            If there are scales for channels, or more than 8 bits.
+        """
+        if grid.axis is not None or not 2 <= grid.bits <= 8 or grid.bipolar:
+            raise Refused(
+                f"has {grid.bits} bits, or a scale for each channel; 2 to 8 bits and one scale are "
+                "read"
+            )
+        form = ActivationFormat(grid.bits, signed=False)
+        scale, zero_point = float(grid.scale), int(grid.zero_point)
+        return Held(form, Fraction(grid.lo), Fraction(1), scale, zero_point, 0, grid.hi - grid.lo)
+
+    def response(
+        self, chain: Sequence[Operator], grid: Quantization
+    ) -> Callable[[Numbers], Numbers]:
+        """Return the function from pixels, shape (channels, n), to a grid, without bounds.
+
+        Parameters
+        ----------
+        chain : sequence of Operator
+            Operators on real numbers in between.
+        grid : Quantization
+        """
+        mean, std = (np.array(part).reshape(-1, 1) for part in (self.mean, self.std))
+
+        def of_pixels(pixels: Numbers) -> Numbers:
+            return grid.unbounded(after(chain, (pixels / self.input_max - mean) / std))
+
+        return of_pixels
+
+    def window(
+        self, chain: Sequence[Operator], shape: Shape
+    ) -> tuple[Window, npt.NDArray[np.int64]]:
+        """Return a 1x1 window for each channel, and its signs, where the output falls -1."""
+        channels = shape[0]
+        signs = slopes(chain, channels).astype(np.int64)
+        unit = np.broadcast_to(1 / (self.input_max * np.array(self.std)), channels)
+        return Window(np.diag(signs)[:, :, None, None], unit.astype(np.float64)), signs
