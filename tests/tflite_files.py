@@ -156,7 +156,9 @@ def float_cnn(rng, *, channels=3, size=9):
     file.operator("RESHAPE", [c, shape], flat, "ReshapeOptions")
     full = rng.normal(size=(5, side * side * 8)).astype(np.float32)
     scores = file.tensor((1, 5), np.float32)
-    file.operator("FULLY_CONNECTED", [flat, file.constant(full), -1], scores, "FullyConnectedOptions")
+    file.operator(
+        "FULLY_CONNECTED", [flat, file.constant(full), -1], scores, "FullyConnectedOptions"
+    )
     output = file.tensor((1, 5), np.float32)
     file.operator("SOFTMAX", [scores], output, "SoftmaxOptions", Beta=1.0)
     return file.written([image], [output])

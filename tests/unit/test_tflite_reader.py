@@ -36,9 +36,7 @@ def test_float_file_computes_what_litert_does():
     found = graph(float_cnn(np.random.default_rng(0)))
     scores = np.exp(evaluate(found, x)[found.output][2, :, 0, 0])
     np.testing.assert_allclose(scores / scores.sum(), SOFTMAX, rtol=1e-4, atol=1e-30)
-    assert found.notes == (
-        "SOFTMAX at the end is left out: the largest score stays the largest",
-    )
+    assert found.notes == ("SOFTMAX at the end is left out: the largest score stays the largest",)
     assert not found.quantized
 
 
@@ -170,7 +168,9 @@ def test_weights_that_are_not_finite_are_refused():
     x = file.tensor((1, 4, 4, 1), np.float32)
     weight = file.constant(np.full((1, 1, 1, 1), np.nan, np.float32))
     table, fields = conv_options()
-    y = file.operator("CONV_2D", [x, weight], file.tensor((1, 4, 4, 1), np.float32), table, **fields)
+    y = file.operator(
+        "CONV_2D", [x, weight], file.tensor((1, 4, 4, 1), np.float32), table, **fields
+    )
     assert "has a weight that is not finite" in refused(file.written([x], [y]))
 
 
@@ -218,6 +218,5 @@ def test_mutated_files_are_read_or_refused_in_a_sentence():
                 lower(found, ReferenceKernels())
             outcomes.add("read")
         except SqhwError as error:
-            assert "\n" not in str(error)
-            outcomes.add("refused")
+            outcomes.add("lines" if "\n" in str(error) else "refused")
     assert outcomes == {"read", "refused"}

@@ -22,7 +22,7 @@ from sqhw.frontends.neutral.operators import (
     Subsample,
     Unflatten,
 )
-from sqhw.frontends.neutral.problems import Problem, refuse
+from sqhw.frontends.neutral.problems import Problem, Refused, refuse
 from sqhw.frontends.neutral.quantization import Quantization
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Problem",
     "Quantization",
     "Quantize",
+    "Refused",
     "Subsample",
     "Tensor",
     "Unflatten",

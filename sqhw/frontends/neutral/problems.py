@@ -35,6 +35,22 @@ class Problem:
         return f"{self.kind} {self.node!r} {self.reason}{hint}"
 
 
+class Refused(Exception):
+    """An operator that is not taken, on its way to the list of all of them.
+
+    Parameters
+    ----------
+    reason : str
+        Predicate of a sentence on the operator.
+    instead : str
+        What to do, as an instruction; may be empty.
+    """
+
+    def __init__(self, reason: str, instead: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.instead = reason, instead
+
+
 def refuse(problems: Sequence[Problem]) -> None:
     """Raise SqhwError with every problem, if there are any.
 

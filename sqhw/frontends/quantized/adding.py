@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.frontends.quantized.held import Held
-from sqhw.frontends.quantized.making import Fit, Making, Window
+from sqhw.frontends.quantized.making import Fit, Making
+from sqhw.frontends.quantized.sums import Window
 from sqhw.frontends.quantized.views import View
 from sqhw.machine.number import ActivationFormat
 from sqhw.network.quantized import MAX_MULTIPLIER, MAX_SHIFT, Residual

@@ -6,7 +6,7 @@ every input. Multiplier and bias are searched so that as few sums as possible li
 thresholds of one and of the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,10 @@ Integers = npt.NDArray[np.int64]
 Response = Callable[[Integers], Integers]
 #: Multipliers that are tried on either side of the estimate.
 REACH = 4
+#: Largest number of thresholds that count as few, and slopes that are tried for these.
+FEW_LEVELS, SLOPES = 15, 15
+#: Largest rise that is tried where thresholds do not bound it, relative to the least one.
+STEEP = 4.0
 #: Largest number of biases on either side of the median that are tried.
 BIAS_REACH = 1
 
@@ -34,7 +38,7 @@ class Fitted:
     multiplier, shift, bias : ndarray of int64, shape (channels,)
         Constants of ``((sum * factor + bias) * multiplier + half) >> shift``.
     factor : int
-        Factor of all weights of the layer.
+        Factor of the sums.
     constant : ndarray of bool, shape (channels,)
         Channels whose output is the same for every sum; their weights become 0.
     differing : int
@@ -89,7 +93,7 @@ def fit(
     form: ActivationFormat,
     low: Integers,
     high: Integers,
-    largest_factor: int = 1,
+    factors: Sequence[int] = (1,),
 ) -> Fitted:
     """Return the engine's requantization that is nearest to a function of sums.
 
@@ -100,18 +104,18 @@ def fit(
     form : ActivationFormat
     low, high : ndarray of int64, shape (channels,)
         Smallest and largest sums of each channel.
-    largest_factor : int, 1 or more
-        Largest factor of the weights. Factors above 1 give the bias finer steps; the smallest one
-        that makes both functions equal is taken.
+    factors : sequence of int, 1 or more each
+        Factors of the sums that are tried in turn, until both functions are equal. Larger ones give
+        the bias finer steps.
     """
     wanted = thresholds(response, form, low, high)
     best: Fitted | None = None
-    factor = 1
-    while factor <= largest_factor and (best is None or best.differing):
+    for factor in factors:
         found = _fitted(wanted, form, low, high, factor)
         if best is None or found.differing < best.differing:
             best = found
-        factor *= 2
+        if not best.differing:
+            break
     assert best is not None
     return best
 
@@ -123,56 +127,81 @@ def _fitted(
     inside = (wanted > low[:, None]) & (wanted <= high[:, None])
     constant: npt.NDArray[np.bool_] = np.logical_not(inside.any(axis=1))
     centre = factor * wanted - (factor - 1) / 2  # of the sums, times the factor, that will do
-    slope = _slopes(centre, inside, levels, factor)
-    multiplier, shift = _dyadic(slope)
-    best = np.full(len(low), np.iinfo(np.int64).max)
-    kept = [multiplier.copy(), shift.copy(), np.zeros_like(multiplier)]
-    for step in sorted(range(-REACH, REACH + 1), key=abs):
-        tried = multiplier + step
-        allowed = (tried >= 1) & (tried <= MAX_MULTIPLIER)
-        tried = tried.clip(1, MAX_MULTIPLIER)
-        own = _first_sums(levels, tried, shift)
+    first, last = low[:, None], high[:, None] + 1
+    bounded = wanted.clip(first, last)
+    least = np.full(len(low), np.iinfo(np.int64).max)
+    multiplier, shift, bias = np.ones_like(low), np.zeros_like(low), np.zeros_like(low)
+    for tried, right in _candidates(bounded, inside, levels, factor):
+        own = _first_sums(levels, tried, right)
         middle = _median(own - centre, inside)
-        for bias in (middle + near for near in range(-BIAS_REACH, BIAS_REACH + 1)):
-            reached = -((bias[:, None] - own) // factor)  # smallest sum whose multiple gets there
-            error = np.abs(
-                reached.clip(low[:, None], high[:, None] + 1)
-                - wanted.clip(low[:, None], high[:, None] + 1)
-            ).sum(axis=1)
-            better = allowed & (error < best)
-            best = np.where(better, error, best)
-            for values, new in zip(kept, (tried, shift, bias), strict=True):
-                values[better] = new[better]
-    multiplier, shift, bias = kept
-    outputs = form.lo + (wanted <= low[:, None]).sum(axis=1)
-    multiplier, shift = (np.where(constant, n, v) for n, v in ((1, multiplier), (0, shift)))
-    bias = np.where(constant, outputs, bias)
-    _reduce(multiplier, shift)
-    return Fitted(
-        multiplier,
-        shift,
-        bias,
-        factor,
-        constant,
-        int(np.where(constant, 0, best).sum()),
-        int((high - low + 1).sum()),
-    )
+        for offset in (middle + near for near in range(-BIAS_REACH, BIAS_REACH + 1)):
+            reached = -((offset[:, None] - own) // factor)  # smallest sum whose multiple gets there
+            error = np.abs(reached.clip(first, last) - bounded).sum(axis=1)
+            better = error < least
+            least = np.where(better, error, least)
+            multiplier = np.where(better, tried, multiplier)
+            shift, bias = np.where(better, right, shift), np.where(better, offset, bias)
+    multiplier, shift = np.where(constant, 1, multiplier), np.where(constant, 0, shift)
+    bias = np.where(constant, form.lo + (wanted <= low[:, None]).sum(axis=1), bias)
+    multiplier, shift = _reduced(multiplier, shift)
+    differing = int(np.where(constant, 0, least).sum())
+    sums = int((high - low + 1).sum())
+    return Fitted(multiplier, shift, bias, factor, constant, differing, sums)
 
 
-def _slopes(
-    centre: npt.NDArray[Any],
-    inside: npt.NDArray[np.bool_],
-    levels: Integers,
-    factor: int,
+def _candidates(
+    wanted: Integers, inside: npt.NDArray[np.bool_], levels: Integers, factor: int
+) -> Iterator[tuple[Integers, Integers]]:
+    """Yield multipliers and shifts, one a channel.
+
+    A straight line through many thresholds has the slope. If a channel has few of them, the slopes
+    of all lines that may meet them are a wide range, which is tried in steps.
+    """
+    rise = _rise(wanted, inside, levels)
+    multiplier, shift = _dyadic(1 / (factor * rise))
+    for step in sorted(range(-REACH, REACH + 1), key=abs):
+        yield (multiplier + step).clip(1, MAX_MULTIPLIER), shift
+    few = np.flatnonzero(inside.any(axis=1) & (inside.sum(axis=1) <= FEW_LEVELS))
+    if not few.size:
+        return
+    flattest, steepest = rise.copy(), rise.copy()
+    for channel in few:
+        ends = _rises(wanted[channel], inside[channel], levels)
+        flattest[channel], steepest[channel] = ends
+    for share in (np.arange(SLOPES) + 0.5) / SLOPES:
+        yield _dyadic(1 / (factor * (flattest + share * (steepest - flattest))))
+
+
+def _rise(
+    wanted: Integers, inside: npt.NDArray[np.bool_], levels: Integers
 ) -> npt.NDArray[np.float64]:
-    """Return output units a unit of the sum, by a straight line through the thresholds."""
-    count = np.maximum(1, inside.sum(axis=1))
-    x = np.where(inside, levels - (inside * levels).sum(axis=1)[:, None] / count[:, None], 0.0)
-    y = np.where(inside, centre - (inside * centre).sum(axis=1)[:, None] / count[:, None], 0.0)
+    """Return units of the sum from one threshold to the next, by a line of least squares."""
+    count = np.maximum(1, inside.sum(axis=1))[:, None]
+    x = np.where(inside, levels - (inside * levels).sum(axis=1, keepdims=True) / count, 0.0)
+    y = np.where(inside, wanted - (inside * wanted).sum(axis=1, keepdims=True) / count, 0.0)
     squares = (x * x).sum(axis=1)
-    rise = np.where(squares > 0, (x * y).sum(axis=1) / np.maximum(squares, 1), 0.0)
-    steepest = 2.0 * (len(levels) + 1)  # a step over all values within one sum
-    return 1 / np.maximum(rise, 1 / steepest)
+    rise = (x * y).sum(axis=1) / np.where(squares > 0, squares, 1.0)
+    bounded: npt.NDArray[np.float64] = np.maximum(rise, _steepest(levels))
+    return bounded
+
+
+def _rises(
+    wanted: Integers, inside: npt.NDArray[np.bool_], levels: Integers
+) -> tuple[float, float]:
+    """Return the least and the largest rise of a line that meets every pair of thresholds.
+
+    A threshold that all sums pass, or none, bounds the rise from below only.
+    """
+    apart, gap = wanted[None] - wanted[:, None], levels[None] - levels[:, None]
+    later, both = gap > 0, (gap > 0) & inside[None] & inside[:, None]
+    least = max(_steepest(levels), float(((apart - 1)[later] / gap[later]).max(initial=0.0)))
+    most = float(((apart + 1)[both] / gap[both]).min(initial=STEEP * (least + 1)))
+    return least, max(least, most)
+
+
+def _steepest(levels: Integers) -> float:
+    """Return a rise with which one sum passes all thresholds."""
+    return 0.5 / (len(levels) + 1)
 
 
 def _dyadic(ratio: npt.NDArray[np.float64]) -> tuple[Integers, Integers]:
@@ -201,11 +230,9 @@ def _median(values: npt.NDArray[Any], inside: npt.NDArray[np.bool_]) -> Integers
     return np.where(np.isfinite(found), np.rint(found), 0).astype(np.int64)
 
 
-def _reduce(multiplier: Integers, shift: Integers) -> None:
-    """Divide out common factors of two, which changes no result."""
-    while True:
-        even = (multiplier % 2 == 0) & (shift > 0)
-        if not even.any():
-            return
-        multiplier[even] //= 2
-        shift[even] -= 1
+def _reduced(multiplier: Integers, shift: Integers) -> tuple[Integers, Integers]:
+    """Return constants without common factors of two, which change no result."""
+    while (even := (multiplier % 2 == 0) & (shift > 0)).any():
+        multiplier = np.where(even, multiplier // 2, multiplier)
+        shift = shift - even
+    return multiplier, shift

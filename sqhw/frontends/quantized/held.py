@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.frontends.neutral import Quantization
-from sqhw.frontends.quantized.refused import Refused
+from sqhw.frontends.neutral import Quantization, Refused
 from sqhw.machine.number import ActivationFormat
 
 #: Widths of activations on the engine (unit: bit).

@@ -22,6 +22,7 @@ from sqhw.frontends.neutral import (
     Pad,
     Problem,
     Quantize,
+    Refused,
     Tensor,
     refuse,
 )
@@ -29,10 +30,10 @@ from sqhw.frontends.quantized import windows
 from sqhw.frontends.quantized.adding import added
 from sqhw.frontends.quantized.held import Held, held
 from sqhw.frontends.quantized.kernels import Kernels, slopes
-from sqhw.frontends.quantized.making import Fit, Making, Window
+from sqhw.frontends.quantized.making import Fit, Making
 from sqhw.frontends.quantized.pixels import Pixels
-from sqhw.frontends.quantized.refused import Refused
 from sqhw.frontends.quantized.scores import score_grid, without_common
+from sqhw.frontends.quantized.sums import Window
 from sqhw.frontends.quantized.views import Pending, View
 from sqhw.network.graph import INPUT, MaxPool
 from sqhw.network.quantized import QuantizedNetwork
@@ -312,7 +313,8 @@ class _Lowering:
 
     def _show(self, tensor: str, view: View) -> None:
         self.views[tensor] = view
-        self.maps[tensor] = (view.map, view.held)
+        if view.channels_last is None:  # others are maps that are shown already
+            self.maps[tensor] = (view.map, view.held)
 
 
 def _alike(own: Held, target: Held) -> bool:

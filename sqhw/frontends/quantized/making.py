@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.frontends.neutral import Refused
 from sqhw.frontends.quantized.fit import Response, fit
 from sqhw.frontends.quantized.held import Held
-from sqhw.frontends.quantized.refused import Refused
-from sqhw.frontends.quantized.views import NO_PADDING, View
+from sqhw.frontends.quantized.sums import SUM_TOP, Sums, Window, sum_ends, sums_of
+from sqhw.frontends.quantized.views import View
 from sqhw.machine.number import distinct_bytes
 from sqhw.machine.stream import Dense
-from sqhw.network.graph import Padding, Shape
+from sqhw.network.graph import Shape
 from sqhw.network.quantized import Conv, Layer, Residual
 
 Integers = npt.NDArray[np.int64]
@@ -23,34 +24,8 @@ Numbers = npt.NDArray[Any]
 OfSums = Callable[[Numbers], Numbers]
 #: Largest and smallest weight.
 WEIGHT_TOP, WEIGHT_LOW = 127, -128
-#: Largest magnitude of a bias and of a sum.
-SUM_TOP = (1 << 31) - 1
 #: Largest sum that weights are multiplied for, so that biases have finer steps.
 FINE_TOP = 1 << 22
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """Integer weights of a layer and their geometry.
-
-    Parameters
-    ----------
-    weight : ndarray of int64, shape (outputs, inputs / groups, height, width)
-    unit : ndarray of float64, shape (outputs,)
-        Real value of one unit of each output channel's weights.
-    stride : int, 1 or 2
-    padding : tuple of int (top, bottom, left, right)
-    groups : int
-    kind : str
-        Kind of the layer: conv, linear or avgpool.
-    """
-
-    weight: Integers
-    unit: npt.NDArray[np.float64]
-    stride: int = 1
-    padding: Padding = NO_PADDING
-    groups: int = 1
-    kind: str = "conv"
 
 
 @dataclass(frozen=True)
@@ -69,42 +44,6 @@ class Fit:
     layer: str
     differing: int
     inputs: int
-
-
-@dataclass(frozen=True, eq=False)
-class Sums:
-    """Sums over a map that a layer's accumulators hold.
-
-    Parameters
-    ----------
-    source : str
-        Name of the map.
-    window : Window
-    centre : ndarray of float64, shape (outputs,)
-        Sum that stands for 0.
-    gain : float
-        Units of (integer - zero point) in one of the sum.
-    low, high : ndarray of int64, shape (outputs,)
-        Smallest and largest sum that can occur.
-    """
-
-    source: str
-    window: Window
-    centre: npt.NDArray[np.float64]
-    gain: float
-    low: Integers
-    high: Integers
-
-    def centred(self, sums: Integers) -> Numbers:
-        """Return sums of weight times (integer - zero point), whole numbers if they must be."""
-        found = (sums - self.centre[:, None]) * self.gain
-        whole = self.gain == 1 and not (self.centre % 1).any()
-        return found.astype(np.int64) if whole else found
-
-    def negated(self) -> "Sums":
-        """Return the sums with weights of the other sign."""
-        window = replace(self.window, weight=-self.window.weight)
-        return Sums(self.source, window, -self.centre, -self.gain, -self.high, -self.low)
 
 
 @dataclass(eq=False)
@@ -266,21 +205,36 @@ class Making:
         )
 
     def _fitted(self, name: str, sums: Sums, response: Response, target: Held) -> None:
-        window = sums.window
+        """Add a layer whose requantization is fitted to a function of sums.
+
+        Sums that occur are `step` apart. So they are fitted as numbers from 0 on.
+        """
+        window, step = sums.window, sums.step
         largest = max(1, int(np.abs(window.weight).max()))
-        spare = max(1, int(np.maximum(np.abs(sums.low), np.abs(sums.high)).max()))
-        fine = 1 if window.kind == "avgpool" else min(WEIGHT_TOP // largest, FINE_TOP // spare)
-        found = fit(response, target.form, sums.low, sums.high, max(1, fine))
-        weight = window.weight * found.factor
-        if window.kind != "avgpool":
+        span = max(1, int(np.maximum(np.abs(sums.low), np.abs(sums.high)).max()))
+        fine = 1 if window.kind == "avgpool" else min(WEIGHT_TOP // largest, FINE_TOP // span)
+        scales = [1 << bit for bit in range(max(1, fine).bit_length())]
+        found = fit(
+            lambda numbers: response(sums.low[:, None] + step * numbers),
+            target.form,
+            np.zeros_like(sums.low),
+            (sums.high - sums.low) // step,
+            [step * scale for scale in scales],
+        )
+        scale = found.factor // step
+        weight, bias = window.weight * scale, found.bias - scale * sums.low
+        if window.kind != "avgpool":  # the weights of an average are all 1
+            bias = np.where(found.constant, found.bias, bias)
             weight = np.where(found.constant[:, None, None, None], 0, weight)
+        elif found.constant.any():
+            raise Refused("has the same output for every input", "leave it out")
         self.fits.append(Fit(name, found.differing, found.sums))
         self.append(
             name,
             sums.source,
-            replace(window, weight=weight, unit=window.unit / found.factor),
+            replace(window, weight=weight, unit=window.unit / scale),
             target,
-            (found.bias, found.multiplier, found.shift),
+            (bias, found.multiplier, found.shift),
         )
 
     def _bordered(self, name: str, x: View, window: Window) -> Sums | None:
@@ -309,7 +263,7 @@ class Making:
             f"layer {border!r} adds {count * groups} channels of the zero point {zero}, as the "
             "engine pads with 0"
         ] = None
-        low, high = _ends(weight, x.held.lowest - int(zero), x.held.highest - int(zero), True)
+        low, high = sum_ends(weight, x.held.lowest - int(zero), x.held.highest - int(zero), True)
         whole = np.concatenate([weight, *parts], axis=1)
         return Sums(border, replace(window, weight=whole), np.zeros(len(weight)), 1.0, low, high)
 
@@ -326,21 +280,3 @@ class Making:
         ones = np.ones_like(bias)
         unit = np.full(len(bias), x.held.unit)
         self.append(name, x.map, Window(weight, unit), x.held, (bias, ones, 0 * ones))
-
-
-def sums_of(x: View, window: Window) -> Sums:
-    """Return the sums over a map itself."""
-    low, high = _ends(window.weight, x.held.lowest, x.held.highest, any(window.padding))
-    centre = float(x.held.zero) * window.weight.sum(axis=(1, 2, 3)).astype(np.float64)
-    return Sums(x.map, window, centre, float(x.held.gain), low, high)
-
-
-def _ends(weight: Integers, lowest: int, highest: int, padded: bool) -> tuple[Integers, Integers]:
-    """Return the smallest and the largest sum of each channel, of values in a range, or 0."""
-    least, most = (min(lowest, 0), max(highest, 0)) if padded else (lowest, highest)
-    up = np.maximum(weight, 0).sum(axis=(1, 2, 3))
-    down = np.minimum(weight, 0).sum(axis=(1, 2, 3))
-    low, high = up * least + down * most, up * most + down * least
-    if max(-int(low.min()), int(high.max())) > SUM_TOP:
-        raise Refused(f"has sums of up to {max(-int(low.min()), int(high.max()))}, beyond 32 bits")
-    return low, high

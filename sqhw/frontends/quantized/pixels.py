@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.frontends.neutral import Operator, Quantization
+from sqhw.frontends.neutral import Operator, Quantization, Refused
 from sqhw.frontends.quantized.held import Held
 from sqhw.frontends.quantized.kernels import after, slopes
-from sqhw.frontends.quantized.making import Window
-from sqhw.frontends.quantized.refused import Refused
+from sqhw.frontends.quantized.sums import Window
 from sqhw.machine.number import ActivationFormat
 from sqhw.network.graph import Shape
 

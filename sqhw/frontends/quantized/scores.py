@@ -6,7 +6,7 @@ import numpy as np
 
 from sqhw.frontends.neutral import Affine, Graph, Operator, Quantization
 from sqhw.frontends.quantized.kernels import reals
-from sqhw.frontends.quantized.making import Window, sums_of
+from sqhw.frontends.quantized.sums import Window, sums_of
 from sqhw.frontends.quantized.views import View
 
 #: Width of a score (unit: bit), and its largest magnitude.
@@ -43,12 +43,13 @@ def score_grid(
     sums = sums_of(x, window)
     ends = np.stack([sums.low, sums.high], axis=1)
     values = reals(graph, chain, sums.centred(ends))
-    step = reals(graph, chain, sums.centred(ends[:, :1] + 1)) - values[:, :1]
-    unit = float(step[0, 0])
+    steps = reals(graph, chain, sums.centred(ends[:, :1] + 1)) - values[:, :1]
+    steps = steps / abs(sums.gain)  # a unit of the file's integers
+    unit = float(steps[0, 0])
     whole = values / unit if unit > 0 else values
     exact = (
         unit > 0
-        and bool(np.allclose(step, unit, rtol=1e-9, atol=0))
+        and bool(np.allclose(steps, unit, rtol=1e-9, atol=0))
         and bool(np.abs(whole).max() <= TOP)
         and bool(np.abs(whole - np.rint(whole)).max() < 1e-6)
     )

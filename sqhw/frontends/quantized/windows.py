@@ -3,9 +3,15 @@
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.frontends.neutral import AveragePooling, Constant, Convolution, Linear, MaxPooling
-from sqhw.frontends.quantized.making import Window
-from sqhw.frontends.quantized.refused import Refused
+from sqhw.frontends.neutral import (
+    AveragePooling,
+    Constant,
+    Convolution,
+    Linear,
+    MaxPooling,
+    Refused,
+)
+from sqhw.frontends.quantized.sums import Window
 from sqhw.frontends.quantized.views import View
 from sqhw.network.graph import Padding
 

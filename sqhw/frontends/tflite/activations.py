@@ -1,10 +1,9 @@
 """Activation functions that are operators of their own."""
 
-from sqhw.frontends.neutral import Clip
+from sqhw.frontends.neutral import Clip, Refused
 from sqhw.frontends.tflite.building import BOUNDS, Building, clamp_of
 from sqhw.frontends.tflite.layout import activation_grid
 from sqhw.frontends.tflite.model import FileOperator
-from sqhw.frontends.tflite.refused import Refused
 
 
 def clip(building: Building, operator: FileOperator) -> None:

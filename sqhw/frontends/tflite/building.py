@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.errors import SqhwError
-from sqhw.frontends.neutral import Clip, Constant, Graph, Operator, Quantization, Tensor
+from sqhw.frontends.neutral import Clip, Constant, Graph, Operator, Quantization, Refused, Tensor
 from sqhw.frontends.tflite.layout import activation_grid, image_shape, real_values
 from sqhw.frontends.tflite.model import ABSENT, FileModel, FileOperator, FileTensor
 from sqhw.frontends.tflite.names import ACTIVATIONS, name_of
-from sqhw.frontends.tflite.refused import Refused
 
 INPUT_NAME = "input"
 #: Bounds of real numbers by the name of an activation function.

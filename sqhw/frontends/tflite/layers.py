@@ -14,13 +14,13 @@ from sqhw.frontends.neutral import (
     Linear,
     MaxPooling,
     Quantization,
+    Refused,
     Tensor,
 )
 from sqhw.frontends.tflite.building import Building, whole_numbers
 from sqhw.frontends.tflite.flatbuffer import Table
 from sqhw.frontends.tflite.layout import Padding, Shape, same_padding
 from sqhw.frontends.tflite.model import FileOperator, FileTensor
-from sqhw.frontends.tflite.refused import Refused
 
 SAME, VALID = 0, 1
 #: Types of weights beside integer activations: symmetric ones, of 8 bits.

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.frontends.neutral import Quantization
+from sqhw.frontends.neutral import Quantization, Refused
 from sqhw.frontends.tflite.model import FileTensor
-from sqhw.frontends.tflite.refused import Refused
 
 Shape = tuple[int, int, int]
 Padding = tuple[int, int, int, int]

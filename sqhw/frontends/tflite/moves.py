@@ -1,11 +1,10 @@
 """Operators that change no number but its place or its grid."""
 
-from sqhw.frontends.neutral import Flatten, Operator, Pad, Quantize, Tensor, Unflatten
+from sqhw.frontends.neutral import Flatten, Operator, Pad, Quantize, Refused, Tensor, Unflatten
 from sqhw.frontends.tflite.building import Building, whole_numbers
 from sqhw.frontends.tflite.layers import flattened
 from sqhw.frontends.tflite.layout import image_shape
 from sqhw.frontends.tflite.model import FileOperator
-from sqhw.frontends.tflite.refused import Refused
 
 
 def reshape(building: Building, operator: FileOperator) -> None:

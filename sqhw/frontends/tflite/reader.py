@@ -7,12 +7,11 @@ from sqhw.errors import SqhwError
 from sqhw.files.input_file import read_bytes
 from sqhw.files.input_limits import MAX_NETWORK_BYTES
 from sqhw.files.plain import located
-from sqhw.frontends.neutral import Graph, Problem, refuse
+from sqhw.frontends.neutral import Graph, Problem, Refused, refuse
 from sqhw.frontends.tflite import activations, layers, moves
 from sqhw.frontends.tflite.building import INPUT_NAME, Building
 from sqhw.frontends.tflite.layout import image_shape
 from sqhw.frontends.tflite.model import FileModel, FileOperator, parse_model
-from sqhw.frontends.tflite.refused import Refused
 
 #: Functions that add an operator to the graph, by its kind.
 _HANDLERS: dict[str, Callable[[Building, FileOperator], None]] = {
