@@ -41,13 +41,23 @@ explore: $(STAMP)
 coverage: $(STAMP)
 	$(BIN)/pytest -q -n 2 --dist worksteal -m 'not slow' --cov --cov-report=term:skip-covered
 
-# Hours: what is too long for the tests. Each command writes a table beside its code; one that fails
-# does not keep the next from running, but make fails.
+# Hours: what is too long for the tests, as each part repeats what a quicker test shows once.
+# - mutants: all faults of the RTL, those of the source each with a build (tests: a sample);
+# - fuzz: files with random damage (tests: few files);
+# - networks: each engine in both simulators on 100 networks (tests: in one simulator on 8);
+# - engines: the other tests with the mark `evidence`, on engines that the tests leave out;
+# - examples: the property tests with 300 examples each (tests: 40).
+# The first two write a table beside their code. A part that fails does not keep the next from
+# running, but make fails.
 evidence: $(STAMP)
 	failed=; \
 	$(BIN)/python -m benchmarks.mutants || failed="$$failed mutants"; \
 	$(BIN)/python -m benchmarks.fuzz --files 10000 || failed="$$failed fuzz"; \
-	$(BIN)/pytest -q -n 2 tests/hdl/test_engine.py --networks 100 || failed="$$failed networks"; \
+	$(BIN)/pytest -q -n 2 tests/hdl/test_engine.py --evidence --networks 100 || \
+		failed="$$failed networks"; \
+	$(BIN)/pytest -q -n 2 --evidence -m evidence --deselect tests/hdl/test_engine.py || \
+		failed="$$failed engines"; \
+	$(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile evidence || failed="$$failed examples"; \
 	test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 lint: $(STAMP)

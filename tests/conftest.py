@@ -1,4 +1,7 @@
-"""Hypothesis: the same examples in every run; `make explore` draws others."""
+"""Hypothesis: the same examples in every run; `make explore` draws others.
+
+Tests with the mark ``evidence`` run with the option ``--evidence`` only, see `make evidence`.
+"""
 
 import sys
 from pathlib import Path
@@ -9,14 +12,25 @@ from hypothesis import settings
 # The benchmarks are tested but not installed. They come last, after the installed packages.
 sys.path.append(str(Path(__file__).parents[1]))
 
-settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("fixed", deadline=None, derandomize=True, max_examples=40)
+settings.register_profile("evidence", deadline=None, derandomize=True, max_examples=300)
 settings.register_profile("explore", deadline=None, max_examples=20)
 settings.load_profile("fixed")
 
 
 def pytest_addoption(parser):
-    """Add the number of random networks that an engine runs in a simulator of RTL."""
+    """Add the number of random networks that an engine runs, and the choice of long tests."""
     parser.addoption("--networks", type=int, default=8, help="random networks an engine")
+    parser.addoption("--evidence", action="store_true", help="run what only `make evidence` runs")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the tests that `make evidence` runs, and count them as deselected."""
+    if config.getoption("--evidence"):
+        return
+    later = [item for item in items if item.get_closest_marker("evidence")]
+    config.hook.pytest_deselected(items=later)
+    items[:] = [item for item in items if not item.get_closest_marker("evidence")]
 
 
 @pytest.fixture

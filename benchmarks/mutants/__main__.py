@@ -11,6 +11,7 @@ import typer
 
 from benchmarks.engine.progress import note
 from benchmarks.mutants.bench import (
+    SOURCE_ENGINES,
     WIDE,
     MutantBench,
     Prepared,
@@ -23,7 +24,7 @@ from benchmarks.mutants.bench import (
 )
 from benchmarks.mutants.netlist import RESET_KINDS, SHORT
 from benchmarks.mutants.report import OPEN, RESET_NETWORKS, report_text
-from benchmarks.mutants.source import SOURCE_MUTANTS
+from benchmarks.mutants.source import SOURCE_MUTANTS, unchanged
 from benchmarks.mutants.survivors import reason
 from benchmarks.origin import measured_on
 from benchmarks.seal import read_sealed, write_sealed, write_sealed_text
@@ -152,6 +153,9 @@ def _check_whole(bench: MutantBench, networks: Sequence[Prepared]) -> None:
 
 
 def _source_rows(networks: int, kept: Path) -> Iterator[Row]:
+    for engine in SOURCE_ENGINES:
+        if (said := killed_source(unchanged(engine), kept.parent / "source", networks)) is not None:
+            raise SqhwError(f"the engine {engine!r} without a fault fails: {said[1]}")
     yield from _each(
         [(SOURCE_KIND, str(mutant)) for mutant in SOURCE_MUTANTS],
         lambda index: killed_source(SOURCE_MUTANTS[index], kept.parent / "source", networks),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,12 @@ class MutantBench(VolumeBench):
     ----------
     rtl, work : path
         Folders, see `VolumeBench`.
+    optimize : int, 0 to 3
+        Level of the C++ compiler. 0 is the best for some hundred runs, 1 for all faults.
     """
 
-    def __init__(self, rtl: Path, work: Path) -> None:
-        super().__init__(rtl, work, optimize=1)
+    def __init__(self, rtl: Path, work: Path, *, optimize: int = 1) -> None:
+        super().__init__(rtl, work, optimize=optimize)
         found = json.loads((self._run / MUTANTS).read_text())
         self.mutants = [Mutant(at, *fields) for at, fields in enumerate(found, start=1)]
 
@@ -153,7 +155,7 @@ def killed_source(mutant: SourceMutant, folder: Path, networks: int) -> tuple[st
         Number of random networks that the fault may survive.
     """
     engine = SOURCE_ENGINES[mutant.engine]
-    found = [*programs(networks, engine), *(small_directed_programs() if engine is ENGINE else ())]
+    directed_ones = small_directed_programs() if engine is ENGINE else ()
     leaf = mutant.place.endswith(".v")
     with nullcontext() if leaf else mutated(mutant):
         write_engine(folder, engine)
@@ -161,7 +163,7 @@ def killed_source(mutant: SourceMutant, folder: Path, networks: int) -> tuple[st
         path = folder / mutant.place
         path.write_text(mutant.apply(path.read_text()))
     bench = VolumeBench(folder, folder / "work", optimize=0)
-    for name, program in found:
+    for name, program in chain(programs(networks, engine), directed_ones):
         write_rom(program, folder)
         try:
             bench.run(program, images_of(program), folder, SEED)

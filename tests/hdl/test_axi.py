@@ -23,11 +23,14 @@ ENGINE = EngineConfig(
     lanes=4, requantizers=2, max_batch=2, writable=True, groups=True, residuals=True,
     param_addr_bits=10, weight_addr_bits=11,
 )  # fmt: skip
+WIDE = "writable, wide words"
 CONFIGS = {
     "writable": ENGINE,
-    "writable, wide words": replace(ENGINE, lanes=16, word_bits=40, groups=False, residuals=False),
+    WIDE: replace(ENGINE, lanes=16, word_bits=40, groups=False, residuals=False),
     "ROM": replace(ENGINE, writable=False, max_batch=1),
 }
+#: Mark of the engines in the other simulator, see `make evidence`.
+EVIDENCE = pytest.mark.evidence
 SPARE_WORDS = 3
 
 
@@ -103,13 +106,15 @@ def run(simulator: str, engine: EngineConfig, seed: int, folder) -> None:
 
 
 @pytest.mark.skipif(not has_icarus(), reason="Icarus is not installed: apt-get install iverilog")
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", ["writable", "ROM", pytest.param(WIDE, marks=EVIDENCE)])
 def test_icarus(name, tmp_path):
     run("icarus", CONFIGS[name], 1, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name", [WIDE, *(pytest.param(name, marks=EVIDENCE) for name in ("writable", "ROM"))]
+)
 def test_verilator(name, tmp_path, monkeypatch):
     for variable, value in verilator_environment(tmp_path / "tools", optimize=False).items():
         monkeypatch.setenv(variable, value)

@@ -103,8 +103,23 @@ DEVICES = {
 NAMES = {"8 lanes, chains only": "cam"}
 #: Engines that run half of the networks, because simulation of the widest engines is slow.
 WIDE = ("32 lanes, several images", HALF, "128 lanes")
-VERILATOR_NAMES = [name for name in CONFIGS if name != HALF]
-ICARUS_NAMES = [name for name in CONFIGS if name not in ("32 lanes, several images", "128 lanes")]
+#: Engines for Verilator. Each engine runs in one simulator in the tests: those that Icarus would
+#: take long for run in Verilator. `make evidence` runs them in both.
+FAST = ("16 lanes, everything", "32 lanes, several images", "128 lanes")
+
+
+def evidence(names, quick):
+    """Return parameters of a test; only the quick ones run without ``--evidence``."""
+    return [
+        pytest.param(name, marks=[] if name in quick else pytest.mark.evidence) for name in names
+    ]
+
+
+VERILATOR_NAMES = evidence([name for name in CONFIGS if name != HALF], FAST)
+ICARUS_NAMES = evidence(
+    [name for name in CONFIGS if name not in ("32 lanes, several images", "128 lanes")],
+    [name for name in CONFIGS if name not in FAST],
+)
 
 
 def run_networks(name: str, folder, simulator: str, seeds) -> None:

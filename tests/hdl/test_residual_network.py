@@ -85,7 +85,7 @@ def test_residual_network(tmp_path):
     write_rom(program, tmp_path)
     write_rtl(ENGINE, program.depths, tmp_path)
     images = np.random.default_rng(1).integers(0, 256, (3, 3, 16, 16)).astype(np.uint8)
-    bench = RtlBench(tmp_path, tmp_path / "work", "verilator", ENGINE.requantizers)
+    bench = RtlBench(tmp_path, tmp_path / "work", "verilator", ENGINE.requantizers, optimize=False)
     report = bench.run(program, images, tmp_path)
     maps = [shape for name, shape in network.shapes().items() if name != "input"]
     assert report.images == 3

@@ -25,7 +25,7 @@ from sqhw.machine.rom_pieces import whole
 from sqhw.rtl.emit import component_verilog
 from sqhw.rtl.engine import Engine
 from sqhw.verify.job import job_of
-from sqhw.verify.runner import write_configuration
+from sqhw.verify.runner import verilator_options, write_configuration
 from sqhw.verify.tools import has_icarus, verilator_environment
 
 ENGINES = {
@@ -36,6 +36,8 @@ LIMITS = {
     "a": {"residuals": False},
     "b": {"residuals": False, "groups": False, "max_gap_bits": 4},
 }
+#: Names of the engines; one is the default.
+NAMES = {"a": DEFAULT_NAME, "b": "mic"}
 FRAMES = 2
 
 
@@ -47,10 +49,17 @@ def in_one(engine, depths):
 PIECES = {"a": in_one, "b": in_four}
 
 
-def write_engines(names, folder):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Return the folder of the files of both engines, and their ROMs."""
+    folder = tmp_path_factory.mktemp("engines")
+    return folder, write_engines(folder)
+
+
+def write_engines(folder):
     """Write both engines, each into its own folder, and all files into one; return the ROMs."""
     job, roms = {"limit": 0}, {}
-    for side, name in names.items():
+    for side, name in NAMES.items():
         engine = ENGINES[side]
         program = random_program(3, engine, max_size=6, max_layers=3, **LIMITS[side])
         roms[side] = pieces = PIECES[side](engine, program.depths)
@@ -96,22 +105,23 @@ class TwoEngines(wiring.Component):
         return m
 
 
-def write_one_design(names, roms, folder) -> list[Path]:
+def write_one_design(roms, folder) -> list[Path]:
     """Write both engines as one Amaranth module; return its Verilog and that of the memories."""
-    engines = {side: Engine(ENGINES[side], roms[side], name) for side, name in names.items()}
+    engines = {side: Engine(ENGINES[side], roms[side], name) for side, name in NAMES.items()}
     top = folder / "design.v"
     top.write_text(component_verilog(TwoEngines(engines), "two_engines"))
-    leaves = [folder / f"{name}_{leaf}.v" for name in names.values() for leaf in ("rom", "ram")]
+    leaves = [folder / f"{name}_{leaf}.v" for name in NAMES.values() for leaf in ("rom", "ram")]
     return [top, *leaves]
 
 
-def run(simulator, names, folder, *, one_design=False) -> None:
+def run(simulator, written, folder, *, one_design=False) -> None:
     """Build both engines at once and run them at the same time."""
-    roms = write_engines(names, folder)
-    tops = {f"ENGINE_{side.upper()}": top_module(name) for side, name in names.items()}
+    files, roms = written
+    shutil.copytree(files, folder, dirs_exist_ok=True)
+    tops = {f"ENGINE_{side.upper()}": top_module(name) for side, name in NAMES.items()}
     sources = [Path(__file__).with_name("two_engines.v"), *sorted(folder.glob("*.v"))]
     if one_design:
-        sources = write_one_design(names, roms, folder)
+        sources = write_one_design(roms, folder)
     verilator = simulator == "verilator"
     if verilator:
         sources.insert(0, write_configuration("two_engines", folder))
@@ -121,7 +131,7 @@ def run(simulator, names, folder, *, one_design=False) -> None:
         hdl_toplevel="two_engines",
         build_dir=folder / "build",
         defines=tops,
-        build_args=["-CFLAGS", "-O0"] * verilator,  # a short run: compiling takes the time
+        build_args=verilator_options(optimize=False) if verilator else [],
         timescale=("1ns", "1ps"),
         log_file=folder / "build.log",
     )
@@ -137,12 +147,11 @@ def run(simulator, names, folder, *, one_design=False) -> None:
 
 @pytest.mark.skipif(not has_icarus(), reason="Icarus is not installed: apt-get install iverilog")
 @pytest.mark.parametrize("one_design", [False, True])
-def test_icarus(one_design, tmp_path):
-    run("icarus", {"a": "cam", "b": "mic"}, tmp_path, one_design=one_design)
+def test_icarus(written, one_design, tmp_path):
+    run("icarus", written, tmp_path, one_design=one_design)
 
 
-def test_verilator(tmp_path, monkeypatch):
-    """One of both engines has the default name."""
+def test_verilator(written, tmp_path, monkeypatch):
     for variable, value in verilator_environment(tmp_path / "tools", optimize=False).items():
         monkeypatch.setenv(variable, value)
-    run("verilator", {"a": DEFAULT_NAME, "b": "mic"}, tmp_path)
+    run("verilator", written, tmp_path)

@@ -16,7 +16,7 @@ LIMITS = {
     "max_channels": 12, "max_size": 7, "max_layers": 3, "max_kernel": 5, "branches": True,
     "taps_per_entry": 2, "sparse": True,
 }  # fmt: skip
-LAYERS = 60
+LAYERS = 40
 
 
 def engine(lanes: int, max_batch: int) -> EngineConfig:
@@ -34,12 +34,19 @@ def passes_two(conv) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "config", [engine(2, 2), engine(8, 1), engine(16, 8), engine(32, 32)], ids=lambda c: c.lanes
+    "config",
+    [
+        engine(2, 2),
+        engine(16, 8),
+        pytest.param(engine(8, 1), marks=pytest.mark.evidence),
+        pytest.param(engine(32, 32), marks=pytest.mark.evidence),
+    ],
+    ids=lambda config: config.lanes,
 )
 def test_networks_of_two_taps(config, tmp_path):
     depths = {"weights": 1 << 12, "params": 1 << 11, "codebook": 1 << 9}
     write_rtl(config, depths, tmp_path)
-    bench = VolumeBench(tmp_path, tmp_path / "work", optimize=1)
+    bench = VolumeBench(tmp_path, tmp_path / "work", optimize=0)
     layers = []
     for seed in count():
         network = random_network(seed, **LIMITS)

@@ -141,12 +141,18 @@ def test_same_seed_same_network(network, data):
 EVENTS = [*(("prune", n) for n in range(1, 15)), *(("tune", n) for n in range(1, 3))]
 
 
+@pytest.fixture(scope="module", params=["float32", "bf16"])
+def uninterrupted(request, network, data):
+    """Return job, settings and network of a run."""
+    settings = replace(QUICK, epochs=16, precision=request.param)
+    job = Job(network, data, ENGINE, DEVICE)
+    return job, settings, compress(job, Budget("rom", 7000), settings=settings)
+
+
 @pytest.mark.parametrize("stop", [EVENTS[at] for at in (0, 6, 13, 14)])
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_an_interrupted_run_ends_in_the_same_network(network, data, tmp_path, stop, precision):
-    settings = replace(QUICK, epochs=16, precision=precision)
+def test_an_interrupted_run_ends_in_the_same_network(uninterrupted, tmp_path, stop):
+    plain, settings, whole = uninterrupted
     budget = Budget("rom", 7000)
-    plain = Job(network, data, ENGINE, DEVICE)
     job = replace(plain, resume=tmp_path / "run.ckpt")
 
     def interrupt(stage, done, total, detail):
@@ -159,7 +165,6 @@ def test_an_interrupted_run_ends_in_the_same_network(network, data, tmp_path, st
     noting = replace(job, progress=lambda *event: seen.append(event[:2]))
     resumed = compress(noting, budget, settings=settings)
     assert seen == [("resumed", stop[1]), *EVENTS[EVENTS.index(stop) + 1 :]]
-    whole = compress(plain, budget, settings=settings)
     assert resumed.metadata == whole.metadata
     for a, b in zip(resumed.convs, whole.convs, strict=True):
         assert np.array_equal(a.weight, b.weight)

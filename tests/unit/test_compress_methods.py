@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import fields, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -111,11 +112,17 @@ def stoppable(method):
     return options | {last: replace(SHARE, epochs=2)}
 
 
+@cache
+def uninterrupted(method):
+    """Return the result of a run that nothing interrupts."""
+    return compressed(method, **stoppable(method))
+
+
 @pytest.mark.parametrize("method", OPTIONS)
 @pytest.mark.parametrize("epoch", [1, 2, -1])
 def test_interrupted_equals_uninterrupted(method, epoch, tmp_path):
     options = stoppable(method)
-    whole = compressed(method, **options)
+    whole = uninterrupted(method)
     path = tmp_path / "run.safetensors"
     count = epoch % len(whole.history)  # -1: in the middle of the last stage
     with pytest.raises(Stopped):
