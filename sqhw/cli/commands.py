@@ -12,6 +12,7 @@ from sqhw.cli.console import emit, progress, working
 from sqhw.cli.options import JSON
 from sqhw.cli.signature import add_command
 from sqhw.environment.extras import need_torch
+from sqhw.report.build_tables import build_lines, host_lines, swap_lines
 from sqhw.report.report_tables import report_lines
 from sqhw.report.size_tables import sizing_lines
 from sqhw.report.tables import (
@@ -24,8 +25,10 @@ from sqhw.report.tables import (
     verify_lines,
 )
 from sqhw.steps.options import (
+    BuildOptions,
     CompressOptions,
     DemoOptions,
+    HostOptions,
     ImportOptions,
     QuantizeOptions,
     ReportOptions,
@@ -33,9 +36,13 @@ from sqhw.steps.options import (
     RtlOptions,
     SimulateOptions,
     SizeOptions,
+    SwapOptions,
     TrainOptions,
     VerifyOptions,
 )
+
+#: Reason why an input must not lie in the folder of a build.
+REPLACED = "which is replaced by the build"
 
 app = typer.Typer(
     name="sqhw",
@@ -172,6 +179,41 @@ def verify(options: VerifyOptions, as_json: bool) -> None:
     with progress() as report:
         result = verify(options, report)
     emit(result, as_json, verify_lines(result))
+
+
+@add_command(app, BuildOptions)
+def build(options: BuildOptions, as_json: bool) -> None:
+    """Build a bitstream for a board, or a project for the vendor's tools."""
+    from sqhw.steps.build import build
+
+    check_folder(options.out)
+    check_outside(options.out, [options.network, *checks.files_of(None, options.board)], REPLACED)
+    with progress() as report:
+        result = build(options, report)
+    emit(result, as_json, build_lines(result))
+
+
+@add_command(app, SwapOptions)
+def swap(options: SwapOptions, as_json: bool) -> None:
+    """Put another network into the bitstream of a build, without synthesis."""
+    from sqhw.steps.swap import swap
+
+    if options.out is not None:
+        writable(options.out, [options.network])
+        check_outside(options.out, [options.build], "which must not be altered")
+    with working("swapping"):
+        result = swap(options)
+    emit(result, as_json, swap_lines(result))
+
+
+@add_command(app, HostOptions)
+def host(options: HostOptions, as_json: bool) -> None:
+    """Run test images on a board and compare the results with the simulator."""
+    from sqhw.steps.host import host
+
+    with progress() as report:
+        result = host(options, report)
+    emit(result, as_json, host_lines(result))
 
 
 @app.command()

@@ -28,8 +28,10 @@ from sqhw.names import (
 )
 from sqhw.seeds import MAX_SEED
 from sqhw.steps.options import (
+    BuildOptions,
     CompressOptions,
     DemoOptions,
+    HostOptions,
     ImportOptions,
     QuantizeOptions,
     ReportOptions,
@@ -37,6 +39,7 @@ from sqhw.steps.options import (
     RtlOptions,
     SimulateOptions,
     SizeOptions,
+    SwapOptions,
     TrainOptions,
     VerifyOptions,
 )
@@ -47,6 +50,9 @@ MOST_EPOCHS, MOST_IMAGES = 100_000, 65_536
 LARGEST_PIXEL = 255
 #: Widest code of a weight (unit: bit).
 MOST_BITS = 8
+#: Clocks of a design (unit: MHz), and the largest seed that the tools take.
+LEAST_CLOCK_MHZ, MOST_CLOCK_MHZ = 0.1, 1000
+MAX_SEED_OF_TOOLS = (1 << 31) - 1
 
 Check = Callable[[Any], Any]
 
@@ -59,6 +65,11 @@ def _file(text: str, *names: str, check: Check | None = None) -> Any:
 def _source(text: str, check: Check = checks.check_source) -> Any:
     """Return an argument that is a file to read."""
     return typer.Argument(help=text, callback=check, readable=False)
+
+
+def _file_argument(text: str) -> Any:
+    """Return an argument that is a folder to read."""
+    return typer.Argument(help=text, readable=False)
 
 
 def _seed(text: str) -> Any:
@@ -370,6 +381,31 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             callback=checks.check_device,
         ),
         "out": _file("Plots: a page (.html), or one picture (.png, .svg)."),
+    },
+    BuildOptions: {
+        "network": NETWORK,
+        "board": typer.Option(help="Board, or a board file of your own (docs/boards.md)."),
+        "out": _file("Folder of the build; it is replaced as a whole."),
+        "clock": typer.Option(
+            help="Clock above which none is tried (MHz). By default the modelled one less the "
+            "error of the model.",
+            min=LEAST_CLOCK_MHZ,
+            max=MOST_CLOCK_MHZ,
+        ),
+        "seed": typer.Option(help="Seed of the placement.", min=1, max=MAX_SEED_OF_TOOLS),
+    },
+    SwapOptions: {
+        "build": _file_argument("Folder of a build, from `sqhw build`."),
+        "network": NETWORK,
+        "out": _file("Bitstream to write.  [default: swapped.bin or .bit beside the folder]"),
+    },
+    HostOptions: {
+        "build": _file_argument("Folder of the build whose bitstream is loaded."),
+        "port": typer.Option(help="Serial port of the board, for example /dev/ttyUSB1."),
+        "network": _file("Network that was swapped into the bitstream.", check=checks.check_source),
+        "data": DATA,
+        "image_size": IMAGE_SIZE,
+        "images": typer.Option(help="Test images to run.", min=1),
     },
     DemoOptions: {
         "out": FOLDER,

@@ -255,3 +255,65 @@ class DemoResult(TypedDict):
     cycles: CyclesResult
     verify: list[VerifyResult]
     folder: NotRequired[str]
+
+
+class BuildFigures(TypedDict):
+    """A resource of a build: of the engine by the model, of the design as placed, of the device."""
+
+    name: str
+    model: int | None
+    placed: int | None
+    available: int
+
+
+class BuildResult(TypedDict):
+    """Result of `sqhw build`; frequencies in MHz.
+
+    ``missed`` has the clocks that were tried before, each with what the design reached. A project
+    for a vendor's tools has a ``vendor_command`` instead of a bitstream and placed figures.
+    """
+
+    folder: str
+    bitstream: str | None
+    vendor_command: str | None
+    board: str
+    device: str
+    network: str
+    figures: list[BuildFigures]
+    model_mhz: float | None
+    fmax_mhz: float | None
+    clock_mhz: float
+    missed: list[list[float]]
+    cycles: int
+    images_per_second: float
+    fixed: list[str]
+    words_read_back: int
+    seconds: float
+    load: str | None
+
+
+class SwapResult(TypedDict):
+    """Result of `sqhw swap`."""
+
+    file: str
+    board: str
+    network: str
+    bits_changed: int
+    words_read_back: int
+    seconds: float
+
+
+class HostResult(TypedDict):
+    """Result of `sqhw host`; the accuracy is 0 to 1."""
+
+    port: str
+    board: str
+    network: str
+    images: int
+    equal: int
+    accuracy: float
+    cycles: int
+    cycles_predicted: int
+    retries: int
+    seconds: float
+    images_per_second: float

@@ -17,6 +17,7 @@ NETWORK_FILE = Path("build/network.safetensors")
 RTL_FOLDER = Path("build/rtl")
 WORK_FOLDER = Path("build/sim")
 DEMO_FOLDER = Path("build/demo")
+BUILD_FOLDER = Path("build/board")
 #: Test images that are run through the RTL.
 RTL_IMAGES = 20
 #: Device name that stands for every device.
@@ -431,3 +432,74 @@ class DemoOptions:
     budget: str | None = None
     images: int = RTL_IMAGES
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """Options of `sqhw.steps.build.build`.
+
+    Parameters
+    ----------
+    network : Path
+        Quantized network.
+    board : str
+        Board, or a board file.
+    out : Path
+        Folder of the build.
+    clock : float, optional
+        Clock above which none is tried (unit: MHz); by default the modelled one less its error.
+    seed : int, 1 or more
+        Seed of the placement.
+    """
+
+    network: Path
+    board: str = DEVICE
+    out: Path = BUILD_FOLDER
+    clock: float | None = None
+    seed: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapOptions:
+    """Options of `sqhw.steps.swap.swap`.
+
+    Parameters
+    ----------
+    build : Path
+        Folder of a build.
+    network : Path
+        Quantized network.
+    out : Path, optional
+        Bitstream to write; by default ``swapped`` with the suffix of the family, in the folder
+        above the build.
+    """
+
+    build: Path
+    network: Path
+    out: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostOptions:
+    """Options of `sqhw.steps.host.host`.
+
+    Parameters
+    ----------
+    build : Path
+        Folder of the build whose bitstream is loaded.
+    port : str
+        Serial port of the board.
+    network : Path, optional
+        Network that was swapped into the bitstream; by default that of the build.
+    data, image_size
+        Data set, as for `sqhw simulate`.
+    images : int
+        Test images to run.
+    """
+
+    build: Path
+    port: str
+    network: Path | None = None
+    data: str = DATA
+    image_size: str | None = None
+    images: int = RTL_IMAGES

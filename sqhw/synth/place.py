@@ -91,7 +91,7 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
     return replace(found, ffs=found.ffs - inside)
 
 
-def move_registers(flow: Flow, work: Path) -> int:
+def move_registers(flow: Flow, work: Path, top: str = TOP) -> int:
     """Move registers of the netlist into blocks, if the flow asks for it; return their number.
 
     Parameters
@@ -99,16 +99,18 @@ def move_registers(flow: Flow, work: Path) -> int:
     flow : Flow
     work : path
         Folder with ``netlist.json``, which is changed.
+    top : str
+        Name of the top module.
     """
     if not flow.output_registers:
         return 0
     netlist = json.loads((work / "netlist.json").read_text(encoding="utf-8"))
-    inside = use_output_registers(netlist, TOP)
+    inside = use_output_registers(netlist, top)
     atomic_write_text(work / "netlist.json", json.dumps(netlist))
     return inside
 
 
-def synthesis_script(flow: Flow, sources: Sequence[str] = SOURCES) -> str:
+def synthesis_script(flow: Flow, sources: Sequence[str] = SOURCES, top: str = TOP) -> str:
     """Return the yosys script that writes ``netlist.json`` and ``stat.json``.
 
     Parameters
@@ -116,10 +118,12 @@ def synthesis_script(flow: Flow, sources: Sequence[str] = SOURCES) -> str:
     flow : Flow
     sources : sequence of str
         The Verilog files of the engine.
+    top : str
+        Name of the top module, which a file of its own holds.
     """
     return (
-        f"read_verilog {' '.join(sources)} {TOP}.v\n"
-        f"{flow.synth} -top {TOP} -json netlist.json\n"
+        f"read_verilog {' '.join(sources)} {top}.v\n"
+        f"{flow.synth} -top {top} -json netlist.json\n"
         "tee -q -o stat.json stat -json\n"
     )
 

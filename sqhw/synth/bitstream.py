@@ -1,0 +1,149 @@
+"""A bitstream for a board with open tools: synthesis, place and route, packing."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqhw.atomic import atomic_write_text
+from sqhw.boards.board import Board
+from sqhw.boards.clocks import DesignClock
+from sqhw.boards.constraints import lpf, pcf
+from sqhw.boards.top import TOP, top_verilog
+from sqhw.errors import SqhwError
+from sqhw.synth.place import PlaceReport, move_registers, read_report, synthesis_script
+from sqhw.synth.tools import Flow, flow_for, run_tool
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Files of a family after place and route.
+
+    Parameters
+    ----------
+    constraints : str
+        Suffix of the file with pins and clock, and the option for it.
+    placed : str
+        Suffix of the file that place and route writes, and the option for it.
+    bitstream : str
+        Suffix of the bitstream.
+    unpack : str
+        Tool that turns a bitstream back.
+    """
+
+    constraints: str
+    placed: str
+    bitstream: str
+    unpack: str
+
+
+PACKINGS = {
+    "ice40": Packing("pcf", "asc", "bin", "iceunpack"),
+    "ecp5": Packing("lpf", "textcfg", "bit", "ecpunpack"),
+}
+#: Name of the placed design, without its suffix.
+PLACED = "placed"
+
+
+def board_flow(board: Board) -> Flow:
+    """Return the flow of a board's device, in the board's package and speed grade.
+
+    Raises
+    ------
+    SqhwError
+        If the device has none.
+    """
+    device = board.device
+    if device.placement is not None:
+        given = {key: getattr(board, key) for key in ("part", "package", "speed")}
+        changes = {key: value for key, value in given.items() if value is not None}
+        try:
+            device = replace(device, placement=replace(device.placement, **changes))
+        except ValueError as error:
+            raise SqhwError(f"board {board.name}: {error}") from None
+    flow = flow_for(device)
+    # Every port of a board has its pin.
+    part = tuple(option for option in flow.part if not option.endswith("-allow-unconstrained"))
+    return replace(flow, part=part)
+
+
+def place_board(
+    board: Board, clock: DesignClock, sources: Sequence[str], work: Path, seed: int
+) -> tuple[PlaceReport, bool]:
+    """Synthesize, place and route a design for a board.
+
+    Parameters
+    ----------
+    board : Board
+    clock : DesignClock
+    sources : sequence of str
+        Verilog files of the design in `work`, without the top module.
+    work : path
+        Folder with these files and the ROM images, for all files of the tools.
+    seed : int, 1 or more
+        Seed of the placement.
+
+    Returns
+    -------
+    report : PlaceReport
+    met : bool
+        Whether every clock of the design meets its frequency.
+
+    Raises
+    ------
+    SqhwError
+        If a tool is missing or fails.
+    """
+    flow = board_flow(board)
+    packing = PACKINGS[board.device.family]
+    atomic_write_text(work / f"{TOP}.v", top_verilog(board, clock))
+    constraints = (pcf if packing.constraints == "pcf" else lpf)(board)
+    atomic_write_text(work / f"{TOP}.{packing.constraints}", constraints)
+    atomic_write_text(work / "synth.ys", synthesis_script(flow, sources, TOP))
+    run_tool(("yosys", "-s", "synth.ys"), work, work / "yosys.log")
+    inside = move_registers(flow, work, TOP)
+    log = work / f"{flow.tool}.log"
+    command = (
+        flow.tool,
+        *flow.part,
+        *("--json", "netlist.json", "--report", "report.json"),
+        *(f"--{packing.constraints}", f"{TOP}.{packing.constraints}"),
+        *(f"--{packing.placed}", placed_file(board)),
+        *("--seed", str(seed), "--freq", f"{clock.mhz:.3f}", "--timing-allow-fail"),
+    )
+    run_tool(command, work, log)
+    report = json.loads((work / "report.json").read_text(encoding="utf-8"))
+    statistics = json.loads((work / "stat.json").read_text(encoding="utf-8"))
+    found = read_report(report, statistics, flow, log)
+    met = all(one["achieved"] >= one["constraint"] for one in report["fmax"].values())
+    return replace(found, ffs=found.ffs - inside), met
+
+
+def placed_file(board: Board) -> str:
+    """Return the name of the file of a board's placed design."""
+    return f"{PLACED}.{'asc' if board.device.family == 'ice40' else 'config'}"
+
+
+def pack(family: str, placed: Path, bitstream: Path) -> None:
+    """Turn a placed design into a bitstream, in the folder of both.
+
+    Raises
+    ------
+    SqhwError
+        If the tool is missing or fails.
+    """
+    names = (placed.name, bitstream.name)
+    command = ("icepack", *names) if family == "ice40" else ("ecppack", "--compress", *names)
+    run_tool(command, placed.parent, placed.parent / "pack.log")
+
+
+def unpack(family: str, bitstream: Path, placed: Path) -> None:
+    """Turn a bitstream back into a placed design, in the folder of both.
+
+    Raises
+    ------
+    SqhwError
+        If the tool is missing or fails.
+    """
+    tool = PACKINGS[family].unpack
+    run_tool((tool, bitstream.name, placed.name), placed.parent, placed.parent / "unpack.log")

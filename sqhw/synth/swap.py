@@ -1,0 +1,146 @@
+"""Other words in the ROMs of a finished bitstream, without synthesis."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.atomic import atomic_write_text
+from sqhw.compiler.program import Program
+from sqhw.errors import SqhwError
+from sqhw.files.input_file import read_bytes, read_text
+from sqhw.machine.layout import ROMS
+from sqhw.machine.rom_pieces import Pieces, depth_of, piece_names, piece_words
+from sqhw.synth.bitstream import pack, unpack
+from sqhw.synth.bram_contents import BlockContents, PlacedRoms, placeholder, word_bits
+from sqhw.synth.build_folder import MAX_BUILD_BYTES
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """A bitstream with other words.
+
+    Parameters
+    ----------
+    bitstream : bytes
+    bits : int
+        Bits of block RAM that differ from those of the placed design.
+    words : int
+        Words that were read back from the bitstream, and are equal.
+    """
+
+    bitstream: bytes
+    bits: int
+    words: int
+
+
+def placeholders(pieces: Pieces, fixed: tuple[str, ...], seed: int) -> dict[str, tuple[int, ...]]:
+    """Return the random words of each piece of the ROMs that can be swapped, by its name."""
+    return {
+        name: placeholder(name, piece.words, piece.bits, seed)
+        for rom in ROMS
+        if rom not in fixed
+        for name, piece in zip(piece_names(rom, pieces[rom]), pieces[rom], strict=True)
+    }
+
+
+def swapped(
+    placed: Path,
+    family: str,
+    program: Program,
+    pieces: Pieces,
+    fixed: tuple[str, ...],
+    *,
+    seed: int,
+) -> Swapped:
+    """Return the bitstream of a placed design with the words of a program.
+
+    The number of changed bits of block RAM must be the distance of the words from the placeholders,
+    and the words that are unpacked from the bitstream must be those of the program.
+
+    Parameters
+    ----------
+    placed : path
+        Placed design with the random words of `placeholders`.
+    family : {"ice40", "ecp5"}
+    program : Program
+        Its ROMs are not deeper than the pieces.
+    pieces : mapping of str to tuple of Piece
+    fixed : tuple of str
+        ROMs that stay as they are.
+    seed : int
+        Seed of the placeholders.
+
+    Raises
+    ------
+    SqhwError
+        If the placed design has no such words, or the bitstream not those of the program.
+    """
+    contents = BlockContents(read_text(placed, MAX_BUILD_BYTES), family)
+    before = contents.bits.copy()
+    random = placeholders(pieces, fixed, seed)
+    widths = _widths(pieces)
+    roms = PlacedRoms.find(contents, {name: (random[name], widths[name]) for name in random})
+    wanted = _wanted(program, pieces, random)
+    distance = 0
+    for name, words in wanted.items():
+        roms.write(contents, name, words)
+        old, new = (word_bits(one, widths[name]) for one in (random[name], words))
+        distance += int(np.count_nonzero(old != new))
+    with tempfile.TemporaryDirectory(prefix="sqhw-swap-") as scratch:
+        folder = Path(scratch)
+        patched, bitstream, again = (folder / name for name in ("patched", "bitstream", "again"))
+        atomic_write_text(patched, contents.text())
+        changed = _distance(BlockContents(patched.read_text(), family), before)
+        if changed != distance:
+            raise SqhwError(
+                f"{changed} bits of block RAM changed in {placed}, {distance} should have; build "
+                "again"
+            )
+        pack(family, patched, bitstream)
+        unpack(family, bitstream, again)
+        _check_read_back(again, family, contents, roms, wanted)
+        data = read_bytes(bitstream, MAX_BUILD_BYTES)
+    return Swapped(data, distance, sum(len(words) for words in wanted.values()))
+
+
+def _widths(pieces: Pieces) -> dict[str, int]:
+    return {
+        name: piece.bits
+        for rom, parts in pieces.items()
+        for name, piece in zip(piece_names(rom, parts), parts, strict=True)
+    }
+
+
+def _wanted(
+    program: Program, pieces: Pieces, random: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Return the words of a program by the names of pieces."""
+    padded = program.padded({name: depth_of(parts) for name, parts in pieces.items()})
+    return {
+        name: tuple(piece_words(padded.image(rom).words, piece))
+        for rom, parts in pieces.items()
+        for name, piece in zip(piece_names(rom, parts), parts, strict=True)
+        if name in random
+    }
+
+
+def _distance(contents: BlockContents, before: npt.NDArray[np.uint8]) -> int:
+    return int(np.count_nonzero(contents.bits != before))
+
+
+def _check_read_back(
+    again: Path,
+    family: str,
+    contents: BlockContents,
+    roms: PlacedRoms,
+    wanted: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Check the words in a bitstream that was turned back into a placed design."""
+    found = BlockContents(again.read_text(), family).in_order(contents.names)
+    for name, words in wanted.items():
+        if roms.read(found, name) != words:
+            raise SqhwError(f"the words of the ROM {name} in the bitstream are not the network's")
