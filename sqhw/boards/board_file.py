@@ -114,7 +114,9 @@ def _part(kind: type[Part], where: str, entry: object) -> Part:
     names = {field: key for key, field in FIELDS.items()}
     _check_keys(where, entry, needed, {names.get(field, field) for field in optional})
     try:
-        return kind(**{FIELDS.get(key, key): as_tuples(value) for key, value in entry.items()})
+        return kind(
+            **{FIELDS.get(str(key), str(key)): as_tuples(one) for key, one in entry.items()}
+        )
     except ValueError as error:
         raise SqhwError(f"{where}: {error}") from error
 

@@ -104,13 +104,24 @@ class BoardClient:
         Bytes of a frame, and of its results.
     run_seconds : float
         Time of a run on the board, without the line (unit: s).
+    spare_seconds : float
+        Time that an answer may take beside that of board and line (unit: s); more for a board in
+        simulation.
     """
 
-    def __init__(self, port: SerialPort, pixels: int, results: int, run_seconds: float) -> None:
+    def __init__(
+        self,
+        port: SerialPort,
+        pixels: int,
+        results: int,
+        run_seconds: float,
+        spare_seconds: float = SPARE_SECONDS,
+    ) -> None:
         self._port = port
         self._pixels = pixels
         self._results = results
         self._run_seconds = run_seconds
+        self._spare_seconds = spare_seconds
         #: Number of frames that were sent again.
         self.retries = 0
 
@@ -146,7 +157,7 @@ class BoardClient:
         """Send a frame until it is answered with a status."""
         sent = frame(payload)
         most = len(sent) + 2 * (1 + self._results + NUMBER_BYTES + CRC_BYTES)
-        seconds += SPARE_SECONDS + 2 * most * LINE_BITS / self._port.baud
+        seconds += self._spare_seconds + 2 * most * LINE_BITS / self._port.baud
         reason = ""
         for attempt in range(TRIES):
             self.retries += attempt > 0

@@ -41,9 +41,9 @@ def build_lines(result: BuildResult) -> list[str]:
 
 def swap_lines(result: SwapResult) -> list[str]:
     """Return the lines of `sqhw swap`."""
-    equal = f"{result['words_read_back']:,} words read back from the bitstream, all equal"
     return [
-        f"{result['network']} on {result['board']}: {result['bits_changed']:,} bits changed; {equal}",
+        f"{result['network']} on {result['board']}: {result['bits_changed']:,} bits changed",
+        f"{result['words_read_back']:,} words read back from the bitstream, all equal",
         f"wrote {result['file']} in {result['seconds']:.1f} s",
     ]
 

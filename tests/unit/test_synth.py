@@ -104,7 +104,7 @@ COMMANDS = {
             f"nextpnr-ecp5 --{size}k --package CABGA381 --speed 6 --lpf-allow-unconstrained",
             150,
         )
-        for size in (25, 45, 85)
+        for size in (12, 25, 45, 85)
     },
 }
 
@@ -123,8 +123,8 @@ def test_other_devices_are_refused():
         flow_for(find_device("XC7A35T"))
     assert str(error.value) == (
         "device 'XC7A35T' cannot be placed and routed: its device file has no table "
-        "[device.placement]; those that have: LFE5U-25F, LFE5U-45F, LFE5U-85F, iCE40UP5K, "
-        "iCE40HX8K, iCE40LP8K"
+        "[device.placement]; those that have: LFE5U-12F, LFE5U-25F, LFE5U-45F, LFE5U-85F, "
+        "iCE40UP5K, iCE40HX8K, iCE40LP8K"
     )
 
 

@@ -1,0 +1,220 @@
+"""Builds for boards and swaps in them, as far as the tools of place and route are not needed."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import refuse, run
+
+from sqhw.boards.board_file import find_board
+from sqhw.cost_models.device import find_device
+from sqhw.errors import SqhwError
+from sqhw.machine.rom_pieces import depth_of, to_plain
+from sqhw.network.quantized_file import load_network, save_network
+from sqhw.steps.options import SwapOptions
+from sqhw.steps.program import program_of
+from sqhw.steps.swap import NETWORK, swap
+from sqhw.synth import swap as swapping
+from sqhw.synth.board_roms import board_roms
+from sqhw.synth.bram_contents import word_bits
+from sqhw.synth.build_board import identity_of
+from sqhw.synth.build_folder import FORMAT, Build, file_digest, read_build, write_build
+from sqhw.synth.swap import placeholders
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "golden" / "chain" / "network.safetensors"
+RESNET8 = ROOT / "benchmarks" / "engine" / "resnet8.safetensors"
+SEED = 3
+
+
+def blocks(pieces, words):
+    """Return the text of ECP5 blocks of 1,024 words of 16 bits, the high bits of a half unused."""
+    text = ""
+    for number, name in enumerate(words):
+        bits = np.zeros((1024, 18), np.uint8)
+        found = word_bits(words[name], pieces[name])
+        bits[: len(found), : pieces[name]] = found
+        values = bits.reshape(2048, 9) @ (1 << np.arange(9))
+        lines = [" ".join(f"{one:03x}" for one in values[at : at + 8]) for at in range(0, 2048, 8)]
+        text += f".bram_init {number}\n" + "\n".join(lines) + "\n\n"
+    return text
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Return the folder of a made-up build of the small network for an ULX3S."""
+    folder = tmp_path / "build"
+    folder.mkdir()
+    program, board = program_of(TINY), find_board("ULX3S 25F")
+    roms = board_roms(program.engine, program.depths, board.device)
+    assert roms.fixed == ()
+    random = placeholders(roms.pieces, (), SEED)
+    widths = {name: parts[0].bits for name, parts in roms.pieces.items()}
+    (folder / "placed.config").write_text(blocks(widths, random))
+    shutil.copy(TINY, folder / NETWORK)
+    names = ("placed.config", NETWORK)
+    manifest = Build(
+        format=FORMAT, board=board.name, device=board.device.name, family="ecp5",
+        engine=program.engine.to_dict(), pieces=to_plain(roms.pieces), fixed=(), clock_mhz=50.0,
+        baud=1_000_000, divisor=50, identity=identity_of(board, program.engine, roms.pieces),
+        seed=SEED, placed="placed.config", bitstream="board.bit", network="tiny",
+        files={name: file_digest(folder / name) for name in names},
+    )  # fmt: skip
+    write_build(folder, manifest)
+    assert read_build(folder) == manifest
+    return folder
+
+
+@pytest.fixture
+def tools(monkeypatch):
+    """Let packing and unpacking copy the file."""
+    monkeypatch.setattr(swapping, "pack", lambda family, one, other: shutil.copy(one, other))
+    monkeypatch.setattr(swapping, "unpack", lambda family, one, other: shutil.copy(one, other))
+
+
+def other_network(tmp_path, change):
+    path = tmp_path / "other.safetensors"
+    save_network(change(load_network(TINY)), path)
+    return path
+
+
+def other_bias(network):
+    first = network.layers[0]
+    layer = replace(first, bias=first.bias + 1)
+    return replace(network, layers=(layer, *network.layers[1:]))
+
+
+def other_engine(network):
+    engine = replace(network.facts.engine, lanes=4)
+    return replace(network, metadata=network.metadata | {"engine": json.dumps(engine.to_dict())})
+
+
+def test_the_words_of_another_network_go_into_a_bitstream(build, tools, tmp_path):
+    network = other_network(tmp_path, other_bias)
+    result = swap(SwapOptions(build=build, network=network))
+    program, manifest = program_of(network), read_build(build)
+    padded = program.padded({name: depth_of(parts) for name, parts in manifest.rom_pieces.items()})
+    widths = {image.name: image.width for image in padded.images}
+    wanted = blocks(widths, {image.name: image.words for image in padded.images})
+    assert Path(result["file"]) == tmp_path / "swapped.bit"
+    assert Path(result["file"]).read_text() == wanted
+    assert result["words_read_back"] == 3 * 512
+
+
+def test_a_tool_that_loses_words_is_noticed(build, monkeypatch):
+    monkeypatch.setattr(swapping, "pack", lambda family, one, other: shutil.copy(one, other))
+    placed = build / "placed.config"
+    monkeypatch.setattr(swapping, "unpack", lambda family, one, other: shutil.copy(placed, other))
+    with pytest.raises(SqhwError) as error:
+        swap(SwapOptions(build=build, network=TINY))
+    assert (
+        str(error.value) == "the words of the ROM codebook in the bitstream are not the network's"
+    )
+    assert not (build.parent / "swapped.bit").exists()
+
+
+def test_another_engine_is_refused(build, tmp_path):
+    network = other_network(tmp_path, other_engine)
+    with pytest.raises(SqhwError) as error:
+        swap(SwapOptions(build=build, network=network))
+    assert str(error.value) == (
+        f"{network} is for another engine than the build in {build} (lanes 4 instead of 8); "
+        "compress it for the same device and feature maps, or build anew"
+    )
+
+
+def test_an_altered_folder_is_refused(build):
+    with (build / "placed.config").open("a") as file:
+        file.write("\n")
+    with pytest.raises(SqhwError, match=r"placed.config was altered after .*; build again"):
+        swap(SwapOptions(build=build, network=TINY))
+    (build / "placed.config").unlink()
+    with pytest.raises(SqhwError, match=r"placed.config is missing, which .* was written for"):
+        read_build(build)
+    with pytest.raises(SqhwError, match=r"is not the folder of a build: it has no build.json"):
+        read_build(build.parent)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("format", 2, "has format 2, this version of sqhw reads 1"),
+        ("seed", "1", "field 'seed' must be int"),
+        ("pieces", {"weights": [[0, 8, 0, 16]]}, "has ROMs of widths"),
+        ("files", {"../x": "00"}, "x is missing"),
+        ("more", 1, "more"),
+    ],
+)
+def test_damaged_manifests_are_refused(build, key, value, message):
+    path = build / "build.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(SqhwError, match=message):
+        read_build(build)
+
+
+def test_a_rom_outside_of_block_ram_stays(build, tmp_path):
+    path = build / "build.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fixed": ["params"]}))
+    network = other_network(tmp_path, other_bias)
+    with pytest.raises(SqhwError, match="has another content of the params ROM, which is not in"):
+        swap(SwapOptions(build=build, network=network))
+
+
+def test_a_network_that_does_not_fit_names_the_memory():
+    program = program_of(RESNET8)
+    with pytest.raises(SqhwError) as error:
+        board_roms(program.engine, program.depths, find_device("iCEBreaker"))
+    assert str(error.value) == (
+        "the network does not fit iCE40UP5K: 203 block RAMs are needed (feature maps 128, weights "
+        "68, params 4, codebook 3), 173 more than the 30 of the device; the nearest board that has "
+        "room is Colorlight i5"
+    )
+
+
+def test_roms_are_padded_where_there_is_room():
+    engine = program_of(TINY).engine
+    depths = {"weights": 5057, "params": 388, "codebook": 22}
+    ice = board_roms(engine, depths, find_device("iCE40UP5K"))
+    assert {name: depth_of(parts) for name, parts in ice.pieces.items()} == {
+        "weights": 5120, "params": 512, "codebook": 22,
+    }  # fmt: skip
+    assert ice.fixed == ("codebook",)
+    less = board_roms(engine, depths | {"weights": 4800}, find_device("iCE40UP5K"))
+    assert less.fixed == ()
+    assert less.blocks == {"weights": 19, "params": 2, "codebook": 1}
+
+
+def test_a_project_is_written_whole(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "project"
+    arguments = ("build", TINY, "--board", "DE10-Nano", "--out", out, "--clock", 30)
+    code, text, err = run(monkeypatch, capsys, *arguments)
+    assert (code, err) == (0, "")
+    assert "clock 25.00 MHz" in text
+    assert f"wrote {out}; in it run: quartus_sh -t build.tcl" in text
+    manifest = read_build(out)
+    assert {"build.tcl", "sqhw_top.sdc", "sqhw_top.v", "core_weights.hex"} <= manifest.files.keys()
+    assert [path.name for path in tmp_path.iterdir()] == ["project"]
+    message = refuse(monkeypatch, capsys, "swap", out, TINY)
+    assert message.startswith(f"{out} is a project for the vendor's tools, which has no bitstream")
+
+
+def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys):
+    board = refuse(monkeypatch, capsys, "build", TINY, "--board", "ULX4S 85F")
+    assert board == "unknown board 'ULX4S 85F'; did you mean 'ULX3S 85F'?"
+    kept = tmp_path / "mine"
+    kept.mkdir()
+    (kept / "thesis.txt").write_text("years of work")
+    message = refuse(monkeypatch, capsys, "build", TINY, "--out", kept)
+    assert "has files that sqhw did not write" in message
+    assert (kept / "thesis.txt").exists()
+
+
+def test_a_missing_tool_names_the_extra(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sqhw.synth.tools.shutil.which", lambda *args, **kwargs: None)
+    out = tmp_path / "build"
+    message = refuse(monkeypatch, capsys, "build", TINY, "--out", out)
+    assert message.endswith("is not installed; run: pip install 'sqhw[synth]'")
+    assert list(tmp_path.iterdir()) == []
