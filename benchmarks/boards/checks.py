@@ -1,0 +1,128 @@
+"""Checks of builds by other means: icebram, the simulated link, vendor cells."""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.boards.board_file import find_board
+from sqhw.boards.clocks import design_clocks, fastest_below
+from sqhw.boards.constraints import lpf, pcf
+from sqhw.boards.top import TOP, top_verilog
+from sqhw.data import load_dataset
+from sqhw.host.client import BoardClient
+from sqhw.host.port import SerialPort
+from sqhw.machine.rom_pieces import depth_of, piece_names, piece_words
+from sqhw.steps.build import build
+from sqhw.steps.options import BuildOptions
+from sqhw.steps.program import program_of
+from sqhw.synth.bitstream import pack
+from sqhw.synth.board_roms import board_roms
+from sqhw.synth.build_board import modelled_clock, verilog_sources, write_images, write_sources
+from sqhw.synth.build_folder import file_digest, read_build
+from sqhw.synth.swap import placeholders
+from sqhw.synth.tools import find_tool, run_tool
+from sqhw.verify.board_sim import BoardSimulation
+from sqhw.verify.job import job_of
+
+#: Synthesis commands of yosys for the families of the vendors' boards.
+SYNTHESIS = {"xc7": "synth_xilinx -flatten", "cyclonev": "synth_intel_alm -family cyclonev"}
+#: Cells that are counted, as patterns.
+COUNTED = ("LUT", "FD|DFF|MISTRAL_FF", "RAMB|M10K", "DSP48|MISTRAL_MUL")
+
+
+def is_current(folder: Path, network: Path, board_name: str) -> bool:
+    """Return whether a build has the Verilog and the constraints that the present code writes."""
+    manifest, board, program = read_build(folder), find_board(board_name), program_of(network)
+    clock = next(c for c in design_clocks(board) if c.mhz == manifest.clock_mhz)
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        write_sources(program, board, clock, manifest.rom_pieces, work)
+        atomic_write_text(work / f"{TOP}.v", top_verilog(board, clock))
+        atomic_write_text(work / f"{TOP}.pcf", pcf(board))
+        atomic_write_text(work / f"{TOP}.lpf", lpf(board))
+        names = [name for name in manifest.files if (work / name).suffix in (".v", ".pcf", ".lpf")]
+        return all(file_digest(work / name) == manifest.files[name] for name in names)
+
+
+def patched_by_icebram(folder: Path, network: Path, bitstream: Path, work: Path) -> bool | None:
+    """Return whether icebram makes the same bitstream; None where it does not apply.
+
+    It takes words of a multiple of 4 bits only, on iCE40.
+    """
+    manifest = read_build(folder)
+    pieces = manifest.rom_pieces
+    swapped = [rom for rom in pieces if rom not in manifest.fixed]
+    if manifest.family != "ice40" or any(p.bits % 4 for rom in swapped for p in pieces[rom]):
+        return None
+    make_folder(work)
+    program = program_of(network).padded({rom: depth_of(pieces[rom]) for rom in pieces})
+    random = placeholders(pieces, manifest.fixed, manifest.seed)
+    placed = (folder / manifest.placed).read_text()
+    for rom in swapped:
+        names = piece_names(rom, pieces[rom])
+        for name, piece in zip(names, pieces[rom], strict=True):
+            digits = piece.bits // 4
+            new = piece_words(program.image(rom).words, piece)
+            for file, words in (("from", random[name]), ("to", new)):
+                text = "".join(f"{word:0{digits}x}\n" for word in words)
+                atomic_write_text(work / f"{file}.hex", text)
+            atomic_write_text(work / "in.asc", placed)
+            find_tool("icebram")
+            run_tool(("icebram", "from.hex", "to.hex", "in.asc", "out.asc"), work, work / "log")
+            placed = (work / "out.asc").read_text()
+    pack("ice40", work / "out.asc", work / "out.bin")
+    return (work / "out.bin").read_bytes() == bitstream.read_bytes()
+
+
+def images_through_link(network: Path, board_name: str, images: int, work: Path) -> dict[str, Any]:
+    """Run digits through the simulated serial line of a board and compare with the simulator."""
+    make_folder(work)
+    program, board = program_of(network), find_board(board_name)
+    roms = board_roms(program.engine, program.depths, board.device)
+    clock = fastest_below(board, modelled_clock(program.engine, board, roms.pieces))
+    write_images(program, roms, work, None)
+    write_sources(program, board, clock, roms.pieces, work)
+    divisor = clock.divisor(board.uart.baud)
+    simulation = BoardSimulation(work, verilog_sources(), divisor, optimize=2)
+    job = job_of(program, load_dataset("digits").test.images[:images])
+    equal = 0
+    with simulation.port() as name, SerialPort(name, board.uart.baud) as port:
+        client = BoardClient(port, *job.sizes, 0, spare_seconds=600)
+        for pixels, results in zip(job.pixels, job.results, strict=True):
+            equal += client.run(pixels.tobytes()) == (results.tobytes(), job.cycles)
+    return {
+        "board": board.name,
+        "images": images,
+        "equal": equal,
+        "cycles": job.cycles,
+        "retries": client.retries,
+    }
+
+
+def vendor_cells(network: Path, board_name: str, work: Path) -> dict[str, str]:
+    """Synthesize a project for vendor tools by yosys; return the cells that it maps to."""
+    make_folder(work)
+    board = find_board(board_name)
+    folder = work / re.sub(r"\W+", "-", board.name)
+    build(BuildOptions(network=network, board=board_name, out=folder))
+    command = SYNTHESIS[board.device.family]
+    script = (
+        f"read_verilog {' '.join(verilog_sources())} sqhw_top.v\n"
+        f"{command} -top sqhw_top\nhierarchy -check -top sqhw_top\n"
+        "tee -q -o stat.json stat -json\n"
+    )
+    atomic_write_text(folder / "check.ys", script)
+    run_tool(("yosys", "-q", "-s", "check.ys"), folder, folder / "yosys.log")
+    found = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+    counts = {
+        pattern: sum(number for cell, number in found.items() if re.search(pattern, cell))
+        for pattern in COUNTED
+    }
+    names = ("LUT", "FF", "block RAM", "DSP")
+    cells = ", ".join(
+        f"{number:,} {name}" for name, number in zip(names, counts.values(), strict=True)
+    )
+    return {"board": board.name, "command": f"`{command}`", "cells": cells}
