@@ -16,10 +16,15 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 # Minutes that `make explore` takes.
 MINUTES ?= 10
 
-.PHONY: demo test lint explore coverage evidence setup clean
+.PHONY: demo board-demo test lint explore coverage evidence setup clean
 
 demo: $(STAMP)
 	$(BIN)/sqhw demo --budget blocks=22,cycles=50000 --out build/demo
+
+# A bitstream of the demo's network for an iCEBreaker: minutes of place and route.
+board-demo: demo
+	$(BIN)/pip install -q -c constraints.txt -e '.[rtl,synth]'
+	$(BIN)/sqhw build build/demo/network.safetensors --board iCEBreaker --out build/board-demo
 
 test: $(STAMP) lint
 	$(BIN)/pytest -q -n 2 --dist worksteal
