@@ -1,6 +1,5 @@
 """The bit-accurate simulator: equal to the reference, and the fastest way to run a network."""
 
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -12,13 +11,12 @@ import numpy.typing as npt
 from numba.core import config
 
 from sqhw.errors import SqhwError
-from sqhw.network.graph import INPUT
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.sim import kernels
-from sqhw.sim.plan import Choice, Plan, prepare
+from sqhw.sim.arenas import Runner
+from sqhw.sim.plan import Choice, prepare
 
 Int32 = npt.NDArray[np.int32]
-Float32 = npt.NDArray[np.float32]
 
 
 def check_range(network: QuantizedNetwork) -> None:
@@ -69,12 +67,12 @@ class Simulator:
         self._last = network.layers[-1].name
 
     @cached_property
-    def _runner(self) -> "_Runner":
-        return _Runner(prepare(self.network, Choice(kernels.LANES, integers=self.integers)))
+    def _runner(self) -> Runner:
+        return Runner(prepare(self.network, Choice(kernels.LANES, integers=self.integers)))
 
     @cached_property
-    def _keeper(self) -> "_Runner":
-        return _Runner(
+    def _keeper(self) -> Runner:
+        return Runner(
             prepare(self.network, Choice(kernels.LANES, keep=True, integers=self.integers))
         )
 
@@ -181,7 +179,7 @@ class Simulator:
             images, dtype=np.uint8 if images.dtype == np.uint8 else np.int32
         )
 
-    def _run(self, runner: "_Runner", images: npt.NDArray[Any], results: dict[str, Int32]) -> None:
+    def _run(self, runner: Runner, images: npt.NDArray[Any], results: dict[str, Int32]) -> None:
         """Write the tensors of some images into `results`, by as many threads as are of use."""
         lanes = kernels.LANES
         share = -(-len(images) // (self.threads * lanes)) * lanes
@@ -199,41 +197,3 @@ class Simulator:
         else:
             with ThreadPoolExecutor(self.threads) as pool:
                 list(pool.map(part, starts))
-
-
-class _Runner:
-    """A plan, and the arenas of the threads that run it."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self._arenas: deque[npt.NDArray[np.uint8]] = deque()
-
-    def run(self, images: npt.NDArray[Any], results: dict[str, Int32]) -> None:
-        """Write tensors of at most `plan.images` images into `results`."""
-        plan = self.plan
-        try:
-            arena = self._arenas.pop()
-        except IndexError:
-            arena = _aligned(plan.arena_bytes)
-        layout = plan.layouts[INPUT]
-        kernels.pack(images, self._tensor(arena, INPUT), layout.padding[0], layout.padding[2])
-        groups = -(-len(images) // layout.lanes)
-        kernels.run(plan.content, plan.operations, plan.split, arena, groups)
-        for name, maps in results.items():
-            top, _, left, _ = plan.layouts[name].padding
-            kernels.unpack(self._tensor(arena, name), top, left, maps)
-        self._arenas.append(arena)
-
-    def _tensor(self, arena: npt.NDArray[np.uint8], name: str) -> Float32:
-        layout = self.plan.layouts[name]
-        shape = (layout.groups, layout.shape[0], *layout.padded, layout.lanes)
-        start = self.plan.offsets[name]
-        tensor: Float32 = arena[start : start + 4 * prod(shape)].view(np.float32).reshape(shape)
-        return tensor
-
-
-def _aligned(size: int) -> npt.NDArray[np.uint8]:
-    """Return zeroed memory whose address is a multiple of 64."""
-    memory = np.zeros(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size]

@@ -90,6 +90,36 @@ class CompressResult(TriedSize):
     reached: dict[str, float]
 
 
+class TracedLayer(TypedDict):
+    """Values of a layer over the traced images.
+
+    ``sums``, its accumulators' range and their static bound, is missing in a pooling maximum.
+    ``histogram`` counts activations by value. ``saturated`` counts those at the lowest and at the
+    highest value of the format, ``zeros`` is a share. ``cycles`` are predicted for a run of one
+    image, ``utilisation`` is their lower bound over them.
+    """
+
+    name: str
+    sums: NotRequired[tuple[int, int]]
+    bound: NotRequired[int]
+    histogram: dict[str, int]
+    saturated: tuple[int, int]
+    zeros: float
+    cycles: NotRequired[int]
+    utilisation: NotRequired[float]
+
+
+class Trace(TypedDict):
+    """Trace of the first images; ``mismatch`` is the first value unlike the reference's, or none.
+
+    ``mismatch`` is missing where the reference would take too long.
+    """
+
+    images: int
+    layers: list[TracedLayer]
+    mismatch: NotRequired[str | None]
+
+
 class SimulateResult(TypedDict):
     """Result of `sqhw simulate`; accuracies are 0 to 1."""
 
@@ -102,6 +132,8 @@ class SimulateResult(TypedDict):
     torch_accuracy: NotRequired[float]
     float_accuracy: NotRequired[float]
     class_names: NotRequired[list[str]]
+    rom: NotRequired[str]
+    trace: NotRequired[Trace]
 
 
 class RomImage(TypedDict):

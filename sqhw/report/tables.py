@@ -16,6 +16,7 @@ from sqhw.report.results import (
     SimulateResult,
     VerifyResult,
 )
+from sqhw.report.trace_table import trace_lines
 
 Accuracy = Literal["float_accuracy", "torch_accuracy", "simulator_accuracy"]
 
@@ -141,6 +142,10 @@ def simulate_lines(result: SimulateResult) -> list[str]:
         lines.append(
             f"  PyTorch, which is quick enough for all images, is not installed; run: {run}"
         )
+    if "rom" in result:
+        lines.append(f"  weights and constants decoded from the ROM images in {result['rom']}")
+    if "trace" in result:
+        lines += trace_lines(result["trace"])
     return lines
 
 

@@ -220,12 +220,18 @@ class SimulateOptions:
         See `TrainOptions`.
     float_network : Path, optional
         Float network, for its accuracy.
+    rom : Path, optional
+        Folder with ROM images of the network, from which its numbers are decoded.
+    trace : bool
+        Whether the values inside the network are counted.
     """
 
     network: Path
     data: str = DATA
     image_size: str | None = None
     float_network: Path | None = None
+    rom: Path | None = None
+    trace: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

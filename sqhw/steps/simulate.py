@@ -1,15 +1,20 @@
 """`sqhw simulate`: the test set through the bit-accurate simulator."""
 
+from typing import Any
+
 import numpy as np
 
 from sqhw.environment.extras import need_torch
 from sqhw.errors import SqhwError
 from sqhw.network.float_file import load_float
+from sqhw.network.quantized import QuantizedNetwork
 from sqhw.network.quantized_file import load_network
 from sqhw.report.results import SimulateResult
 from sqhw.steps.images import accuracy, check_classes, load_data
 from sqhw.steps.options import SimulateOptions
 from sqhw.steps.progress import Progress, silent
+from sqhw.steps.simulate_rom import rom_network
+from sqhw.steps.simulate_trace import trace_of
 
 
 def simulate(options: SimulateOptions, progress: Progress = silent) -> SimulateResult:
@@ -21,7 +26,8 @@ def simulate(options: SimulateOptions, progress: Progress = silent) -> SimulateR
     Raises
     ------
     SqhwError
-        If the network takes images of another shape, or the two computations differ.
+        If the network takes images of another shape, the ROM images are not those of the network,
+        or the two computations differ.
     """
     from sqhw.sim.simulator import Simulator
     from sqhw.verify.cross_check import PYTORCH, cross_check
@@ -29,6 +35,8 @@ def simulate(options: SimulateOptions, progress: Progress = silent) -> SimulateR
     if options.float_network:
         need_torch("the accuracy of a float network")
     network = load_network(options.network)
+    if options.rom is not None:
+        network = rom_network(network, options.rom)
     data = load_data(options.data, network, image_size=options.image_size, progress=progress)
     check_classes(network, data)
     test = data.test
@@ -54,10 +62,27 @@ def simulate(options: SimulateOptions, progress: Progress = silent) -> SimulateR
 
         floats = load_float(options.float_network)
         result["float_accuracy"] = evaluate(floats, test.images, test.labels)
+    if options.rom is not None:
+        result["rom"] = str(options.rom)
+    if options.trace:
+        result["trace"] = trace_of(network, test.images)
     if data.class_names:
         result["class_names"] = list(data.class_names)
     if differ:
+        place = _first_mismatch(network, test.images, logits[:compared], other.logits)
         raise SqhwError(
-            f"simulator and {other.by} differ on {differ} of {compared} images; this is a bug"
+            f"simulator and {other.by} differ on {differ} of {compared} images; this is a bug "
+            f"({place})"
         )
     return result
+
+
+def _first_mismatch(network: QuantizedNetwork, images: Any, logits: Any, others: Any) -> str:
+    """Return where the first image whose logits differ is unlike the reference's."""
+    from sqhw.sim.trace import first_mismatch
+
+    index = int((logits != others).any(axis=1).argmax())
+    mismatch = first_mismatch(network, images[index])
+    if mismatch is None:
+        return f"on image {index} the simulator equals the NumPy reference in all maps"
+    return f"image {index}, {mismatch}"

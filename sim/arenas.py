@@ -1,0 +1,89 @@
+"""Plans at work: memory for activations, images in, layers, tensors out."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.network.graph import INPUT
+from sqhw.sim import kernels
+from sqhw.sim.layout import ALIGNMENT
+from sqhw.sim.plan import Plan
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class Runner:
+    """A plan, and the arenas of the threads that run it.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._arenas: deque[Bytes] = deque()
+
+    @contextmanager
+    def arena(self) -> Iterator[Bytes]:
+        """Lend memory for the activations of `plan.images` images; its paddings are 0."""
+        try:
+            memory = self._arenas.pop()
+        except IndexError:
+            memory = _aligned(self.plan.arena_bytes)
+        yield memory
+        self._arenas.append(memory)
+
+    def run(self, images: npt.NDArray[Any], results: Mapping[str, npt.NDArray[np.int32]]) -> None:
+        """Write tensors of at most `plan.images` images into `results`.
+
+        Parameters
+        ----------
+        images : ndarray of uint8 or int32, shape (images, channels, height, width)
+        results : mapping of str to ndarray of int32, shape (images, channels, height, width)
+        """
+        plan = self.plan
+        with self.arena() as arena:
+            self.load(arena, images)
+            groups = -(-len(images) // plan.layouts[INPUT].lanes)
+            kernels.run(plan.content, plan.operations, plan.split, arena, groups)
+            for name, maps in results.items():
+                self.read(arena, name, maps)
+
+    def load(self, arena: Bytes, images: npt.NDArray[Any]) -> None:
+        """Write images into an arena."""
+        top, _, left, _ = self.plan.layouts[INPUT].padding
+        kernels.pack(images, self._tensor(arena, INPUT), top, left)
+
+    def step(self, arena: Bytes, name: str) -> None:
+        """Run one layer on one group of images."""
+        steps = self.plan.steps[name]
+        operations = self.plan.operations[steps.start : steps.stop]
+        kernels.run(self.plan.content, operations, len(operations), arena, 1)
+
+    def read(
+        self, arena: Bytes, name: str, maps: npt.NDArray[np.int32], *, bits: bool = False
+    ) -> None:
+        """Read a tensor from an arena, or its bits where it holds sums of int32."""
+        top, _, left, _ = self.plan.layouts[name].padding
+        tensor = self._tensor(arena, name)
+        kernels.unpack(tensor.view(np.int32) if bits else tensor, top, left, maps)
+
+    def _tensor(self, arena: Bytes, name: str) -> npt.NDArray[np.float32]:
+        layout = self.plan.layouts[name]
+        shape = (layout.groups, layout.shape[0], *layout.padded, layout.lanes)
+        start = self.plan.offsets[name]
+        tensor: npt.NDArray[np.float32] = arena[start : start + 4 * prod(shape)].view(np.float32)
+        return tensor.reshape(shape)
+
+
+def _aligned(size: int) -> Bytes:
+    """Return zeroed memory whose address is a multiple of the alignment."""
+    memory = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size]

@@ -1,0 +1,176 @@
+"""The network that a folder of ROM images holds: its numbers are decoded from the images.
+
+Names, shapes, kernels and paddings come from the network's file, because images do not have all of
+them. Weights, biases, requantization constants, skip weights and limits of outputs come from the
+images.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sqhw.compiler.program import compile_network
+from sqhw.errors import SqhwError
+from sqhw.export.file_set import DIGESTS, check_set
+from sqhw.export.manifest import FILES, check_manifest, check_roms, pieces_of
+from sqhw.export.readmemh import image_texts, read_image
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import (
+    RECORD_FIELDS,
+    descriptor_bits,
+    descriptor_fields,
+    descriptor_words,
+    rom_widths,
+)
+from sqhw.machine.naming import DEFAULT_NAME
+from sqhw.machine.rom_pieces import Pieces
+from sqhw.machine.stream import Entries, StreamRecord
+from sqhw.network.quantized import Conv, Layer, QuantizedNetwork
+
+Bits = npt.NDArray[np.uint8]
+
+
+def rom_network(network: QuantizedNetwork, folder: Path) -> QuantizedNetwork:
+    """Return the network with all numbers that ROM images hold decoded from them.
+
+    Parameters
+    ----------
+    network : QuantizedNetwork
+        Network that the images were written from.
+    folder : path
+        Folder that `sqhw rom` wrote.
+
+    Raises
+    ------
+    SqhwError
+        If a file is missing, truncated or changed, or the images are those of another network.
+    """
+    engine = network.facts.engine
+    manifest = check_manifest(folder, "rom", engine)
+    check_set(folder, "rom", manifest)
+    pieces = pieces_of(folder, "rom", engine)
+    widths = rom_widths(engine)
+    check_roms(pieces, widths, folder / FILES["rom"])
+    name = manifest.get("name", DEFAULT_NAME)
+    _check_network(network, folder, pieces, manifest)
+    roms = {
+        rom: _bits(read_image(rom, pieces[rom], folder, name).words, width)
+        for rom, width in widths.items()
+    }
+    layers = list[Layer]()
+    first = 0
+    for layer in network.layers:
+        if isinstance(layer, Conv):
+            layers.append(_decoded(layer, roms, _descriptor(roms["params"], first, engine), engine))
+        else:
+            layers.append(layer)
+        first += descriptor_words(engine) * engine.word_bits
+    return replace(network, layers=tuple(layers))
+
+
+def _check_network(
+    network: QuantizedNetwork, folder: Path, pieces: Pieces, manifest: Mapping[str, Any]
+) -> None:
+    """Refuse images of another network: the digests of this one's images differ from theirs."""
+    program = compile_network(network, network.facts.engine, manifest.get("batch", 1))
+    for image in program.images:
+        try:
+            texts = image_texts(image, pieces[image.name], manifest.get("name", DEFAULT_NAME))
+        except SqhwError:
+            texts = {image.name: ""}
+        for file, text in texts.items():
+            if manifest[DIGESTS].get(file) != hashlib.sha256(text.encode()).hexdigest():
+                raise SqhwError(
+                    f"the ROM images in {folder} are not those of network {network.name!r}: the "
+                    f"digest of {file} in {FILES['rom']} is another; name the network's file that "
+                    "they were written from, or write them anew with `sqhw rom`"
+                )
+
+
+def _bits(words: tuple[int, ...], width: int) -> Bits:
+    """Return the bits of a ROM, the lowest of each word first."""
+    numbers = np.array(words, np.uint64)[:, None] >> np.arange(width, dtype=np.uint64)
+    return (numbers & np.uint64(1)).astype(np.uint8).reshape(-1)
+
+
+def _numbers(bits: Bits, width: int) -> npt.NDArray[np.int64]:
+    """Return the unsigned numbers of `width` bits that follow each other."""
+    if width == 0:
+        return np.zeros(0, np.int64)
+    return bits.reshape(-1, width).astype(np.int64) @ (np.int64(1) << np.arange(width))
+
+
+def _signed(values: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    """Return numbers in two's complement; those of no bits are 0."""
+    sign = np.int64(1) << max(width - 1, 0)
+    return (values ^ sign) - sign if width else values
+
+
+def _descriptor(params: Bits, first: int, engine: EngineConfig) -> dict[str, int]:
+    """Return the fields of the descriptor at a bit, as unsigned numbers."""
+    fields, bits = {}, params[first : first + descriptor_bits(engine)]
+    for name, width in descriptor_fields(engine):
+        fields[name] = int(_numbers(bits[:width], width).sum())
+        bits = bits[width:]
+    return fields
+
+
+def _records(params: Bits, fields: Mapping[str, int], engine: EngineConfig) -> dict[str, Any]:
+    """Return the constants of a layer's channels by name."""
+    widths = {name: fields[f"{name}_width"] for name in RECORD_FIELDS}
+    channels = fields["last_channel"] + 1
+    size = sum(widths.values())
+    first = fields["param_addr"] * engine.word_bits
+    rows = params[first : first + channels * size].reshape(channels, size)
+    found: dict[str, npt.NDArray[np.int64]] = {}
+    start = 0
+    for name, width in widths.items():
+        column = rows[:, start : start + width]
+        found[name] = _numbers(column, width) if width else np.zeros(channels, np.int64)
+        start += width
+    low, high = widths["bias_lo"], widths["bias_hi"]
+    bias = _signed(found["bias_hi"] << low | found["bias_lo"], low + high)
+    return {
+        "count": found["count"] + fields["count_base"],
+        "bias": bias << fields["bias_shift"],
+        "multiplier": found["multiplier"] + fields["multiplier_base"],
+        "shift": found["shift"] + fields["shift_base"],
+    }
+
+
+def _decoded(
+    layer: Conv, roms: Mapping[str, Bits], fields: Mapping[str, int], engine: EngineConfig
+) -> Conv:
+    """Return a convolution with the numbers of its descriptor, records, codebook and stream."""
+    records = _records(roms["params"], fields, engine)
+    gap_bits = fields.get("gap_bits", 0)
+    stream = StreamRecord(gap_bits, fields["entry_bits"] - gap_bits).form()
+    book = _signed(_numbers(roms["codebook"], 8), 8)[fields["codebook_addr"] :]
+    codebook = tuple(int(value) for value in book[: len(layer.codebook)])
+    counts = records["count"].astype(np.int32)
+    first, total = fields["weight_addr"] * engine.word_bits, int(counts.sum())
+    width = fields["entry_bits"]
+    values = (
+        _numbers(roms["weights"][first : first + total * width], width)
+        if width
+        else np.zeros(total, np.int64)
+    )
+    residual = layer.residual
+    if residual is not None:
+        residual = replace(residual, weight=fields["skip_weight"])
+    shape = tuple(int(side) for side in layer.weight.shape)
+    return replace(
+        layer,
+        weight=stream.decode(Entries(values, counts), codebook, shape),  # type: ignore[arg-type]
+        bias=records["bias"].astype(np.int32),
+        multiplier=records["multiplier"].astype(np.int32),
+        shift=records["shift"].astype(np.int32),
+        codebook=codebook,
+        stream=stream,
+        residual=residual,
+    )

@@ -1,0 +1,137 @@
+"""`sqhw simulate --rom` and `--trace`: what is in the images, and what is inside the network."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import small_networks
+from strategies import random_images, random_network
+
+from sqhw.compiler.program import compile_network
+from sqhw.errors import SqhwError
+from sqhw.export.build import write_rom
+from sqhw.machine.config import EngineConfig
+from sqhw.report.tables import simulate_lines
+from sqhw.sim import reference, trace
+from sqhw.sim.simulator import Simulator
+from sqhw.steps.program import labelled
+from sqhw.steps.simulate_rom import rom_network
+from sqhw.steps.simulate_trace import trace_of
+
+ENGINE = EngineConfig(
+    lanes=8, bank_depth=4096, acc_bits=32, mult_bits=16, groups=True, residuals=True
+)
+
+
+def sparse_network(seed):
+    network = random_network(seed, max_padding=1, max_stride=1, branches=True)
+    return labelled(network, ENGINE, small_networks.DEVICE, {})
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_numbers_come_from_the_images(seed, tmp_path):
+    network = sparse_network(seed)
+    write_rom(compile_network(network, ENGINE), tmp_path)
+    found = rom_network(network, tmp_path)
+    assert found is not network
+    images = random_images(network, seed, 2)
+    np.testing.assert_array_equal(
+        Simulator(found).logits(images), Simulator(network).logits(images)
+    )
+    for decoded, layer in zip(found.convs, network.convs, strict=True):
+        for name in ("weight", "bias", "multiplier", "shift"):
+            np.testing.assert_array_equal(getattr(decoded, name), getattr(layer, name))
+
+
+def test_a_network_of_every_kind_of_layer(tmp_path):
+    network = labelled(small_networks.network(), small_networks.ENGINE, small_networks.DEVICE, {})
+    write_rom(compile_network(network, small_networks.ENGINE, 2), tmp_path)
+    assert rom_network(network, tmp_path).nonzeros == network.nonzeros
+
+
+def test_images_of_another_network_are_refused(tmp_path):
+    network = sparse_network(0)
+    write_rom(compile_network(network, ENGINE), tmp_path)
+    conv = network.convs[0]
+    layers = [
+        replace(layer, bias=layer.bias + 1) if layer is conv else layer for layer in network.layers
+    ]
+    other = replace(network, layers=tuple(layers))
+    with pytest.raises(SqhwError, match=r"are not those of network 'random': the digest of params"):
+        rom_network(other, tmp_path)
+
+
+def test_a_truncated_image_is_refused(tmp_path):
+    network = sparse_network(3)
+    write_rom(compile_network(network, ENGINE), tmp_path)
+    path = tmp_path / "params.hex"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(SqhwError, match=r"params\.hex is not the file that .*rom\.json"):
+        rom_network(network, tmp_path)
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    with pytest.raises(SqhwError, match=r"rom\.json is missing beside the ROM images"):
+        rom_network(sparse_network(3), tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_trace_is_that_of_the_reference(seed):
+    network = sparse_network(seed)
+    images = random_images(network, seed, 11)
+    maps = [reference.run(network, image) for image in images]
+    for layer in trace.trace(network, images):
+        values = np.stack([tensors[layer.name] for tensors in maps])
+        assert layer.histogram.sum() == values.size
+        assert layer.zeros == (values == 0).mean()
+        low, high = layer.lowest, layer.lowest + len(layer.histogram) - 1
+        assert layer.saturated == ((values == low).sum(), (values == high).sum())
+        if layer.bound is not None:
+            assert -layer.bound <= layer.lowest_sum <= layer.highest_sum <= layer.bound
+
+
+def test_the_range_of_sums():
+    network = small_networks.network()
+    images = np.full((1, *network.input_shape), 255)
+    first = trace.trace(network, images)[0]
+    bias = int(network.layers[0].bias[0])
+    assert (first.lowest_sum, first.highest_sum) == (bias + 12 * 255, bias + 27 * 255)
+    assert first.bound == first.highest_sum
+
+
+def test_the_lines_of_a_trace():
+    network = small_networks.network()
+    images = random_images(network, 0, 3)
+    lines = simulate_lines(
+        {
+            "images": 3,
+            "simulator_accuracy": 1.0,
+            "torch_accuracy": 1.0,
+            "compared_with": "PyTorch",
+            "images_compared": 3,
+            "images_that_differ": 0,
+            "logits_compared": 30,
+            "rom": "build/rom",
+            "trace": trace_of(network, images),
+        }
+    )
+    assert "  weights and constants decoded from the ROM images in build/rom" in lines
+    assert "trace of 3 images" in lines
+    assert lines[-1] == "  all maps of image 0 equal those of the NumPy reference"
+
+
+def test_the_first_mismatch_is_located(monkeypatch):
+    network = small_networks.network()
+    image = random_images(network, 0, 1)[0]
+    right = reference.run
+
+    def wrong(network, image):
+        tensors = right(network, image)
+        tensors["depth"][3, 2, 1] += 1
+        return tensors
+
+    monkeypatch.setattr(reference, "run", wrong)
+    found = trace.first_mismatch(network, image)
+    assert (found.layer, found.channel, found.row, found.column) == ("depth", 3, 2, 1)
+    assert found.reference == found.simulator + 1
+    assert str(found).startswith("layer 'depth', channel 3, row 2, column 1: simulator ")
