@@ -6,6 +6,7 @@ position of `lanes` images. The loops are, from the outside: blocks of positions
 non-zero weights. Requantization happens in registers, before the only store.
 """
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from sqhw.sim.plan_layout import BLOCK_FIELDS, CHANNEL, OP_FIELDS, RAW, ROUND
+from sqhw.sim.plan_layout import BLOCK_FIELDS, CHANNEL, DEFINITION, OP_FIELDS, ROUND
 
 BYTE, INT32, INT64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
@@ -24,6 +25,8 @@ IR_TYPES = {"<i4": INT32, "<f4": FLOAT, "<f8": DOUBLE}
 FLOATS, INTEGERS, MAXIMUM = range(3)
 #: Number of accumulator vectors of a block.
 VECTORS = 8
+#: Size of the offsets of a segment (unit: byte).
+SEGMENT_BYTES = 8 * len(BLOCK_FIELDS)
 #: Numbers of neighbouring columns in a segment of a block.
 COLUMNS = (8, 4, 2, 1)
 STRIDES = (1, 2)
@@ -50,8 +53,27 @@ class Variant(NamedTuple):
 VARIANTS = tuple(Variant(*found) for found in product(range(3), STRIDES, COLUMNS))
 
 
-class _Layer:
-    """Emits one function: ``void (op, arena, plan, group, blocks)``."""
+class _Segments(NamedTuple):
+    """Address of the segments of a block, and offset of an output channel."""
+
+    first: Any
+    plane: Any
+
+
+class LayerFunction:
+    """Emits the function of a variant: ``void (op, arena, plan, group, blocks)``.
+
+    Its arguments are addresses of the operation's record, of the arena and of the plan, then the
+    group of images and the number of blocks, int64 both.
+
+    Parameters
+    ----------
+    module : llvmlite.ir.Module
+        Gets the function.
+    variant : Variant
+    lanes : int
+        Images of a vector.
+    """
 
     def __init__(self, module: ir.Module, variant: Variant, lanes: int) -> None:
         pointer = BYTE.as_pointer()
@@ -75,6 +97,7 @@ class _Layer:
             self.b.sitofp(self.op[field], FLOAT) for field in ("lowest", "highest")
         )
         self.acc = [cgutils.alloca_once(self.b, self.vector) for _ in range(VECTORS)]
+        self.sums = cgutils.alloca_once(self.b, self.vector, size=VECTORS)
         with cgutils.for_range(self.b, blocks, intp=INT64) as loop:
             self._block(loop.index)
         self.b.ret_void()
@@ -113,12 +136,11 @@ class _Layer:
 
     def _block(self, block: Any) -> None:
         blocks = self.b.gep(self.plan, [self.op["blocks"]])
-        size = 8 * len(BLOCK_FIELDS)
-        first = self._at(blocks, block, size * self.variant.segments)
+        first = self._at(blocks, block, SEGMENT_BYTES * self.variant.segments)
         places: list[list[Any]] = []
         for segment in range(self.variant.segments):
             offsets = [
-                self._load(first, INT64, size * segment + 8 * place)
+                self._load(first, INT64, SEGMENT_BYTES * segment + 8 * place)
                 for place in range(len(BLOCK_FIELDS))
             ]
             bases = (self.x, self.y, self.skip)
@@ -132,7 +154,7 @@ class _Layer:
             outputs = [self.b.gep(y, [plane]) for _, y, _ in places]
             self._begin(record, outputs)
             self._channel(record, [x for x, _, _ in places], [skip for *_, skip in places])
-            self._finish(record, outputs)
+            self._finish(record, outputs, _Segments(first, plane))
 
     def _field(self, record: Any, name: str) -> Any:
         kind, offset = CHANNEL.fields[name][:2]  # type: ignore[index]
@@ -198,37 +220,58 @@ class _Layer:
                     values = self._values(self.b.gep(place, [step]))
                     self._add(segment * columns + column, weight, values)
 
-    def _finish(self, record: Any, outputs: list[Any]) -> None:
+    def _finish(self, record: Any, outputs: list[Any], segments: _Segments) -> None:
         """Requantize the accumulators and store them."""
         method = self._field(record, "method")
         if self.variant.operation == FLOATS:
             with self.b.if_else(self.b.icmp_signed("==", method, INT32(ROUND))) as (yes, no):
                 with yes:
-                    self._store(outputs, self._rounded, record)
+                    constants = self._constants(record, ("scale", "offset"), self.floats)
+                    self._store(outputs, lambda acc: self._rounded(acc, constants))
                 with no:
-                    self._finish_slowly(record, outputs, method)
+                    self._finish_slowly(record, outputs, segments)
         elif self.variant.operation == INTEGERS:
-            self._finish_slowly(record, outputs, method)
+            self._finish_slowly(record, outputs, segments)
         else:
-            self._store(outputs, lambda acc: acc, None)
+            self._store(outputs, lambda acc: acc)
 
-    def _finish_slowly(self, record: Any, outputs: list[Any], method: Any) -> None:
-        with self.b.if_else(self.b.icmp_signed("==", method, INT32(RAW))) as (yes, no):
+    def _finish_slowly(self, record: Any, outputs: list[Any], segments: _Segments) -> None:
+        """Store the accumulators as they are, or requantized by the definition.
+
+        The loops are loops of the machine code, since most channels do not need them.
+        """
+        method = self._field(record, "method")
+        with self.b.if_else(self.b.icmp_signed("==", method, INT32(DEFINITION))) as (yes, no):
             with yes:
-                self._store(outputs, lambda acc: self.b.bitcast(acc, self.floats), None)
+                self._requantize(record, segments)
             with no:
-                self._store(outputs, self._requantized, record)
+                self._store(outputs, lambda acc: self.b.bitcast(acc, self.floats))
 
-    def _store(self, outputs: list[Any], convert: Any, record: Any) -> None:
-        constants = () if record is None else (self._constants(record, convert),)
-        for at, place in enumerate(self.acc):
-            y = self._output(outputs, at)
-            value = convert(self.b.load(place), *constants)
-            self.b.store(value, self.b.bitcast(y, self.floats.as_pointer()), align=4 * self.lanes)
+    def _requantize(self, record: Any, segments: _Segments) -> None:
+        constants = self._constants(record, ("multiplier", "half", "unit"), self.doubles)
+        for at, acc in enumerate(self.acc):
+            self.b.store(self.b.load(acc), self.b.gep(self.sums, [INT64(at)]))
+        number = self.op["block_segments"]
+        columns = self.b.sdiv(INT64(VECTORS), number)
+        with cgutils.for_range(self.b, number, intp=INT64) as segment:
+            at = self._at(segments.first, segment.index, SEGMENT_BYTES)
+            offset = self._load(at, INT64, 8 * BLOCK_FIELDS.index("y"))
+            line = self.b.gep(self.y, [self.b.add(offset, segments.plane)])
+            with cgutils.for_range(self.b, columns, intp=INT64) as column:
+                index = self.b.add(self.b.mul(segment.index, columns), column.index)
+                total = self.b.load(self.b.gep(self.sums, [index]))
+                place = self._at(line, column.index, 4 * self.lanes)
+                self._put(self._requantized(total, constants), place)
 
-    def _constants(self, record: Any, convert: Any) -> list[Any]:
-        names = ("scale", "offset") if convert == self._rounded else ("multiplier", "half", "unit")
-        kind = self.floats if convert == self._rounded else self.doubles
+    def _store(self, outputs: list[Any], convert: Callable[[Any], Any]) -> None:
+        for at, acc in enumerate(self.acc):
+            self._put(convert(self.b.load(acc)), self._output(outputs, at))
+
+    def _put(self, value: Any, place: Any) -> None:
+        self.b.store(value, self.b.bitcast(place, self.floats.as_pointer()), align=4 * self.lanes)
+
+    def _constants(self, record: Any, names: tuple[str, ...], kind: ir.Type) -> list[Any]:
+        """Load fields of a channel, and the limits of the output, into vectors."""
         found = [self._splat(self._field(record, name), kind) for name in names]
         limits = (self.lowest, self.highest)
         return found + [self._splat(limit, self.floats) for limit in limits]
@@ -273,7 +316,7 @@ def layer_intrinsic(lanes: int) -> Any:
             for number, variant in enumerate(VARIANTS):
                 function = builder.module.globals.get(variant.symbol)
                 if function is None:
-                    function = _Layer(builder.module, variant, lanes).function
+                    function = LayerFunction(builder.module, variant, lanes).function
                 case = builder.append_basic_block("case")
                 switch.add_case(INT64(number), case)
                 with builder.goto_block(case):
