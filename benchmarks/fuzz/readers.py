@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.fuzz import mutate, samples
+from benchmarks.fuzz import mutate, samples, samples_onnx
 from benchmarks.fuzz.mutate import Mutation
+from benchmarks.fuzz.mutate_onnx import mutate_model
 from sqhw.compiler.device_engine import engine_for
 from sqhw.compiler.program import compile_network
 from sqhw.compress.training.checkpoint import Checkpoint
@@ -28,6 +29,9 @@ from sqhw.export.manifest import FILES, check_manifest, check_plain, check_roms,
 from sqhw.export.readmemh import read_image, read_readmemh
 from sqhw.files.input_file import read_text
 from sqhw.files.input_limits import MAX_JSON_BYTES
+from sqhw.frontends import import_onnx
+from sqhw.frontends.neutral.evaluate import evaluate
+from sqhw.frontends.onnx_file.convert import read_onnx
 from sqhw.frontends.zoo.checkpoint import load_checkpoint
 from sqhw.machine.layout import rom_widths
 from sqhw.network.float_file import load_float
@@ -155,6 +159,14 @@ def _read_calibration(path: Path) -> Any:
     return _plain(parse_calibration(read_text(path, MAX_JSON_BYTES), path.name))
 
 
+def _use_quantized_model(path: Path) -> None:
+    """Compute what the operators of a file make of an image."""
+    graph = read_onnx(path)
+    values = sum(int(np.prod(tensor.shape)) for tensor in graph.tensors.values())
+    if values < SIMULATED_VALUES:
+        evaluate(graph, np.ones((1, *graph.tensors[graph.input].shape)))
+
+
 SAFETENSORS = (mutate.mutate_header, mutate.mutate_signed, mutate.mutate_signed)
 READERS = (
     Reader(
@@ -218,6 +230,20 @@ READERS = (
         lambda path: _plain(load_technology(str(path))),
         (mutate.mutate_toml,),
         _use_technology,
+    ),
+    Reader(
+        "ONNX",
+        samples_onnx.write_float,
+        lambda path: _plain(read_onnx(path)),
+        (mutate_model, mutate_model),
+        import_onnx,
+    ),
+    Reader(
+        "ONNX, quantized",
+        samples_onnx.write_quantized,
+        lambda path: _plain(read_onnx(path)),
+        (mutate_model, mutate_model),
+        _use_quantized_model,
     ),
     Reader("calibration", samples.write_calibration, _read_calibration, (mutate.mutate_json,)),
 )

@@ -7,7 +7,9 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx_files import model, node, saved
 from typer.testing import CliRunner
 
 from sqhw.cli.commands import app
@@ -34,7 +36,13 @@ def test_python_example(tmp_path, monkeypatch):
 
 def test_example_of_the_import(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (example,) = blocks("python", IMPORT)
+    convolution = node("Conv", "x w", "y")
+    file = model([convolution], {"w": np.ones((2, 3, 8, 8), np.float32)})
+    saved(file, tmp_path, "model.onnx")
+    of_file, example = blocks("python", IMPORT)
+    found = {}
+    exec(compile(of_file, "import.md", "exec"), found)
+    assert found["network"].std == (0.229, 0.224, 0.225)
     exec(compile(example, "import.md", "exec"), {})
     assert "the softmax at the end is left out" in capsys.readouterr().out
     network = load_float("mine.safetensors")

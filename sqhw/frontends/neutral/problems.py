@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, shown
 
-#: Most causes that one message lists; the number of the others follows them.
-MAX_LISTED = 20
+#: Most nodes that a cause lists; the number of the others follows them.
+MAX_NODES = 20
+#: Most characters of a message, and of a cause in it; the number of other causes follows.
+MAX_CHARS, MAX_CAUSE_CHARS = 1600, 800
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Problem:
 
     def __str__(self) -> str:
         hint = f" ({self.instead})" if self.instead else ""
-        return f"{self.kind} {self.node!r} {self.reason}{hint}"
+        return f"{self.kind[:80]} {shown(self.node)} {self.reason}{hint}"
 
 
 class Refused(Exception):
@@ -61,13 +63,17 @@ def refuse(problems: Sequence[Problem]) -> None:
     groups: dict[tuple[str, str, str], list[str]] = {}
     for problem in problems:
         groups.setdefault((problem.kind, problem.reason, problem.instead), []).append(problem.node)
-    texts = []
-    for (kind, reason, instead), nodes in list(groups.items())[:MAX_LISTED]:
-        first = str(Problem(nodes[0], kind, reason, instead))
-        others = ", ".join(map(repr, nodes[1:MAX_LISTED]))
-        if len(nodes) > MAX_LISTED:
-            others += f" and {len(nodes) - MAX_LISTED} more"
-        texts.append(f"{first}, also {others}" if others else first)
-    if len(groups) > MAX_LISTED:
-        texts.append(f"and {len(groups) - MAX_LISTED} other causes")
+    texts: list[str] = []
+    for (kind, reason, instead), nodes in groups.items():
+        text = str(Problem(nodes[0], kind, reason, instead))
+        others = ", ".join(map(shown, nodes[1:MAX_NODES]))
+        if len(nodes) > MAX_NODES:
+            others += f" and {len(nodes) - MAX_NODES} more"
+        text = f"{text}, also {others}" if others else text
+        if len(text) > MAX_CAUSE_CHARS:
+            text = f"{text[:MAX_CAUSE_CHARS]}..."
+        if texts and sum(map(len, texts)) + len(text) > MAX_CHARS:
+            texts.append(f"and {len(groups) - len(texts)} other causes")
+            break
+        texts.append(text)
     raise SqhwError("; ".join(texts))

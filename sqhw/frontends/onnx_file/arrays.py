@@ -80,8 +80,8 @@ def _array(raw: Any, folder: Path | None) -> Array:
         kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(raw.data_type))
     except (KeyError, TypeError, ValueError):
         raise SqhwError(f"its type {raw.data_type} is unknown") from None
-    if kind.hasobject:
-        raise SqhwError("it holds texts, not numbers")
+    if kind.hasobject or kind.kind == "c":
+        raise SqhwError("it holds texts or complex numbers, not real ones")
     if raw.data_location == onnx.TensorProto.EXTERNAL:
         return _external(raw, kind, dims, folder)
     if raw.HasField("raw_data") and kind.itemsize > 1 and kind.name not in NARROW_FLOATS:

@@ -22,7 +22,7 @@ from sqhw.frontends.onnx_file import (
 from sqhw.frontends.onnx_file.file import Model, load_model
 from sqhw.frontends.onnx_file.folding import FOLDS, Folder
 from sqhw.frontends.onnx_file.instead import instead_of
-from sqhw.frontends.onnx_file.node import Node, Unsupported
+from sqhw.frontends.onnx_file.node import MISFITS, Node, Unsupported, reason_of
 from sqhw.frontends.onnx_file.reader import Reader, as_problem
 from sqhw.frontends.onnx_file.values import Known, Value, reshaped, transposed
 
@@ -202,8 +202,8 @@ def _checked(handler: Handler) -> Handler:
     def call(read: Reader, node: Node) -> Known | Value:
         try:
             return handler(read, node)
-        except (IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
-            reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        except MISFITS as error:
+            reason = reason_of(error)
             raise Unsupported(f"has inputs or attributes that do not fit ({reason})") from None
 
     return call

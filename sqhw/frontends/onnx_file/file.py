@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sqhw.environment.extras import need_package
-from sqhw.errors import SqhwError, shown
+from sqhw.errors import SqhwError, printable, shown
 from sqhw.files.input_file import START, read_bytes, recognised
 from sqhw.files.input_limits import MAX_NETWORK_BYTES
 from sqhw.frontends.onnx_file.arrays import MAX_RANK, Arrays, attribute_array
@@ -224,13 +224,18 @@ def _input_form(value: Any, wanted: Sequence[int] | None) -> tuple[tuple[int, ..
         )
     dynamic = [at for at, size in enumerate(sizes) if at and size < 1]
     if dynamic:
-        names = " and ".join(f"axis {at} ({dims[at].dim_param or 'unnamed'})" for at in dynamic)
+        names = " and ".join(f"axis {at} ({_name(dims[at])})" for at in dynamic)
         raise SqhwError(f"{where}: {names} of its shape {_named(dims)} has no size; {FIX_SHAPE}")
     return (max(1, sizes[0]), *sizes[1:]), element
 
 
+def _name(dim: Any) -> str:
+    """Return the name of an axis without a size."""
+    return printable(dim.dim_param[:40]) or "unnamed"
+
+
 def _named(dims: Sequence[Any]) -> str:
-    parts = [str(dim.dim_value or dim.dim_param or "?")[:40] for dim in dims[: MAX_RANK + 1]]
+    parts = [str(dim.dim_value or _name(dim)) for dim in dims[: MAX_RANK + 1]]
     return f"({', '.join(parts)})"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sqhw.frontends.onnx_file.arrays import MAX_RANK, Array
-from sqhw.frontends.onnx_file.node import Node, Unsupported
+from sqhw.frontends.onnx_file.node import MISFITS, Node, Unsupported, reason_of
 
 #: Most values of a computed array, and of all of a file together.
 MAX_VALUES, MAX_ALL_VALUES = 1 << 26, 1 << 29
@@ -35,16 +35,8 @@ class Folder:
         try:
             with np.errstate(all="ignore"):
                 made = np.asarray(fold(node, *arrays))
-        except (
-            ValueError,
-            TypeError,
-            IndexError,
-            KeyError,
-            OverflowError,
-            ZeroDivisionError,
-        ) as error:
-            reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-            raise Unsupported(f"fails on its constants ({reason})") from None
+        except MISFITS as error:
+            raise Unsupported(f"fails on its constants ({reason_of(error)})") from None
         self._left -= made.size
         if self._left < 0 or made.ndim > MAX_RANK:
             raise Unsupported(f"makes constants of more than {MAX_ALL_VALUES:,} values in all")

@@ -3,10 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqhw.errors import SqhwError, shown
+from sqhw.errors import SqhwError, printable, shown
 
 #: Names of the standard operator set's domain.
 STANDARD = ("", "ai.onnx")
+#: Errors of Python and NumPy for inputs and attributes that do not fit together.
+MISFITS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of an error for a message."""
+    text = printable(str(error).split("\n", 1)[0][:160])
+    return text or type(error).__name__
 
 
 class Unsupported(SqhwError):

@@ -12,7 +12,7 @@ from sqhw.errors import SqhwError
 from sqhw.frontends.neutral.graph import Graph
 from sqhw.frontends.neutral.operators import AveragePooling, Convolution, MaxPooling
 from sqhw.frontends.onnx_file.file import load_model
-from sqhw.frontends.onnx_file.node import STANDARD
+from sqhw.frontends.onnx_file.node import STANDARD, reason_of
 from sqhw.frontends.onnx_file.reader import input_axes
 
 #: Function from the input of a file to its scores.
@@ -72,7 +72,7 @@ class Oracle:
             try:
                 scores = self._run(np.ascontiguousarray(batch))
             except Exception as error:  # whatever the other program raises
-                raise SqhwError(f"{self.name} cannot run the file: {_first_line(error)}") from None
+                raise SqhwError(f"{self.name} cannot run the file: {reason_of(error)}") from None
             found.append(np.asarray(scores, np.float64).reshape(self._shape[0], -1)[0])
         return np.stack(found)
 
@@ -125,7 +125,7 @@ def _runtime(proto: Any) -> tuple[str, Run]:
             proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # whatever the runtime raises
-        raise SqhwError(f"{name} cannot run the file: {_first_line(error)}") from None
+        raise SqhwError(f"{name} cannot run the file: {reason_of(error)}") from None
     source = session.get_inputs()[0].name
 
     def run(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -144,14 +144,10 @@ def _reference(proto: Any) -> tuple[str, Run]:
     try:
         evaluator = ReferenceEvaluator(proto)
     except Exception as error:  # whatever the evaluator raises
-        raise SqhwError(f"{name} cannot run the file: {_first_line(error)}") from None
+        raise SqhwError(f"{name} cannot run the file: {reason_of(error)}") from None
 
     def run(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         scores: Any = evaluator.run(None, {source: x})
         return np.asarray(scores[0])
 
     return name, run
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
