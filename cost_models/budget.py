@@ -15,7 +15,7 @@ LIMITS = (*BASES, "cycles", "energy")
 #: Bases, each of which contains the one before it.
 _NESTED = ("payload", "stream", "rom")
 #: Largest limit, above any meaningful one; a float still holds it exactly.
-MOST = 10**15
+MAX_LIMIT = 10**15
 #: Form of one budget: a basis, and the digits of its limit before and after the decimal point.
 ITEM = re.compile(r"\s*([a-z]+)\s*=\s*(-?[0-9]+)(\.[0-9]+)?\s*")
 
@@ -49,8 +49,8 @@ class Budget:
                 raise SqhwError(f"budget energy must be above 0, not {self.limit}")
         elif not self.limit >= 1:
             raise SqhwError(f"budget {self.basis} must be at least 1, not {self.limit}")
-        if self.limit > MOST:
-            raise SqhwError(f"budget {self.basis} must be at most {MOST}")
+        if self.limit > MAX_LIMIT:
+            raise SqhwError(f"budget {self.basis} must be at most {MAX_LIMIT}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -77,8 +77,8 @@ class Budget:
             raise unknown_name("budget basis", basis, LIMITS)
         if fraction and basis != "energy":
             raise SqhwError(f"budget {basis} must be a whole number, not {whole}{fraction}")
-        if len(whole.lstrip("-0")) > len(str(MOST)):
-            raise SqhwError(f"budget {basis} has too many digits; it must be at most {MOST}")
+        if len(whole.lstrip("-0")) > len(str(MAX_LIMIT)):
+            raise SqhwError(f"budget {basis} has too many digits; it must be at most {MAX_LIMIT}")
         return cls(basis, float(whole + (fraction or "")) if basis == "energy" else int(whole))
 
     def __str__(self) -> str:

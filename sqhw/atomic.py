@@ -3,6 +3,7 @@
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -128,6 +129,13 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         _check_length(name, f"make folder {folder}")
     if not os.access(there, os.W_OK | os.X_OK):
         raise SqhwError(f"cannot write to {folder}: no permission to write to {there}")
+    try:  # a file system may refuse what the permissions allow, as /proc does
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise SqhwError(
+            f"cannot write to {folder}: no file can be made in {there} ({error.strerror})"
+        ) from None
 
 
 def writable(path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = ()) -> Path:

@@ -12,7 +12,7 @@ OPEN = "open: neither noticed nor explained"
 #: Networks for a fault in a reset; `benchmarks.mutants.undefined` shows more of the survivors.
 RESET_NETWORKS = 10
 #: Largest number of places that a row names.
-MOST = 20
+MAX_PLACES = 20
 #: Parts of a bench's sentence, each with the way in which the fault was noticed. A sentence without
 #: any of them tells of different values.
 WAYS = {
@@ -35,7 +35,12 @@ def report_text(record: Mapping[str, Any]) -> str:
         if not network:
             groups.setdefault((kind, reason(kind, place) or OPEN), []).append(place)
     left = [
-        [kind, str(len(places)), why, ", ".join(places[:MOST]) + ", ..." * (len(places) > MOST)]
+        [
+            kind,
+            str(len(places)),
+            why,
+            ", ".join(places[:MAX_PLACES]) + ", ..." * (len(places) > MAX_PLACES),
+        ]
         for (kind, why), places in groups.items()
     ]
     found_by = Counter(_network(network) for _, _, network, _ in rows if network)

@@ -6,6 +6,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.errors import SqhwError
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -63,6 +65,11 @@ class Dataset:
         Number of classes.
     class_names : tuple of str
         Name of each class; empty if the classes are numbers only.
+
+    Raises
+    ------
+    SqhwError
+        If a label is not one of the classes.
     """
 
     name: str
@@ -72,6 +79,17 @@ class Dataset:
     input_max: int
     classes: int
     class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for part, split in (
+            ("training", self.train), ("validation", self.validation), ("test", self.test)
+        ):  # fmt: skip
+            outside = split.labels[(split.labels < 0) | (split.labels >= self.classes)]
+            if len(outside):
+                raise SqhwError(
+                    f"data set {self.name!r} has label {outside[0]} among its {part} images; "
+                    f"{self.classes} classes have labels 0 to {self.classes - 1}"
+                )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -62,6 +62,11 @@ def facts_of(metadata: Mapping[str, str]) -> Facts:
         with located("metadata entry 'engine'"):
             engine = EngineConfig.from_dict(parse_json(metadata["engine"]))
     bits, weights = _count(metadata, "float_bits"), _count(metadata, "float_weights")
+    if bits is not None and bits % FLOAT_BITS:
+        raise SqhwError(
+            f"metadata entry 'float_bits' must be a multiple of {FLOAT_BITS}, the bits of a value, "
+            f"not {bits}"
+        )
     values = bits // FLOAT_BITS if bits is not None else weights
     if values is not None and weights is not None and values < weights:
         raise SqhwError(

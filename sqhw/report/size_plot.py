@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg", "pdf")
 #: Colours of bars: fits, does not fit, idle; colours of the slices of a breakdown.
-FITS, LACKS, IDLE = "#2a6f97", "#c8553d", "#a9d6e5"
+FIT_COLOUR, LACK_COLOUR, IDLE_COLOUR = "#2a6f97", "#c8553d", "#a9d6e5"
 PARTS = ("#5fa8d3", "#89c2d9", "#bee3db", "#f4a261", "#e9c46a", "#d08c60", "#90be6d", "#c9c9c9")
 #: Largest number of labelled points of a front; the fastest ones have labels.
 MOST_LABELS = 30
@@ -96,7 +96,7 @@ def _devices(result: SizeResult) -> "Figure":
     figure = _figure(11, 1.5 + 0.22 * len(found), _title(result))
     axes = figure.subplots(1, 3, sharey=True)
     rows = range(len(found))
-    colours = [FITS if d["fits"] else LACKS for d in found]
+    colours = [FIT_COLOUR if d["fits"] else LACK_COLOUR for d in found]
     shares = [d["blocks"] / d["available_blocks"] for d in found]
     # Bars on a logarithmic axis begin at 1, a device that is just full.
     axes[0].barh(rows, [share - 1 for share in shares], left=1, color=colours)
@@ -117,7 +117,7 @@ def _devices(result: SizeResult) -> "Figure":
         axis.set_axisbelow(True)
     axes[0].set_yticks(rows, [literal(d["device"]) for d in found], fontsize=8)
     axes[0].set_ylim(len(found) - 0.4, -0.6)
-    _legend(figure, {"fits": FITS, "does not fit": LACKS})
+    _legend(figure, {"fits": FIT_COLOUR, "does not fit": LACK_COLOUR})
     return figure
 
 
@@ -128,16 +128,16 @@ def _device(result: SizeResult, d: DeviceFigures) -> "Figure":
     figure = _figure(11, 3 + 0.2 * len(layers), f"{_title(result)} on {d['device']}: {state}")
     axes = figure.subplots(1, 3, width_ratios=(3, 3, 2))
     rows = range(len(layers))
-    axes[0].barh(rows, [layer["rom_bits"] / 1024 for layer in layers], color=FITS)
+    axes[0].barh(rows, [layer["rom_bits"] / 1024 for layer in layers], color=FIT_COLOUR)
     axes[0].set_xlabel("ROM (Kibit)")
     axes[0].set_yticks(rows, [literal(layer["name"]) for layer in layers], fontsize=8)
     cycles = [layer["cycles"] for layer in layers]
     busy = [layer["cycles"] * layer["busy_lanes"] for layer in layers]
-    axes[1].barh(rows, cycles, color=IDLE)
-    axes[1].barh(rows, busy, color=FITS)
+    axes[1].barh(rows, cycles, color=IDLE_COLOUR)
+    axes[1].barh(rows, busy, color=FIT_COLOUR)
     axes[1].set_xlabel("cycles a run")
     axes[1].set_yticks(rows, [""] * len(layers))
-    _legend(figure, {"lanes busy": FITS, "lanes idle": IDLE})
+    _legend(figure, {"lanes busy": FIT_COLOUR, "lanes idle": IDLE_COLOUR})
     for axis in axes[:2]:
         axis.invert_yaxis()
         axis.grid(axis="x", alpha=0.3)

@@ -74,7 +74,7 @@ def _devices_lines(result: SizeResult) -> list[str]:
             (
                 d["device"],
                 "yes" if d["fits"] else "no",
-                f"{d['blocks']:,}/{d['available_blocks']:,}",
+                f"{d['blocks']:,}/{d['available_blocks']:,} {d['block']}",
                 f"{d['dsps']}/{d['available_dsps']:,}",
                 _modelled(d, "luts", f"/{d['available_luts']:,}"),
                 _modelled(d, "fmax_mhz", digits=1),
@@ -168,7 +168,7 @@ def _front_lines(result: SizeResult) -> list[str]:
             "cores",
             "cycles",
             "images/s",
-            "block RAMs",
+            front[0]["block"] if front else "block RAMs",
             "DSPs",
             "LUTs",
             "uJ",

@@ -7,6 +7,8 @@ from pathlib import Path
 from sqhw.compiler.program import Program, compile_network
 from sqhw.cost_models.device import Device, find_device
 from sqhw.cost_models.rom import rom_pieces
+from sqhw.errors import SqhwError
+from sqhw.files.plain import located
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.rom_pieces import Piece
 from sqhw.network.quantized import QuantizedNetwork
@@ -27,7 +29,34 @@ def program_of(source: Path, batch: int = 1) -> Program:
     return compile_network(network, network.facts.engine, batch)
 
 
-def device_pieces(program: Program, device: str | None) -> dict[str, tuple[Piece, ...]]:
-    """Return the pieces of the ROMs on a device, by default that of the network, if it has one."""
-    name = device or program.network.facts.device
-    return rom_pieces(program.engine, program.depths, find_device(name) if name else None)
+def device_of(source: Path, network: QuantizedNetwork, given: str | None) -> Device | None:
+    """Return the device that the user names, or else that of the network; None if it has none.
+
+    Parameters
+    ----------
+    source : path
+        File of the network.
+    network : QuantizedNetwork
+    given : str or None
+        Device or board, or a device file, as the user names it.
+
+    Raises
+    ------
+    SqhwError
+        If the device is unknown; if it is that of the network, the message names the file.
+    """
+    if given:
+        return find_device(given)
+    name = network.facts.device
+    if not name:
+        return None
+    with located(f"{source}: metadata entry 'device'"):
+        try:
+            return find_device(name)
+        except SqhwError as error:
+            raise SqhwError(f"{error}; name the device with --device") from None
+
+
+def device_pieces(program: Program, device: Device | None) -> dict[str, tuple[Piece, ...]]:
+    """Return the pieces of the ROMs of a program that suit a device, or any device."""
+    return rom_pieces(program.engine, program.depths, device)

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import cast
 
 from sqhw.atomic import make_folder
-from sqhw.cost_models.device import find_device
 from sqhw.errors import SqhwError
 from sqhw.network.quantized_file import load_network
 from sqhw.report.results import AccountResult, ReportResult
 from sqhw.size.account import account_network
 from sqhw.size.account_file import read_account
 from sqhw.steps.options import ReportOptions
+from sqhw.steps.program import device_of
 from sqhw.steps.progress import Progress, silent
 
 
@@ -45,8 +45,8 @@ def _account(source: Path, device: str | None) -> AccountResult:
     if source.suffix == ".json":
         return cast(AccountResult, read_account(source))
     network = load_network(source)
-    name = device or network.facts.device
-    if not name:
+    found_device = device_of(source, network, device)
+    if found_device is None:
         raise SqhwError(f"{source} names no device; say which with --device")
-    found = account_network(network, network.facts.engine, find_device(name), source.stem)
+    found = account_network(network, network.facts.engine, found_device, source.stem)
     return cast(AccountResult, found.to_dict())

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from sqhw.compiler.program import Program
-from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost
 from sqhw.errors import SqhwError
 from sqhw.export.build import rom_contents, write_rom
@@ -24,7 +23,7 @@ from sqhw.machine.rom_pieces import Pieces, whole
 from sqhw.names import NATIVE_FORMAT
 from sqhw.report.results import RomFile, RomResult
 from sqhw.steps.options import RomOptions
-from sqhw.steps.program import device_pieces, program_of
+from sqhw.steps.program import device_of, device_pieces, program_of
 from sqhw.steps.rom_geometry import check_geometry, formats_of, memories
 
 
@@ -93,17 +92,17 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 def _formats(program: Program, options: RomOptions, *, own: bool) -> tuple[str, ...]:
     """Return the names of the formats, in the order of the option."""
-    device = options.device or program.network.facts.device
     text = options.format or (NATIVE_FORMAT if own else DEFAULT_FORMAT)
     names = _names(text)
     if NATIVE_FORMAT not in names:
         return names
+    device = device_of(options.network, program.network, options.device)
     if device is None and options.format is not None:
         raise SqhwError(
             f"{options.network} names no device that --format {NATIVE_FORMAT} could suit; add "
             "--device"
         )
-    family = None if device is None else find_device(device).family
+    family = None if device is None else device.family
     native = family_format(family)
     return tuple(dict.fromkeys(native if name == NATIVE_FORMAT else name for name in names))
 
@@ -115,7 +114,8 @@ def _pieces(program: Program, options: RomOptions, *, own: bool) -> tuple[Pieces
         name = check_name(DEFAULT_NAME if options.name is None else options.name)
         if options.whole or own:
             return {one.name: whole(one.depth, one.width) for one in program.images}, name
-        return device_pieces(program, options.device), name
+        device = device_of(options.network, program.network, options.device)
+        return device_pieces(program, device), name
     pieces = pieces_of(verilog, "rtl", program.engine)
     check_roms(pieces, rom_widths(program.engine), verilog / FILES["rtl"])
     check_set(verilog, "rtl", check_manifest(verilog, "rtl", program.engine))

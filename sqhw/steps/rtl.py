@@ -11,7 +11,7 @@ from sqhw.machine.naming import check_name
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.report.results import RtlResult
 from sqhw.steps.options import RTL_FOLDER, RtlOptions
-from sqhw.steps.program import device_pieces, program_of
+from sqhw.steps.program import device_of, device_pieces, program_of
 
 #: Images of noise in a bench, and their seed.
 NOISE_IMAGES, SEED = 3, 0
@@ -41,7 +41,7 @@ def rtl(options: RtlOptions) -> RtlResult:
             "--bench out"
         )
     program = program_of(options.network)
-    pieces = device_pieces(program, options.device)
+    pieces = device_pieces(program, device_of(options.network, program.network, options.device))
     paths: list[Path] = []
     for folder in folders(options):
         if folder == options.bench:

@@ -5,7 +5,7 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 #: Largest numbers of characters that are read of a log, and that are shown of a line.
-MOST, LONGEST = 1 << 20, 300
+MAX_LOG_CHARS, MAX_LINE_CHARS = 1 << 20, 300
 FULL = tuple(os.strerror(number) for number in (ENOSPC, EDQUOT))
 
 
@@ -21,7 +21,7 @@ def said(log: Path) -> str:
     """
     try:
         with log.open(errors="replace") as file:
-            lines = [line.strip() for line in file.read(MOST).splitlines() if line.strip()]
+            lines = [line.strip() for line in file.read(MAX_LOG_CHARS).splitlines() if line.strip()]
     except OSError:
         lines = []
     full = [line for line in lines if any(text in line for text in FULL)]
@@ -36,4 +36,4 @@ def said(log: Path) -> str:
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+    return line if len(line) <= MAX_LINE_CHARS else f"{line[:MAX_LINE_CHARS]}..."

@@ -143,6 +143,13 @@ def test_no_permission(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no /proc")
+def test_a_file_system_that_takes_no_file_is_refused_before_the_work():
+    """Permissions alone do not tell: for the superuser, they allow writing everywhere."""
+    with pytest.raises(SqhwError, match=r"^cannot write to /proc: .* /proc( \(.*\))?$"):
+        atomic.writable("/proc/net.safetensors")
+
+
 def test_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"old")

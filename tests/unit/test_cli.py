@@ -343,6 +343,17 @@ def test_roms_suit_a_known_device(monkeypatch, capsys, saved, tmp_path, command)
     assert "unknown device" in message
 
 
+@pytest.mark.parametrize("command", [["rom"], ["rtl"], ["report"]])
+def test_a_file_with_an_unknown_device_is_named(monkeypatch, capsys, saved, tmp_path, command):
+    save_network(digits_network(metadata={"device": "iCE41"}), saved)
+    out = [] if command == ["report"] else ["--out", tmp_path / "out"]
+    message = refuse(monkeypatch, capsys, *command, saved, *out)
+    assert message.startswith(f"{saved}: metadata entry 'device': unknown device 'iCE41'; did you")
+    assert message.endswith("; name the device with --device")
+    assert not (tmp_path / "out").exists()
+    assert run(monkeypatch, capsys, *command, saved, *out, "--device", "iCE40UP5K")[0] == 0
+
+
 def test_images_of_another_network(monkeypatch, capsys, saved, tmp_path):
     folder, other = tmp_path / "rtl", tmp_path / "other.safetensors"
     run(monkeypatch, capsys, "rom", saved, "--out", folder)

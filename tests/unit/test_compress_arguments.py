@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / "sqhw" / "compress"
-MOST = 7
+MAX_ARGUMENTS = 7
 #: Functions whose last argument is data that may be missing, no option.
 DATA = ("fit", "fit_with_error", "assign", "forward", "take")
 
@@ -25,7 +25,7 @@ def test_no_function_has_many_arguments():
         + len(node.args.kwonlyargs)
         for place, node in found.items()
     }
-    assert {place: count for place, count in counts.items() if count > MOST} == {}
+    assert {place: count for place, count in counts.items() if count > MAX_ARGUMENTS} == {}
 
 
 def test_options_are_given_by_name():

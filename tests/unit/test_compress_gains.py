@@ -13,9 +13,9 @@ from sqhw.compress import torch_logits
 from sqhw.compress.calibration.calibrate import calibrate
 from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.qat.assemble import export
+from sqhw.compress.qat.convolution import LEAST_GAIN
 from sqhw.compress.qat.integers import held_gain_bits
 from sqhw.compress.qat.invariants import fits_accumulator
-from sqhw.compress.qat.layers import LEAST_GAIN
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_cost

@@ -7,7 +7,8 @@ import pytest
 import torch
 from float_networks import chain_network, mobile_network, residual_network
 
-from sqhw.compress.qat.layers import LEAST_GAIN
+from sqhw.compress.qat.convolution import LEAST_GAIN
+from sqhw.compress.qat.folding import adopt, fold, normalise
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.qat.normalisation import EPSILON, Normalisation, _SharedNorm, estimate
 from sqhw.compress.qat.state import load_state, stage_facts
@@ -44,7 +45,7 @@ def normalised(make, seed, bits=BITS):
         layer.set_projection(rng.random(layer.weight.shape) < 0.6, np.linspace(-top, top, 4))
         layer.learn_gains(bits)
         if not layer.last:
-            layer.normalise()
+            normalise(layer)
     return model
 
 
@@ -111,7 +112,7 @@ def test_a_normalisation_that_adopts_its_statistics_changes_nothing(make):
     estimate(model, [images], training=False)
     for layer in model.learning_layers():
         if layer.norm is not None:
-            layer.adopt()
+            adopt(layer)
     after = model(images)
     assert torch.allclose(before, after, atol=1e-4 * float(before.abs().max()))
     # By its own statistics the batch gives the same.
@@ -128,13 +129,13 @@ def test_normalisations_fold_exactly(make, bits):
     estimate(model, [images], training=False)
     for layer in model.learning_layers():
         if layer.norm is not None:
-            layer.adopt()
+            adopt(layer)
     trained(model, 4)
     estimate(model, list(torch.split(images, 8)), training=True)
     before = model.eval()(images).detach()
     values = [len(layer.codebook) for layer in model.learning_layers()]
     for layer in model.learning_layers():
-        layer.fold()
+        fold(layer)
         assert layer.norm is None
         if not layer.gain_bits:
             assert bool((layer.gain == 1).all())
@@ -153,7 +154,7 @@ def test_a_folded_layer_has_gains_in_their_range_and_1_for_dead_channels():
         layer.norm.scale[6] = -2.0
     estimate(model, [pixels(5)], training=True)
     factor = layer.norm.factor()
-    layer.fold()
+    fold(layer)
     gain = layer.gain.detach()
     assert gain[3] == 1.0
     assert gain[5] == pytest.approx(LEAST_GAIN)
@@ -177,7 +178,7 @@ def test_a_channel_that_hardly_varies_does_not_magnify_the_others():
     factor = layer.norm.factor().detach()
     assert float(factor[2]) > 90
     assert torch.allclose(factor[others], torch.ones(len(others)), rtol=1e-3)
-    layer.fold()
+    fold(layer)
     gain = layer.gain.detach()
     assert torch.allclose(gain, torch.ones_like(gain), rtol=1e-3)
 

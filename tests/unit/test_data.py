@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqhw.data import Split, load_dataset
+from sqhw.data import Dataset, Split, load_dataset
 from sqhw.data.idx import FILES
 from sqhw.data.split import stratified_split
 from sqhw.errors import SqhwError
@@ -250,6 +250,18 @@ def test_split_is_exact_disjoint_and_stratified(labels, first, second, seed):
 def test_split_of_more_than_there_is():
     with pytest.raises(ValueError, match=r"^cannot take 4 of 3 samples$"):
         stratified_split(np.zeros(3, np.int64), [2, 2], seed=0)
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_of_no_class_is_refused(label):
+    fine = Split(np.zeros((2, 1, 4, 4), np.uint8), np.array([0, 2]))
+    wrong = Split(fine.images, np.array([0, label]))
+    with pytest.raises(SqhwError) as error:
+        Dataset("mine", fine, wrong, fine, 255, 3)
+    assert str(error.value) == (
+        f"data set 'mine' has label {label} among its validation images; 3 classes have labels 0 "
+        "to 2"
+    )
 
 
 def test_split_checks_its_arrays():

@@ -21,6 +21,7 @@ FOLDERS = (
     "sqhw/cli",
     "sqhw/compiler",
     "sqhw/compress/calibration",
+    "sqhw/compress/choice",
     "sqhw/compress/coding",
     "sqhw/compress/methods",
     "sqhw/compress/qat",

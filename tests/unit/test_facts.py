@@ -66,6 +66,7 @@ WRONG = [
     ("float_bits", "-1", "must be a whole number of 0 to"),
     ("float_bits", "9" * 5000, "must be a whole number of 0 to"),
     ("float_bits", "1_000", "must be a whole number of 0 to"),
+    ("float_bits", "3", "must be a multiple of 32, the bits of a value, not 3"),
     ("float_bits", "32", "32 are fewer than 32 for each of 20"),
     ("float_weights", "1.5", "must be a whole number of 0 to"),
     ("float_weights", "٣", "must be a whole number of 0 to"),

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from sqhw.compress.qat.convolution import QatConv
 from sqhw.compress.qat.input import QatInput
-from sqhw.compress.qat.layers import QatConv, QatLayer
+from sqhw.compress.qat.layer import QatLayer
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.training.samples import channels_last
 from sqhw.frontends.torch_module.float_module import Pair, activated, max_pool_pair, preactivation

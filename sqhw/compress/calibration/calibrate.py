@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from sqhw.compiler.accumulator import SHARE
+from sqhw.compress.qat.average import QatAverage
+from sqhw.compress.qat.convolution import LearningConv
 from sqhw.compress.qat.input import QatInput
 from sqhw.compress.qat.integer_layers import IntegerConv, IntegerLayer, integer_layer
 from sqhw.compress.qat.integer_plan import IntegerPlan
 from sqhw.compress.qat.integers import acc_limit
-from sqhw.compress.qat.layers import LearningConv, LearningLayer, QatAverage
+from sqhw.compress.qat.layer import LearningLayer
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.qat.requantize import best_step, dyadic
 from sqhw.errors import SqhwError

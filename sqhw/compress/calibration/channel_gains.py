@@ -5,8 +5,8 @@ import numpy.typing as npt
 
 from sqhw.arrays import Floats64
 from sqhw.compiler.accumulator import SHARE, UNSIGNED
+from sqhw.compress.qat.convolution import QatConv
 from sqhw.compress.qat.integers import GAIN_BITS, WEIGHT_TOP, acc_limit, held_gain_bits
-from sqhw.compress.qat.layers import QatConv
 from sqhw.machine.config import EngineConfig
 from sqhw.network.floats import FloatConv
 

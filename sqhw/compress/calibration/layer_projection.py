@@ -20,8 +20,8 @@ import numpy.typing as npt
 from sqhw.arrays import Floats32, Floats64, Mask
 from sqhw.compiler.format_choice import least_stream_bits
 from sqhw.compress.calibration.channel_gains import channel_gains, may_have_gains
+from sqhw.compress.qat.convolution import LearningConv
 from sqhw.compress.qat.integers import GAIN_BITS, WEIGHT_TOP, held_gain_bits
-from sqhw.compress.qat.layers import LearningConv
 from sqhw.compress.quantizers.codebook import Codebook
 from sqhw.compress.quantizers.kmeans import lloyd
 from sqhw.errors import SqhwError

@@ -1,4 +1,4 @@
-"""Pruning of whole channels: which channels can go, and what each of them costs and is worth.
+"""Pruning of whole channels: the channels that can go, and the cost and the value of each.
 
 A channel that goes takes along its record, its row of weights and the column of weights that each
 layer has for it. The streams of these layers then have fewer positions (`sqhw.network.simplify`).
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sqhw.arrays import Floats64, Mask
-from sqhw.compress.qat.layers import QatConv
+from sqhw.compress.qat.convolution import QatConv
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.network.floats import FloatConv
 from sqhw.network.graph import MaxPool
@@ -97,7 +97,7 @@ def without_channels(
     shares: list[ChannelShares],
     price: float,
 ) -> list[Mask]:
-    """Return the output channels of each layer that are worth what they cost.
+    """Return the output channels of each layer whose value exceeds their cost.
 
     The worth of a channel is the sum over its row and over the columns that read it, weight by
     weight. The smaller of the two sums would do in theory. On LeNet-5 it gave up nine tenths of the

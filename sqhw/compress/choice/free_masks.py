@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sqhw.compress.qat.layers import QatConv
+from sqhw.compress.qat.convolution import QatConv
 
 
 def largest(weight: Tensor, room: Tensor, count: int, *, always: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Entries of nested masks: what each mask takes in a stream.
+"""Entries of nested masks: the cost of each mask in a stream.
 
 One pass over the weights in stream order counts the entries of all masks in all formats.
 """

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from sqhw.arrays import Mask
 from sqhw.compiler.format_choice import cheapest_layers
+from sqhw.compress.qat.convolution import QatConv
 from sqhw.compress.qat.input import QatInput
 from sqhw.compress.qat.integers import WEIGHT_TOP
-from sqhw.compress.qat.layers import QatConv, QatLayer
+from sqhw.compress.qat.layer import QatLayer
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import signed_width

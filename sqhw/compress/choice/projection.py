@@ -270,7 +270,7 @@ class Projector:
                 stored[np.ix_(mask.any(axis=(1, 2, 3)), table.inputs)] = True
             records = self.scale.a_record_bit * int(table.records[option.index])
             each = (option.bits - records) / max(1, int(stored.sum()))
-            # Training decides what each weight is worth: all that are kept and alive count alike.
+            # Training decides the value of each weight: all that are kept and alive count alike.
             used = mask & state.alive
             kept = float(np.where(used, state.score, 0).sum(dtype=np.float64))
             score = used * (kept / max(1, int(used.sum())) * table.slope[option.index])

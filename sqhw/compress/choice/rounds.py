@@ -20,8 +20,8 @@ from sqhw.compress.qat.network import QatNetwork
 #: Batches of the Fisher information, and images of a batch. More batches improve the estimate more
 #: than more images.
 FISHER_BATCHES, FISHER_IMAGES = 32, 64
-FITS = 12  # steps of the search for numbers of weights that meet the budget exactly
-MOST = 1.5  # largest ratio of the numbers of weights to those of the projection
+FIT_STEPS = 12  # steps of the search for numbers of weights that meet the budget exactly
+MAX_WEIGHTS_RATIO = 1.5  # largest ratio of the numbers of weights to those of the projection
 
 
 class Rounds:
@@ -140,9 +140,9 @@ class Rounds:
         search begins with the numbers of the projection. Its own masks, which met the budget, come
         last.
         """
-        low, high, best = 0.0, MOST, self._masks
+        low, high, best = 0.0, MAX_WEIGHTS_RATIO, self._masks
         factor = 1.0
-        for _ in range(FITS):
+        for _ in range(FIT_STEPS):
             masks = self._largest(factor)
             if self.target.admits(self.costs(masks)):
                 low, best = factor, masks

@@ -2,14 +2,24 @@
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 
 from sqhw.compress.methods.joint_settings import CompressSettings
 
 EPOCHS = (65, 16)  # passes over the data, for small and for large sets
-TUNED = 8  # ratio of all epochs to those that tune integers
+#: Ratio of all epochs to those that tune integers.
+EPOCHS_PER_TUNING = 8
 #: Rate at the beginning of tuning, as a share of the peak rate.
-TUNING = 0.15
-WARM = 0.05  # share of the first stage in which the rate rises
+TUNING_RATE = 0.15
+#: Share of the first stage in which the rate rises.
+WARMUP_SHARE = 0.05
+
+
+class JointStage(Enum):
+    """Stages of the joint compressor, by their names in checkpoints and reports."""
+
+    PRUNE = "prune"
+    TUNE = "tune"
 
 
 @dataclass(frozen=True)
@@ -39,27 +49,27 @@ class Schedule:
             Whether the set of images is small.
         """
         epochs = settings.epochs or (EPOCHS[0] if small else EPOCHS[1])
-        tune = max(1, epochs // TUNED)
+        tune = max(1, epochs // EPOCHS_PER_TUNING)
         return cls(epochs - tune, tune, settings.rate)
 
-    def rate(self, stage: str, step: int, per_epoch: int) -> float:
+    def rate(self, stage: JointStage, step: int, per_epoch: int) -> float:
         """Return the learning rate of a step of a stage.
 
         A short rise comes first, then a cosine to 0. Tuning has a smaller cosine of its own.
 
         Parameters
         ----------
-        stage : {"prune", "tune"}
+        stage : JointStage
         step : int, 0 or more
             Number of the step within the stage.
         per_epoch : int
             Steps of an epoch.
         """
         prune, tune = self.prune * per_epoch, self.tune * per_epoch
-        if stage == "prune":
-            share = min(1.0, (step + 1) / (WARM * prune)) * _cosine(step / prune)
+        if stage is JointStage.PRUNE:
+            share = min(1.0, (step + 1) / (WARMUP_SHARE * prune)) * _cosine(step / prune)
         else:
-            share = TUNING * _cosine(step / tune)
+            share = TUNING_RATE * _cosine(step / tune)
         return self.peak * share
 
 

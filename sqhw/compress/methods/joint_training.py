@@ -15,15 +15,15 @@ from sqhw.compress.calibration.calibrate import CALIBRATION_IMAGES, calibrate
 from sqhw.compress.choice.rounds import Rounds
 from sqhw.compress.choice.target import Target
 from sqhw.compress.methods.job import Job
-from sqhw.compress.methods.joint_schedule import Schedule
+from sqhw.compress.methods.joint_result import accuracy, result_metadata, within_budget
+from sqhw.compress.methods.joint_schedule import JointStage, Schedule
 from sqhw.compress.methods.joint_settings import CompressSettings
 from sqhw.compress.methods.objective import Objective
 from sqhw.compress.methods.relative_adam import RelativeAdam
-from sqhw.compress.qat.assemble import export
 from sqhw.compress.qat.compact import compact, stored_channels
 from sqhw.compress.qat.float_simplify import cut
 from sqhw.compress.qat.integers import held_gain_bits
-from sqhw.compress.qat.invariants import Frozen, check_invariants, fits_accumulator, frozen
+from sqhw.compress.qat.invariants import Frozen, fits_accumulator, frozen
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.qat.normalised_network import fold_network, normalise_network
 from sqhw.compress.qat.state import load_state, stage_facts
@@ -33,7 +33,7 @@ from sqhw.compress.training.loop import run_stages
 from sqhw.compress.training.samples import SMALL_SET, tensors
 from sqhw.errors import SqhwError
 from sqhw.files.plain import located, typed
-from sqhw.frontends.torch_module.float_module import FloatModule, predict
+from sqhw.frontends.torch_module.float_module import predict
 from sqhw.network.input_stage import with_input_stage
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.planner.placement import place
@@ -91,14 +91,23 @@ class JointTraining(Learner):
         """Run all stages, from the checkpoint on if there is one, and return the network."""
         done = run_stages(self, key=self._key(), checkpoint=self.job.resume)
         self.model.load_state_dict(done.result)
-        return self._export(self._metadata(done.score.accuracy))
+        facts = result_metadata(
+            self.job, self.target, self.settings, self.notes, done.score.accuracy
+        )
+        return within_budget(self.model, self.fixed, self.target, facts)
 
     def stages(self) -> list[Stage]:
         """Return pruning and tuning."""
-        schedule, batch = self.schedule, self.batch
+        epochs = {JointStage.PRUNE: self.schedule.prune, JointStage.TUNE: self.schedule.tune}
         return [
-            Stage("prune", schedule.prune, batch, partial(schedule.rate, "prune")),
-            Stage("tune", schedule.tune, batch, partial(schedule.rate, "tune"), scored_first=True),
+            Stage(
+                stage.value,
+                count,
+                self.batch,
+                partial(self.schedule.rate, stage),
+                scored_first=stage is JointStage.TUNE,
+            )
+            for stage, count in epochs.items()
         ]
 
     def begin(self, stage: int) -> None:
@@ -151,11 +160,11 @@ class JointTraining(Learner):
 
     def score(self, result: dict[str, Tensor]) -> Score:
         """Return the score of the integers; one that overflows the accumulator has the worst."""
-        self._export({})
+        within_budget(self.model, self.fixed, self.target, {})
         logits = predict(self.model, self.held_images, self.device)
         loss = float(functional.cross_entropy(logits, self.held_labels))
         fits = fits_accumulator(self.model, self.target.engine)
-        return Score(0.0 if fits else -math.inf, _accuracy(logits, self.held_labels), -loss)
+        return Score(0.0 if fits else -math.inf, accuracy(logits, self.held_labels), -loss)
 
     def remedy(self, checkpoint: Path | None) -> str:
         """Return the advice on a loss that is not finite."""
@@ -289,36 +298,6 @@ class JointTraining(Learner):
                     "weight for each channel that is needed"
                 )
 
-    def _metadata(self, accuracy: float) -> dict[str, str]:
-        """Return the metadata of the quantized network on its making."""
-        target = self.target
-        teacher = FloatModule(self.network).eval()
-        notes = [*self.network.metadata.get("notes", "").splitlines(), *self.notes]  # the import's
-        return {
-            **self.network.metadata,
-            "data": self.data.name,
-            "method": "joint",
-            "budget": str(target.budget),
-            "device": target.device.name,
-            "compress_seed": str(self.settings.seed),
-            **self.network.size_labels,
-            "float_validation_accuracy": (
-                f"{_accuracy(predict(teacher, self.held_images), self.held_labels):.6f}"
-            ),
-            "validation_accuracy": f"{accuracy:.6f}",
-            **({"notes": "\n".join(notes)} if notes else {}),
-        }
-
-    def _export(self, metadata: dict[str, str]) -> QuantizedNetwork:
-        """Return the current network; assert that it meets the budget, and the invariants."""
-        check_invariants(self.model, self.fixed)
-        for objective in ("rom", "cycles"):  # fewer values than allowed may suit other streams
-            network = export(self.model, self.target.engine, metadata, objective=objective)
-            costs = self.target.costs(network)
-            if self.target.admits(costs):
-                return network
-        raise AssertionError(f"budget {self.target.budget} missed after all: {costs}")
-
 
 @dataclass(frozen=True)
 class _Facts:
@@ -326,7 +305,3 @@ class _Facts:
 
     layers: list[Any]
     rate: int | float
-
-
-def _accuracy(logits: Tensor, labels: Tensor) -> float:
-    return float((logits.argmax(1) == labels).double().mean())

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sqhw.compress.qat.layers import LearningConv
+from sqhw.compress.qat.convolution import LearningConv
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.training.optimizer import Optimizer
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from sqhw.arrays import Mask
+from sqhw.compress.qat.convolution import LearningConv
 from sqhw.compress.qat.float_simplify import cut
-from sqhw.compress.qat.layers import LearningConv
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.network.floats import FloatNetwork
 from sqhw.network.simplify import live_channels

@@ -12,17 +12,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sqhw.compress.qat.average import LearningAverage, QatAverage
 from sqhw.compress.qat.codebook_weights import codebook_weights
+from sqhw.compress.qat.convolution import LearningConv, QatConv
 from sqhw.compress.qat.integer_plan import IntegerPlan
 from sqhw.compress.qat.integers import LayerIntegers
-from sqhw.compress.qat.layers import (
-    LearningAverage,
-    LearningConv,
-    LearningLayer,
-    QatAverage,
-    QatConv,
-    QatLayer,
-)
+from sqhw.compress.qat.layer import LearningLayer, QatLayer
 from sqhw.compress.qat.requantize import requantize, requantize_nearly
 from sqhw.compress.training.precision import FLOAT32_EXACT
 from sqhw.frontends.torch_module.float_module import padded_conv, with_residual

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sqhw.compress.qat.average import LearningAverage
+from sqhw.compress.qat.convolution import LearningConv, QatConv
 from sqhw.compress.qat.input import QatInput
 from sqhw.compress.qat.integer_layers import IntegerConv, IntegerLayer
-from sqhw.compress.qat.layers import LearningAverage, LearningConv, QatConv, QatLayer
+from sqhw.compress.qat.layer import QatLayer
 from sqhw.compress.training.samples import channels_last
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module.float_module import max_pool

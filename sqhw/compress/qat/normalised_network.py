@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from sqhw.compress.qat.folding import adopt, fold, normalise
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.qat.normalisation import estimate
 
@@ -20,10 +21,10 @@ def normalise_network(model: QatNetwork, batches: Iterable[Tensor]) -> None:
     """
     hidden = [layer for layer in model.learning_layers() if not layer.last]
     for layer in hidden:
-        layer.normalise()
+        normalise(layer)
     estimate(model, batches, training=False)
     for layer in hidden:
-        layer.adopt()
+        adopt(layer)
 
 
 def fold_network(model: QatNetwork, batches: Iterable[Tensor]) -> None:
@@ -39,4 +40,4 @@ def fold_network(model: QatNetwork, batches: Iterable[Tensor]) -> None:
     if any(layer.norm is not None for layer in model.learning_layers()):
         estimate(model, batches, training=True)
     for layer in model.learning_layers():
-        layer.fold()
+        fold(layer)

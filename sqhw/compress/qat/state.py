@@ -5,10 +5,12 @@ from typing import Any
 
 from torch import Tensor
 
+from sqhw.compress.qat.convolution import LearningConv, QatConv
+from sqhw.compress.qat.folding import normalise
 from sqhw.compress.qat.input import QatInput
 from sqhw.compress.qat.integer_layers import IntegerLayer, integer_layer
 from sqhw.compress.qat.integer_plan import IntegerPlan
-from sqhw.compress.qat.layers import LearningConv, LearningLayer, QatConv
+from sqhw.compress.qat.layer import LearningLayer
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.training.checkpoint import load_module
 from sqhw.machine.config import EngineConfig
@@ -64,7 +66,7 @@ def load_state(
         if isinstance(step, LearningConv):
             step.learn_gains(fact["gain_bits"])
             if fact.get("normalised"):
-                step.normalise()
+                normalise(step)
     load_module(model, tensors, next(model.parameters()).device)
     for index, (step, fact) in enumerate(zip(list(model.steps), facts, strict=True)):
         if isinstance(step, QatInput) and any("plan" in other for other in facts):

@@ -13,7 +13,7 @@ from sqhw.network.graph import Shape
 
 SEED = 16
 VALUES = 1 << 13  # of all random images together, if two have no more
-MOST = 16  # images
+MAX_IMAGES = 16  # images
 BLOCK = 4  # pixels; images of single random pixels average out where windows are large
 
 
@@ -55,7 +55,7 @@ class Pixels:
         """
         generator = np.random.default_rng(SEED)
         channels, height, width = self.shape
-        half = min(MOST, max(2, VALUES // (channels * height * width))) // 2
+        half = min(MAX_IMAGES, max(2, VALUES // (channels * height * width))) // 2
         fine = generator.integers(0, self.input_max + 1, (half, *self.shape))
         size = (half, channels, -(-height // BLOCK), -(-width // BLOCK))
         coarse = generator.integers(0, self.input_max + 1, size)

@@ -1,11 +1,5 @@
-"""The layers while they learn on real numbers, and their common base with those on integers.
+"""Convolutions with mask, codebook and gains: in all stages, and while they learn."""
 
-A layer passes through three stages. At first it has float weights. Then it has a mask and a
-codebook on real activations, and dropped weights keep learning and may come back until the mask is
-frozen (`LearningConv`). At last it is on integers (`sqhw.compress.qat.integer_layers`).
-"""
-
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,98 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from sqhw.compress.qat.codebook_weights import codebook_weights
-from sqhw.compress.qat.integers import WEIGHT_TOP
-from sqhw.compress.qat.normalisation import EPSILON, Normalisation
+from sqhw.compress.qat.layer import LearningLayer, QatLayer
+from sqhw.compress.qat.normalisation import Normalisation
 from sqhw.frontends.torch_module.float_module import activated, padded_conv, with_residual
 from sqhw.network.floats import FloatConv
 
-LEAST_GAIN = 0.1  # smallest gain of a channel, because biases take more units the smaller it is
-
-
-class QatLayer(nn.Module, ABC):
-    """A convolution while a network is compressed, on real numbers or on integers.
-
-    Parameters
-    ----------
-    layer : FloatConv
-    last : bool
-        Whether the layer makes the network's output.
-    """
-
-    def __init__(self, layer: FloatConv, *, last: bool) -> None:
-        super().__init__()
-        self.layer = layer
-        self.last = last
-
-    @property
-    def top(self) -> int:
-        """Largest magnitude that an integer weight may have."""
-        return WEIGHT_TOP
-
-    @abstractmethod
-    def largest(self) -> float:
-        """Return the largest magnitude of a weight in real units."""
-
-    @abstractmethod
-    def real_weight(self) -> Tensor:
-        """Return the weights that the layer computes with, in real units."""
-
-    @abstractmethod
-    def real_bias(self, weight: Tensor) -> Tensor:
-        """Return the bias in real units for these weights, shape (out_channels,)."""
-
-    def real_gain(self) -> Tensor | None:
-        """Return the gain that each channel computes with, or None if it is 1 for all."""
-        return None
-
-
-class LearningLayer(QatLayer):
-    """A layer on real numbers."""
-
-    def forward(self, x: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Return real activations.
-
-        Parameters
-        ----------
-        x : Tensor
-            Input map.
-        tensors : mapping of str to Tensor
-            Every earlier tensor by name, for the residual.
-        """
-        weight = self.real_weight()
-        y = padded_conv(x, weight, self.real_bias(weight), self.layer)
-        return activated(with_residual(y, self.layer.residual, tensors), self.layer)
-
-
-class QatAverage(QatLayer):
-    """An average pooling: a depthwise convolution of weights 1 with the scale of their mean."""
-
-    weight: Tensor
-
-    @property
-    def top(self) -> int:
-        """All weights are 1."""
-        return 1
-
-    def largest(self) -> float:
-        """Return the weight that all have."""
-        return float(self.weight.max())
-
-    def real_weight(self) -> Tensor:
-        """Return the constant weights."""
-        return self.weight
-
-    def real_bias(self, weight: Tensor) -> Tensor:
-        """Return zeros."""
-        return weight.new_zeros(weight.shape[0])
-
-
-class LearningAverage(QatAverage, LearningLayer):
-    """An average pooling on real numbers."""
-
-    def __init__(self, layer: FloatConv, *, last: bool) -> None:
-        super().__init__(layer, last=last)
-        self.register_buffer("weight", torch.from_numpy(layer.weight.copy()))
+#: Smallest gain of a channel, because biases take more units the smaller it is.
+LEAST_GAIN = 0.1
 
 
 class QatConv(QatLayer):
@@ -319,47 +228,6 @@ class LearningConv(QatConv, LearningLayer):
             self.gain_bits = bits
             self.gain.requires_grad_(self.norm is None)
 
-    def normalise(self) -> None:
-        """Normalise the sums from here on: each channel where gains may differ, or all as one.
-
-        The normalisation changes nothing before it has statistics (`adopt`).
-        """
-        self.norm = Normalisation(len(self.bias), shared=not self.gain_bits).to(self.weight.device)
-        self.gain.requires_grad_(False)
-
-    @torch.no_grad()
-    def adopt(self) -> None:
-        """Set scale and bias so that the layer, by its statistics, computes as before."""
-        assert self.norm is not None
-        self.norm.scale.copy_(torch.sqrt(self.norm.variance + EPSILON))
-        self.bias.add_(self.norm.mean)
-
-    @torch.no_grad()
-    def fold(self) -> None:
-        """Fold the normalisation, by its statistics, into weights, codebook, gains and biases.
-
-        That is exact where the factors of the channels lie within a range of 1 to `LEAST_GAIN`.
-        Otherwise the least energy of the layer's map changes.
-        """
-        norm, self.norm = self.norm, None
-        if norm is None:
-            return
-        factor = norm.factor()
-        if norm.shared:
-            common = factor
-        else:
-            # The factor of a nearly constant map has no meaning: its bias is the whole map.
-            used = (self.mask.amax(dim=(1, 2, 3)) > 0) & (norm.variance > EPSILON)
-            common = _common(factor[used], norm.variance[used])
-            gain = torch.where(used, factor / common, torch.ones_like(factor))
-            gain.clamp_(LEAST_GAIN, 1.0)
-            factor = gain * common
-            self.gain.copy_(gain)
-            self.gain.requires_grad_(True)
-        self.bias.sub_(norm.mean * factor)
-        self.weight.mul_(common)
-        self.codebook.mul_(common)
-
     def real_weight(self) -> Tensor:
         """Return the weights that the layer computes with, in real units, straight-through.
 
@@ -372,22 +240,3 @@ class LearningConv(QatConv, LearningLayer):
                 weight, book, self.mask, share=self.share, masked_grad=self.frozen
             )
         return self.with_gain(weight)
-
-
-def _common(factor: Tensor, variance: Tensor) -> Tensor:
-    """Return the factor whose range of gains changes the maps of channels least, shape (1,).
-
-    It is the largest of the factors wherever gains hold the others. A channel that hardly varies
-    may have a factor far beyond those of the others; they then count for more.
-
-    Parameters
-    ----------
-    factor, variance : Tensor, shape (channels,)
-        Factors of channels, and the variances of the sums that they multiply.
-    """
-    if not len(factor):
-        return factor.new_ones(1)
-    wanted, tops = factor.view(-1, 1), factor.view(1, -1)
-    held = torch.minimum(torch.maximum(wanted, LEAST_GAIN * tops), tops)
-    error = ((held - wanted) ** 2 * variance.view(-1, 1)).sum(0)
-    return factor[error.argmin()].view(1)
