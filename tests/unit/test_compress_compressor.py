@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -141,17 +141,25 @@ def test_same_seed_same_network(network, data):
 EVENTS = [*(("prune", n) for n in range(1, 15)), *(("tune", n) for n in range(1, 3))]
 
 
-@pytest.fixture(scope="module", params=["float32", "bf16"])
-def uninterrupted(request, network, data):
-    """Return job, settings and network of a run."""
-    settings = replace(QUICK, epochs=16, precision=request.param)
-    job = Job(network, data, ENGINE, DEVICE)
-    return job, settings, compress(job, Budget("rom", 7000), settings=settings)
+@pytest.fixture(scope="module")
+def uninterrupted(network, data):
+    """Return a function from the precision to job, settings and network of a run."""
+
+    @cache
+    def found(precision):
+        settings = replace(QUICK, epochs=16, precision=precision)
+        job = Job(network, data, ENGINE, DEVICE)
+        return job, settings, compress(job, Budget("rom", 7000), settings=settings)
+
+    return found
 
 
-@pytest.mark.parametrize("stop", [EVENTS[at] for at in (0, 6, 13, 14)])
-def test_an_interrupted_run_ends_in_the_same_network(uninterrupted, tmp_path, stop):
-    plain, settings, whole = uninterrupted
+@pytest.mark.parametrize(
+    ("precision", "event"), [*(("float32", event) for event in (0, 6, 13, 14)), ("bf16", 6)]
+)
+def test_an_interrupted_run_ends_in_the_same_network(uninterrupted, tmp_path, precision, event):
+    plain, settings, whole = uninterrupted(precision)
+    stop = EVENTS[event]
     budget = Budget("rom", 7000)
     job = replace(plain, resume=tmp_path / "run.ckpt")
 
