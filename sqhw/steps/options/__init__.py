@@ -1,0 +1,36 @@
+"""The options of the steps, with their defaults.
+
+The command line is made from these classes: a field is an option, its default is the option's.
+This package imports very little, so that `sqhw --help` is quick.
+"""
+
+from sqhw.steps.options.boards import BuildOptions, HostOptions, SwapOptions
+from sqhw.steps.options.defaults import ALL, RTL_FOLDER
+from sqhw.steps.options.demo import DemoOptions
+from sqhw.steps.options.figures import ReportOptions, SizeOptions
+from sqhw.steps.options.hardware import RomOptions, RtlOptions, SimulateOptions, VerifyOptions
+from sqhw.steps.options.networks import (
+    CompressOptions,
+    ImportOptions,
+    QuantizeOptions,
+    TrainOptions,
+)
+
+__all__ = [
+    "ALL",
+    "RTL_FOLDER",
+    "BuildOptions",
+    "CompressOptions",
+    "DemoOptions",
+    "HostOptions",
+    "ImportOptions",
+    "QuantizeOptions",
+    "ReportOptions",
+    "RomOptions",
+    "RtlOptions",
+    "SimulateOptions",
+    "SizeOptions",
+    "SwapOptions",
+    "TrainOptions",
+    "VerifyOptions",
+]

@@ -1,0 +1,146 @@
+"""Options of the steps from a quantized network to verified RTL: simulate, rom, rtl, verify."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqhw.machine.naming import DEFAULT_NAME
+from sqhw.steps.options.defaults import DATA, RTL_FOLDER, RTL_IMAGES, WORK_FOLDER
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateOptions:
+    """Options of `sqhw.steps.simulate.simulate`.
+
+    Parameters
+    ----------
+    network : Path
+        Quantized network.
+    data : str
+        Data set whose test images are run.
+    image_size : str, optional
+        See `TrainOptions`.
+    float_network : Path, optional
+        Float network, for its accuracy.
+    rom : Path, optional
+        Folder with ROM images of the network, from which its numbers are decoded.
+    trace : bool
+        Whether the values inside the network are counted.
+    """
+
+    network: Path
+    data: str = DATA
+    image_size: str | None = None
+    float_network: Path | None = None
+    rom: Path | None = None
+    trace: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RomOptions:
+    """Options of `sqhw.steps.rom.rom`.
+
+    Parameters
+    ----------
+    network : Path
+        Quantized network.
+    out : Path
+        Folder to write to.
+    batch : int, power of two
+        Images of a run.
+    device : str, optional
+        Device whose block RAMs the pieces of the ROMs suit; by default that of the network.
+    rtl : Path, optional
+        Folder with Verilog. The images get the pieces and the name that it has.
+    name : str, optional
+        Prefix of the file names; by default that of the Verilog, or none.
+    format : str, optional
+        Formats with commas, see `sqhw.names.ROM_FORMATS`; ``native`` is that of the device's
+        vendor. By default that of Verilog, and with `width` or `depth` the native one.
+    rom : str, optional
+        ROMs with commas; by default all.
+    whole : bool
+        Whether ROMs are not cut into pieces.
+    width, depth : int, 1 or more, optional
+        Geometry of a memory of one's own (units: bit, word), into which each ROM is packed anew.
+    byte_order : {"little", "big"}
+        Order of the bytes of a word in ``bin``, ``ihex`` and ``srec``.
+    mmi : str, optional
+        File with the memories of a design, for ``updatemem``; ``FILE.mmi:INSTANCE`` is one of them.
+    """
+
+    network: Path
+    out: Path = RTL_FOLDER
+    batch: int = 1
+    device: str | None = None
+    rtl: Path | None = None
+    name: str | None = None
+    format: str | None = None
+    rom: str | None = None
+    whole: bool = False
+    width: int | None = None
+    depth: int | None = None
+    byte_order: str = "little"
+    mmi: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RtlOptions:
+    """Options of `sqhw.steps.rtl.rtl`.
+
+    Parameters
+    ----------
+    network : Path
+        Quantized network.
+    out : Path, optional
+        Folder to write to; by default `RTL_FOLDER`, with `bench` none.
+    interface : {"plain", "axi"}
+    device : str, optional
+        Device whose block RAMs the pieces of the ROMs suit; by default that of the network.
+    name : str
+        Prefix of the names of modules and files.
+    bench : Path, optional
+        Folder for a bench with all that it needs, which checks the engine without sqhw.
+    """
+
+    network: Path
+    out: Path | None = None
+    interface: str = "plain"
+    device: str | None = None
+    name: str = DEFAULT_NAME
+    bench: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """Options of `sqhw.steps.verify.verify`.
+
+    Parameters
+    ----------
+    network : Path
+        Quantized network.
+    data : str
+        Data set whose test images are run.
+    image_size : str, optional
+        See `TrainOptions`.
+    rtl : Path
+        Folder with Verilog and ROM images.
+    work : Path
+        Folder for the simulator's files.
+    simulator : {"verilator", "icarus", "cxxrtl"}
+    images : int, 1 or more
+        Test images that are run.
+    seed : int, 0 to 2^64 - 1
+        Seed of pauses and noise.
+    jobs : int, 1 or more
+        Number of processes of ``cxxrtl``; the other simulators run in one.
+    """
+
+    network: Path
+    data: str = DATA
+    image_size: str | None = None
+    rtl: Path = RTL_FOLDER
+    work: Path = WORK_FOLDER
+    simulator: str = "verilator"
+    images: int = RTL_IMAGES
+    seed: int = 0
+    jobs: int = 1
