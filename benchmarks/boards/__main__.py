@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.boards.checks import (
+    design_digest,
     images_through_link,
     is_current,
     patched_by_tool,
     vendor_cells,
 )
 from benchmarks.engine.table import markdown
-from benchmarks.origin import commit, measured_on, sentence
+from benchmarks.origin import measured_on, sentence
 from benchmarks.seal import write_sealed
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.cost_models.device import find_device
@@ -66,11 +67,12 @@ def main(
     if "link" in parts:
         results["link"] = _kept(
             work / "link.json",
+            "iCEBreaker",
             partial(images_through_link, DIGITS, "iCEBreaker", IMAGES, work / "link"),
         )
     if "vendor" in parts:
         results["vendor"] = [
-            _kept(work / f"{name}.json", partial(vendor_cells, DIGITS, name, work / "vendor"))
+            _kept(work / f"{name}.json", name, partial(vendor_cells, DIGITS, name, work / "vendor"))
             for name in VENDOR_BOARDS
         ]
     write_sealed(out / "results.json", results)
@@ -78,16 +80,17 @@ def main(
     print(report_text(results))
 
 
-def _kept(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what was measured on this commit before, or measure and keep it."""
+def _kept(path: Path, board: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what was measured on the same design before, or measure and keep it."""
+    digest = design_digest(DIGITS, board)
     if path.is_file():
         kept: dict[str, Any] = json.loads(path.read_text())
-        if kept["commit"] == commit() and not commit().endswith("-dirty"):
+        if kept["design"] == digest:
             found: dict[str, Any] = kept["found"]
             return found
     print(f"measure: {path.stem}", flush=True)
     found = measure()
-    atomic_write_text(path, json.dumps({"commit": commit(), "found": found}))
+    atomic_write_text(path, json.dumps({"design": digest, "found": found}))
     return found
 
 

