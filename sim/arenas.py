@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.errors import SqhwError
 from sqhw.network.graph import INPUT
 from sqhw.sim import kernels
 from sqhw.sim.layout import ALIGNMENT
@@ -83,7 +84,19 @@ class Runner:
 
 
 def _aligned(size: int) -> Bytes:
-    """Return zeroed memory whose address is a multiple of the alignment."""
-    memory = np.zeros(size + ALIGNMENT, np.uint8)
+    """Return zeroed memory whose address is a multiple of the alignment.
+
+    Raises
+    ------
+    SqhwError
+        If there is not as much.
+    """
+    try:
+        memory = np.zeros(size + ALIGNMENT, np.uint8)
+    except MemoryError:
+        raise SqhwError(
+            f"the feature maps of {kernels.LANES} images with their padding take "
+            f"{size / 1e6:,.0f} MB, more than this machine has; use a network of smaller maps"
+        ) from None
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + size]

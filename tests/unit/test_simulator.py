@@ -172,3 +172,16 @@ def test_memory_does_not_depend_on_the_number_of_images():
     before = simulator.memory
     simulator.logits(random_images(network, 0, 200))
     assert simulator.memory == before > 0
+
+
+def test_maps_that_no_memory_holds_are_refused(monkeypatch):
+    def zeros(*arguments):
+        raise MemoryError
+
+    network = random_network(5)
+    images = random_images(network, 0, 1)
+    simulator = Simulator(network)
+    assert simulator.memory  # the plan is made
+    monkeypatch.setattr(np, "zeros", zeros)
+    with pytest.raises(SqhwError, match=r"the feature maps of \d+ images with their padding take "):
+        simulator.logits(images)
