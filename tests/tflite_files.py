@@ -248,3 +248,37 @@ def int8_cnn(seed=0):
     output = b.activation((1, 4), 1 / 256, -128)
     b.file.operator("SOFTMAX", [x], output, "SoftmaxOptions", Beta=1.0)
     return b.file.written([b.image], [output])
+
+
+def one_operator(name):
+    """Return an int8 file of one operator on a map of 6x6x3 and zero point 10, by a short name."""
+    b = Int8Builder(np.random.default_rng(5), (1, 6, 6, 3), 10)
+    file, x = b.file, b.image
+    if name == "relu6":
+        y = file.operator("RELU6", [x], b.activation((1, 6, 6, 3), 0.1, -128))
+    elif name == "relu":
+        y = file.operator("RELU", [x], b.activation((1, 6, 6, 3), 0.5, 10))
+    elif name == "relu_other":
+        y = file.operator("RELU", [x], b.activation((1, 6, 6, 3), 0.3, -120))
+    elif name == "quantize":
+        y = b.activation((1, 6, 6, 3), 0.37, -20)
+        file.operator("QUANTIZE", [x], y, "QuantizeOptions")
+    elif name == "pad":
+        widths = file.constant(np.array([[0, 0], [1, 1], [1, 2], [0, 0]], np.int32))
+        y = file.operator("PAD", [x, widths], b.activation((1, 8, 9, 3), 0.5, 10), "PadOptions")
+    elif name in ("mean", "mean_other"):
+        axes = file.constant(np.array([1, 2], np.int32))
+        y = b.activation((1, 3), 0.5, 10)
+        if name == "mean_other":
+            y = b.activation((1, 1, 1, 3), 0.21, -30)
+        file.operator("MEAN", [x, axes], y, "ReducerOptions", KeepDims=name != "mean")
+    elif name == "fc_keep":
+        weight, scale = b.weights((4, 3), 0, False)
+        y = b.activation((1, 6, 6, 4), 0.5 * scale[0] * 300, -10)
+        table = "FullyConnectedOptions"
+        file.operator("FULLY_CONNECTED", [x, weight, -1], y, table, KeepNumDims=True)
+    elif name == "fc_channel":
+        weight, scale = b.weights((4, 108), 0, True)
+        y = b.activation((1, 4), 0.5 * scale.mean() * 600, -10)
+        file.operator("FULLY_CONNECTED", [x, weight, -1], y, "FullyConnectedOptions")
+    return file.written([x], [y])

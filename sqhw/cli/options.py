@@ -170,7 +170,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
     },
     ImportOptions: {
         "network": typer.Argument(
-            help="A model's file (.onnx), or a network of the zoo, for example resnet20."
+            help="A model's file (.onnx, .tflite), or a network of the zoo, for example resnet20."
         ),
         "checkpoint": _file(
             "Weights of a network of the zoo as safetensors; random ones without.",
@@ -178,7 +178,8 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         ),
         "out": OUT,
         "check": typer.Option(
-            "--check", help="Compare with ONNX Runtime, or the evaluator of onnx, on random images."
+            "--check",
+            help="Compare with another program on random images: ONNX Runtime, onnx or LiteRT.",
         ),
         "check_only": typer.Option(
             "--check-only", help="Name every operator that cannot be imported; write nothing."
@@ -204,6 +205,15 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             callback=checks.check_shape,
         ),
         "output": typer.Option(help="Name of the output, if a file has several."),
+        "floats": typer.Option(
+            "--floats",
+            help="Make a float network of a quantized model, to compress or quantize it further.",
+        ),
+        "device": typer.Option(
+            help="Device or board whose engine a quantized model gets; by default that of a large "
+            "ECP5.",
+            callback=checks.check_device,
+        ),
         "seed": _seed("Seed of random weights."),
     },
     CompressOptions: {

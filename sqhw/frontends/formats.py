@@ -61,7 +61,9 @@ def read_model(
         See `format_of`, and the readers.
     """
     if format_of(path) == "tflite":
-        raise SqhwError(f"{path}: this is a TensorFlow Lite file, which is not read yet")
+        from sqhw.frontends.tflite import read_tflite
+
+        return read_tflite(path)
     from sqhw.frontends.onnx_file.convert import read_onnx
 
     return read_onnx(path, input_shape=input_shape, output=output)
@@ -84,6 +86,10 @@ def oracle_of(
     SqhwError
         If no program at hand can run the file.
     """
+    if graph.source == "tflite":
+        from sqhw.frontends.tflite.oracle import Oracle as TfliteOracle
+
+        return TfliteOracle(path, graph)
     from sqhw.frontends.onnx_file.oracle import Oracle as OnnxOracle
 
     return OnnxOracle(path, graph, input_shape, output)

@@ -25,6 +25,27 @@ class ImportCheck(TypedDict):
     program_accuracy: NotRequired[float]
 
 
+class LayerDifferences(TypedDict):
+    """Activations of an imported layer that differ from the model's; ``largest`` in its steps."""
+
+    layer: str
+    activations: int
+    differing: int
+    largest: int
+
+
+class QuantizedCheck(TypedDict):
+    """Comparison of an imported quantized network with named arithmetic of the model."""
+
+    kernels: str
+    images: int
+    random: bool
+    same_answer: int
+    layers: list[LayerDifferences]
+    accuracy: NotRequired[float]
+    kernels_accuracy: NotRequired[float]
+
+
 class ImportResult(TypedDict):
     """Result of `sqhw import`; of a model's file that was only checked ``file`` is empty."""
 
@@ -36,6 +57,7 @@ class ImportResult(TypedDict):
     layers: NotRequired[int]
     notes: NotRequired[list[str]]
     check: NotRequired[ImportCheck]
+    quantized: NotRequired[QuantizedCheck]
 
 
 class LayerSize(TypedDict):

@@ -11,6 +11,7 @@ from sqhw.report.results import (
     DevicesResult,
     ImportResult,
     NetworkSize,
+    QuantizedCheck,
     QuantizeResult,
     RomResult,
     SimulateResult,
@@ -118,6 +119,28 @@ def import_lines(result: ImportResult, weights: str) -> list[str]:
                 f"  accuracy: {check['accuracy']:.2%}, of {check['program']} "
                 f"{check['program_accuracy']:.2%}"
             )
+    if (compared := result.get("quantized")) is not None:
+        lines += _quantized_lines(compared)
+    return lines
+
+
+def _quantized_lines(check: QuantizedCheck) -> list[str]:
+    what = f"{check['images']} {'random' if check['random'] else 'test'} images"
+    rows = [("layer", "activations", "differ", "share", "largest step")]
+    for row in check["layers"]:
+        share = row["differing"] / row["activations"]
+        counts = f"{row['activations']:,}", f"{row['differing']:,}"
+        rows.append((row["layer"], *counts, f"{share:.3%}", str(row["largest"])))
+    lines = [
+        f"  compared with {check['kernels']} on {what}, each layer on the inputs that it has:",
+        *(f"  {line}" for line in columns(rows)),
+        f"  largest score the same on {check['same_answer']:,} of {what}",
+    ]
+    if "accuracy" in check:
+        lines.append(
+            f"  accuracy: {check['accuracy']:.2%}, of {check['kernels']} "
+            f"{check['kernels_accuracy']:.2%}"
+        )
     return lines
 
 

@@ -19,6 +19,7 @@ from sqhw.steps.progress import Progress, silent
 
 if TYPE_CHECKING:
     from sqhw.frontends.formats import Oracle
+    from sqhw.frontends.neutral import Graph
 
 #: Largest pixel value unless another is named.
 LARGEST_PIXEL = 255
@@ -54,6 +55,9 @@ def _import_file(options: ImportOptions, progress: Progress) -> ImportResult:
     from sqhw.frontends.folding.compare import require_equal
     from sqhw.frontends.folding.from_neutral import float_network
     from sqhw.frontends.formats import oracle_of, read_model
+    from sqhw.frontends.neutral.dequantize import dequantized
+    from sqhw.frontends.quantized.pixels import Pixels
+    from sqhw.steps.import_quantized import import_quantized
 
     path = Path(options.network)
     if options.checkpoint is not None:
@@ -64,8 +68,12 @@ def _import_file(options: ImportOptions, progress: Progress) -> ImportResult:
         for text, default in ((options.mean, (0.0,)), (options.std, (1.0,)))
     )
     with located(path):
-        if graph.quantized:
-            raise SqhwError("it is a quantized model, which is read but not imported yet")
+        if graph.quantized and options.floats:
+            mean, std = _of_integers(graph, options, mean, std)
+            graph = dequantized(graph)
+        elif graph.quantized:
+            pixels = Pixels(options.input_max or LARGEST_PIXEL, mean, std)
+            return import_quantized(graph, options, pixels, progress)
         network = float_network(
             graph, input_max=options.input_max or LARGEST_PIXEL, mean=mean, std=std
         )
@@ -81,7 +89,7 @@ def _import_file(options: ImportOptions, progress: Progress) -> ImportResult:
         if options.check_only:
             return result
         require_equal(graph, network, mean, std)
-    if options.check or options.data is not None:
+    if (options.check or options.data is not None) and not options.floats:
         oracle = oracle_of(
             path, graph, input_shape=_shape(options.input_shape), output=options.output
         )
@@ -89,6 +97,16 @@ def _import_file(options: ImportOptions, progress: Progress) -> ImportResult:
     make_folder(options.out.parent)
     save_float(network, options.out)
     return {**result, "file": str(options.out)}
+
+
+def _of_integers(
+    graph: "Graph", options: ImportOptions, mean: tuple[float, ...], std: tuple[float, ...]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the normalisation of pixels that are integers of a graph's input, if they are."""
+    from sqhw.frontends.neutral.dequantize import input_normalisation
+
+    found = input_normalisation(graph, options.input_max or LARGEST_PIXEL)
+    return (mean, std) if found is None else ((found[0],), (found[1],))
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

@@ -54,6 +54,8 @@ class Lowered:
     maps : dict of str to (str, Held)
         By tensor of the graph: the layer that makes it, or the input, and how its integers are
         held.
+    output : str
+        Tensor of the scores.
     fits : tuple of Fit
     notes : tuple of str
     """
@@ -61,6 +63,7 @@ class Lowered:
     network: QuantizedNetwork
     graph: Graph
     maps: dict[str, tuple[str, Held]]
+    output: str
     fits: tuple[Fit, ...]
     notes: tuple[str, ...]
 
@@ -133,7 +136,7 @@ class _Lowering:
             layers=tuple(layers),
         )
         notes = (*graph.notes, *self.making.notes)
-        return Lowered(network, graph, self.maps, tuple(self.making.fits), notes)
+        return Lowered(network, graph, self.maps, self.output, tuple(self.making.fits), notes)
 
     def _open(self) -> None:
         source = self.graph.tensors[self.graph.input]
@@ -145,6 +148,8 @@ class _Lowering:
         self._show(self.graph.input, View(INPUT, source.shape, own))
 
     def _add(self, operator: Operator) -> None:
+        if not isinstance(operator, Flatten | Affine | Clip | Quantize):
+            self._read_pixels(operator)
         first = self.views[operator.inputs[0]]
         grid = self.graph.tensors[operator.output].quantization
         if isinstance(operator, Flatten):
@@ -171,8 +176,27 @@ class _Lowering:
         else:
             self._make((operator,))
 
+    def _read_pixels(self, operator: Operator) -> None:
+        """Let pixels that an operator reads as real numbers be integers of a grid."""
+        (name, *_) = operator.inputs
+        source, x = self.graph.input, self.views[name]
+        if not isinstance(x, Pending) or not all(isinstance(one, Flatten) for one in x.chain):
+            return
+        grid = self.pixels.grid()
+        shape = self.graph.tensors[source].shape
+        tensors = self.graph.tensors | {source: Tensor(shape, grid)}
+        if name != source:
+            tensors[name] = Tensor(self.graph.tensors[name].shape, grid)
+        self.graph = replace(self.graph, tensors=tensors)
+        view = View(INPUT, shape, self.pixels.held(grid), channels_last=x.channels_last)
+        self._show(source, replace(view, channels_last=None))
+        self._show(name, view)
+
     def _of_pixels(self, pending: Pending) -> bool:
-        return not pending.chain or pending.chain[0].inputs[0] == self.graph.input
+        source = self.graph.input
+        if self.graph.tensors[source].quantization is not None:
+            return False
+        return not pending.chain or pending.chain[0].inputs[0] == source
 
     def _wait(self, operator: Operator, pending: Pending) -> None:
         """Let real numbers wait for the operator that quantizes them; scores get a grid here."""

@@ -16,6 +16,8 @@ from sqhw.machine.number import ActivationFormat
 from sqhw.network.graph import Shape
 
 Numbers = npt.NDArray[Any]
+#: Largest distance of a mean from that of a pixel that counts as rounding (unit: pixel).
+ON_GRID = 1e-6
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,25 @@ class Pixels:
         form = ActivationFormat(grid.bits, signed=False)
         scale, zero_point = float(grid.scale), int(grid.zero_point)
         return Held(form, Fraction(grid.lo), Fraction(1), scale, zero_point, 0, grid.hi - grid.lo)
+
+    def grid(self) -> Quantization:
+        """Return the grid of the real numbers that pixels stand for, of networks that read them.
+
+        Raises
+        ------
+        Refused
+            If channels differ, or no pixel stands for 0.
+        """
+        zero_point = np.unique(np.asarray(self.mean)) * self.input_max
+        std = np.unique(np.asarray(self.std))
+        whole = np.rint(zero_point)
+        if len(std) > 1 or len(whole) > 1 or np.abs(zero_point - whole).max() > ON_GRID:
+            raise Refused(
+                "reads pixels whose mean is not that of a pixel, or differs between channels",
+                "choose a mean that is a multiple of 1 / input_max, or quantize the input",
+            )
+        scale = 1 / (self.input_max * std[0])
+        return Quantization(scale, whole[0].astype(np.int64), self.form.bits, signed=False)
 
     def response(
         self, chain: Sequence[Operator], grid: Quantization

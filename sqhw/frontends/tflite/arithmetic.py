@@ -25,6 +25,9 @@ from sqhw.frontends.neutral import (
 
 #: Name of this arithmetic, for tables.
 KERNELS = "TFLite reference kernels"
+#: Kinds of operators of the file that have kernels unlike those of the neutral operator: a mean
+#: of a map, and a fully connected layer at every position of one.
+MEAN, FULLY_CONNECTED = "mean", "fully_connected"
 #: Bits by which ADD widens its operands.
 ADD_BITS = 20
 
@@ -49,11 +52,14 @@ class ReferenceKernels:
             assert weights is not None
             if operator.bias is not None:
                 whole = whole + operator.bias.values.astype(np.int64)[:, None]
-            if isinstance(operator, Linear):
+            if isinstance(operator, Linear) or _kind(operator) == FULLY_CONNECTED:
                 return _scaled(whole, source, weights, target) + zero_point
             return requantized(whole, source.scale * weights.scale / target.scale) + zero_point
         if isinstance(operator, AveragePooling):
-            return _averaged(whole, operator.kernel[0] * operator.kernel[1], source, target)
+            count = operator.kernel[0] * operator.kernel[1]
+            if _kind(operator) == MEAN:
+                return _mean(whole, count, float(source.scale / target.scale)) + zero_point
+            return _averaged(whole + count * int(source.zero_point), count)
         return requantized(whole, source.scale / target.scale) + zero_point
 
     def of_pair(
@@ -98,6 +104,11 @@ def requantized(acc: Integers, ratios: npt.NDArray[np.float64]) -> Integers:
     """
     found = [fixed_point(float(ratio)) for ratio in np.atleast_1d(ratios)]
     multiplier, shift = (np.array(part).reshape(-1, 1) for part in zip(*found, strict=True))
+    return _multiplied(acc, multiplier, shift)
+
+
+def _multiplied(acc: Integers, multiplier: Integers, shift: Integers) -> Integers:
+    """Return accumulators times ``multiplier * 2**(shift - 31)``, rounded twice."""
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
     high = ((acc << left) * multiplier + (1 << 30)) >> 31
     half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
@@ -126,22 +137,31 @@ def grids(graph: Graph, operator: Operator) -> tuple[Quantization, ...]:
 def _scaled(
     whole: Integers, source: Quantization, weights: Quantization, target: Quantization
 ) -> Integers:
-    """Return accumulators of FULLY_CONNECTED times a real number of 32 bits, rounded."""
+    """Return accumulators of FULLY_CONNECTED times a real number, rounded."""
     products = np.float32(source.scale) * weights.scale.astype(np.float32)
-    ratios = (products.astype(np.float64) / target.scale).astype(np.float32).reshape(-1, 1)
-    scaled = (whole.astype(np.float32) * ratios).astype(np.float64)
+    scaled = whole * (products.astype(np.float64) / target.scale).reshape(-1, 1)
     rounded: Integers = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled).astype(np.int64)
     return rounded
 
 
-def _averaged(
-    centred: Integers, count: int, source: Quantization, target: Quantization
-) -> Integers:
-    """Return averages of sums of (integer - zero point): to nearest, ties away from 0."""
-    if source.scale == target.scale and source.zero_point == target.zero_point:
-        sums = centred + count * int(source.zero_point)
-        averages: Integers = np.sign(sums) * ((np.abs(sums) + count // 2) // count)
-        return averages
-    # A MEAN from one grid to another: the division is part of the multiplier.
-    ratio = np.float64(float(source.scale) / (float(target.scale) * count))
-    return requantized(centred, ratio) + int(target.zero_point)  # type: ignore[arg-type]
+def _mean(centred: Integers, count: int, ratio: float) -> Integers:
+    """Return means of sums of (integer - zero point) times a ratio.
+
+    The multiplier is divided by the count after a shift by the count's width. So it may have a bit
+    less than others.
+    """
+    multiplier, shift = fixed_point(ratio)
+    width = min(count.bit_length() - 1, 32, 31 + shift)
+    divided = (multiplier << width) // count
+    return _multiplied(centred, np.array([[divided]]), np.array([[shift - width]]))
+
+
+def _averaged(sums: Integers, count: int) -> Integers:
+    """Return averages of integers: to nearest, ties away from 0."""
+    averages: Integers = np.sign(sums) * ((np.abs(sums) + count // 2) // count)
+    return averages
+
+
+def _kind(operator: Operator) -> str:
+    """Return the kind of an operator of the file, which its name begins with."""
+    return operator.name.rpartition("_")[0]

@@ -57,11 +57,11 @@ class ImportOptions:
     Parameters
     ----------
     network : str
-        Network of the zoo, or a model's file: ONNX.
+        Network of the zoo, or a model's file: ONNX or TensorFlow Lite.
     checkpoint : Path, optional
         Weights of a network of the zoo as safetensors; by default random ones.
     out : Path
-        Float network to write.
+        Float network to write, or quantized one of a quantized model, by default `NETWORK_FILE`.
     check : bool
         Whether the network is compared with another program that runs the file.
     check_only : bool
@@ -79,6 +79,10 @@ class ImportOptions:
         Sizes of a file's image as ``3x32x32``, if the file leaves them open.
     output : str, optional
         Name of the output, if the file has several.
+    floats : bool
+        Whether a quantized model becomes a float network, as a start for compression.
+    device : str, optional
+        Device whose engine a quantized model gets.
     seed : int, 0 to 2^64 - 1
         Seed of random weights.
     """
@@ -95,6 +99,8 @@ class ImportOptions:
     std: str | None = None
     input_shape: str | None = None
     output: str | None = None
+    floats: bool = False
+    device: str | None = None
     seed: int = 0
 
 
