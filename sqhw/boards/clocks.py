@@ -57,7 +57,9 @@ def design_clocks(board: Board) -> list[DesignClock]:
         If there is none, because its serial line is too fast.
     """
     mhz = board.clock.mhz
-    found = {clock.mhz: clock for clock in PLL_CLOCKS.get(board.device.family, _no_pll)(mhz)}
+    found: dict[float, DesignClock] = {}
+    for clock in PLL_CLOCKS.get(board.device.family, _no_pll)(mhz):
+        found.setdefault(clock.mhz, clock)  # the least division comes first: the least jitter
     # A divider needs no PLL to lock, so it goes before a PLL of the same frequency.
     for halvings in range(MAX_HALVINGS + 1):
         clock = DesignClock(mhz / (1 << halvings), "divider", {"halvings": halvings})
@@ -121,7 +123,7 @@ def _ecp5(mhz: float) -> Iterator[DesignClock]:
         output = max(1, min(128, round(600 / clock)))
         if 400 <= clock * output <= 800:
             settings = {"CLKI_DIV": divide, "CLKFB_DIV": multiply, "CLKOP_DIV": output}
-            yield DesignClock(clock, "pll", settings | {"CLKOP_CPHASE": output // 2})
+            yield DesignClock(clock, "pll", settings | {"CLKOP_CPHASE": (output - 1) // 2})
 
 
 def _xc7(mhz: float) -> Iterator[DesignClock]:

@@ -135,6 +135,17 @@ def test_clocks_keep_the_rules_of_the_plls():
                 assert 400 <= exact * found["CLKOP_DIV"] <= 800
 
 
+def test_settings_are_those_of_icepll_and_ecppll():
+    """What ``icepll -i 12 -o 34.5`` and ``ecppll -i 25 -o 64.2857``, ``-o 50`` print."""
+    assert fastest_below(find_board("iCEBreaker"), 34.5).settings == {
+        "DIVR": 0, "DIVF": 45, "DIVQ": 4, "FILTER_RANGE": 1,
+    }  # fmt: skip
+    for limit, settings in ((64.29, (7, 18, 9, 4)), (50, (1, 2, 12, 5))):
+        names = ("CLKI_DIV", "CLKFB_DIV", "CLKOP_DIV", "CLKOP_CPHASE")
+        clock = fastest_below(find_board("ULX3S 25F"), limit)
+        assert clock.settings == dict(zip(names, settings, strict=True))
+
+
 def test_clocks_have_whole_bits_of_the_serial_line():
     board = find_board("iCEBreaker")
     for clock in design_clocks(board):

@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 #: Folders whose text follows the rules.
 FOLDERS = (
+    "benchmarks/boards",
     "benchmarks/compression",
     "benchmarks/cost_cycles",
     "benchmarks/cost_engine",
@@ -18,6 +19,7 @@ FOLDERS = (
     "cost_models",
     "sim",
     "sqhw",
+    "sqhw/boards",
     "sqhw/cli",
     "sqhw/compiler",
     "sqhw/compress/calibration",
