@@ -231,6 +231,7 @@ READERS = (
         (mutate.mutate_toml,),
         _use_technology,
     ),
+    Reader("calibration", samples.write_calibration, _read_calibration, (mutate.mutate_json,)),
     Reader(
         "ONNX",
         samples_onnx.write_float,
@@ -245,5 +246,4 @@ READERS = (
         (mutate_model, mutate_model),
         _use_quantized_model,
     ),
-    Reader("calibration", samples.write_calibration, _read_calibration, (mutate.mutate_json,)),
 )

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from sqhw.errors import SqhwError
-from sqhw.frontends.folding.convolution import Convolution, after_affine
+from sqhw.frontends.folding.convolution import Convolution, after_affine, scaled
 from sqhw.frontends.folding.view import Affine, Doubles, View
 from sqhw.network.floats import FloatConv, FloatLayer, FloatResidual
 from sqhw.network.graph import INPUT, MaxPool, Shape
@@ -20,7 +20,7 @@ N = TypeVar("N", bound=Hashable)
 class Builder(ABC, Generic[N]):
     """The layers so far, and which tensor each value of the source shows.
 
-    What is computed from weights is in double precision until `result` rounds it once.
+    What is computed from weights of double precision stays so until `result` rounds it once.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Builder(ABC, Generic[N]):
             if isinstance(conv, FloatConv) and conv.trained and not (conv.relu or conv.residual):
                 self.layers[conv.name] = replace(
                     conv,
-                    weight=conv.weight * scale[..., None],  # type: ignore[arg-type]
+                    weight=scaled(conv.weight, scale[..., None]),  # type: ignore[arg-type]
                     bias=conv.bias * scale.reshape(-1) + shift.reshape(-1),  # type: ignore[arg-type]
                 )
                 return x

@@ -19,6 +19,8 @@ SEED = 43
 BLOCK = 4
 #: Largest difference that is rounding, relative to the largest score: weights are rounded once.
 ROUNDING = 2.0**-12
+#: Most weights of a network that is compared in double precision, which takes twice their memory.
+MAX_DOUBLES = 1 << 23
 #: Most products of an image for which the import is compared without being asked.
 MAX_PRODUCTS = 1 << 30
 
@@ -60,10 +62,11 @@ def require_equal(
     if products(network) > MAX_PRODUCTS:
         return
     images = random_pixels(network)
-    x = normalised(images, network.input_max, mean, std)
+    dtype = np.float64 if network.weights <= MAX_DOUBLES else np.float32
+    x = normalised(images, network.input_max, mean, std, dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        scores = evaluate(graph, x)[graph.output].reshape(len(images), -1)
-        difference = np.abs(logits(network, images) - scores).max()
+        scores = evaluate(graph, x, dtype)[graph.output].reshape(len(images), -1)
+        difference = np.abs(logits(network, images, dtype) - scores).max()
     largest = float(np.abs(scores).max())
     if not difference <= ROUNDING * max(1.0, largest):
         raise SqhwError(

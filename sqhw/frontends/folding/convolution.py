@@ -38,9 +38,31 @@ class Convolution:
         return np.zeros(len(self.weight)) if self.bias is None else self.bias
 
 
+def scaled(weight: Doubles | Floats32, factor: Doubles) -> Doubles | Floats32:
+    """Return weights times factors, in the precision of the weights.
+
+    Products are of double precision. Weights of single precision are rounded filter by filter, so
+    that large ones take no more memory than they have.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (outputs, inputs, height, width)
+    factor : ndarray of float64
+        It broadcasts to the shape of `weight`.
+    """
+    if weight.dtype == np.float64:
+        return weight * factor
+    full = np.broadcast_to(factor, weight.shape)
+    made = np.empty(weight.shape, np.float32)
+    with np.errstate(over="ignore"):  # what is too large is infinite, and refused as such
+        for row, (filters, factors) in enumerate(zip(weight, full, strict=True)):
+            made[row] = filters * factors
+    return made
+
+
 def after_affine(
     affine: Affine, weight: Doubles | Floats32, bias: Doubles, groups: int, shape: Shape
-) -> tuple[Doubles, Doubles]:
+) -> tuple[Doubles | Floats32, Doubles]:
     """Return weight and bias of a convolution that reads ``scale * x + shift`` of an `x`."""
     out, inputs = weight.shape[:2]
     if groups == 1:
@@ -50,4 +72,6 @@ def after_affine(
         scale, shift = (
             values.reshape(groups, inputs, 1, 1)[group] for values in (affine.scale, affine.shift)
         )
-    return weight * scale, bias + (weight * shift).sum((1, 2, 3))
+    full = np.broadcast_to(shift, weight.shape)
+    sums = [float((filters * row).sum()) for filters, row in zip(weight, full, strict=True)]
+    return scaled(weight, scale), bias + np.array(sums)

@@ -65,3 +65,8 @@ class Constant:
         if self.quantization is None:
             return self.values.astype(np.float64)
         return self.quantization.reals(self.values)
+
+    def of_type(self, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """Return the real numbers in another precision; without a copy if they have it."""
+        source = self.values if self.quantization is None else self.reals
+        return source.astype(dtype, copy=False)

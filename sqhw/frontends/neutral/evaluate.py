@@ -69,17 +69,17 @@ def _convolution(operator: Convolution, x: Reals) -> Reals:
     bias = operator.bias
     return convolved(
         padded(x, operator.padding),
-        operator.weight.reals.astype(x.dtype, copy=False),
-        None if bias is None else bias.reals.astype(x.dtype),
+        operator.weight.of_type(x.dtype),
+        None if bias is None else bias.of_type(x.dtype),
         operator.stride,
         operator.dilation,
     )
 
 
 def _linear(operator: Linear, x: Reals) -> Reals:
-    made = x[:, :, 0, 0] @ operator.weight.reals.astype(x.dtype, copy=False).T
+    made = x[:, :, 0, 0] @ operator.weight.of_type(x.dtype).T
     if operator.bias is not None:
-        made = made + operator.bias.reals.astype(x.dtype)
+        made = made + operator.bias.of_type(x.dtype)
     found: Reals = made[:, :, None, None]
     return found
 
@@ -120,7 +120,7 @@ def _unflatten(operator: Unflatten, x: Reals) -> Reals:
 
 
 def _affine(operator: Affine, x: Reals) -> Reals:
-    scale, shift = (part.reals.astype(x.dtype) for part in operator.constants)
+    scale, shift = (part.of_type(x.dtype) for part in operator.constants)
     found: Reals = x * scale + shift
     return found
 
