@@ -10,12 +10,13 @@ from benchmarks.engine.progress import note
 from benchmarks.engine.table import markdown
 from benchmarks.frontends.onnx_rows import CASES as ONNX
 from benchmarks.frontends.row import HEAD, Case, Sources
+from benchmarks.frontends.tflite_rows import CASES as TFLITE
 from benchmarks.origin import commit
 from benchmarks.seal import read_sealed_text, write_sealed_text
 from sqhw.data import Dataset, load_dataset
 
 #: Rows by name, in the order of the table.
-CASES: dict[str, Case] = {**ONNX}
+CASES: dict[str, Case] = {**ONNX, **TFLITE}
 RESULTS = Path(__file__).parent / "RESULTS.md"
 TEXT = """# Models from files
 

@@ -260,8 +260,8 @@ class Making:
         border = f"{name}_border"
         self._constants(border, x, inputs, groups, count)
         self.notes[
-            f"layer {border!r} adds {count * groups} channels of the zero point {zero}, as the "
-            "engine pads with 0"
+            f"layer {border!r} adds channels of the zero point {zero}, {count * groups} in all, as "
+            "the engine pads with 0"
         ] = None
         low, high = sum_ends(weight, x.held.lowest - int(zero), x.held.highest - int(zero), True)
         whole = np.concatenate([weight, *parts], axis=1)
