@@ -3,11 +3,16 @@
 Tests with the mark ``evidence`` run with the option ``--evidence`` only, see `make evidence`.
 """
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# One thread a process: `make test` has a process on each core, and more threads would wait for each
+# other. It is set before torch is imported, and holds for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The benchmarks are tested but not installed. They come last, after the installed packages.
 sys.path.append(str(Path(__file__).parents[1]))

@@ -16,7 +16,7 @@ LIMITS = {
     "max_channels": 12, "max_size": 7, "max_layers": 3, "max_kernel": 5, "branches": True,
     "taps_per_entry": 2, "sparse": True,
 }  # fmt: skip
-LAYERS = 40
+LAYERS = 20
 
 
 def engine(lanes: int, max_batch: int) -> EngineConfig:

@@ -176,7 +176,7 @@ class WakeWords(torch.nn.Module):
 def test_fewer_and_narrower_weights_take_less_where_most_have_decayed():
     """Random weights, of which 96 % of the pointwise ones are next to nothing: sizes only."""
     torch.manual_seed(0)
-    module, images = WakeWords(), np.random.default_rng(0).integers(0, 256, (64, 3, 96, 96))
+    module, images = WakeWords(), np.random.default_rng(0).integers(0, 256, (16, 3, 96, 96))
     with torch.no_grad():
         for _ in range(3):  # statistics of the batch normalisation
             module(torch.from_numpy(images).float() / 255)
