@@ -1,0 +1,1 @@
+"""The netlist after synthesis, register moves included, against the simulator."""
