@@ -51,7 +51,8 @@ coverage: $(STAMP)
 # - fuzz: files with random damage (tests: few files);
 # - networks: each engine in both simulators on 100 networks (tests: in one simulator on 8);
 # - engines: the other tests with the mark `evidence`, on engines that the tests leave out;
-# - examples: the property tests with 300 examples each (tests: 40).
+# - examples: the property tests with 300 examples each (tests: 40);
+# - gates: netlists of small engines after synthesis, in Icarus Verilog (tests: none).
 # The first two write a table beside their code. A part that fails does not keep the next from
 # running, but make fails.
 evidence: $(STAMP)
@@ -63,6 +64,7 @@ evidence: $(STAMP)
 	$(BIN)/pytest -q -n 2 --evidence -m evidence --deselect tests/hdl/test_engine.py || \
 		failed="$$failed engines"; \
 	$(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile evidence || failed="$$failed examples"; \
+	$(BIN)/python -m benchmarks.gates || failed="$$failed gates"; \
 	test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 lint: $(STAMP)

@@ -243,7 +243,7 @@ def test_the_verilog_goes_elsewhere_only_if_asked(monkeypatch, capsys):
         found.clear()
 
 
-@pytest.mark.slow
+@pytest.mark.evidence
 def test_verilator_runs_it_too(bench):
     code, text = cocotb(bench, "verilator")
     assert code == 0, text
