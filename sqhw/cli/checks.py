@@ -178,10 +178,19 @@ def named_files(*names: str | None) -> list[Path]:
 
 def check_rtl(path: Path | None) -> Path | None:
     """Check that a folder of Verilog is there and may be read."""
+    return _read_folder(path, "sqhw rtl")
+
+
+def check_images(path: Path | None) -> Path | None:
+    """Check that a folder of ROM images is there and may be read."""
+    return _read_folder(path, "sqhw rom")
+
+
+def _read_folder(path: Path | None, writer: str) -> Path | None:
     if path is None:
         return None
     if not is_folder(path):
-        raise SqhwError(f"{path}: no such folder; write it with `sqhw rtl`")
+        raise SqhwError(f"{path}: no such folder; write it with `{writer}`")
     if not os.access(path, os.R_OK | os.X_OK):
         raise SqhwError(f"{path}: cannot be read (no permission)")
     return path

@@ -271,7 +271,10 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "float_network": _file(
             "Float network, to print its accuracy too.", "--float", check=checks.check_source
         ),
-        "rom": _file("Folder with the network's ROM images; its numbers are decoded from them."),
+        "rom": _file(
+            "Folder with the network's ROM images; its numbers are decoded from them.",
+            check=checks.check_images,
+        ),
         "trace": typer.Option(
             "--trace",
             help="Count values inside the network: range of sums, zeros, saturation, cycles.",

@@ -103,8 +103,10 @@ def _check_start(path: Path, limit: int) -> None:
 
 def _tensor(file: Any, name: str) -> Any:
     try:
-        return file.get_tensor(name)
+        found = file.get_tensor(name)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError):
-        raise SqhwError(
-            f"tensor {shown(name)} has a type or a shape that sqhw does not use"
-        ) from None
+        found = None
+    # A package such as ml_dtypes, which onnx imports, adds types like bfloat16 to NumPy's own.
+    if found is None or found.dtype.isbuiltin != 1:
+        raise SqhwError(f"tensor {shown(name)} has a type or a shape that sqhw does not use")
+    return found

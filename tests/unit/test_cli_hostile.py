@@ -106,7 +106,7 @@ def hostile(command, option):
         return FLOATS
     if "Path" not in kind:
         return [*TEXTS, *NAMES.get(option.name, [])]
-    if option.opts[0] == "--rtl":
+    if option.opts[0] == "--rtl" or (command, option.name) == ("simulate", "rom"):
         return [value for value in INPUTS if value not in ("", "{folder}")]
     if option.name in SOURCES:
         return INPUTS

@@ -90,7 +90,7 @@ def test_a_mistake_behind_a_pool_that_changed_places_is_seen(monkeypatch):
 
 
 def test_a_mistake_in_the_normalisation_is_seen(monkeypatch):
-    monkeypatch.setattr(convert, "_folded", lambda build, pixels: ((0.1,), pixels.std))
+    monkeypatch.setattr(convert.Builder, "normalisation", lambda _, mean, std, note: ((0.1,), std))
     with pytest.raises(SqhwError, match=r"^the normalised input: the imported network differs"):
         import_module(network(), (2, 8, 8))
 

@@ -68,7 +68,7 @@ def refuses(folder):
     floats, new = folder / "float.safetensors", ["--out", folder / "new" / "file"]
     return {
         "sqhw train": ["train", *new],
-        "sqhw import": ["import", "resnet8", *new],
+        "sqhw import of a network of the zoo": ["import", "resnet8", *new],
         "sqhw compress": ["compress", floats, *new],
         "sqhw quantize": ["quantize", floats, *new],
         "sqhw demo": ["demo", *new],
@@ -78,12 +78,22 @@ def refuses(folder):
     }  # fmt: skip
 
 
+def refuses_otherwise(folder):
+    """Return commands that take minutes or a board, with something else missing than PyTorch."""
+    net, new = folder / "net.safetensors", folder / "new"
+    return {
+        "unknown board": ["build", net, "--board", "nowhere", "--out", new],
+        "not a build": ["swap", folder, net, "--out", new],
+        "not a build for a host": ["host", folder, "--port", "/dev/null"],
+    }
+
+
 def test_every_command_is_tried(folder):
     from sqhw.cli.commands import app
 
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}
-    tried = {arguments[0] for arguments in (works(folder) | refuses(folder)).values()}
-    assert tried == commands
+    all_tried = works(folder) | refuses(folder) | refuses_otherwise(folder)
+    assert {arguments[0] for arguments in all_tried.values()} == commands
 
 
 def test_everything_but_training_works(folder):
@@ -106,6 +116,15 @@ def test_training_says_what_to_install(folder):
     for what, found in zip(commands, run_without("torch", *commands.values()), strict=True):
         sentence = f"{what} needs the Python package torch, which is not installed; run: {RUN}"
         assert found == [1, "", f"sqhw: {sentence}\n"]
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_boards_need_no_torch(folder):
+    before = sorted(folder.rglob("*"))
+    for code, out, err in run_without("torch", *refuses_otherwise(folder).values()):
+        assert (code, out) == (1, "")
+        assert err.startswith("sqhw: ")
+        assert "torch" not in err
     assert sorted(folder.rglob("*")) == before
 
 
