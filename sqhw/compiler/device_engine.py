@@ -9,6 +9,7 @@ from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import descriptor_words
 from sqhw.network.graph import Graph, GraphConv
+from sqhw.network.quantized import QuantizedNetwork
 from sqhw.planner.bank_plan import assign_rows, peak_rows
 from sqhw.planner.placement import network_maps
 
@@ -137,6 +138,7 @@ def fitted_engine(
         "codebook_addr_bits": _at_least(
             EngineConfig.codebook_addr_bits, levels * len(network.convs)
         ),
+        "mult_bits": _mult_bits(network),
         "groups": any(layer.groups > 1 for layer in network.convs),
         "residuals": any(layer.residual is not None for layer in network.convs),
         "maxpool": any(layer.kind == "maxpool" for layer in network.layers),
@@ -148,6 +150,14 @@ def fitted_engine(
         return replace(engine, param_addr_bits=_at_least(engine.param_addr_bits, words))
     except ValueError as error:
         raise SqhwError(f"network {network.name!r} on {lanes} lanes: {error}") from None
+
+
+def _mult_bits(network: Graph[GraphConv]) -> int:
+    """Return the bits of the widest multiplier; imported networks have wider ones than trained."""
+    widest = 0
+    if isinstance(network, QuantizedNetwork):
+        widest = max((int(layer.multiplier.max()) for layer in network.convs), default=0)
+    return max(EngineConfig.mult_bits, widest.bit_length())
 
 
 def _at_least(bits: int, words: int) -> int:

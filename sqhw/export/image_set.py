@@ -20,7 +20,7 @@ from sqhw.export.images.image_format import ImageFormat, encoded
 from sqhw.export.images.memory import Memory
 from sqhw.export.images.registry import image_formats
 from sqhw.export.manifest import FILES, read_manifest
-from sqhw.files.plain import field_of, typed
+from sqhw.files.plain import field_of, located, typed
 from sqhw.machine.layout import ROMS
 from sqhw.machine.naming import image_name
 from sqhw.machine.rom_pieces import Piece, Pieces, depth_of, from_plain, piece_names, piece_words
@@ -208,7 +208,8 @@ def check_images_replaced(program: Program, folder: Path, contents: Mapping[str,
     if not is_file(folder / FILES["images"]):
         return
     found = read_manifest(folder, "images")
-    digests = typed(dict[str, str], found.get(DIGESTS, {}))
+    with located(folder / FILES["images"]):
+        digests = typed(dict[str, str], found.get(DIGESTS, {}))
     changed = [
         name for name, digest in digests_of(contents).items() if digests.get(name, digest) != digest
     ]
@@ -293,7 +294,10 @@ def _kept(
     written = {(record.format, record.rom) for record in images}
     files = {record.file for record in images}
     found = _earlier(folder)
-    digests = read_manifest(folder, "images").get(DIGESTS, {}) if found else {}
+    digests: dict[str, str] = {}
+    if found:
+        with located(folder / FILES["images"]):
+            digests = typed(dict[str, str], read_manifest(folder, "images").get(DIGESTS, {}))
     kept = [
         record
         for record in found

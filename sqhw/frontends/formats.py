@@ -61,6 +61,12 @@ def read_model(
         See `format_of`, and the readers.
     """
     if format_of(path) == "tflite":
+        for option, given in (("input-shape", input_shape), ("output", output)):
+            if given is not None:
+                raise SqhwError(
+                    f"{path}: a TensorFlow Lite file has one input of fixed shape and one output; "
+                    f"leave --{option} out"
+                )
         from sqhw.frontends.tflite import read_tflite
 
         return read_tflite(path)

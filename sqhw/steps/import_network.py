@@ -27,12 +27,18 @@ LARGEST_PIXEL = 255
 RANDOM_IMAGES, MAX_IMAGES = 8, 256
 #: Largest difference from another program, relative to the largest score.
 TOLERANCE = 2.0**-7
+#: Options of models' files, which a network of the zoo has no use for.
+OF_FILES = (
+    *("check", "check_only", "data", "image_size", "input_max", "mean", "std", "input_shape"),
+    *("output", "floats", "device"),
+)
 
 
 def import_network(options: ImportOptions, progress: Progress = silent) -> ImportResult:
     """Write the network of a model's file, or one of the zoo, to a file."""
     if is_file(options.network):
         return _import_file(options, progress)
+    _refuse(options, OF_FILES, "is a network of the zoo, and the option is for models' files")
     from sqhw.compress import float_network
 
     network = float_network(options.network, options.checkpoint, options.seed)
@@ -51,6 +57,21 @@ def is_file(name: str) -> bool:
         return False
 
 
+def _refuse(options: ImportOptions, names: Sequence[str], reason: str) -> None:
+    """Refuse options that were given and would have no effect.
+
+    Raises
+    ------
+    SqhwError
+        Naming the first of them.
+    """
+    plain = ImportOptions(network=options.network)
+    for name in names:
+        if getattr(options, name) != getattr(plain, name):
+            option = f"--{name.replace('_', '-')}"
+            raise SqhwError(f"{options.network}: it {reason}; leave {option} out")
+
+
 def _import_file(options: ImportOptions, progress: Progress) -> ImportResult:
     from sqhw.frontends.folding.compare import require_equal
     from sqhw.frontends.folding.from_neutral import float_network
@@ -62,7 +83,16 @@ def _import_file(options: ImportOptions, progress: Progress) -> ImportResult:
     path = Path(options.network)
     if options.checkpoint is not None:
         raise SqhwError(f"{path}: a model's file has its own weights; leave --checkpoint out")
+    if options.check_only:
+        _refuse(
+            options, ("check", "data"), "is not run with --check-only, so that nothing compares"
+        )
     graph = read_model(path, input_shape=_shape(options.input_shape), output=options.output)
+    if graph.quantized and options.floats:
+        reason = "is compared as it is quantized, without --floats"
+        _refuse(options, ("check", "data"), reason)
+    if graph.quantized and graph.source == "tflite":
+        _refuse(options, ("mean", "std"), "has the scale of its pixels in the file")
     mean, std = (
         default if text is None else parse_values(text)
         for text, default in ((options.mean, (0.0,)), (options.std, (1.0,)))
@@ -89,7 +119,7 @@ def _import_file(options: ImportOptions, progress: Progress) -> ImportResult:
         if options.check_only:
             return result
         require_equal(graph, network, mean, std)
-    if (options.check or options.data is not None) and not options.floats:
+    if options.check or options.data is not None:
         oracle = oracle_of(
             path, graph, input_shape=_shape(options.input_shape), output=options.output
         )

@@ -104,8 +104,6 @@ def _with_engine(
         engine = propose_engine(
             device, network, levels=LEVELS, acc_bits=max(24, needed_acc_bits(network))
         )
-        widest = max(int(layer.multiplier.max()) for layer in network.convs)
-        engine = replace(engine, mult_bits=max(engine.mult_bits, widest.bit_length()))
     except SqhwError as error:
         if device_name:
             raise

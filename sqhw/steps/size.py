@@ -126,10 +126,11 @@ def _size(workload: Workload, device: Device, terms: Terms, acc_bits: int | None
     """Return the sizing of a network on a device, with the engine that suits it."""
     network = workload.network
     engine = propose_engine(device, network, workload.levels, terms.batch, workload.acc_bits)
-    # A network is sized as it is exported on the device that it was made for.
-    here = network.facts.device == device.name
+    # A network is sized as it is exported on the device, or with the engine, that it was made for.
+    facts = network.facts
+    here = facts.device == device.name or (facts.device is None and facts.engine == engine)
     if isinstance(network, QuantizedNetwork) and here and terms.budgets is None:
-        engine = network.facts.engine
+        engine = facts.engine
         if acc_bits is not None:
             engine = replace(engine, acc_bits=acc_bits)
         terms = replace(terms, formats={layer.name: layer.stream for layer in network.convs})

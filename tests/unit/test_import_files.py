@@ -126,3 +126,23 @@ def test_names_without_a_suffix_are_of_the_zoo(monkeypatch, capsys, tmp_path, na
     code, text, err = run(monkeypatch, capsys, "import", name, "--out", out)
     assert (code, out.exists()) == ((0, True) if name == "resnet8" else (1, False))
     assert "random weights (no --checkpoint)" in text or "unknown network" in err
+
+
+@pytest.mark.parametrize("options", [["--check-only"], ["--check"], ["--data", "digits"]])
+def test_options_without_effect_are_refused(monkeypatch, capsys, tmp_path, options):
+    out = tmp_path / "float.safetensors"
+    message = refuse(monkeypatch, capsys, "import", "resnet8", *options, "--out", out)
+    why = "it is a network of the zoo, and the option is for models' files"
+    assert message == f"resnet8: {why}; leave {options[0]} out"
+    if options != ["--check-only"]:
+        path = saved(digits(), tmp_path)
+        command = ["import", path, "--check-only", *options, "--out", out]
+        assert message != refuse(monkeypatch, capsys, *command)
+    assert not out.exists()
+
+
+def test_texts_that_are_not_unicode(monkeypatch, capsys, tmp_path):
+    path = saved(digits(), tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"Softmax", b"Softma\xff"))
+    message = refuse(monkeypatch, capsys, "import", path, "--out", tmp_path / "out.safetensors")
+    assert message.startswith(f"{path}: a damaged ONNX file: field 'op_type' has a text")

@@ -20,7 +20,10 @@ from sqhw.network.quantized_file import load_network
 from sqhw.sim import reference
 from sqhw.sim.simulator import Simulator
 from sqhw.steps.import_network import import_network
-from sqhw.steps.options import ImportOptions
+from sqhw.steps.import_quantized import COMMON_DEVICE
+from sqhw.steps.options import ImportOptions, RomOptions, SizeOptions
+from sqhw.steps.rom import rom
+from sqhw.steps.size import size_network
 
 
 @pytest.fixture
@@ -48,6 +51,37 @@ def test_int8_file_becomes_a_network_that_compiles(model, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, network.input_shape)
     last = network.layers[-1].name
     assert (reference.run(network, image)[last] == Simulator(network).run(image[None])[last]).all()
+
+
+@pytest.mark.parametrize("named", [None, COMMON_DEVICE, "iCE40UP5K"])
+def test_the_size_is_that_of_the_images(model, tmp_path, named):
+    """Multipliers of 16 bits, wider than those of trained networks, are in every proposal."""
+    out = tmp_path / "network.safetensors"
+    import_network(ImportOptions(network=str(model), out=out, device=named))
+    options = SizeOptions(network=str(out), device=named or COMMON_DEVICE)
+    found = size_network(options)["devices"][0]
+    images = rom(RomOptions(network=out, out=tmp_path / "rom", device=options.device))
+    memory = found["memory"]
+    bits = sum(memory[part]["bits"] for part in ("weights", "constants", "codebooks"))
+    assert bits == images["rom_bits_exported"]
+
+
+@pytest.mark.parametrize(
+    ("options", "left_out"),
+    [
+        ({"output": "y"}, "--output"),
+        ({"input_shape": "2x9x7"}, "--input-shape"),
+        ({"mean": "5"}, "--mean"),
+        ({"std": "3"}, "--std"),
+        ({"floats": True, "check": True}, "--check"),
+        ({"check_only": True, "data": "digits"}, "--data"),
+    ],
+)
+def test_options_without_effect_are_refused(model, tmp_path, options, left_out):
+    out = tmp_path / "network.safetensors"
+    with pytest.raises(SqhwError, match=f"{model}: .*; leave {left_out} out$"):
+        import_network(ImportOptions(network=str(model), out=out, **options))
+    assert not out.exists()
 
 
 def test_accuracy_of_both_is_told_for_data(model, tmp_path):

@@ -234,6 +234,14 @@ def test_a_damaged_manifest_is_refused(sqhw, refused, tmp_path):
     assert "images.json is damaged" in refused(tmp_path, "--format", "coe")
 
 
+@pytest.mark.parametrize("files", [None, [], {"weights.bin": 3}])
+def test_a_manifest_without_digests_is_refused(sqhw, refused, tmp_path, files):
+    sqhw(tmp_path, "--format", "bin")
+    manifest = tmp_path / "images.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"files": files}))
+    assert str(manifest) in refused(tmp_path, "--format", "coe")
+
+
 def test_a_manifest_cannot_name_other_files(sqhw, tmp_path):
     sqhw(tmp_path, "--format", "mif", "--rom", "weights")
     path = tmp_path / "images.json"

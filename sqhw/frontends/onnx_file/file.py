@@ -115,9 +115,27 @@ def _parsed(path: Path) -> Any:
         proto = onnx.ModelProto.FromString(data)
     except (DecodeError, RecursionError, ValueError):
         raise SqhwError("not an ONNX file, or a damaged one: protobuf cannot parse it") from None
+    _check_texts(proto)
     if not proto.HasField("graph") or not proto.graph.node:
         raise SqhwError("not an ONNX file, or a damaged one: it has no graph")
     return proto
+
+
+def _check_texts(message: Any) -> None:
+    """Check that all texts of a message are Unicode: protobuf returns others as bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            texts = [value] if isinstance(value, str | bytes) else value
+            broken = next((text for text in texts if not isinstance(text, str)), None)
+            if broken is not None:
+                raise SqhwError(
+                    f"a damaged ONNX file: field {field.name!r} has a text that is not UTF-8, "
+                    f"{shown(broken.decode('utf-8', 'replace'))}"
+                )
+        elif field.type == field.TYPE_MESSAGE:
+            parts = value if hasattr(value, "__len__") else [value]
+            for part in parts:
+                _check_texts(part)
 
 
 def _versions(proto: Any) -> dict[str, int]:
