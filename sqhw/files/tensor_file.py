@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from sqhw.errors import LONGEST, SqhwError, shown
@@ -107,6 +108,7 @@ def _tensor(file: Any, name: str) -> Any:
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError):
         found = None
     # A package such as ml_dtypes, which onnx imports, adds types like bfloat16 to NumPy's own.
-    if found is None or found.dtype.isbuiltin != 1:
+    foreign = isinstance(found, np.ndarray) and found.dtype.isbuiltin != 1
+    if found is None or foreign:
         raise SqhwError(f"tensor {shown(name)} has a type or a shape that sqhw does not use")
     return found
