@@ -105,7 +105,13 @@ def _build(name: str, board: str, network: Path, clock: float | None, work: Path
         options = BuildOptions(network=network, board=board, out=work / name, clock=clock)
         atomic_write_text(kept, json.dumps(build(options)))
     found: dict[str, Any] = json.loads(kept.read_text())
-    return found
+    return _named(found)
+
+
+def _named(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result of a step with the names of its files, without the folders of a machine."""
+    paths = ("folder", "bitstream", "file")
+    return {**result, **{key: Path(result[key]).name for key in paths if key in result}}
 
 
 def _swap(name: str, network: Path, work: Path) -> dict[str, Any]:
@@ -120,7 +126,7 @@ def _swap(name: str, network: Path, work: Path) -> dict[str, Any]:
     suffix = Path(read_build(work / name).bitstream).suffix
     bitstream = work / f"{name}-other{suffix}"
     processor = time.process_time()
-    found: dict[str, Any] = dict(swap(SwapOptions(build=work / name, network=other, out=bitstream)))
+    found = _named(swap(SwapOptions(build=work / name, network=other, out=bitstream)))
     found["own_processor_seconds"] = time.process_time() - processor
     found["name"] = name
     same = patched_by_tool(work / name, other, bitstream, work / f"{name}-tool")

@@ -43,6 +43,11 @@ def test_every_file_of_measurements_is_as_it_was_sealed():
         assert read_sealed_text(path)
 
 
+def test_no_file_of_measurements_names_a_folder_of_a_machine():
+    for path in JSON:
+        assert not re.search(r'"/\w+/', path.read_text()), path
+
+
 def test_every_file_of_measurements_says_what_it_is_of():
     for path in JSON:
         found = read_sealed(path)

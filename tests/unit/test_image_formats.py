@@ -40,7 +40,7 @@ def memories(limit):
 
 
 class FormatTests:
-    """The tests that every format passes."""
+    """The tests that every format passes; `read` of a format returns the words of a file."""
 
     form = ""
     order = "little"
@@ -53,10 +53,6 @@ class FormatTests:
         path = folder / f"{one.name}{self.format.suffix}"
         path.write_bytes(encoded(self.format, one))
         return path
-
-    def read(self, path, one):
-        """Return the words of a file."""
-        raise NotImplementedError
 
     def read_all(self, folder, found):
         return [self.read(self.write(folder, one), one) for one in found]
