@@ -1,14 +1,14 @@
 """Device files: TOML, one per family, each fact with its source."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from sqhw.cost_models.checks import as_tuples, check_text, check_texts
 from sqhw.cost_models.fabric import Device, MappingRule, MemoryPrimitive, MultiplierPrimitive
 from sqhw.cost_models.placement import Placement, PlaceTool
-from sqhw.errors import SqhwError, shown, unknown_name
+from sqhw.errors import SqhwError, shown
 from sqhw.files.plain import located, parse_toml
+from sqhw.files.tables import check_keys, field_names
 
 Part = TypeVar("Part")
 
@@ -43,7 +43,7 @@ def parse_family(
     with located(file):
         table = parse_toml(text)
     if base is not None and "base" in table:
-        _check_keys(file, table, {"base", "device"})
+        check_keys(file, table, {"base", "device"})
         with _Where(file):
             check_text("base", table["base"])
         shared = _shared_with(base, table["base"], file)
@@ -62,7 +62,7 @@ def _shared_with(base: Callable[[str], Device], name: str, file: str) -> dict[st
 
 
 def _family(file: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    _check_keys(file, table, {*FAMILY_KEYS, "source", "device"}, {"multiplier", "place_tool"})
+    check_keys(file, table, {*FAMILY_KEYS, "source", "device"}, {"multiplier", "place_tool"})
     with _Where(file):
         check_text("family", table["family"])
         check_texts("source", as_tuples(table["source"]), at_least=1)
@@ -96,16 +96,16 @@ def _family(file: str, table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(kind: type[Part], file: str, key: str, entry: dict[str, Any]) -> Part:
-    named = "name" in _field_names(kind)[0]
+    named = "name" in field_names(kind)[0]
     where = f"{file}: {key}" + (f" {shown(entry.get('name', '?'))}" if named else "")
-    _check_keys(where, entry, *_field_names(kind))
+    check_keys(where, entry, *field_names(kind))
     with _Where(where):
         return kind(**{key: as_tuples(value) for key, value in entry.items()})
 
 
 def _device(file: str, entry: dict[str, Any], shared: Mapping[str, Any]) -> Device:
     where = f"{file}: device {shown(entry.get('name', '?'))}"
-    _check_keys(where, entry, _field_names(Device)[0] - shared.keys(), {"placement"})
+    check_keys(where, entry, field_names(Device)[0] - shared.keys(), {"placement"})
     blocks = entry["blocks"]
     if not isinstance(blocks, dict):
         raise SqhwError(f"{where}: blocks must be a table of block counts, not {shown(blocks)}")
@@ -122,12 +122,6 @@ def _device(file: str, entry: dict[str, Any], shared: Mapping[str, Any]) -> Devi
         values["multipliers"] = ()
     with _Where(where):
         return Device(**values)
-
-
-def _field_names(kind: type[Any]) -> tuple[set[str], set[str]]:
-    """Return the names of the fields without, and with, a default."""
-    optional = {field.name for field in fields(kind) if field.default is not MISSING}
-    return {field.name for field in fields(kind)} - optional, optional
 
 
 def _table(where: str, table: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -156,14 +150,3 @@ class _Where:
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if isinstance(error, ValueError):
             raise SqhwError(f"{self.where}: {error}") from error
-
-
-def _check_keys(
-    where: str, table: Mapping[str, Any], required: Collection[str], optional: Collection[str] = ()
-) -> None:
-    known = {*required, *optional}
-    for key in table:
-        if key not in known:
-            raise SqhwError(f"{where}: {unknown_name('key', key, known)}")
-    for key in sorted(set(required) - table.keys()):
-        raise SqhwError(f"{where}: key {shown(key)} is missing")

@@ -1,7 +1,7 @@
 """Energies of operations in a technology, from ``technologies/*.toml`` or a user's own file."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
@@ -12,6 +12,7 @@ from sqhw.errors import SqhwError, shown, unknown_name
 from sqhw.files.input_file import read_text
 from sqhw.files.input_limits import MAX_REAL, MAX_TOML_BYTES, MIN_REAL
 from sqhw.files.plain import located, parse_toml
+from sqhw.files.tables import check_keys
 
 DEFAULT = "horowitz45"
 #: Largest exponent of the power law between two points. Beyond the points it is extrapolated.
@@ -130,7 +131,7 @@ def parse_technology(text: str, file: str) -> Technology:
     """
     with located(file):
         table = parse_toml(text)
-    _check_keys(file, table, (*TEXTS, *POINTS, "source"))
+    check_keys(file, table, (*TEXTS, *POINTS, "source"))
     try:
         for key in TEXTS:
             check_text(key, table[key])
@@ -153,7 +154,7 @@ def _points(file: str, key: str, entries: object) -> list[dict[str, Any]]:
     if not (isinstance(entries, list) and entries and all(isinstance(e, dict) for e in entries)):
         raise ValueError(f"{key} must be a list of tables, [[{key}]], not {shown(entries)}")
     for entry in entries:
-        _check_keys(f"{file}: {key}", entry, POINTS[key])
+        check_keys(f"{file}: {key}", entry, POINTS[key])
         for name, value in entry.items():
             where = f"{key}: {name}"
             if name != "picojoules":
@@ -173,15 +174,6 @@ def _points(file: str, key: str, entries: object) -> list[dict[str, Any]]:
                 f"{one['bits']} and {other['bits']} bits"
             )
     return entries
-
-
-def _check_keys(where: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
-    for key in table:
-        if key not in known:
-            raise SqhwError(f"{where}: {unknown_name('key', key, known)}")
-    for key in known:
-        if key not in table:
-            raise SqhwError(f"{where}: key {shown(key)} is missing")
 
 
 def _between(points: Sequence[tuple[int, float]], at: int, *, beyond: bool) -> float:

@@ -1,7 +1,6 @@
 """Board files: TOML, one for all variants of a board, with the sources of the facts."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, fields
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +13,7 @@ from sqhw.errors import SqhwError, shown, unknown_name
 from sqhw.files.input_file import read_text
 from sqhw.files.input_limits import MAX_TOML_BYTES
 from sqhw.files.plain import located, parse_toml
+from sqhw.files.tables import check_keys, field_names
 
 Part = TypeVar("Part")
 
@@ -74,9 +74,9 @@ def parse_boards(text: str, file: str) -> tuple[Board, ...]:
     """
     with located(file):
         table = parse_toml(text)
-    needed, optional = _field_names(Board)
+    needed, optional = field_names(Board)
     shared = {*needed, *optional} - set(VARIANT_KEYS)
-    _check_keys(file, table, {"board", *(needed & shared)}, shared)
+    check_keys(file, table, {"board", *(needed & shared)}, shared)
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key in TABLES:
@@ -96,7 +96,7 @@ def parse_boards(text: str, file: str) -> tuple[Board, ...]:
 
 def _board(file: str, entry: Mapping[str, Any], shared: Mapping[str, Any]) -> Board:
     where = f"{file}: board {shown(entry.get('name', '?'))}"
-    _check_keys(where, entry, {"name", "device"}, {"part"})
+    check_keys(where, entry, {"name", "device"}, {"part"})
     try:
         check_text("device", entry["device"])
         device = find_device(entry["device"])
@@ -110,32 +110,15 @@ def _part(kind: type[Part], where: str, entry: object) -> Part:
         raise SqhwError(
             f"{where} must be a table, [{where.rpartition(' ')[2]}], not {shown(entry)}"
         )
-    needed, optional = _field_names(kind)
+    needed, optional = field_names(kind)
     names = {field: key for key, field in FIELDS.items()}
-    _check_keys(where, entry, needed, {names.get(field, field) for field in optional})
+    check_keys(where, entry, needed, {names.get(field, field) for field in optional})
     try:
         return kind(
             **{FIELDS.get(str(key), str(key)): as_tuples(one) for key, one in entry.items()}
         )
     except ValueError as error:
         raise SqhwError(f"{where}: {error}") from error
-
-
-def _field_names(kind: type[Any]) -> tuple[set[str], set[str]]:
-    """Return the names of the fields without, and with, a default."""
-    optional = {field.name for field in fields(kind) if field.default is not MISSING}
-    return {field.name for field in fields(kind)} - optional, optional
-
-
-def _check_keys(
-    where: str, table: Mapping[str, Any], required: Collection[str], optional: Collection[str]
-) -> None:
-    known = {*required, *optional}
-    for key in table:
-        if key not in known:
-            raise SqhwError(f"{where}: {unknown_name('key', key, known)}")
-    for key in sorted(set(required) - table.keys()):
-        raise SqhwError(f"{where}: key {shown(key)} is missing")
 
 
 def _by_name(name: str, boards: Collection[Board]) -> Board:

@@ -21,9 +21,8 @@ from sqhw.atomic import (
 )
 from sqhw.errors import SqhwError
 from sqhw.export.manifest import COMMANDS, FILES, check_manifest, read_manifest, write_manifest
-from sqhw.files.input_file import check_file
+from sqhw.files.digest import sha256_of
 from sqhw.files.input_limits import MAX_HEX_BYTES
-from sqhw.files.plain import located
 from sqhw.machine.config import EngineConfig
 
 #: Field of the manifest with the SHA-256, in hex digits, by file name.
@@ -197,20 +196,8 @@ def _check_written(
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex digits.
-
-    Raises
-    ------
-    SqhwError
-        If it cannot be read or is too large.
-    """
-    with located(path):
-        check_file(path, MAX_HEX_BYTES)
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SqhwError(f"cannot read {path}: {error.strerror or error}") from None
+    """Return the SHA-256 of a file of a set, in hex digits; see `sqhw.files.digest.sha256_of`."""
+    return sha256_of(path, MAX_HEX_BYTES)
 
 
 def _entries(folder: Path) -> list[Path]:

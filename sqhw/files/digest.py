@@ -1,12 +1,17 @@
-"""The checksum that network files carry."""
+"""Checksums: those that network files carry, and of whole files."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from sqhw.errors import SqhwError
+from sqhw.files.input_file import check_file
+from sqhw.files.plain import located
 
 
 def network_digest(description: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> str:
@@ -26,3 +31,26 @@ def network_digest(description: Mapping[str, Any], tensors: Mapping[str, npt.NDA
         digest.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def sha256_of(path: Path, limit: int) -> str:
+    """Return the SHA-256 of a file, in hex digits.
+
+    Parameters
+    ----------
+    path : Path
+    limit : int
+        Largest size (unit: byte).
+
+    Raises
+    ------
+    SqhwError
+        If it cannot be read, is no regular file or is too large.
+    """
+    with located(path):
+        check_file(path, limit)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SqhwError(f"cannot read {path}: {error.strerror or error}") from None

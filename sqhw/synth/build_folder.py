@@ -1,6 +1,5 @@
 """The folder of a build: its manifest, with a digest of every file, and what a swap needs."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any
 
 from sqhw.atomic import atomic_write_text, is_file
 from sqhw.errors import SqhwError, shown
-from sqhw.files.input_file import read_bytes, read_text
+from sqhw.files.digest import sha256_of
+from sqhw.files.input_file import read_text
 from sqhw.files.input_limits import MAX_JSON_BYTES
 from sqhw.files.plain import located, parse_json, typed
 from sqhw.machine.config import EngineConfig
@@ -117,5 +117,4 @@ def read_build(folder: Path) -> Build:
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file of a build, in hex digits."""
-    with located(path):
-        return hashlib.sha256(read_bytes(path, MAX_BUILD_BYTES)).hexdigest()
+    return sha256_of(path, MAX_BUILD_BYTES)

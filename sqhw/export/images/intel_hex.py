@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from sqhw.export.images.image_format import text_lines
 from sqhw.export.images.memory import Memory
-from sqhw.export.images.raw import ByteOrder, packing_of, raw_bytes
+from sqhw.export.images.raw import ByteFormat, raw_bytes
 
 #: Types of the records: data, end of file, upper 16 bits of the addresses that follow.
 DATA, END, UPPER = 0, 1, 4
@@ -15,25 +15,11 @@ RECORD = 16
 
 
 @dataclass(frozen=True)
-class IntelHex:
-    """Byte addresses from 0 on; each word takes whole bytes.
-
-    Parameters
-    ----------
-    order : {"little", "big"}
-        Order of the bytes of a word.
-    """
+class IntelHex(ByteFormat):
+    """Byte addresses from 0 on; each word takes whole bytes."""
 
     name: ClassVar[str] = "ihex"
     suffix: ClassVar[str] = ".ihex"
-    max_width: ClassVar[None] = None
-    max_depth: ClassVar[None] = None
-    order: ByteOrder = "little"
-
-    @property
-    def packing(self) -> str:
-        """Way in which a word becomes bytes."""
-        return packing_of(self.order)
 
     def encode(self, memory: Memory) -> bytes:
         """Return records of 16 bytes, with the upper half of the address where it changes."""

@@ -14,14 +14,9 @@ def raw_bytes(memory: Memory, order: ByteOrder) -> bytes:
     return b"".join(word.to_bytes(size, order) for word in memory.words)
 
 
-def packing_of(order: ByteOrder) -> str:
-    """Return the packing of `raw_bytes` for a manifest."""
-    return f"whole bytes a word, {order}-endian"
-
-
 @dataclass(frozen=True)
-class RawBinary:
-    """The bytes, for flash at an offset.
+class ByteFormat:
+    """Common part of the formats of bytes, which hold a memory of any geometry.
 
     Parameters
     ----------
@@ -29,8 +24,6 @@ class RawBinary:
         Order of the bytes of a word.
     """
 
-    name: ClassVar[str] = "bin"
-    suffix: ClassVar[str] = ".bin"
     max_width: ClassVar[None] = None
     max_depth: ClassVar[None] = None
     order: ByteOrder = "little"
@@ -38,7 +31,15 @@ class RawBinary:
     @property
     def packing(self) -> str:
         """Way in which a word becomes bytes."""
-        return packing_of(self.order)
+        return f"whole bytes a word, {self.order}-endian"
+
+
+@dataclass(frozen=True)
+class RawBinary(ByteFormat):
+    """The bytes, for flash at an offset."""
+
+    name: ClassVar[str] = "bin"
+    suffix: ClassVar[str] = ".bin"
 
     def encode(self, memory: Memory) -> bytes:
         """Return the bytes, without a header."""

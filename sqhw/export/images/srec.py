@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from sqhw.export.images.image_format import text_lines
 from sqhw.export.images.memory import Memory
-from sqhw.export.images.raw import ByteOrder, packing_of, raw_bytes
+from sqhw.export.images.raw import ByteFormat, raw_bytes
 
 #: Bytes of data in a record.
 RECORD = 32
@@ -14,25 +14,11 @@ TYPES = {2: (1, 9), 3: (2, 8), 4: (3, 7)}
 
 
 @dataclass(frozen=True)
-class Srec:
-    """Byte addresses from 0 on, of as many bytes as the last one needs; whole bytes a word.
-
-    Parameters
-    ----------
-    order : {"little", "big"}
-        Order of the bytes of a word.
-    """
+class Srec(ByteFormat):
+    """Byte addresses from 0 on, of as many bytes as the last one needs; whole bytes a word."""
 
     name: ClassVar[str] = "srec"
     suffix: ClassVar[str] = ".srec"
-    max_width: ClassVar[None] = None
-    max_depth: ClassVar[None] = None
-    order: ByteOrder = "little"
-
-    @property
-    def packing(self) -> str:
-        """Way in which a word becomes bytes."""
-        return packing_of(self.order)
 
     def encode(self, memory: Memory) -> bytes:
         """Return a header with the memory's name, the data and an end record."""
