@@ -107,12 +107,14 @@ def patched_by_tool(folder: Path, network: Path, bitstream: Path, work: Path) ->
 
 def _patch(family: str, work: Path) -> None:
     """Replace from.hex by to.hex: in.txt becomes out.txt."""
-    if family == "ice40":
-        command = [find_tool("icebram"), "from.hex", "to.hex", "in.txt", "out.txt"]
-    else:
-        # The wheel's own command does not find its database.
-        options = ["-i", "in.txt", "-o", "out.txt", "-f", "from.hex", "-t", "to.hex"]
-        command = [sys.executable, "-c", ECPBRAM, *options]
+    if family == "ice40":  # icebram reads the standard input and writes the standard output
+        command = [find_tool("icebram"), "from.hex", "to.hex"]
+        with (work / "in.txt").open() as source, (work / "out.txt").open("w") as patched:
+            subprocess.run(command, cwd=work, check=True, stdin=source, stdout=patched)
+        return
+    # The wheel's own command does not find its database.
+    options = ["-i", "in.txt", "-o", "out.txt", "-f", "from.hex", "-t", "to.hex"]
+    command = [sys.executable, "-c", ECPBRAM, *options]
     subprocess.run(command, cwd=work, check=True, capture_output=True)
 
 
