@@ -25,7 +25,7 @@ settings.load_profile("fixed")
 
 def pytest_addoption(parser):
     """Add the number of random networks that an engine runs, and the choice of long tests."""
-    parser.addoption("--networks", type=int, default=8, help="random networks an engine")
+    parser.addoption("--networks", type=int, default=5, help="random networks an engine")
     parser.addoption("--evidence", action="store_true", help="run what only `make evidence` runs")
 
 

@@ -142,7 +142,7 @@ def run_networks(name: str, folder, simulator: str, seeds) -> None:
         print(f"network seed {seed}")
         network = random_network(seed, **limits)
         try:
-            batch = 1 << seed % (engine.batch_bits + 1)
+            batch = 1 << -seed % (engine.batch_bits + 1)  # the most images come early
             program = compile_network(network, engine, batch)
         except SqhwError as error:  # a branch may read a map with another stride
             if "stores a map for one stride" not in str(error):

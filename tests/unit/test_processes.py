@@ -21,12 +21,11 @@ print(child.pid, flush=True)
 time.sleep(60)
 """
 TERMINATED = """
-import os, signal, subprocess, sys
+import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 sys.argv = ["sqhw", *sys.argv[1:]]
 import sqhw.steps.devices
-command = ["sh", "-c", f"kill -{NAME} {os.getpid()}; exec sleep 60"]
-sqhw.steps.devices.devices = lambda: subprocess.run(command)
+sqhw.steps.devices.devices = lambda: (os.kill(os.getpid(), signal.SIG{NAME}), time.sleep(60))
 from sqhw.cli import main
 main()
 """
