@@ -12,8 +12,10 @@ import numpy.typing as npt
 from sqhw.errors import SqhwError
 from sqhw.network.graph import INPUT
 from sqhw.sim import kernels
+from sqhw.sim.emit import VECTORS
 from sqhw.sim.layout import ALIGNMENT
 from sqhw.sim.plan import Plan
+from sqhw.sim.plan_layout import BLOCK_FIELDS, OP_FIELDS
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -67,20 +69,37 @@ class Runner:
         operations = self.plan.operations[steps.start : steps.stop]
         kernels.run(self.plan.content, operations, len(operations), arena, 1)
 
-    def read(
-        self, arena: Bytes, name: str, maps: npt.NDArray[np.int32], *, bits: bool = False
-    ) -> None:
-        """Read a tensor from an arena, or its bits where it holds sums of int32."""
+    def read(self, arena: Bytes, name: str, maps: npt.NDArray[np.int32]) -> None:
+        """Read a tensor from an arena."""
         top, _, left, _ = self.plan.layouts[name].padding
-        tensor = self._tensor(arena, name)
-        kernels.unpack(tensor.view(np.int32) if bits else tensor, top, left, maps)
+        kernels.unpack(self._tensor(arena, name), top, left, maps)
 
-    def _tensor(self, arena: Bytes, name: str) -> npt.NDArray[np.float32]:
+    def read_sums(self, arena: Bytes, name: str, maps: npt.NDArray[np.int32]) -> None:
+        """Read the sums of a layer that ran last, on one group of images and not requantized."""
         layout = self.plan.layouts[name]
-        shape = (layout.groups, layout.shape[0], *layout.padded, layout.lanes)
-        start = self.plan.offsets[name]
-        tensor: npt.NDArray[np.float32] = arena[start : start + 4 * prod(shape)].view(np.float32)
-        return tensor.reshape(shape)
+        operation = self.plan.operations[self.plan.steps[name].stop - 1]
+        fields = dict(zip(OP_FIELDS, map(int, operation), strict=True))
+        segments = -(-fields["segments"] // fields["block_segments"]) * fields["block_segments"]
+        lines = _part(self.plan.content, fields["blocks"], (segments, len(BLOCK_FIELDS)), np.int64)
+        rows, rest = np.divmod(lines[:, BLOCK_FIELDS.index("y")], layout.row)
+        columns = VECTORS // fields["block_segments"]
+        across = rest[:, None] // layout.column + np.arange(columns)
+        shape = (layout.shape[0], segments, columns, layout.lanes)
+        sums = _part(arena, fields["sums"], shape, np.int32)
+        top, _, left, _ = layout.padding
+        images = np.moveaxis(sums, 3, 0)[: len(maps)]
+        maps[:, :, rows[:, None] - top, across - left] = images
+
+    def _tensor(self, arena: Bytes, name: str) -> npt.NDArray[np.int16]:
+        layout = self.plan.layouts[name]
+        shape = (layout.groups, layout.pairs, *layout.padded, layout.lanes, 2)
+        return _part(arena, self.plan.offsets[name], shape, np.int16)
+
+
+def _part(memory: Bytes, start: int, shape: tuple[int, ...], kind: type) -> npt.NDArray[Any]:
+    """Return a part of memory as an array."""
+    end = start + prod(shape) * np.dtype(kind).itemsize
+    return memory[start:end].view(kind).reshape(shape)
 
 
 def _aligned(size: int) -> Bytes:

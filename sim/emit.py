@@ -3,10 +3,9 @@
 One function a variant. A variant is an operation, the layer's stride and the shape of a block: how
 many segments of how many neighbouring columns its eight vectors cover. A vector has the same
 position of `lanes` images. The loops are, from the outside: blocks of positions, output channels,
-non-zero weights. Requantization happens in registers, before the only store.
+pairs of weights that are not both zero. Requantization happens in registers, before the store.
 """
 
-from collections.abc import Callable
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -15,14 +14,15 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from sqhw.sim.plan_layout import BLOCK_FIELDS, CHANNEL, DEFINITION, OP_FIELDS, ROUND
+from sqhw.sim.plan_layout import BLOCK_FIELDS, CHANNEL, OP_FIELDS, RAW, ROUND
+from sqhw.sim.vectors import Shape, dot_product
 
-BYTE, INT32, INT64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+BYTE, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 #: IR types of the fields of a channel record by NumPy type.
 IR_TYPES = {"<i4": INT32, "<f4": FLOAT, "<f8": DOUBLE}
-#: Operations: products summed as float32 or as int32, and the maximum.
-FLOATS, INTEGERS, MAXIMUM = range(3)
+#: Operations: sums of products, and the maximum.
+SUM, MAXIMUM = range(2)
 #: Number of accumulator vectors of a block.
 VECTORS = 8
 #: Size of the offsets of a segment (unit: byte).
@@ -50,14 +50,16 @@ class Variant(NamedTuple):
         return f"sqhw_layer_{self.operation}_{self.stride}_{self.columns}"
 
 
-VARIANTS = tuple(Variant(*found) for found in product(range(3), STRIDES, COLUMNS))
+VARIANTS = tuple(Variant(*found) for found in product((SUM, MAXIMUM), STRIDES, COLUMNS))
 
 
-class _Segments(NamedTuple):
-    """Address of the segments of a block, and offset of an output channel."""
+class _Outputs(NamedTuple):
+    """Addresses of the outputs of a block: of its segments, of their offsets, of its sums."""
 
-    first: Any
+    lines: list[Any]
+    segments: Any
     plane: Any
+    sums: Any
 
 
 class LayerFunction:
@@ -71,33 +73,32 @@ class LayerFunction:
     module : llvmlite.ir.Module
         Gets the function.
     variant : Variant
-    lanes : int
-        Images of a vector.
+    shape : Shape
+        Shape of vectors.
     """
 
-    def __init__(self, module: ir.Module, variant: Variant, lanes: int) -> None:
+    def __init__(self, module: ir.Module, variant: Variant, shape: Shape) -> None:
         pointer = BYTE.as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [pointer, pointer, pointer, INT64, INT64])
         self.function = ir.Function(module, kind, variant.symbol)
         self.function.linkage = "internal"
         self.function.attributes.add("noinline")
-        self.module, self.variant, self.lanes = module, variant, lanes
+        self.module, self.variant, self.shape, self.lanes = module, variant, shape, shape.lanes
         self.b = ir.IRBuilder(self.function.append_basic_block("entry"))
-        self.floats = ir.VectorType(FLOAT, lanes)
-        self.doubles = ir.VectorType(DOUBLE, lanes)
-        integers = variant.operation == INTEGERS
-        self.scalar: ir.Type = INT32 if integers else FLOAT
-        self.vector = ir.VectorType(self.scalar, lanes)
+        self.floats = ir.VectorType(FLOAT, self.lanes)
+        self.doubles = ir.VectorType(DOUBLE, self.lanes)
+        self.vector = ir.VectorType(INT32, self.lanes)
+        self.halves = ir.VectorType(INT16, 2 * self.lanes)
         op, self.arena, self.plan, group, blocks = self.function.args
         self.op = {field: self._load(op, INT64, 8 * place) for place, field in enumerate(OP_FIELDS)}
         self.x = self._tensor("x", group)
         self.y = self._tensor("y", group)
         self.skip = self._tensor("skip", group)
-        self.lowest, self.highest = (
-            self.b.sitofp(self.op[field], FLOAT) for field in ("lowest", "highest")
-        )
+        self.lowest = self._splat(self.b.trunc(self.op["lowest"], INT32), self.vector)
+        span = self.b.sub(self.op["highest"], self.op["lowest"])
+        self.span = self.b.sitofp(span, FLOAT)
         self.acc = [cgutils.alloca_once(self.b, self.vector) for _ in range(VECTORS)]
-        self.sums = cgutils.alloca_once(self.b, self.vector, size=VECTORS)
+        self.stored = cgutils.alloca_once(self.b, self.vector, size=VECTORS)
         with cgutils.for_range(self.b, blocks, intp=INT64) as loop:
             self._block(loop.index)
         self.b.ret_void()
@@ -119,6 +120,9 @@ class LayerFunction:
         zeros = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
         return self.b.shuffle_vector(first, empty, zeros)
 
+    def _all(self, value: int) -> Any:
+        return ir.Constant(self.vector, [value] * self.lanes)
+
     def _call(self, name: str, *values: Any) -> Any:
         kind = values[0].type
         letter = "f32" if kind == self.floats else "f64"
@@ -129,10 +133,12 @@ class LayerFunction:
         )
         return self.b.call(function, values)
 
-    def _values(self, place: Any) -> Any:
-        """Load activations, floats in memory, as the accumulator's type."""
-        found = self.b.load(self.b.bitcast(place, self.floats.as_pointer()), align=4 * self.lanes)
-        return found if self.scalar == FLOAT else self.b.fptosi(found, self.vector)
+    def _read(self, place: Any) -> Any:
+        """Load a vector of pairs of activations, or of sums."""
+        return self.b.load(self.b.bitcast(place, self.vector.as_pointer()), align=4 * self.lanes)
+
+    def _put(self, value: Any, place: Any) -> None:
+        self.b.store(value, self.b.bitcast(place, self.vector.as_pointer()), align=4 * self.lanes)
 
     def _block(self, block: Any) -> None:
         blocks = self.b.gep(self.plan, [self.op["blocks"]])
@@ -148,157 +154,162 @@ class LayerFunction:
                 [self.b.gep(base, [offset]) for base, offset in zip(bases, offsets, strict=True)]
             )
         channels = self.b.gep(self.plan, [self.op["channels"]])
+        sums = self._at(self.b.gep(self.arena, [self.op["sums"]]), block, VECTORS * 4 * self.lanes)
         with cgutils.for_range(self.b, self.op["outputs"], intp=INT64) as loop:
             record = self._at(channels, loop.index, CHANNEL.itemsize)
-            plane = self.b.mul(loop.index, self.op["y_plane"])
-            outputs = [self.b.gep(y, [plane]) for _, y, _ in places]
+            plane = self.b.mul(self._integer(record, "pair"), self.op["y_plane"])
+            outputs = _Outputs(
+                [self.b.gep(y, [plane]) for _, y, _ in places],
+                first,
+                plane,
+                self.b.gep(sums, [self.b.mul(loop.index, self.op["sums_plane"])]),
+            )
             self._begin(record, outputs)
             self._channel(record, [x for x, _, _ in places], [skip for *_, skip in places])
-            self._finish(record, outputs, _Segments(first, plane))
+            self._finish(record, outputs)
 
     def _field(self, record: Any, name: str) -> Any:
         kind, offset = CHANNEL.fields[name][:2]  # type: ignore[index]
-        found = self._load(record, IR_TYPES[kind.str], offset)
-        return found
+        return self._load(record, IR_TYPES[kind.str], offset)
 
-    def _number(self, record: Any, name: str) -> Any:
-        """Load a field that holds a number of the accumulator's type."""
-        _, offset = CHANNEL.fields[name][:2]  # type: ignore[index]
-        return self._load(record, self.scalar, offset)
+    def _integer(self, record: Any, name: str) -> Any:
+        return self.b.sext(self._field(record, name), INT64)
 
-    def _add(self, at: int, weight: Any, values: Any) -> None:
+    def _is(self, record: Any, name: str, value: int) -> Any:
+        return self.b.icmp_signed("==", self._field(record, name), INT32(value))
+
+    def _add(self, at: int, weights: Any, values: Any) -> None:
         acc = self.b.load(self.acc[at])
         if self.variant.operation == MAXIMUM:
-            total = self.b.select(self.b.fcmp_ordered(">", values, acc), values, acc)
-        elif self.scalar == FLOAT:
-            total = self._call("fmuladd", values, weight, acc)
+            one, two = (self.b.bitcast(value, self.halves) for value in (values, acc))
+            most = self.b.select(self.b.icmp_signed(">", one, two), one, two)
+            total = self.b.bitcast(most, self.vector)
         else:
-            total = self.b.add(acc, self.b.mul(values, weight))
+            total = self.b.add(acc, dot_product(self.b, values, weights, self.shape))
         self.b.store(total, self.acc[at])
 
-    def _begin(self, record: Any, outputs: list[Any]) -> None:
+    def _begin(self, record: Any, outputs: _Outputs) -> None:
         """Let the accumulators of an output channel begin with the bias, or with stored sums."""
-        bias = self._splat(self._number(record, "bias"), self.vector)
+        bias = self._splat(self._field(record, "bias"), self.vector)
         for acc in self.acc:
             self.b.store(bias, acc)
-        if self.variant.operation != MAXIMUM:
-            with self.b.if_then(self.b.icmp_signed("!=", self._field(record, "go_on"), INT32(0))):
+        if self.variant.operation == SUM:
+            with self.b.if_then(self._is(record, "go_on", 1)):
                 for at, acc in enumerate(self.acc):
-                    found = self.b.load(
-                        self.b.bitcast(self._output(outputs, at), self.vector.as_pointer()),
-                        align=4 * self.lanes,
-                    )
+                    found = self._read(self.b.gep(outputs.sums, [INT64(4 * self.lanes * at)]))
                     self.b.store(found, acc)
-
-    def _output(self, outputs: list[Any], at: int) -> Any:
-        """Return the address of an output vector."""
-        segment, column = divmod(at, self.variant.columns)
-        return self.b.gep(outputs[segment], [INT64(4 * self.lanes * column)])
 
     def _channel(self, record: Any, inputs: list[Any], skips: list[Any]) -> None:
         """Sum the products of an output channel."""
         columns, stride = self.variant.columns, self.variant.stride
-        begin, end = (self.b.sext(self._field(record, name), INT64) for name in ("begin", "end"))
+        begin, end = (self._integer(record, name) for name in ("begin", "end"))
         entries = self.b.gep(self.plan, [self.op["entries"]])
         with cgutils.for_range_slice(self.b, begin, end, INT64(1), intp=INT64) as (index, _):
             entry = self._at(entries, index, 8)
             offset = self.b.sext(self._load(entry, INT32), INT64)
-            weight = self._splat(self._load(entry, self.scalar, 4), self.vector)
+            weights = self._splat(self._load(entry, INT32, 4), self.vector)
             for segment, x in enumerate(inputs):
                 place = self.b.gep(x, [offset])
                 for column in range(columns):
                     step = INT64(4 * self.lanes * stride * column)
-                    values = self._values(self.b.gep(place, [step]))
-                    self._add(segment * columns + column, weight, values)
-        offset = self._field(record, "skip")
-        with self.b.if_then(self.b.icmp_signed(">=", offset, INT32(0))):
-            weight = self._splat(self._number(record, "skip_weight"), self.vector)
+                    values = self._read(self.b.gep(place, [step]))
+                    self._add(segment * columns + column, weights, values)
+        if self.variant.operation == MAXIMUM:
+            return
+        offset = self._integer(record, "skip")
+        with self.b.if_then(self.b.icmp_signed(">=", offset, INT64(0))):
+            weights = self._splat(self._field(record, "skip_weights"), self.vector)
             for segment, skip in enumerate(skips):
-                place = self.b.gep(skip, [self.b.sext(offset, INT64)])
+                place = self.b.gep(skip, [offset])
                 for column in range(columns):
                     step = self.b.mul(self.op["skip_step"], INT64(column))
-                    values = self._values(self.b.gep(place, [step]))
-                    self._add(segment * columns + column, weight, values)
+                    values = self._read(self.b.gep(place, [step]))
+                    self._add(segment * columns + column, weights, values)
 
-    def _finish(self, record: Any, outputs: list[Any], segments: _Segments) -> None:
+    def _finish(self, record: Any, outputs: _Outputs) -> None:
         """Requantize the accumulators and store them."""
-        method = self._field(record, "method")
-        if self.variant.operation == FLOATS:
-            with self.b.if_else(self.b.icmp_signed("==", method, INT32(ROUND))) as (yes, no):
-                with yes:
-                    constants = self._constants(record, ("scale", "offset"), self.floats)
-                    self._store(outputs, lambda acc: self._rounded(acc, constants))
-                with no:
-                    self._finish_slowly(record, outputs, segments)
-        elif self.variant.operation == INTEGERS:
-            self._finish_slowly(record, outputs, segments)
-        else:
-            self._store(outputs, lambda acc: acc)
-
-    def _finish_slowly(self, record: Any, outputs: list[Any], segments: _Segments) -> None:
-        """Store the accumulators as they are, or requantized by the definition.
-
-        The loops are loops of the machine code, since most channels do not need them.
-        """
-        method = self._field(record, "method")
-        with self.b.if_else(self.b.icmp_signed("==", method, INT32(DEFINITION))) as (yes, no):
+        if self.variant.operation == MAXIMUM:
+            for at, acc in enumerate(self.acc):
+                self._put(self.b.load(acc), self._output(outputs, at))
+            return
+        with self.b.if_else(self._is(record, "method", ROUND), likely=True) as (yes, no):
             with yes:
-                self._requantize(record, segments)
-            with no:
-                self._store(outputs, lambda acc: self.b.bitcast(acc, self.floats))
+                self._round(record, outputs)
+            with no, self.b.if_else(self._is(record, "method", RAW)) as (raw, other):
+                with raw:
+                    for at, acc in enumerate(self.acc):
+                        place = self.b.gep(outputs.sums, [INT64(4 * self.lanes * at)])
+                        self._put(self.b.load(acc), place)
+                with other:
+                    self._requantize(record, outputs)
 
-    def _requantize(self, record: Any, segments: _Segments) -> None:
-        constants = self._constants(record, ("multiplier", "half", "unit"), self.doubles)
-        for at, acc in enumerate(self.acc):
-            self.b.store(self.b.load(acc), self.b.gep(self.sums, [INT64(at)]))
-        number = self.op["block_segments"]
-        columns = self.b.sdiv(INT64(VECTORS), number)
-        with cgutils.for_range(self.b, number, intp=INT64) as segment:
-            at = self._at(segments.first, segment.index, SEGMENT_BYTES)
-            offset = self._load(at, INT64, 8 * BLOCK_FIELDS.index("y"))
-            line = self.b.gep(self.y, [self.b.add(offset, segments.plane)])
-            with cgutils.for_range(self.b, columns, intp=INT64) as column:
-                index = self.b.add(self.b.mul(segment.index, columns), column.index)
-                total = self.b.load(self.b.gep(self.sums, [index]))
-                place = self._at(line, column.index, 4 * self.lanes)
-                self._put(self._requantized(total, constants), place)
+    def _output(self, outputs: _Outputs, at: int) -> Any:
+        """Return the address of an output vector."""
+        segment, column = divmod(at, self.variant.columns)
+        return self.b.gep(outputs.lines[segment], [INT64(4 * self.lanes * column)])
 
-    def _store(self, outputs: list[Any], convert: Callable[[Any], Any]) -> None:
-        for at, acc in enumerate(self.acc):
-            self._put(convert(self.b.load(acc)), self._output(outputs, at))
+    def _round(self, record: Any, outputs: _Outputs) -> None:
+        """Store outputs by one rounded multiplication, as the lower or upper half of pairs."""
+        names = ("scale", "offset")
+        constants = [self._splat(self._field(record, name), self.floats) for name in names]
+        places = [self._output(outputs, at) for at in range(VECTORS)]
+        with self.b.if_else(self._is(record, "upper", 0)) as (lower, upper):
+            with lower:
+                for acc, place in zip(self.acc, places, strict=True):
+                    value = self._rounded(self.b.load(acc), constants)
+                    self._put(self.b.and_(value, self._all(0xFFFF)), place)
+            with upper:
+                for acc, place in zip(self.acc, places, strict=True):
+                    value = self._rounded(self.b.load(acc), constants)
+                    self._put(self._upper(value, place), place)
 
-    def _put(self, value: Any, place: Any) -> None:
-        self.b.store(value, self.b.bitcast(place, self.floats.as_pointer()), align=4 * self.lanes)
-
-    def _constants(self, record: Any, names: tuple[str, ...], kind: ir.Type) -> list[Any]:
-        """Load fields of a channel, and the limits of the output, into vectors."""
-        found = [self._splat(self._field(record, name), kind) for name in names]
-        limits = (self.lowest, self.highest)
-        return found + [self._splat(limit, self.floats) for limit in limits]
-
-    def _clamped(self, value: Any, lowest: Any, highest: Any) -> Any:
-        value = self.b.select(self.b.fcmp_ordered(">", value, lowest), value, lowest)
-        return self.b.select(self.b.fcmp_ordered("<", value, highest), value, highest)
+    def _upper(self, value: Any, place: Any) -> Any:
+        """Return pairs of the lower halves in memory and of values."""
+        return self.b.or_(self.b.shl(value, self._all(16)), self._read(place))
 
     def _rounded(self, acc: Any, constants: list[Any]) -> Any:
-        scale, offset, lowest, highest = constants
-        value = self._call("floor", self._call("fmuladd", acc, scale, offset))
-        return self._clamped(value, lowest, highest)
+        scale, offset = constants
+        value = self._call("fmuladd", self.b.sitofp(acc, self.floats), scale, offset)
+        return self._clamped(value, self.floats, self.span)
+
+    def _clamped(self, value: Any, kind: ir.Type, span: Any) -> Any:
+        """Return floats above the lowest output, clamped and rounded down, as outputs."""
+        zero, most = ir.Constant(kind, None), self._splat(span, kind)
+        value = self.b.select(self.b.fcmp_ordered(">", value, zero), value, zero)
+        value = self.b.select(self.b.fcmp_ordered("<", value, most), value, most)
+        return self.b.add(self.b.fptosi(value, self.vector), self.lowest)
+
+    def _requantize(self, record: Any, outputs: _Outputs) -> None:
+        """Store outputs by the definition; a loop, since most channels do not need it."""
+        names = ("multiplier", "half", "unit")
+        constants = [self._splat(self._field(record, name), self.doubles) for name in names]
+        for at, acc in enumerate(self.acc):
+            self.b.store(self.b.load(acc), self.b.gep(self.stored, [INT64(at)]))
+        columns = INT64(self.variant.columns)
+        lower = self._is(record, "upper", 0)
+        with cgutils.for_range(self.b, INT64(self.variant.segments), intp=INT64) as segment:
+            at = self._at(outputs.segments, segment.index, SEGMENT_BYTES)
+            offset = self._load(at, INT64, 8 * BLOCK_FIELDS.index("y"))
+            line = self.b.gep(self.y, [self.b.add(offset, outputs.plane)])
+            with cgutils.for_range(self.b, columns, intp=INT64) as column:
+                index = self.b.add(self.b.mul(segment.index, columns), column.index)
+                total = self.b.load(self.b.gep(self.stored, [index]))
+                place = self._at(line, column.index, 4 * self.lanes)
+                value = self._requantized(total, constants)
+                low = self.b.and_(value, self._all(0xFFFF))
+                self._put(self.b.select(lower, low, self._upper(value, place)), place)
 
     def _requantized(self, acc: Any, constants: list[Any]) -> Any:
-        multiplier, half, unit, lowest, highest = constants
-        wide = (
-            self.b.fpext(acc, self.doubles)
-            if self.scalar == FLOAT
-            else self.b.sitofp(acc, self.doubles)
-        )
+        multiplier, half, unit = constants
+        wide = self.b.sitofp(acc, self.doubles)
         scaled = self.b.fmul(self.b.fadd(self.b.fmul(wide, multiplier), half), unit)
-        value = self.b.fptrunc(self._call("floor", scaled), self.floats)
-        return self._clamped(value, lowest, highest)
+        lowest = self.b.sitofp(self.lowest, self.doubles)
+        above = self.b.fsub(self._call("floor", scaled), lowest)
+        return self._clamped(above, self.doubles, self.b.fpext(self.span, DOUBLE))
 
 
-def layer_intrinsic(lanes: int) -> Any:
-    """Return the intrinsic that runs blocks of one layer, for vectors of `lanes` images.
+def layer_intrinsic(shape: Shape) -> Any:
+    """Return the intrinsic that runs blocks of one layer, for vectors of a shape.
 
     Its arguments are int64: addresses of the operation's record, of the arena and of the plan, the
     group of images, and the number of blocks.
@@ -316,7 +327,7 @@ def layer_intrinsic(lanes: int) -> Any:
             for number, variant in enumerate(VARIANTS):
                 function = builder.module.globals.get(variant.symbol)
                 if function is None:
-                    function = LayerFunction(builder.module, variant, lanes).function
+                    function = LayerFunction(builder.module, variant, shape).function
                 case = builder.append_basic_block("case")
                 switch.add_case(INT64(number), case)
                 with builder.goto_block(case):

@@ -5,33 +5,39 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
+from numba.core import config
 
 from sqhw.environment.kernel import kernel
-from sqhw.sim import emit, plan_layout
+from sqhw.sim import emit, plan_layout, vectors
 
 
-def host_lanes() -> int:
-    """Return the images of a vector: as many float32 as a register of this machine has."""
+def host_shape() -> vectors.Shape:
+    """Return the shape of vectors for the machine that Numba compiles for, this one."""
+    chosen = [vars(config).get(name) for name in ("CPU_NAME", "CPU_FEATURES")]
+    if any(chosen):  # the user's, by Numba's variables
+        named = str(chosen[1] or "").split(",")
+        return vectors.shape_of({name[1:] for name in named if name.startswith("+")})
     try:
         features = llvm.get_host_cpu_features()
     except RuntimeError:  # unknown to LLVM
-        return 8
-    return 16 if features.get("avx512f") else 8
+        return vectors.shape_of(set())
+    return vectors.shape_of({name for name, there in features.items() if there})
 
 
-#: Images of a vector.
-LANES = host_lanes()
+#: Shape of vectors, and images of a vector.
+SHAPE = host_shape()
+LANES = SHAPE.lanes
 #: Digest of the code that emits machine code. A kernel in the cache is of the same digest.
 EMITTER = hashlib.sha256(
-    b"".join(Path(str(module.__file__)).read_bytes() for module in (emit, plan_layout))
+    b"".join(Path(str(module.__file__)).read_bytes() for module in (emit, plan_layout, vectors))
 ).hexdigest()
 
 
 # not in a closure: it would make the key of the cache differ from process to process
-run_layer = emit.layer_intrinsic(LANES)
+run_layer = emit.layer_intrinsic(SHAPE)
 
 
-def _run(emitted: tuple[str, int]) -> Any:
+def _run(emitted: tuple[str, vectors.Shape]) -> Any:
     block_segments = plan_layout.OP_FIELDS.index("block_segments")
     segments = plan_layout.OP_FIELDS.index("segments")
 
@@ -64,7 +70,7 @@ def _run(emitted: tuple[str, int]) -> Any:
     return run
 
 
-run = _run((EMITTER, LANES))
+run = _run((EMITTER, SHAPE))
 
 
 @kernel(nogil=True)
@@ -74,7 +80,7 @@ def pack(images, tensor, top, left):  # type: ignore[no-untyped-def]
     Parameters
     ----------
     images : ndarray of uint8 or int32, shape (images, channels, height, width)
-    tensor : ndarray of float32, shape (groups, channels, padded height, padded width, lanes)
+    tensor : ndarray of int16, shape (groups, pairs, padded height, padded width, lanes, 2)
     top, left : int
         Padding.
     """
@@ -85,7 +91,7 @@ def pack(images, tensor, top, left):  # type: ignore[no-untyped-def]
         for channel in range(channels):
             for row in range(height):
                 for lane in range(lanes):
-                    line = tensor[group, channel, top + row]
+                    line = tensor[group, channel // 2, top + row, :, :, channel % 2]
                     if lane < live:
                         pixels = images[group * lanes + lane, channel, row]
                         for column in range(width):
@@ -101,7 +107,7 @@ def unpack(tensor, top, left, maps):  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    tensor : ndarray of float32, shape (groups, channels, padded height, padded width, lanes)
+    tensor : ndarray of int16, shape (groups, pairs, padded height, padded width, lanes, 2)
     top, left : int
         Padding.
     maps : ndarray of int32, shape (images, channels, height, width)
@@ -113,6 +119,6 @@ def unpack(tensor, top, left, maps):  # type: ignore[no-untyped-def]
         group, lane = image // lanes, image % lanes
         for channel in range(channels):
             for row in range(height):
-                line = tensor[group, channel, top + row]
+                line = tensor[group, channel // 2, top + row, :, :, channel % 2]
                 for column in range(width):
-                    maps[image, channel, row, column] = int(line[left + column, lane])
+                    maps[image, channel, row, column] = line[left + column, lane]

@@ -1,8 +1,8 @@
-"""Where activations lie: tensors with their padding, images innermost, in one arena.
+"""Where activations lie: tensors with their padding, images and two channels innermost.
 
-A tensor is an array of float32, shape (groups, channels, padded height, padded width, lanes). A
-group is as many images as a vector has lanes. Its padding suits all readers and stays 0, because
-only tensors of the same shape and padding share memory.
+A tensor is an array of int16, shape (groups, pairs of channels, padded height, padded width, lanes,
+2). A group is as many images as a vector has lanes. Its padding suits all readers and stays 0,
+because only tensors of the same shape and padding share memory. All tensors are in one arena.
 """
 
 from collections import defaultdict
@@ -40,6 +40,11 @@ class Layout:
         return self.shape[1] + top + bottom, self.shape[2] + left + right
 
     @property
+    def pairs(self) -> int:
+        """Number of pairs of channels; the last may have one channel only."""
+        return -(-self.shape[0] // 2)
+
+    @property
     def column(self) -> int:
         """Distance from a column to the next (unit: byte)."""
         return 4 * self.lanes
@@ -51,18 +56,18 @@ class Layout:
 
     @property
     def plane(self) -> int:
-        """Distance from a channel to the next (unit: byte)."""
+        """Distance from a pair of channels to the next (unit: byte)."""
         return self.padded[0] * self.row
 
     @property
     def group(self) -> int:
         """Distance from a group of images to the next, 0 if there is one only (unit: byte)."""
-        return self.shape[0] * self.plane if self.groups > 1 else 0
+        return self.pairs * self.plane if self.groups > 1 else 0
 
     @property
     def size(self) -> int:
         """Size of the tensor, a multiple of the alignment (unit: byte)."""
-        size = self.groups * self.shape[0] * self.plane
+        size = self.groups * self.pairs * self.plane
         return -(-size // ALIGNMENT) * ALIGNMENT
 
 

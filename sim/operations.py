@@ -1,8 +1,8 @@
 """The operations of a layer: entries, channel records and blocks, as the compiled code reads them.
 
 A convolution over many input channels becomes several operations, one for each share of them. The
-activations that a block reads then stay in the first-level cache for all output channels. Until the
-last operation the output holds sums.
+activations that a block reads then stay in the first-level cache for all output channels. Sums that
+are not finished wait in a part of the arena that all layers share.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,12 @@ import numpy.typing as npt
 from sqhw.machine.stream import channel_order
 from sqhw.network.graph import MaxPool
 from sqhw.network.quantized import Conv, QuantizedNetwork
-from sqhw.sim.emit import COLUMNS, FLOATS, INTEGERS, MAXIMUM, VARIANTS, Variant
+from sqhw.sim.emit import COLUMNS, MAXIMUM, SUM, VARIANTS, VECTORS, Variant
 from sqhw.sim.layout import Layout
 from sqhw.sim.plan_layout import CHANNEL, DEFINITION, ENTRY, OP_FIELDS, RAW, ROUND
 from sqhw.sim.requantizer import roundings
 
-#: Static bound from which float32 does not hold every integer.
+#: Static bound of sums from which float32 does not hold every integer.
 EXACT_FLOATS = 1 << 24
 #: Size of the activations of a block, in one operation, that a first-level cache keeps
 #: (unit: byte).
@@ -58,17 +58,23 @@ class LayerWriter:
     layouts : dict of str to Layout
     offsets : dict of str to int
         Place of each tensor in the arena (unit: byte).
-    integers : bool
-        Whether sums are int32 also where float32 is exact.
+    sums : int
+        Place in the arena of sums that are not finished (unit: byte).
     raw : bool
         Whether sums are stored instead of outputs.
+
+    Attributes
+    ----------
+    sums_bytes : int
+        Memory for sums that the layers so far need.
     """
 
     network: QuantizedNetwork
     layouts: dict[str, Layout]
     offsets: dict[str, int]
-    integers: bool
+    sums: int
     raw: bool
+    sums_bytes: int = 0
 
     def write(
         self, layer: Conv | MaxPool, content: Content, groups: int
@@ -90,6 +96,7 @@ class LayerWriter:
             "x": self.offsets[layer.source],
             "y": self.offsets[layer.name],
             "y_plane": y.plane,
+            "sums": self.sums,
             "outputs": y.shape[0],
             "segments": y.shape[1] * (y.shape[2] // columns),
         }
@@ -103,14 +110,21 @@ class LayerWriter:
             fields |= {f"{name}_group": tensor.group for name, tensor in tensors.items()}
         form = self.network.formats()[layer.name]
         fields |= {"lowest": form.lo, "highest": form.hi}
-        variant = Variant(self._operation(layer), layer.stride, columns)
+        operation = MAXIMUM if isinstance(layer, MaxPool) else SUM
+        variant = Variant(operation, layer.stride, columns)
         fields["variant"] = VARIANTS.index(variant)
         fields["block_segments"] = variant.segments
         fields["blocks"] = content.add(_blocks(layer, tensors, variant, groups))
         if isinstance(layer, MaxPool):
+            fields["outputs"] = y.pairs
             shares = iter([_maximum(layer, x, form.lo)])
         else:
-            shares = self._sums(layer, tensors, variant)
+            count = _shares(layer, x, variant)
+            shares = self._sums(layer, tensors, count)
+            if count > 1 or self.raw:
+                blocks = -(-fields["segments"] * groups // variant.segments)
+                fields["sums_plane"] = blocks * VECTORS * y.column
+                self.sums_bytes = max(self.sums_bytes, y.shape[0] * fields["sums_plane"])
         for channels, entries in shares:
             places = {"channels": content.add(channels), "entries": content.add(entries)}
             yield fields | places
@@ -121,45 +135,52 @@ class LayerWriter:
         skip = formats[layer.residual.source] if layer.residual else None
         return layer.acc_bound(formats[layer.source], skip)
 
-    def _operation(self, layer: Conv | MaxPool) -> int:
-        if isinstance(layer, MaxPool):
-            return MAXIMUM
-        exact = int(self.bound(layer).max()) < EXACT_FLOATS
-        return FLOATS if exact and not self.integers else INTEGERS
-
     def _sums(
-        self, layer: Conv, tensors: dict[str, Layout], variant: Variant
+        self, layer: Conv, tensors: dict[str, Layout], count: int
     ) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         """Yield channel records and entries of each operation of a convolution."""
         x = tensors["x"]
-        number = np.float32 if variant.operation == FLOATS else np.int32
-        flat = channel_order(layer.weight)
-        outputs, positions = np.nonzero(flat)
-        in_channels = layer.weight.shape[1]
-        tap, channel = np.divmod(positions, in_channels)
-        count = _shares(layer, x, variant)
-        share = channel * count // in_channels
-        channel += outputs // (flat.shape[0] // layer.groups) * in_channels
-        row, column = np.divmod(tap, layer.kernel[1])
-        offset = channel * x.plane + row * x.row + column * x.column
-        weight = _bits(flat[outputs, positions], number)
+        outputs, entries = _entries(layer, x)
+        share = entries["offset"] // x.plane * count // x.pairs
+        number = len(layer.weight)
         for at in range(count):
-            chosen = np.flatnonzero(share == at)
-            entries = np.empty(len(chosen), ENTRY)
-            entries["offset"], entries["weight"] = offset[chosen], weight[chosen]
-            ends = np.searchsorted(outputs[chosen], np.arange(flat.shape[0] + 1))
-            channels = np.zeros(flat.shape[0], CHANNEL)
+            chosen = share == at
+            ends = np.searchsorted(outputs[chosen], np.arange(number + 1))
+            channels = np.zeros(number, CHANNEL)
             channels["begin"], channels["end"] = ends[:-1], ends[1:]
-            channels["bias"] = _bits(layer.bias, number)
+            channels["pair"], channels["upper"] = np.divmod(np.arange(number), 2)
+            channels["bias"] = layer.bias
             channels["go_on"] = at > 0
             channels["skip"] = -1
             channels["method"] = RAW
+            if at > 0:
+                channels["bias"] = 0
             if at == count - 1:
                 if layer.residual:
-                    _skip(layer, channels, tensors["skip"], number)
+                    _skip(layer, channels, tensors["skip"])
                 if not self.raw:
-                    _requantize(layer, channels, self.bound(layer), number)
-            yield channels, entries
+                    _requantize(layer, channels, self.bound(layer))
+            yield channels, entries[chosen]
+
+
+def _entries(layer: Conv, x: Layout) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """Return the output channel of each entry of a convolution, ascending, and the entries."""
+    flat = channel_order(layer.weight)
+    outputs, positions = np.nonzero(flat)
+    tap, channel = np.divmod(positions, layer.weight.shape[1])
+    channel += outputs // (flat.shape[0] // layer.groups) * layer.weight.shape[1]
+    pair, upper = np.divmod(channel, 2)
+    row, column = np.divmod(tap, layer.kernel[1])
+    offset = pair * x.plane + row * x.row + column * x.column
+    weights = _halves(flat[outputs, positions], upper)
+    # a channel comes right before the other one of its pair
+    new = np.ones(len(offset), np.bool_)
+    new[1:] = (offset[1:] != offset[:-1]) | (outputs[1:] != outputs[:-1])
+    entries = np.empty(int(new.sum()), ENTRY)
+    entries["offset"] = offset[new]
+    if len(entries):
+        entries["weights"] = np.bitwise_or.reduceat(weights, np.flatnonzero(new))
+    return outputs[new], entries
 
 
 def _shares(layer: Conv, x: Layout, variant: Variant) -> int:
@@ -174,45 +195,49 @@ def _shares(layer: Conv, x: Layout, variant: Variant) -> int:
     return max(1, min(int(-(-size // WINDOW_BYTES)), int(entries // MIN_ENTRIES), int(channels)))
 
 
-def _bits(values: npt.NDArray[Any], number: type) -> npt.NDArray[np.int32]:
-    """Return numbers of a type as the bits of int32."""
-    return values.astype(number).view(np.int32)
+def _halves(values: npt.NDArray[Any], upper: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Return pairs of int16, one of them 0: the other is the upper or the lower one."""
+    bits = (values.astype(np.int64) & 0xFFFF) << (16 * upper)
+    return bits.astype(np.uint32).view(np.int32)
 
 
-def _requantize(
-    layer: Conv, channels: npt.NDArray[Any], bound: npt.NDArray[np.int64], number: type
-) -> None:
+def _requantize(layer: Conv, channels: npt.NDArray[Any], bound: npt.NDArray[np.int64]) -> None:
     shift = layer.shift.astype(np.float64)
     channels["multiplier"] = layer.multiplier
     channels["half"] = np.where(shift > 0, np.exp2(shift - 1), 0.0)
     channels["unit"] = np.exp2(-shift)
     channels["method"] = DEFINITION
-    if number is np.float32:
+    exact = bound < EXACT_FLOATS
+    if exact.any():
         limits = (layer.output.lo, layer.output.hi)
-        found = roundings(layer.multiplier, layer.shift, limits, bound)
-        channels["scale"], channels["offset"] = found.scale, found.offset
-        channels["method"][found.proven] = ROUND
+        found = roundings(layer.multiplier[exact], layer.shift[exact], limits, bound[exact])
+        channels["scale"][exact], channels["offset"][exact] = found.scale, found.offset
+        channels["method"][np.flatnonzero(exact)[found.proven]] = ROUND
 
 
-def _skip(layer: Conv, channels: npt.NDArray[Any], tensor: Layout, number: type) -> None:
+def _skip(layer: Conv, channels: npt.NDArray[Any], tensor: Layout) -> None:
     if layer.residual is None:
         return
     first, added = layer.residual.first, tensor.shape[0]
-    channels["skip"][first : first + added] = np.arange(added) * tensor.plane
-    channels["skip_weight"] = _bits(np.full(len(channels), layer.residual.weight), number)
+    pair, upper = np.divmod(np.arange(added), 2)
+    chosen = slice(first, first + added)
+    channels["skip"][chosen] = pair * tensor.plane
+    channels["skip_weights"][chosen] = _halves(np.full(added, layer.residual.weight), upper)
 
 
 def _maximum(layer: MaxPool, x: Layout, lowest: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return channel records and entries of a pooling maximum."""
     taps = layer.kernel**2
     row, column = np.divmod(np.arange(taps), layer.kernel)
-    channel = np.arange(x.shape[0])
-    entries = np.zeros((len(channel), taps), ENTRY)
-    entries["offset"] = channel[:, None] * x.plane + row * x.row + column * x.column
-    channels = np.zeros(len(channel), CHANNEL)
-    channels["begin"], channels["end"] = channel * taps, (channel + 1) * taps
-    channels["skip"] = -1
-    channels["bias"] = _bits(np.full(len(channel), lowest), np.float32)
+    pair = np.arange(x.pairs)
+    entries = np.zeros((len(pair), taps), ENTRY)
+    entries["offset"] = pair[:, None] * x.plane + row * x.row + column * x.column
+    channels = np.zeros(len(pair), CHANNEL)
+    channels["begin"], channels["end"] = pair * taps, (pair + 1) * taps
+    channels["pair"] = pair
+    channels["bias"] = _halves(np.array(lowest), np.array(0)) | _halves(
+        np.array(lowest), np.array(1)
+    )
     return channels, entries
 
 

@@ -71,15 +71,12 @@ class Choice:
         Images of a vector.
     keep : bool
         Whether all tensors are there at the end.
-    integers : bool
-        Whether sums are int32 also where float32 is exact.
     raw : bool
         Whether the sums of convolutions are stored instead of their outputs.
     """
 
     lanes: int
     keep: bool = False
-    integers: bool = False
     raw: bool = False
 
 
@@ -95,7 +92,7 @@ def prepare(network: QuantizedNetwork, choice: Choice) -> Plan:
         groups //= 2
         layouts, offsets, size = _place(network, choice, split, groups)
     content = Content()
-    writer = LayerWriter(network, layouts, offsets, choice.integers, choice.raw)
+    writer = LayerWriter(network, layouts, offsets, size, choice.raw)
     steps = dict[str, range]()
     operations = list[list[int]]()
     early = 0
@@ -114,7 +111,7 @@ def prepare(network: QuantizedNetwork, choice: Choice) -> Plan:
         groups=groups,
         layouts=layouts,
         offsets=offsets,
-        arena_bytes=size,
+        arena_bytes=size + writer.sums_bytes,
     )
 
 

@@ -8,8 +8,10 @@ A plan is one block of bytes. Offsets are in bytes, from the start of the plan (
 import numpy as np
 
 #: Fields of an operation, int64 each. ``x_group``, ``y_group``, ``skip_group``: bytes from a group
-#: of images to the next. ``y_plane``: bytes from an output channel to the next. ``skip_step``:
-#: bytes from a column to the next in the tensor that is added. ``segments``: segments of a group.
+#: of images to the next. ``y_plane``: bytes from a pair of output channels to the next.
+#: ``skip_step``: bytes from a column to the next in the tensor that is added. ``sums``,
+#: ``sums_plane``: place of unfinished sums, and bytes from those of an output channel to the next.
+#: ``outputs``: channel records. ``segments``: segments of a group.
 OP_FIELDS = (
     "variant",
     "x",
@@ -20,6 +22,8 @@ OP_FIELDS = (
     "skip",
     "skip_group",
     "skip_step",
+    "sums",
+    "sums_plane",
     "entries",
     "channels",
     "outputs",
@@ -32,11 +36,13 @@ OP_FIELDS = (
 #: Offsets of a segment of a block, int64 each.
 BLOCK_FIELDS = ("x", "y", "skip")
 #: Methods of requantization: one rounded multiplication where that is proven equal, the definition
-#: in float64, which is exact, or none.
+#: in float64, which is exact, or none: sums are stored.
 ROUND, DEFINITION, RAW = range(3)
-#: Record of an output channel. ``begin`` and ``end`` number its entries, ``skip`` is the offset of
-#: the channel that is added, -1 for none. With ``go_on`` the sums begin with those that are stored.
-#: ``bias`` and ``skip_weight`` hold an int32 or a float32.
+#: Record of an output channel, or of a pair of channels of a maximum. ``begin`` and ``end`` number
+#: its entries, ``skip`` is the offset of the pair of channels of which one is added, -1 for none.
+#: With ``go_on`` the sums begin with those that are stored. ``upper``: whether it is the upper one
+#: of its ``pair``, which comes after the lower one. ``scale`` and ``offset`` give an output's
+#: distance from the lowest.
 CHANNEL = np.dtype(
     [
         ("multiplier", "<f8"),
@@ -47,13 +53,14 @@ CHANNEL = np.dtype(
         ("method", "<i4"),
         ("go_on", "<i4"),
         ("skip", "<i4"),
-        ("skip_weight", "<i4"),
+        ("skip_weights", "<i4"),
         ("bias", "<i4"),
         ("scale", "<f4"),
         ("offset", "<f4"),
+        ("pair", "<i4"),
+        ("upper", "<i4"),
         ("unused", "<i4"),
     ]
 )
-#: Entry of a non-zero weight: offset of its activations in the input, and its value, an int32 or a
-#: float32.
-ENTRY = np.dtype([("offset", "<i4"), ("weight", "<i4")])
+#: Entry of two weights: offset of their pairs of activations in the input, and two int16.
+ENTRY = np.dtype([("offset", "<i4"), ("weights", "<i4")])

@@ -2,9 +2,10 @@
 
 Requantization maps a sum to an output by steps: output ``k`` or more from the threshold ``t(k)``
 on, the smallest integer whose product with the multiplier, rounded and shifted, reaches ``k``.
-``floor(sum * scale + offset)`` in float32 never decreases with the sum either, since rounding is
-monotone. So the two are equal on all sums within the static bound if they are equal at each
-threshold and at the integer below it. That is tested here, with and without a fused multiply-add.
+``lowest + floor(sum * scale + offset)``, product and sum in float32, never decreases with the sum
+either, since rounding is monotone. So the two are equal on all sums within the static bound if they
+are equal at each threshold and at the integer below it. That is tested here, with and without a
+fused multiply-add.
 """
 
 from typing import Any, NamedTuple
@@ -55,6 +56,7 @@ def roundings(
     multiplier, shift = multiplier.astype(np.int64)[:, None], shift.astype(np.int64)[:, None]
     bound = bound[:, None]
     outputs = np.arange(limits[0] + 1, limits[1] + 1, dtype=np.int64)[None]
+    steps = outputs - limits[0]
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
     threshold = -((half - (outputs << shift)) // multiplier)
     above = np.clip(threshold, -bound, None)
@@ -69,13 +71,13 @@ def roundings(
     for neighbour in NEIGHBOURS:
         nearest = exact.astype(np.float32)
         scale = (nearest.view(np.int32) + np.int32(neighbour)).view(np.float32)
-        lowest = np.where(reached, outputs - above * scale.astype(np.float64), -np.inf).max(1)
-        highest = np.where(missed, outputs - below * scale.astype(np.float64), np.inf).min(1)
+        lowest = np.where(reached, steps - above * scale.astype(np.float64), -np.inf).max(1)
+        highest = np.where(missed, steps - below * scale.astype(np.float64), np.inf).min(1)
         offset = _between(lowest, highest)[:, None]
         proven = np.ones(len(shift), np.bool_)
         for function in (_fused, _unfused):
-            proven &= (~reached | (function(above, scale, offset) >= outputs)).all(1)
-            proven &= (~missed | (function(below, scale, offset) < outputs)).all(1)
+            proven &= (~reached | (function(above, scale, offset) >= steps)).all(1)
+            proven &= (~missed | (function(below, scale, offset) < steps)).all(1)
         better = proven & ~best.proven
         best.scale[better], best.offset[better] = scale[better, 0], offset[better, 0]
         best.proven[better] = True

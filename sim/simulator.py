@@ -47,8 +47,6 @@ class Simulator:
     threads : int, optional
         Number of threads; by default that of Numba, which is the number of cores unless
         ``NUMBA_NUM_THREADS`` says otherwise.
-    integers : bool
-        Whether sums are int32 in all layers, also where float32 is exact. No result depends on it.
 
     Raises
     ------
@@ -56,25 +54,20 @@ class Simulator:
         If an accumulator could leave int32.
     """
 
-    def __init__(
-        self, network: QuantizedNetwork, threads: int | None = None, *, integers: bool = False
-    ) -> None:
+    def __init__(self, network: QuantizedNetwork, threads: int | None = None) -> None:
         check_range(network)
         self.network = network
         self.threads = threads or int(vars(config)["NUMBA_NUM_THREADS"])
-        self.integers = integers
         self._shapes = network.shapes()
         self._last = network.layers[-1].name
 
     @cached_property
     def _runner(self) -> Runner:
-        return Runner(prepare(self.network, Choice(kernels.LANES, integers=self.integers)))
+        return Runner(prepare(self.network, Choice(kernels.LANES)))
 
     @cached_property
     def _keeper(self) -> Runner:
-        return Runner(
-            prepare(self.network, Choice(kernels.LANES, keep=True, integers=self.integers))
-        )
+        return Runner(prepare(self.network, Choice(kernels.LANES, keep=True)))
 
     @property
     def memory(self) -> int:

@@ -83,8 +83,7 @@ def trace(network: QuantizedNetwork, images: npt.NDArray[Any]) -> list[LayerTrac
     """
     check_range(network)
     outputs, sums = (
-        Runner(prepare(network, Choice(kernels.LANES, keep=True, raw=raw, integers=raw)))
-        for raw in (False, True)
+        Runner(prepare(network, Choice(kernels.LANES, keep=True, raw=raw))) for raw in (False, True)
     )
     shapes, formats, bounds = network.shapes(), network.formats(), network.acc_bounds()
     histograms = {
@@ -92,7 +91,7 @@ def trace(network: QuantizedNetwork, images: npt.NDArray[Any]) -> list[LayerTrac
         for layer in network.layers
     }
     ranges = dict[str, tuple[int, int]]()
-    with outputs.arena() as arena:
+    with sums.arena() as arena:
         for start in range(0, len(images), kernels.LANES):
             part = np.ascontiguousarray(images[start : start + kernels.LANES], np.int32)
             outputs.load(arena, part)
@@ -101,7 +100,7 @@ def trace(network: QuantizedNetwork, images: npt.NDArray[Any]) -> list[LayerTrac
                 maps = np.empty((len(part), *shapes[name]), np.int32)
                 if not isinstance(layer, MaxPool):
                     sums.step(arena, name)
-                    sums.read(arena, name, maps, bits=True)
+                    sums.read_sums(arena, name, maps)
                     low, high = ranges.get(name, (int(maps.flat[0]), int(maps.flat[0])))
                     ranges[name] = min(low, int(maps.min())), max(high, int(maps.max()))
                 outputs.step(arena, name)
