@@ -19,6 +19,8 @@ ROM_FORMATS = (
     "hex", "bmem", "coe", "updatemem", "mif", "quartus-hex", "ihex", "srec", "lattice-mem",
     "gowin-mi", "bin", "c", "npy",
 )  # fmt: skip
+#: Formats of exported networks.
+EXPORT_FORMATS = ("c", "qdq", "qonnx", "exact")
 #: Name that stands for the format of the device's vendor.
 NATIVE_FORMAT = "native"
 #: Largest width and depth of a memory of one's own (units: bit, word).

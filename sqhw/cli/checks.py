@@ -15,7 +15,7 @@ import typer
 from sqhw.atomic import is_folder, same_file
 from sqhw.errors import SqhwError, shown, unknown_name
 from sqhw.machine import naming
-from sqhw.names import NATIVE_FORMAT, ROM_FORMATS
+from sqhw.names import EXPORT_FORMATS, NATIVE_FORMAT, ROM_FORMATS
 
 #: Largest number of threads or processes of an option on a machine with fewer cores.
 MOST_THREADS = 256
@@ -205,6 +205,12 @@ def check_formats(text: str | None) -> str | None:
     """Check that a text is a list of formats of memory images, with commas."""
     if text is not None:
         _check_list("format", text, (*ROM_FORMATS, NATIVE_FORMAT))
+    return text
+
+
+def check_export_formats(text: str) -> str:
+    """Check that a text is a list of formats of exported networks, with commas."""
+    _check_list("format", text, EXPORT_FORMATS)
     return text
 
 

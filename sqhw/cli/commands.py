@@ -28,6 +28,7 @@ from sqhw.steps.options import (
     BuildOptions,
     CompressOptions,
     DemoOptions,
+    ExportOptions,
     HostOptions,
     ImportOptions,
     QuantizeOptions,
@@ -154,6 +155,17 @@ def rom(options: RomOptions, as_json: bool) -> None:
     checks.check_kept(options.network, options.out)
     result = rom(options)
     emit(result, as_json, rom_lines(result))
+
+
+@add_command(app, ExportOptions)
+def export(options: ExportOptions, as_json: bool) -> None:
+    """Write a quantized network as C or ONNX, which other programs run."""
+    from sqhw.steps.export import export
+
+    check_folder(options.out)
+    with working("exporting"):
+        result = export(options)
+    emit(result, as_json, [f"wrote {path}" for path in result["files"]])
 
 
 @add_command(app, RtlOptions)

@@ -31,6 +31,7 @@ from sqhw.steps.options import (
     BuildOptions,
     CompressOptions,
     DemoOptions,
+    ExportOptions,
     HostOptions,
     ImportOptions,
     QuantizeOptions,
@@ -320,6 +321,15 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             help="FILE.mmi of Vivado's write_mem_info, or FILE.mmi:INSTANCE: updatemem images get "
             "the address of the memory there.",
             callback=checks.check_mmi,
+        ),
+    },
+    ExportOptions: {
+        "network": NETWORK,
+        "out": _file("Folder to write to; the files begin with the name of the network's file."),
+        "format": typer.Option(
+            help="Formats with commas: c (C99, integers only), qdq (ONNX with QuantizeLinear), "
+            "qonnx (ONNX with Quant), exact (ONNX of standard operators, equal bit for bit).",
+            callback=checks.check_export_formats,
         ),
     },
     RtlOptions: {

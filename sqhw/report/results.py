@@ -193,6 +193,14 @@ class RomResult(TypedDict):
     memories: NotRequired[list[RomFile]]
 
 
+class ExportResult(TypedDict):
+    """Result of `sqhw export`."""
+
+    network: str
+    formats: list[str]
+    files: list[str]
+
+
 class RtlResult(TypedDict):
     """Result of `sqhw rtl`; the engine is its configuration by field."""
 

@@ -93,9 +93,10 @@ def _import_file(options: ImportOptions, progress: Progress) -> ImportResult:
         _refuse(options, ("check", "data"), reason)
     if graph.quantized and graph.source == "tflite":
         _refuse(options, ("mean", "std"), "has the scale of its pixels in the file")
+    unit = 1 / (options.input_max or LARGEST_PIXEL) if graph.pixels else 1.0
     mean, std = (
         default if text is None else parse_values(text)
-        for text, default in ((options.mean, (0.0,)), (options.std, (1.0,)))
+        for text, default in ((options.mean, (0.0,)), (options.std, (unit,)))
     )
     with located(path):
         if graph.quantized and options.floats:

@@ -53,6 +53,7 @@ def works(folder):
         "size integers": ["size", net, "--device", "iCEBreaker"],
         "simulate": ["simulate", net, "--data", f"npz:{folder / 'data.npz'}"],
         "rom": ["rom", net, "--out", rtl],
+        "export": ["export", net, "--format", "c,qdq,qonnx,exact", "--out", folder / "export"],
         "rtl": ["rtl", net, "--out", rtl],
         "verify": [
             "verify", net, "--rtl", rtl, "--work", folder / "sim", "--images", "1",

@@ -52,6 +52,8 @@ class Graph:
         Each reads tensors of earlier ones. What does nothing (Identity, Dropout, Cast between
         floats) is left out by the reader, what does not change the largest score (Softmax at the
         end) is left out with a note.
+    pixels : bool
+        Whether the numbers of the input are pixels as they are, without normalisation.
     notes : tuple of str
         What the reader left out or changed, a sentence each.
 
@@ -69,6 +71,7 @@ class Graph:
     tensors: dict[str, Tensor]
     operators: tuple[Operator, ...]
     notes: tuple[str, ...] = field(default=())
+    pixels: bool = False
 
     def __post_init__(self) -> None:
         _check(self)

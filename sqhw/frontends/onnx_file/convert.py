@@ -169,6 +169,7 @@ def graph_of(read: Reader, model: Model, name: str) -> Graph:
         tensors={tensor: read.tensors[tensor] for tensor in read.tensors if tensor in needed},
         operators=tuple(reversed(operators)),
         notes=tuple(read.notes),
+        pixels=model.pixels,
     )
 
 

@@ -45,6 +45,9 @@ class Model:
         Element type of the input as NumPy names it, for example ``float32``.
     readers : dict of str to list of Node
         The nodes that read each value.
+    pixels : bool
+        Whether the input's numbers are pixels as they are: those of a type of unsigned integers, or
+        of a file that says so.
     """
 
     nodes: tuple[Node, ...]
@@ -54,6 +57,7 @@ class Model:
     shape: tuple[int, ...]
     kind: str
     readers: dict[str, list[Node]]
+    pixels: bool = False
 
 
 def load_model(
@@ -100,7 +104,13 @@ def load_model(
     for node in ordered:
         for name in dict.fromkeys(filter(None, node.inputs)):
             readers.setdefault(name, []).append(node)
-    return Model(ordered, arrays, value.name, result.name, shape, kind, readers)
+    pixels = kind.startswith("uint") or _says_pixels(proto)
+    return Model(ordered, arrays, value.name, result.name, shape, kind, readers, pixels)
+
+
+def _says_pixels(proto: Any) -> bool:
+    """Return whether a file has the entry of metadata that `sqhw export` writes."""
+    return any((one.key, one.value) == ("sqhw.input", "pixels") for one in proto.metadata_props)
 
 
 def _parsed(path: Path) -> Any:

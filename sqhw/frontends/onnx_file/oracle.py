@@ -68,6 +68,8 @@ class Oracle:
         found = []
         for image in images:
             ordered = image.transpose(*self._order()).reshape(self._shape[1:])
+            if np.issubdtype(self._kind, np.integer):
+                ordered = np.rint(ordered)
             batch = np.broadcast_to(ordered, self._shape).astype(self._kind)
             try:
                 scores = self._run(np.ascontiguousarray(batch))

@@ -23,6 +23,8 @@ Response = Callable[[Integers], Integers]
 REACH = 4
 #: Largest number of thresholds that count as few, and slopes that are tried for these.
 FEW_LEVELS, SLOPES = 15, 15
+#: Sums from a threshold to the next below which rounded thresholds do not tell the slope.
+LEAST_RISE = 32.0
 #: Largest rise that is tried where thresholds do not bound it, relative to the least one.
 STEEP = 4.0
 #: Largest number of biases on either side of the median that are tried.
@@ -154,14 +156,16 @@ def _candidates(
 ) -> Iterator[tuple[Integers, Integers]]:
     """Yield multipliers and shifts, one a channel.
 
-    A straight line through many thresholds has the slope. If a channel has few of them, the slopes
-    of all lines that may meet them are a wide range, which is tried in steps.
+    A straight line through many thresholds that are far apart has the slope. If a channel has few
+    of them, or near ones, the slopes of all lines that may meet them are a wide range, which is
+    tried in steps.
     """
     rise = _rise(wanted, inside, levels)
     multiplier, shift = _dyadic(1 / (factor * rise))
     for step in sorted(range(-REACH, REACH + 1), key=abs):
         yield (multiplier + step).clip(1, MAX_MULTIPLIER), shift
-    few = np.flatnonzero(inside.any(axis=1) & (inside.sum(axis=1) <= FEW_LEVELS))
+    vague = (inside.sum(axis=1) <= FEW_LEVELS) | (rise < LEAST_RISE)
+    few = np.flatnonzero(inside.any(axis=1) & vague)
     if not few.size:
         return
     flattest, steepest = rise.copy(), rise.copy()

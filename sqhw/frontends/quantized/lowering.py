@@ -23,16 +23,18 @@ from sqhw.frontends.neutral import (
     Problem,
     Quantize,
     Refused,
+    Subsample,
     Tensor,
     refuse,
 )
 from sqhw.frontends.quantized import windows
 from sqhw.frontends.quantized.adding import added
 from sqhw.frontends.quantized.held import Held, held
-from sqhw.frontends.quantized.kernels import Kernels, slopes
+from sqhw.frontends.quantized.kernels import Kernels, reals, slopes
 from sqhw.frontends.quantized.making import Fit, Making
 from sqhw.frontends.quantized.pixels import Pixels
 from sqhw.frontends.quantized.scores import score_grid, without_common
+from sqhw.frontends.quantized.skips import MOVES, Skipped, skipped
 from sqhw.frontends.quantized.sums import Window
 from sqhw.frontends.quantized.views import Pending, View
 from sqhw.network.graph import INPUT, MaxPool
@@ -154,23 +156,28 @@ class _Lowering:
         grid = self.graph.tensors[operator.output].quantization
         if isinstance(operator, Flatten):
             self._flatten(operator, first)
+        elif isinstance(operator, Add) and self._onto_sums(operator):
+            pass
         elif isinstance(first, Pending):
-            if not isinstance(operator, JOINING):
+            moves = all(isinstance(one, MOVES) for one in (*first.chain, operator))
+            if not isinstance(operator, JOINING) and not moves:
                 raise Refused(
                     "reads real numbers, which are not quantized",
                     "quantize the activations in front of it",
                 )
             chain = (*first.chain, operator)
-            if grid is None:
-                self._wait(operator, Pending(chain, first.channels_last))
+            if grid is None or isinstance(operator, Pad | Subsample):
+                self._wait(operator, first.followed(operator))
             elif self._of_pixels(first):
                 self._from_pixels(chain, first)
             else:
-                self._make(chain)
-        elif isinstance(operator, Pad):
+                self._make(chain, first.skip)
+        elif isinstance(operator, Pad) and not any(operator.channels):
             self._pad(operator, first)
         elif isinstance(operator, MaxPooling):
             self._max_pool(operator, first)
+        elif isinstance(operator, Pad | Subsample) and operator.output != self.graph.output:
+            self._wait(operator, Pending((operator,)))  # on the way of a skip connection
         elif grid is None:
             self._wait(operator, Pending((operator,)))
         else:
@@ -210,6 +217,8 @@ class _Lowering:
             return
         if self._of_pixels(pending):
             raise Refused("makes scores of pixels alone")
+        if pending.skip is not None:
+            raise Refused("makes scores of real numbers by an addition", "quantize the scores")
         chain = without_common(pending.chain)
         if len(chain) < len(pending.chain):
             self.making.notes[
@@ -229,7 +238,47 @@ class _Lowering:
         self.graph = replace(self.graph, tensors=tensors)
         self._make(chain)
 
-    def _make(self, chain: tuple[Operator, ...]) -> None:
+    def _onto_sums(self, operator: Add) -> bool:
+        """Let an addition onto sums that are not quantized wait; return whether it is one."""
+        parts = [self.views[name] for name in operator.inputs]
+        heads = [
+            at
+            for at, part in enumerate(parts)
+            if isinstance(part, Pending)
+            and part.skip is None
+            and isinstance(next(iter(part.chain), None), Convolution | Linear)
+        ]
+        if len(heads) != 1:
+            return False
+        own, other = parts[heads[0]], parts[1 - heads[0]]
+        assert isinstance(own, Pending)
+        moves = other.chain if isinstance(other, Pending) else ()
+        x = self.views[moves[0].inputs[0]] if moves else other
+        if not isinstance(x, View) or not all(isinstance(one, MOVES) for one in moves):
+            return False
+        made = replace(own.followed(operator), skip=(x, moves))
+        if self.graph.tensors[operator.output].quantization is None:
+            self._wait(operator, made)
+        else:
+            self._make(made.chain, made.skip)
+        return True
+
+    def _skip(
+        self, chain: tuple[Operator, ...], x: View, skip: tuple[View, tuple[Operator, ...]]
+    ) -> Skipped:
+        """Return the skip connection of an addition in a chain."""
+        at = next(at for at, operator in enumerate(chain) if isinstance(operator, Add))
+        if any(isinstance(operator, Clip) for operator in chain[:at]):
+            raise Refused("adds a map after bounds on sums", "quantize both summands")
+        channels = self.graph.tensors[chain[0].output].shape[0]
+        ends = reals(self.graph, chain[:at], np.tile(np.array([[0.0, 1.0]]), (channels, 1)))
+        return skipped(skip[0], skip[1], (ends[:, 1] - ends[:, 0]) * float(x.held.gain))
+
+    def _make(
+        self,
+        chain: tuple[Operator, ...],
+        skip: tuple[View, tuple[Operator, ...]] | None = None,
+    ) -> None:
         """Add the layer of an operator on integers and of those on real numbers after it."""
         head, tensor = chain[0], chain[-1].output
         grid = self.graph.tensors[tensor].quantization
@@ -248,6 +297,8 @@ class _Lowering:
         else:
             window = self._window(head, x)
             signs = slopes(chain, len(window.weight)).astype(np.int64)
+            if skip is not None and signs.min() < 0:
+                raise Refused("adds a map to sums with a negative factor", "change the signs")
             of_sums = partial(self.kernels.of_sums, self.graph, chain)
             self.making.weighted(
                 head.name,
@@ -255,6 +306,7 @@ class _Lowering:
                 replace(window, weight=signs[:, None, None, None] * window.weight),
                 lambda sums: of_sums(signs[:, None] * sums),
                 target,
+                None if skip is None else self._skip(chain, x, skip),
             )
         if isinstance(head, Add | Affine | Clip | Quantize):  # of single values, wherever they are
             made = replace(made, shape=x.shape, channels_last=x.channels_last)
@@ -284,6 +336,11 @@ class _Lowering:
             return windows.average(head, x)
         if isinstance(head, Clip | Quantize | Affine):
             return windows.single(x)
+        if isinstance(head, Pad):
+            raise Refused(
+                f"pads channels by {head.channels}, or with {head.value:g}",
+                "pad height and width with 0",
+            )
         raise Refused("has no layer on the engine")
 
     def _flatten(self, operator: Flatten, x: View | Pending) -> None:
@@ -298,7 +355,7 @@ class _Lowering:
         self._show(operator.output, replace(x, channels_last=order))
 
     def _pad(self, operator: Pad, x: View) -> None:
-        if operator.value or any(operator.channels) or x.channels_last is not None:
+        if operator.value or x.channels_last is not None:
             raise Refused(
                 f"pads channels by {operator.channels}, or with {operator.value:g}",
                 "pad height and width with 0",

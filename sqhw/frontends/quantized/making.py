@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sqhw.frontends.neutral import Refused
 from sqhw.frontends.quantized.fit import Response, fit
 from sqhw.frontends.quantized.held import Held
+from sqhw.frontends.quantized.skips import Skipped
 from sqhw.frontends.quantized.sums import SUM_TOP, Sums, Window, sum_ends, sums_of
 from sqhw.frontends.quantized.views import View
 from sqhw.machine.number import distinct_bytes
@@ -24,6 +25,8 @@ Numbers = npt.NDArray[Any]
 OfSums = Callable[[Numbers], Numbers]
 #: Largest and smallest weight.
 WEIGHT_TOP, WEIGHT_LOW = 127, -128
+#: Shift of a channel that is constant, so that 127 times an activation of 8 bits is below a half.
+SKIP_SHIFT = 16
 #: Largest sum that weights are multiplied for, so that biases have finer steps.
 FINE_TOP = 1 << 22
 
@@ -63,7 +66,15 @@ class Making:
     fits: list[Fit] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
 
-    def weighted(self, name: str, x: View, window: Window, of_sums: OfSums, target: Held) -> None:
+    def weighted(
+        self,
+        name: str,
+        x: View,
+        window: Window,
+        of_sums: OfSums,
+        target: Held,
+        skip: Skipped | None = None,
+    ) -> None:
         """Add the layer `name` that makes the integers of a file from sums over a map.
 
         Parameters
@@ -76,8 +87,12 @@ class Making:
         of_sums : callable
         target : Held
             How the output is held.
+        skip : Skipped, optional
+            Map that is added to the sums.
         """
         sums = self._bordered(name, x, window) or sums_of(x, window)
+        if skip is not None:
+            sums = sums.plus(skip)
 
         def held(values: Integers) -> Integers:
             return target.of_file(of_sums(sums.centred(values)))
@@ -96,7 +111,8 @@ class Making:
 
             self._fitted(first, sums, raised, target)
             self.moved(name, first, shape, target, bias=high - form.hi)
-        elif high == form.hi and window.kind != "avgpool":  # the lower bound, likewise, turned
+        elif high == form.hi and window.kind != "avgpool" and skip is None:
+            # the lower bound likewise, with the sign turned
             top, turned = form.hi + low, sums.negated()
 
             def falling(values: Integers) -> Integers:
@@ -209,8 +225,8 @@ class Making:
 
         Sums that occur are `step` apart. So they are fitted as numbers from 0 on.
         """
-        window, step = sums.window, sums.step
-        largest = max(1, int(np.abs(window.weight).max()))
+        window, step, skip = sums.window, sums.step, sums.skip
+        largest = max(1, int(np.abs(window.weight).max()), skip.weight if skip else 0)
         span = max(1, int(np.maximum(np.abs(sums.low), np.abs(sums.high)).max()))
         fine = 1 if window.kind == "avgpool" else min(WEIGHT_TOP // largest, FINE_TOP // span)
         scales = [1 << bit for bit in range(max(1, fine).bit_length())]
@@ -228,13 +244,18 @@ class Making:
             weight = np.where(found.constant[:, None, None, None], 0, weight)
         elif found.constant.any():
             raise Refused("has the same output for every input", "leave it out")
+        shift = found.shift
+        if skip is not None:  # what the skip connection adds to a constant is less than a half
+            shift = np.where(found.constant, SKIP_SHIFT, shift)
+            bias = np.where(found.constant, bias << SKIP_SHIFT, bias)
         self.fits.append(Fit(name, found.differing, found.sums))
         self.append(
             name,
             sums.source,
             replace(window, weight=weight, unit=window.unit / scale),
             target,
-            (bias, found.multiplier, found.shift),
+            (bias, found.multiplier, shift),
+            None if skip is None else skip.residual(scale),
         )
 
     def _bordered(self, name: str, x: View, window: Window) -> Sums | None:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.frontends.neutral import Refused
+from sqhw.frontends.quantized.skips import Skipped
 from sqhw.frontends.quantized.views import NO_PADDING, View
 from sqhw.network.graph import Padding
 
@@ -57,6 +58,8 @@ class Sums:
         Smallest and largest sum that can occur.
     step : int
         Number that divides the difference of any two sums.
+    skip : Skipped, optional
+        Map that is added to the sums.
     """
 
     source: str
@@ -66,6 +69,19 @@ class Sums:
     low: Integers
     high: Integers
     step: int = 1
+    skip: Skipped | None = None
+
+    def plus(self, skip: Skipped) -> "Sums":
+        """Return the sums with a map added to them."""
+        low, high, zero = skip.ends(len(self.low))
+        return replace(
+            self,
+            centre=self.centre + zero,
+            low=self.low + low,
+            high=self.high + high,
+            step=1,
+            skip=skip,
+        )
 
     def centred(self, sums: Integers) -> Numbers:
         """Return sums of weight times (integer - zero point), whole numbers if they must be."""

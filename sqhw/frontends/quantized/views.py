@@ -50,7 +50,14 @@ class Pending:
         pixels are real numbers.
     channels_last : bool, optional
         Order of the values in a vector, as of `View`.
+    skip : tuple of (View, tuple of Operator), optional
+        Map that an Add of the chain adds, and operators on it before.
     """
 
     chain: tuple[Operator, ...]
     channels_last: bool | None = None
+    skip: tuple[View, tuple[Operator, ...]] | None = None
+
+    def followed(self, operator: Operator) -> Self:
+        """Return the tensor that an operator on real numbers makes of this one."""
+        return replace(self, chain=(*self.chain, operator))

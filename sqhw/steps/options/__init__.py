@@ -8,7 +8,13 @@ from sqhw.steps.options.boards import BuildOptions, HostOptions, SwapOptions
 from sqhw.steps.options.defaults import ALL, RTL_FOLDER
 from sqhw.steps.options.demo import DemoOptions
 from sqhw.steps.options.figures import ReportOptions, SizeOptions
-from sqhw.steps.options.hardware import RomOptions, RtlOptions, SimulateOptions, VerifyOptions
+from sqhw.steps.options.hardware import (
+    ExportOptions,
+    RomOptions,
+    RtlOptions,
+    SimulateOptions,
+    VerifyOptions,
+)
 from sqhw.steps.options.networks import (
     CompressOptions,
     ImportOptions,
@@ -22,6 +28,7 @@ __all__ = [
     "BuildOptions",
     "CompressOptions",
     "DemoOptions",
+    "ExportOptions",
     "HostOptions",
     "ImportOptions",
     "QuantizeOptions",

@@ -10,6 +10,7 @@ NETWORK_FILE = Path("build/network.safetensors")
 RTL_FOLDER = Path("build/rtl")
 WORK_FOLDER = Path("build/sim")
 DEMO_FOLDER = Path("build/demo")
+EXPORT_FOLDER = Path("build/export")
 BUILD_FOLDER = Path("build/board")
 #: Test images that are run through the RTL.
 RTL_IMAGES = 20

@@ -1,10 +1,16 @@
-"""Options of the steps from a quantized network to verified RTL: simulate, rom, rtl, verify."""
+"""Options of the steps from a quantized network to verified RTL, and to files of other programs."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqhw.machine.naming import DEFAULT_NAME
-from sqhw.steps.options.defaults import DATA, RTL_FOLDER, RTL_IMAGES, WORK_FOLDER
+from sqhw.steps.options.defaults import (
+    DATA,
+    EXPORT_FOLDER,
+    RTL_FOLDER,
+    RTL_IMAGES,
+    WORK_FOLDER,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +87,25 @@ class RomOptions:
     depth: int | None = None
     byte_order: str = "little"
     mmi: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of `sqhw.steps.export.export`.
+
+    Parameters
+    ----------
+    network : Path
+        Quantized network.
+    out : Path
+        Folder to write to. Names of files begin with that of the network's file.
+    format : str
+        Formats with commas, see `sqhw.names.EXPORT_FORMATS`.
+    """
+
+    network: Path
+    out: Path = EXPORT_FOLDER
+    format: str = "c"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Quantized networks in formats that other programs run: C99 and ONNX."""
