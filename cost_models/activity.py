@@ -13,7 +13,7 @@ import numpy as np
 from sqhw.arrays import Numbers
 from sqhw.cost_models.layer_shape import LayerShape, layer_shapes
 from sqhw.cost_models.rom import LayerRom, entry_counts, pool_counts, rom_cost
-from sqhw.cost_models.schedule import tile_cycles
+from sqhw.cost_models.schedule import tile_cycles, write_turn
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import descriptor_words
 from sqhw.machine.timing import Timing
@@ -47,7 +47,7 @@ class LayerActivity:
         Widths of the activations that are multiplied, or added (unit: bit).
     idle_outside, idle_fillers, idle_waiting, idle_overhead : ndarray, shape (options,)
         Idle lanes, summed over the cycles: outside of the map; at fillers and the zeros of a dense
-        stream; waiting for the end of a slot; between layers.
+        stream; waiting for the end of a slot, or for banks that are written; between layers.
     requantizations : ndarray, shape (options,)
         Accumulators that are requantized, those of lanes beyond the end of the map too.
     writes : ndarray, shape (options,)
@@ -148,7 +148,7 @@ class LayerCounts:
     entries : ndarray, shape (options,)
         Entries of the weight stream, or kernel positions of a maximum, in one tile.
     tile : ndarray, shape (options,)
-        Cycles of one tile.
+        Cycles of one tile, without those in which banks of a single port are written.
     nonzeros : ndarray, shape (options,)
         Entries that are neither fillers nor zeros.
     macs : ndarray, shape (options,)
@@ -175,7 +175,8 @@ def layer_activity(shape: LayerShape, engine: EngineConfig, counts: LayerCounts)
     work = counts.nonzeros + shape.skip_channels
     zero = np.zeros_like(entries)
     useful = zero + shape.skip_channels * shape.elements + counts.macs
-    run = counts.tile * shape.tiles
+    turns = shape.outputs * write_turn(Timing.of(engine), shape.serial)
+    run = (counts.tile + turns) * shape.tiles
     descriptor = descriptor_words(engine)
     return LayerActivity(
         name=shape.name,

@@ -92,13 +92,16 @@ def run_cycles(
     serial : bool
         Whether the layer writes one byte a cycle.
     """
-    return tiles * int(tile_cycles(counts, timing, serial))
+    turns = len(counts) * write_turn(timing, serial)
+    return tiles * (int(tile_cycles(counts, timing, serial)) + turns)
 
 
 def tile_cycles(
     counts: npt.NDArray[np.int64], timing: Timing, serial: bool = True
 ) -> npt.NDArray[np.int64]:
-    """Return the cycles in which the entries of one tile are issued, shape (...).
+    """Return the cycles in which the entries of one tile are issued or waited for, shape (...).
+
+    Those in which banks of a single port are written come on top, see `write_turn`.
 
     Parameters
     ----------
@@ -118,6 +121,11 @@ def tile_cycles(
 def least_slot(timing: Timing, serial: bool) -> int:
     """Return the fewest cycles of a channel in a layer that writes one byte a cycle, or several."""
     return timing.min_slot_serial if serial else timing.min_slot
+
+
+def write_turn(timing: Timing, serial: bool) -> int:
+    """Return the cycles of a channel of a tile that belong to its writes alone."""
+    return timing.turn_serial if serial else timing.turn
 
 
 def overhead_cycles(timing: Timing, serial: bool, first: bool) -> int:

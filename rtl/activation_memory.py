@@ -29,7 +29,7 @@ class ActivationMemory(wiring.Component):
         Vector whose address came `sqhw.machine.timing.read_cycles` before.
     write : In(MemoryWrite)
         Write access, done `WRITE_CYCLES` later. A row that is read in the cycle in which it is
-        written gives undefined data.
+        written gives undefined data. Banks of a single port read nothing while one is written.
     """
 
     #: Stages of the rotation upstream of its register. The others and the mask are downstream.
@@ -72,6 +72,9 @@ class ActivationMemory(wiring.Component):
         write_row, write_lane = register(self.write.row, "row_w"), register(self.write.lane, "bank")
         write_group = register(self.write.group, "group")
         write_data = register(self.write.data.as_value(), "bytes")
+        if engine.single_port:
+            # All banks take the row that one of them writes. They are not read meanwhile.
+            row, next_row = (Mux(write_en, write_row, one) for one in (row, next_row))
         outputs = []
         for bank in range(engine.lanes):
             address = Signal(engine.row_bits, name=f"address_{bank}")
@@ -85,6 +88,9 @@ class ActivationMemory(wiring.Component):
                 group = write_lane[low:] == bank >> low if count < engine.lanes else 1
                 here = Mux(write_group, group, here)
                 byte = Mux(write_group, write_data.word_select(bank % count, 8), byte)
+            ports = {"i_write_addr": write_row, "i_write_data": byte, "i_read_addr": address}
+            if engine.single_port:
+                ports = {"i_addr": address, "i_write_data": byte}
             m.submodules[f"bank_{bank}"] = Instance(
                 self._ram,
                 p_WIDTH=8,
@@ -92,9 +98,7 @@ class ActivationMemory(wiring.Component):
                 p_ADDR=engine.row_bits,
                 i_clk=ClockSignal(),
                 i_write_en=write_en & here,
-                i_write_addr=write_row,
-                i_write_data=byte,
-                i_read_addr=address,
+                **ports,
                 o_read_data=output,
             )
             outputs.append(register(output, f"read_{bank}", deep))

@@ -1,6 +1,6 @@
 """The control of the engine: frames, layers, tiles, channels and entries."""
 
-from amaranth.hdl import C, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,6 +26,10 @@ class Sequencer(wiring.Component):
     last entry of the channel. Requantizer and record reader thus have enough time, and nothing ever
     stalls. The first slot of a tile is at least ``count + rewind`` long. `sqhw.machine.timing` has
     the numbers.
+
+    If the activation banks have a single port, everything here stands still while the bytes of a
+    channel are written: as many cycles after its last entry as pass until its first byte comes,
+    less those from an entry to the read of its vector.
 
     Parameters
     ----------
@@ -62,6 +66,8 @@ class Sequencer(wiring.Component):
         """Build the state machine."""
         m = Module()
         self._declare()
+        if self._engine.single_port:
+            self._follow_writes(m)
         self._follow_entries(m)
         self._follow_groups(m)
         m.d.comb += self.phases.fill.eq(self._filling)
@@ -107,6 +113,20 @@ class Sequencer(wiring.Component):
         self._at_rest = Signal(name="at_rest")
         self._prepared = Signal(name="prepared")
         self._drained = Signal(name="drained")
+        # The banks are written, in the place of reads.
+        self._turn = Signal(name="turn")
+
+    def _follow_writes(self, m: Module) -> None:
+        """Give the banks to the bytes of each channel when these come."""
+        timing, entries, turn = self._timing, self.entries, self._turn
+        ends = Signal(timing.before_turn - 1, name="ends")
+        left = Signal(range(timing.turn_serial), name="turn_left")
+        serial = self.loops.serial
+        m.d.sync += ends.eq(Cat(entries.valid & entries.last, ends))
+        with m.If(ends[-1]):
+            m.d.sync += [turn.eq(1), left.eq(Mux(serial, timing.turn_serial, timing.turn) - 1)]
+        with m.Else():
+            m.d.sync += [turn.eq(turn & (left != 0)), left.eq(left - 1)]
 
     def _follow_entries(self, m: Module) -> None:
         """Compute the flags of channel, tile, pauses and timer, a cycle ahead of their use."""
@@ -146,7 +166,7 @@ class Sequencer(wiring.Component):
             m.d.sync += [next_offset.eq(entries.offset + loops.group_channels), next_member.eq(0)]
         with m.Else():
             m.d.sync += [next_offset.eq(entries.offset), next_member.eq(member + 1)]
-        m.d.sync += timer.eq(timer + 1)
+        m.d.sync += timer.eq(timer + ~self._turn if self._engine.single_port else timer + 1)
 
     def _go(self, m: Module, state: str) -> None:
         """Go to a state and count its cycles from 0."""
@@ -210,7 +230,11 @@ class Sequencer(wiring.Component):
                 self._open_slot(m, 0, (0, 0), loops.last_channel == 0, 1)
                 self._go(m, "RUN")
         with m.State("RUN"):
-            self._issue(m)
+            if self._engine.single_port:
+                with m.If(~self._turn):
+                    self._issue(m)
+            else:
+                self._issue(m)
         with m.State("DRAIN"):
             # The constants of the last channel move on as if a slot followed.
             m.d.comb += entries.take.eq(entered)

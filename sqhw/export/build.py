@@ -10,7 +10,15 @@ from sqhw.export.file_set import write_set
 from sqhw.export.readmemh import image_texts
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import check_depths, rom_widths
-from sqhw.machine.naming import DEFAULT_NAME, TOPS, check_name, image_name, leaf_files, top_module
+from sqhw.machine.naming import (
+    DEFAULT_NAME,
+    SINGLE_PORT_LEAVES,
+    TOPS,
+    check_name,
+    image_name,
+    leaf_files,
+    top_module,
+)
 from sqhw.machine.rom_pieces import Pieces, check_pieces, to_plain, whole
 
 
@@ -127,7 +135,10 @@ def write_rtl(
         check_pieces(parts, depths[rom], widths[rom])
     text = engine_verilog(engine, pieces, interface, name)
     texts = {f"{top_module(name, interface)}.v": text}
-    texts |= {file: leaf_verilog(leaf, name) for leaf, file in leaf_files(name).items()}
+    leaves = SINGLE_PORT_LEAVES if engine.single_port else {}
+    texts |= {
+        file: leaf_verilog(leaves.get(leaf, leaf), name) for leaf, file in leaf_files(name).items()
+    }
     facts = {
         "name": name,
         "interface": interface,

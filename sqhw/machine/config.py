@@ -9,6 +9,9 @@ from sqhw.files.plain import located, typed
 MAX_TAPS_PER_ENTRY = 2
 #: Width of the widest gap field on any engine (unit: bit).
 MAX_GAP_BITS = 12
+#: Kinds of RAM of the activation banks: block RAM with a write and a read port, or RAM of one port,
+#: which takes one address a cycle.
+BANK_RAMS = ("block", "single-port")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class EngineConfig:
         Lanes whose multiplier is made of LUTs; the others leave it to the DSP blocks.
     writable : bool
         Whether the three ROMs are RAM that can be written at run time.
+    bank_ram : {"block", "single-port"}
+        RAM of the activation banks. Those of a single port are read or written in a cycle, so that
+        no entry is issued while a channel is written back.
     groups, residuals, maxpool : bool
         Whether the engine runs grouped convolutions (depthwise and average pooling are such), adds
         skip connections and takes maxima. A feature that an engine lacks takes no logic and no
@@ -78,6 +84,7 @@ class EngineConfig:
     groups: bool = False
     residuals: bool = False
     maxpool: bool = True
+    bank_ram: str = "block"
 
     def __post_init__(self) -> None:
         ranges = {
@@ -107,6 +114,10 @@ class EngineConfig:
         for name in ("writable", "groups", "residuals", "maxpool"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"engine {name} must be true or false")
+        if self.bank_ram not in BANK_RAMS:
+            raise ValueError(
+                f"engine bank_ram must be {' or '.join(BANK_RAMS)}, not {self.bank_ram!r}"
+            )
         if self.max_gap_bits + 1 > self.word_bits:
             raise ValueError(
                 f"engine max_gap_bits {self.max_gap_bits} leaves no room for a code in a "
@@ -124,6 +135,11 @@ class EngineConfig:
         return self.lanes.bit_length() - 1
 
     @property
+    def single_port(self) -> bool:
+        """Whether the activation banks have one port."""
+        return self.bank_ram == "single-port"
+
+    @property
     def batch_bits(self) -> int:
         """Width of the number of an image in its batch (unit: bit)."""
         return self.max_batch.bit_length() - 1
@@ -139,8 +155,14 @@ class EngineConfig:
         return max(self.weight_addr_bits, self.param_addr_bits, self.codebook_addr_bits)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a dictionary."""
-        return asdict(self)
+        """Return the fields as a dictionary, without `bank_ram` if that is block RAM.
+
+        Files of engines with block RAM are the same as before there was another kind.
+        """
+        fields = asdict(self)
+        if not self.single_port:
+            del fields["bank_ram"]
+        return fields
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:

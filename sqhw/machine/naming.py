@@ -27,6 +27,9 @@ KEYWORDS = frozenset(
 TOPS = {"plain": "engine", "axi": "axi"}
 #: Suffixes of the hand-written modules that an engine instantiates.
 _LEAVES = ("rom", "ram")
+#: Sources in this package of leaf modules for banks of a single port. The files that are written
+#: and the modules have the names of the others.
+SINGLE_PORT_LEAVES = {f"{DEFAULT_NAME}_ram.v": f"{DEFAULT_NAME}_ram_single_port.v"}
 
 
 def check_name(name: str) -> str:

@@ -133,6 +133,12 @@ class Timing:
         aside for the hand-over of its accumulators.
     output : int
         Cycles from a new position or channel to the result that is read there.
+    turn, turn_serial : int
+        Cycles of a channel of a tile (in a serial layer) in which the sequencer stands still
+        because the banks are written; 0 if they have a port for writes.
+    before_turn : int
+        Cycles from the last entry of a channel to the first cycle in which no entry is issued, so
+        that none reads while the channel is written.
     """
 
     min_slot: int
@@ -144,6 +150,9 @@ class Timing:
     drain_serial: int
     hold: int
     output: int
+    turn: int = 0
+    turn_serial: int = 0
+    before_turn: int = 0
 
     @classmethod
     def of(cls, engine: EngineConfig) -> "Timing":
@@ -152,14 +161,22 @@ class Timing:
         writes = engine.lanes // engine.requantizers
         min_slot = max(writes, fetch)
         drain = accumulate + requantize_cycles(engine) + transpose_cycles(engine) + WRITE_CYCLES
+        # An entry reads its vector as long after its issue as its channel's first byte is written
+        # after the turn begins. The turn is not part of a drain, which stands still then too.
+        single = engine.single_port
+        turns = (writes, engine.lanes) if single else (0, 0)
+        before_turn = drain - (tap_cycles(engine) + ROW_CYCLES + is_deep(engine))
         return cls(
             min_slot=min_slot,
             min_slot_serial=max(engine.lanes, fetch),
             rewind=JUMP_CYCLES - 1,
             load=JUMP_CYCLES + record_window_cycles(engine) + descriptor_words(engine),
             prepare=1 + max(FILL_BEATS * engine.lane_bits + 1, fetch),
-            drain=drain + writes,
-            drain_serial=drain + engine.lanes,
+            drain=drain + writes - turns[0],
+            drain_serial=drain + engine.lanes - turns[1],
             hold=max(0, accumulate - min_slot),
             output=3 + ISSUE_CYCLES + read_cycles(engine),
+            turn=turns[0],
+            turn_serial=turns[1],
+            before_turn=before_turn if single else 0,
         )

@@ -78,6 +78,13 @@ CONFIGS = {
         ),
         {"branches": True, "max_size": 6},
     ),
+    "4 lanes, banks of a single port": (
+        EngineConfig(
+            lanes=4, bank_depth=2048, param_addr_bits=10, weight_addr_bits=12, requantizers=2,
+            groups=True, residuals=True, bank_ram="single-port",
+        ),
+        {"branches": True, "max_size": 9},
+    ),
     "128 lanes": (
         EngineConfig(
             lanes=128, bank_depth=256, word_bits=18, mult_bits=12, weight_addr_bits=11,
@@ -105,7 +112,8 @@ NAMES = {"8 lanes, chains only": "cam"}
 WIDE = ("32 lanes, several images", HALF, "128 lanes")
 #: Engines for Verilator. Each engine runs in one simulator in the tests: those that Icarus would
 #: take long for run in Verilator. `make evidence` runs them in both.
-FAST = ("16 lanes, everything", "32 lanes, several images", "128 lanes")
+SINGLE_PORT = "4 lanes, banks of a single port"
+FAST = ("16 lanes, everything", "32 lanes, several images", "128 lanes", SINGLE_PORT)
 
 
 def evidence(names, quick):
