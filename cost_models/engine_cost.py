@@ -8,6 +8,7 @@ factors fitted to synthesis runs (`sqhw.cost_models.calibration_file`).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sqhw.cost_models.banks import bank_blocks
 from sqhw.cost_models.calibration_file import Calibration, Fit, find_calibration
 from sqhw.cost_models.device import Device, find_device
 from sqhw.cost_models.engine_features import (
@@ -58,6 +59,8 @@ class EngineCost:
         only, they are cells of yosys.
     brams, dsps : int
         Block RAMs and DSP blocks, exact.
+    single_port : int
+        Blocks of single-port RAM, which the activation banks may be made of, exact.
     fmax_mhz : float or None
         Clock frequency (unit: MHz); None if the device's clock was not calibrated.
     luts_error, ffs_error, fmax_error : float or None
@@ -72,6 +75,7 @@ class EngineCost:
     luts: int
     ffs: int
     brams: int
+    single_port: int
     dsps: int
     fmax_mhz: float | None
     luts_error: float | None
@@ -99,13 +103,16 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
     Raises
     ------
     SqhwError
-        If the device's family is not calibrated.
+        If the device's family is not calibrated, or the device has no RAM for the banks.
     """
     fit = find_calibration(device.family)
     memories = engine_memories(engine, device, depths)
     luts = round(fit.luts.predict(lut_features(engine, device, memories)))
     numbers = parameters(engine, memories)
     outside = _outside(fit.luts, numbers) + _unlike(fit, device)
+    banks = bank_blocks(engine, device) if engine.single_port else 0
+    if engine.single_port:
+        outside.append("banks of single-port RAM, calibrated block RAM only")
     known = not outside
     notes = []
     fmax = fmax_error = None
@@ -130,7 +137,8 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
     return EngineCost(
         luts=luts,
         ffs=round(fit.ffs.predict(ff_features(engine, device, memories))),
-        brams=sum(memory.blocks for memory in memories),
+        brams=sum(memory.blocks for memory in memories) - banks,
+        single_port=banks,
         dsps=dsp_lanes(engine, device),
         fmax_mhz=fmax,
         luts_error=fit.luts.mean_error if known else None,
@@ -143,7 +151,8 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
 
 def parameters(engine: EngineConfig, memories: Sequence[EngineMemory]) -> dict[str, int]:
     """Return the parameters that have ranges: the engine's, and the rows of its weight ROM."""
-    numbers = {name: int(value) for name, value in engine.to_dict().items()}
+    fields = engine.to_dict().items()
+    numbers = {name: int(value) for name, value in fields if name != "bank_ram"}
     return numbers | {"rows of the weight ROM": weight_rows(memories)}
 
 

@@ -8,6 +8,7 @@ factors that are fitted to synthesis runs, family by family; near 1 where the co
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sqhw.cost_models.banks import bank_mapping
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.mapping import Mapping as MemoryMapping
 from sqhw.cost_models.memory import map_ram
@@ -18,6 +19,7 @@ from sqhw.machine.layout import ROMS, SHIFT_BITS, descriptor_words, rom_widths
 from sqhw.machine.rom_pieces import Piece
 from sqhw.machine.stream import MAX_CODE_BITS
 from sqhw.machine.timing import (
+    Timing,
     is_deep,
     requantize_cycles,
     requantize_digits,
@@ -70,8 +72,7 @@ def engine_memories(
         Words of the ROMs ``weights``, ``params`` and ``codebook``.
     """
     bank = Piece(0, engine.bank_depth, 0, 8)
-    banks = map_ram(engine.bank_depth, 8, device)
-    memories = [EngineMemory("banks", engine.lanes, bank, banks)]
+    memories = [EngineMemory("banks", engine.lanes, bank, bank_mapping(engine, device))]
     if engine.writable:
         for name, width in rom_widths(engine).items():
             mapping = map_ram(depths[name], width, device)
@@ -135,7 +136,7 @@ def ff_features(
         "coordinates": 12 * dim + 6 * engine.lane_bits + 8 * engine.batch_bits + 2 * two * dim,
         "addresses": addresses * (1 + deep) + deep * engine.codebook_addr_bits,
         "segments": _selects(engine, memories),
-        "control": 150.0,
+        "control": 150.0 + _turn(engine)[1],
     }
 
 
@@ -161,7 +162,7 @@ def lut_features(
         "pooling": 24.0 * lanes * engine.maxpool,
         "masks": lanes * (5.5 * wide + 4.5 * dim + 24),
         "rotation": 8.0 * lanes * engine.lane_bits,
-        "banks": float(lanes * (row + 4 + 8 * many)),
+        "banks": float(lanes * (row + 4 + 8 * many) + _turn(engine)[0]),
         "digits": 130.0 * engine.lut_lanes,
         "products": 110.0 * soft,
         "requantizers": engine.requantizers
@@ -217,6 +218,15 @@ def _sums(engine: EngineConfig) -> tuple[int, int]:
             luts += bits if len(pair) > 1 else 0  # one alone only waits for the others
         terms = [sum(pair) for pair in pairs]
     return luts, ffs
+
+
+def _turn(engine: EngineConfig) -> tuple[int, int]:
+    """Return LUTs and flip-flops that make reads and writes take turns at a single port."""
+    timing, row = Timing.of(engine), engine.row_bits
+    if not engine.single_port:
+        return 0, 0
+    left = (timing.turn_serial - 1).bit_length()
+    return 2 * row + 2 * left + 4, timing.before_turn + left
 
 
 def _entry_bits(engine: EngineConfig) -> int:

@@ -36,6 +36,10 @@ class PlaceTool:
         Whether registers downstream of block RAM go into it, see `sqhw.synth.output_registers`.
     source : tuple of str
         Where the facts are from.
+    single_port_cell : str or None
+        Name of the single-port RAM beside the block RAM in the program.
+    single_port_option : str or None
+        Option of the yosys command with which it uses that RAM.
     """
 
     program: str
@@ -45,8 +49,14 @@ class PlaceTool:
     ff_prefix: str
     output_registers: bool
     source: tuple[str, ...]
+    single_port_cell: str | None = None
+    single_port_option: str | None = None
 
     def __post_init__(self) -> None:
+        if self.single_port_cell is not None:
+            check_text("single_port_cell", self.single_port_cell)
+        if self.single_port_option is not None:
+            _check_word("single_port_option", self.single_port_option, OPTION, "-spram")
         check_choice("program", self.program, PLACE_TOOLS)
         for key in ("lut_cell", "bram_cell", "dsp_cell", "ff_prefix"):
             check_text(key, getattr(self, key))

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from sqhw.cost_models.banks import bank_blocks, check_banks, lacking_blocks, single_port_ram
 from sqhw.cost_models.device import Device
-from sqhw.cost_models.memory import map_ram
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import descriptor_words
@@ -31,8 +31,11 @@ def engine_for(
     levels: int = 32,
     max_batch: int = 1,
     acc_bits: int = EngineConfig.acc_bits,
+    bank_ram: str | None = None,
 ) -> EngineConfig:
     """Return a configuration for a device: one lane a DSP block, ROM words as wide as a block RAM.
+
+    With banks of a single port there are as many lanes as banks fit the device's RAM for them.
 
     Parameters
     ----------
@@ -45,14 +48,18 @@ def engine_for(
         Largest number of images of a run, all of which fit the banks.
     acc_bits : int, 16 to 32
         Width of the accumulators; see `sqhw.compiler.accumulator.proposed_acc_bits`.
+    bank_ram : {"block", "single-port"}, optional
+        RAM of the activation banks; by default block RAM, unless that leaves none for weights and
+        the device has single-port RAM in which the banks fit.
 
     Raises
     ------
     SqhwError
         If `max_batch` is out of range, the activation banks alone would exceed the device's block
-        RAMs, or layers of different strides read the same map.
+        RAMs or its single-port RAM, or layers of different strides read the same map.
     """
-    engine = propose_engine(device, network, levels, max_batch, acc_bits)
+    engine = propose_engine(device, network, levels, max_batch, acc_bits, bank_ram)
+    check_banks(engine, device)
     banks = activation_blocks(engine, device)
     if banks >= device.brams:
         rows = peak_rows(network, network_maps(network, engine.lanes, max_batch))
@@ -70,6 +77,7 @@ def propose_engine(
     levels: int = 32,
     max_batch: int = 1,
     acc_bits: int = EngineConfig.acc_bits,
+    bank_ram: str | None = None,
 ) -> EngineConfig:
     """Return the configuration of `engine_for`, whether or not the device has the memory for it.
 
@@ -85,17 +93,39 @@ def propose_engine(
     if max_batch < 1 or max_batch & (max_batch - 1) or max_batch > lanes:
         raise SqhwError(f"max_batch must be a power of two, 1 to {lanes}, not {max_batch}")
     word_bits = next(width for _, width in device.bram.modes if width >= 16)
-    return fitted_engine(
-        device,
-        network,
-        lanes=lanes,
-        word_bits=word_bits,
-        taps_per_entry=TAPS_PER_ENTRY if lanes >= MANY_LANES else 1,
-        requantizers=REQUANTIZERS if lanes >= MANY_LANES else 1,
-        max_batch=max_batch,
-        levels=levels,
-        acc_bits=acc_bits,
-    )
+
+    def fitted(lanes: int, bank_ram: str) -> EngineConfig:
+        return fitted_engine(
+            device,
+            network,
+            lanes=lanes,
+            word_bits=word_bits,
+            taps_per_entry=TAPS_PER_ENTRY if lanes >= MANY_LANES else 1,
+            requantizers=REQUANTIZERS if lanes >= MANY_LANES else 1,
+            max_batch=max_batch,
+            levels=levels,
+            acc_bits=acc_bits,
+            bank_ram=bank_ram,
+        )
+
+    if bank_ram == "single-port":
+        return fitted(_single_port_lanes(device, lanes), bank_ram)
+    engine = fitted(lanes, "block")
+    fewer = _single_port_lanes(device, lanes)
+    if bank_ram or activation_blocks(engine, device) < device.brams or max_batch > fewer:
+        return engine
+    other = fitted(fewer, "single-port") if single_port_ram(device) else engine
+    return engine if lacking_blocks(other, device) else other
+
+
+def _single_port_lanes(device: Device, most: int) -> int:
+    """Return the largest number of lanes, 2 at least, with a block of single-port RAM for each."""
+    ram = single_port_ram(device)
+    there = device.block_count(ram.name) if ram else most
+    lanes = 2
+    while lanes * 2 <= min(there, most):
+        lanes *= 2
+    return lanes
 
 
 def fitted_engine(
@@ -165,8 +195,15 @@ def _at_least(bits: int, words: int) -> int:
 
 
 def activation_blocks(engine: EngineConfig, device: Device) -> int:
-    """Return the block RAMs of the activation banks."""
-    return engine.lanes * map_ram(engine.bank_depth, 8, device).blocks
+    """Return the block RAMs of the activation banks: none if they are single-port RAM.
+
+    Raises
+    ------
+    SqhwError
+        If they have a single port and the device has no RAM for them.
+    """
+    blocks = bank_blocks(engine, device)
+    return 0 if engine.single_port else blocks
 
 
 def dsp_blocks(engine: EngineConfig, device: Device) -> int:

@@ -15,6 +15,7 @@ from sqhw.boards.clocks import DesignClock, fastest_below
 from sqhw.boards.top import TOP, top_verilog
 from sqhw.boards.vendor import DEFAULT_MHZ, VENDORS, project_files
 from sqhw.compiler.program import Program
+from sqhw.cost_models.banks import bank_block, bank_blocks
 from sqhw.cost_models.schedule import schedule
 from sqhw.errors import SqhwError
 from sqhw.files.own_folder import check_own, mark_own
@@ -180,6 +181,17 @@ def _result(
         }
         for name, shown in names.items()
     ]
+    if program.engine.single_port:
+        block = bank_block(program.engine, device)
+        figures.insert(
+            3,
+            {
+                "name": block,
+                "model": bank_blocks(program.engine, device),
+                "placed": None if placed is None else placed.report.single_port,
+                "available": device.block_count(block),
+            },
+        )
     vendor = VENDORS.get(device.family)
     return {
         "folder": str(options.out),

@@ -45,8 +45,14 @@ PACKINGS = {
 PLACED = "placed"
 
 
-def board_flow(board: Board) -> Flow:
+def board_flow(board: Board, single_port: bool = False) -> Flow:
     """Return the flow of a board's device, in the board's package and speed grade.
+
+    Parameters
+    ----------
+    board : Board
+    single_port : bool
+        Whether the design has memories of single-port RAM.
 
     Raises
     ------
@@ -61,14 +67,20 @@ def board_flow(board: Board) -> Flow:
             device = replace(device, placement=replace(device.placement, **changes))
         except ValueError as error:
             raise SqhwError(f"board {board.name}: {error}") from None
-    flow = flow_for(device)
+    flow = flow_for(device, single_port)
     # Every port of a board has its pin.
     part = tuple(option for option in flow.part if not option.endswith("-allow-unconstrained"))
     return replace(flow, part=part)
 
 
 def place_board(
-    board: Board, clock: DesignClock, sources: Sequence[str], work: Path, seed: int
+    board: Board,
+    clock: DesignClock,
+    sources: Sequence[str],
+    work: Path,
+    *,
+    seed: int,
+    single_port: bool = False,
 ) -> tuple[PlaceReport, bool]:
     """Synthesize, place and route a design for a board.
 
@@ -82,6 +94,8 @@ def place_board(
         Folder with these files and the ROM images, for all files of the tools.
     seed : int, 1 or more
         Seed of the placement.
+    single_port : bool
+        Whether the design has memories of single-port RAM.
 
     Returns
     -------
@@ -94,7 +108,7 @@ def place_board(
     SqhwError
         If a tool is missing or fails.
     """
-    flow = board_flow(board)
+    flow = board_flow(board, single_port)
     packing = PACKINGS[board.device.family]
     atomic_write_text(work / f"{TOP}.v", top_verilog(board, clock))
     constraints = (pcf if packing.constraints == "pcf" else lpf)(board)

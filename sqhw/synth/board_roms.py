@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqhw.boards.board import Board
 from sqhw.boards.board_file import load_boards
 from sqhw.compiler.device_engine import activation_blocks
+from sqhw.cost_models.banks import check_banks, lacking_blocks, single_port_ram
 from sqhw.cost_models.best_rom import rom_plan
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.memory import map_rom
@@ -52,6 +53,7 @@ def board_roms(engine: EngineConfig, depths: Mapping[str, int], device: Device) 
         If the block RAMs do not suffice; the message says by how many and names the nearest board
         that has enough.
     """
+    check_banks(engine, device)
     available = device.brams - activation_blocks(engine, device)
     plain = {name: _plain(name, depths[name], engine, device) for name in ROMS}
     chosen, fixed = dict(plain), list(ROMS)
@@ -114,6 +116,10 @@ def nearest_board(engine: EngineConfig, depths: Mapping[str, int]) -> Board | No
     fitting = []
     for board in load_boards().values():
         device = board.device
+        if engine.single_port and (
+            single_port_ram(device) is None or lacking_blocks(engine, device)
+        ):
+            continue
         blocks = sum(_plain(name, depths[name], engine, device)[1] for name in ROMS)
         if blocks + activation_blocks(engine, device) <= device.brams:
             fitting.append((device.brams * device.bram.bits, board))

@@ -188,7 +188,14 @@ def build_bitstream(
         clock = fastest_below(board, limit)
         tell(f"place and route at {clock.mhz:.2f} MHz")
         write_sources(program, board, clock, roms.pieces, work)
-        report, met = place_board(board, clock, verilog_sources(), work, seed)
+        report, met = place_board(
+            board,
+            clock,
+            verilog_sources(),
+            work,
+            seed=seed,
+            single_port=program.engine.single_port,
+        )
         if met:
             break
         missed.append((clock.mhz, report.fmax_mhz))

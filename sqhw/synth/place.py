@@ -9,7 +9,7 @@ from typing import Any
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.cost_models.device import Device
 from sqhw.errors import SqhwError
-from sqhw.export.manifest import name_of
+from sqhw.export.manifest import name_of, read_manifest
 from sqhw.machine.naming import DEFAULT_NAME, verilog_files
 from sqhw.synth.output_registers import use_output_registers
 from sqhw.synth.tools import Flow, flow_for, run_tool
@@ -38,6 +38,8 @@ class PlaceReport:
         Longest path, a line a step: kind, delay in ns, net or cell.
     log : Path
         Output of the place-and-route tool.
+    single_port : int
+        Blocks of single-port RAM.
     """
 
     luts: int
@@ -47,6 +49,7 @@ class PlaceReport:
     fmax_mhz: float
     critical_path: tuple[str, ...]
     log: Path
+    single_port: int = 0
 
 
 def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceReport:
@@ -67,8 +70,9 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
     SqhwError
         If a file or a tool is missing, the device has no open tools, or the engine does not fit.
     """
-    flow = flow_for(device)
     name = name_of(rtl)
+    engine = read_manifest(rtl, "rtl")["engine"]
+    flow = flow_for(device, engine.get("bank_ram") == "single-port")
     sources = verilog_files(name)
     for source in sources:
         if not (rtl / source).is_file():
@@ -174,7 +178,7 @@ def read_report(
 def read_counts(
     report: Mapping[str, Any], statistics: Mapping[str, Any], flow: Flow
 ) -> dict[str, int]:
-    """Return ``luts``, ``ffs``, ``brams`` and ``dsps``; placement changes none of them.
+    """Return the counts of a flow's cells and ``ffs``; placement changes none of them.
 
     Parameters
     ----------

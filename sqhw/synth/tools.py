@@ -28,7 +28,8 @@ class Flow:
     target_mhz : int
         Frequency that the program works towards (unit: MHz); a higher one brings no more.
     cells : dict of str to str
-        Names of the counted cells in the program: ``luts``, ``brams``, ``dsps``.
+        Names of the counted cells in the program: ``luts``, ``brams``, ``dsps``, and
+        ``single_port`` if the design has such RAM.
     ff_prefix : str
         First part of the names of yosys' flip-flops.
     output_registers : bool
@@ -68,13 +69,19 @@ PACKAGES = {
 }
 
 
-def flow_for(device: Device) -> Flow:
+def flow_for(device: Device, single_port: bool = False) -> Flow:
     """Return the flow of a device, from its device file.
+
+    Parameters
+    ----------
+    device : Device
+    single_port : bool
+        Whether the design has memories of single-port RAM, which are counted as ``single_port``.
 
     Raises
     ------
     SqhwError
-        If the file has no flow.
+        If the file has no flow, or none for single-port RAM.
     """
     tool, placement = device.place_tool, device.placement
     if tool is None or placement is None:
@@ -85,8 +92,16 @@ def flow_for(device: Device) -> Flow:
         )
     program = PROGRAMS[tool.program]
     speed = () if placement.speed is None else ("--speed", placement.speed)
+    options, cells = placement.synth_options, {}
+    if single_port:
+        if tool.single_port_cell is None or tool.single_port_option is None:
+            raise SqhwError(
+                f"device {device.name!r}: its flow has no single-port RAM; take bank_ram block"
+            )
+        options = (*options, tool.single_port_option)
+        cells = {"single_port": tool.single_port_cell}
     return Flow(
-        synth=" ".join((program.synth, *placement.synth_options)),
+        synth=" ".join((program.synth, *options)),
         tool=tool.program,
         part=(
             f"--{placement.part}",
@@ -95,7 +110,7 @@ def flow_for(device: Device) -> Flow:
             program.unconstrained,
         ),
         target_mhz=placement.target_mhz,
-        cells={"luts": tool.lut_cell, "brams": tool.bram_cell, "dsps": tool.dsp_cell},
+        cells={"luts": tool.lut_cell, "brams": tool.bram_cell, "dsps": tool.dsp_cell} | cells,
         ff_prefix=tool.ff_prefix,
         output_registers=tool.output_registers,
     )
