@@ -1,5 +1,7 @@
 """The activation banks of an engine on a device: the RAM that they are made of, and its blocks."""
 
+from typing import TypedDict
+
 from sqhw.cost_models.device import load_devices
 from sqhw.cost_models.fabric import Device, MemoryPrimitive
 from sqhw.cost_models.mapping import Mapping
@@ -9,6 +11,14 @@ from sqhw.machine.config import EngineConfig
 
 #: Rows above which a bank of a single port has two of them, 16 bits, in a word of the RAM.
 WORD_ROWS = 16384
+
+
+class SinglePortUse(TypedDict):
+    """Single-port RAM of activation banks: name of the block, blocks, those of the device."""
+
+    block: str
+    blocks: int
+    available: int
 
 
 def single_port_ram(device: Device) -> MemoryPrimitive | None:
@@ -84,6 +94,24 @@ def lacking_blocks(engine: EngineConfig, device: Device) -> int:
         return 0
     there = device.block_count(bank_block(engine, device))
     return max(0, bank_blocks(engine, device) - there)
+
+
+def single_port_use(engine: EngineConfig, device: Device) -> SinglePortUse | None:
+    """Return the single-port RAM that the banks take, None if they are block RAM.
+
+    Raises
+    ------
+    SqhwError
+        As `bank_mapping` does.
+    """
+    if not engine.single_port:
+        return None
+    block = bank_block(engine, device)
+    return {
+        "block": block,
+        "blocks": bank_blocks(engine, device),
+        "available": device.block_count(block),
+    }
 
 
 def check_banks(engine: EngineConfig, device: Device) -> None:

@@ -14,6 +14,9 @@ SIZE_OBJECTIVES = ("rom", "cycles", "energy")
 SIMULATORS = ("verilator", "icarus", "cxxrtl")
 #: Range of the width of an engine's accumulators (unit: bit).
 LEAST_ACC_BITS, MOST_ACC_BITS = 16, 32
+#: Kinds of RAM of an engine's activation banks: block RAM with a write and a read port, or RAM of
+#: one port, which takes one address a cycle.
+BANK_RAMS = ("block", "single-port")
 #: Formats of memory images.
 ROM_FORMATS = (
     "hex", "bmem", "coe", "updatemem", "mif", "quartus-hex", "ihex", "srec", "lattice-mem",

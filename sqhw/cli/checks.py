@@ -64,6 +64,12 @@ def check_name(kind: str, known: Sequence[str], *, counted: bool = False) -> Cal
     return check
 
 
+def check_optional_name(kind: str, known: Sequence[str]) -> Callable[[str | None], str | None]:
+    """Return a check that a name, if there is one, is one of a closed list."""
+    check = check_name(kind, known)
+    return lambda value: None if value is None else check(value)
+
+
 def check_source(path: Path | None) -> Path | None:
     """Check that a file is there, is a regular one, and may be read."""
     if path is None:

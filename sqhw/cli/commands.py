@@ -20,6 +20,7 @@ from sqhw.report.tables import (
     demo_lines,
     device_lines,
     import_lines,
+    retarget_lines,
     rom_lines,
     simulate_lines,
     verify_lines,
@@ -33,6 +34,7 @@ from sqhw.steps.options import (
     ImportOptions,
     QuantizeOptions,
     ReportOptions,
+    RetargetOptions,
     RomOptions,
     RtlOptions,
     SimulateOptions,
@@ -134,6 +136,16 @@ def quantize(options: QuantizeOptions, as_json: bool) -> None:
     with working("quantizing"):
         result = quantize(options)
     emit(result, as_json, compress_lines(result))
+
+
+@add_command(app, RetargetOptions)
+def retarget(options: RetargetOptions, as_json: bool) -> None:
+    """Give a quantized network the engine of another device; all its integers stay."""
+    from sqhw.steps.retarget import retarget
+
+    writable(options.out, [options.network, *checks.files_of(None, options.device)])
+    result = retarget(options)
+    emit(result, as_json, retarget_lines(result))
 
 
 @add_command(app, SimulateOptions)

@@ -13,6 +13,7 @@ from sqhw.cli import checks
 from sqhw.machine.naming import TOPS
 from sqhw.names import (
     ACCELERATORS,
+    BANK_RAMS,
     BYTE_ORDERS,
     LEAST_ACC_BITS,
     MAX_MEMORY_DEPTH,
@@ -36,6 +37,7 @@ from sqhw.steps.options import (
     ImportOptions,
     QuantizeOptions,
     ReportOptions,
+    RetargetOptions,
     RomOptions,
     RtlOptions,
     SimulateOptions,
@@ -130,6 +132,12 @@ ACC_BITS = typer.Option(
     "of every lane.",
     min=LEAST_ACC_BITS,
     max=MOST_ACC_BITS,
+)
+BANK_RAM = typer.Option(
+    help="RAM of the feature maps: block, or single-port (the large RAM of iCE40 UltraPlus), which "
+    "leaves the block RAMs to the weights and is not read while it is written. By default block, "
+    "unless that leaves none.",
+    callback=checks.check_optional_name("bank RAM", BANK_RAMS),
 )
 
 #: The options of each command, by the class and the name of its field.
@@ -243,6 +251,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "resume": RESUME,
         "max_batch": MAX_BATCH,
         "acc_bits": ACC_BITS,
+        "bank_ram": BANK_RAM,
         "seed": SEED,
     },
     QuantizeOptions: {
@@ -263,7 +272,15 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         ),
         "max_batch": MAX_BATCH,
         "acc_bits": ACC_BITS,
+        "bank_ram": BANK_RAM,
         "out": OUT,
+    },
+    RetargetOptions: {
+        "network": NETWORK,
+        "device": DEVICE,
+        "out": OUT,
+        "max_batch": MAX_BATCH,
+        "bank_ram": BANK_RAM,
     },
     SimulateOptions: {
         "network": NETWORK,
@@ -397,6 +414,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         ),
         "explore": typer.Option("--explore", help="Search engines, print the Pareto front."),
         "acc_bits": ACC_BITS,
+        "bank_ram": BANK_RAM,
         "plot": _file("Picture to write: png, svg or pdf."),
     },
     ReportOptions: {

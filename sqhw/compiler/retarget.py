@@ -3,9 +3,9 @@
 import json
 from dataclasses import replace
 
+from sqhw.compiler.accumulator import needed_acc_bits
 from sqhw.compiler.device_engine import engine_for
 from sqhw.compiler.format_choice import cheapest_streams
-from sqhw.compiler.accumulator import needed_acc_bits
 from sqhw.cost_models.device import Device
 from sqhw.machine.config import EngineConfig
 from sqhw.network.quantized import QuantizedNetwork

@@ -4,14 +4,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from sqhw.files.plain import located, typed
+from sqhw.names import BANK_RAMS
 
 #: Largest number of kernel taps that an entry passes on any engine.
 MAX_TAPS_PER_ENTRY = 2
 #: Width of the widest gap field on any engine (unit: bit).
 MAX_GAP_BITS = 12
-#: Kinds of RAM of the activation banks: block RAM with a write and a read port, or RAM of one port,
-#: which takes one address a cycle.
-BANK_RAMS = ("block", "single-port")
 
 
 @dataclass(frozen=True)

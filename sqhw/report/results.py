@@ -2,6 +2,8 @@
 
 from typing import Any, NotRequired, TypedDict, final
 
+from sqhw.cost_models.banks import SinglePortUse
+
 
 class TrainResult(TypedDict):
     """Result of `sqhw train`; accuracies are 0 to 1."""
@@ -85,7 +87,16 @@ class NetworkSize(TypedDict):
     activation_blocks: int
     available_blocks: int
     device_blocks: int
+    single_port: NotRequired[SinglePortUse]
     layers: list[LayerSize]
+
+
+class RetargetResult(NetworkSize):
+    """Result of `sqhw retarget`: the engine by field, and cycles an image."""
+
+    file: str
+    engine: dict[str, Any]
+    cycles: int
 
 
 class TriedSize(NetworkSize):

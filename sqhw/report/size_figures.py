@@ -8,8 +8,8 @@ def device_figures(size: Sizing) -> DeviceFigures:
     """Return a sizing as plain data."""
     device, logic = size.device, size.logic
     bits, blocks = size.memory_bits, size.memory_blocks
-    energy = size.energy
-    return {
+    energy, single_port = size.energy, size.single_port
+    figures: DeviceFigures = {
         "device": device.name,
         "boards": list(device.boards),
         "fits": size.fits,
@@ -48,3 +48,6 @@ def device_figures(size: Sizing) -> DeviceFigures:
         "energy_notes": list(size.prices.notes),
         "layers": [size.layer(index) for index in range(len(size.shapes))],
     }
+    if single_port is not None:
+        figures["single_port"] = single_port
+    return figures

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict, TypeGuard
 
+from sqhw.cost_models.banks import SinglePortUse
 from sqhw.size.layer_figures import LayerFigures
 
 
@@ -52,6 +53,7 @@ class DeviceFigures(TypedDict):
     block: str
     blocks: int
     available_blocks: int
+    single_port: NotRequired[SinglePortUse]
     dsps: int
     available_dsps: int
     luts: int | None

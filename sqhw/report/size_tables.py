@@ -106,7 +106,7 @@ def _device_lines(d: DeviceFigures) -> list[str]:
     engine = d["engine"]
     rows = [("memory", "bits", d["block"])]
     rows += [
-        (use, f"{part['bits']:,}", f"{part['blocks']:,}" if part["blocks"] else "in LUTs")
+        (use, f"{part['bits']:,}", _blocks(d, use, part["blocks"]))
         for use, part in d["memory"].items()
     ]
     rows.append(("all", f"{sum(m['bits'] for m in d['memory'].values()):,}", f"{d['blocks']:,}"))
@@ -153,6 +153,14 @@ def _device_lines(d: DeviceFigures) -> list[str]:
         ),
         f"{d['device']}: fits" if d["fits"] else f"{d['device']}: lacks {', '.join(d['missing'])}",
     ]
+
+
+def _blocks(d: DeviceFigures, use: str, blocks: int) -> str:
+    """Return the blocks of a memory; of banks of a single port, those of their own RAM."""
+    if use == "activations" and "single_port" in d:
+        single = d["single_port"]
+        return f"{single['blocks']} of {single['available']} {single['block']}"
+    return f"{blocks:,}" if blocks else "in LUTs"
 
 
 def _front_lines(result: SizeResult) -> list[str]:

@@ -13,6 +13,7 @@ from sqhw.report.results import (
     NetworkSize,
     QuantizedCheck,
     QuantizeResult,
+    RetargetResult,
     RomResult,
     SimulateResult,
     VerifyResult,
@@ -86,12 +87,29 @@ def budget_lines(result: CompressResult | QuantizeResult) -> list[str]:
 
 
 def block_line(result: NetworkSize) -> str:
-    """Return the block RAMs used and available."""
+    """Return the block RAMs used and available, and the single-port RAM used."""
+    held = f"{result['activation_blocks']} hold activations"
+    single = result.get("single_port")
+    if single is not None:
+        held = f"activations in {single['blocks']} of {single['available']} {single['block']}"
     return (
         f"block RAMs of {result['device']}: {result['after']['blocks']} of "
         f"{result['available_blocks']} available for weights used "
-        f"({result['device_blocks']} in all, {result['activation_blocks']} hold activations)"
+        f"({result['device_blocks']} in all, {held})"
     )
+
+
+def retarget_lines(result: RetargetResult) -> list[str]:
+    """Return the lines of `sqhw retarget`."""
+    engine = result["engine"]
+    return [
+        (
+            f"{engine['lanes']} lanes, banks of {engine['bank_depth']:,} rows, "
+            f"{result['cycles']:,} cycles an image"
+        ),
+        block_line(result),
+        f"wrote {result['file']}",
+    ]
 
 
 def import_lines(result: ImportResult, weights: str) -> list[str]:

@@ -83,6 +83,7 @@ def explore(
                 workload.network,
                 levels=workload.levels,
                 acc_bits=workload.acc_bits,
+                bank_ram=terms.bank_ram or EngineConfig.bank_ram,
                 **choices,
             )
             if activation_blocks(engine, device) >= device.brams and nearest is not None:

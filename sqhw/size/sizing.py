@@ -8,6 +8,7 @@ import numpy as np
 
 from sqhw.compiler.device_engine import activation_blocks, dsp_blocks
 from sqhw.cost_models.activity import Activity, LayerActivity
+from sqhw.cost_models.banks import SinglePortUse, single_port_use
 from sqhw.cost_models.calibration_file import load_calibrations
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices, EnergySplit
@@ -84,6 +85,12 @@ class Sizing:
     def blocks(self) -> int:
         """Block RAMs of all cores."""
         return sum(self.memory_blocks.values())
+
+    @property
+    def single_port(self) -> SinglePortUse | None:
+        """Single-port RAM of the activation banks of all cores, None if they are block RAM."""
+        use = single_port_use(self.engine, self.device)
+        return None if use is None else {**use, "blocks": use["blocks"] * self.cores}
 
     @property
     def dsps(self) -> int:
@@ -165,6 +172,9 @@ class Sizing:
             "LUTs": (self.luts or 0, self.device.luts),
             "flip-flops": (self.ffs or 0, self.device.ffs),
         }
+        single = self.single_port
+        if single is not None:
+            pairs[single["block"]] = (single["blocks"], single["available"])
         return [
             f"{used - there:,} {name} ({used:,} of {there:,})"
             for name, (used, there) in pairs.items()

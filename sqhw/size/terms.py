@@ -25,6 +25,8 @@ class Terms:
     formats : mapping of str to StreamFormat, optional
         Formats of the layers with weights, if they are not to be chosen. Their code widths are
         ignored.
+    bank_ram : {"block", "single-port"}, optional
+        RAM of the activation banks; see `sqhw.compiler.device_engine.engine_for`.
     """
 
     technology: Technology
@@ -32,3 +34,4 @@ class Terms:
     budgets: Budgets | None = None
     objective: str = "rom"
     formats: Mapping[str, StreamFormat] | None = None
+    bank_ram: str | None = None

@@ -15,7 +15,7 @@ from sqhw.boards.clocks import DesignClock, fastest_below
 from sqhw.boards.top import TOP, top_verilog
 from sqhw.boards.vendor import DEFAULT_MHZ, VENDORS, project_files
 from sqhw.compiler.program import Program
-from sqhw.cost_models.banks import bank_block, bank_blocks
+from sqhw.cost_models.banks import single_port_use
 from sqhw.cost_models.schedule import schedule
 from sqhw.errors import SqhwError
 from sqhw.files.own_folder import check_own, mark_own
@@ -181,16 +181,16 @@ def _result(
         }
         for name, shown in names.items()
     ]
-    if program.engine.single_port:
-        block = bank_block(program.engine, device)
-        figures.insert(
-            3,
+    single = single_port_use(program.engine, device)
+    if single is not None:
+        count = None if placed is None else placed.report.single_port
+        figures.append(
             {
-                "name": block,
-                "model": bank_blocks(program.engine, device),
-                "placed": None if placed is None else placed.report.single_port,
-                "available": device.block_count(block),
-            },
+                "name": single["block"],
+                "model": single["blocks"],
+                "placed": count,
+                "available": single["available"],
+            }
         )
     vendor = VENDORS.get(device.family)
     return {

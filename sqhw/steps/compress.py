@@ -47,6 +47,7 @@ def compress(options: CompressOptions, progress: Progress = silent) -> CompressR
         options.budget,
         max_batch=options.max_batch,
         acc_bits=options.acc_bits,
+        bank_ram=options.bank_ram,
     )
     if options.resume is not None:
         make_folder(options.resume.parent)

@@ -1,6 +1,7 @@
 """The size of a quantized network on every basis, before and after compression."""
 
 from sqhw.compiler.device_engine import activation_blocks, weight_blocks
+from sqhw.cost_models.banks import single_port_use
 from sqhw.cost_models.budget import BASES
 from sqhw.cost_models.dense import dense_sizes
 from sqhw.cost_models.device import Device
@@ -21,7 +22,8 @@ def network_size(network: QuantizedNetwork, engine: EngineConfig, device: Device
     facts = network.facts
     values = facts.values_before or 0
     weights = values if facts.weights_before is None else facts.weights_before
-    return {
+    single_port = single_port_use(engine, device)
+    found: NetworkSize = {
         "device": device.name,
         "after": {basis: cost.size(basis, device) for basis in BASES},
         "float32": dense_sizes(weights, values - weights, FLOAT_BITS, device),
@@ -47,3 +49,6 @@ def network_size(network: QuantizedNetwork, engine: EngineConfig, device: Device
             if layer.name == rom.name
         ],
     }
+    if single_port is not None:
+        found["single_port"] = single_port
+    return found

@@ -44,6 +44,7 @@ def quantize(options: QuantizeOptions) -> QuantizeResult:
         levels=1 << max(bits, 0),
         max_batch=options.max_batch,
         acc_bits=acc_bits or proposed_acc_bits(network, density, options.ends_density, bits),
+        bank_ram=options.bank_ram,
     )
     result = quantize_network(
         network,

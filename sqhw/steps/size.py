@@ -46,6 +46,7 @@ def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResul
         technology=load_technology(options.technology),
         batch=options.batch,
         objective=options.objective,
+        bank_ram=options.bank_ram,
     )
     every = options.device == ALL
     devices = list(load_devices().values()) if every else [find_device(options.device)]
@@ -125,10 +126,13 @@ def _assumed(options: SizeOptions) -> Assumed:
 def _size(workload: Workload, device: Device, terms: Terms, acc_bits: int | None) -> Sizing:
     """Return the sizing of a network on a device, with the engine that suits it."""
     network = workload.network
-    engine = propose_engine(device, network, workload.levels, terms.batch, workload.acc_bits)
+    engine = propose_engine(
+        device, network, workload.levels, terms.batch, workload.acc_bits, terms.bank_ram
+    )
     # A network is sized as it is exported on the device, or with the engine, that it was made for.
     facts = network.facts
     here = facts.device == device.name or (facts.device is None and facts.engine == engine)
+    here = here and terms.bank_ram in (None, facts.engine.bank_ram)
     if isinstance(network, QuantizedNetwork) and here and terms.budgets is None:
         engine = facts.engine
         if acc_bits is not None:

@@ -21,6 +21,7 @@ def target(
     *,
     max_batch: int = 1,
     acc_bits: int | None = None,
+    bank_ram: str | None = None,
 ) -> tuple[Device, EngineConfig, Budgets]:
     """Return the device, the engine for a network on it, and the budget.
 
@@ -39,6 +40,7 @@ def target(
         with_input_stage(network),
         max_batch=max_batch,
         acc_bits=acc_bits or proposed_acc_bits(network, bits=COMPRESSED_BITS),
+        bank_ram=bank_ram,
     )
     available = weight_blocks(engine, device)
     given = () if budget_text is None else Budgets.parse(budget_text).items

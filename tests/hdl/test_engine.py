@@ -108,12 +108,13 @@ DEVICES = {
 }
 #: First part of the names of modules and files, where it is not the default.
 NAMES = {"8 lanes, chains only": "cam"}
+#: Engines that run two of the networks: each of their parts runs more of them in another engine.
+FEW = ("4 lanes, banks of a single port",)
 #: Engines that run half of the networks, because simulation of the widest engines is slow.
 WIDE = ("32 lanes, several images", HALF, "128 lanes")
 #: Engines for Verilator. Each engine runs in one simulator in the tests: those that Icarus would
 #: take long for run in Verilator. `make evidence` runs them in both.
-SINGLE_PORT = "4 lanes, banks of a single port"
-FAST = ("16 lanes, everything", "32 lanes, several images", "128 lanes", SINGLE_PORT)
+FAST = ("16 lanes, everything", "32 lanes, several images", "128 lanes")
 
 
 def evidence(names, quick):
@@ -168,7 +169,7 @@ def run_networks(name: str, folder, simulator: str, seeds) -> None:
 
 def networks(name: str, most: int) -> int:
     """Return the number of networks that an engine runs, out of those of ``--networks``."""
-    return -(-most // 2) if name in WIDE else most
+    return min(most, 2) if name in FEW else -(-most // 2) if name in WIDE else most
 
 
 @pytest.mark.slow

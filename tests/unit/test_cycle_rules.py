@@ -23,6 +23,9 @@ ENGINES = {
     "8 lanes": EngineConfig(lanes=8, **FEATURES),
     "4 lanes, all at once": EngineConfig(lanes=4, requantizers=4, mult_bits=3, **FEATURES),
     "16 lanes, groups of 2": EngineConfig(lanes=16, requantizers=2, max_batch=8, **FEATURES),
+    "4 lanes, single port": EngineConfig(
+        lanes=4, requantizers=2, bank_ram="single-port", **FEATURES
+    ),
     "32 lanes, groups of 4": EngineConfig(lanes=32, requantizers=4, max_batch=2, **FEATURES),
 }
 
@@ -109,6 +112,9 @@ def cycles_by_the_rules(network, engine, batch=1, pitches=None):
         prepare = 1 + max(2 * int(log2(lanes)) + 1, 10 if deep else 8)
         drain = (23 if deep else 17) + ceil(log2(engine.mult_bits // 2 + 1)) + writes
         drain += 1 < count < lanes
+        if engine.bank_ram == "single-port":
+            tile += (1 + len(others)) * writes
+            drain -= writes
         load = (3 if deep else 2) + words if index else 0
         cycles += tiles * tile + prepare + drain + load
     return cycles

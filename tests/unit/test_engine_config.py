@@ -90,7 +90,7 @@ def test_engine_for_graphs_runs_them(make):
 
 def test_device_too_small_for_the_maps():
     with pytest.raises(SqhwError) as error:
-        engine_for(find_device("iCEBreaker"), lenet())
+        engine_for(find_device("iCEBreaker"), lenet(), bank_ram="block")
     assert str(error.value) == (
         "iCE40UP5K has 30 block RAMs, but the feature maps need 32 (1800 rows in each of 8 "
         "activation banks), which leaves none for weights; take a larger device"

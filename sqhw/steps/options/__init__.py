@@ -19,6 +19,7 @@ from sqhw.steps.options.networks import (
     CompressOptions,
     ImportOptions,
     QuantizeOptions,
+    RetargetOptions,
     TrainOptions,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "ImportOptions",
     "QuantizeOptions",
     "ReportOptions",
+    "RetargetOptions",
     "RomOptions",
     "RtlOptions",
     "SimulateOptions",

@@ -36,6 +36,8 @@ class SizeOptions:
     acc_bits : int, 16 to 32, optional
         Width of the accumulators (unit: bit); by default the width that the weights of a file
         need, 24 or more.
+    bank_ram : {"block", "single-port"}, optional
+        RAM of the activation banks; by default block RAM, unless that leaves none for weights.
     plot : Path, optional
         File for a picture of the result.
     """
@@ -51,6 +53,7 @@ class SizeOptions:
     technology: str = TECHNOLOGY
     explore: bool = False
     acc_bits: int | None = None
+    bank_ram: str | None = None
     plot: Path | None = None
 
 

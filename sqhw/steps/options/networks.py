@@ -133,6 +133,8 @@ class CompressOptions:
         Largest number of images of a run.
     acc_bits : int, 16 to 32, optional
         Width of the accumulators (unit: bit); by default the width that the weights need.
+    bank_ram : {"block", "single-port"}, optional
+        RAM of the activation banks; by default block RAM, unless that leaves none for weights.
     """
 
     source: Path
@@ -150,6 +152,7 @@ class CompressOptions:
     resume: Path | None = None
     max_batch: int = 1
     acc_bits: int | None = None
+    bank_ram: str | None = None
     seed: int = 0
 
 
@@ -175,7 +178,7 @@ class QuantizeOptions:
         Width of a weight's code.
     objective : {"rom", "cycles"}
         Objective of the choice of weight streams.
-    max_batch, acc_bits
+    max_batch, acc_bits, bank_ram
         See `CompressOptions`.
     out : Path
         Quantized network to write.
@@ -191,4 +194,28 @@ class QuantizeOptions:
     objective: str = "rom"
     max_batch: int = 1
     acc_bits: int | None = None
+    bank_ram: str | None = None
     out: Path = NETWORK_FILE
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetargetOptions:
+    """Options of `sqhw.steps.retarget.retarget`.
+
+    Parameters
+    ----------
+    network : Path
+        Quantized network.
+    device : str
+        Device or board, or a device file.
+    out : Path
+        Quantized network to write.
+    max_batch, bank_ram
+        See `CompressOptions`.
+    """
+
+    network: Path
+    device: str = DEVICE
+    out: Path = NETWORK_FILE
+    max_batch: int = 1
+    bank_ram: str | None = None
