@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -128,7 +127,7 @@ def calibrate(family: Family, measurements: Sequence[Measurement]) -> dict[str, 
         "ffs": fit(ff_features, "ffs"),
         "period_ns": _fit_period(family, seen, hidden, luts["factors"]),
         "configurations": [
-            [one.point.number, one.point.held_out, asdict(one.point.engine) | one.point.depths]
+            [one.point.number, one.point.held_out, one.point.engine.to_dict() | one.point.depths]
             for one in measurements
         ],
     }

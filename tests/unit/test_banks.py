@@ -22,7 +22,7 @@ from sqhw.machine.config import EngineConfig
 from sqhw.machine.timing import Timing
 from sqhw.network.input_stage import with_input_stage
 from sqhw.planner.placement import place
-from sqhw.sim.simulator import Simulator
+from sqhw.sim.reference import run
 from sqhw.synth.board_roms import board_roms
 from sqhw.synth.tools import flow_for
 
@@ -32,7 +32,9 @@ DEPTHS = {"weights": 512, "params": 256, "codebook": 64}
 
 
 def test_the_kind_of_ram_is_checked_and_kept():
-    with pytest.raises(ValueError, match="^engine bank_ram must be block or single-port, not 'b'$"):
+    with pytest.raises(
+        ValueError, match=r"^engine bank_ram must be block or single-port, not 'b'$"
+    ):
         EngineConfig(bank_ram="b")
     assert EngineConfig.from_dict(SINGLE.to_dict()) == SINGLE
     assert SINGLE.to_dict()["bank_ram"] == "single-port"
@@ -128,8 +130,8 @@ def test_another_engine_for_the_same_integers():
     engine = other.facts.engine
     assert (engine.bank_ram, other.facts.device) == ("single-port", "iCE40UP5K")
     compile_network(other, engine)
-    images = golden_images(network)
-    before, after = (Simulator(one).run(images) for one in (network, other))
+    image = golden_images(network)[0]
+    before, after = (run(one, image) for one in (network, other))
     assert all(np.array_equal(before[tensor], after[tensor]) for tensor in before)
 
 
