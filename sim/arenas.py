@@ -12,10 +12,10 @@ import numpy.typing as npt
 from sqhw.errors import SqhwError
 from sqhw.network.graph import INPUT
 from sqhw.sim import kernels
-from sqhw.sim.emit import VECTORS
 from sqhw.sim.layout import ALIGNMENT
 from sqhw.sim.plan import Plan
 from sqhw.sim.plan_layout import BLOCK_FIELDS, OP_FIELDS
+from sqhw.sim.variants import VECTORS
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -60,8 +60,7 @@ class Runner:
 
     def load(self, arena: Bytes, images: npt.NDArray[Any]) -> None:
         """Write images into an arena."""
-        top, _, left, _ = self.plan.layouts[INPUT].padding
-        kernels.pack(images, self._tensor(arena, INPUT), top, left)
+        kernels.pack(images, arena, self.plan.offsets[INPUT], self.plan.layouts[INPUT])
 
     def step(self, arena: Bytes, name: str) -> None:
         """Run one layer on one group of images."""
@@ -71,8 +70,7 @@ class Runner:
 
     def read(self, arena: Bytes, name: str, maps: npt.NDArray[np.int32]) -> None:
         """Read a tensor from an arena."""
-        top, _, left, _ = self.plan.layouts[name].padding
-        kernels.unpack(self._tensor(arena, name), top, left, maps)
+        kernels.unpack(arena, self.plan.offsets[name], self.plan.layouts[name], maps)
 
     def read_sums(self, arena: Bytes, name: str, maps: npt.NDArray[np.int32]) -> None:
         """Read the sums of a layer that ran last, on one group of images and not requantized."""
@@ -89,11 +87,6 @@ class Runner:
         top, _, left, _ = layout.padding
         images = np.moveaxis(sums, 3, 0)[: len(maps)]
         maps[:, :, rows[:, None] - top, across - left] = images
-
-    def _tensor(self, arena: Bytes, name: str) -> npt.NDArray[np.int16]:
-        layout = self.plan.layouts[name]
-        shape = (layout.groups, layout.pairs, *layout.padded, layout.lanes, 2)
-        return _part(arena, self.plan.offsets[name], shape, np.int16)
 
 
 def _part(memory: Bytes, start: int, shape: tuple[int, ...], kind: type) -> npt.NDArray[Any]:

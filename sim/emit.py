@@ -6,51 +6,19 @@ position of `lanes` images. The loops are, from the outside: blocks of positions
 pairs of weights that are not both zero. Requantization happens in registers, before the store.
 """
 
-from itertools import product
 from typing import Any, NamedTuple
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from sqhw.sim.emit_loops import declared, loop, variable
 from sqhw.sim.plan_layout import BLOCK_FIELDS, CHANNEL, OP_FIELDS, RAW, ROUND
-from sqhw.sim.vectors import Shape, dot_product
+from sqhw.sim.variants import MAXIMUM, SEGMENT_BYTES, SUM, VECTORS, Shape, Variant
+from sqhw.sim.vectors import dot_product
 
 BYTE, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 #: IR types of the fields of a channel record by NumPy type.
 IR_TYPES = {"<i4": INT32, "<f4": FLOAT, "<f8": DOUBLE}
-#: Operations: sums of products, and the maximum.
-SUM, MAXIMUM = range(2)
-#: Number of accumulator vectors of a block.
-VECTORS = 8
-#: Size of the offsets of a segment (unit: byte).
-SEGMENT_BYTES = 8 * len(BLOCK_FIELDS)
-#: Numbers of neighbouring columns in a segment of a block.
-COLUMNS = (8, 4, 2, 1)
-STRIDES = (1, 2)
-
-
-class Variant(NamedTuple):
-    """The constants of one function."""
-
-    operation: int
-    stride: int
-    columns: int
-
-    @property
-    def segments(self) -> int:
-        """Number of segments of a block."""
-        return VECTORS // self.columns
-
-    @property
-    def symbol(self) -> str:
-        """Name of the function in the machine code."""
-        return f"sqhw_layer_{self.operation}_{self.stride}_{self.columns}"
-
-
-VARIANTS = tuple(Variant(*found) for found in product((SUM, MAXIMUM), STRIDES, COLUMNS))
 
 
 class _Outputs(NamedTuple):
@@ -97,10 +65,10 @@ class LayerFunction:
         self.lowest = self._splat(self.b.trunc(self.op["lowest"], INT32), self.vector)
         span = self.b.sub(self.op["highest"], self.op["lowest"])
         self.span = self.b.sitofp(span, FLOAT)
-        self.acc = [cgutils.alloca_once(self.b, self.vector) for _ in range(VECTORS)]
-        self.stored = cgutils.alloca_once(self.b, self.vector, size=VECTORS)
-        with cgutils.for_range(self.b, blocks, intp=INT64) as loop:
-            self._block(loop.index)
+        self.acc = [variable(self.b, self.vector) for _ in range(VECTORS)]
+        self.stored = variable(self.b, self.vector, VECTORS)
+        with loop(self.b, INT64(0), blocks) as index:
+            self._block(index)
         self.b.ret_void()
 
     def _tensor(self, name: str, group: Any) -> Any:
@@ -125,12 +93,8 @@ class LayerFunction:
 
     def _call(self, name: str, *values: Any) -> Any:
         kind = values[0].type
-        letter = "f32" if kind == self.floats else "f64"
-        function = cgutils.get_or_insert_function(
-            self.module,
-            ir.FunctionType(kind, [kind] * len(values)),
-            f"llvm.{name}.v{self.lanes}{letter}",
-        )
+        name = f"llvm.{name}.v{self.lanes}{'f32' if kind == self.floats else 'f64'}"
+        function = declared(self.b, ir.FunctionType(kind, [kind] * len(values)), name)
         return self.b.call(function, values)
 
     def _read(self, place: Any) -> Any:
@@ -155,14 +119,14 @@ class LayerFunction:
             )
         channels = self.b.gep(self.plan, [self.op["channels"]])
         sums = self._at(self.b.gep(self.arena, [self.op["sums"]]), block, VECTORS * 4 * self.lanes)
-        with cgutils.for_range(self.b, self.op["outputs"], intp=INT64) as loop:
-            record = self._at(channels, loop.index, CHANNEL.itemsize)
+        with loop(self.b, INT64(0), self.op["outputs"]) as index:
+            record = self._at(channels, index, CHANNEL.itemsize)
             plane = self.b.mul(self._integer(record, "pair"), self.op["y_plane"])
             outputs = _Outputs(
                 [self.b.gep(y, [plane]) for _, y, _ in places],
                 first,
                 plane,
-                self.b.gep(sums, [self.b.mul(loop.index, self.op["sums_plane"])]),
+                self.b.gep(sums, [self.b.mul(index, self.op["sums_plane"])]),
             )
             self._begin(record, outputs)
             self._channel(record, [x for x, _, _ in places], [skip for *_, skip in places])
@@ -204,7 +168,7 @@ class LayerFunction:
         columns, stride = self.variant.columns, self.variant.stride
         begin, end = (self._integer(record, name) for name in ("begin", "end"))
         entries = self.b.gep(self.plan, [self.op["entries"]])
-        with cgutils.for_range_slice(self.b, begin, end, INT64(1), intp=INT64) as (index, _):
+        with loop(self.b, begin, end) as index:
             entry = self._at(entries, index, 8)
             offset = self.b.sext(self._load(entry, INT32), INT64)
             weights = self._splat(self._load(entry, INT32, 4), self.vector)
@@ -287,14 +251,14 @@ class LayerFunction:
             self.b.store(self.b.load(acc), self.b.gep(self.stored, [INT64(at)]))
         columns = INT64(self.variant.columns)
         lower = self._is(record, "upper", 0)
-        with cgutils.for_range(self.b, INT64(self.variant.segments), intp=INT64) as segment:
-            at = self._at(outputs.segments, segment.index, SEGMENT_BYTES)
+        with loop(self.b, INT64(0), INT64(self.variant.segments)) as segment:
+            at = self._at(outputs.segments, segment, SEGMENT_BYTES)
             offset = self._load(at, INT64, 8 * BLOCK_FIELDS.index("y"))
             line = self.b.gep(self.y, [self.b.add(offset, outputs.plane)])
-            with cgutils.for_range(self.b, columns, intp=INT64) as column:
-                index = self.b.add(self.b.mul(segment.index, columns), column.index)
+            with loop(self.b, INT64(0), columns) as column:
+                index = self.b.add(self.b.mul(segment, columns), column)
                 total = self.b.load(self.b.gep(self.stored, [index]))
-                place = self._at(line, column.index, 4 * self.lanes)
+                place = self._at(line, column, 4 * self.lanes)
                 value = self._requantized(total, constants)
                 low = self.b.and_(value, self._all(0xFFFF))
                 self._put(self.b.select(lower, low, self._upper(value, place)), place)
@@ -306,36 +270,3 @@ class LayerFunction:
         lowest = self.b.sitofp(self.lowest, self.doubles)
         above = self.b.fsub(self._call("floor", scaled), lowest)
         return self._clamped(above, self.doubles, self.b.fpext(self.span, DOUBLE))
-
-
-def layer_intrinsic(shape: Shape) -> Any:
-    """Return the intrinsic that runs blocks of one layer, for vectors of a shape.
-
-    Its arguments are int64: addresses of the operation's record, of the arena and of the plan, the
-    group of images, and the number of blocks.
-    """
-
-    @intrinsic
-    def run_layer(context, op, arena, plan, group, blocks):  # type: ignore[no-untyped-def]
-        signature = types.void(*[types.int64] * 5)
-
-        def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
-            pointers = [builder.inttoptr(value, BYTE.as_pointer()) for value in values[:3]]
-            code = builder.load(builder.bitcast(pointers[0], INT64.as_pointer()))
-            end = builder.append_basic_block("end")
-            switch = builder.switch(code, end)
-            for number, variant in enumerate(VARIANTS):
-                function = builder.module.globals.get(variant.symbol)
-                if function is None:
-                    function = LayerFunction(builder.module, variant, shape).function
-                case = builder.append_basic_block("case")
-                switch.add_case(INT64(number), case)
-                with builder.goto_block(case):
-                    builder.call(function, [*pointers, *values[3:]])
-                    builder.branch(end)
-            builder.position_at_end(end)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return run_layer

@@ -1,124 +1,99 @@
-"""Compiled functions: the layers of a plan, and the way of images into the arena and out of it."""
+"""Compiled functions: the layers of a plan, and the way of images into the arena and out of it.
 
-import hashlib
-from pathlib import Path
+They release the interpreter's lock.
+"""
+
+import ctypes
+from functools import cache
+from threading import Lock
 from typing import Any
 
-import llvmlite.binding as llvm
-from numba.core import config
+import numpy as np
+import numpy.typing as npt
 
-from sqhw.environment.kernel import kernel
-from sqhw.sim import emit, plan_layout, vectors
+from sqhw.sim.layout import Layout
+from sqhw.sim.machine_code import MachineCode, host_features
+from sqhw.sim.plan_layout import MAP_FIELDS
+from sqhw.sim.variants import shape_of
 
-
-def host_shape() -> vectors.Shape:
-    """Return the shape of vectors for the machine that Numba compiles for, this one."""
-    chosen = [vars(config).get(name) for name in ("CPU_NAME", "CPU_FEATURES")]
-    if any(chosen):  # the user's, by Numba's variables
-        named = str(chosen[1] or "").split(",")
-        return vectors.shape_of({name[1:] for name in named if name.startswith("+")})
-    try:
-        features = llvm.get_host_cpu_features()
-    except RuntimeError:  # unknown to LLVM
-        return vectors.shape_of(set())
-    return vectors.shape_of({name for name, there in features.items() if there})
-
-
-#: Shape of vectors, and images of a vector.
-SHAPE = host_shape()
+#: Shape of this machine's vectors, and images of a vector.
+SHAPE = shape_of(host_features())
 LANES = SHAPE.lanes
-#: Digest of the code that emits machine code. A kernel in the cache is of the same digest.
-EMITTER = hashlib.sha256(
-    b"".join(Path(str(module.__file__)).read_bytes() for module in (emit, plan_layout, vectors))
-).hexdigest()
+Bytes = npt.NDArray[np.uint8]
+
+_POINTERS, _NUMBERS = [ctypes.c_void_p] * 3, [ctypes.c_int64] * 3
 
 
-# not in a closure: it would make the key of the cache differ from process to process
-run_layer = emit.layer_intrinsic(SHAPE)
+#: Threads must not load the code twice: that which is dropped is freed while it runs.
+_LOADING = Lock()
 
 
-def _run(emitted: tuple[str, vectors.Shape]) -> Any:
-    block_segments = plan_layout.OP_FIELDS.index("block_segments")
-    segments = plan_layout.OP_FIELDS.index("segments")
-
-    @kernel(nogil=True)
-    def run(plan, operations, split, arena, groups):  # type: ignore[no-untyped-def]
-        """Run all layers on groups of images that are in the arena.
-
-        Parameters
-        ----------
-        plan : ndarray of uint8
-        operations : ndarray of int64, shape (operations, fields)
-        split : int
-            Number of operations that run group after group.
-        arena : ndarray of uint8
-        groups : int
-        """
-        assert emitted  # a part of the cache's key
-        width = operations.shape[1] * 8
-        record, memory, content = operations.ctypes.data, arena.ctypes.data, plan.ctypes.data
-        for group in range(groups):
-            for layer in range(split):
-                op = operations[layer]
-                blocks = -(-op[segments] // op[block_segments])
-                run_layer(record + layer * width, memory, content, group, blocks)
-        for layer in range(split, len(operations)):
-            op = operations[layer]
-            blocks = -(-op[segments] * groups // op[block_segments])
-            run_layer(record + layer * width, memory, content, 0, blocks)
-
-    return run
+@cache
+def _code() -> MachineCode:
+    return MachineCode(SHAPE)
 
 
-run = _run((EMITTER, SHAPE))
+def _function(symbol: str, *arguments: Any) -> Any:
+    with _LOADING:
+        address = _code().address(symbol)
+    return ctypes.CFUNCTYPE(None, *arguments)(address)
 
 
-@kernel(nogil=True)
-def pack(images, tensor, top, left):  # type: ignore[no-untyped-def]
+def run(
+    content: Bytes, operations: npt.NDArray[np.int64], split: int, arena: Bytes, groups: int
+) -> None:
+    """Run operations on groups of images that are in the arena.
+
+    Parameters
+    ----------
+    content : ndarray of uint8
+        Content of a plan.
+    operations : ndarray of int64, shape (operations, fields)
+        Contiguous.
+    split : int
+        Number of operations that run group after group.
+    arena : ndarray of uint8
+    groups : int
+    """
+    function = _function("sqhw_run", *_POINTERS, *_NUMBERS)
+    addresses = (array.ctypes.data for array in (content, operations, arena))
+    function(*addresses, split, len(operations), groups)
+
+
+def pack(images: npt.NDArray[Any], arena: Bytes, offset: int, layout: Layout) -> None:
     """Write images into a tensor of the arena; lanes without an image get zeros.
 
     Parameters
     ----------
     images : ndarray of uint8 or int32, shape (images, channels, height, width)
-    tensor : ndarray of int16, shape (groups, pairs, padded height, padded width, lanes, 2)
-    top, left : int
-        Padding.
+        Contiguous.
+    arena : ndarray of uint8
+    offset : int
+        Place of the tensor (unit: byte).
+    layout : Layout
     """
-    count, channels, height, width = images.shape
-    lanes = tensor.shape[4]
-    for group in range((count + lanes - 1) // lanes):
-        live = min(lanes, count - group * lanes)
-        for channel in range(channels):
-            for row in range(height):
-                for lane in range(lanes):
-                    line = tensor[group, channel // 2, top + row, :, :, channel % 2]
-                    if lane < live:
-                        pixels = images[group * lanes + lane, channel, row]
-                        for column in range(width):
-                            line[left + column, lane] = pixels[column]
-                    else:
-                        for column in range(width):
-                            line[left + column, lane] = 0
+    if len(images):
+        _move(f"sqhw_pack_{8 * images.itemsize}", images, arena, offset, layout)
 
 
-@kernel(nogil=True)
-def unpack(tensor, top, left, maps):  # type: ignore[no-untyped-def]
+def unpack(arena: Bytes, offset: int, layout: Layout, maps: npt.NDArray[np.int32]) -> None:
     """Read images from a tensor of the arena.
 
     Parameters
     ----------
-    tensor : ndarray of int16, shape (groups, pairs, padded height, padded width, lanes, 2)
-    top, left : int
-        Padding.
+    arena : ndarray of uint8
+    offset : int
+        Place of the tensor (unit: byte).
+    layout : Layout
     maps : ndarray of int32, shape (images, channels, height, width)
-        Overwritten.
+        Contiguous; overwritten.
     """
-    count, channels, height, width = maps.shape
-    lanes = tensor.shape[4]
-    for image in range(count):
-        group, lane = image // lanes, image % lanes
-        for channel in range(channels):
-            for row in range(height):
-                line = tensor[group, channel // 2, top + row, :, :, channel % 2]
-                for column in range(width):
-                    maps[image, channel, row, column] = line[left + column, lane]
+    _move("sqhw_unpack", maps, arena, offset, layout)
+
+
+def _move(symbol: str, images: npt.NDArray[Any], arena: Bytes, offset: int, layout: Layout) -> None:
+    fields = np.array([*images.shape, layout.group, layout.plane, layout.row], np.int64)
+    assert len(fields) == len(MAP_FIELDS)
+    top, _, left, _ = layout.padding
+    tensor = arena.ctypes.data + offset + top * layout.row + left * layout.column
+    _function(symbol, *_POINTERS)(images.ctypes.data, tensor, fields.ctypes.data)

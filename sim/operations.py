@@ -15,10 +15,10 @@ import numpy.typing as npt
 from sqhw.machine.stream import channel_order
 from sqhw.network.graph import MaxPool
 from sqhw.network.quantized import Conv, QuantizedNetwork
-from sqhw.sim.emit import COLUMNS, MAXIMUM, SUM, VARIANTS, VECTORS, Variant
 from sqhw.sim.layout import Layout
 from sqhw.sim.plan_layout import CHANNEL, DEFINITION, ENTRY, OP_FIELDS, RAW, ROUND
 from sqhw.sim.requantizer import roundings
+from sqhw.sim.variants import COLUMNS, MAXIMUM, SUM, VARIANTS, VECTORS, Variant
 
 #: Static bound of sums from which float32 does not hold every integer.
 EXACT_FLOATS = 1 << 24

@@ -1,5 +1,6 @@
 """The bit-accurate simulator: equal to the reference, and the fastest way to run a network."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -8,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba.core import config
 
 from sqhw.errors import SqhwError
 from sqhw.network.quantized import QuantizedNetwork
@@ -35,6 +35,14 @@ def check_range(network: QuantizedNetwork) -> None:
             )
 
 
+def default_threads() -> int:
+    """Return the number of threads that the environment or the machine suggests."""
+    given = os.environ.get("NUMBA_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Simulator:
     """Runs any number of images through a quantized network.
 
@@ -45,8 +53,8 @@ class Simulator:
     ----------
     network : QuantizedNetwork
     threads : int, optional
-        Number of threads; by default that of Numba, which is the number of cores unless
-        ``NUMBA_NUM_THREADS`` says otherwise.
+        Number of threads; by default ``NUMBA_NUM_THREADS`` if it is set, as for the parts of
+        this package that Numba compiles, else the number of cores.
 
     Raises
     ------
@@ -57,7 +65,7 @@ class Simulator:
     def __init__(self, network: QuantizedNetwork, threads: int | None = None) -> None:
         check_range(network)
         self.network = network
-        self.threads = threads or int(vars(config)["NUMBA_NUM_THREADS"])
+        self.threads = threads or default_threads()
         self._shapes = network.shapes()
         self._last = network.layers[-1].name
 

@@ -6,10 +6,12 @@ addition to the accumulator is in it, ``vpdpwssd``). Other targets than x86 get 
 shifts and two multiplications.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils
+
+from sqhw.sim.emit_loops import declared
+from sqhw.sim.variants import Shape
 
 INT16, INT32 = ir.IntType(16), ir.IntType(32)
 #: LLVM's names of the instruction by its number of lanes.
@@ -18,36 +20,6 @@ INSTRUCTIONS = {
     8: "llvm.x86.avx2.pmadd.wd",
     16: "llvm.x86.avx512.pmaddw.d.512",
 }
-
-
-class Shape(NamedTuple):
-    """Shape of vectors.
-
-    Parameters
-    ----------
-    lanes : int
-        Images of a vector.
-    width : int
-        Lanes of the instruction that multiplies pairs, 0 if the target has none.
-    """
-
-    lanes: int
-    width: int
-
-
-def shape_of(features: set[str]) -> Shape:
-    """Return the shape of vectors that suits a target.
-
-    Parameters
-    ----------
-    features : set of str
-        LLVM's names of the features that the target has.
-    """
-    if "avx512bw" in features:
-        return Shape(16, 16)
-    if "avx2" in features:
-        return Shape(8, 8)
-    return Shape(8, 4 if "sse2" in features else 0)
 
 
 def dot_product(b: ir.IRBuilder, values: Any, weights: Any, shape: Shape) -> Any:
@@ -77,9 +49,7 @@ def _by_instruction(b: ir.IRBuilder, values: Any, weights: Any, shape: Shape) ->
     """Emit the products part by part, each as wide as the instruction."""
     width = shape.width
     pairs, sums = ir.VectorType(INT16, 2 * width), ir.VectorType(INT32, width)
-    function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
-        b.module, ir.FunctionType(sums, [pairs, pairs]), INSTRUCTIONS[width]
-    )
+    function = declared(b, ir.FunctionType(sums, [pairs, pairs]), INSTRUCTIONS[width])
     parts = []
     for first in range(0, shape.lanes, width):
         chosen = _indices(first, first + width)

@@ -12,14 +12,10 @@ from strategies import random_images, random_network
 
 from sqhw.sim import kernels, reference
 from sqhw.sim.arenas import Runner
-from sqhw.sim.emit import MAXIMUM, SUM, VARIANTS, LayerFunction, Variant
+from sqhw.sim.emit import LayerFunction
+from sqhw.sim.machine_code import compiled, host_features, optimized
 from sqhw.sim.plan import Choice, prepare
-from sqhw.sim.plan_layout import OP_FIELDS
-from sqhw.sim.vectors import Shape, shape_of
-
-VARIANT, SEGMENTS, BLOCK_SEGMENTS = (
-    OP_FIELDS.index(name) for name in ("variant", "segments", "block_segments")
-)
+from sqhw.sim.variants import MAXIMUM, SUM, Shape, Variant, shape_of
 
 
 def machine(triple, cpu):
@@ -28,24 +24,13 @@ def machine(triple, cpu):
     return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=2, jit=True)
 
 
-def compiled(variants, shape, target):
+def functions(variants, shape, target):
     """Return a module with the functions of variants, optimized for a target."""
     module = ir.Module()
     module.triple = str(target.triple)
     for variant in variants:
         LayerFunction(module, variant, shape).function.linkage = "external"
-    found = llvm.parse_assembly(str(module))
-    found.verify()
-    builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=2))
-    builder.getModulePassManager().run(found, builder)
-    return found
-
-
-def run(plan, arena, functions):
-    for operation in plan.operations:
-        blocks = -(-int(operation[SEGMENTS]) // int(operation[BLOCK_SEGMENTS]))
-        addresses = (array.ctypes.data for array in (operation, arena, plan.content))
-        functions[VARIANTS[operation[VARIANT]]](*addresses, 0, blocks)
+    return optimized(module, target)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="runs code for x86")
@@ -60,29 +45,27 @@ def run(plan, arena, functions):
         ("icelake-server", Shape(16, 16), 4, "avx512vnni"),
     ],
 )
-def test_targets_give_the_results_of_the_reference(cpu, shape, seed, needed):
+def test_targets_give_the_results_of_the_reference(monkeypatch, cpu, shape, seed, needed):
     if not llvm.get_host_cpu_features().get(needed):
         pytest.skip(f"this machine has no {needed}")
-    lanes = shape.lanes
-    network = random_network(seed, max_channels=8, mult_bits=16, branches=True)
-    images = random_images(network, seed, lanes - 1).astype(np.int32)
-    runner = Runner(prepare(network, Choice(lanes, keep=True)))
-    plan = runner.plan
-    variants = {VARIANTS[operation[VARIANT]] for operation in plan.operations}
     target = machine(llvm.get_process_triple(), cpu)
-    engine = llvm.create_mcjit_compiler(compiled(variants, shape, target), target)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(compiled(shape, target)))
     engine.finalize_object()
-    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 2)
-    functions = {one: kind(engine.get_function_address(one.symbol)) for one in variants}
-    with runner.arena() as arena:
-        runner.load(arena, images)
-        run(plan, arena, functions)
-        for name, shape in network.shapes().items():
-            maps = np.empty((len(images), *shape), np.int32)
-            runner.read(arena, name, maps)
-            for image in (0, lanes - 2):
-                expected = reference.run(network, images[image])[name]
-                np.testing.assert_array_equal(maps[image], expected, err_msg=name)
+
+    def function(symbol, *arguments):
+        return ctypes.CFUNCTYPE(None, *arguments)(engine.get_function_address(symbol))
+
+    monkeypatch.setattr(kernels, "_function", function)
+    network = random_network(seed, max_channels=8, mult_bits=16, branches=True)
+    images = random_images(network, seed, shape.lanes - 1).astype(np.int32)
+    tensors = {
+        name: np.empty((len(images), *form), np.int32) for name, form in network.shapes().items()
+    }
+    Runner(prepare(network, Choice(shape.lanes, keep=True))).run(images, tensors)
+    for image in (0, shape.lanes - 2):
+        for name, expected in reference.run(network, images[image]).items():
+            np.testing.assert_array_equal(tensors[name][image], expected, err_msg=name)
 
 
 TARGETS = {
@@ -98,7 +81,7 @@ TARGETS = {
 def test_the_loop_multiplies_pairs_for_each_accumulator(cpu):
     triple, shape, multiply_add = TARGETS[cpu]
     target = machine(triple, cpu)
-    module = compiled([Variant(SUM, 1, 8)], shape, target)
+    module = functions([Variant(SUM, 1, 8)], shape, target)
     found = len(re.findall(multiply_add, target.emit_assembly(module)))
     assert found >= 8 * shape.lanes // (shape.width or 4)
 
@@ -107,7 +90,9 @@ def test_the_loop_multiplies_pairs_for_each_accumulator(cpu):
 def test_other_strides_and_maxima_compile_for_other_targets(cpu):
     triple, shape, _ = TARGETS[cpu]
     target = machine(triple, cpu)
-    assert target.emit_object(compiled([Variant(SUM, 2, 2), Variant(MAXIMUM, 2, 8)], shape, target))
+    assert target.emit_object(
+        functions([Variant(SUM, 2, 2), Variant(MAXIMUM, 2, 8)], shape, target)
+    )
 
 
 def test_shapes_of_vectors():
@@ -115,4 +100,4 @@ def test_shapes_of_vectors():
     assert shape_of({"sse2", "avx2", "avx512f"}) == (8, 8)
     assert shape_of({"sse2"}) == (8, 4)
     assert shape_of({"neon"}) == (8, 0)
-    assert kernels.host_shape() == kernels.SHAPE
+    assert shape_of(host_features()) == kernels.SHAPE

@@ -1,0 +1,67 @@
+"""The functions of the machine code: which there are, and the shape of their vectors."""
+
+from itertools import product
+from typing import NamedTuple
+
+from sqhw.sim.plan_layout import BLOCK_FIELDS
+
+#: Operations: sums of products, and the maximum.
+SUM, MAXIMUM = range(2)
+#: Number of accumulator vectors of a block.
+VECTORS = 8
+#: Size of the offsets of a segment (unit: byte).
+SEGMENT_BYTES = 8 * len(BLOCK_FIELDS)
+#: Numbers of neighbouring columns in a segment of a block.
+COLUMNS = (8, 4, 2, 1)
+STRIDES = (1, 2)
+
+
+class Shape(NamedTuple):
+    """Shape of vectors.
+
+    Parameters
+    ----------
+    lanes : int
+        Images of a vector.
+    width : int
+        Lanes of the instruction that multiplies pairs, 0 if the target has none.
+    """
+
+    lanes: int
+    width: int
+
+
+def shape_of(features: set[str]) -> Shape:
+    """Return the shape of vectors that suits a target.
+
+    Parameters
+    ----------
+    features : set of str
+        LLVM's names of the features that the target has.
+    """
+    if "avx512bw" in features:
+        return Shape(16, 16)
+    if "avx2" in features:
+        return Shape(8, 8)
+    return Shape(8, 4 if "sse2" in features else 0)
+
+
+class Variant(NamedTuple):
+    """The constants of one function."""
+
+    operation: int
+    stride: int
+    columns: int
+
+    @property
+    def segments(self) -> int:
+        """Number of segments of a block."""
+        return VECTORS // self.columns
+
+    @property
+    def symbol(self) -> str:
+        """Name of the function in the machine code."""
+        return f"sqhw_layer_{self.operation}_{self.stride}_{self.columns}"
+
+
+VARIANTS = tuple(Variant(*found) for found in product((SUM, MAXIMUM), STRIDES, COLUMNS))
