@@ -64,6 +64,6 @@ CHANNEL = np.dtype(
 )
 #: Entry of two weights: offset of their pairs of activations in the input, and two int16.
 ENTRY = np.dtype([("offset", "<i4"), ("weights", "<i4")])
-#: What packs and unpacks images reads, int64 each: their number and shape, and the bytes from a
+#: Fields of images that are packed or unpacked, int64 each: number and shape, and the bytes from a
 #: group, a pair of channels and a row of the tensor to the next.
 MAP_FIELDS = ("images", "channels", "height", "width", "group", "plane", "row")

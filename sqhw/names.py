@@ -30,3 +30,5 @@ NATIVE_FORMAT = "native"
 MAX_MEMORY_WIDTH, MAX_MEMORY_DEPTH = 4096, 1 << 24
 #: Orders of the bytes of a word.
 BYTE_ORDERS = ("little", "big")
+#: Programs whose logits the simulator's are compared with.
+PYTORCH, REFERENCE = "PyTorch", "NumPy reference"

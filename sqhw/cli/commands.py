@@ -150,7 +150,7 @@ def retarget(options: RetargetOptions, as_json: bool) -> None:
 
 @add_command(app, SimulateOptions)
 def simulate(options: SimulateOptions, as_json: bool) -> None:
-    """Run the test set bit-accurately and compare with PyTorch logit by logit, if it is there."""
+    """Run the test set bit-accurately; compare its first images with PyTorch, if it is there."""
     from sqhw.steps.simulate import simulate
 
     with progress() as report:

@@ -297,6 +297,16 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             "--trace",
             help="Count values inside the network: range of sums, zeros, saturation, cycles.",
         ),
+        "clock": typer.Option(
+            help="Clock at which the trace gives images/s (MHz).",
+            min=LEAST_CLOCK_MHZ,
+            max=MOST_CLOCK_MHZ,
+        ),
+        "compare": typer.Option(
+            help="Images whose logits are compared with PyTorch, 0 for none. By default as many as "
+            "take seconds.",
+            min=0,
+        ),
     },
     RomOptions: {
         "network": NETWORK,

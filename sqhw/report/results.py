@@ -129,7 +129,8 @@ class TracedLayer(TypedDict):
     ``sums``, its accumulators' range and their static bound, is missing in a pooling maximum.
     ``histogram`` counts activations by value. ``saturated`` counts those at the lowest and at the
     highest value of the format, ``zeros`` is a share. ``cycles`` are predicted for a run of one
-    image, ``utilisation`` is their lower bound over them.
+    image, ``utilisation`` is their lower bound over them, ``images_per_second`` those of the layer
+    alone, at the clock.
     """
 
     name: str
@@ -140,28 +141,37 @@ class TracedLayer(TypedDict):
     zeros: float
     cycles: NotRequired[int]
     utilisation: NotRequired[float]
+    images_per_second: NotRequired[float]
 
 
 class Trace(TypedDict):
     """Trace of the first images; ``mismatch`` is the first value unlike the reference's, or none.
 
-    ``mismatch`` is missing where the reference would take too long.
+    ``mismatch`` is missing where the reference would take too long. ``cycles`` of a run of one
+    image and ``images_per_second`` at the clock are missing if the engine cannot run the network.
     """
 
     images: int
+    clock_mhz: float
+    cycles: NotRequired[int]
+    images_per_second: NotRequired[float]
     layers: list[TracedLayer]
     mismatch: NotRequired[str | None]
 
 
 class SimulateResult(TypedDict):
-    """Result of `sqhw simulate`; accuracies are 0 to 1."""
+    """Result of `sqhw simulate`; accuracies are 0 to 1.
+
+    ``compared_with``, ``images_that_differ`` and ``logits_compared`` are missing if no image was
+    compared, ``torch_accuracy`` if not all were compared with PyTorch.
+    """
 
     images: int
     simulator_accuracy: float
-    compared_with: str
     images_compared: int
-    images_that_differ: int
-    logits_compared: int
+    compared_with: NotRequired[str]
+    images_that_differ: NotRequired[int]
+    logits_compared: NotRequired[int]
     torch_accuracy: NotRequired[float]
     float_accuracy: NotRequired[float]
     class_names: NotRequired[list[str]]

@@ -4,6 +4,7 @@ from typing import Literal
 
 from sqhw.cost_models.budget import BASES
 from sqhw.environment.extras import install_line
+from sqhw.names import REFERENCE
 from sqhw.report.columns import columns
 from sqhw.report.results import (
     CompressResult,
@@ -170,23 +171,29 @@ def simulate_lines(result: SimulateResult) -> list[str]:
     if "torch_accuracy" in result:
         rows.append(("quantized PyTorch", _accuracy(result, "torch_accuracy")))
     rows.append(("simulator", _accuracy(result, "simulator_accuracy")))
-    equal = result["images_compared"] - result["images_that_differ"]
-    lines = [
-        *columns(rows),
-        (
-            f"  simulator == {result['compared_with']} on {equal} of "
-            f"{result['images_compared']} images ({result['logits_compared']:,} logits)"
-        ),
-    ]
-    if "torch_accuracy" not in result:
-        run = install_line("torch")
-        lines.append(
-            f"  PyTorch, which is quick enough for all images, is not installed; run: {run}"
-        )
+    lines = [*columns(rows), *_compared(result)]
     if "rom" in result:
         lines.append(f"  weights and constants decoded from the ROM images in {result['rom']}")
     if "trace" in result:
         lines += trace_lines(result["trace"])
+    return lines
+
+
+def _compared(result: SimulateResult) -> list[str]:
+    """Return what was compared with the simulator, and how to compare more."""
+    count = result["images_compared"]
+    if not count:
+        return ["  no logits compared with another computation (--compare 0)"]
+    equal = count - result["images_that_differ"]
+    logits = f"({result['logits_compared']:,} logits)"
+    lines = [f"  simulator == {result['compared_with']} on {equal} of {count} images {logits}"]
+    if result["compared_with"] == REFERENCE:
+        run = install_line("torch")
+        lines.append(
+            f"  PyTorch, which is quick enough for all images, is not installed; run: {run}"
+        )
+    elif count < result["images"]:
+        lines.append(f"  the first images only; all of them with --compare {result['images']}")
     return lines
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from sqhw.cost_models.schedule import LayerCycles, schedule
+from sqhw.cost_models.schedule import Schedule, schedule
 from sqhw.errors import SqhwError
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.report.results import Trace, TracedLayer
@@ -15,7 +15,7 @@ from sqhw.verify.cross_check import REFERENCE_ACTIVATIONS
 MAX_TRACED_IMAGES = 256
 
 
-def trace_of(network: QuantizedNetwork, images: npt.NDArray[Any]) -> Trace:
+def trace_of(network: QuantizedNetwork, images: npt.NDArray[Any], clock_mhz: float) -> Trace:
     """Return the trace of the first images, and where the first differs from the reference.
 
     Parameters
@@ -23,11 +23,14 @@ def trace_of(network: QuantizedNetwork, images: npt.NDArray[Any]) -> Trace:
     network : QuantizedNetwork
     images : ndarray of int, shape (images, channels, height, width)
         At least one.
+    clock_mhz : float
+        Clock of the engine, for its speed (unit: MHz).
     """
     from sqhw.sim.trace import first_mismatch, trace
 
     images = images[:MAX_TRACED_IMAGES]
-    cycles = _cycles(network)
+    plan = _schedule(network)
+    cycles = {layer.name: layer for layer in plan.layers} if plan else {}
     layers = list[TracedLayer]()
     for layer in trace(network, images):
         counts = {layer.lowest + at: int(count) for at, count in enumerate(layer.histogram)}
@@ -44,18 +47,21 @@ def trace_of(network: QuantizedNetwork, images: npt.NDArray[Any]) -> Trace:
         if layer.name in cycles:
             row["cycles"] = cycles[layer.name].cycles
             row["utilisation"] = cycles[layer.name].bound / cycles[layer.name].cycles
+            row["images_per_second"] = clock_mhz * 1e6 / cycles[layer.name].cycles
         layers.append(row)
-    result: Trace = {"images": len(images), "layers": layers}
+    result: Trace = {"images": len(images), "clock_mhz": clock_mhz, "layers": layers}
+    if plan is not None:
+        result["cycles"] = plan.cycles
+        result["images_per_second"] = clock_mhz * 1e6 / plan.cycles
     if sum(map(math.prod, network.shapes().values())) <= REFERENCE_ACTIVATIONS:
         mismatch = first_mismatch(network, images[0])
         result["mismatch"] = None if mismatch is None else str(mismatch)
     return result
 
 
-def _cycles(network: QuantizedNetwork) -> dict[str, LayerCycles]:
-    """Return the cycles of each layer, of none if the network's engine cannot run it."""
+def _schedule(network: QuantizedNetwork) -> Schedule | None:
+    """Return the cycles of the layers, none if the network's engine cannot run it."""
     try:
-        plan = schedule(network, network.facts.engine)
+        return schedule(network, network.facts.engine)
     except SqhwError:
-        return {}
-    return {layer.name: layer for layer in plan.layers}
+        return None

@@ -11,10 +11,13 @@ from sqhw.compiler.program import compile_network
 from sqhw.errors import SqhwError
 from sqhw.export.build import write_rom
 from sqhw.machine.config import EngineConfig
+from sqhw.network.quantized_file import save_network
 from sqhw.report.tables import simulate_lines
 from sqhw.sim import reference, trace
 from sqhw.sim.simulator import Simulator
+from sqhw.steps.options import SimulateOptions
 from sqhw.steps.program import labelled
+from sqhw.steps.simulate import simulate
 from sqhw.steps.simulate_rom import rom_network
 from sqhw.steps.simulate_trace import trace_of
 
@@ -112,7 +115,7 @@ def test_the_lines_of_a_trace():
             "images_that_differ": 0,
             "logits_compared": 30,
             "rom": "build/rom",
-            "trace": trace_of(network, images),
+            "trace": trace_of(network, images, 50.0),
         }
     )
     assert "  weights and constants decoded from the ROM images in build/rom" in lines
@@ -135,3 +138,25 @@ def test_the_first_mismatch_is_located(monkeypatch):
     assert (found.layer, found.channel, found.row, found.column) == ("depth", 3, 2, 1)
     assert found.reference == found.simulator + 1
     assert str(found).startswith("layer 'depth', channel 3, row 2, column 1: simulator ")
+
+
+@pytest.mark.parametrize("compare", [0, 2, None])
+def test_as_many_images_are_compared_as_asked_for(compare, tmp_path):
+    network = labelled(small_networks.network(), small_networks.ENGINE, small_networks.DEVICE, {})
+    save_network(network, tmp_path / "net.safetensors")
+    images = random_images(network, 0, 60).astype(np.uint8)
+    classes = int(np.prod(network.shapes()[network.layers[-1].name]))
+    np.savez(tmp_path / "data.npz", images=images, labels=np.arange(60) % classes)
+    options = SimulateOptions(
+        network=tmp_path / "net.safetensors", data=f"npz:{tmp_path / 'data.npz'}", compare=compare
+    )
+    result = simulate(options)
+    expected = result["images"] if compare is None else compare
+    assert result["images_compared"] == expected
+    assert ("torch_accuracy" in result) == (compare is None)
+    said = {
+        0: "  no logits compared with another computation (--compare 0)",
+        2: f"  the first images only; all of them with --compare {result['images']}",
+        None: f"  simulator == PyTorch on {expected} of {expected} images",
+    }[compare]
+    assert any(line.startswith(said) for line in simulate_lines(result))

@@ -31,6 +31,11 @@ class SimulateOptions:
         Folder with ROM images of the network, from which its numbers are decoded.
     trace : bool
         Whether the values inside the network are counted.
+    clock : float, positive
+        Clock at which the trace gives the engine's speed (unit: MHz).
+    compare : int, optional
+        Largest number of images whose logits are compared with PyTorch, 0 for none; by default as
+        many as take PyTorch seconds.
     """
 
     network: Path
@@ -39,6 +44,8 @@ class SimulateOptions:
     float_network: Path | None = None
     rom: Path | None = None
     trace: bool = False
+    clock: float = 100.0
+    compare: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
