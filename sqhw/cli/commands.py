@@ -94,9 +94,15 @@ def train(options: TrainOptions, as_json: bool) -> None:
 def import_network(options: ImportOptions, as_json: bool) -> None:
     """Import a model from a file, or a known network with its published weights."""
     from sqhw.steps.import_network import import_network, is_file
+    from sqhw.steps.import_python import is_python, python_file
 
     inputs = [options.checkpoint] if options.checkpoint else []
-    if is_file(options.network):
+    if is_python(options.network):
+        need_torch("sqhw import of a module")
+        path, _ = python_file(options.network)
+        checks.check_source(path)
+        inputs.append(path)
+    elif is_file(options.network):
         path = Path(options.network)
         checks.check_source(path)
         inputs += [path, *checks.files_of(options.data)]

@@ -179,7 +179,9 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
     },
     ImportOptions: {
         "network": typer.Argument(
-            help="A model's file (.onnx, .tflite), or a network of the zoo, for example resnet20."
+            help="A model's file (.onnx, .tflite, .pt2), or a network of the zoo, for example "
+            "resnet20; or python:FILE:CALLABLE, which runs that Python file: its callable returns "
+            "a PyTorch module."
         ),
         "checkpoint": _file(
             "Weights of a network of the zoo as safetensors; random ones without.",

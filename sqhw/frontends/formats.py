@@ -11,6 +11,10 @@ from sqhw.files.input_file import START, check_file, is_onnx, is_tflite, recogni
 from sqhw.files.input_limits import MAX_NETWORK_BYTES
 from sqhw.files.plain import located
 from sqhw.frontends.neutral.graph import Graph
+from sqhw.frontends.torch_export.archive import is_archive
+
+#: What a file of no known format is.
+NO_MODEL = "neither an ONNX nor a TensorFlow Lite file, nor one of torch.export.save"
 
 
 class Oracle(Protocol):
@@ -23,7 +27,7 @@ class Oracle(Protocol):
 
 
 def format_of(path: Path) -> str:
-    """Return the format of a model's file: ``"onnx"`` or ``"tflite"``.
+    """Return the format of a model's file: ``"onnx"``, ``"tflite"`` or ``"pt2"``.
 
     Raises
     ------
@@ -36,10 +40,12 @@ def format_of(path: Path) -> str:
             start = file.read(START)
         if is_tflite(start):
             return "tflite"
+        if is_archive(path, start):
+            return "pt2"
         if is_onnx(path, start):
             return "onnx"
         kind = recognised(path, start)
-        raise SqhwError(f"this is {kind}" if kind else "neither an ONNX nor a TensorFlow Lite file")
+        raise SqhwError(f"this is {kind}" if kind else NO_MODEL)
 
 
 def read_model(
@@ -60,7 +66,12 @@ def read_model(
     SqhwError
         See `format_of`, and the readers.
     """
-    if format_of(path) == "tflite":
+    form = format_of(path)
+    if form == "pt2":
+        from sqhw.frontends.torch_export.reader import read_pt2
+
+        return read_pt2(path, input_shape=input_shape, output=output)
+    if form == "tflite":
         for option, given in (("input-shape", input_shape), ("output", output)):
             if given is not None:
                 raise SqhwError(
@@ -92,6 +103,11 @@ def oracle_of(
     SqhwError
         If no program at hand can run the file.
     """
+    if graph.source == "pt2":
+        raise SqhwError(
+            f"{path}: PyTorch runs such a file after opening pickles in it, which is never done "
+            "here, so --check has nothing to compare with; leave it out, or export ONNX"
+        )
     if graph.source == "tflite":
         from sqhw.frontends.tflite.oracle import Oracle as TfliteOracle
 

@@ -14,6 +14,7 @@ from sqhw.files.plain import located
 from sqhw.network.float_file import save_float
 from sqhw.network.floats import FloatNetwork
 from sqhw.report.results import ImportCheck, ImportResult
+from sqhw.steps.import_python import import_python, is_python
 from sqhw.steps.options import ImportOptions
 from sqhw.steps.progress import Progress, silent
 
@@ -32,10 +33,16 @@ OF_FILES = (
     *("check", "check_only", "data", "image_size", "input_max", "mean", "std", "input_shape"),
     *("output", "floats", "device"),
 )
+#: Options among them that a module of Python has no use for either.
+OF_FILES_ONLY = ("check", "check_only", "data", "image_size", "output", "floats", "device")
 
 
 def import_network(options: ImportOptions, progress: Progress = silent) -> ImportResult:
     """Write the network of a model's file, or one of the zoo, to a file."""
+    if is_python(options.network):
+        reason = "is Python, and the option is for models' files"
+        _refuse(options, ("checkpoint", *OF_FILES_ONLY), reason)
+        return import_python(options, progress)
     if is_file(options.network):
         return _import_file(options, progress)
     _refuse(options, OF_FILES, "is a network of the zoo, and the option is for models' files")

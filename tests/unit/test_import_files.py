@@ -104,7 +104,11 @@ def test_other_files_are_named(monkeypatch, capsys, tmp_path):
     out = tmp_path / "float.safetensors"
     for name, content, what in (
         ("net.h5", b"\x89HDF\r\n\x1a\n" + bytes(20), "this is a Keras or HDF5 file"),
-        ("net.bin", b"something else", "neither an ONNX nor a TensorFlow Lite file"),
+        (
+            "net.bin",
+            b"something else",
+            "neither an ONNX nor a TensorFlow Lite file, nor one of torch.export.save",
+        ),
         ("net.onnx", b"something else", "not an ONNX file"),
     ):
         (tmp_path / name).write_bytes(content)

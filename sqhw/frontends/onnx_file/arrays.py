@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,15 @@ Array = npt.NDArray[Any]
 MAX_RANK = 8
 #: Types of narrow floats, which are converted to 32 bits.
 NARROW_FLOATS = ("float16", "bfloat16")
+
+
+class Stored(Protocol):
+    """Arrays of a file by name; `narrow` names those that were of 16-bit floats."""
+
+    narrow: list[str]
+
+    def __getitem__(self, name: str) -> Array:
+        """Return an array, or raise `SqhwError`."""
 
 
 class Arrays:

@@ -15,7 +15,7 @@ from sqhw.environment.extras import need_package
 from sqhw.errors import SqhwError, printable, shown
 from sqhw.files.input_file import START, read_bytes, recognised
 from sqhw.files.input_limits import MAX_NETWORK_BYTES
-from sqhw.frontends.onnx_file.arrays import MAX_RANK, Arrays, attribute_array
+from sqhw.frontends.onnx_file.arrays import MAX_RANK, Arrays, Stored, attribute_array
 from sqhw.frontends.onnx_file.node import STANDARD, Node
 
 #: Most nodes of a graph; the largest networks of record have some thousand.
@@ -35,7 +35,7 @@ class Model:
     ----------
     nodes : tuple of Node
         Each after those whose values it reads.
-    arrays : Arrays
+    arrays : Stored
         Initializers by name.
     input, output : str
         Names of the image's value and of the scores.
@@ -51,7 +51,7 @@ class Model:
     """
 
     nodes: tuple[Node, ...]
-    arrays: Arrays
+    arrays: Stored
     input: str
     output: str
     shape: tuple[int, ...]
