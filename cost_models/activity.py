@@ -241,7 +241,7 @@ def _known(
         by_tap = np.count_nonzero(layer.weight, axis=(0, 1))
         nonzeros = layer.nonzeros
     else:
-        by_channel = pool_counts(shape.outputs, layer.kernel)
+        by_channel = pool_counts(shape.outputs, layer.taps)
         by_tap = np.full(shape.inside.shape, shape.outputs)
         nonzeros = int(by_channel.sum())
 

@@ -154,8 +154,8 @@ def layer_shapes(
 
 def _inside(layer: GraphConv | MaxPool, source: Shape, target: Shape) -> npt.NDArray[np.int64]:
     """Return the number of output positions that read inside of the map, by kernel position."""
-    top, _, left, _ = (0, 0, 0, 0) if isinstance(layer, MaxPool) else layer.padding
-    kernel = (layer.kernel, layer.kernel) if isinstance(layer, MaxPool) else layer.kernel
+    top, _, left, _ = layer.padding
+    kernel = layer.window if isinstance(layer, MaxPool) else layer.kernel
     counts = []
     for axis, before in ((0, top), (1, left)):
         at = np.arange(kernel[axis])[:, None] - before

@@ -158,9 +158,9 @@ def entry_counts(layer: StoredConv) -> npt.NDArray[np.int64]:
     return layer.stream.counts(Places.of(layer.weight))
 
 
-def pool_counts(channels: int, kernel: int) -> npt.NDArray[np.int64]:
+def pool_counts(channels: int, taps: int) -> npt.NDArray[np.int64]:
     """Return the cycles of work of every channel of a pooling layer, shape (channels,)."""
-    return np.full(channels, kernel * kernel, dtype=np.int64)
+    return np.full(channels, taps, dtype=np.int64)
 
 
 def rom_cost(network: Graph[StoredConv], engine: EngineConfig) -> RomCost:

@@ -201,5 +201,5 @@ def layer_work(tiling: Tiling[StoredConv]) -> tuple[npt.NDArray[np.int64], int]:
     if not isinstance(layer, MaxPool):
         counts = entry_counts(layer) + (layer.residual is not None)
         return counts, layer.nonzeros + (channels if layer.residual else 0)
-    counts = pool_counts(channels, layer.kernel)
+    counts = pool_counts(channels, layer.taps)
     return counts, int(counts.sum())

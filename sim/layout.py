@@ -100,7 +100,7 @@ class Arena:
 def paddings(graph: Graph[GraphConv]) -> dict[str, Padding]:
     """Return the padding of every tensor, on each side the largest of its readers."""
     found: dict[str, Padding] = dict.fromkeys(graph.shapes(), (0, 0, 0, 0))
-    for layer in graph.convs:
+    for layer in graph.layers:
         sides = zip(found[layer.source], layer.padding, strict=True)
         top, bottom, left, right = (max(side) for side in sides)
         found[layer.source] = top, bottom, left, right

@@ -227,8 +227,8 @@ def _skip(layer: Conv, channels: npt.NDArray[Any], tensor: Layout) -> None:
 
 def _maximum(layer: MaxPool, x: Layout, lowest: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return channel records and entries of a pooling maximum."""
-    taps = layer.kernel**2
-    row, column = np.divmod(np.arange(taps), layer.kernel)
+    taps = layer.taps
+    row, column = np.divmod(np.arange(taps), layer.window[1])
     pair = np.arange(x.pairs)
     entries = np.zeros((len(pair), taps), ENTRY)
     entries["offset"] = pair[:, None] * x.plane + row * x.row + column * x.column
@@ -250,7 +250,7 @@ def _blocks(
     """
     y = tensors["y"]
     rows, columns = _segments(y.shape[1], y.shape[2], variant)
-    top, _, left, _ = layer.padding if isinstance(layer, Conv) else (0, 0, 0, 0)
+    top, _, left, _ = layer.padding
     skip_stride = layer.residual.stride if isinstance(layer, Conv) and layer.residual else 1
     found = np.zeros((groups, len(rows), 3), np.int64)
     for field, (name, stride, origin) in enumerate(

@@ -65,13 +65,19 @@ def conv(x: Int64, layer: Conv, skip: Int64 | None = None) -> Int64:
 
 
 def maxpool(x: Int64, layer: MaxPool) -> Int64:
-    """Return the output of a max pooling layer for one image of shape (channels, h, w)."""
+    """Return the output of a max pooling layer for one image of shape (channels, h, w).
+
+    Padding is 0, which no maximum of a map without negative values takes.
+    """
+    top, bottom, left, right = layer.padding
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right)))
+    high, wide = layer.window
     channels, height, width = layer.output_shape((x.shape[0], x.shape[1], x.shape[2]))
     y = np.zeros((channels, height, width), dtype=np.int64)
     for row in range(height):
         for column in range(width):
             r, c = row * layer.stride, column * layer.stride
-            y[:, row, column] = x[:, r : r + layer.kernel, c : c + layer.kernel].max(axis=(1, 2))
+            y[:, row, column] = padded[:, r : r + high, c : c + wide].max(axis=(1, 2))
     return y
 
 

@@ -44,6 +44,8 @@ class Limits:
         Whether a layer may read another tensor than that of the layer before it.
     groups, residuals, maxpool : bool
         Whether there are grouped and depthwise convolutions, skip connections, and max pooling.
+    windows : bool
+        Whether maxima have oblong windows and padding.
     """
 
     max_channels: int = 6
@@ -64,6 +66,7 @@ class Limits:
     branches: bool = False
     groups: bool = True
     maxpool: bool = True
+    windows: bool = False
     residuals: bool = True
 
 
@@ -119,7 +122,10 @@ def _network(integer: Integer, limits: Limits) -> QuantizedNetwork:
         name = f"layer{index}"
         layer: Layer
         if integer(0, 3) == 3 and limits.maxpool:
-            layer = _maxpool(integer, limits, name, source, shapes[source])
+            if limits.windows:
+                layer = _window(integer, limits, name, source, shapes[source], formats[source])
+            else:
+                layer = _maxpool(integer, limits, name, source, shapes[source])
             formats[name] = formats[source]
         else:
             layer = _conv(integer, limits, name, source, shapes[source], formats[source])
@@ -138,6 +144,23 @@ def _format(integer: Integer) -> ActivationFormat:
 def _maxpool(integer: Integer, limits: Limits, name: str, source: str, shape: Shape) -> MaxPool:
     kernel = integer(1, min(limits.max_kernel, *shape[1:]))
     return MaxPool(name, source, kernel, integer(1, limits.max_stride))
+
+
+def _window(
+    integer: Integer, limits: Limits, name: str, source: str, shape: Shape, form: ActivationFormat
+) -> MaxPool:
+    """Return a maximum over an oblong window, with padding if the map has no negative values."""
+    stride = integer(1, limits.max_stride)
+    sides = []
+    for size in shape[1:]:
+        before = 0 if form.signed else integer(0, limits.max_padding)
+        after = 0 if form.signed else integer(0, limits.max_padding)
+        own = integer(min(before + 1, size), min(before + size, before + limits.max_kernel))
+        before = min(before, own - 1)
+        last = (size + before + after - own) // stride * stride - before
+        sides.append((own, before, after if last < size else max(0, own - size)))
+    (high, top, bottom), (wide, left, right) = sides
+    return MaxPool(name, source, (high, wide), stride, (top, bottom, left, right))
 
 
 def _conv(

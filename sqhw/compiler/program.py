@@ -153,7 +153,7 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
             weights += pack(values, [layer.stream.entry_bits] * len(values), engine.word_bits)
             codebook += [value & 0xFF for value in layer.codebook]
         else:
-            counts = np.full(channels, layer.kernel**2, dtype=np.int64)
+            counts = np.full(channels, layer.taps, dtype=np.int64)
             bias = shift = np.zeros(channels, dtype=np.int64)
             multiplier = np.ones(channels, dtype=np.int64)
         most = int(counts.max()) + fields["skip"]  # the sequencer counts the residual's entry too
@@ -213,14 +213,9 @@ def _geometry(tiling: Tiling[Conv], engine: EngineConfig) -> dict[str, int]:
     lanes, depth, batch = engine.lanes, engine.bank_depth, source.batch
     channels, height, width = source.shape
     out_channels, out_height, out_width = target.shape
-    if isinstance(layer, Conv):
-        top, _, left, _ = layer.padding
-        kernel_w = layer.kernel[1]
-        groups = layer.groups
-    else:
-        top = left = 0
-        kernel_w = layer.kernel
-        groups = channels
+    top, _, left, _ = layer.padding
+    kernel_w = layer.kernel[1] if isinstance(layer, Conv) else layer.window[1]
+    groups = layer.groups if isinstance(layer, Conv) else channels
     phase_y, phase_x = -top % source.split, -left % source.split
     start = ((-top // source.split) * source.pitch + (-left // source.split)) * batch
     phase = 2 * phase_y + phase_x

@@ -20,6 +20,7 @@ from sqhw.network.graph import (
     Skip,
     check_graph,
     check_input_shape,
+    check_maxima,
 )
 from sqhw.network.limits import Extent
 
@@ -160,6 +161,7 @@ def _check(network: FloatNetwork) -> None:
     if not network.convs:
         raise SqhwError(f"network {network.name!r} has no layer with weights")
     check_input(network.name, network.input_shape, network.input_max, network.mean, network.std)
+    check_maxima(network)
     for layer in network.convs:
         _check_floats(layer, f"layer {layer.name!r}")
 

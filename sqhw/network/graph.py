@@ -128,7 +128,7 @@ class GraphConv(ABC):
 
 @dataclass(frozen=True)
 class MaxPool:
-    """Maximum over a square window; the output has the input's format.
+    """Maximum over a window; the output has the input's format.
 
     Parameters
     ----------
@@ -136,17 +136,31 @@ class MaxPool:
         Unique name of the layer and of its output tensor.
     source : str
         Name of the input tensor.
-    kernel : int
-        Height and width of the window.
+    kernel : int or tuple of int (height, width)
+        Size of the window; one number for a square one.
     stride : int, 1 or 2
-        Stride in both directions. Windows that would leave the map are dropped.
+        Stride in both directions. Windows that would leave the padded map are dropped.
+    padding : tuple of int (top, bottom, left, right)
+        Positions around the input that no maximum takes. Each window has a position of the input.
+        The input has no negative values, so that the engine pads with 0.
     """
 
     name: str
     source: str
-    kernel: int
+    kernel: int | tuple[int, int]
     stride: int
+    padding: Padding = (0, 0, 0, 0)
     kind: str = field(default="maxpool", init=False)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Height and width of the window."""
+        return self.kernel if isinstance(self.kernel, tuple) else (self.kernel, self.kernel)
+
+    @property
+    def taps(self) -> int:
+        """Number of positions of the window."""
+        return prod(self.window)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -156,10 +170,11 @@ class MaxPool:
     def output_shape(self, shape: Shape) -> Shape:
         """Return (channels, height, width) of the output for an input of that shape."""
         channels, height, width = shape
+        top, bottom, left, right = self.padding
         return (
             channels,
-            (height - self.kernel) // self.stride + 1,
-            (width - self.kernel) // self.stride + 1,
+            (height + top + bottom - self.window[0]) // self.stride + 1,
+            (width + left + right - self.window[1]) // self.stride + 1,
         )
 
 
@@ -266,13 +281,15 @@ def check_graph(graph: Graph[GraphConv]) -> None:
         shape = shapes[layer.source]
         if not isinstance(layer, MaxPool):
             _check_conv(layer, shape, where)
-        elif layer.kernel < 1:
-            raise SqhwError(f"{where}: kernel must be at least 1, not {layer.kernel}")
+        else:
+            _check_window(layer, where)
         out = layer.output_shape(shape)
         if min(out) < 1:
             raise SqhwError(f"{where}: its window is larger than its input map {shape[1:]}")
         if isinstance(layer, MaxPool):
-            extent.add_products(where, layer.kernel**2 * prod(out))
+            _check_border(layer, shape, out, where)
+            extent.add_map(where, shape, layer.padding)
+            extent.add_products(where, layer.taps * prod(out))
         else:
             extent.add_map(where, shape, layer.padding)
             extent.add_products(where, layer.weight[0].size * prod(out))
@@ -280,6 +297,45 @@ def check_graph(graph: Graph[GraphConv]) -> None:
         if not isinstance(layer, MaxPool) and layer.residual:
             _check_residual(layer.residual, shapes, out, where)
         shapes[layer.name] = out
+
+
+def check_maxima(graph: Graph[GraphConv]) -> None:
+    """Check that padded maxima read no negative values; every other rule must hold already.
+
+    Raises
+    ------
+    SqhwError
+        Naming the layer.
+    """
+    padded = [layer for layer in graph.layers if isinstance(layer, MaxPool) and any(layer.padding)]
+    formats = graph.formats() if padded else {}
+    for layer in padded:
+        if formats[layer.source].signed:
+            raise SqhwError(
+                f"layer {layer.name!r}: is a padded maximum of {layer.source!r}, which has "
+                "negative values, and the engine pads with 0; put a ReLU before or after the "
+                "maximum"
+            )
+
+
+def _check_window(layer: MaxPool, where: str) -> None:
+    if len(layer.window) != 2 or min(layer.window) < 1:
+        raise SqhwError(f"{where}: kernel must be at least 1, not {layer.kernel}")
+    if len(layer.padding) != 4 or min(layer.padding) < 0:
+        raise SqhwError(f"{where}: padding must be four numbers >= 0, not {layer.padding!r}")
+
+
+def _check_border(layer: MaxPool, shape: Shape, out: Shape, where: str) -> None:
+    if not any(layer.padding):
+        return
+    for size, count, own, before in zip(
+        shape[1:], out[1:], layer.window, layer.padding[::2], strict=True
+    ):
+        if before >= own or (count - 1) * layer.stride - before >= size:
+            raise SqhwError(
+                f"{where}: padding {layer.padding} leaves a window of {layer.window} without a "
+                "position of its input map"
+            )
 
 
 def _check_conv(layer: GraphConv, shape: Shape, where: str) -> None:

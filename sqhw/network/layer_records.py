@@ -20,7 +20,12 @@ def layer_record(layer: GraphConv | MaxPool) -> dict[str, Any]:
     """Return the fields that float and quantized layers share, without arrays, as JSON values."""
     common = {"kind": layer.kind, "name": layer.name, "source": layer.source}
     if isinstance(layer, MaxPool):
-        return common | {"kernel": int(layer.kernel), "stride": int(layer.stride)}
+        high, wide = map(int, layer.window)
+        record = common | {"kernel": high if high == wide else [high, wide]}
+        record |= {"stride": int(layer.stride)}
+        if any(layer.padding):
+            record |= {"padding": [int(n) for n in layer.padding]}
+        return record
     skip = layer.residual and {
         name: value if isinstance(value, str) else int(value)
         for name, value in vars(layer.residual).items()
@@ -88,7 +93,8 @@ def _layer(
 ) -> L | MaxPool:
     kind = field_of(record, "kind", str)
     if kind == "maxpool":
-        return typed(MaxPool, {name: value for name, value in record.items() if name != "kind"})
+        fields_of_pool = {name: value for name, value in record.items() if name != "kind"}
+        return typed(MaxPool, fields_of_pool, partial=True)
     if kind not in CONV_KINDS:
         known = ", ".join((*CONV_KINDS, "maxpool"))
         raise SqhwError(f"unknown kind {shown(kind)}; known: {known}")

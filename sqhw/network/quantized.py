@@ -10,7 +10,7 @@ from sqhw.errors import SqhwError, shown
 from sqhw.files.plain import located
 from sqhw.machine.number import ActivationFormat, distinct_bytes, signed_width
 from sqhw.machine.stream import StreamFormat
-from sqhw.network.graph import Graph, MaxPool, Padding, Shape, Skip, check_graph
+from sqhw.network.graph import Graph, MaxPool, Padding, Shape, Skip, check_graph, check_maxima
 from sqhw.network.stored import IntArray, StoredConv
 
 MAX_SHIFT = 31
@@ -221,6 +221,7 @@ def check(network: QuantizedNetwork) -> None:
         If a rule is broken; the message names the layer, what was found and what is allowed.
     """
     check_graph(network)
+    check_maxima(network)
     for layer in network.convs:
         _check_integers(layer, f"layer {layer.name!r}")
         _check_stream(layer, f"layer {layer.name!r}")

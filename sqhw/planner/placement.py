@@ -275,9 +275,10 @@ def _check_dimensions(network: Graph[GraphConv], engine: EngineConfig) -> None:
                 f"{where} has {channels} channels, this engine holds at most "
                 f"{engine.bank_depth - 1}; raise bank_depth"
             )
-    for layer in network.convs:
-        if max(*layer.padding, *layer.kernel) > limit:
+    for layer in network.layers:
+        kernel = layer.window if isinstance(layer, MaxPool) else layer.kernel
+        if max(*layer.padding, *kernel) > limit:
             raise SqhwError(
-                f"layer {layer.name!r}: kernel {layer.kernel} and padding {layer.padding} must "
+                f"layer {layer.name!r}: kernel {kernel} and padding {layer.padding} must "
                 f"not exceed {limit}; raise dim_bits"
             )

@@ -30,7 +30,7 @@ CONFIGS = {
         {
             "mult_bits": 12, "acc_bits": 22, "max_channels": 9, "branches": True,
             "min_code_bits": 0, "widths": (5, 8, 15, 16), "whole": 8, "max_kernel": 5,
-            "taps_per_entry": 2, "sparse": True,
+            "taps_per_entry": 2, "sparse": True, "windows": True,
         },
     ),
     "2 lanes, narrow": (
@@ -38,7 +38,10 @@ CONFIGS = {
             lanes=2, bank_depth=1024, acc_bits=16, mult_bits=5, dim_bits=4, word_bits=12,
             max_gap_bits=3, param_addr_bits=10, requantizers=2, groups=True,
         ),
-        {"mult_bits": 5, "acc_bits": 16, "max_gap_bits": 3, "max_size": 7, "residuals": False},
+        {
+            "mult_bits": 5, "acc_bits": 16, "max_gap_bits": 3, "max_size": 7, "residuals": False,
+            "windows": True,
+        },
     ),
     "4 lanes, widest numbers": (
         EngineConfig(
@@ -61,7 +64,7 @@ CONFIGS = {
         ),
         {
             "mult_bits": 12, "branches": True, "min_code_bits": 0, "taps_per_entry": 2,
-            "sparse": True,
+            "sparse": True, "windows": True,
         },
     ),
     "4 lanes, several images, one requantizer": (

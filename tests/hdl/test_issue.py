@@ -40,7 +40,7 @@ LIMITS = {"max_size": 6, "max_layers": 4, "max_channels": 5}
 def weights_of(layer, channel):
     """Return (y, x, input channel of the group, weight) of each entry of a channel."""
     if isinstance(layer, MaxPool):
-        return [(y, x, 0, None) for y in range(layer.kernel) for x in range(layer.kernel)]
+        return [(y, x, 0, None) for y in range(layer.window[0]) for x in range(layer.window[1])]
     _, channels, height, width = layer.weight.shape
     flat = channel_order(layer.weight)[channel]
     places = range(len(flat)) if isinstance(layer.stream, Dense) else np.flatnonzero(flat)
@@ -51,7 +51,7 @@ def weights_of(layer, channel):
 def counts_of(layer, channels):
     """Return the entries of each channel in the weight stream."""
     if isinstance(layer, MaxPool):
-        return [layer.kernel**2] * channels
+        return [layer.taps] * channels
     return layer.stream.encode(layer.weight, layer.codebook).counts.tolist()
 
 

@@ -73,7 +73,7 @@ def test_layers_of_random_networks(features, seed):
         if isinstance(layer, Conv):
             (kernel_h, kernel_w), (top, _, left, _) = layer.kernel, layer.padding
         else:
-            kernel_h, kernel_w, top, left = layer.kernel, layer.kernel, 0, 0
+            (kernel_h, kernel_w), (top, _, left, _) = layer.window, layer.padding
         taps = [(x - left, y - top) for y in range(kernel_h) for x in range(kernel_w)]
         fields = {
             "last_x": table["in_last_x"],

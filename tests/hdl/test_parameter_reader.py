@@ -78,7 +78,7 @@ def program_layers(program):
             counts = layer.stream.encode(layer.weight, layer.codebook).counts
             columns = counts, layer.bias, layer.multiplier, layer.shift
         else:
-            columns = tuple(np.full(channels, v) for v in (layer.kernel**2, 0, 1, 0))
+            columns = tuple(np.full(channels, v) for v in (layer.taps, 0, 1, 0))
         layers.append((descriptor, rows(*columns)))
     return layers
 

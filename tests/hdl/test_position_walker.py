@@ -188,7 +188,7 @@ def test_walks_of_random_networks(steps, features, seed):
         if isinstance(layer, Conv):
             (kernel_h, kernel_w), (top, _, left, _) = layer.kernel, layer.padding
         else:
-            kernel_h, kernel_w, top, left = layer.kernel, layer.kernel, 0, 0
+            (kernel_h, kernel_w), (top, _, left, _) = layer.window, layer.padding
         taps = {
             "map": descriptor_map(fields, "in"),
             "first_x": fields["start_dx"],

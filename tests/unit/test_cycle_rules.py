@@ -88,7 +88,7 @@ def many_at_once(layer, network, pitches, engine, batch):
 def entries_of(layer, network):
     """Return the entries of every output channel."""
     if not isinstance(layer, Conv):
-        return [layer.kernel**2] * network.shapes()[layer.name][0]
+        return [layer.taps] * network.shapes()[layer.name][0]
     counts = layer.stream.encode(layer.weight, layer.codebook).counts
     return [int(count) + (layer.residual is not None) for count in counts]
 

@@ -64,7 +64,7 @@ def test_counts_are_those_of_the_loops(net, batch):
             assert done.comparisons.item() == 0
         else:
             assert done.macs.item() == 0
-            assert done.comparisons.item() == outputs * layer.kernel**2
+            assert done.comparisons.item() == outputs * layer.taps
     assert run.pixels == batch * np.prod(net.input_shape)
     assert run.results == batch * np.prod(shapes[net.layers[-1].name])
 

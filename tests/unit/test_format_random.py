@@ -42,7 +42,7 @@ def test_random_networks_are_decoded(network, batch):
         assert {name: fields[name] for name in meaning(tiling)} == meaning(tiling)
         records = decoder.records(roms["params"], engine, fields)
         if layer.kind == "maxpool":
-            one = {"count": layer.kernel**2, "bias": 0, "multiplier": 1, "shift": 0}
+            one = {"count": layer.taps, "bias": 0, "multiplier": 1, "shift": 0}
             assert records == [one] * fields["out_channels"]
             continue
         channels = decoder.weights(roms, engine, fields)
@@ -91,7 +91,7 @@ def meaning(tiling):
         "start_phase_y": -top % split,
         "start_dx": -left,
         "start_dy": -top,
-        "last_dx": (layer.kernel if pool else layer.weight.shape[3]) - 1 - left,
+        "last_dx": (layer.window[1] if pool else layer.weight.shape[3]) - 1 - left,
         "batch_shift": {1: 0, 2: 1, 4: 2}[batch],
         "group_channels": channels // groups,
         "group_last": out_channels // groups - 1,

@@ -273,7 +273,7 @@ def test_bounds_inside_of_a_format_take_layers_of_their_own(kind, low, high):
 
 def test_all_operators_without_a_layer_are_named_at_once():
     tensors = {"input": ((2, 9, 9), grid(1.0, 0, signed=False)), "a": ((2, 3, 3), grid())}
-    tensors |= {"b": ((2, 3, 9), grid(1.0, 0, signed=False)), "c": ((2, 3, 3), grid())}
+    tensors |= {"b": ((2, 5, 9), grid(1.0, 0, signed=False)), "c": ((2, 3, 3), grid())}
     operators = [
         n.Convolution(
             name="a",
@@ -282,12 +282,12 @@ def test_all_operators_without_a_layer_are_named_at_once():
             weight=weights(np.ones((2, 2, 3, 3), int)),
             stride=(3, 3),
         ),
-        n.MaxPooling(name="b", inputs=("input",), output="b", kernel=(3, 1), stride=(3, 1)),
+        n.MaxPooling(name="b", inputs=("input",), output="b", kernel=(3, 1), dilation=(2, 1)),
         n.AveragePooling(name="c", inputs=("a",), output="c", kernel=(3, 3), padding=(1, 1, 1, 1)),
     ]
     with pytest.raises(SqhwError) as error:
         lower(chain(operators, tensors), RealKernels())
     assert str(error.value) == (
         "Convolution 'a' has stride (3, 3) (use stride 1 or 2, the same in height and width); "
-        "MaxPooling 'b' has a window of 3x1 (use a square one)"
+        "MaxPooling 'b' has dilation (2, 1) (use a window without dilation)"
     )

@@ -43,7 +43,7 @@ def assemble(
     rest = iter(integers)
     for layer in network.layers:
         if isinstance(layer, MaxPool):
-            layers.append(MaxPool(layer.name, layer.source, layer.kernel, layer.stride))
+            layers.append(layer)
         else:
             layers.append(_conv(layer, next(rest)))
     whole = QuantizedNetwork(

@@ -9,6 +9,7 @@ import numpy as np
 
 from sqhw.errors import SqhwError
 from sqhw.frontends.folding.convolution import Convolution, after_affine, scaled
+from sqhw.frontends.folding.pooling import Pooling, added, spans, trimmed
 from sqhw.frontends.folding.view import Affine, Doubles, View
 from sqhw.network.floats import FloatConv, FloatLayer, FloatResidual
 from sqhw.network.graph import INPUT, MaxPool, Shape
@@ -64,53 +65,90 @@ class Builder(ABC, Generic[N]):
     def conv(self, node: N, x: View, conv: Convolution) -> View:
         """Add a convolution; the zeros around `x` become part of its padding."""
         linear = conv.kind == "linear"
-        self.require(node, x, padded=conv.kind == "conv", flat=linear)
-        high, low, left, right = (a + b for a, b in zip(conv.padding, x.padding, strict=True))
+        self.require(node, x, padded=not linear, flat=linear)
+        padding = added(conv.padding, x.padding)
         kernel, offset = conv.weight, conv.offset
-        bordered = any((high, low, left, right))
+        bordered = any(padding)
         if x.affine and (
             (bordered and x.affine.shift.any()) or not (x.affine.by_channel or linear)
         ):
             x = self.settle(node, x)
         if x.affine:
             kernel, offset = after_affine(x.affine, kernel, offset, conv.groups, x.shape)
-        _, height, width = self._shapes[x.tensor]
-        kh, kw = kernel.shape[2:]
-        spans = (height + high + low - kh, width + left + right - kw)
+        room = spans(self._shapes[x.tensor], kernel.shape[2:], padding)
         layer = FloatConv(
-            name=self._name(node),
+            name=self.free_name(node),
             source=x.tensor,
             weight=kernel,  # type: ignore[arg-type]
             bias=offset,  # type: ignore[arg-type]
-            stride=self._step(node, conv.stride, spans),
-            padding=(high, low, left, right),
+            stride=self._step(node, conv.stride, room),
+            padding=padding,
             kind=conv.kind,
             groups=conv.groups,
         )
         return self._append(node, layer)
 
-    def max_pool(self, node: N, x: View, kernel: int, stride: tuple[int, int]) -> View:
-        """Add a maximum over windows; a positive factor before it is one after it."""
-        self.require(node, x)
+    def max_pool(self, node: N, x: View, pooling: Pooling) -> View:
+        """Add a maximum over windows; a positive factor before it is one after it.
+
+        Its padding takes no part in a maximum. Zeros around `x` may do so; they are padding where
+        the tensor has no negative values.
+        """
+        if x.padded and not self.not_negative(x):
+            raise self.unsupported(
+                node,
+                "a maximum of zeros around a tensor that may be negative",
+                "let the maximum itself have the padding, or put a ReLU before the zeros",
+            )
+        self.require(node, x, padded=True)
         if x.affine and not (x.affine.by_channel and (x.affine.scale > 0).all()):
             x = self.settle(node, x)
-        _, height, width = x.shape
-        step = self._step(node, stride, (height - kernel, width - kernel))
-        made = self._append(node, MaxPool(self._name(node), x.tensor, kernel, step))
+        kernel = pooling.kernel
+        whole = self._shapes[x.tensor]
+        padding = trimmed(whole, kernel, pooling.stride, added(pooling.padding, x.padding))
+        if kernel == pooling.stride == (1, 1) and not any(padding):
+            return x
+        step = self._step(node, pooling.stride, spans(whole, kernel, padding))
+        size = kernel[0] if kernel[0] == kernel[1] else kernel
+        made = self._append(node, MaxPool(self.free_name(node), x.tensor, size, step, padding))
         return self._passed(node, x, made)
 
-    def average(self, node: N, x: View, kernel: tuple[int, int], stride: tuple[int, int]) -> View:
-        """Add an average over windows; over single pixels it is nothing."""
-        if kernel == stride == (1, 1):
+    def average(self, node: N, x: View, pooling: Pooling) -> View:
+        """Add an average over windows; over single pixels it is nothing.
+
+        Raises
+        ------
+        SqhwError
+            If windows have different numbers of positions that count.
+        """
+        kernel, stride = pooling.kernel, pooling.stride
+        if not pooling.one_divisor(x.shape):
+            raise self.unsupported(
+                node,
+                "an average whose padding does not count, so that windows differ in size,",
+                "count the padding (count_include_pad), or choose sizes so that windows fit",
+            )
+        padding = trimmed(x.shape, kernel, stride, pooling.padding)
+        if kernel == stride == (1, 1) and not any(padding):
             return x
-        if x.affine and not x.affine.by_channel:
+        bordered = any(padding) or x.padded
+        if x.affine and (not x.affine.by_channel or (bordered and x.affine.shift.any())):
             x = self.settle(node, x)
         channels = x.shape[0]
         share = np.float32(1 / (kernel[0] * kernel[1]))
         weight = np.full((channels, 1, *kernel), share)
-        mean = Convolution(weight, stride=stride, groups=channels, kind="avgpool")
+        mean = Convolution(weight, None, stride, padding, channels, "avgpool")
         made = self.conv(node, replace(x, affine=None), mean)
         return self._passed(node, x, made)
+
+    def not_negative(self, x: View) -> bool:
+        """Whether no value of a tensor is negative."""
+        tensor = x.tensor
+        while isinstance(layer := self.layers.get(tensor), MaxPool) or (
+            isinstance(layer, FloatConv) and not layer.trained
+        ):
+            tensor = layer.source
+        return x.affine is None and isinstance(layer, FloatConv) and layer.relu
 
     def affine(self, node: N, x: View, scale: Doubles, shift: Doubles) -> View:
         """Multiply and add constants: in the layer before, else in the one that reads the value.
@@ -132,7 +170,7 @@ class Builder(ABC, Generic[N]):
             old = x.affine
             return replace(x, affine=Affine(node, scale * old.scale, scale * old.shift + shift))
         by_channel = full[1:] == (1, 1)
-        if x.plain and by_channel and self._other_reader(node, (x.tensor,)) is None:
+        if x.plain and by_channel and self.other_reader(node, (x.tensor,)) is None:
             conv = self.layers.get(x.tensor)
             if isinstance(conv, FloatConv) and conv.trained and not (conv.relu or conv.residual):
                 self.layers[conv.name] = replace(
@@ -160,7 +198,7 @@ class Builder(ABC, Generic[N]):
             )
         channels = self._shapes[x.tensor][0]
         layer = FloatConv(
-            name=self._name(pending.node),
+            name=self.free_name(pending.node),
             source=x.tensor,
             weight=pending.scale.reshape(channels, 1, 1, 1),  # type: ignore[arg-type]
             bias=pending.shift.reshape(channels),  # type: ignore[arg-type]
@@ -182,14 +220,17 @@ class Builder(ABC, Generic[N]):
         path = [x.tensor]
         while isinstance(layer := self.layers.get(path[-1]), MaxPool):
             path.append(layer.source)
-        if layer is None:
-            raise self.unsupported(
-                node, "ReLU before any layer with weights", "pixels are not negative: leave it out"
-            )
-        limits = [limit for limit in (layer.ceiling, ceiling) if limit is not None]
+        own = None if layer is None else layer.ceiling
+        limits = [limit for limit in (own, ceiling) if limit is not None]
         lowest = min(limits, default=None)
-        if not layer.relu or lowest != layer.ceiling:
-            self._require_only_reader(node, path, "ReLU")
+        changes = layer is None or not layer.relu or lowest != layer.ceiling
+        if changes and (layer is None or self.other_reader(node, path) is not None):
+            why = "pixels" if layer is None else "a tensor that others read without it"
+            x = self.copied(node, x, f"as a ReLU of {why} is a layer of its own")
+            path, layer = [x.tensor], self.layers[x.tensor]
+            lowest = ceiling
+        assert isinstance(layer, FloatConv)
+        if changes:
             if not layer.relu and layer.name in (nodes := self.shown()):
                 self.bare[layer.name] = nodes[layer.name]
             self.layers[layer.name] = replace(layer, relu=True, ceiling=lowest)
@@ -207,22 +248,63 @@ class Builder(ABC, Generic[N]):
                 f"{b.shape}"
             )
         a, b = self.settle(node, a), self.settle(node, b)
-        order = list(self.layers)
-        hosts = [(order.index(x.tensor), x, y) for x, y in ((a, b), (b, a)) if self._bare(node, x)]
-        if not hosts or a.tensor == b.tensor:
-            raise self.unsupported(
-                node,
-                "an addition of which neither operand is the output of a Conv2d without "
-                "activation, skip connection and other reader",
-            )
-        _, x, skip = max(hosts, key=lambda host: host[0])
-        if skip.padded:
-            raise self.unsupported(node, "an addition of a padded tensor")
+        order = [INPUT, *self.layers]
+        pairs = [(order.index(x.tensor), x, y) for x, y in ((a, b), (b, a)) if x.whole]
+        hosts = [pair for pair in pairs if self._bare(node, pair[1]) and a.tensor != b.tensor]
+        if a.padded or b.padded or not pairs:
+            raise self.unsupported(node, "an addition of a padded tensor, or of two sliced ones")
+        _, x, skip = max(hosts or pairs, key=lambda host: host[0])
+        if not hosts:
+            why = "as neither summand is the bare output of a convolution that nothing else reads"
+            x = self.copied(node, x, why)
         conv = self.layers.pop(x.tensor)  # to the end, after the tensor that it adds
         assert isinstance(conv, FloatConv)
         residual = FloatResidual(skip.tensor, skip.stride, skip.first)
         self.layers[x.tensor] = replace(conv, residual=residual)
         return x
+
+    def copied(self, node: N, x: View, why: str) -> View:
+        """Add a depthwise 1x1 convolution that copies a tensor, with a note on it."""
+        made = self.depthwise(node, x, np.ones(x.shape[0]))
+        self.notes.append(f"layer {made.tensor!r} copies {x.tensor!r}, {why}")
+        return made
+
+    def depthwise(
+        self,
+        node: N,
+        x: View,
+        factor: Doubles,
+        *,
+        relu: bool = False,
+        residual: FloatResidual | None = None,
+    ) -> View:
+        """Add a depthwise 1x1 convolution: each channel of a tensor times a factor."""
+        if not x.plain:
+            raise self.unsupported(node, "reading a padded or sliced tensor")
+        channels = self._shapes[x.tensor][0]
+        layer = FloatConv(
+            name=self.free_name(node),
+            source=x.tensor,
+            weight=factor.reshape(channels, 1, 1, 1),  # type: ignore[arg-type]
+            bias=np.zeros(channels),  # type: ignore[arg-type]
+            relu=relu,
+            groups=channels,
+            residual=residual,
+        )
+        return replace(self._append(node, layer), flat=x.flat)
+
+    def hide(self, tensor: str) -> None:
+        """Say that no node so far has the values that a layer is about to get."""
+        self.bare.pop(tensor, None)
+        self.dropped.update(at for at, view in self.views.items() if view.tensor == tensor)
+
+    def put(self, layer: FloatConv) -> View:
+        """Put a layer at the end, in place of the one of its name if there is one."""
+        self.layers.pop(layer.name, None)
+        self.layers[layer.name] = layer
+        shape = layer.output_shape(self._shapes[layer.source])
+        self._shapes[layer.name] = shape
+        return View(layer.name, shape)
 
     def result(self, node: N, x: View) -> tuple[FloatLayer, ...]:
         """Return the layers in execution order, the one that makes `x` last."""
@@ -264,7 +346,7 @@ class Builder(ABC, Generic[N]):
 
         What follows is tried all the same, and every fault is found at once.
         """
-        name = self._name(node)
+        name = self.free_name(node)
         weight, bias = np.zeros((shape[0], 1, 1, 1), np.float32), np.zeros(shape[0], np.float32)
         self.layers[name] = FloatConv(name, INPUT, weight, bias, groups=shape[0])
         self._shapes[name] = shape
@@ -299,17 +381,10 @@ class Builder(ABC, Generic[N]):
             and not layer.relu
             and layer.residual is None
             and x.plain
-            and self._other_reader(node, (x.tensor,)) is None
+            and self.other_reader(node, (x.tensor,)) is None
         )
 
-    def _require_only_reader(self, node: N, path: Iterable[str], what: str) -> None:
-        other = self._other_reader(node, path)
-        if other is not None:
-            raise self.unsupported(
-                node, f"{what} of a tensor that {self.title(other)!r} reads without it"
-            )
-
-    def _other_reader(self, node: N, path: Iterable[str]) -> N | None:
+    def other_reader(self, node: N, path: Iterable[str]) -> N | None:
         """Return a node besides `node` that reads one of the tensors, if there is one.
 
         Nodes that only show these tensors in another way, or were folded into them, do not count.
@@ -333,7 +408,8 @@ class Builder(ABC, Generic[N]):
         self._shapes[layer.name] = out
         return View(layer.name, out)
 
-    def _name(self, node: N) -> str:
+    def free_name(self, node: N) -> str:
+        """Return a name for a layer that a node becomes, which no other layer has."""
         base = self.base_name(node)
         name, count = base, 1
         while name in self._shapes:  # a module that is called twice is two layers

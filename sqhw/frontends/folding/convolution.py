@@ -1,12 +1,16 @@
 """A convolution before it becomes a layer, and arithmetic on its input folded into it."""
 
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from sqhw.arrays import Floats32
 from sqhw.frontends.folding.view import Affine, Doubles
 from sqhw.network.graph import Padding, Shape
+
+A = TypeVar("A", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,24 @@ class Convolution:
     def offset(self) -> Doubles:
         """The bias, or zeros."""
         return np.zeros(len(self.weight)) if self.bias is None else self.bias
+
+
+def spread(weight: A, dilation: tuple[int, int]) -> A:
+    """Return the larger kernel that a dilated one is, with zeros in between.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (outputs, inputs, height, width)
+    dilation : tuple of int (down, right)
+    """
+    down, right = dilation
+    outputs, inputs, height, width = weight.shape
+    size = (height - 1) * down + 1, (width - 1) * right + 1
+    if size == (height, width):
+        return weight
+    made = np.zeros((outputs, inputs, *size), weight.dtype)
+    made[:, :, ::down, ::right] = weight
+    return cast(A, made)
 
 
 def scaled(weight: Doubles | Floats32, factor: Doubles) -> Doubles | Floats32:

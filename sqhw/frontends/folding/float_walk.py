@@ -63,7 +63,7 @@ def logits(
         return made.clip(0, layer.ceiling) if layer.relu else made
 
     def pool(layer: MaxPool, x: Reals) -> Reals:
-        return maxima(x, (layer.kernel, layer.kernel), (layer.stride, layer.stride))
+        return maxima(padded(x, layer.padding, -np.inf), layer.window, (layer.stride, layer.stride))
 
     x = normalised(images, network.input_max, network.mean, network.std, dtype)
     made = run_graph(network, x, conv, pool)

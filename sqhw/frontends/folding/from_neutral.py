@@ -7,10 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from sqhw.errors import SqhwError
+from sqhw.frontends.folding.activation import clipped, leaky
 from sqhw.frontends.folding.builder import Builder
-from sqhw.frontends.folding.convolution import Convolution
+from sqhw.frontends.folding.concatenation import concatenated
+from sqhw.frontends.folding.convolution import Convolution, spread
+from sqhw.frontends.folding.pooling import Pooling
 from sqhw.frontends.folding.view import Doubles, View
 from sqhw.frontends.neutral import operators as ops
+from sqhw.frontends.neutral.concatenation import Concatenation, Leaky
 from sqhw.frontends.neutral.constant import Constant
 from sqhw.frontends.neutral.graph import Graph
 from sqhw.frontends.neutral.operators import Operator
@@ -164,15 +168,8 @@ class _Walk:
         return self.build.stand_in(operator, shape)
 
     def convolution(self, operator: ops.Convolution, x: View) -> View:
-        kernel = operator.weight.values.shape[2:]
-        if any(gap != 1 != size for gap, size in zip(operator.dilation, kernel, strict=True)):
-            raise self.build.unsupported(
-                operator,
-                f"dilation {operator.dilation}",
-                "write the larger kernel with zeros in between",
-            )
         conv = Convolution(
-            _plain(operator.weight),
+            spread(_plain(operator.weight), operator.dilation),
             None if operator.bias is None else operator.bias.reals,
             operator.stride,
             operator.padding,
@@ -194,35 +191,16 @@ class _Walk:
         return View(made.tensor, made.shape, flat=True)
 
     def max_pooling(self, operator: ops.MaxPooling, x: View) -> View:
-        self._require_whole_windows(operator, operator.kernel, operator.padding)
         if any(
             gap != 1 != size for gap, size in zip(operator.dilation, operator.kernel, strict=True)
         ):
             raise self.build.unsupported(operator, f"dilation {operator.dilation} of a maximum")
-        if operator.kernel == operator.stride == (1, 1):
-            return x
-        if operator.kernel[0] != operator.kernel[1]:
-            raise self.build.unsupported(
-                operator, f"a maximum over windows of {operator.kernel}", "use square ones"
-            )
-        made = self.build.max_pool(operator, _mapped(x), operator.kernel[0], operator.stride)
-        return self._flat_if_vector(made)
+        pooling = Pooling(operator.kernel, operator.stride, operator.padding)
+        return self._flat_if_vector(self.build.max_pool(operator, _mapped(x), pooling))
 
     def average_pooling(self, operator: ops.AveragePooling, x: View) -> View:
-        self._require_whole_windows(operator, operator.kernel, operator.padding)
-        made = self.build.average(operator, _mapped(x), operator.kernel, operator.stride)
-        return self._flat_if_vector(made)
-
-    def _require_whole_windows(
-        self, operator: Operator, kernel: ops.Pair, padding: ops.Padding
-    ) -> None:
-        if any(padding):
-            raise self.build.unsupported(
-                operator,
-                f"a pooling of {kernel} with padding {padding} (in ceil mode, of windows beyond "
-                "the border)",
-                "pad the convolution before it instead, or choose a size so that the windows fit",
-            )
+        pooling = Pooling(operator.kernel, operator.stride, operator.padding, operator.counted)
+        return self._flat_if_vector(self.build.average(operator, _mapped(x), pooling))
 
     def add(self, operator: ops.Add, a: View, b: View) -> View:
         if {name in self.last for name in operator.inputs} == {True, False}:
@@ -235,15 +213,22 @@ class _Walk:
 
     def clip(self, operator: ops.Clip, x: View) -> View:
         self._keep_order(operator)
-        if operator.low is None and operator.high is None:
-            return x
-        if operator.low != 0 or (operator.high is not None and operator.high <= 0):
-            raise self.build.unsupported(
-                operator,
-                f"a clip from {operator.low} to {operator.high}",
-                "clip from 0 to a positive number, as ReLU and ReLU6 do",
-            )
-        return self.build.activate(operator, x, operator.high)
+        if operator.low is not None and operator.low == operator.high:
+            raise self.build.unsupported(operator, f"a clip to the one number {operator.low}")
+        return clipped(self.build, operator, x, operator.low, operator.high)
+
+    def leaky(self, operator: Leaky, x: View) -> View:
+        self._keep_order(operator)
+        if x.flat and x.shape[1:] != (1, 1) and operator.slope.values.size > 1:
+            raise self.build.unsupported(operator, "a slope for each value of a flattened map")
+        return leaky(self.build, operator, x, operator.slope.reals)
+
+    def concatenation(self, operator: Concatenation, *parts: View) -> View:
+        if any(name in self.last for name in operator.inputs):
+            raise self.build.unsupported(operator, "joining maps flattened with channels last")
+        flat = all(part.flat for part in parts)
+        made = concatenated(self.build, operator, [replace(part, flat=flat) for part in parts])
+        return replace(made, flat=flat)
 
     def affine(self, operator: ops.Affine, x: View) -> View:
         self._keep_order(operator)
@@ -336,8 +321,10 @@ _TAKES: dict[type[Operator], Callable[..., View]] = {
     ops.Affine: _Walk.affine,
     ops.AveragePooling: _Walk.average_pooling,
     ops.Clip: _Walk.clip,
+    Concatenation: _Walk.concatenation,
     ops.Convolution: _Walk.convolution,
     ops.Flatten: _Walk.flatten,
+    Leaky: _Walk.leaky,
     ops.Linear: _Walk.linear,
     ops.MaxPooling: _Walk.max_pooling,
     ops.Pad: _Walk.pad,

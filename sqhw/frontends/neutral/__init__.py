@@ -5,6 +5,7 @@ and integers are told apart by the `Quantization` of a tensor or a constant. A g
 quantizations becomes a float network, one with them a quantized network.
 """
 
+from sqhw.frontends.neutral.concatenation import Concatenation, Leaky
 from sqhw.frontends.neutral.constant import Constant
 from sqhw.frontends.neutral.graph import Graph, Tensor
 from sqhw.frontends.neutral.operators import (
@@ -30,10 +31,12 @@ __all__ = [
     "Affine",
     "AveragePooling",
     "Clip",
+    "Concatenation",
     "Constant",
     "Convolution",
     "Flatten",
     "Graph",
+    "Leaky",
     "Linear",
     "MaxPooling",
     "Operator",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.frontends.neutral.concatenation import Concatenation, Leaky
 from sqhw.frontends.neutral.graph import Graph
 from sqhw.frontends.neutral.kernels import Reals, convolved, maxima, padded, sums
 from sqhw.frontends.neutral.operators import (
@@ -131,8 +132,10 @@ _FUNCTIONS: dict[type[Operator], Callable[..., Reals]] = {
     Affine: _affine,
     AveragePooling: _average_pooling,
     Clip: lambda operator, x: x.clip(operator.low, operator.high),
+    Concatenation: lambda operator, *parts: np.concatenate(parts, axis=1),
     Convolution: _convolution,
     Flatten: _flatten,
+    Leaky: lambda operator, x: np.where(x < 0, operator.slope.of_type(x.dtype) * x, x),
     Linear: _linear,
     MaxPooling: _max_pooling,
     Pad: _pad,

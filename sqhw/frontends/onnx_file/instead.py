@@ -11,7 +11,7 @@ _NO_LAYER = "the engine has no such layer; change the network"
 _INSTEAD = {
     **dict.fromkeys(
         (
-            *("Celu", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu"),
+            *("Celu", "Elu", "Gelu", "HardSwish", "Mish"),
             *("Selu", "Softplus", "Softsign", "Swish", "Tanh", "ThresholdedRelu", "Erf"),
         ),
         _RELU,
@@ -27,7 +27,7 @@ _INSTEAD = {
     **dict.fromkeys(("If", "Loop", "Scan"), _FLOW),
     **dict.fromkeys(
         (
-            *("Attention", "Concat", "ConvTranspose", "DepthToSpace", "Einsum", "GRU", "Gather"),
+            *("Attention", "ConvTranspose", "DepthToSpace", "Einsum", "GRU", "Gather"),
             *("LSTM", "RNN", "Resize", "SpaceToDepth", "Split", "Upsample"),
         ),
         _NO_LAYER,

@@ -37,7 +37,7 @@ from sqhw.frontends.quantized.scores import score_grid, without_common
 from sqhw.frontends.quantized.skips import MOVES, Skipped, skipped
 from sqhw.frontends.quantized.sums import Window
 from sqhw.frontends.quantized.views import Pending, View
-from sqhw.network.graph import INPUT, MaxPool
+from sqhw.network.graph import INPUT
 from sqhw.network.quantized import QuantizedNetwork
 
 #: Operators on real numbers that join the one before them, up to a quantized tensor.
@@ -366,8 +366,8 @@ class _Lowering:
         grid = self.graph.tensors[operator.output].quantization
         if grid is not None and not _alike(x.held, held(grid, operator.clamp)):
             raise Refused("changes the scale or the bounds", "quantize its input and output alike")
-        kernel, stride = windows.maximum(operator, x)
-        self.making.layers.append(MaxPool(operator.name, x.map, kernel, stride))
+        stride, padding = windows.maximum(operator, x)
+        self.making.maximum(operator.name, x, operator.kernel, stride, padding)
         shape = self.graph.tensors[operator.output].shape
         self._show(operator.output, View(operator.name, shape, x.held))
 

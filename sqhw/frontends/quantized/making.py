@@ -13,9 +13,9 @@ from sqhw.frontends.quantized.held import Held
 from sqhw.frontends.quantized.skips import Skipped
 from sqhw.frontends.quantized.sums import SUM_TOP, Sums, Window, sum_ends, sums_of
 from sqhw.frontends.quantized.views import View
-from sqhw.machine.number import distinct_bytes
+from sqhw.machine.number import ActivationFormat, distinct_bytes
 from sqhw.machine.stream import Dense
-from sqhw.network.graph import Shape
+from sqhw.network.graph import MaxPool, Padding, Shape
 from sqhw.network.quantized import Conv, Layer, Residual
 
 Integers = npt.NDArray[np.int64]
@@ -123,6 +123,27 @@ class Making:
         else:
             self._fitted(first, sums, lambda values: held(values).clip(form.lo, form.hi), target)
             self.bound(name, first, shape, target)
+
+    def maximum(
+        self, name: str, x: View, kernel: tuple[int, int], stride: int, padding: Padding
+    ) -> None:
+        """Add the maximum `name`; one with padding of signed values is taken on shifted ones.
+
+        The engine pads with 0. Values less the lowest of their format are never below it.
+        """
+        if not (any(padding) and x.held.form.signed):
+            self.layers.append(MaxPool(name, x.map, kernel, stride, padding))
+            return
+        form, bits = x.held.form, x.held.form.bits
+        raised = replace(x.held, form=ActivationFormat(bits, signed=False))
+        shape, first, largest = (x.shape[0], 1, 1), f"{name}_raised", f"{name}_maximum"
+        self.moved(first, x.map, shape, raised, bias=-form.lo)
+        self.layers.append(MaxPool(largest, first, kernel, stride, padding))
+        self.moved(name, largest, shape, x.held, bias=form.lo)
+        self.notes[
+            f"layers {first!r} and {name!r} move the values of a padded maximum, as the engine "
+            "pads with 0"
+        ] = None
 
     def bound(self, name: str, source: str, shape: Shape, target: Held) -> None:
         """Add layers that set the bounds of `target` to a map of its format, values as they are.

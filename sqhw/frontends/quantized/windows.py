@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.frontends.folding.convolution import spread
+from sqhw.frontends.folding.pooling import Pooling, added, trimmed
 from sqhw.frontends.neutral import (
     AveragePooling,
     Constant,
@@ -21,17 +23,8 @@ Integers = npt.NDArray[np.int64]
 def convolution(operator: Convolution, x: View) -> Window:
     """Return the window of a convolution; a dilated kernel gets zeros in between."""
     _require_map(x)
-    weight = integers(operator.weight)
-    down, right = operator.dilation
-    if (down, right) != (1, 1):
-        outputs, inputs, height, width = weight.shape
-        spread = np.zeros(
-            (outputs, inputs, (height - 1) * down + 1, (width - 1) * right + 1), np.int64
-        )
-        spread[:, :, ::down, ::right] = weight
-        weight = spread
-    top, bottom, left, right = (a + b for a, b in zip(operator.padding, x.padding, strict=True))
-    padding = (top, bottom, left, right)
+    weight = spread(integers(operator.weight), operator.dilation)
+    padding = added(operator.padding, x.padding)
     kernel = weight.shape[2], weight.shape[3]
     return Window(
         weight,
@@ -49,22 +42,27 @@ def linear(operator: Linear, x: View) -> Window:
     weight = integers(operator.weight)
     channels, height, width = x.shape
     if x.channels_last:
-        spread = weight.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
+        ordered = weight.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
     else:
-        spread = weight.reshape(-1, channels, height, width)
-    return Window(np.ascontiguousarray(spread), _units(operator.weight, x), kind="linear")
+        ordered = weight.reshape(-1, channels, height, width)
+    return Window(np.ascontiguousarray(ordered), _units(operator.weight, x), kind="linear")
 
 
 def average(operator: AveragePooling, x: View) -> Window:
     """Return the window of an average: weights of 1."""
     _require_map(x)
-    if any(operator.padding) or any(x.padding):
-        raise Refused("is a padded average", "pool without padding")
+    pooling = Pooling(operator.kernel, operator.stride, operator.padding, operator.counted)
+    if not pooling.one_divisor(x.shape):
+        raise Refused(
+            "is an average whose padding does not count, so that its windows differ in size",
+            "count the padding (count_include_pad), or choose sizes so that windows fit",
+        )
+    padding = added(trimmed(x.shape, pooling.kernel, pooling.stride, pooling.padding), x.padding)
     channels = x.shape[0]
     weight = np.ones((channels, 1, *operator.kernel), np.int64)
     unit = np.full(channels, x.held.unit / (operator.kernel[0] * operator.kernel[1]))
-    step = _step(operator.stride, x, operator.kernel, (0, 0, 0, 0))
-    return Window(weight, unit, step, groups=channels, kind="avgpool")
+    step = _step(operator.stride, x, operator.kernel, padding)
+    return Window(weight, unit, step, padding, channels, "avgpool")
 
 
 def single(x: View) -> Window:
@@ -73,17 +71,15 @@ def single(x: View) -> Window:
     return Window(weight, np.full(x.shape[0], x.held.unit), padding=x.padding)
 
 
-def maximum(operator: MaxPooling, x: View) -> tuple[int, int]:
-    """Return kernel and stride of a maximum."""
+def maximum(operator: MaxPooling, x: View) -> tuple[int, Padding]:
+    """Return stride and padding of a maximum."""
     _require_map(x)
-    high, wide = operator.kernel
-    if high != wide:
-        raise Refused(f"has a window of {high}x{wide}", "use a square one")
-    if any(operator.padding) or any(x.padding):
-        raise Refused("is a padded maximum", "pad the convolution before it instead")
-    if operator.dilation != (1, 1) and high > 1:
+    if any(x.padding):
+        raise Refused("is a maximum of a padded map", "let the maximum itself have the padding")
+    if any(gap != 1 != size for gap, size in zip(operator.dilation, operator.kernel, strict=True)):
         raise Refused(f"has dilation {operator.dilation}", "use a window without dilation")
-    return high, _step(operator.stride, x, operator.kernel, (0, 0, 0, 0))
+    padding = trimmed(x.shape, operator.kernel, operator.stride, operator.padding)
+    return _step(operator.stride, x, operator.kernel, padding), padding
 
 
 def integers(constant: Constant) -> Integers:

@@ -12,15 +12,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional
 
 from sqhw.errors import SqhwError
-from sqhw.frontends.torch_module.float_module import activated, padded_conv, with_residual
+from sqhw.frontends.torch_module.float_module import (
+    activated,
+    max_pool,
+    padded_conv,
+    with_residual,
+)
 from sqhw.frontends.torch_module.pixels import Pixels
 from sqhw.frontends.torch_module.reference import differs
 from sqhw.frontends.torch_module.supported import title
 from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork
-from sqhw.network.graph import INPUT
+from sqhw.network.graph import INPUT, MaxPool
 
 #: Error that is rounding, relative to the sum of the magnitudes that a layer adds: twice that
 #: of single precision; if the module itself runs in single precision, that of its long sums.
@@ -162,10 +166,9 @@ class Check(fx.Interpreter):
     def _made(self, layer: FloatLayer) -> _Known:
         """Return what a layer makes before its ReLU, with the bound on its rounding."""
         x = self._known[layer.source]
-        if not isinstance(layer, FloatConv):
+        if isinstance(layer, MaxPool):
             value, error = (
-                None if part is None else functional.max_pool2d(part, layer.kernel, layer.stride)
-                for part in (x.value, x.error)
+                None if part is None else max_pool(layer, part) for part in (x.value, x.error)
             )
             assert value is not None
             return _Known(value, error)

@@ -1,5 +1,6 @@
 """Float networks as torch modules: their parts, inference and accuracy."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -83,7 +84,10 @@ def preactivation(
 
 def max_pool(layer: MaxPool, x: Tensor) -> Tensor:
     """Return the maxima of `x` over a layer's windows."""
-    return functional.max_pool2d(x, layer.kernel, layer.stride)
+    top, bottom, left, right = layer.padding
+    if any(layer.padding):
+        x = functional.pad(x, (left, right, top, bottom), value=-math.inf)
+    return functional.max_pool2d(x, layer.window, layer.stride)
 
 
 def max_pool_pair(layer: MaxPool, pair: Pair) -> Pair:

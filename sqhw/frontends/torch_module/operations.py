@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from sqhw.errors import SqhwError
-from sqhw.frontends.folding.convolution import Convolution
+from sqhw.frontends.folding.activation import clipped, leaky
+from sqhw.frontends.folding.concatenation import concatenated
+from sqhw.frontends.folding.convolution import Convolution, spread
 from sqhw.frontends.folding.notes import left_out
 from sqhw.frontends.folding.view import View
 from sqhw.frontends.torch_module import arithmetic, pooling
@@ -24,7 +27,13 @@ from sqhw.frontends.torch_module.calls import (
     MaxPool2dCall,
 )
 from sqhw.frontends.torch_module.pooling import pair
-from sqhw.frontends.torch_module.supported import described, layer_type, title, unsupported
+from sqhw.frontends.torch_module.supported import (
+    described,
+    doubles,
+    layer_type,
+    title,
+    unsupported,
+)
 from sqhw.network.graph import Padding
 
 Handler = Callable[..., View]
@@ -57,7 +66,7 @@ def apply(build: Builder, node: fx.Node, layer: nn.Module | None, args: Any, kwa
         kwargs = dict(kwargs)
         args = (kwargs.pop("input"), *args)
     if layer is None:
-        handler = ARITHMETIC.get(node.target)
+        handler = ARITHMETIC.get(node.target) or JOINS.get(node.target)
         if handler is None and args and isinstance(args[0], View):
             handler = CALLS.get(node.target)
     else:
@@ -96,7 +105,9 @@ def _dropout(
 
 
 def _conv(build: Builder, node: fx.Node, x: View, layer: nn.Conv2d) -> View:
-    if layer.padding_mode != "zeros" and any(_padding(layer.padding, layer.weight)):
+    if layer.padding_mode != "zeros" and any(
+        _padding(layer.padding, layer.weight, pair(layer.dilation))
+    ):
         raise unsupported(
             node, f"Conv2d with padding mode {layer.padding_mode!r}", "pad with zeros"
         )
@@ -105,24 +116,17 @@ def _conv(build: Builder, node: fx.Node, x: View, layer: nn.Conv2d) -> View:
 
 def _conv2d(build: Builder, node: fx.Node, x: View, call: Conv2dCall) -> View:
     weight, dilation = call.weight, pair(call.dilation)
-    if any(own != 1 and size != 1 for own, size in zip(dilation, weight.shape[2:], strict=True)):
-        raise unsupported(
-            node,
-            f"Conv2d with dilation {dilation}",
-            "write the larger kernel with zeros in between",
-        )
     channels = weight.shape[1] * call.groups
     if channels != x.shape[0]:
         raise SqhwError(
             f"layer {title(node)!r}: Conv2d takes {channels} channels, "
             f"its input {x.shape} has {x.shape[0]}"
         )
-    stride, padding = pair(call.stride), _padding(call.padding, weight)
-    return build.conv(
-        node,
-        x,
-        _trained(node, weight, call.bias, stride=stride, padding=padding, groups=call.groups),
+    padding = _padding(call.padding, weight, dilation)
+    conv = _trained(
+        node, weight, call.bias, stride=pair(call.stride), padding=padding, groups=call.groups
     )
+    return build.conv(node, x, replace(conv, weight=spread(conv.weight, dilation)))
 
 
 def _trained(node: fx.Node, weight: Tensor, bias: Tensor | None, **geometry: Any) -> Convolution:
@@ -130,12 +134,14 @@ def _trained(node: fx.Node, weight: Tensor, bias: Tensor | None, **geometry: Any
     return Convolution(trained(node, "weight", weight), offset, **geometry)
 
 
-def _padding(padding: Any, weight: Tensor) -> Padding:
+def _padding(padding: Any, weight: Tensor, dilation: tuple[int, int]) -> Padding:
     if padding == "valid":
         return 0, 0, 0, 0
     if padding == "same":  # torch puts the odd zero at the bottom and right
-        kh, kw = weight.shape[2:]
-        return (kh - 1) // 2, kh // 2, (kw - 1) // 2, kw // 2
+        high, wide = (
+            (size - 1) * gap for size, gap in zip(weight.shape[2:], dilation, strict=True)
+        )
+        return high // 2, high - high // 2, wide // 2, wide - wide // 2
     high, wide = pair(padding)
     return high, high, wide, wide
 
@@ -167,9 +173,40 @@ def _relu6(build: Builder, node: fx.Node, x: View, inplace: bool = False) -> Vie
 
 
 def _clamp(build: Builder, node: fx.Node, x: View, min: Any = None, max: Any = None) -> View:
-    if min != 0 or not (max is None or (isinstance(max, int | float) and max > 0)):
+    if not all(bound is None or isinstance(bound, int | float) for bound in (min, max)):
         raise unsupported(node, f"clamp from {min} to {max}")
-    return build.activate(node, x, None if max is None else float(max))
+    low, high = (None if bound is None else float(bound) for bound in (min, max))
+    if low is not None and high is not None and low >= high:
+        raise unsupported(node, f"clamp from {min} to {max}")
+    return clipped(build, node, x, low, high)
+
+
+def _leaky(
+    build: Builder, node: fx.Node, x: View, negative_slope: float = 0.01, inplace: bool = False
+) -> View:
+    return leaky(build, node, x, np.full(1, float(negative_slope)))
+
+
+def _prelu(build: Builder, node: fx.Node, x: View, weight: Tensor) -> View:
+    slope = doubles(node, "slope", weight).numpy()
+    if slope.size not in (1, x.shape[0]) or (slope.size > 1 and x.flat and x.shape[1:] != (1, 1)):
+        raise unsupported(node, f"PReLU with {slope.size} slopes on a map {x.shape}")
+    return leaky(build, node, x, slope)
+
+
+def _hard_sigmoid(build: Builder, node: fx.Node, x: View, inplace: bool = False) -> View:
+    one = np.ones((1, 1, 1))
+    moved = build.affine(node, x, one / 6, one / 2)
+    if moved.plain:
+        build.hide(moved.tensor)
+    return build.activate(node, moved, 1.0)
+
+
+def _cat(build: Builder, node: fx.Node, tensors: Any, dim: Any = 0) -> View:
+    parts = list(tensors)
+    if dim not in (1, -len(parts[0].size)) or not all(isinstance(part, View) for part in parts):
+        raise unsupported(node, f"a concatenation along dimension {dim}, other than the channels,")
+    return concatenated(build, node, parts)
 
 
 def _hardtanh(
@@ -275,6 +312,9 @@ MODULES: dict[type[nn.Module], Handler] = {
     nn.ReLU: lambda build, node, x, layer: _relu(build, node, x),
     nn.ReLU6: lambda build, node, x, layer: _relu6(build, node, x),
     nn.Hardtanh: lambda build, node, x, layer: _clamp(build, node, x, layer.min_val, layer.max_val),
+    nn.LeakyReLU: lambda build, node, x, layer: _leaky(build, node, x, layer.negative_slope),
+    nn.PReLU: lambda build, node, x, layer: _prelu(build, node, x, layer.weight),
+    nn.Hardsigmoid: lambda build, node, x, layer: _hard_sigmoid(build, node, x),
     nn.MaxPool2d: lambda build, node, x, layer: pooling.max_pool(
         build, node, x, MaxPool2dCall.of(layer)
     ),
@@ -317,6 +357,9 @@ CALLS: dict[Any, Handler] = {
     "clip": _clamp,
     "clamp_min": _clamp,
     functional.hardtanh: _hardtanh,
+    functional.leaky_relu: _leaky,
+    functional.prelu: _prelu,
+    functional.hardsigmoid: _hard_sigmoid,
     torch.max_pool2d: pooling.max_pool,
     functional.max_pool2d: pooling.max_pool,
     functional.avg_pool2d: pooling.avg_pool,
@@ -356,6 +399,9 @@ RECORDS: dict[Handler, type[Call]] = {
     pooling.avg_pool: AvgPool2dCall,
     arithmetic.batch_norm: BatchNormCall,
 }
+
+#: Operations on a list of tensors.
+JOINS: dict[Any, Handler] = {torch.cat: _cat, torch.concat: _cat}
 
 #: Operations on two operands, either of which may be a constant.
 ARITHMETIC: dict[Any, Handler] = {

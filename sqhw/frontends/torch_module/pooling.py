@@ -5,13 +5,12 @@ from typing import Any
 
 from torch import fx
 
+from sqhw.frontends.folding.pooling import NO_PADDING, Pooling
 from sqhw.frontends.folding.view import View
 from sqhw.frontends.torch_module.builder import Builder
 from sqhw.frontends.torch_module.calls import AvgPool2dCall, MaxPool2dCall
 from sqhw.frontends.torch_module.supported import unsupported
-
-_CEIL = "crop or choose the input size so that the windows fit, and leave ceil_mode out"
-_PADDED = "pad the convolution before it instead, or use a kernel that needs no padding"
+from sqhw.network.graph import Padding
 
 
 def pair(value: Any) -> tuple[int, int]:
@@ -28,18 +27,7 @@ def max_pool(build: Builder, node: fx.Node, x: View, call: MaxPool2dCall) -> Vie
         raise unsupported(node, "MaxPool2d with return_indices True")
     if any(own != 1 and size != 1 for own, size in zip(dilation, kernel, strict=True)):
         raise unsupported(node, f"MaxPool2d with dilation {dilation}")
-    _require_whole_windows(node, "MaxPool2d", x, kernel, step, call)
-    return _maximum(build, node, x, kernel, step)
-
-
-def _maximum(
-    build: Builder, node: fx.Node, x: View, kernel: tuple[int, int], step: tuple[int, int]
-) -> View:
-    if kernel[0] != kernel[1]:
-        raise unsupported(node, f"MaxPool2d with kernel {kernel}", "use a square one")
-    if kernel == step == (1, 1):
-        return x
-    return build.max_pool(node, x, kernel[0], step)
+    return build.max_pool(node, x, Pooling(kernel, step, _padding(x, kernel, step, call)[1]))
 
 
 def avg_pool(build: Builder, node: fx.Node, x: View, call: AvgPool2dCall) -> View:
@@ -48,34 +36,33 @@ def avg_pool(build: Builder, node: fx.Node, x: View, call: AvgPool2dCall) -> Vie
     step = pair(call.stride) if call.stride else kernel
     if call.divisor_override not in (None, kernel[0] * kernel[1]):
         raise unsupported(node, f"AvgPool2d with divisor_override {call.divisor_override}")
-    _require_whole_windows(node, "AvgPool2d", x, kernel, step, call)
-    return build.average(node, x, kernel, step)
+    own, whole = _padding(x, kernel, step, call)
+    counted = own if call.count_include_pad else NO_PADDING
+    return build.average(node, x, Pooling(kernel, step, whole, counted))
 
 
-def _require_whole_windows(
-    node: fx.Node,
-    what: str,
+def _padding(
     x: View,
     kernel: tuple[int, int],
     step: tuple[int, int],
     call: MaxPool2dCall | AvgPool2dCall,
-) -> None:
-    padding = pair(call.padding)
-    if padding != (0, 0):
-        raise unsupported(node, f"{what} with padding {padding}", _PADDED)
-    spans = [size - own for size, own in zip(x.shape[1:], kernel, strict=True)]
-    # torch adds a window in front of the rest only if it begins inside the map
-    if call.ceil_mode and any(
-        span % own and -(-span // own) * own < span + size
-        for span, own, size in zip(spans, step, kernel, strict=True)
-    ):
-        raise unsupported(node, f"{what} with ceil_mode True on a map {x.shape[1:]}", _CEIL)
+) -> tuple[Padding, Padding]:
+    """Return the padding of a pooling without and with that of ceil mode."""
+    high, wide = pair(call.padding)
+    more = [0, 0]
+    for axis, side in enumerate((high, wide)):
+        size = x.shape[1 + axis]
+        rest = (size + 2 * side - kernel[axis]) % step[axis]
+        begin = size + 2 * side - kernel[axis] - rest + step[axis]
+        # torch adds a window in front of the rest only if it begins inside the map
+        if call.ceil_mode and rest and begin < size + side:
+            more[axis] = step[axis] - rest
+    return (high, high, wide, wide), (high, high + more[0], wide, wide + more[1])
 
 
 def adaptive_avg_pool(build: Builder, node: fx.Node, x: View, output_size: Any) -> View:
     """Add the average of `torch.nn.functional.adaptive_avg_pool2d`."""
-    kernel, step = _adapted(node, "AdaptiveAvgPool2d", x, output_size)
-    return build.average(node, x, kernel, step)
+    return build.average(node, x, _adapted(node, "AdaptiveAvgPool2d", x, output_size))
 
 
 def adaptive_max_pool(
@@ -84,20 +71,17 @@ def adaptive_max_pool(
     """Add the maximum of `torch.nn.functional.adaptive_max_pool2d`."""
     if return_indices:
         raise unsupported(node, "AdaptiveMaxPool2d with return_indices True")
-    kernel, step = _adapted(node, "AdaptiveMaxPool2d", x, output_size)
-    return _maximum(build, node, x, kernel, step)
+    return build.max_pool(node, x, _adapted(node, "AdaptiveMaxPool2d", x, output_size))
 
 
 def global_average(build: Builder, node: fx.Node, x: View) -> View:
     """Add an average over height and width."""
     window = x.shape[1:]
-    return build.average(node, x, window, window)
+    return build.average(node, x, Pooling(window, window))
 
 
-def _adapted(
-    node: fx.Node, what: str, x: View, output_size: Any
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return kernel and stride of the plain pooling that an adaptive one is on this map."""
+def _adapted(node: fx.Node, what: str, x: View, output_size: Any) -> Pooling:
+    """Return the windows of the plain pooling that an adaptive one is on this map."""
     if x.flat:
         raise unsupported(node, f"{what} after Flatten")
     wanted = (
@@ -121,4 +105,4 @@ def _adapted(
             )
         windows.append((lengths.pop(), steps.pop()))
     (high, down), (wide, right) = windows
-    return (high, wide), (down, right)
+    return Pooling((high, wide), (down, right))

@@ -16,9 +16,9 @@ _FLAT = "write it with the 2d layers, kernels (1, k), on maps of height 1"
 _ANSWERS = {
     **dict.fromkeys(
         (
-            *("LeakyReLU", "PReLU", "ELU", "SELU", "CELU", "SiLU", "GELU", "Mish", "Hardswish"),
-            *("Tanh", "Softplus", "Hardsigmoid", "leaky_relu", "elu", "selu", "silu", "gelu"),
-            *("mish", "hardswish", "tanh", "prelu", "hardsigmoid", "softplus"),
+            *("ELU", "SELU", "CELU", "SiLU", "GELU", "Mish", "Hardswish"),
+            *("Tanh", "Softplus", "elu", "selu", "silu", "gelu"),
+            *("mish", "hardswish", "tanh", "softplus"),
         ),
         _RELU,
     ),
