@@ -169,7 +169,8 @@ def _row(network: QuantizedNetwork, offsets: dict[str, int], at: int, layer: Lay
     head: list[object] = [int(isinstance(layer, MaxPool))]
     head += [offsets[layer.source], offsets[layer.name], *shapes[layer.source], *shapes[layer.name]]
     if isinstance(layer, MaxPool):
-        fields = [*head, layer.kernel, layer.kernel, layer.stride, layer.stride, 0, 0, 1, 0]
+        top, _, left, _ = layer.padding
+        fields = [*head, *layer.window, layer.stride, layer.stride, top, left, 1, 0]
         fields += [*["NULL"] * 5, form.lo, form.hi]
     else:
         made = entries(layer.weight)

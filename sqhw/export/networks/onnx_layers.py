@@ -67,10 +67,18 @@ class OnnxFormat(ABC):
         for layer in self.network.layers:
             x = values[layer.source]
             if isinstance(layer, MaxPool):
-                size, stride = [layer.kernel] * 2, [layer.stride] * 2
+                size, stride = list(layer.window), [layer.stride] * 2
                 name = f"{layer.name}/maximum"
+                top, bottom, left, right = layer.padding
+                border = {"pads": [top, left, bottom, right]} if any(layer.padding) else {}
                 made = self.parts.node(
-                    "MaxPool", [x], name, kernel_shape=size, strides=stride, title=layer.name
+                    "MaxPool",
+                    [x],
+                    name,
+                    kernel_shape=size,
+                    strides=stride,
+                    title=layer.name,
+                    **border,
                 )
                 values[layer.name] = self.pooled(made, self._formats[layer.name], layer.name)
             else:
