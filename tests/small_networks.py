@@ -61,3 +61,41 @@ def network():
 
 def prices(engine, depths):
     return EnergyPrices(load_technology(), engine, depths)
+
+
+def bottlenecks():
+    """Return two residual blocks whose maps are read by a 1x1 layer and with stride 2."""
+    rng = np.random.default_rng(1)
+
+    def made(name, source, outputs, inputs, kernel, stride=1, residual=None):
+        return conv(
+            name,
+            source,
+            (outputs, inputs, kernel, kernel),
+            weight=rng.integers(-1, 2, (outputs, inputs, kernel, kernel)).astype(np.int8),
+            bias=rng.integers(-99, 100, outputs).astype(np.int32),
+            shift=np.full(outputs, 2, dtype=np.int32),
+            stride=stride,
+            padding=(kernel // 2,) * 4,
+            codebook=(-1, 0, 1),
+            stream=Dense(2),
+            residual=residual,
+        )
+
+    return QuantizedNetwork(
+        "bottlenecks",
+        (3, 11, 13),
+        U8,
+        (
+            made("stem", "input", 4, 3, 3),
+            made("a1", "stem", 3, 4, 1),
+            made("a2", "a1", 3, 3, 3, 2),
+            made("a_short", "stem", 6, 4, 1, 2),
+            made("a3", "a2", 6, 3, 1, residual=Residual("a_short", 1)),
+            made("b0", "a3", 2, 6, 1),
+            made("b1", "b0", 3, 2, 1),
+            made("b2", "b1", 3, 3, 3, 2),
+            made("b_short", "a3", 4, 6, 1, 2),
+            made("b3", "b2", 4, 3, 1, residual=Residual("b_short", 2)),
+        ),
+    )

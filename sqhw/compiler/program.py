@@ -219,7 +219,7 @@ def _geometry(tiling: Tiling[Conv], engine: EngineConfig) -> dict[str, int]:
     phase_y, phase_x = -top % source.split, -left % source.split
     start = ((-top // source.split) * source.pitch + (-left // source.split)) * batch
     phase = 2 * phase_y + phase_x
-    return {
+    fields = {
         "pool": int(not isinstance(layer, Conv)),
         "in_channels": channels,
         "in_split": source.split - 1,
@@ -251,6 +251,24 @@ def _geometry(tiling: Tiling[Conv], engine: EngineConfig) -> dict[str, int]:
         "out_pitch_lane": target.pitch * batch % lanes,
         "out_last_x": out_width - 1,
         "out_last_y": out_height - 1,
+    }
+    return fields | _in_phases(tiling, engine) if tiling.phased else fields
+
+
+def _in_phases(tiling: Tiling[Conv], engine: EngineConfig) -> dict[str, int]:
+    """Return the fields of a layer that computes four phases one after another.
+
+    To the engine they are one whole map as wide as coordinates go, all of whose positions count.
+    """
+    side, batch, channels = 1 << engine.dim_bits, tiling.target.batch, tiling.target.shape[0]
+    ends = ("in_last_x", "in_last_y", "pitch_last_x", "out_last_x", "out_last_y")
+    whole = ("in_split", "in_phase_rows", "start_phase_x", "start_phase_y")
+    return dict.fromkeys((*whole, "out_split", "out_phase_rows"), 0) | {
+        **dict.fromkeys(ends, side - 1),
+        "start_row": tiling.source.base,
+        "start_lane": 0,
+        "out_pitch_rows": side * batch // engine.lanes * channels % engine.bank_depth,
+        "out_pitch_lane": side * batch % engine.lanes,
     }
 
 

@@ -88,6 +88,9 @@ class Tiling(Generic[C]):
         Number of tiles.
     requantizers : int
         Bytes that the engine can write back a cycle.
+    phased : bool
+        Whether the layer computes the phases of its input one after another, as its output has the
+        same phases.
     """
 
     layer: C | MaxPool
@@ -96,6 +99,7 @@ class Tiling(Generic[C]):
     skip: Placement | None
     tiles: int
     requantizers: int
+    phased: bool = False
 
     @property
     def write(self) -> Write:
@@ -104,6 +108,8 @@ class Tiling(Generic[C]):
         one_line = target.shape[1] == 1  # its pitch is never used
         if requantizers == 1:
             return Write.SERIAL
+        if self.phased:
+            return Write.AS_COMPUTED
         if target.split == 1 and (one_line or target.pitch == self.source.pitch):
             return Write.AS_COMPUTED
         if target.batch >= requantizers:  # the images of a position fill a group
@@ -131,7 +137,7 @@ class Tiling(Generic[C]):
         """Bytes that an output channel writes, those of tiles or groups beyond the map included."""
         target = self.target
         _, height, width = target.shape
-        if self.write is Write.AS_COMPUTED:
+        if self.phased or self.write is Write.AS_COMPUTED:
             return self.tiles * target.lanes
         if self.write is Write.WALKED and target.batch == 1:
             unit = self.requantizers * target.split
@@ -153,20 +159,21 @@ def network_maps(network: Graph[GraphConv], lanes: int, batch: int = 1) -> dict[
     Raises
     ------
     SqhwError
-        If layers of different strides read the same map.
+        If layers of different strides read the same map, and `phased_layers` has not those of
+        stride 1.
     """
     shapes = network.shapes()
     splits: dict[str, int] = {}
     pitches = dict.fromkeys(shapes, 1)
+    phased = phased_layers(network)
     for layer in network.layers:
-        readings = [(layer.source, layer.stride)]
-        if not isinstance(layer, MaxPool) and layer.residual:
-            readings.append((layer.residual.source, layer.residual.stride))
-        for tensor, stride in readings:
+        for tensor, stride in _readings(layer):
+            stride = 2 if layer.name in phased else stride
             if splits.setdefault(tensor, stride) != stride:
                 raise SqhwError(
                     f"layer {layer.name!r}: reads {tensor!r} with stride {stride}, an earlier "
-                    f"layer with stride {splits[tensor]}; this engine stores a map for one stride"
+                    f"layer with stride {splits[tensor]}; this engine stores a map for one stride, "
+                    "so let one of them read a copy, made by a 1x1 convolution"
                 )
     for tensor, shape in shapes.items():
         pitches[tensor] = -(-shape[2] // splits.get(tensor, 1))
@@ -174,15 +181,65 @@ def network_maps(network: Graph[GraphConv], lanes: int, batch: int = 1) -> dict[
     while changed:  # a residual is read with the pitch of the layer's input
         before = dict(pitches)
         for layer in network.layers:
-            pitch = max(pitches[layer.source], shapes[layer.name][2])
-            pitch = max(pitch, *(pitches[tensor] for tensor in layer.sources))
-            for tensor in layer.sources:
+            alike = layer.sources
+            if layer.name in phased:
+                alike = (layer.source, layer.name)
+                pitch = 1
+            else:
+                pitch = shapes[layer.name][2]
+            pitch = max(pitch, *(pitches[tensor] for tensor in alike), 1)
+            for tensor in alike:
                 pitches[tensor] = pitch
         changed = pitches != before
     return {
         tensor: Placement(shape, splits.get(tensor, 1), pitches[tensor], lanes, 0, batch)
         for tensor, shape in shapes.items()
     }
+
+
+def phased_layers(network: Graph[GraphConv]) -> set[str]:
+    """Return the layers of stride 1 that compute a map in four phases, phase by phase.
+
+    They are 1x1 convolutions without skip connection, whose input other layers read with stride 2.
+    Their output has the same phases, as layers of stride 2 or others of this kind read it.
+    """
+    readers: dict[str, list[GraphConv | MaxPool]] = {}
+    strides: dict[str, set[int]] = {}
+    for layer in network.layers:
+        for tensor, stride in _readings(layer):
+            readers.setdefault(tensor, []).append(layer)
+            strides.setdefault(tensor, set()).add(stride)
+    found: set[str] = set()
+    for layer in reversed(network.layers[1:]):
+        own = readers.get(layer.name, [])
+        if (
+            not isinstance(layer, MaxPool)
+            and layer.kernel == (1, 1)
+            and layer.stride == 1
+            and not any(layer.padding)
+            and layer.residual is None
+            and own
+            and all(
+                reader.name in found or (layer.name, 1) not in _readings(reader) for reader in own
+            )
+        ):
+            found.add(layer.name)
+    # Only those whose input is in phases, for a layer of stride 2 or from another layer like them.
+    phases = {tensor for tensor, own_strides in strides.items() if 2 in own_strides}
+    kept: set[str] = set()
+    for layer in network.layers:
+        if layer.name in found and layer.source in phases:
+            kept.add(layer.name)
+            phases.add(layer.name)
+    return kept
+
+
+def _readings(layer: GraphConv | MaxPool) -> list[tuple[str, int]]:
+    """Return the tensors that a layer reads, each with its stride."""
+    readings = [(layer.source, layer.stride)]
+    if not isinstance(layer, MaxPool) and layer.residual:
+        readings.append((layer.residual.source, layer.residual.stride))
+    return readings
 
 
 def place(network: Graph[C], engine: EngineConfig, batch: int = 1) -> tuple[Tiling[C], ...]:
@@ -221,6 +278,7 @@ def place(network: Graph[C], engine: EngineConfig, batch: int = 1) -> tuple[Tili
         )
     _check_dimensions(network, engine)
     _check_kinds(network, engine)
+    phased = phased_layers(network)
     maps = network_maps(network, engine.lanes, batch)
     placements = assign_rows(network, maps, engine.bank_depth)
     tilings = []
@@ -232,13 +290,27 @@ def place(network: Graph[C], engine: EngineConfig, batch: int = 1) -> tuple[Tili
         _, height, width = target.shape
         elements = ((height - 1) * source.pitch + width) * batch
         tiles = -(-elements // engine.lanes)
+        by_phase = layer.name in phased
+        if by_phase:
+            tiles = source.rows // source.shape[0]
+            _check_phases(layer.name, tiles, engine, batch)
         if tiles > engine.bank_depth:
             raise SqhwError(
                 f"layer {layer.name!r}: has {tiles} tiles, this engine counts at most "
                 f"{engine.bank_depth}; raise bank_depth or lanes"
             )
-        tilings.append(Tiling(layer, source, target, skip, tiles, engine.requantizers))
+        tilings.append(Tiling(layer, source, target, skip, tiles, engine.requantizers, by_phase))
     return tuple(tilings)
+
+
+def _check_phases(name: str, tiles: int, engine: EngineConfig, batch: int) -> None:
+    """Refuse a map whose four phases together have more positions than coordinates can tell."""
+    positions, limit = tiles * engine.lanes // batch, 1 << 2 * engine.dim_bits
+    if positions > limit:
+        raise SqhwError(
+            f"layer {name!r}: reads four phases of {positions} positions one after another, this "
+            f"engine counts at most {limit}; raise dim_bits"
+        )
 
 
 def _check_kinds(network: Graph[GraphConv], engine: EngineConfig) -> None:

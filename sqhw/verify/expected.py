@@ -46,12 +46,18 @@ def written(tiling: Tiling[Conv]) -> Written:
         lane = lane.reshape(-1, unit // 2, 2).swapaxes(1, 2).reshape(lanes)
     element = np.arange(0, tiling.tiles * lanes, lanes).reshape(tiling.tiles, 1, 1) + lane
     element = np.broadcast_to(element, (tiling.tiles, channels, lanes))
-    position, image = np.divmod(element, target.batch)
+    phase, inner = 0, element
+    if tiling.phased:
+        phase, inner = np.divmod(element, tiling.tiles // 4 * lanes)
+    position, image = np.divmod(inner, target.batch)
     y, x = np.divmod(position, tiling.source.pitch)
+    if tiling.phased:
+        y, x = 2 * y + phase // 2, 2 * x + phase % 2
     channel = np.broadcast_to(np.arange(channels).reshape(1, channels, 1), element.shape)
     inside = (y < height) & (x < width)
     units = inside.reshape(-1, unit)
-    kept = units.any(axis=1, keepdims=True) | (tiling.write is Write.AS_COMPUTED)
+    everything = tiling.phased or tiling.write is Write.AS_COMPUTED
+    kept = units.any(axis=1, keepdims=True) | everything
     kept = np.broadcast_to(kept, units.shape)
 
     def in_order(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
