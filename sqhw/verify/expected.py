@@ -46,7 +46,7 @@ def written(tiling: Tiling[Conv]) -> Written:
         lane = lane.reshape(-1, unit // 2, 2).swapaxes(1, 2).reshape(lanes)
     element = np.arange(0, tiling.tiles * lanes, lanes).reshape(tiling.tiles, 1, 1) + lane
     element = np.broadcast_to(element, (tiling.tiles, channels, lanes))
-    phase, inner = 0, element
+    phase, inner = np.zeros_like(element), element
     if tiling.phased:
         phase, inner = np.divmod(element, tiling.tiles // 4 * lanes)
     position, image = np.divmod(inner, target.batch)

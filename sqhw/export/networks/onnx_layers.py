@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +71,9 @@ class OnnxFormat(ABC):
                 size, stride = list(layer.window), [layer.stride] * 2
                 name = f"{layer.name}/maximum"
                 top, bottom, left, right = layer.padding
-                border = {"pads": [top, left, bottom, right]} if any(layer.padding) else {}
+                border: dict[str, Any] = {}
+                if any(layer.padding):
+                    border = {"pads": [top, left, bottom, right]}
                 made = self.parts.node(
                     "MaxPool",
                     [x],
