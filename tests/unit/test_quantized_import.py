@@ -291,3 +291,66 @@ def test_all_operators_without_a_layer_are_named_at_once():
         "Convolution 'a' has stride (3, 3) (use stride 1 or 2, the same in height and width); "
         "MaxPooling 'b' has dilation (2, 1) (use a window without dilation)"
     )
+
+
+def convolution(name, source, values, **more):
+    return n.Convolution(name=name, inputs=(source,), output=name, weight=weights(values), **more)
+
+
+@pytest.mark.parametrize("case", ["two layers", "three layers", "others read them", "other grids"])
+def test_concatenations_are_exact(case):
+    rng = np.random.default_rng(3)
+    half_up = {"rounding": "half_up"}  # as the engine rounds
+    out, other = grid(4.0, 0, signed=False, **half_up), grid(8.0, -3, **half_up)
+    tensors = {"input": ((2, 6, 5), grid(1.0, 0, signed=False))}
+    operators = []
+    for name, outputs in (("a", 3), ("b", 2), ("c", 4)):
+        padding = (1, 1, 1, 1) if name == "b" else (0, 0, 0, 0)
+        size = 3 if name == "b" else 1
+        values = rng.integers(-3, 4, (outputs, 2, size, size))
+        operators.append(convolution(name, "input", values, padding=padding))
+        tensors[name] = ((outputs, 6, 5), other if (case, name) == ("other grids", "b") else out)
+    names = ("a", "b") if case == "two layers" else ("b", "c", "a")
+    channels = sum(tensors[name][0][0] for name in names)
+    operators = [operator for operator in operators if operator.name in names]
+    operators.append(n.Concatenation(name="j", inputs=names, output="j"))
+    tensors["j"] = ((channels, 6, 5), out)
+    if case == "others read them":
+        pooled = {"kernel": (3, 3), "padding": (1, 1, 1, 1)}
+        operators.append(n.MaxPooling(name="p", inputs=("a",), output="p", **pooled))
+        operators.append(n.Concatenation(name="k", inputs=("p", "j", "p"), output="k"))
+        tensors |= {"p": ((3, 6, 5), out), "k": ((channels + 6, 6, 5), out)}
+    source = operators[-1].output
+    values = rng.integers(-2, 3, (3, tensors[source][0][0], 2, 2))
+    operators.append(convolution("end", source, values))
+    tensors["end"] = ((3, 5, 4), grid(32.0, 5, **half_up))
+    graph = chain(operators, tensors)
+    lowered = lower(graph, RealKernels())
+    images = rng.integers(0, 256, (5, 2, 6, 5))
+    own, right = integers(lowered, images), evaluate(graph, images)
+    assert "end" in own
+    if case == "two layers":
+        assert len(lowered.network.layers) == 3
+    for tensor, found in own.items():
+        assert (tensors[tensor][1].reals(found) == right[tensor]).all(), tensor
+
+
+def test_padded_maxima_of_negative_values_are_exact():
+    rng = np.random.default_rng(4)
+    own, last = (grid(scale, zero, rounding="half_up") for scale, zero in ((8.0, 2), (64.0, 0)))
+    tensors = {"input": ((2, 6, 5), grid(1.0, 0, signed=False)), "a": ((3, 6, 5), own)}
+    tensors |= {"p": ((3, 3, 3), own), "end": ((2, 3, 3), last)}
+    operators = [
+        convolution("a", "input", rng.integers(-3, 1, (3, 2, 1, 1))),
+        n.MaxPooling(
+            name="p", inputs=("a",), output="p", kernel=(3, 3), stride=(2, 2), padding=(1, 1, 1, 1)
+        ),
+        convolution("end", "p", rng.integers(-3, 4, (2, 3, 1, 1))),
+    ]
+    graph = chain(operators, tensors)
+    lowered = lower(graph, RealKernels())
+    images = rng.integers(0, 256, (5, 2, 6, 5))
+    own, right = integers(lowered, images), evaluate(graph, images)
+    for tensor in ("p", "end"):
+        assert (tensors[tensor][1].reals(own[tensor]) == right[tensor]).all(), tensor
+    assert any("move the values of a padded maximum" in note for note in lowered.notes)

@@ -13,6 +13,7 @@ from sqhw.frontends.neutral import (
     Affine,
     AveragePooling,
     Clip,
+    Concatenation,
     Convolution,
     Flatten,
     Graph,
@@ -30,6 +31,7 @@ from sqhw.frontends.neutral import (
 from sqhw.frontends.quantized import windows
 from sqhw.frontends.quantized.adding import added
 from sqhw.frontends.quantized.held import Held, held
+from sqhw.frontends.quantized.joining import joined
 from sqhw.frontends.quantized.kernels import Kernels, reals, slopes
 from sqhw.frontends.quantized.making import Fit, Making
 from sqhw.frontends.quantized.pixels import Pixels
@@ -38,7 +40,7 @@ from sqhw.frontends.quantized.skips import MOVES, Skipped, skipped
 from sqhw.frontends.quantized.sums import Window
 from sqhw.frontends.quantized.views import Pending, View
 from sqhw.network.graph import INPUT
-from sqhw.network.quantized import QuantizedNetwork
+from sqhw.network.quantized import Conv, QuantizedNetwork
 
 #: Operators on real numbers that join the one before them, up to a quantized tensor.
 JOINING = (Affine, Clip, Quantize)
@@ -156,6 +158,8 @@ class _Lowering:
         grid = self.graph.tensors[operator.output].quantization
         if isinstance(operator, Flatten):
             self._flatten(operator, first)
+        elif isinstance(operator, Concatenation):
+            self._join(operator)
         elif isinstance(operator, Add) and self._onto_sums(operator):
             pass
         elif isinstance(first, Pending):
@@ -273,6 +277,59 @@ class _Lowering:
         channels = self.graph.tensors[chain[0].output].shape[0]
         ends = reals(self.graph, chain[:at], np.tile(np.array([[0.0, 1.0]]), (channels, 1)))
         return skipped(skip[0], skip[1], (ends[:, 1] - ends[:, 0]) * float(x.held.gain))
+
+    def _join(self, operator: Concatenation) -> None:
+        """Add a concatenation: maps on its grid, others after a layer that changes their grid."""
+        own = [self.views[name] for name in operator.inputs]
+        views = [view for view in own if isinstance(view, View)]
+        if len(views) < len(own):
+            raise Refused("joins real numbers", "quantize what it joins")
+        grid = self.graph.tensors[operator.output].quantization
+        target = views[0].held if grid is None else held(grid, operator.clamp)
+        if grid is None and not all(_alike(view.held, target) for view in views):
+            raise Refused("joins maps of different scales", "quantize its output")
+        parts = []
+        for at, (name, view) in enumerate(zip(operator.inputs, views, strict=True)):
+            if not _alike(view.held, target):
+                change = Quantize(name=name, inputs=(name,), output=operator.output)
+                of_sums = partial(self.kernels.of_sums, self.graph, (change,))
+                changed = f"{operator.name}_part_{at}"
+                self.making.weighted(changed, view, windows.single(view), of_sums, target)
+                view = View(changed, view.shape, target, channels_last=view.channels_last)
+            parts.append(view)
+        made = joined(self.making, operator.name, parts, target, self._free(operator, parts))
+        for tensor in [tensor for tensor, (shown, _) in self.maps.items() if shown == made.map]:
+            del self.maps[tensor]  # it has further channels now
+        self.maps = {
+            tensor: found
+            for tensor, found in self.maps.items()
+            if found[0] not in {part.map for part in parts} or self._whole(tensor, found[0])
+        }
+        self._show(operator.output, replace(made, channels_last=views[0].channels_last))
+
+    def _free(self, operator: Operator, parts: list[View]) -> set[str]:
+        """Return the maps of parts that nothing but an operator reads."""
+        maps = [part.map for part in parts]
+        read = {
+            view.map
+            for tensor, view in self.views.items()
+            if isinstance(view, View)
+            and (
+                tensor == self.graph.output
+                or any(
+                    reader is not operator and reader.output not in self.views
+                    for reader in self.graph.readers(tensor)
+                )
+            )
+        }
+        done = {source for layer in self.making.layers for source in layer.sources}
+        return {name for name in maps if maps.count(name) == 1} - read - done
+
+    def _whole(self, tensor: str, layer: str) -> bool:
+        """Whether a layer has the channels of a tensor alone."""
+        made = next((one for one in self.making.layers if one.name == layer), None)
+        channels = self.graph.tensors[tensor].shape[0]
+        return not isinstance(made, Conv) or len(made.weight) == channels
 
     def _make(
         self,

@@ -8,6 +8,7 @@ from sqhw.frontends.neutral import (
     Add,
     Affine,
     AveragePooling,
+    Concatenation,
     Constant,
     Convolution,
     Flatten,
@@ -32,6 +33,7 @@ _CONV = {"padding": 0, "right": 1, "down": 2, "activation": 3, "wide": 4, "high"
 _DEPTHWISE = {"padding": 0, "right": 1, "down": 2, "activation": 4, "wide": 5, "high": 6}
 _POOL = {"padding": 0, "right": 1, "down": 2, "width": 3, "height": 4, "activation": 5}
 _FULL = {"activation": 0, "format": 1, "keep": 2}
+_JOIN = {"axis": 0, "activation": 1}
 _ACTIVATION = 0  # of ADD, MUL and SUB
 
 
@@ -154,6 +156,21 @@ def mean(building: Building, operator: FileOperator) -> None:
             name=operator.name, inputs=(source,), output=operator.name, kernel=(height, width)
         ),
     )
+
+
+def concatenation(building: Building, operator: FileOperator) -> None:
+    """Add a CONCATENATION of channels, which have one scale and zero point."""
+    options = _options(operator)
+    sources = tuple(building.source(operator, place) for place in range(len(operator.inputs)))
+    rank = len(building.model.tensors[operator.outputs[0]].shape)
+    axis = options.integer(_JOIN["axis"], "i")
+    if axis % rank != rank - 1:
+        raise Refused(f"joins tensors along axis {axis}", "join channels, the last axis")
+    if len(sources) == 1:
+        building.shown[operator.outputs[0]] = sources[0]
+        return
+    made = Concatenation(name=operator.name, inputs=sources, output=operator.name)
+    building.finish(operator, made, options.integer(_JOIN["activation"], "b"))
 
 
 def add(building: Building, operator: FileOperator) -> None:

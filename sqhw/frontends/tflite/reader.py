@@ -17,6 +17,7 @@ from sqhw.frontends.tflite.model import FileModel, FileOperator, parse_model
 _HANDLERS: dict[str, Callable[[Building, FileOperator], None]] = {
     "ADD": layers.add,
     "AVERAGE_POOL_2D": layers.pool,
+    "CONCATENATION": layers.concatenation,
     "CONV_2D": layers.convolution,
     "DEPTHWISE_CONV_2D": layers.depthwise,
     "FULLY_CONNECTED": layers.fully_connected,
@@ -46,11 +47,10 @@ _INSTEAD = {
         ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE_CONV"),
         "the engine makes no map larger",
     ),
-    "CONCATENATION": "add maps instead, as residual networks do",
     "TRANSPOSE": "convert from a model whose data are channels last throughout",
     "BATCH_TO_SPACE_ND": "use a kernel without dilation",
     "SPACE_TO_BATCH_ND": "use a kernel without dilation",
-    "REDUCE_MAX": "use MAX_POOL_2D with a square window",
+    "REDUCE_MAX": "use MAX_POOL_2D over the whole map",
 }
 
 

@@ -11,6 +11,7 @@ from sqhw.frontends.neutral import (
     Add,
     AveragePooling,
     Clip,
+    Concatenation,
     Convolution,
     Flatten,
     Graph,
@@ -117,6 +118,13 @@ def _add(graph: Graph, operator: Add, a: Numbers, b: Numbers) -> Numbers:
     return _KERNELS.of_pair(graph, (operator,), a, b)
 
 
+def _concatenate(graph: Graph, operator: Concatenation, *parts: Numbers) -> Numbers:
+    *sources, target = grids(graph, operator)
+    if any((one.scale, one.zero_point) != (target.scale, target.zero_point) for one in sources):
+        raise SqhwError(f"layer {operator.name!r}: joins integers of different scales")
+    return np.concatenate(parts, axis=1)
+
+
 def _max_pool(graph: Graph, operator: MaxPooling, x: Numbers) -> Numbers:
     lowest = grids(graph, operator)[0].lo
     bordered = padded(x, operator.padding, lowest)
@@ -151,6 +159,7 @@ _FUNCTIONS: dict[type[Operator], Callable[..., Numbers]] = {
     Add: _add,
     AveragePooling: _average,
     Clip: _single,
+    Concatenation: _concatenate,
     Convolution: _convolution,
     Flatten: _flatten,
     Linear: _linear,
