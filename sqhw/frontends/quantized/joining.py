@@ -5,6 +5,7 @@ A channel without weights, with a skip connection of weight 1, multiplier 1 and 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,8 +59,9 @@ def _pair(making: Making, name: str, one: View, other: View, target: Held, free:
         (one, other, before, (0, behind)),
     ):
         layer = next((layer for layer in making.layers if layer.name == host.map), None)
-        suits = isinstance(layer, Conv) and layer.groups == 1 and layer.residual is None
-        if host.map in free and suits and layer.kind != "avgpool" and skip.map != host.map:
+        if not isinstance(layer, Conv) or host.map not in free or skip.map == host.map:
+            continue
+        if layer.groups == 1 and layer.residual is None and layer.kind != "avgpool":
             making.layers.remove(layer)
             making.layers.append(_wider(layer, zeros, Residual(skip.map, 1, first=first)))
             return replace(one, map=host.map, shape=shape, held=target)
@@ -83,7 +85,7 @@ def _pair(making: Making, name: str, one: View, other: View, target: Held, free:
 def _wider(layer: Conv, zeros: tuple[int, int], residual: Residual) -> Conv:
     """Return a layer with channels before and after its own that its skip connection copies."""
 
-    def padded(values: npt.NDArray[np.generic], value: int) -> npt.NDArray[np.generic]:
+    def padded(values: npt.NDArray[Any], value: int) -> npt.NDArray[Any]:
         return np.pad(values, zeros, constant_values=value)
 
     weight = np.pad(layer.weight, (zeros, (0, 0), (0, 0), (0, 0)))
