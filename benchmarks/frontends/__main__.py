@@ -8,6 +8,7 @@ import typer
 
 from benchmarks.engine.progress import note
 from benchmarks.engine.table import markdown
+from benchmarks.frontends.export_rows import CASES as EXPORTS
 from benchmarks.frontends.onnx_rows import CASES as ONNX
 from benchmarks.frontends.row import HEAD, Case, Sources
 from benchmarks.frontends.tflite_rows import CASES as TFLITE
@@ -16,7 +17,7 @@ from benchmarks.seal import read_sealed_text, write_sealed_text
 from sqhw.data import Dataset, load_dataset
 
 #: Rows by name, in the order of the table.
-CASES: dict[str, Case] = {**ONNX, **TFLITE}
+CASES: dict[str, Case] = {**ONNX, **TFLITE, **EXPORTS}
 RESULTS = Path(__file__).parent / "RESULTS.md"
 TEXT = """# Models from files
 
@@ -25,7 +26,9 @@ front end, beside the program that runs the file itself. A float model is compar
 quantized one activation by activation. Programs: ONNX Runtime without graph optimisations; the
 neutral graph in single precision, which is what the QONNX executor computes; PyTorch for what was
 exported from a module. Of exported networks the import's scores are those of the float walk in
-NumPy. The activations of the ONNX rows are those of the first 500 images.
+NumPy. The activations of the ONNX rows are those of the first 500 images. Rows of networks exported
+as C, exact ONNX, QONNX and QDQ compare scores with the simulator's; "in again" are the scores
+that differ after the import of the export.
 
 {table}
 Empty cells were not measured. Rows may be of several runs (`--only`). Processor time varies by

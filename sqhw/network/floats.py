@@ -194,7 +194,8 @@ def _check_floats(layer: FloatConv, where: str) -> None:
     if not (np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()):
         raise SqhwError(f"{where}: a weight or bias is not finite")
     for label in ("weight", "bias"):
-        largest = np.abs(getattr(layer, label)).max()
+        values = getattr(layer, label)
+        largest = max(-values.min(), values.max())  # np.abs would copy them
         if largest > MAX_REAL:
             raise SqhwError(f"{where}: a {label} is {largest:.1e}, at most {MAX_REAL:.1e}")
     if layer.ceiling is not None and not (layer.relu and MIN_REAL <= layer.ceiling <= MAX_REAL):

@@ -1,6 +1,7 @@
 """Arrays of an ONNX file: initializers, attributes and external data."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -17,6 +18,8 @@ Array = npt.NDArray[Any]
 
 #: Most dimensions of an array.
 MAX_RANK = 8
+#: Numbers of the types float32, int32, int64 and float64, whose raw bytes are read as they are.
+WIDE = (1, 6, 7, 11)
 #: Types of narrow floats, which are converted to 32 bits.
 NARROW_FLOATS = ("float16", "bfloat16")
 
@@ -41,7 +44,7 @@ class Arrays:
     """
 
     def __init__(self, raw: Iterable[Any], folder: Path) -> None:
-        self._raw = {tensor.name: tensor for tensor in raw}
+        self._raw = {tensor.name: _own(tensor) for tensor in raw}
         self._folder = folder
         #: Names of the arrays that were converted from narrow floats.
         self.narrow: list[str] = []
@@ -69,6 +72,32 @@ class Arrays:
                 self.narrow.append(name)
                 array = array.astype(np.float32)
             return array
+
+
+@dataclass(frozen=True, eq=False)
+class _Bytes:
+    """An initializer's bytes with the fields of TensorProto that are read of it."""
+
+    dims: tuple[int, ...]
+    data_type: int
+    raw_data: bytes
+    data_location: int = 0
+
+    def HasField(self, name: str) -> bool:
+        """Whether a field is set."""
+        return name == "raw_data"
+
+
+def _own(tensor: Any) -> Any:
+    """Return a copy of an initializer, so that the memory of the whole file can be given back."""
+    import onnx
+
+    if tensor.HasField("raw_data") and tensor.data_location != onnx.TensorProto.EXTERNAL:
+        if tensor.data_type in WIDE:
+            return _Bytes(tuple(tensor.dims), tensor.data_type, tensor.raw_data)
+    own = onnx.TensorProto()
+    own.CopyFrom(tensor)
+    return own
 
 
 def attribute_array(raw: Any) -> Array:

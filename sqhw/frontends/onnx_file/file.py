@@ -133,7 +133,13 @@ def _parsed(path: Path) -> Any:
 
 def _check_texts(message: Any) -> None:
     """Check that all texts of a message are Unicode: protobuf returns others as bytes."""
-    for field, value in message.ListFields():
+    for field in message.DESCRIPTOR.fields:  # ListFields would copy the bytes of arrays
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        value = getattr(message, field.name)
+        repeated = hasattr(value, "__len__") and not isinstance(value, str | bytes)
+        if not (len(value) if repeated else message.HasField(field.name)):
+            continue
         if field.type == field.TYPE_STRING:
             texts = [value] if isinstance(value, str | bytes) else value
             broken = next((text for text in texts if not isinstance(text, str)), None)
@@ -142,9 +148,8 @@ def _check_texts(message: Any) -> None:
                     f"a damaged ONNX file: field {field.name!r} has a text that is not UTF-8, "
                     f"{shown(broken.decode('utf-8', 'replace'))}"
                 )
-        elif field.type == field.TYPE_MESSAGE:
-            parts = value if hasattr(value, "__len__") else [value]
-            for part in parts:
+        else:
+            for part in value if repeated else [value]:
                 _check_texts(part)
 
 
