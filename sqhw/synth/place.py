@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.atomic import atomic_write_text, is_file, make_folder
 from sqhw.cost_models.device import Device
 from sqhw.errors import SqhwError
-from sqhw.export.manifest import name_of, read_manifest
+from sqhw.export.manifest import FILES, name_of, read_manifest
 from sqhw.machine.naming import DEFAULT_NAME, verilog_files
 from sqhw.synth.output_registers import use_output_registers
 from sqhw.synth.tools import Flow, flow_for, run_tool
@@ -71,8 +71,7 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
         If a file or a tool is missing, the device has no open tools, or the engine does not fit.
     """
     name = name_of(rtl)
-    engine = read_manifest(rtl, "rtl")["engine"]
-    flow = flow_for(device, engine.get("bank_ram") == "single-port")
+    flow = flow_for(device, _has_single_port(rtl))
     sources = verilog_files(name)
     for source in sources:
         if not (rtl / source).is_file():
@@ -93,6 +92,14 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
         json.loads((work / "report.json").read_text(encoding="utf-8")), statistics, flow, log
     )
     return replace(found, ffs=found.ffs - inside)
+
+
+def _has_single_port(rtl: Path) -> bool:
+    """Return whether the Verilog in a folder has banks of a single port, by its manifest."""
+    if not is_file(rtl / FILES["rtl"]):
+        return False
+    found: bool = read_manifest(rtl, "rtl")["engine"].get("bank_ram") == "single-port"
+    return found
 
 
 def move_registers(flow: Flow, work: Path, top: str = TOP) -> int:

@@ -87,7 +87,7 @@ CONFIGS = {
             lanes=4, bank_depth=2048, param_addr_bits=10, weight_addr_bits=12, requantizers=2,
             groups=True, residuals=True, bank_ram="single-port",
         ),
-        {"branches": True, "max_size": 9},
+        {"branches": True, "max_size": 5, "max_layers": 3, "max_channels": 4},
     ),
     "128 lanes": (
         EngineConfig(
@@ -112,7 +112,7 @@ DEVICES = {
 }
 #: First part of the names of modules and files, where it is not the default.
 NAMES = {"8 lanes, chains only": "cam"}
-#: Engines that run two of the networks: each of their parts runs more of them in another engine.
+#: Engines that run a quarter of the networks: most of their parts run more in other engines.
 FEW = ("4 lanes, banks of a single port",)
 #: Engines that run half of the networks, because simulation of the widest engines is slow.
 WIDE = ("32 lanes, several images", HALF, "128 lanes")
@@ -175,7 +175,7 @@ def run_networks(name: str, folder, simulator: str, seeds) -> None:
 
 def networks(name: str, most: int) -> int:
     """Return the number of networks that an engine runs, out of those of ``--networks``."""
-    return min(most, 2) if name in FEW else -(-most // 2) if name in WIDE else most
+    return -(-most // (4 if name in FEW else 2 if name in WIDE else 1))
 
 
 @pytest.mark.slow
