@@ -59,8 +59,6 @@ class EngineCost:
         only, they are cells of yosys.
     brams, dsps : int
         Block RAMs and DSP blocks, exact.
-    single_port : int
-        Blocks of single-port RAM, which the activation banks may be made of, exact.
     fmax_mhz : float or None
         Clock frequency (unit: MHz); None if the device's clock was not calibrated.
     luts_error, ffs_error, fmax_error : float or None
@@ -70,12 +68,13 @@ class EngineCost:
         Whether all parameters are within the calibrated range; if not, `notes` names the others.
     notes : tuple of str
         Sentences to show with the figures.
+    single_port : int
+        Blocks of single-port RAM, which the activation banks may be made of, exact.
     """
 
     luts: int
     ffs: int
     brams: int
-    single_port: int
     dsps: int
     fmax_mhz: float | None
     luts_error: float | None
@@ -83,6 +82,7 @@ class EngineCost:
     fmax_error: float | None
     calibrated: bool
     notes: tuple[str, ...]
+    single_port: int = 0
 
 
 def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int]) -> EngineCost:

@@ -191,7 +191,7 @@ def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
             "images/s", "minutes")  # fmt: skip
     rows = []
     for one in builds:
-        figures = [f"{f['model']:,} / {f['placed']:,}" for f in one["figures"][:4]]
+        figures = [f"{f['model']:,} / {f['placed']:,}" for f in _usual(one)]
         available = find_device(one["device"])
         rows.append((
             f"{one['board']}, {one['network']}", *figures,
@@ -206,7 +206,8 @@ def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
         f"{one['board']}, {one['network']}: {f['model']} / {f['placed']} {f['name']} hold the "
         f"feature maps, of {f['available']}.\n"
         for one in builds
-        for f in one["figures"][4:]
+        for f in one["figures"]
+        if f not in _usual(one)
     ]
     missed = [
         f"{one['board']}: {tried:.2f} MHz was tried before, the design reached {reached:.2f} MHz.\n"
@@ -219,6 +220,12 @@ def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
         "the engine, without the serial line. Minutes are those of a loaded machine of 2 cores.\n\n"
     )
     return text + markdown(head, rows) + "".join(f"\n{line}" for line in single + missed)
+
+
+def _usual(build: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the figures of a build that every build has: all but those of single-port RAM."""
+    names = ("LUTs", "flip-flops", find_device(build["device"]).bram.name, "DSPs")
+    return [figure for figure in build["figures"] if figure["name"] in names]
 
 
 def _swap_table(swaps: Sequence[Mapping[str, Any]]) -> str:

@@ -19,3 +19,16 @@ def test_every_check_passed():
     assert all(build["words_read_back"] > 5000 for build in results["builds"])
     assert all(swap["equal_to_tool"] is not False for swap in results["swaps"])
     assert results["link"]["equal"] == results["link"]["images"] == 100
+
+
+def test_lenet_on_an_icebreaker_keeps_its_maps_beside_the_block_rams():
+    folder = BOARDS / "lenet5"
+    results = read_sealed(folder / "results.json")
+    assert (folder / "RESULTS.md").read_text() == report_text(results)
+    (build,) = results["builds"]
+    assert build["fmax_mhz"] >= build["clock_mhz"]
+    blocks = {f["name"]: (f["model"], f["placed"]) for f in build["figures"] if f["placed"] < 100}
+    assert blocks == {"SB_RAM40_4K": (18, 18), "DSPs": (4, 4), "SB_SPRAM256KA": (4, 4)}
+    assert results["swaps"][0]["equal_to_tool"] is True
+    assert results["mnist"]["equal"] == results["mnist"]["images"] == 100
+    assert results["mnist"]["cycles"] == build["cycles"]
