@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqhw.compress.choice.free_masks import largest, refresh
-from sqhw.compress.choice.rounds import Rounds
+from sqhw.compress.choice.rounds import FEW_PLACES, Rounds
 from sqhw.compress.choice.target import Target
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.compress.training.checkpoint import load_module
@@ -115,6 +115,30 @@ def test_channels_that_the_first_round_drops_stay_away():
             assert layer.mask[gone].sum() == 0
         assert [len(layer.codebook) for layer in model.layers()] == levels
     assert model.layers()[1].mask[:, dead[0]].sum() == 0  # and nothing reads them
+
+
+@pytest.mark.parametrize(("budget", "again"), [("rom=1500", True), ("rom=6000", False)])
+def test_numbers_are_chosen_anew_for_the_channels_of_a_layer_that_loses_most(
+    budget, again, monkeypatch
+):
+    model = QatNetwork(chain_network())
+    rounds = rounds_of(model, budget)
+    places = []
+    honest = Rounds._projector
+
+    def projector(self):
+        places.append([layer.mask.numpy() > 0 for layer in self.model.layers()])
+        return honest(self)
+
+    monkeypatch.setattr(Rounds, "_projector", projector)
+    rounds.project()
+    assert all(mask.all() for mask in places[0])
+    assert len(places) == 1 + again
+    least = min(room.double().mean() for room in rounds._room)
+    assert (least <= FEW_PLACES) == again
+    for layer, stored in zip(model.layers(), places[-1], strict=True):
+        assert not (layer.mask.numpy() > 0)[~stored].any()
+    assert rounds.target.admits(rounds.costs([layer.mask.numpy() > 0 for layer in model.layers()]))
 
 
 def test_the_state_goes_on_where_it_was():

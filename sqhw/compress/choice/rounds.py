@@ -12,7 +12,7 @@ from sqhw.compress.choice.channels import ChannelGraph, stored_rows
 from sqhw.compress.choice.fisher import fisher_diagonal
 from sqhw.compress.choice.free_masks import largest, refresh
 from sqhw.compress.choice.masked import masked_network
-from sqhw.compress.choice.projection import CLOSE, Projector
+from sqhw.compress.choice.projection import CLOSE, Projection, Projector
 from sqhw.compress.choice.target import Target
 from sqhw.compress.qat.codebook import balanced_codebook
 from sqhw.compress.qat.network import QatNetwork
@@ -20,6 +20,8 @@ from sqhw.compress.qat.network import QatNetwork
 #: Batches of the Fisher information, and images of a batch. More batches improve the estimate more
 #: than more images.
 FISHER_BATCHES, FISHER_IMAGES = 32, 64
+#: Largest share of a layer's places in stored channels with which numbers are chosen anew.
+FEW_PLACES = 0.5
 FIT_STEPS = 12  # steps of the search for numbers of weights that meet the budget exactly
 MAX_WEIGHTS_RATIO = 1.5  # largest ratio of the numbers of weights to those of the projection
 
@@ -27,7 +29,7 @@ MAX_WEIGHTS_RATIO = 1.5  # largest ratio of the numbers of weights to those of t
 class Rounds:
     """Rounds that fit a network to its budget, while every step may exchange weights.
 
-    The first round chooses numbers of weights and of values of all layers, and the channels. The
+    The first round chooses the channels, and numbers of weights and of values of all layers. The
     later ones keep the channels, the numbers of values, and the proportions of the numbers of
     weights. They fit the numbers of weights to the exact cost of the current masks (`refresh`).
 
@@ -123,15 +125,32 @@ class Rounds:
         self._floors = [found[f"floor.{at}"].numpy() for at in range(len(self._levels))]
 
     def _choose(self) -> None:
-        """Choose numbers of weights and of values, and channels, for the budget."""
+        """Choose numbers of weights and of values, and channels, for the budget.
+
+        A layer that loses most of its places with its channels is far smaller than the first choice
+        knew. If there is one, numbers are chosen anew, for the places of the stored channels.
+        """
         projector = self._projector()
         found = projector.fitting(close=CLOSE)
-        self._floors = [state.floor for state in projector.states]
         if found is None:
-            found, self._floors = self.smallest, self.smallest.masks
+            self._take(self.smallest, self.smallest.masks)
+            return
+        self._take(found, [state.floor for state in projector.states])
+        places = self._rooms()
+        if all(float(room.double().mean()) > FEW_PLACES for room in places):
+            return
+        for layer, room in zip(self.model.layers(), places, strict=True):
+            layer.mask.copy_(room)
+        projector = self._projector()
+        found = projector.fitting(close=CLOSE)
+        if found is not None:
+            self._take(found, [state.floor for state in projector.states])
+
+    def _take(self, found: Projection, floors: list[Mask]) -> None:
+        """Take the masks and the numbers of values of a projection, which must meet the budget."""
         if not self.target.admits(found.costs):
             raise AssertionError(f"budget {self.target.budget} missed: {found.costs}")
-        self._masks, self._levels = found.masks, found.levels
+        self._masks, self._levels, self._floors = found.masks, found.levels, floors
 
     def _fitted(self) -> list[Mask]:
         """Return masks that meet the budget, in numbers as near to it as a search finds.
@@ -196,13 +215,17 @@ class Rounds:
     def _projector(self) -> Projector:
         """Return the projection of the network before compression to the budget.
 
+        Only the places in the masks of the model count; before the first choice, these are all.
+
         The Fisher information is a local estimate. Alone, it gives small layers more bits than
         training can use. Equal shares of weights in all layers ignore the differences between
         layers. The energy of a layer is the geometric mean of its Fisher loss and its size.
         """
         importance = []
         for layer, worth in zip(self.model.layers(), self.importance, strict=True):
-            weight = layer.weight.detach().cpu().numpy()
+            weight, room = (part.detach().cpu().numpy() for part in (layer.weight, layer.mask))
+            worth = worth * room
             whole = float(np.sum(worth * weight * weight, dtype=np.float64))
-            importance.append(worth * (math.sqrt(weight.size / whole) if whole else 1.0))
+            size = float(room.sum(dtype=np.float64))
+            importance.append(worth * (math.sqrt(size / whole) if whole else 1.0))
         return Projector(self.model, importance, self.target, self.bias_bits)
