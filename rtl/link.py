@@ -25,6 +25,9 @@ class Link(wiring.Component):
     ----------
     identity : int, 0 to 2**32 - 1
         Number of the build, which the host can ask for.
+    tagged : bool
+        Whether a byte after the command comes back after the status, so that a host tells the
+        answers of several frames in flight.
 
     Members
     -------
@@ -40,12 +43,16 @@ class Link(wiring.Component):
         The engine runs, or an answer goes out.
     result_valid, result_last, result_data : Out
         A result was taken, and the last one, in the cycle before.
+    waiting : Out(1)
+        No frame has begun and no answer goes out. Missing unless `tagged`.
     """
 
-    def __init__(self, identity: int) -> None:
+    def __init__(self, identity: int, *, tagged: bool = False) -> None:
         self._identity = identity
+        self._tagged = tagged
         super().__init__(
-            {
+            ({"waiting": Out(1)} if tagged else {})
+            | {
                 "rx_valid": In(1),
                 "rx_data": In(8),
                 "tx_valid": Out(1),
@@ -114,6 +121,7 @@ class Link(wiring.Component):
             m.d.sync += crc.eq(_next_crc(crc, held))
         m.d.sync += [self.result_valid.eq(0), self.result_last.eq(self.out_last)]
         m.d.sync += self.clear.eq(0)
+        tag = Signal(8, name="tag", reset_less=True)  # of the frame, if frames have one
 
         def begin_at_flag() -> None:
             """Begin a frame if a flag comes."""
@@ -123,18 +131,29 @@ class Link(wiring.Component):
 
         with m.FSM(name="state"):
             with m.State("WAIT"):
+                if self._tagged:
+                    m.d.comb += self.waiting.eq(1)
                 begin_at_flag()
             with m.State("COMMAND"):
                 m.d.sync += place.eq(0)
                 with m.If(taken):
                     m.d.sync += run.eq(byte == RUN)
                     with m.If(byte == RUN):
-                        m.next = "PIXELS"
+                        m.next = "TAG" if self._tagged else "PIXELS"
                     with m.Elif(byte == IDENTIFY):
-                        m.next = "CRC"
+                        m.next = "TAG" if self._tagged else "CRC"
                     with m.Else():
                         m.next = "WAIT"
                 begin_at_flag()
+            if self._tagged:
+                with m.State("TAG"):
+                    with m.If(taken):
+                        m.d.sync += tag.eq(byte)
+                        with m.If(run):
+                            m.next = "PIXELS"
+                        with m.Else():
+                            m.next = "CRC"
+                    begin_at_flag()
             with m.State("PIXELS"):
                 # The engine takes a pixel at once; it is ready long before the first one comes.
                 m.d.sync += self.in_valid.eq(taken)
@@ -165,7 +184,12 @@ class Link(wiring.Component):
             with m.State("STATUS"):
                 m.d.comb += [put.eq(1), out.eq(Mux(bad, BAD_CRC, Mux(run, DONE, IDENTITY)))]
                 with m.If(took):
-                    m.next = "RESULTS"
+                    m.next = "ANSWER-TAG" if self._tagged else "RESULTS"
+            if self._tagged:
+                with m.State("ANSWER-TAG"):
+                    m.d.comb += [put.eq(1), out.eq(tag)]
+                    with m.If(took):
+                        m.next = "RESULTS"
             with m.State("RESULTS"):
                 m.d.comb += [
                     put.eq(run & self.out_valid),

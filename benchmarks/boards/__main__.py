@@ -17,6 +17,9 @@ from benchmarks.boards.checks import (
     patched_by_tool,
     vendor_cells,
 )
+from benchmarks.boards.links import CASES as LINK_CASES
+from benchmarks.boards.links import link_row, link_table
+from benchmarks.boards.study import STUDY_TEXT, study, study_text
 from benchmarks.engine.table import markdown
 from benchmarks.origin import measured_on, sentence
 from benchmarks.seal import write_sealed
@@ -33,10 +36,12 @@ from sqhw.synth.build_folder import read_build
 HERE = Path(__file__).parent
 DIGITS, RESNET8 = HERE / "digits.safetensors", HERE.parent / "engine" / "resnet8.safetensors"
 LENET5 = HERE.parent / "compression/results/lenet5/hardware-rom60000.safetensors"
+RESNET20 = HERE.parent / "compression" / "results" / "resnet20" / "hardware-rom344000.safetensors"
 #: Builds by name: board, network, and the clock above which none is tried (unit: MHz).
 CASES = {
     "icebreaker-digits": ("iCEBreaker", DIGITS, None),
     "ulx3s-25f-digits": ("ULX3S 25F", DIGITS, None),
+    "ulx3s-85f-resnet20": ("ULX3S 85F", RESNET20, None),
     "ulx3s-85f-resnet8": ("ULX3S 85F", RESNET8, 105.0),
     "icebreaker-lenet5": ("iCEBreaker", LENET5, 34.5),
 }
@@ -59,10 +64,13 @@ def main(
         Path, typer.Option(help="Folder of the builds; those that are there are not built again.")
     ] = Path("build/benchmarks/boards/work"),
     only: Annotated[
-        str, typer.Option(help="Parts: builds, link, mnist, vendor.")
-    ] = "builds,link,vendor",
+        str, typer.Option(help="Parts: builds, link, links, mnist, study, vendor.")
+    ] = "builds,link,links,study,vendor",
+    links: Annotated[str, typer.Option(help="Names of the part links.")] = ",".join(LINK_CASES),
     builds: Annotated[str, typer.Option(help="Names of builds.")] = ",".join(CASES),
-    mnist: Annotated[str, typer.Option(help="Folder of MNIST, for the part mnist.")] = "mnist",
+    mnist: Annotated[
+        str, typer.Option(help="Folder of MNIST, for the parts mnist and links.")
+    ] = "mnist",
 ) -> None:
     """Build, swap, simulate, and print a table; half an hour of processor time."""
     make_folder(out)
@@ -87,6 +95,14 @@ def main(
             partial(images_through_link, network, "iCEBreaker", IMAGES, work / "mnist", data),
             network,
         )
+    if "links" in parts:
+        rows = [
+            link_row(name, f"mnist:{mnist}" if Path(mnist).is_dir() else None, work)
+            for name in links.split(",")
+        ]
+        results["links"] = [row for row in rows if row is not None]
+    if "study" in parts:
+        results["study"] = study(RESNET8, "LFE5U-85F")
     if "vendor" in parts:
         results["vendor"] = [
             _kept(work / f"{name}.json", name, partial(vendor_cells, DIGITS, name, work / "vendor"))
@@ -183,6 +199,10 @@ def report_text(results: Mapping[str, Any]) -> str:
         head = ("project", "synthesis", "cells")
         rows = [(one["board"], one["command"], one["cells"]) for one in results["vendor"]]
         parts.append("Projects for vendor tools, synthesized by yosys:\n\n" + markdown(head, rows))
+    if "links" in results:
+        parts.append(link_table(results["links"]))
+    if "study" in results:
+        parts.append(STUDY_TEXT + study_text(results["study"]))
     return "\n".join(parts)
 
 

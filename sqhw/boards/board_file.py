@@ -21,6 +21,8 @@ Part = TypeVar("Part")
 TABLES = {"clock": Clock, "uart": Uart, "leds": Leds, "reset": Reset}
 #: Keys of a variant; all others are for all variants of the file.
 VARIANT_KEYS = ("name", "device", "part")
+#: Characters of a path that no name of a board has.
+PATH_MARKS = ("/", "\\", "~")
 #: Names of keys that differ from those of the fields.
 FIELDS = {"class": "classes"}
 
@@ -54,6 +56,12 @@ def find_board(name: str) -> Board:
     path, dot, own = name.partition(".toml")
     if dot and own[:1] in ("", ":"):
         return _in_file(Path(path + dot), own[1:])
+    if any(mark in name for mark in PATH_MARKS) or Path(name).is_file():
+        found = "is not a TOML file" if Path(name).exists() else "does not exist"
+        raise SqhwError(
+            f"board file {shown(name)} {found}; a board is named by a path that ends in .toml, or "
+            "by one of the names that docs/boards.md lists"
+        )
     return _by_name(name, _read_all())
 
 

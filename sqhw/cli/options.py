@@ -10,6 +10,7 @@ import typer
 from typer.models import ParameterInfo
 
 from sqhw.cli import checks
+from sqhw.machine.link import LINKS
 from sqhw.machine.naming import TOPS
 from sqhw.names import (
     ACCELERATORS,
@@ -451,6 +452,11 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             max=MOST_CLOCK_MHZ,
         ),
         "seed": typer.Option(help="Seed of the placement.", min=1, max=MAX_SEED_OF_TOOLS),
+        "link": typer.Option(
+            help="Serial line: frames, or uartbone, which adds registers for LiteX clients and "
+            "frames in flight.",
+            callback=checks.check_name("link", LINKS),
+        ),
     },
     SwapOptions: {
         "build": _file_argument("Folder of a build, from `sqhw build`."),

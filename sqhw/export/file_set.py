@@ -67,7 +67,8 @@ def write_set(
     ------
     SqhwError
         If the folder cannot be written to, or something other than a regular file has one of the
-        names; nothing is then changed. Also if another process wrote to the folder meanwhile.
+        names, or another file that no manifest in the folder lists; nothing is then changed. Also
+        if another process wrote to the folder meanwhile.
     """
     make_folder(folder)
     earlier = _earlier(folder, kind)
@@ -76,6 +77,8 @@ def write_set(
         for path in _entries(folder)
         if path.name in earlier and own(path.name) and path.name not in contents
     ]
+    if earlier or not is_file(folder / FILES[kind]):  # a damaged manifest is that of files of ours
+        _check_known(folder, contents)
     for path in [*(folder / name for name in contents), *old, folder / FILES[kind]]:
         check_replaceable(path)
     for name, data in contents.items():
@@ -177,6 +180,23 @@ def _earlier(folder: Path, kind: str) -> frozenset[str]:
     except SqhwError:
         return frozenset()
     return frozenset(digests) if isinstance(digests, dict) else frozenset()
+
+
+def _check_known(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Check that no file would be replaced that no manifest lists; one of the same content may."""
+    known = frozenset[str]().union(*(_earlier(folder, kind) for kind in FILES))
+    for name, data in contents.items():
+        path = folder / name
+        if name in known or not is_file(path):
+            continue
+        if (
+            path.stat().st_size != len(data)
+            or file_digest(path) != hashlib.sha256(data).hexdigest()
+        ):
+            raise SqhwError(
+                f"{path} would be replaced, and no manifest of sqhw in {folder} lists it; move it, "
+                "or name another folder"
+            )
 
 
 def _check_written(

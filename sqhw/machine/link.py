@@ -12,6 +12,12 @@ board to host           ``FLAG``, status, results (`DONE` only), 4 bytes little-
 The 4 bytes are the cycles of the run, or, if there was none, the identity of the build. The board
 answers each complete frame once and ignores bytes until the answer has gone out. A flag within a
 frame begins a new frame.
+
+A build with `TAGGED_LINK` has a byte more after command and status, the tag. The host chooses it
+and gets it back, so that several frames can be on their way. Between frames such a board also takes
+the bytes of LiteX's UARTBone: `BUS_WRITE` or `BUS_READ`, the number of words, the number of the
+first word in 4 bytes, high byte first, and the words of a write, likewise. The words of a read come
+back. A transaction whose next byte does not come within `BUS_TIMEOUT_SECONDS` is dropped.
 """
 
 from binascii import crc_hqx
@@ -24,8 +30,33 @@ IDENTIFY, RUN = 0x49, 0x52
 IDENTITY, DONE, BAD_CRC = 0x69, 0x64, 0x63
 #: Polynomial of CRC-16/IBM-3740, and the value that it begins with.
 CRC_POLYNOMIAL, CRC_START = 0x1021, 0xFFFF
+#: Links of a board: frames alone; tagged frames, a queue for them, and registers for UARTBone.
+PLAIN_LINK, TAGGED_LINK = "frames", "uartbone"
+LINKS = (PLAIN_LINK, TAGGED_LINK)
+#: Commands of UARTBone: words to, or from, registers that follow each other.
+BUS_WRITE, BUS_READ = 0x01, 0x02
+#: Time without a byte after which a transaction of UARTBone is dropped, as LiteX does (unit: s).
+BUS_TIMEOUT_SECONDS = 0.1
+#: Bytes of a tag.
+TAG_BYTES = 1
 #: Bytes of the CRC, which is sent high byte first, and of the number before it.
 CRC_BYTES, NUMBER_BYTES = 2, 4
+
+
+def queue_bytes(pixels: int) -> int:
+    """Return the bytes that the queue of a tagged link holds: a frame with few escaped bytes.
+
+    Parameters
+    ----------
+    pixels : int
+        Bytes of a frame.
+
+    Returns
+    -------
+    int, a power of two
+    """
+    # Two of 256 values are escaped; a flag, command, tag and CRC are a part of the 16 bytes.
+    return 1 << (pixels + pixels // 32 + 16 - 1).bit_length()
 
 
 def crc(data: bytes) -> int:

@@ -13,6 +13,7 @@ def device_figures(size: Sizing) -> DeviceFigures:
         "device": device.name,
         "boards": list(device.boards),
         "fits": size.fits,
+        "open_flow": size.device.placement is not None,
         "missing": size.missing,
         "error": None,
         "engine": size.engine.to_dict(),

@@ -44,6 +44,7 @@ class DeviceFigures(TypedDict):
     device: str
     boards: list[str]
     fits: bool
+    open_flow: bool
     missing: list[str]
     error: None
     engine: dict[str, Any]
@@ -100,6 +101,7 @@ class SizeResult(TypedDict):
     configurations: NotRequired[int]
     front: NotRequired[list[DeviceFigures]]
     smallest: NotRequired[str | None]
+    smallest_with_flow: NotRequired[str | None]
     nearest: NotRequired[str | None]
     devices: NotRequired[list[DeviceFigures | DeviceFailure]]
 

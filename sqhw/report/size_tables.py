@@ -88,10 +88,19 @@ def _devices_lines(result: SizeResult) -> list[str]:
     return [*columns(rows), *errors, "", _conclusion(result)]
 
 
+#: Note on a device that `sqhw build` makes no bitstream for.
+NO_FLOW = "note: place and route of {} with open tools is not set up (docs/boards.md)"
+
+
 def _conclusion(result: SizeResult) -> str:
     """Return the sentence on the smallest device that fits, or on the one that lacks least."""
     if result["smallest"]:
-        return f"smallest device that fits, by the block RAM it has: {result['smallest']}"
+        text = f"smallest device that fits, by the block RAM it has: {result['smallest']}"
+        with_flow = result["smallest_with_flow"]
+        if with_flow == result["smallest"]:
+            return text
+        other = f"the smallest with such a flow is {with_flow}" if with_flow else "nor has another"
+        return f"{text}; place and route of it with open tools is not set up, {other}"
     if not result["nearest"]:
         return "no device fits: none can run the network, see above"
     figures = that_can_run(result["devices"])
@@ -152,6 +161,7 @@ def _device_lines(d: DeviceFigures) -> list[str]:
             f"{engine['bank_depth']:,} rows, ROM words of {engine['word_bits']} bit"
         ),
         f"{d['device']}: fits" if d["fits"] else f"{d['device']}: lacks {', '.join(d['missing'])}",
+        *([] if d["open_flow"] else [NO_FLOW.format(d["device"])]),
     ]
 
 

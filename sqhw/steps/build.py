@@ -1,5 +1,6 @@
 """`sqhw build`: a network on a board, as a bitstream or as a project for the vendor's tools."""
 
+import math
 import shutil
 import tempfile
 import time
@@ -17,8 +18,9 @@ from sqhw.boards.vendor import DEFAULT_MHZ, VENDORS, project_files
 from sqhw.compiler.program import Program
 from sqhw.cost_models.banks import single_port_use
 from sqhw.cost_models.schedule import schedule
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, unknown_name
 from sqhw.files.own_folder import check_own, mark_own
+from sqhw.machine.link import LINKS, TAGGED_LINK, queue_bytes
 from sqhw.machine.rom_pieces import to_plain
 from sqhw.network.quantized_file import save_network
 from sqhw.report.results import BuildFigures, BuildResult
@@ -58,14 +60,17 @@ def build(options: BuildOptions, progress: Progress = silent) -> BuildResult:
     started = time.monotonic()
     board = find_board(options.board)
     check_own(options.out, "--out")
+    if options.link not in LINKS:
+        raise unknown_name("link", options.link, LINKS)
     program = program_of(options.network)
+    queue = queue_of(program, options.link)
     family = board.device.family
     if family not in (*PACKINGS, *VENDORS):
         raise SqhwError(
             f"board {board.name}: no flow is set up for {family}, only for "
             f"{', '.join([*PACKINGS, *VENDORS])}; docs/boards.md says why"
         )
-    roms = board_roms(program.engine, program.depths, board.device)
+    roms = board_roms(program.engine, program.depths, board.device, queue)
     if family in VENDORS:
         return _project(options, program, board, roms)
     limit = options.clock or modelled_clock(program.engine, board, roms.pieces)
@@ -78,11 +83,18 @@ def build(options: BuildOptions, progress: Progress = silent) -> BuildResult:
 
     with _whole_folder(options.out) as work:
         placed = build_bitstream(
-            program, board, roms, limit=limit, seed=options.seed, work=work, tell=tell
+            program,
+            board,
+            roms,
+            limit=limit,
+            seed=options.seed,
+            work=work,
+            tell=tell,
+            queue=queue,
         )
         for name in SCRATCH:
             (work / name).unlink(missing_ok=True)
-        _finish(work, program, _manifest(program, board, roms, placed.clock, options.seed))
+        _finish(work, program, _manifest(options, program, board, roms, placed.clock))
     return _result(options, program, board, roms, placed, time.monotonic() - started)
 
 
@@ -92,18 +104,24 @@ def _project(options: BuildOptions, program: Program, board: Board, roms: BoardR
     clock = fastest_below(board, options.clock or DEFAULT_MHZ)
     with _whole_folder(options.out) as work:
         write_images(program, roms, work, None)
-        write_sources(program, board, clock, roms.pieces, work)
+        write_sources(program, board, clock, roms.pieces, work, queue_of(program, options.link))
         atomic_write_text(work / f"{TOP}.v", top_verilog(board, clock))
         sources = (*verilog_sources(), f"{TOP}.v")
         for name, text in project_files(board, clock, sources).items():
             atomic_write_text(work / name, text)
-        _finish(work, program, _manifest(program, board, roms, clock, options.seed))
+        _finish(work, program, _manifest(options, program, board, roms, clock))
     return _result(options, program, board, roms, clock, time.monotonic() - started)
 
 
+def queue_of(program: Program, link: str) -> int:
+    """Return the bytes of the queue of a link; 0 for a plain one."""
+    return queue_bytes(math.prod(program.network.input_shape)) if link == TAGGED_LINK else 0
+
+
 def _manifest(
-    program: Program, board: Board, roms: BoardRoms, clock: DesignClock, seed: int
+    options: BuildOptions, program: Program, board: Board, roms: BoardRoms, clock: DesignClock
 ) -> Build:
+    queue = queue_of(program, options.link)
     open_tools = board.device.family in PACKINGS
     return Build(
         format=FORMAT,
@@ -116,12 +134,13 @@ def _manifest(
         clock_mhz=clock.mhz,
         baud=board.uart.baud,
         divisor=clock.divisor(board.uart.baud),
-        identity=identity_of(board, program.engine, roms.pieces),
-        seed=seed,
+        identity=identity_of(board, program.engine, roms.pieces, queue),
+        seed=options.seed,
         placed=placed_file(board) if open_tools else "",
         bitstream=bitstream_file(board.device.family) if open_tools else "",
         network=program.network.name,
         files={},
+        queue=queue,
     )
 
 

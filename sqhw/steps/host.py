@@ -43,7 +43,9 @@ def host(options: HostOptions, progress: Progress = silent) -> HostResult:
     predicted = schedule(network, program.engine, program.batch).cycles
     found = np.zeros_like(job.results)
     with SerialPort(options.port, build.baud) as port:
-        client = BoardClient(port, *job.sizes, predicted / (build.clock_mhz * 1e6))
+        client = BoardClient(
+            port, *job.sizes, predicted / (build.clock_mhz * 1e6), queue=build.queue
+        )
         identity = client.identify()
         if identity != build.identity:
             raise SqhwError(
@@ -52,15 +54,15 @@ def host(options: HostOptions, progress: Progress = silent) -> HostResult:
                 f"{options.build / build.bitstream}"
             )
         started = time.monotonic()
-        for index, pixels in enumerate(job.pixels):
-            results, cycles = client.run(pixels.tobytes())
+        answers = client.run_all([pixels.tobytes() for pixels in job.pixels])
+        for done, (index, results, cycles) in enumerate(answers):
             found[index] = np.frombuffer(results, np.uint8)
             if cycles != predicted:
                 raise SqhwError(
                     f"image {index}: the board took {cycles} cycles, {predicted} are predicted; is "
                     f"the network in its bitstream that of {source}?"
                 )
-            progress(STAGE, index + 1, len(job.pixels), "images")
+            progress(STAGE, done + 1, len(job.pixels), "images")
         seconds = time.monotonic() - started
     differ = np.flatnonzero((found != job.results).any(axis=1))
     if len(differ):

@@ -1,6 +1,7 @@
 """`sqhw size`: the resources that a network needs of one device, or of every one."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 from sqhw.compiler.device_engine import propose_engine
@@ -84,13 +85,20 @@ def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResul
                 {"device": one.name, "boards": list(one.boards), "fits": False, "error": str(error)}
             )
     fitting_devices = [one for one, figures in zip(devices, found, strict=True) if figures["fits"]]
-    smallest = min(fitting_devices, key=lambda one: one.brams * one.bram.bits, default=None)
+    smallest = _smallest(fitting_devices)
+    with_flow = _smallest(one for one in fitting_devices if one.placement is not None)
     near = [figures for figures in that_can_run(found) if not figures["fits"]]
     nearest = min(near, key=_shortfall, default=None) if smallest is None else None
     result["smallest"] = None if smallest is None else smallest.name
+    result["smallest_with_flow"] = None if with_flow is None else with_flow.name
     result["nearest"] = None if nearest is None else nearest["device"]
     result["devices"] = found
     return result
+
+
+def _smallest(devices: Iterable[Device]) -> Device | None:
+    """Return the device with the least block RAM."""
+    return min(devices, key=lambda one: one.brams * one.bram.bits, default=None)
 
 
 def _heading(workload: Workload, terms: Terms, options: SizeOptions) -> SizeResult:

@@ -9,7 +9,7 @@ from sqhw.compiler.device_engine import activation_blocks
 from sqhw.cost_models.banks import check_banks, lacking_blocks, single_port_ram
 from sqhw.cost_models.best_rom import rom_plan
 from sqhw.cost_models.device import Device
-from sqhw.cost_models.memory import map_rom
+from sqhw.cost_models.memory import map_ram, map_rom
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import ADDRESSES, ROMS, rom_widths
@@ -37,7 +37,9 @@ class BoardRoms:
     fixed: tuple[str, ...]
 
 
-def board_roms(engine: EngineConfig, depths: Mapping[str, int], device: Device) -> BoardRoms:
+def board_roms(
+    engine: EngineConfig, depths: Mapping[str, int], device: Device, queue: int = 0
+) -> BoardRoms:
     """Return the ROMs of an engine on a device, as many as fit padded for swaps.
 
     Parameters
@@ -46,6 +48,8 @@ def board_roms(engine: EngineConfig, depths: Mapping[str, int], device: Device) 
     depths : mapping of str to int
         Words of each ROM by name.
     device : Device
+    queue : int
+        Bytes of the link's queue; 0 if it has none.
 
     Raises
     ------
@@ -54,7 +58,8 @@ def board_roms(engine: EngineConfig, depths: Mapping[str, int], device: Device) 
         that has enough.
     """
     check_banks(engine, device)
-    available = device.brams - activation_blocks(engine, device)
+    taken = map_ram(queue, 8, device).blocks if queue else 0
+    available = device.brams - activation_blocks(engine, device) - taken
     plain = {name: _plain(name, depths[name], engine, device) for name in ROMS}
     chosen, fixed = dict(plain), list(ROMS)
     for name in ROMS:
@@ -65,7 +70,7 @@ def board_roms(engine: EngineConfig, depths: Mapping[str, int], device: Device) 
             fixed.remove(name)
     blocks = {name: number for name, (_, number) in chosen.items()}
     if sum(blocks.values()) > available:
-        raise _does_not_fit(engine, depths, device, blocks)
+        raise _does_not_fit(engine, depths, device, blocks | ({"queue": taken} if taken else {}))
     return BoardRoms({name: pieces for name, (pieces, _) in chosen.items()}, blocks, tuple(fixed))
 
 

@@ -19,6 +19,7 @@ from sqhw.errors import SqhwError
 from sqhw.export.build import write_rtl
 from sqhw.export.readmemh import image_texts
 from sqhw.machine.config import EngineConfig
+from sqhw.machine.link import BUS_TIMEOUT_SECONDS
 from sqhw.machine.naming import leaf_files, top_module
 from sqhw.machine.rom_pieces import Pieces, depth_of, piece_names, to_plain
 from sqhw.synth.bitstream import PACKINGS, place_board, placed_file
@@ -85,9 +86,9 @@ def modelled_clock(engine: EngineConfig, board: Board, pieces: Pieces) -> float:
     )
 
 
-def identity_of(board: Board, engine: EngineConfig, pieces: Pieces) -> int:
+def identity_of(board: Board, engine: EngineConfig, pieces: Pieces, queue: int = 0) -> int:
     """Return the number of a build, which does not depend on the weights."""
-    facts = [board.name, engine.to_dict(), to_plain(pieces)]
+    facts = [board.name, engine.to_dict(), to_plain(pieces), *([queue] if queue else [])]
     text = json.dumps(facts, sort_keys=True)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
@@ -98,7 +99,7 @@ def verilog_sources(engine: str = ENGINE) -> tuple[str, ...]:
 
 
 def write_sources(
-    program: Program, board: Board, clock: DesignClock, pieces: Pieces, work: Path
+    program: Program, board: Board, clock: DesignClock, pieces: Pieces, work: Path, queue: int = 0
 ) -> None:
     """Write the Verilog of engine and core.
 
@@ -110,20 +111,25 @@ def write_sources(
     pieces : mapping of str to tuple of Piece
         Pieces of the ROMs.
     work : path
+    queue : int
+        Bytes of the queue of a tagged link; 0 for a plain one.
     """
     need_package("amaranth", "writing Verilog")
+    from sqhw.rtl.board_bus import BoardBus
     from sqhw.rtl.board_top import BoardTop
     from sqhw.rtl.emit import component_verilog
 
     depths = {name: depth_of(parts) for name, parts in pieces.items()}
     write_rtl(program.engine, depths, work, "plain", pieces, ENGINE)
+    timeout = round(BUS_TIMEOUT_SECONDS * clock.mhz * 1e6)
     last = program.network.formats()[program.network.layers[-1].name]
     core = BoardTop(
         top_module(ENGINE),
         clock.divisor(board.uart.baud),
-        identity_of(board, program.engine, pieces),
+        identity_of(board, program.engine, pieces, queue),
         len(board.leds.classes),
         last.signed,
+        BoardBus(program.engine, queue, timeout) if queue else None,
     )
     atomic_write_text(work / f"{CORE}.v", component_verilog(core, CORE))
 
@@ -161,6 +167,7 @@ def build_bitstream(
     seed: int,
     work: Path,
     tell: Callable[[str], None],
+    queue: int = 0,
 ) -> Placed:
     """Build a bitstream in a folder.
 
@@ -176,6 +183,8 @@ def build_bitstream(
     work : path
     tell : callable
         Called with each stage.
+    queue : int
+        Bytes of the queue of a tagged link; 0 for a plain one.
 
     Raises
     ------
@@ -187,7 +196,7 @@ def build_bitstream(
     for _ in range(MAX_TRIES):
         clock = fastest_below(board, limit)
         tell(f"place and route at {clock.mhz:.2f} MHz")
-        write_sources(program, board, clock, roms.pieces, work)
+        write_sources(program, board, clock, roms.pieces, work, queue)
         report, met = place_board(
             board,
             clock,

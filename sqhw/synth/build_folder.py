@@ -51,6 +51,8 @@ class Build:
         Name of the network that is in the bitstream.
     files : dict of str to str
         SHA-256 of each file by name.
+    queue : int
+        Bytes of the queue of a tagged link (`sqhw.machine.link`); 0 for a plain one.
     """
 
     format: int
@@ -69,6 +71,7 @@ class Build:
     bitstream: str
     network: str
     files: dict[str, str]
+    queue: int = 0
 
     @property
     def config(self) -> EngineConfig:
@@ -99,7 +102,8 @@ def read_build(folder: Path) -> Build:
     if not is_file(path):
         raise SqhwError(f"{folder} is not the folder of a build: it has no {MANIFEST}")
     with located(path):
-        build = typed(Build, parse_json(read_text(path, MAX_JSON_BYTES)))
+        content = parse_json(read_text(path, MAX_JSON_BYTES))
+        build = typed(Build, content, partial=True)
         if build.format != FORMAT:
             raise SqhwError(f"has format {build.format}, this version of sqhw reads {FORMAT}")
         widths = rom_widths(build.config)

@@ -4,7 +4,8 @@
 //
 //   board FILE DIVISOR
 //
-// FILE is the number of an open file, DIVISOR the cycles of a bit of the line.
+// FILE is the number of an open file, DIVISOR the cycles of a bit of the line. Whenever the line is
+// quiet and the board waits, the file `cycles` gets the number of cycles without those pauses.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -56,7 +57,7 @@ class Board {
   }
 
   void run() {
-    for (uint64_t cycle = 0;; cycle++) {
+    for (uint64_t cycle = 0;; cycle++, cycles_++) {
       const bool quiet = quiet_ > kQuiet * divisor_ && read_port(design_.p_ready).data[0];
       if (to_send_.empty() && left_ == 0 && (quiet || cycle % kPatience == 0)) fetch(quiet);
       drive();
@@ -76,6 +77,7 @@ class Board {
   }
 
   void fetch(bool wait) {
+    if (wait) note();
     pollfd one{file_, POLLIN, 0};
     const int ready = poll(&one, 1, wait ? -1 : 0);
     if (ready <= 0) return;
@@ -83,6 +85,16 @@ class Board {
     const ssize_t count = read(file_, bytes, sizeof bytes);
     if (count <= 0) std::exit(0);
     to_send_.insert(to_send_.end(), bytes, bytes + count);
+  }
+
+  // The clock stands still while the terminal is waited for, and the pause before is left out.
+  void note() {
+    cycles_ -= quiet_;
+    quiet_ = 0;
+    if (FILE *file = std::fopen("cycles", "w")) {
+      std::fprintf(file, "%llu\n", static_cast<unsigned long long>(cycles_));
+      std::fclose(file);
+    }
   }
 
   // Sends bytes to the board, without pauses.
@@ -125,7 +137,7 @@ class Board {
   const unsigned divisor_;
   std::deque<unsigned char> to_send_;
   unsigned bits_ = 0, left_ = 0, wait_ = 0, count_ = 0, byte_ = 0;
-  uint64_t quiet_ = 0;
+  uint64_t quiet_ = 0, cycles_ = 0;
   bool tx_ = true;
 };
 

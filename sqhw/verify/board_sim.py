@@ -16,6 +16,8 @@ from sqhw.verify.tool_log import said
 from sqhw.verify.tools import cxxrtl_compiler
 
 HARNESS = "board_harness.cc"
+#: File in which the harness notes its cycles.
+CYCLES = "cycles"
 HEADER = "cxxrtl_plain.h"
 TRANSLATE = "cxxrtl_translate.py"
 FLAGS = ("-std=c++17", "-DNDEBUG", "-fno-tree-slp-vectorize")
@@ -65,6 +67,10 @@ class BoardSimulation:
                 f"the board does not build for CXXRTL: {name} fails ({code}), {said(log)}; "
                 f"see {log}"
             )
+
+    def cycles(self) -> int:
+        """Return the cycles up to the last time that the board waited, without pauses."""
+        return int((self._folder / CYCLES).read_text())
 
     @contextmanager
     def port(self) -> Iterator[str]:

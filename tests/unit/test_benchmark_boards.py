@@ -19,6 +19,7 @@ def test_every_check_passed():
     assert all(build["words_read_back"] > 5000 for build in results["builds"])
     assert all(swap["equal_to_tool"] is not False for swap in results["swaps"])
     assert results["link"]["equal"] == results["link"]["images"] == 100
+    assert all(link["equal"] == link["images"] for link in results.get("links", []))
 
 
 def test_lenet_on_an_icebreaker_keeps_its_maps_beside_the_block_rams():

@@ -115,6 +115,17 @@ def test_unknown_boards_suggest_the_nearest():
         find_board("icebraker")
 
 
+def test_a_missing_board_file_is_named(tmp_path):
+    for name in ("boards/mine", str(tmp_path / "mine")):
+        with pytest.raises(SqhwError, match=f"board file '{name}' does not exist; a board"):
+            find_board(name)
+    with pytest.raises(SqhwError, match=r"board file .*mine\.toml: no such file"):
+        find_board(str(tmp_path / "mine.toml"))
+    (tmp_path / "mine").write_text(OWN)
+    with pytest.raises(SqhwError, match=r"mine' is not a TOML file; a board is named by a path"):
+        find_board(str(tmp_path / "mine"))
+
+
 def test_clocks_keep_the_rules_of_the_plls():
     """Every clock is what the PLL's settings give, within the ranges of icepll and ecppll."""
     for name in ("iCEBreaker", "UPduino 3"):

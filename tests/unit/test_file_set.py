@@ -69,6 +69,23 @@ def test_files_of_an_earlier_set_go_and_others_stay(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_a_file_that_no_manifest_lists_is_not_replaced(tmp_path):
+    (tmp_path / "params.hex").write_text("mine\n")
+    with pytest.raises(SqhwError) as error:
+        write(tmp_path, OLD)
+    assert str(error.value) == (
+        f"{tmp_path}/params.hex would be replaced, and no manifest of sqhw in {tmp_path} lists it; "
+        "move it, or name another folder"
+    )
+    assert content(tmp_path) == {"params.hex": "mine\n"}
+    (tmp_path / "params.hex").write_text(OLD["params.hex"])  # as an interrupted run leaves it
+    write(tmp_path, OLD)
+    (tmp_path / "codebook.hex").write_text("mine\n")
+    with pytest.raises(SqhwError, match=r"codebook\.hex would be replaced"):
+        write(tmp_path, NEW)
+    check(tmp_path)
+
+
 def test_killed_between_any_two_changes(tmp_path):
     """The folder is then the old set, the new one, or refused by name; writing anew mends it."""
     refused = []
@@ -184,6 +201,7 @@ def meanwhile(monkeypatch, name, action):
 @pytest.mark.parametrize("name", [*NEW, "rom.json"])
 def test_of_two_writers_not_both_end_well_with_a_mixture(tmp_path, monkeypatch, name):
     """Another process writes the whole old set behind some file of the new one."""
+    write(tmp_path, OLD | NEW)  # so that both replace files of an earlier set
     meanwhile(monkeypatch, name, lambda: write(tmp_path, OLD))
     with pytest.raises(SqhwError, match=rf"^another process wrote .*{tmp_path} meanwhile"):
         write(tmp_path, NEW)

@@ -128,6 +128,9 @@ def test_all_devices_in_one_table(monkeypatch, capsys):
         for unknown in ("luts", "ffs", "fmax_mhz", "images_per_second"):
             assert figures[unknown] is None or figures[unknown] > 0
     assert found[result["smallest"]]["fits"]
+    with_flow = found[result["smallest_with_flow"]]
+    assert with_flow["fits"]
+    assert with_flow["open_flow"]
     code, out, _ = run(monkeypatch, capsys, *arguments)
     assert code == 0
     for name in found:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqhw.machine.link import PLAIN_LINK
 from sqhw.steps.options.defaults import BUILD_FOLDER, DATA, DEVICE, RTL_IMAGES
 
 
@@ -22,6 +23,8 @@ class BuildOptions:
         Clock above which none is tried (unit: MHz); by default the modelled one less its error.
     seed : int, 1 or more
         Seed of the placement.
+    link : {"frames", "uartbone"}
+        Link of the board: frames alone, or registers for LiteX clients and frames in flight too.
     """
 
     network: Path
@@ -29,6 +32,7 @@ class BuildOptions:
     out: Path = BUILD_FOLDER
     clock: float | None = None
     seed: int = 1
+    link: str = PLAIN_LINK
 
 
 @dataclass(frozen=True, kw_only=True)
