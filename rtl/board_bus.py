@@ -84,4 +84,4 @@ def connect_bus(
         registers.cycles.eq(link.cycles),
         registers.done.eq(link.result_valid & link.result_last),
     ]
-    return bone.active | queue.r_rdy
+    return bone.active | (queue.level != 0)
