@@ -70,7 +70,8 @@ class Simulator:
         self._last = network.layers[-1].name
 
     @cached_property
-    def _runner(self) -> Runner:
+    def runner(self) -> Runner:
+        """The plan of `logits`, and memory for it."""
         return Runner(prepare(self.network, Choice(kernels.LANES)))
 
     @cached_property
@@ -80,7 +81,7 @@ class Simulator:
     @property
     def memory(self) -> int:
         """Memory for the activations of a thread in `logits` (unit: byte)."""
-        return self._runner.plan.arena_bytes
+        return self.runner.plan.arena_bytes
 
     def run(self, images: npt.NDArray[Any]) -> dict[str, Int32]:
         """Run a batch and keep every tensor.
@@ -133,7 +134,7 @@ class Simulator:
         for start in range(0, len(images), batch):
             part = self._checked(images[start : start + batch])
             results = {self._last: outputs[start : start + batch]}
-            self._run(self._runner, part, results)
+            self._run(self.runner, part, results)
             progress(start + len(part))
         return outputs.reshape(len(outputs), prod(outputs.shape[1:]))
 

@@ -23,6 +23,12 @@ def folded(model: nn.Module) -> nn.Module:
     return found.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
+def compiled(model: nn.Module) -> nn.Module:
+    """Return a network that PyTorch compiles at its first call."""
+    found: nn.Module = torch.compile(model, dynamic=False)  # type: ignore[assignment]
+    return found
+
+
 def torch_run(model: nn.Module, batch: int) -> Run:
     """Return a function that runs images through PyTorch, `batch` at a time."""
 

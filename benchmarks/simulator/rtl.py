@@ -1,0 +1,71 @@
+"""Images a second of the RTL in Verilator and CXXRTL, builds excluded."""
+
+import resource
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.simulator.cases import LISTED, random_network
+from benchmarks.simulator.rows import Record
+from sqhw.machine.config import EngineConfig
+from sqhw.network.quantized_file import save_network
+from sqhw.sim.simulator import Simulator
+from sqhw.steps.options import RtlOptions, VerifyOptions
+from sqhw.steps.rtl import rtl
+from sqhw.steps.verify import verify
+
+#: Images of the short and of the long run, whose difference excludes building and starting.
+SHORT, LONG = 1, 3
+
+
+def measure(simulator: str) -> Record:
+    """Return processor seconds an image of a network in a simulator of RTL, and in ours.
+
+    Parameters
+    ----------
+    simulator : {"verilator", "cxxrtl"}
+    """
+    network = random_network("resnet8", LISTED)
+    images = np.random.default_rng(0).integers(0, 256, (60, *network.input_shape)).astype(np.uint8)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        save_network(network, folder / "net.safetensors")
+        np.savez(folder / "data.npz", images=images, labels=np.arange(60) % 10)
+        rtl(RtlOptions(network=folder / "net.safetensors", out=folder / "rtl"))
+        times = []
+        for count in (SHORT, SHORT, LONG):  # the first one builds what is kept
+            before = _children()
+            verify(
+                VerifyOptions(
+                    network=folder / "net.safetensors",
+                    data=f"npz:{folder / 'data.npz'}",
+                    rtl=folder / "rtl",
+                    work=folder / "work",
+                    simulator=simulator,
+                    images=count,
+                )
+            )
+            times.append(_children() - before)
+    own = Simulator(network, threads=1)
+    own.logits(images)
+    before = _own()
+    own.logits(images)
+    return {
+        "peer": simulator,
+        "network": "resnet8",
+        "lanes": EngineConfig().lanes,
+        "seconds": (times[2] - times[1]) / (LONG - SHORT),
+        "build": times[1],
+        f"sqhw {LISTED:.0%}": (_own() - before) / len(images),
+    }
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _own() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
