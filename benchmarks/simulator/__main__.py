@@ -12,14 +12,14 @@ from benchmarks.origin import measured_on, sentence
 from benchmarks.seal import write_sealed_text
 from benchmarks.simulator import cases, equal, layers, outside, rtl, starts, table
 from benchmarks.simulator.peak import peak
-from benchmarks.simulator.rows import Settings, measured
+from benchmarks.simulator.rows import Record, Settings, measured
 from sqhw.sim import kernels
 
 app = typer.Typer(add_completion=False)
 #: Images of the run from start to end, as many as the test set of CIFAR-10.
 LONG_RUN = 10_000
 #: Parts of the result.
-PARTS = ("networks", "layers", "peers", "starts", "equal")
+PARTS = ("networks", "layers", "peers", "starts")
 #: Peers in environments of their own, and simulators of RTL.
 OUTSIDE, RTL = ("litert", "qonnx", "alkaid"), ("verilator", "cxxrtl")
 
@@ -57,8 +57,6 @@ def _rows(settings: Settings, names: list[str], parts: list[str], models: Path |
         row(
             "starts", "starts", lambda: starts.measure(settings.rounds, settings.images or LONG_RUN)
         )
-    for name in equal.NETWORKS if "equal" in parts else ():
-        row("equal", f"equal-{name}", lambda name=name: equal.measure(name))
     return found
 
 
@@ -71,24 +69,35 @@ def main(
     rounds: Annotated[int, typer.Option(min=1)] = 5,
     images: Annotated[int | None, typer.Option(help="Images of a run, few for a trial.")] = None,
     networks: Annotated[str, typer.Option()] = ",".join(cases.NETWORKS),
-    parts: Annotated[str, typer.Option()] = "networks,layers,peers,rtl,starts,equal",
+    parts: Annotated[str, typer.Option()] = "networks,layers,peers,rtl,starts",
     models: Annotated[Path | None, typer.Option(help="Models of MLPerf Tiny.")] = None,
     python: Annotated[
         list[str] | None, typer.Option(help="Python of a peer, as NAME=PATH; may be repeated.")
     ] = None,
-    only_equal: Annotated[bool, typer.Option("--equal", help="Only `equal`, printed.")] = False,
+    equality: Annotated[
+        bool, typer.Option("--equal", help="Compare with the reference instead, into EQUAL.md.")
+    ] = False,
 ) -> None:
     """Measure the simulator beside other programs, row by row; write tables."""
     torch.set_num_threads(1)
     pythons = dict(entry.split("=", 1) for entry in python or ())
     settings = Settings(rows, rounds, images, pythons)
-    chosen = ["equal"] if only_equal else parts.split(",")
-    found = _rows(settings, networks.split(","), chosen, models)
     origin = sentence(measured_on("torch", "numpy", "llvmlite"))
-    shown = table.text(found, str(llvm.get_host_cpu_name()), kernels.LANES, origin)
+    processor = str(llvm.get_host_cpu_name())
+    if equality:
+        out = out.with_name("EQUAL.md")
+        records = list[Record]()
+        for name in equal.NETWORKS:
+            typer.echo(f"{name} ...", err=True)
+            records.append(
+                measured(settings, f"equal-{name}", lambda name=name: equal.measure(name))
+            )
+        shown = table.equal_text(records, processor, origin)
+    else:
+        found = _rows(settings, networks.split(","), parts.split(","), models)
+        shown = table.text(found, processor, kernels.LANES, origin)
+    write_sealed_text(out, shown)
     typer.echo(shown)
-    if not only_equal:
-        write_sealed_text(out, shown)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,18 @@ from sqhw.sim.simulator import Simulator
 
 #: Repetitions of the fast measurements.
 CALLS = 200
+#: Program of a child: the command, then its peak memory as Linux tells it (unit: kB). That of
+#: `resource` counts the memory of the parent.
+CHILD = """
+import sys
+from sqhw.cli import main
+try:
+    main()
+finally:
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            sys.stderr.write("\\n" + line.split()[1] + "\\n")
+"""
 
 
 def measure(rounds: int, count: int) -> Record:
@@ -73,8 +85,8 @@ def _run(arguments: list[str], cache: Path) -> list[float]:
     """Return processor seconds, seconds and peak memory (unit: MB) of a command."""
     environment = os.environ | {"XDG_CACHE_HOME": str(cache), "NUMBA_CACHE_DIR": str(cache)}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, "-m", "sqhw", *arguments]
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    command = [sys.executable, "-c", CHILD, *arguments]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return [seconds, wall, after.ru_maxrss / 1000]
+    return [seconds, wall, int(run.stderr.split()[-1]) / 1000]

@@ -120,10 +120,16 @@ def text(rows: dict[str, Any], processor: str, lanes: int, origin: str) -> str:
         f"beyond it is loads from beyond {NEAR_BYTES >> 10} KiB and ends of loops that the core "
         "does not foresee.\n\n" + table(LAYER_HEAD, list(layer_rows(rows["layers"], peak)))
     )
-    if rows["equal"]:
-        head = ("network", "values of all maps", *equal.TARGETS)
-        parts.append(
-            "## Equal to the NumPy reference\n\nValues of the maps of one image that are equal, by "
-            f"target, at {equal.DENSITY:.0%}.\n\n" + table(head, list(equal.lines(rows["equal"])))
-        )
     return "".join(parts).rstrip() + "\n"
+
+
+def equal_text(records: Sequence[Record], processor: str, origin: str) -> str:
+    """Return the file on equality."""
+    head = ("network", "values of all maps", *equal.TARGETS)
+    text = (
+        "# The simulator against the NumPy reference, by target\n\n"
+        "Values of all maps of one image that are equal. Random weights at "
+        f"{equal.DENSITY:.0%}. The code for a target\nruns on this machine, {processor}, where that "
+        f"has its instructions.\n\n{origin}\n"
+    )
+    return text + table(head, list(equal.lines(records))).rstrip() + "\n"
