@@ -51,9 +51,12 @@ def products(network: QuantizedNetwork, layer: Conv) -> int:
     return layer.nonzeros * height * width
 
 
-def random_network(name: str, density: float) -> QuantizedNetwork:
-    """Return a network of the zoo with random weights."""
-    return random_quantized(float_network(name), EngineConfig(), density, CODE_BITS, seed=0)
+def random_network(
+    name: str, density: float, engine: EngineConfig | None = None
+) -> QuantizedNetwork:
+    """Return a network of the zoo with random weights, for an engine or the default one."""
+    engine = engine or EngineConfig()
+    return random_quantized(float_network(name), engine, density, CODE_BITS, seed=0)
 
 
 def images_of(name: str, count: int) -> Images:

@@ -6,15 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.engine.cycles import benchmark_engine
 from benchmarks.simulator.cases import LISTED, random_network
 from benchmarks.simulator.rows import Record
-from sqhw.machine.config import EngineConfig
+from sqhw.cost_models.device import find_device
 from sqhw.network.quantized_file import save_network
 from sqhw.sim.simulator import Simulator
-from sqhw.steps.options import RtlOptions, VerifyOptions
+from sqhw.steps.options import RomOptions, RtlOptions, VerifyOptions
+from sqhw.steps.program import labelled
+from sqhw.steps.rom import rom
 from sqhw.steps.rtl import rtl
 from sqhw.steps.verify import verify
 
+#: Lanes of the engine, and the device whose block RAMs its ROMs suit.
+LANES, DEVICE = 32, "LFE5U-85F"
 #: Images of the short and of the long run, whose difference excludes building and starting.
 SHORT, LONG = 1, 3
 
@@ -26,13 +31,16 @@ def measure(simulator: str) -> Record:
     ----------
     simulator : {"verilator", "cxxrtl"}
     """
-    network = random_network("resnet8", LISTED)
+    engine = benchmark_engine(LANES)
+    network = random_network("resnet8", LISTED, engine)
+    network = labelled(network, engine, find_device(DEVICE), {})
     images = np.random.default_rng(0).integers(0, 256, (60, *network.input_shape)).astype(np.uint8)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         save_network(network, folder / "net.safetensors")
         np.savez(folder / "data.npz", images=images, labels=np.arange(60) % 10)
         rtl(RtlOptions(network=folder / "net.safetensors", out=folder / "rtl"))
+        rom(RomOptions(network=folder / "net.safetensors", out=folder / "rtl"))
         times = []
         for count in (SHORT, SHORT, LONG):  # the first one builds what is kept
             before = _children()
@@ -54,7 +62,7 @@ def measure(simulator: str) -> Record:
     return {
         "peer": simulator,
         "network": "resnet8",
-        "lanes": EngineConfig().lanes,
+        "lanes": LANES,
         "seconds": (times[2] - times[1]) / (LONG - SHORT),
         "build": times[1],
         f"sqhw {LISTED:.0%}": (_own() - before) / len(images),

@@ -126,10 +126,10 @@ def text(rows: dict[str, Any], processor: str, lanes: int, origin: str) -> str:
 def equal_text(records: Sequence[Record], processor: str, origin: str) -> str:
     """Return the file on equality."""
     head = ("network", "values of all maps", *equal.TARGETS)
-    text = (
+    start = (
         "# The simulator against the NumPy reference, by target\n\n"
         "Values of all maps of one image that are equal. Random weights at "
-        f"{equal.DENSITY:.0%}. The code for a target\nruns on this machine, {processor}, where that "
-        f"has its instructions.\n\n{origin}\n"
+        f"{equal.DENSITY:.0%}. The code for a target\nruns on this machine, {processor}, where it "
+        f"has the instructions.\n\n{origin}\n"
     )
-    return text + table(head, list(equal.lines(records))).rstrip() + "\n"
+    return start + table(head, list(equal.lines(records))).rstrip() + "\n"

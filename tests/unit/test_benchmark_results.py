@@ -32,7 +32,7 @@ JSON = sorted(path for path in BENCHMARKS.rglob("*.json") if path.name != "prese
 #: Sealed tables: all there is of a measurement, or printed from a file of results.
 SEALED = ("cost_budget", "cost_cycles", "fuzz", "mutants", "simulator", "train_step")
 TABLES = [BENCHMARKS / name / "RESULTS.md" for name in SEALED]
-TEXTS = [*TABLES, BENCHMARKS / "simulator" / "EQUAL.md", *sorted(GRIDS.glob("*.csv"))]
+TEXTS = [*TABLES, *sorted(GRIDS.glob("*.csv"))]
 
 
 def test_every_file_of_measurements_is_as_it_was_sealed():

@@ -19,7 +19,6 @@ from sqhw.environment.kernel import kernel
 def twice(x):
     return 2 * x
 assert twice(4) == 8
-import sqhw.sim.kernels
 """
 
 
