@@ -116,14 +116,15 @@ class Archive:
             last = offset + sum((n - 1) * step for n, step in zip(sizes, strides, strict=True))
             if (last + 1) * width > len(data) or prod(sizes) * width > max(len(data), width):
                 raise SqhwError(f"it has {len(data):,} bytes, too few for the shape {shown(sizes)}")
+        else:
+            return np.zeros(sizes, np.float32)
+        data = data[: len(data) // width * width]
         values: npt.NDArray[Any]
         if kind == "bfloat16":  # the upper half of a float32
             upper = np.frombuffer(data, "<u2").astype("<u4") << 16
             values = upper.view("<f4")
         else:
             values = np.frombuffer(data, np.dtype(kind).newbyteorder("<"))
-        if not prod(sizes):
-            return np.zeros(sizes, values.dtype)
         steps = [step * values.itemsize for step in strides]
         shaped = np.lib.stride_tricks.as_strided(values[offset:], sizes, steps)
         return np.ascontiguousarray(shaped, np.float32 if kind == "float16" else None)

@@ -9,6 +9,8 @@ from sqhw.files.plain import typed
 
 #: Number that stands for the number of images in a shape.
 IMAGES = 0
+#: Sizes of an axis are below this number.
+MAX_SIZE = 1 << 31
 #: Prefix of the names of operators.
 PREFIX = "torch.ops."
 
@@ -157,4 +159,7 @@ def _symbol(content: Any) -> int:
 
 
 def _size(content: Any) -> int:
-    return typed(int, content["as_int"]) if "as_int" in content else IMAGES
+    size = _symbol(content)
+    if not 0 <= size < MAX_SIZE:
+        raise ValueError(f"a size of {size}")
+    return size

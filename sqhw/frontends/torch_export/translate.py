@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from sqhw.frontends.onnx_file.node import Node, Unsupported
+from sqhw.frontends.onnx_file.node import MISFITS, Node, Unsupported
 from sqhw.frontends.torch_export.archive import Arrays
 from sqhw.frontends.torch_export.program import IMAGES, Call, Program, Tensor
 
 #: Version of ONNX's operators in whose form nodes are made.
 VERSION = 17
+#: Most channels of a batch normalisation without factors.
+MAX_CHANNELS = 1 << 20
 #: End of a slice that has none.
 NO_END = (1 << 63) - 1
 
@@ -39,7 +41,7 @@ class Translation:
                 if rule is None:
                     raise Unsupported("")
                 rule(self, call)
-            except (Unsupported, AttributeError, IndexError, KeyError, TypeError, ValueError):
+            except (Unsupported, *MISFITS):
                 names = [one.name for one in call.arguments.values() if isinstance(one, Tensor)]
                 self.add(call, KINDS.get(call.target.rpartition(".")[0], call.target), names)
         return tuple(self.nodes)
@@ -76,6 +78,8 @@ def _plain(kind: str, **fields: Any) -> Rule:
 
 def first(call: Call) -> str:
     """Return the name of the first argument, which is ``self`` or ``input``."""
+    if not call.arguments:
+        raise Unsupported("has no arguments")
     return next(iter(call.arguments))
 
 
@@ -133,6 +137,8 @@ def _batch_norm(t: Translation, call: Call) -> None:
         t.add(call, "BatchNormalization", [t.tensor(call, first(call))] * 5, training_mode=1)
         return
     channels = t.program.shapes[t.tensor(call, first(call))][1]
+    if channels > MAX_CHANNELS:
+        raise Unsupported("has too many channels")
     names = [t.tensor(call, name) for name in ("weight", "bias", "running_mean", "running_var")]
     for at, plain in ((0, 1.0), (1, 0.0)):
         if not names[at]:
