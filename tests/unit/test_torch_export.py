@@ -115,6 +115,7 @@ def test_unsupported_operators_are_all_named(exported, tmp_path):
         ("config.json", b'"norm.bias"', b'"norm.other"', "it lacks the array 'norm.bias'"),
         ("model.json", b'"graph_module"', b'"graph"', "not of the form that torch.export writes"),
         ("model.json", b'"user_output"', b'"user_out"', "it has 0 outputs"),
+        ("model.json", b'"sizes": [{"as_int": 8}', b'"sizes": [{"as_int": -8}', "a size of -8"),
         ("byteorder", b"little", b"big", "its byte order is b'big'"),
         ("model.json", b"{", b"[" * 100, "nested"),
     ],
@@ -128,6 +129,20 @@ def test_damaged_files_are_one_sentence(exported, tmp_path, member, old, new, me
         read_model(path)
     assert str(error.value).startswith(f"{path}: ")
     assert message in str(error.value)
+
+
+def test_odd_bytes_after_an_array_are_ignored_and_calls_need_arguments(exported, tmp_path):
+    def change(name, content):
+        if name.endswith("model.json"):
+            program = json.loads(content)
+            nodes = program["graph_module"]["graph"]["nodes"]
+            next(node for node in nodes if "relu.default" in node["target"])["inputs"] = []
+            return json.dumps(program)
+        return content + b"x" * name.endswith("weight_0")
+
+    path = changed(exported, tmp_path / "net.pt2", change)
+    with pytest.raises(SqhwError, match=r"aten\.relu\.default 'relu' is not supported"):
+        read_model(path)
 
 
 def test_pickles_and_broken_archives_are_refused(exported, tmp_path):
