@@ -159,7 +159,7 @@ def _inside(layer: GraphConv | MaxPool, source: Shape, target: Shape) -> npt.NDA
     counts = []
     for axis, before in ((0, top), (1, left)):
         at = np.arange(kernel[axis])[:, None] - before
-        at = at + layer.stride * np.arange(target[1 + axis])
+        at = at + layer.strides[axis] * np.arange(target[1 + axis])
         counts.append(((at >= 0) & (at < source[1 + axis])).sum(axis=1))
     inside: npt.NDArray[np.int64] = counts[0][:, None] * counts[1]
     return inside

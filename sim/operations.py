@@ -111,7 +111,7 @@ class LayerWriter:
         form = self.network.formats()[layer.name]
         fields |= {"lowest": form.lo, "highest": form.hi}
         operation = MAXIMUM if isinstance(layer, MaxPool) else SUM
-        variant = Variant(operation, layer.stride, columns)
+        variant = Variant(operation, layer.strides[1], columns)
         fields["variant"] = VARIANTS.index(variant)
         fields["block_segments"] = variant.segments
         fields["blocks"] = content.add(_blocks(layer, tensors, variant, groups))
@@ -188,8 +188,8 @@ def _shares(layer: Conv, x: Layout, variant: Variant) -> int:
     if layer.groups > 1:  # output channels have no activations in common
         return 1
     outputs, channels, kernel_h, kernel_w = layer.weight.shape
-    rows = (variant.segments - 1) * layer.stride + kernel_h
-    columns = (variant.columns - 1) * layer.stride + kernel_w
+    rows = (variant.segments - 1) * layer.strides[0] + kernel_h
+    columns = (variant.columns - 1) * layer.strides[1] + kernel_w
     size = channels * rows * columns * x.column
     entries = layer.nonzeros // outputs
     return max(1, min(int(-(-size // WINDOW_BYTES)), int(entries // MIN_ENTRIES), int(channels)))
@@ -252,14 +252,19 @@ def _blocks(
     rows, columns = _segments(y.shape[1], y.shape[2], variant)
     top, _, left, _ = layer.padding
     skip_stride = layer.residual.stride if isinstance(layer, Conv) and layer.residual else 1
+    skip_strides = (skip_stride, skip_stride)
     found = np.zeros((groups, len(rows), 3), np.int64)
-    for field, (name, stride, origin) in enumerate(
-        (("x", layer.stride, (top, left)), ("y", 1, (0, 0)), ("skip", skip_stride, (0, 0)))
+    for field, (name, (down, right), origin) in enumerate(
+        (
+            ("x", layer.strides, (top, left)),
+            ("y", (1, 1), (0, 0)),
+            ("skip", skip_strides, (0, 0)),
+        )
     ):
         if name in tensors:
             tensor = tensors[name]
-            row = rows * stride + tensor.padding[0] - origin[0]
-            column = columns * stride + tensor.padding[2] - origin[1]
+            row = rows * down + tensor.padding[0] - origin[0]
+            column = columns * right + tensor.padding[2] - origin[1]
             found[:, :, field] = row * tensor.row + column * tensor.column
             found[:, :, field] += np.arange(groups)[:, None] * tensor.group
     flat = found.reshape(-1, 3)

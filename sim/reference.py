@@ -47,7 +47,7 @@ def conv(x: Int64, layer: Conv, skip: Int64 | None = None) -> Int64:
         begin = channel // (channels // layer.groups) * group_inputs
         for row in range(height):
             for column in range(width):
-                r, c = row * layer.stride, column * layer.stride
+                r, c = row * layer.strides[0], column * layer.strides[1]
                 window = padded[begin : begin + group_inputs, r : r + kh, c : c + kw]
                 acc = int(layer.bias[channel]) + int((weight * window).sum())
                 if layer.residual is not None and skip is not None:
@@ -76,7 +76,7 @@ def maxpool(x: Int64, layer: MaxPool) -> Int64:
     y = np.zeros((channels, height, width), dtype=np.int64)
     for row in range(height):
         for column in range(width):
-            r, c = row * layer.stride, column * layer.stride
+            r, c = row * layer.strides[0], column * layer.strides[1]
             y[:, row, column] = padded[:, r : r + high, c : c + wide].max(axis=(1, 2))
     return y
 

@@ -45,7 +45,7 @@ class Limits:
     groups, residuals, maxpool : bool
         Whether there are grouped and depthwise convolutions, skip connections, and max pooling.
     windows : bool
-        Whether maxima have oblong windows and padding.
+        Whether maxima have oblong windows and padding, and layers a larger stride down.
     """
 
     max_channels: int = 6
@@ -104,7 +104,7 @@ def reads_with_one_stride(network: QuantizedNetwork) -> bool:
     """Return whether all readers of each map have the same stride, as the engine requires."""
     strides: dict[str, set[int]] = {}
     for layer in network.layers:
-        strides.setdefault(layer.source, set()).add(layer.stride)
+        strides.setdefault(layer.source, set()).add(layer.strides[1])
         if isinstance(layer, Conv) and layer.residual:
             strides.setdefault(layer.residual.source, set()).add(layer.residual.stride)
     return all(len(found) == 1 for found in strides.values())
@@ -129,7 +129,9 @@ def _network(integer: Integer, limits: Limits) -> QuantizedNetwork:
             formats[name] = formats[source]
         else:
             layer = _conv(integer, limits, name, source, shapes[source], formats[source])
-            if limits.residuals:
+            if limits.windows and not any(layer.padding[:2]) and integer(0, 2) == 2:
+                layer = replace(layer, stride=(layer.stride * integer(2, 3), layer.stride))
+            elif limits.residuals:
                 layer = _with_residual(integer, limits, layer, shapes, formats)
             formats[name] = layer.output
         shapes[name] = layer.output_shape(shapes[source])
@@ -160,7 +162,9 @@ def _window(
         last = (size + before + after - own) // stride * stride - before
         sides.append((own, before, after if last < size else max(0, own - size)))
     (high, top, bottom), (wide, left, right) = sides
-    return MaxPool(name, source, (high, wide), stride, (top, bottom, left, right))
+    padding = (top, bottom, left, right)
+    step = (2 * stride, stride) if not top + bottom and integer(0, 2) == 2 else stride
+    return MaxPool(name, source, (high, wide), step, padding)
 
 
 def _conv(

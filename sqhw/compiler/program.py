@@ -235,7 +235,7 @@ def _geometry(tiling: Tiling[Conv], engine: EngineConfig) -> dict[str, int]:
         "start_dx": -left,
         "start_dy": -top,
         "last_dx": kernel_w - 1 - left,
-        "pitch_last_x": source.pitch - 1,
+        "pitch_last_x": tiling.pitch - 1,
         "batch_shift": batch.bit_length() - 1,
         "last_tile": tiling.tiles - 1,
         "last_channel": out_channels - 1,

@@ -106,7 +106,7 @@ class _Conv:
     kind: str
     name: str
     source: str
-    stride: int
+    stride: int | tuple[int, int]
     padding: tuple[int, int, int, int]
     relu: bool
     ceiling: int | float | None

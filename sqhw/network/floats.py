@@ -18,6 +18,7 @@ from sqhw.network.graph import (
     Padding,
     Shape,
     Skip,
+    Stride,
     check_graph,
     check_input_shape,
     check_maxima,
@@ -55,7 +56,7 @@ class FloatConv(GraphConv):
     source: str
     weight: Floats32
     bias: Floats32
-    stride: int = 1
+    stride: Stride = 1
     padding: Padding = (0, 0, 0, 0)
     relu: bool = False
     ceiling: float | None = None

@@ -26,6 +26,13 @@ CONV_KINDS = ("conv", "linear", "avgpool")
 
 Shape = tuple[int, int, int]
 Padding = tuple[int, int, int, int]
+#: Stride in both directions, or (down, right).
+Stride = int | tuple[int, int]
+
+
+def pair(value: Stride) -> tuple[int, int]:
+    """Return one number for both directions, or two, as two."""
+    return value if isinstance(value, tuple) else (value, value)
 
 
 class Skip:
@@ -63,8 +70,9 @@ class GraphConv(ABC):
     source : str
         Name of the input tensor.
     weight : ndarray, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
-    stride : int, 1 or 2
-        Stride in both directions.
+    stride : int or tuple of int (down, right)
+        Stride, one number for both directions. That to the right is 1 or 2, that down a multiple of
+        it.
     padding : tuple of int (top, bottom, left, right)
         Zeros added around the input.
     kind : str
@@ -79,7 +87,7 @@ class GraphConv(ABC):
     name: str
     source: str
     weight: npt.NDArray[Any]
-    stride: int
+    stride: Stride
     padding: Padding
     kind: str
     groups: int
@@ -110,6 +118,11 @@ class GraphConv(ABC):
         return int(self.weight.shape[2]), int(self.weight.shape[3])
 
     @property
+    def strides(self) -> tuple[int, int]:
+        """Stride down and to the right."""
+        return pair(self.stride)
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """The tensors that the layer reads."""
         return (self.source, self.residual.source) if self.residual else (self.source,)
@@ -121,8 +134,8 @@ class GraphConv(ABC):
         kernel_h, kernel_w = self.kernel
         return (
             int(self.weight.shape[0]),
-            (height + top + bottom - kernel_h) // self.stride + 1,
-            (width + left + right - kernel_w) // self.stride + 1,
+            (height + top + bottom - kernel_h) // self.strides[0] + 1,
+            (width + left + right - kernel_w) // self.strides[1] + 1,
         )
 
 
@@ -138,8 +151,8 @@ class MaxPool:
         Name of the input tensor.
     kernel : int or tuple of int (height, width)
         Size of the window; one number for a square one.
-    stride : int, 1 or 2
-        Stride in both directions. Windows that would leave the padded map are dropped.
+    stride : int or tuple of int (down, right)
+        Stride, as that of a `GraphConv`. Windows that would leave the padded map are dropped.
     padding : tuple of int (top, bottom, left, right)
         Positions around the input that no maximum takes. Each window has a position of the input.
         The input has no negative values, so that the engine pads with 0.
@@ -148,14 +161,19 @@ class MaxPool:
     name: str
     source: str
     kernel: int | tuple[int, int]
-    stride: int
+    stride: Stride
     padding: Padding = (0, 0, 0, 0)
     kind: str = field(default="maxpool", init=False)
 
     @property
     def window(self) -> tuple[int, int]:
         """Height and width of the window."""
-        return self.kernel if isinstance(self.kernel, tuple) else (self.kernel, self.kernel)
+        return pair(self.kernel)
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Stride down and to the right."""
+        return pair(self.stride)
 
     @property
     def taps(self) -> int:
@@ -173,8 +191,8 @@ class MaxPool:
         top, bottom, left, right = self.padding
         return (
             channels,
-            (height + top + bottom - self.window[0]) // self.stride + 1,
-            (width + left + right - self.window[1]) // self.stride + 1,
+            (height + top + bottom - self.window[0]) // self.strides[0] + 1,
+            (width + left + right - self.window[1]) // self.strides[1] + 1,
         )
 
 
@@ -276,7 +294,8 @@ def check_graph(graph: Graph[GraphConv]) -> None:
             raise SqhwError(
                 f"{where}: reads tensor {shown(layer.source)}, which no earlier layer makes"
             )
-        if layer.stride not in (1, 2):
+        down, right = layer.strides
+        if right not in (1, 2) or down < 1 or down % right:
             raise SqhwError(f"{where}: stride must be 1 or 2, not {layer.stride}")
         shape = shapes[layer.source]
         if not isinstance(layer, MaxPool):
@@ -328,10 +347,10 @@ def _check_window(layer: MaxPool, where: str) -> None:
 def _check_border(layer: MaxPool, shape: Shape, out: Shape, where: str) -> None:
     if not any(layer.padding):
         return
-    for size, count, own, before in zip(
-        shape[1:], out[1:], layer.window, layer.padding[::2], strict=True
+    for size, count, own, before, step in zip(
+        shape[1:], out[1:], layer.window, layer.padding[::2], layer.strides, strict=True
     ):
-        if before >= own or (count - 1) * layer.stride - before >= size:
+        if before >= own or (count - 1) * step - before >= size:
             raise SqhwError(
                 f"{where}: padding {layer.padding} leaves a window of {layer.window} without a "
                 "position of its input map"

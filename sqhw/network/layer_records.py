@@ -22,7 +22,7 @@ def layer_record(layer: GraphConv | MaxPool) -> dict[str, Any]:
     if isinstance(layer, MaxPool):
         high, wide = map(int, layer.window)
         record = common | {"kernel": high if high == wide else [high, wide]}
-        record |= {"stride": int(layer.stride)}
+        record |= {"stride": _stride(layer)}
         if any(layer.padding):
             record |= {"padding": [int(n) for n in layer.padding]}
         return record
@@ -33,9 +33,14 @@ def layer_record(layer: GraphConv | MaxPool) -> dict[str, Any]:
     return common | {
         "groups": int(layer.groups),
         "residual": skip,
-        "stride": int(layer.stride),
+        "stride": _stride(layer),
         "padding": [int(n) for n in layer.padding],
     }
+
+
+def _stride(layer: GraphConv | MaxPool) -> int | list[int]:
+    down, right = map(int, layer.strides)
+    return down if down == right else [down, right]
 
 
 def read_layers(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sqhw.arrays import Mask
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import StreamFormat
-from sqhw.network.graph import Graph, MaxPool, Padding, Shape, Skip
+from sqhw.network.graph import Graph, MaxPool, Padding, Shape, Skip, Stride
 from sqhw.network.stored import IntArray, StoredConv
 
 
@@ -40,7 +40,7 @@ class MaskedConv(StoredConv):
     bias: IntArray
     multiplier: IntArray
     shift: IntArray
-    stride: int
+    stride: Stride
     padding: Padding
     stream: StreamFormat
     output: ActivationFormat

@@ -10,7 +10,16 @@ from sqhw.errors import SqhwError, shown
 from sqhw.files.plain import located
 from sqhw.machine.number import ActivationFormat, distinct_bytes, signed_width
 from sqhw.machine.stream import StreamFormat
-from sqhw.network.graph import Graph, MaxPool, Padding, Shape, Skip, check_graph, check_maxima
+from sqhw.network.graph import (
+    Graph,
+    MaxPool,
+    Padding,
+    Shape,
+    Skip,
+    Stride,
+    check_graph,
+    check_maxima,
+)
 from sqhw.network.stored import IntArray, StoredConv
 
 MAX_SHIFT = 31
@@ -75,7 +84,7 @@ class Conv(StoredConv):
     bias: IntArray
     multiplier: IntArray
     shift: IntArray
-    stride: int
+    stride: Stride
     padding: Padding
     codebook: tuple[int, ...]
     stream: StreamFormat

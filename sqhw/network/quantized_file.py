@@ -190,7 +190,7 @@ class _Conv:
     source: str
     groups: int
     residual: Residual | None
-    stride: int
+    stride: int | tuple[int, int]
     padding: tuple[int, int, int, int]
     codebook: tuple[int, ...]
     stream: StreamRecord

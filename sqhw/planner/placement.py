@@ -102,6 +102,16 @@ class Tiling(Generic[C]):
     phased: bool = False
 
     @property
+    def pitch(self) -> int:
+        """Positions from one line of the output to the next, as tiles number them.
+
+        It is the pitch of the input, or a multiple of it if the stride down is larger than that to
+        the right: one line of the tiles is several lines of the input.
+        """
+        down, right = self.layer.strides
+        return self.source.pitch * (down // right)
+
+    @property
     def write(self) -> Write:
         """The way in which the output is written."""
         target, requantizers = self.target, self.requantizers
@@ -110,7 +120,7 @@ class Tiling(Generic[C]):
             return Write.SERIAL
         if self.phased:
             return Write.AS_COMPUTED
-        if target.split == 1 and (one_line or target.pitch == self.source.pitch):
+        if target.split == 1 and (one_line or target.pitch == self.pitch):
             return Write.AS_COMPUTED
         if target.batch >= requantizers:  # the images of a position fill a group
             return Write.WALKED
@@ -118,7 +128,7 @@ class Tiling(Generic[C]):
         # Neighbours lie together in both maps if lines and tiles are made of whole groups.
         unit = requantizers * target.split
         whole = target.batch == 1 and not (
-            self.source.pitch % unit or target.pitch % requantizers or target.lanes % unit
+            self.pitch % unit or target.pitch % requantizers or target.lanes % unit
         )
         return Write.WALKED if whole else Write.SERIAL
 
@@ -215,7 +225,7 @@ def phased_layers(network: Graph[GraphConv]) -> set[str]:
         if (
             not isinstance(layer, MaxPool)
             and layer.kernel == (1, 1)
-            and layer.stride == 1
+            and layer.strides == (1, 1)
             and not any(layer.padding)
             and layer.residual is None
             and own
@@ -236,7 +246,7 @@ def phased_layers(network: Graph[GraphConv]) -> set[str]:
 
 def _readings(layer: GraphConv | MaxPool) -> list[tuple[str, int]]:
     """Return the tensors that a layer reads, each with its stride."""
-    readings = [(layer.source, layer.stride)]
+    readings = [(layer.source, layer.strides[1])]
     if not isinstance(layer, MaxPool) and layer.residual:
         readings.append((layer.residual.source, layer.residual.stride))
     return readings
@@ -278,6 +288,7 @@ def place(network: Graph[C], engine: EngineConfig, batch: int = 1) -> tuple[Tili
         )
     _check_dimensions(network, engine)
     _check_kinds(network, engine)
+    _check_strides(network)
     phased = phased_layers(network)
     maps = network_maps(network, engine.lanes, batch)
     placements = assign_rows(network, maps, engine.bank_depth)
@@ -288,9 +299,15 @@ def place(network: Graph[C], engine: EngineConfig, batch: int = 1) -> tuple[Tili
         if not isinstance(layer, MaxPool) and layer.residual:
             skip = placements[layer.residual.source]
         _, height, width = target.shape
-        elements = ((height - 1) * source.pitch + width) * batch
+        pitch = source.pitch * (layer.strides[0] // layer.strides[1])
+        elements = ((height - 1) * pitch + width) * batch
         tiles = -(-elements // engine.lanes)
         by_phase = layer.name in phased
+        if pitch > 1 << engine.dim_bits:
+            raise SqhwError(
+                f"layer {layer.name!r}: with stride {layer.strides} its tiles have lines of "
+                f"{pitch} positions, this engine's at most {1 << engine.dim_bits}; raise dim_bits"
+            )
         if by_phase:
             tiles = source.rows // source.shape[0]
             _check_phases(layer.name, tiles, engine, batch)
@@ -330,6 +347,25 @@ def _check_kinds(network: Graph[GraphConv], engine: EngineConfig) -> None:
             raise SqhwError(
                 f"layer {layer.name!r}: adds {layer.residual.source!r}, this engine adds no "
                 "residuals; set residuals"
+            )
+
+
+def _check_strides(network: Graph[GraphConv]) -> None:
+    """Refuse layers of two strides whose tiles would need more than a longer line."""
+    for layer in network.layers:
+        down, right = layer.strides
+        if down == right:
+            continue
+        if any(layer.padding[:2]):
+            raise SqhwError(
+                f"layer {layer.name!r}: has the strides {down} and {right} and padding above or "
+                "below, which this engine has not together; pad in a 1x1 layer before it"
+            )
+        if not isinstance(layer, MaxPool) and layer.residual:
+            raise SqhwError(
+                f"layer {layer.name!r}: has the strides {down} and {right} and adds "
+                f"{layer.residual.source!r}, which this engine has not together; add in a "
+                "1x1 layer after it"
             )
 
 

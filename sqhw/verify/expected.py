@@ -50,7 +50,7 @@ def written(tiling: Tiling[Conv]) -> Written:
     if tiling.phased:
         phase, inner = np.divmod(element, tiling.tiles // 4 * lanes)
     position, image = np.divmod(inner, target.batch)
-    y, x = np.divmod(position, tiling.source.pitch)
+    y, x = np.divmod(position, tiling.pitch)
     if tiling.phased:
         y, x = 2 * y + phase // 2, 2 * x + phase % 2
     channel = np.broadcast_to(np.arange(channels).reshape(1, channels, 1), element.shape)

@@ -192,7 +192,10 @@ def layer_of(index, **values):
         (layer_of(0, relu="false"), "layer 'conv1': field 'relu' must be bool, not 'false'"),
         (layer_of(0, relu=1), "layer 'conv1': field 'relu' must be bool, not 1"),
         (layer_of(0, groups=True), "layer 'conv1': field 'groups' must be int, not True"),
-        (layer_of(0, stride=2.0), "layer 'conv1': field 'stride' must be int, not 2.0"),
+        (
+            layer_of(0, stride=2.0),
+            "layer 'conv1': field 'stride' must be a list of 2 whole numbers, not 2.0",
+        ),
         (layer_of(0, ceiling="6"), "layer 'conv1': field 'ceiling' must be float, not '6'"),
         (layer_of(0, dilation=2), "layer 'conv1': unknown field 'dilation'; "),
         (layer_of(1, residual=[1]), "layer 'conv2': field 'residual' must be dict, not [1]"),

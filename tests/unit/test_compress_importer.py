@@ -317,7 +317,7 @@ def both(first, second):
         ),
         (nn.Sequential(nn.Conv2d(2, 2, 3), nn.GroupNorm(1, 2)), r"^layer '1': GroupNorm is not"),
         (nn.Sequential(nn.MaxPool2d(2, dilation=2)), r"^layer '0': MaxPool2d with dilation \(2, 2"),
-        (nn.Sequential(nn.MaxPool2d((1, 2))), r"^layer '0': stride \(1, 2\), different in height"),
+        (nn.Sequential(nn.MaxPool2d((1, 2))), r"^layer '0': stride 1 down and 2 to the right"),
         (
             nn.Sequential(nn.AvgPool2d(3, padding=1, count_include_pad=False)),
             r"^layer '0': an average whose padding does not count, so that windows differ",
@@ -354,7 +354,7 @@ def both(first, second):
         ),
         (
             nn.Sequential(nn.Conv2d(2, 2, 3, stride=(1, 2))),
-            r"^layer '0': stride \(1, 2\), different in height and width, is not",
+            r"^layer '0': stride 1 down and 2 to the right is not",
         ),
         (nn.Sequential(nn.Conv2d(2, 2, 9)), r"^layer '0': its window is larger than its input map"),
         (both(lambda y: y.clamp(1, 1), torch.relu), r"^layer 'clamp': clamp from 1 to 1 is not"),

@@ -45,7 +45,7 @@ def test_settings_without_effect(module):
     [
         (nn.AvgPool2d(3, ceil_mode=True), r"an average whose padding does not count, so that win"),
         (nn.AdaptiveAvgPool2d((5, 3)), r"AdaptiveAvgPool2d to \(5, 3\) from a map \(8, 6\), where"),
-        (nn.AdaptiveAvgPool2d(2), r"stride \(4, 3\), different in height and width, is not"),
+        (nn.AdaptiveAvgPool2d(2), r"stride 4 down and 3 to the right is not"),
         (nn.AvgPool2d(2, divisor_override=3), r"AvgPool2d with divisor_override 3 is not"),
         (conv(padding=1, padding_mode="reflect"), r"Conv2d with padding mode 'reflect' is not"),
         (nn.MaxPool2d(2, dilation=2), r"MaxPool2d with dilation \(2, 2\) is not supported"),

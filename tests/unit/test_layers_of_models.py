@@ -86,6 +86,14 @@ CASES = {
         ],
         {},
     ),
+    "strides of two sizes": (
+        [
+            conv("r", "c", pads=[1, 0, 1, 0], strides=[2, 1]),
+            node("Relu", "c", "cr"),
+            node("MaxPool", "cr", "end", kernel_shape=[3, 1], strides=[3, 1], pads=[1, 0, 0, 0]),
+        ],
+        {"c": (6, 6, 3, 3)},
+    ),
     "global maximum": ([node("GlobalMaxPool", "r", "end")], {}),
     "dilation": ([conv("r", "end", dilations=[2, 3], pads=[2, 3, 2, 3])], {"end": (6, 6, 3, 3)}),
     "concatenation (fire module)": (

@@ -288,7 +288,8 @@ def test_all_operators_without_a_layer_are_named_at_once():
     with pytest.raises(SqhwError) as error:
         lower(chain(operators, tensors), RealKernels())
     assert str(error.value) == (
-        "Convolution 'a' has stride (3, 3) (use stride 1 or 2, the same in height and width); "
+        "Convolution 'a' has stride (3, 3) (use 1 or 2 to the right, and down the same, or "
+        "a multiple of it without padding); "
         "MaxPooling 'b' has dilation (2, 1) (use a window without dilation)"
     )
 

@@ -170,12 +170,12 @@ def _row(network: QuantizedNetwork, offsets: dict[str, int], at: int, layer: Lay
     head += [offsets[layer.source], offsets[layer.name], *shapes[layer.source], *shapes[layer.name]]
     if isinstance(layer, MaxPool):
         top, _, left, _ = layer.padding
-        fields = [*head, *layer.window, layer.stride, layer.stride, top, left, 1, 0]
+        fields = [*head, *layer.window, *layer.strides, top, left, 1, 0]
         fields += [*["NULL"] * 5, form.lo, form.hi]
     else:
         made = entries(layer.weight)
         top, _, left, _ = layer.padding
-        fields = [*head, *layer.kernel, layer.stride, layer.stride, top, left, layer.groups]
+        fields = [*head, *layer.kernel, *layer.strides, top, left, layer.groups]
         fields += [len(made.weight), "NULL" if made.gap is None else f"gap_{at}"]
         fields += [f"{name}_{at}" for name in ("weight", "bias", "multiplier", "shift")]
         fields += [form.lo, form.hi]

@@ -68,7 +68,7 @@ class OnnxFormat(ABC):
         for layer in self.network.layers:
             x = values[layer.source]
             if isinstance(layer, MaxPool):
-                size, stride = list(layer.window), [layer.stride] * 2
+                size, stride = list(layer.window), list(layer.strides)
                 name = f"{layer.name}/maximum"
                 top, bottom, left, right = layer.padding
                 border: dict[str, Any] = {}
@@ -121,7 +121,7 @@ class OnnxFormat(ABC):
             inputs,
             name,
             kernel_shape=list(layer.kernel),
-            strides=[layer.stride] * 2,
+            strides=list(layer.strides),
             pads=[top, left, bottom, right],
             group=layer.groups,
             title=title,

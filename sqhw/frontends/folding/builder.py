@@ -9,10 +9,10 @@ import numpy as np
 
 from sqhw.errors import SqhwError
 from sqhw.frontends.folding.convolution import Convolution, after_affine, scaled
-from sqhw.frontends.folding.pooling import Pooling, added, spans, trimmed
+from sqhw.frontends.folding.pooling import Pooling, added, engine_stride, spans, trimmed
 from sqhw.frontends.folding.view import Affine, Doubles, View
 from sqhw.network.floats import FloatConv, FloatLayer, FloatResidual
-from sqhw.network.graph import INPUT, MaxPool, Shape
+from sqhw.network.graph import INPUT, MaxPool, Padding, Shape, Stride
 
 #: Type of a node of the source: of a traced module, or of a file.
 N = TypeVar("N", bound=Hashable)
@@ -75,13 +75,17 @@ class Builder(ABC, Generic[N]):
             x = self.settle(node, x)
         if x.affine:
             kernel, offset = after_affine(x.affine, kernel, offset, conv.groups, x.shape)
-        room = spans(self._shapes[x.tensor], kernel.shape[2:], padding)
+        stride = self._step(
+            node, conv.stride, spans(self._shapes[x.tensor], kernel.shape[2:], padding)
+        )
+        if isinstance(stride, tuple) and any(padding[:2]):
+            x, padding = self._bordered(node, x, padding)
         layer = FloatConv(
             name=self.free_name(node),
             source=x.tensor,
             weight=kernel,  # type: ignore[arg-type]
             bias=offset,  # type: ignore[arg-type]
-            stride=self._step(node, conv.stride, room),
+            stride=stride,
             padding=padding,
             kind=conv.kind,
             groups=conv.groups,
@@ -110,6 +114,14 @@ class Builder(ABC, Generic[N]):
             return x
         step = self._step(node, pooling.stride, spans(whole, kernel, padding))
         size = kernel[0] if kernel[0] == kernel[1] else kernel
+        if isinstance(step, tuple) and any(padding[:2]):
+            if not self.not_negative(replace(x, affine=None)):
+                raise self.unsupported(
+                    node,
+                    f"stride {step} of a padded maximum of a tensor that may be negative",
+                    "put a ReLU before it",
+                )
+            x, padding = self._bordered(node, replace(x, affine=None), padding)
         made = self._append(node, MaxPool(self.free_name(node), x.tensor, size, step, padding))
         return self._passed(node, x, made)
 
@@ -367,6 +379,27 @@ class Builder(ABC, Generic[N]):
         if x.padded and not padded:
             raise self.unsupported(node, "padding of other than a Conv2d's input")
 
+    def _bordered(self, node: N, x: View, padding: Padding) -> tuple[View, Padding]:
+        """Return a copy of a tensor with the zeros above and below, and the padding without them.
+
+        The engine has no padding there for strides of two sizes.
+        """
+        top, bottom, left, right = padding
+        channels = x.shape[0]
+        layer = FloatConv(
+            name=self.free_name(node),
+            source=x.tensor,
+            weight=np.ones((channels, 1, 1, 1)),  # type: ignore[arg-type]
+            bias=np.zeros(channels),  # type: ignore[arg-type]
+            padding=(top, bottom, 0, 0),
+            relu=self.not_negative(x),
+            groups=channels,
+        )
+        self.notes.append(
+            f"layer {layer.name!r} pads {x.tensor!r} above and below, for a layer of two strides"
+        )
+        return self._append(node, layer), (0, 0, left, right)
+
     def _passed(self, node: N, x: View, made: View) -> View:
         """Return what a pooling made, with the factors and summands of what it read."""
         if x.affine is None:
@@ -416,16 +449,17 @@ class Builder(ABC, Generic[N]):
             name, count = f"{base}_{count}", count + 1
         return name
 
-    def _step(self, node: N, stride: tuple[int, int], spans: tuple[int, int]) -> int:
-        """Return the stride in both directions; where a window has one position it is any."""
-        for step in (1, 2):
-            if all(
-                step == own or span < min(step, own)
-                for own, span in zip(stride, spans, strict=True)
-            ):
-                return step
+    def _step(self, node: N, stride: tuple[int, int], room: tuple[int, int]) -> Stride:
+        """Return the stride of a layer."""
+        found = engine_stride(stride, room)
+        if found is not None:
+            return found
         if stride[0] != stride[1]:
-            raise self.unsupported(node, f"stride {stride}, different in height and width,")
+            raise self.unsupported(
+                node,
+                f"stride {stride[0]} down and {stride[1]} to the right",
+                "use 1 or 2 to the right, and a multiple of it down",
+            )
         raise self.unsupported(node, f"stride {stride[0]}", "use stride 1 or 2, in several layers")
 
 

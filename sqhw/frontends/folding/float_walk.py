@@ -53,7 +53,7 @@ def logits(
     """
 
     def conv(layer: FloatConv, tensors: Mapping[str, Reals]) -> Reals:
-        stride = (layer.stride, layer.stride)
+        stride = layer.strides
         weight, bias = (part.astype(dtype, copy=False) for part in (layer.weight, layer.bias))
         made = convolved(padded(tensors[layer.source], layer.padding), weight, bias, stride)
         skip = layer.residual
@@ -63,7 +63,7 @@ def logits(
         return made.clip(0, layer.ceiling) if layer.relu else made
 
     def pool(layer: MaxPool, x: Reals) -> Reals:
-        return maxima(padded(x, layer.padding, -np.inf), layer.window, (layer.stride, layer.stride))
+        return maxima(padded(x, layer.padding, -np.inf), layer.window, layer.strides)
 
     x = normalised(images, network.input_max, network.mean, network.std, dtype)
     made = run_graph(network, x, conv, pool)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sqhw.network.graph import Padding, Shape
+from sqhw.network.graph import Padding, Shape, Stride
 
 Pair = tuple[int, int]
 NO_PADDING: Padding = (0, 0, 0, 0)
@@ -56,6 +56,30 @@ def spans(shape: Shape, kernel: Pair, padding: Padding) -> Pair:
     """Return the positions from the first to the last possible window, down and right."""
     top, bottom, left, right = padding
     return shape[1] + top + bottom - kernel[0], shape[2] + left + right - kernel[1]
+
+
+def engine_stride(stride: Pair, room: Pair) -> Stride | None:
+    """Return the stride of a layer, or None if the engine has none that gives the same windows.
+
+    Parameters
+    ----------
+    stride : tuple of int (down, right)
+        Stride of the source.
+    room : tuple of int (down, right)
+        Positions from the first to the last possible window, see `spans`. Where there is one
+        window, its stride is any that is larger.
+    """
+    for step in (1, 2):
+        if all(
+            step == own or span < min(step, own) for own, span in zip(stride, room, strict=True)
+        ):
+            return step
+    down, right = stride
+    if room[1] < right:  # one window
+        right = 1 if room[1] == 0 else 2
+        if room[1] >= right:
+            return None
+    return (down, right) if right in (1, 2) and down % right == 0 else None
 
 
 def trimmed(shape: Shape, kernel: Pair, stride: Pair, padding: Padding) -> Padding:

@@ -15,7 +15,7 @@ from sqhw.frontends.quantized.sums import SUM_TOP, Sums, Window, sum_ends, sums_
 from sqhw.frontends.quantized.views import View
 from sqhw.machine.number import ActivationFormat, distinct_bytes
 from sqhw.machine.stream import Dense
-from sqhw.network.graph import MaxPool, Padding, Shape
+from sqhw.network.graph import MaxPool, Padding, Shape, Stride
 from sqhw.network.quantized import Conv, Layer, Residual
 
 Integers = npt.NDArray[np.int64]
@@ -125,7 +125,7 @@ class Making:
             self.bound(name, first, shape, target)
 
     def maximum(
-        self, name: str, x: View, kernel: tuple[int, int], stride: int, padding: Padding
+        self, name: str, x: View, kernel: tuple[int, int], stride: Stride, padding: Padding
     ) -> None:
         """Add the maximum `name`; one with padding of signed values is taken on shifted ones.
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sqhw.frontends.neutral import Refused
 from sqhw.frontends.quantized.skips import Skipped
 from sqhw.frontends.quantized.views import NO_PADDING, View
-from sqhw.network.graph import Padding
+from sqhw.network.graph import Padding, Stride
 
 Integers = npt.NDArray[np.int64]
 Numbers = npt.NDArray[Any]
@@ -26,7 +26,7 @@ class Window:
     weight : ndarray of int64, shape (outputs, inputs / groups, height, width)
     unit : ndarray of float64, shape (outputs,)
         Real value of one unit of each output channel's weights.
-    stride : int, 1 or 2
+    stride : int or tuple of int (down, right)
     padding : tuple of int (top, bottom, left, right)
     groups : int
     kind : str
@@ -35,7 +35,7 @@ class Window:
 
     weight: Integers
     unit: npt.NDArray[np.float64]
-    stride: int = 1
+    stride: Stride = 1
     padding: Padding = NO_PADDING
     groups: int = 1
     kind: str = "conv"

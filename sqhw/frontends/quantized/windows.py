@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.frontends.folding.convolution import spread
-from sqhw.frontends.folding.pooling import Pooling, added, trimmed
+from sqhw.frontends.folding.pooling import Pooling, added, engine_stride, spans, trimmed
 from sqhw.frontends.neutral import (
     AveragePooling,
     Constant,
@@ -15,7 +15,7 @@ from sqhw.frontends.neutral import (
 )
 from sqhw.frontends.quantized.sums import Window
 from sqhw.frontends.quantized.views import View
-from sqhw.network.graph import Padding
+from sqhw.network.graph import Padding, Stride
 
 Integers = npt.NDArray[np.int64]
 
@@ -71,7 +71,7 @@ def single(x: View) -> Window:
     return Window(weight, np.full(x.shape[0], x.held.unit), padding=x.padding)
 
 
-def maximum(operator: MaxPooling, x: View) -> tuple[int, Padding]:
+def maximum(operator: MaxPooling, x: View) -> tuple[Stride, Padding]:
     """Return stride and padding of a maximum."""
     _require_map(x)
     if any(x.padding):
@@ -114,15 +114,12 @@ def _require_map(x: View) -> None:
         raise Refused("reads a map that was flattened", "flatten in front of linear layers only")
 
 
-def _step(stride: tuple[int, int], x: View, kernel: tuple[int, int], padding: Padding) -> int:
-    """Return the stride in both directions; where a window has one position it is any."""
-    spans = (
-        x.shape[1] + padding[0] + padding[1] - kernel[0],
-        x.shape[2] + padding[2] + padding[3] - kernel[1],
-    )
-    for step in (1, 2):
-        if all(
-            own == step or span < min(own, step) for own, span in zip(stride, spans, strict=True)
-        ):
-            return step
-    raise Refused(f"has stride {stride}", "use stride 1 or 2, the same in height and width")
+def _step(stride: tuple[int, int], x: View, kernel: tuple[int, int], padding: Padding) -> Stride:
+    """Return the stride of a layer."""
+    found = engine_stride(stride, spans(x.shape, kernel, padding))
+    if found is None or (isinstance(found, tuple) and any(padding[:2])):
+        raise Refused(
+            f"has stride {stride}",
+            "use 1 or 2 to the right, and down the same, or a multiple of it without padding",
+        )
+    return found
