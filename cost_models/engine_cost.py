@@ -42,6 +42,7 @@ PARAMETERS = {
     "groups": "grouped convolutions",
     "residuals": "skip connections",
     "maxpool": "max pooling",
+    "quotient_ones": "ones of a quotient",
     "rows of the weight ROM": "block RAMs of the weight ROM one above the other",
 }
 SWITCHES = ("writable", "groups", "residuals", "maxpool")
@@ -109,7 +110,7 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
     memories = engine_memories(engine, device, depths)
     luts = round(fit.luts.predict(lut_features(engine, device, memories)))
     numbers = parameters(engine, memories)
-    outside = _outside(fit.luts, numbers) + _unlike(fit, device)
+    outside = _outside(fit.luts, numbers) + _unlike(fit, device) + _undecoded(engine, fit)
     banks = bank_blocks(engine, device) if engine.single_port else 0
     if engine.single_port:
         outside.append("banks of single-port RAM, calibrated block RAM only")
@@ -164,6 +165,13 @@ def _outside(fit: Fit, numbers: Mapping[str, int]) -> list[str]:
         + (f" to {_value(name, high)}" if high > low else " only")
         for name, (low, high) in fit.outside(numbers).items()
     ]
+
+
+def _undecoded(engine: EngineConfig, fit: Calibration) -> list[str]:
+    """Return a note if the engine has a decoder that no calibrated one had."""
+    if not engine.quotient_ones or "quotient_ones" in dict(fit.luts.ranges):
+        return []
+    return [f"{PARAMETERS['quotient_ones']}: {engine.quotient_ones}, calibrated without only"]
 
 
 def _value(name: str, value: float) -> str:

@@ -20,7 +20,7 @@ from sqhw.cost_models.layer_weights import (
     LayerWeights,
 )
 from sqhw.cost_models.schedule import least_slot
-from sqhw.cost_models.storage import Storage, storage
+from sqhw.cost_models.storage import Storage, storage, words
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import descriptor_words
 from sqhw.machine.stream import Dense, EntryCounts, EqualEntries, formats_for
@@ -68,7 +68,7 @@ class LayerTable:
     @property
     def stream_bits(self) -> Ints:
         """Bits of the weight stream and the codebook; expectations are rounded up."""
-        return _words(self.stored.stream_bits, 1) + self.stored.codebook_bits
+        return words(self.stored.stream_bits, 1) + self.stored.codebook_bits
 
     def only(self, chosen: npt.NDArray[Any]) -> "LayerTable":
         """Return the options of a mask or of indices."""
@@ -106,7 +106,10 @@ def layer_table(
     formats = formats_for(engine, shape.inputs, shape.inside.shape[1])
     entries = [weights.entries(form) for form in formats]
     stored = storage(
-        [(form, found.total) for form, found in zip(formats, entries, strict=True)],
+        [
+            (form, found.total, found.quotient_bits)
+            for form, found in zip(formats, entries, strict=True)
+        ],
         weights.nonzeros,
         most_values=np.maximum(weights.nonzeros, 1),
         has_zeros=weights.has_zeros,
@@ -147,7 +150,7 @@ def _fixed_table(
     return costed(
         shape,
         prices,
-        Storage((Dense(),), zero, one, zero, zero, zero, entries.total, zero + book),
+        Storage((Dense(),), zero, one, zero, zero, zero, entries.total, zero, zero + book),
         _tile_cycles(entries, shape, engine),
         zero + shape.outputs * int(shape.inside.sum()) * shape.inputs,
         records=zero + records,
@@ -183,8 +186,8 @@ def costed(
         Width of a weight at the multiplier (unit: bit).
     """
     engine = prices.engine
-    weight_words = _words(stored.stream_bits, engine.word_bits)
-    param_words = descriptor_words(engine) + _words(records, engine.word_bits)
+    weight_words = stored.words(engine.word_bits)
+    param_words = descriptor_words(engine) + words(records, engine.word_bits)
     counts = LayerCounts(
         entries=stored.entries,
         tile=tile,
@@ -203,9 +206,3 @@ def costed(
         done=done,
         energy_pj=np.asarray(prices.layer(done).total),
     )
-
-
-def _words(bits: Numbers, word_bits: int) -> Ints:
-    """Return the words that hold the bits; tiny excesses of a sum of floats take none."""
-    words: Ints = np.ceil(bits / word_bits - 1e-9).astype(np.int64)
-    return words

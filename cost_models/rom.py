@@ -29,7 +29,7 @@ class LayerRom:
     payload : int
         Non-zero weights times code bits, the figure of papers.
     positions : int
-        Gap fields and fillers, or the zero codes of a dense stream.
+        Gap fields, quotients and fillers, or the zero codes of a dense stream.
     codebook : int
         Codebook entries times 8.
     records : int
@@ -181,23 +181,25 @@ def rom_cost(network: Graph[StoredConv], engine: EngineConfig) -> RomCost:
     layers = []
     for layer in network.layers:
         if not isinstance(layer, MaxPool):
-            counts = entry_counts(layer)
+            places = Places.of(layer.weight)
+            counts = layer.stream.counts(places)
             form = record_format(counts, layer.bias, layer.multiplier, layer.shift, word)
             records = form.bits * len(counts)
-            stream = layer.stream.bits(counts)
+            sizes = layer.stream.sizes(places)
             payload = layer.nonzeros * layer.stream.code_bits
             codebook = CODEBOOK_WIDTH * layer.codebook_size
         else:
-            records = stream = payload = codebook = 0
+            records = payload = codebook = 0
+            sizes = ()
         layers.append(
             LayerRom(
                 name=layer.name,
                 payload=payload,
-                positions=stream - payload,
+                positions=sum(sizes) - payload,
                 codebook=codebook,
                 records=records,
                 descriptor=descriptor_words(engine) * word,
-                weight_words=-(-stream // word),
+                weight_words=sum(-(-size // word) for size in sizes),
                 param_words=descriptor_words(engine) - (-records // word),
             )
         )

@@ -58,6 +58,8 @@ class Storage:
         Width of the code.
     entries : ndarray
         Entries of the stream: whole numbers, or expectations.
+    quotients : ndarray
+        Bits beside the fields of the entries (unit: bit).
     codebook_words : ndarray of int64
         Values in the codebook, the 0 of a dense stream included.
     """
@@ -69,6 +71,7 @@ class Storage:
     form: Ints
     code_bits: Ints
     entries: Numbers
+    quotients: Numbers
     codebook_words: Ints
 
     def __len__(self) -> int:
@@ -76,7 +79,7 @@ class Storage:
 
     @cached_property
     def entry_bits(self) -> Ints:
-        """Width of an entry (unit: bit)."""
+        """Width of an entry's field (unit: bit)."""
         bare = np.array([form.entry_bits for form in self.formats], dtype=np.int64)
         widths: Ints = bare[self.form] + self.code_bits
         return widths
@@ -88,10 +91,21 @@ class Storage:
         return found
 
     @property
+    def field_bits(self) -> Numbers:
+        """Bits of the fields of all entries."""
+        always = np.array([form.fillers_have_fields for form in self.formats])[self.form]
+        bits: Numbers = np.where(always, self.entries, self.nonzeros) * self.entry_bits
+        return bits
+
+    @property
     def stream_bits(self) -> Numbers:
         """Bits of all entries."""
-        bits: Numbers = self.entries * self.entry_bits
+        bits: Numbers = self.field_bits + self.quotients
         return bits
+
+    def words(self, word_bits: int) -> Ints:
+        """Return the words of the weight ROM; expectations are rounded up, shape (options,)."""
+        return words(self.field_bits, word_bits) + words(self.quotients, word_bits)
 
     @property
     def codebook_bits(self) -> Ints:
@@ -120,8 +134,14 @@ class Storage:
         return Storage(parts.pop("formats"), **{name: part[chosen] for name, part in parts.items()})
 
 
+def words(bits: Numbers, word_bits: int) -> Ints:
+    """Return the words that hold the bits; tiny excesses of a sum of floats take none."""
+    found: Ints = np.ceil(bits / word_bits - 1e-9).astype(np.int64)
+    return found
+
+
 def storage(
-    entries: Sequence[tuple[StreamFormat, Numbers]],
+    entries: Sequence[tuple[StreamFormat, Numbers, Numbers]],
     nonzeros: Ints,
     *,
     most_values: Ints,
@@ -133,8 +153,8 @@ def storage(
 
     Parameters
     ----------
-    entries : sequence of (StreamFormat, ndarray of shape (counts,))
-        Formats without codes, each with its entries.
+    entries : sequence of (StreamFormat, ndarray, ndarray), both of shape (counts,)
+        Formats without codes, each with its entries and the bits beside their fields.
     nonzeros : ndarray of int64, shape (counts,)
         Weights that are kept.
     most_values : ndarray of int64, shape (counts,), 1 or more
@@ -150,13 +170,15 @@ def storage(
     Storage
         Options count after count, format after format, codebook after codebook.
     """
-    formats = tuple(form for form, _ in entries)
+    formats = tuple(form for form, *_ in entries)
     pairs = [(at, number) for at, form in enumerate(formats) for number in levels.of(form)]
     form, values = (np.array(part, dtype=np.int64) for part in zip(*pairs, strict=True))
     zeros = np.array([one.stores_zeros for one in formats])[form]
     shape = (len(nonzeros), len(pairs))
     words = np.minimum(values, most_values[:, None]) + (zeros & has_zeros[:, None])
-    total = np.stack([entries[at][1] for at in form], axis=1)
+    total, quotients = (
+        np.stack([entries[at][part] for at in form], axis=1).reshape(-1) for part in (1, 2)
+    )
     found = Storage(
         formats=formats,
         source=np.repeat(np.arange(len(nonzeros)), len(pairs)),
@@ -164,10 +186,12 @@ def storage(
         levels=np.broadcast_to(values, shape).reshape(-1),
         form=np.broadcast_to(form, shape).reshape(-1),
         code_bits=np.maximum(1, np.ceil(np.log2(words))).astype(np.int64).reshape(-1),
-        entries=total.reshape(-1),
+        entries=total,
+        quotients=quotients,
         codebook_words=words.reshape(-1),
     )
-    return found.only(found.entry_bits <= word_bits)
+    widest = np.array([one.widest_entry(word_bits) for one in formats])[found.form]
+    return found.only(found.entry_bits <= widest)
 
 
 def mask_storage(mask: Mask, levels: int, engine: EngineConfig) -> tuple[Storage, list[Ints]]:
@@ -194,7 +218,10 @@ def mask_storage(mask: Mask, levels: int, engine: EngineConfig) -> tuple[Storage
     counts = [form.counts(places) for form in formats]
     nonzeros = np.array([np.count_nonzero(mask)])
     table = storage(
-        [(form, one.sum(keepdims=True)) for form, one in zip(formats, counts, strict=True)],
+        [
+            (form, one.sum(keepdims=True), np.array([form.quotient_bits(places)]))
+            for form, one in zip(formats, counts, strict=True)
+        ],
         nonzeros,
         most_values=np.array([levels]),
         has_zeros=nonzeros < mask.size,

@@ -24,6 +24,8 @@ class FieldReader(wiring.Component):
     window_cycles : {0, 1, 2}
         Cycles from `take` to the field. 1: the two words from which the field is shifted out are
         registered. 2: the ROM takes two cycles as well.
+    shared : bool
+        Whether fields change their width, and the ROM's port is shared; see `SplitReader`.
 
     Members
     -------
@@ -38,14 +40,21 @@ class FieldReader(wiring.Component):
         Field of `window_cycles` before, in the low bits. The bits above its width belong to the
         next field.
     rom_addr, rom_data
-        Ports of a `Rom` of latency 1, or 2 with two `window_cycles`.
+        Ports of a `Rom` of latency 1, or 2 with two `window_cycles`. With `shared` the word of an
+        address may come later, if the next field lies in `head`.
+    settle : In(1)
+        With `shared`: the field at `jump_addr` has `next_width`. Missing otherwise. `next_width` is
+        looked at with `settle` or `take` only.
     """
 
     LATENCY = JUMP_CYCLES
 
-    def __init__(self, word_bits: int, addr_bits: int, window_cycles: int = 0) -> None:
+    def __init__(
+        self, word_bits: int, addr_bits: int, window_cycles: int = 0, *, shared: bool = False
+    ) -> None:
         self._word_bits = word_bits
         self._window_cycles = window_cycles
+        self._shared = shared
         super().__init__(
             {
                 "jump": In(1),
@@ -55,6 +64,7 @@ class FieldReader(wiring.Component):
                 "window": Out(word_bits),
                 "rom_addr": Out(addr_bits),
                 "rom_data": In(word_bits),
+                **({"settle": In(1)} if shared else {}),
             }
         )
 
@@ -89,7 +99,12 @@ class FieldReader(wiring.Component):
             self.rom_addr.eq(Mux(self.jump, self.jump_addr, onward)),
             begin.eq(Mux(self.take, behind, offset)),
         ]
-        if self._window_cycles:  # `take` comes late
+        if self._shared:
+            next_crosses, next_behind = after_field(Mux(self.settle, 0, behind))
+            moves = self.take | self.settle
+            next_crosses = Mux(moves, next_crosses, crosses)
+            next_behind = Mux(moves, next_behind, behind)
+        elif self._window_cycles:  # `take` comes late
             onwards = zip(after_field(behind), after_field(offset), strict=True)
             next_crosses, next_behind = (Mux(self.take, taken, stays) for taken, stays in onwards)
         else:

@@ -19,6 +19,7 @@ from sqhw.rtl.descriptor import LayerFields, group_channels_of, pool_of
 from sqhw.rtl.field_reader import FieldReader
 from sqhw.rtl.interfaces import EntryStream, Phases, ResultWalk, TapStream, VectorAddress
 from sqhw.rtl.position_walker import PositionWalker, map_fields
+from sqhw.rtl.split_reader import SplitReader
 from sqhw.rtl.stream_decoder import StreamDecoder
 from sqhw.rtl.tap_walker import TapWalker
 
@@ -63,8 +64,8 @@ class Issue(wiring.Component):
         "start_row", "start_lane", "start_phase_x", "start_phase_y", "start_dx", "start_dy",
         "last_dx", "group_channels", "skip_row", "skip_channels", "skip_first", "skip_last",
         "out_base", "out_channels", "out_split", "out_phase_rows", "out_pitch_rows",
-        "out_pitch_lane", "out_last_x", "out_last_y", "weight_addr", "gap_bits", "entry_bits",
-        "codebook_addr",
+        "out_pitch_lane", "out_last_x", "out_last_y", "weight_addr", "gap_bits", "filler_ones",
+        "quotient_addr", "entry_bits", "codebook_addr",
     )  # fmt: skip
 
     def __init__(self, engine: EngineConfig) -> None:
@@ -117,8 +118,10 @@ class Issue(wiring.Component):
         """Read the entries and decode them."""
         engine, layer, entries = self._engine, self.layer, self.entries
         window = entry_window_cycles(engine)
-        m.submodules.entries = reader = FieldReader(
-            engine.word_bits, engine.weight_addr_bits, window
+        m.submodules.entries = reader = (
+            SplitReader(engine)
+            if engine.quotient_ones
+            else FieldReader(engine.word_bits, engine.weight_addr_bits, window)
         )
         # Cycle 1: the entry is taken. The last one of a tile sends the reader back.
         issue = delayed(m, entries.valid, ISSUE_CYCLES, "issue", reset_less=False)
@@ -141,6 +144,13 @@ class Issue(wiring.Component):
             decoder.skip.eq(delayed(m, skip, window, "window_skip")),
             decoder.entry.eq(reader.window),
         ]
+        if engine.quotient_ones:
+            m.d.comb += [
+                reader.filler_ones.eq(layer.filler_ones),
+                reader.quotient_addr.eq(layer.quotient_addr),
+                decoder.quotient.eq(delayed(m, reader.quotient, window, "window_quotient")),
+                decoder.filler.eq(delayed(m, reader.filler, window, "window_filler")),
+            ]
 
     def _base(self, m, new_tile, group):
         """Return the row at which an entry's tile and group begin, in cycle `decoded`."""

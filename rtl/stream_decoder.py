@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.stream import MAX_CODE_BITS, Dense, Gap, StreamFormat
+from sqhw.machine.stream import MAX_CODE_BITS, Dense, Gap, Rice, StreamFormat
 from sqhw.machine.timing import decode_cycles, is_deep
 
 
@@ -18,7 +18,8 @@ class StreamDecoder(wiring.Component):
     the channels at most `taps_per_entry` times (`sqhw.machine.stream.gap.max_gap_bits`). The
     position is thus one of ``taps_per_entry + 1`` sums: not wrapped, wrapped once, wrapped twice.
 
-    The decoder reads the formats of `FORMATS`. A dense stream is one without a gap field.
+    The decoder reads the formats of `FORMATS`, Golomb-Rice streams if the engine has
+    `quotient_ones`. A dense stream is one without a gap field.
 
     Parameters
     ----------
@@ -33,7 +34,14 @@ class StreamDecoder(wiring.Component):
     skip : In(1)
         There is a channel of the residual instead of an entry. The position stays as it is.
     entry : In(word_bits)
-        Gap in the low bits, code above it. Higher bits are ignored.
+        Gap or remainder in the low bits, code above it. Higher bits are ignored.
+    split : In(1)
+        The stream is a Golomb-Rice one; stable while the layer runs. These three are missing in an
+        engine without `quotient_ones`.
+    quotient : In(4)
+        Bits of the gap above the remainder; 0 in other streams.
+    filler : In(1)
+        The entry is a filler of a Golomb-Rice stream, and there is nothing in `entry`.
     valid, start, step : Out(1)
         An entry or residual comes out, `sqhw.machine.timing.decode_cycles` after it went in; it
         begins at the first kernel tap; it moves on to the next tap, with `start` from the first one
@@ -50,14 +58,16 @@ class StreamDecoder(wiring.Component):
         Input channel within the group if there is a weight, 0 for the residual.
     """
 
-    FORMATS: tuple[type[StreamFormat], ...] = (Dense, Gap)
+    FORMATS: tuple[type[StreamFormat], ...] = (Dense, Gap, Rice)
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
         self._two = engine.taps_per_entry > 1
         self.latency = decode_cycles(engine)
+        quotients = {"split": In(1), "quotient": In(4), "filler": In(1)}
         super().__init__(
             ({"step_two": Out(1)} if self._two else {})
+            | (quotients if engine.quotient_ones else {})
             | {
                 "gap_bits": In(4),
                 "code_bits": In(4),
@@ -79,7 +89,10 @@ class StreamDecoder(wiring.Component):
     def connect_format(self, layer: Any) -> list[Any]:
         """Return the assignments that take the format from a layer's descriptor."""
         gap_bits = layer.gap_bits if self._engine.max_gap_bits else C(0)
-        return [self.gap_bits.eq(gap_bits), self.code_bits.eq(layer.entry_bits - gap_bits)]
+        found = [self.gap_bits.eq(gap_bits), self.code_bits.eq(layer.entry_bits - gap_bits)]
+        if self._engine.quotient_ones:
+            found.append(self.split.eq(layer.filler_ones != 0))
+        return found
 
     def elaborate(self, platform: object) -> Module:
         """Build the decoder."""
@@ -107,10 +120,23 @@ class StreamDecoder(wiring.Component):
         taps = range(1, engine.taps_per_entry + 1)
         beyond = [Signal(wide, name=f"beyond_{tap}") for tap in taps]
         carries, code = Signal(name="carries"), Signal(MAX_CODE_BITS, name="code")
+        own = entry & gap_mask
+        is_weight = (gap != gap_mask) | no_gaps
+        if engine.quotient_ones:
+            above = Signal.like(gap, name="above", reset_less=True)
+            filler = Signal(name="filler", reset_less=True)
+            split = Signal(name="its_split", reset_less=True)
+            m.d.sync += [
+                above.eq(self.quotient << self.gap_bits),
+                filler.eq(self.filler),
+                split.eq(self.split),
+            ]
+            own = Mux(filler, 0, own) | above
+            is_weight = (is_weight | split) & ~filler
         m.d.comb += [
-            gap.eq(entry & gap_mask),
+            gap.eq(own),
             *(part.eq(gap - tap * self.channels) for part, tap in zip(beyond, taps, strict=True)),
-            carries.eq((gap != gap_mask) | no_gaps),
+            carries.eq(is_weight),
             code.eq((entry >> self.gap_bits) & code_mask),
         ]
         if is_deep(engine):

@@ -115,7 +115,7 @@ def number(text, values):
 def holds(condition, values):
     """Return whether the condition ``field`` or ``field > number`` holds."""
     name, _, bound = condition.partition(" > ")
-    return values[name] > int(bound or 0)
+    return values.get(name, 0) > int(bound or 0)
 
 
 def descriptors(params, engine):
@@ -163,14 +163,22 @@ def weights(roms, engine, layer):
     word, gap_bits = engine["word_bits"], layer.get("gap_bits", 0)
     book = [signed(value, 8) for value in roms["codebook"][layer["codebook_addr"] :]]
     at, found = layer["weight_addr"] * word, []
+    ones, quotient_at = layer.get("filler_ones", 0), layer.get("quotient_addr", 0) * word
     for record in records(roms["params"], engine, layer):
         position, channel = 0, {}
         for _ in range(record["count"]):
+            quotient = 0
+            while quotient < ones and bits(roms["weights"], word, quotient_at + quotient, 1):
+                quotient += 1
+            quotient_at += quotient + (quotient < ones)
+            position += quotient << gap_bits
+            if ones and quotient == ones:
+                continue
             entry = bits(roms["weights"], word, at, layer["entry_bits"])
             at += layer["entry_bits"]
             gap, code = entry & ((1 << gap_bits) - 1), entry >> gap_bits
             position += gap
-            if gap_bits and gap == (1 << gap_bits) - 1:
+            if gap_bits and not ones and gap == (1 << gap_bits) - 1:
                 assert code == 0
                 continue
             channel[position] = book[code]

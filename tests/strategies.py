@@ -11,7 +11,8 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamRecord, max_gap_bits
+from sqhw.machine.stream import Rice, StreamFormat, StreamRecord, max_gap_bits
+from sqhw.machine.stream import reach as most_positions
 from sqhw.network.graph import INPUT, MaxPool, Shape
 from sqhw.network.quantized import MAX_SHIFT, Conv, Layer, QuantizedNetwork, Residual
 
@@ -37,6 +38,10 @@ class Limits:
         Width of the requantization multipliers.
     min_code_bits, max_code_bits, max_gap_bits, taps_per_entry : int
         Bounds of the fields of the weight streams.
+    quotient_ones : int
+        Bound of the ones of a filler. With 0 there are no Golomb-Rice streams.
+    word_bits : int
+        Width of a ROM word, which bounds the fields of these.
     sparse : bool
         Whether half of the convolutions have the widest gap field that their kernel admits, and
         a tenth to a half of their weights.
@@ -62,6 +67,8 @@ class Limits:
     max_code_bits: int = 8
     max_gap_bits: int = 8
     taps_per_entry: int = 1
+    quotient_ones: int = 0
+    word_bits: int = 16
     sparse: bool = False
     branches: bool = False
     groups: bool = True
@@ -242,13 +249,31 @@ def _conv(
         stride=stride,
         padding=padding,
         codebook=tuple(book.tolist()),
-        stream=StreamRecord(gap_bits, code_bits).form(),
+        stream=_stream(
+            integer,
+            limits,
+            gap_bits,
+            code_bits,
+            most_positions(in_channels, kernel[1], limits.taps_per_entry),
+        ),
         output=output,
         weight_scale=rng.uniform(1e-4, 1.0, out_channels),
         output_scale=float(rng.uniform(1e-4, 1.0)),
         kind="linear" if linear else "conv",
         groups=groups,
     )
+
+
+def _stream(
+    integer: Integer, limits: Limits, gap_bits: int, code_bits: int, most: int
+) -> StreamFormat:
+    """Return a format: mostly one with quotients, if it has gaps."""
+    widest = limits.word_bits // 2 - code_bits
+    if not (gap_bits and limits.quotient_ones and widest >= 0 and integer(0, 3)):
+        return StreamRecord(gap_bits, code_bits).form()
+    most = min(most, (1 << limits.max_gap_bits) - 1)
+    remainder = integer(0, min(widest, most.bit_length() - 1))
+    return Rice(remainder, integer(1, min(limits.quotient_ones, most >> remainder)), code_bits)
 
 
 def _with_residual(

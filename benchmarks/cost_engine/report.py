@@ -1,7 +1,7 @@
 """The table of engines that were held out: measured, predicted, and how far apart."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from benchmarks.cost_engine.families import FAMILIES
 from benchmarks.cost_engine.present import Present, name_of, origin, origins
@@ -121,7 +121,7 @@ def _twins(measured: Measurement, family: Sequence[Measurement]) -> Iterator[tup
 
 
 def _parameters(measured: Measurement) -> dict[str, int]:
-    return asdict(measured.point.engine) | dict(measured.point.depths)
+    return measured.point.engine.to_dict() | dict(measured.point.depths)
 
 
 def _row(one: Compared, present: Present) -> tuple[str, ...]:

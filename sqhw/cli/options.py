@@ -11,6 +11,7 @@ from typer.models import ParameterInfo
 
 from sqhw.cli import checks
 from sqhw.machine.link import LINKS
+from sqhw.machine.config import MAX_ONES
 from sqhw.machine.naming import TOPS
 from sqhw.names import (
     ACCELERATORS,
@@ -126,6 +127,12 @@ RESUME = _file("Checkpoint, written after each epoch; a stopped run resumes from
 MAX_BATCH = typer.Option(
     help="Largest number of images of a run; several images fill small feature maps.",
     callback=checks.check_power_of_two,
+)
+QUOTIENT_ONES = typer.Option(
+    help="Most ones of a quotient in Golomb-Rice streams, whose decoder the engine gets; 0 leaves "
+    "it out.",
+    min=0,
+    max=MAX_ONES,
 )
 ACC_BITS = typer.Option(
     help="Width of the accumulators. By default as many as the weights need, 24 to 32: with "
@@ -255,6 +262,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "max_batch": MAX_BATCH,
         "acc_bits": ACC_BITS,
         "bank_ram": BANK_RAM,
+        "quotient_ones": QUOTIENT_ONES,
         "seed": SEED,
     },
     QuantizeOptions: {
@@ -276,6 +284,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "max_batch": MAX_BATCH,
         "acc_bits": ACC_BITS,
         "bank_ram": BANK_RAM,
+        "quotient_ones": QUOTIENT_ONES,
         "out": OUT,
     },
     RetargetOptions: {
@@ -284,6 +293,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "out": OUT,
         "max_batch": MAX_BATCH,
         "bank_ram": BANK_RAM,
+        "quotient_ones": QUOTIENT_ONES,
     },
     SimulateOptions: {
         "network": NETWORK,
@@ -428,6 +438,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "explore": typer.Option("--explore", help="Search engines, print the Pareto front."),
         "acc_bits": ACC_BITS,
         "bank_ram": BANK_RAM,
+        "quotient_ones": QUOTIENT_ONES,
         "plot": _file("Picture to write: png, svg or pdf."),
     },
     ReportOptions: {

@@ -32,6 +32,7 @@ def engine_for(
     max_batch: int = 1,
     acc_bits: int = EngineConfig.acc_bits,
     bank_ram: str | None = None,
+    quotient_ones: int = 0,
 ) -> EngineConfig:
     """Return a configuration for a device: one lane a DSP block, ROM words as wide as a block RAM.
 
@@ -51,6 +52,8 @@ def engine_for(
     bank_ram : {"block", "single-port"}, optional
         RAM of the activation banks; by default block RAM, unless that leaves none for weights and
         the device has single-port RAM in which the banks fit.
+    quotient_ones : int, 0 to 8
+        Most ones of a quotient in Golomb-Rice streams; with 0 the engine has no decoder for them.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def engine_for(
         If `max_batch` is out of range, the activation banks alone would exceed the device's block
         RAMs or its single-port RAM, or layers of different strides read the same map.
     """
-    engine = propose_engine(device, network, levels, max_batch, acc_bits, bank_ram)
+    engine = propose_engine(device, network, levels, max_batch, acc_bits, bank_ram, quotient_ones)
     check_banks(engine, device)
     banks = activation_blocks(engine, device)
     if banks >= device.brams:
@@ -78,6 +81,7 @@ def propose_engine(
     max_batch: int = 1,
     acc_bits: int = EngineConfig.acc_bits,
     bank_ram: str | None = None,
+    quotient_ones: int = 0,
 ) -> EngineConfig:
     """Return the configuration of `engine_for`, whether or not the device has the memory for it.
 
@@ -106,6 +110,7 @@ def propose_engine(
             levels=levels,
             acc_bits=acc_bits,
             bank_ram=bank_ram,
+            quotient_ones=quotient_ones,
         )
 
     if bank_ram == "single-port":

@@ -20,7 +20,8 @@ from sqhw.machine.layout import (
     record_values,
 )
 from sqhw.machine.stream import descriptor_fields as stream_fields
-from sqhw.network.quantized import Conv, Layer, QuantizedNetwork
+from sqhw.machine.stream import words_of
+from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.planner.placement import Tiling, Write, place
 
 
@@ -138,8 +139,7 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
             fields["skip_signed"] = int(formats[layer.residual.source].signed)
         fields["clamp_lo"] = formats[layer.name].lo
         fields["clamp_hi"] = formats[layer.name].hi
-        # A layer without a stream has no address there, because it might lie beyond a full ROM.
-        fields["weight_addr"] = len(weights) if _reads_stream(layer) else 0
+        fields["weight_addr"] = 0
         fields["codebook_addr"] = len(codebook) if isinstance(layer, Conv) else 0
         fields["param_addr"] = records_at + len(records)
         channels = tiling.target.shape[0]
@@ -149,8 +149,11 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
             counts = entries.counts.astype(np.int64)
             bias, multiplier, shift = layer.bias, layer.multiplier, layer.shift
             fields |= layer.stream.descriptor
-            values = entries.values.tolist()
-            weights += pack(values, [layer.stream.entry_bits] * len(values), engine.word_bits)
+            strings = layer.stream.written(entries)
+            for address, string in zip(layer.stream.STRINGS, strings, strict=True):
+                # A string without bits has no address, because it might lie beyond a full ROM.
+                fields[address] = len(weights) if len(string) else 0
+                weights += words_of(string, engine.word_bits)
             codebook += [value & 0xFF for value in layer.codebook]
         else:
             counts = np.full(channels, layer.taps, dtype=np.int64)
@@ -183,10 +186,6 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
         RomImage("codebook", CODEBOOK_WIDTH, tuple(codebook or [0])),
     )
     return Program(engine, network, tilings, images, batch)
-
-
-def _reads_stream(layer: Layer) -> bool:
-    return isinstance(layer, Conv) and layer.stream.entry_bits > 0
 
 
 def _check_engine(layer: Conv, bound: int, engine: EngineConfig) -> None:

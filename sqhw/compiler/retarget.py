@@ -17,6 +17,7 @@ def retargeted(
     *,
     max_batch: int = 1,
     bank_ram: str | None = None,
+    quotient_ones: int = 0,
 ) -> QuantizedNetwork:
     """Return a network with the engine that suits a device, and the cheapest streams for it.
 
@@ -26,7 +27,7 @@ def retargeted(
     ----------
     network : QuantizedNetwork
     device : Device
-    max_batch, bank_ram
+    max_batch, bank_ram, quotient_ones
         See `sqhw.compiler.device_engine.engine_for`.
 
     Raises
@@ -42,6 +43,7 @@ def retargeted(
         max_batch,
         max(EngineConfig.acc_bits, needed_acc_bits(network)),
         bank_ram,
+        quotient_ones,
     )
     label = {"engine": json.dumps(engine.to_dict()), "device": device.name}
     network = cheapest_streams(network, engine)

@@ -10,6 +10,10 @@ from sqhw.names import BANK_RAMS
 MAX_TAPS_PER_ENTRY = 2
 #: Width of the widest gap field on any engine (unit: bit).
 MAX_GAP_BITS = 12
+#: Most ones of a quotient in the Golomb-Rice streams of any engine.
+MAX_ONES = 8
+#: Defaults of the fields that files of engines may lack.
+LATER_FIELDS = {"bank_ram": "block", "quotient_ones": 0}
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class EngineConfig:
         skip connections and takes maxima. A feature that an engine lacks takes no logic and no
         descriptor bits.
 
+    quotient_ones : int, 0 to 8
+        Most ones of a quotient in Golomb-Rice streams. With 0 the engine does not decode them; the
+        decoder takes no logic and no descriptor bits then. A divisor of `word_bits`, not below
+        these ones and at most half of `word_bits`, must exist.
+
     Raises
     ------
     ValueError
@@ -83,6 +92,7 @@ class EngineConfig:
     residuals: bool = False
     maxpool: bool = True
     bank_ram: str = "block"
+    quotient_ones: int = 0
 
     def __post_init__(self) -> None:
         ranges = {
@@ -100,6 +110,7 @@ class EngineConfig:
             "requantizers": (1, self.lanes),
             "max_batch": (1, min(self.lanes, 32)),
             "lut_lanes": (0, self.lanes),
+            "quotient_ones": (0, MAX_ONES),
         }
         for name, (lo, hi) in ranges.items():
             value = getattr(self, name)
@@ -121,6 +132,13 @@ class EngineConfig:
                 f"engine max_gap_bits {self.max_gap_bits} leaves no room for a code in a "
                 f"{self.word_bits}-bit word"
             )
+        if self.quotient_ones and not self.max_gap_bits:
+            raise ValueError("engine quotient_ones needs gaps: raise max_gap_bits above 0")
+        if self.quotient_ones and not self.quotient_chunk:
+            raise ValueError(
+                f"engine word_bits {self.word_bits} has no divisor from quotient_ones "
+                f"{self.quotient_ones} to {self.word_bits // 2}; take another word_bits"
+            )
         if max(self.mult_bits, (self.acc_bits + 1) // 2) > self.word_bits:
             raise ValueError(
                 f"engine word_bits {self.word_bits} must hold a multiplier of {self.mult_bits} "
@@ -138,6 +156,15 @@ class EngineConfig:
         return self.bank_ram == "single-port"
 
     @property
+    def quotient_chunk(self) -> int:
+        """Bits that refill the reader of quotients at a time (unit: bit); 0 if there are none.
+
+        A quotient takes one chunk at most, and a word has two chunks at least.
+        """
+        chunks = range(max(1, self.quotient_ones), self.word_bits // 2 + 1)
+        return next((bits for bits in chunks if self.word_bits % bits == 0), 0)
+
+    @property
     def batch_bits(self) -> int:
         """Width of the number of an image in its batch (unit: bit)."""
         return self.max_batch.bit_length() - 1
@@ -153,14 +180,16 @@ class EngineConfig:
         return max(self.weight_addr_bits, self.param_addr_bits, self.codebook_addr_bits)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a dictionary, without `bank_ram` if that is block RAM.
+        """Return the fields as a dictionary, without those of `LATER_FIELDS` at their default.
 
-        Files of engines with block RAM are the same as before there was another kind.
+        Files of engines that do without them are the same as before there was a choice.
         """
         fields = asdict(self)
-        if not self.single_port:
-            del fields["bank_ram"]
-        return fields
+        return {
+            name: value
+            for name, value in fields.items()
+            if name not in LATER_FIELDS or value != LATER_FIELDS[name]
+        }
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:

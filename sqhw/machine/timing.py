@@ -46,6 +46,14 @@ def entry_window_cycles(engine: EngineConfig) -> int:
     return rom_cycles(engine, "weights") if is_deep(engine) else 0
 
 
+def jump_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the beginning of a tile's stream to its first entry.
+
+    Quotients take three more than the ROM: registers, the first length, the first quotient.
+    """
+    return rom_cycles(engine, "weights") + 3 if engine.quotient_ones else JUMP_CYCLES
+
+
 def decode_cycles(engine: EngineConfig) -> int:
     """Return the cycles from a stream entry to its decoded content."""
     return 3 if is_deep(engine) else 2
@@ -169,7 +177,7 @@ class Timing:
         return cls(
             min_slot=min_slot,
             min_slot_serial=max(engine.lanes, fetch),
-            rewind=JUMP_CYCLES - 1,
+            rewind=jump_cycles(engine) - 1,
             load=JUMP_CYCLES + record_window_cycles(engine) + descriptor_words(engine),
             prepare=1 + max(FILL_BEATS * engine.lane_bits + 1, fetch),
             drain=drain + writes - turns[0],

@@ -24,14 +24,15 @@ from sqhw.files.input_limits import MAX_NETWORK_BYTES
 from sqhw.files.plain import field_of, located, parse_json, typed
 from sqhw.files.tensor_file import QUANTIZED_KEY, entry_of, read_tensors
 from sqhw.machine.number import ActivationFormat
-from sqhw.machine.stream import StreamRecord
+from sqhw.machine.stream import StreamFormat, StreamRecord
 from sqhw.network.facts import facts_of
 from sqhw.network.graph import MaxPool
 from sqhw.network.layer_records import Tensors, check_digest, layer_record, read_layers
 from sqhw.network.quantized import Conv, Layer, QuantizedNetwork, Residual
 
 FORMAT = "sqhw-quantized-network"
-VERSION = 1
+#: Newest version. Files are of version 1 unless a layer has a format that it does not know.
+VERSION = 2
 ARRAYS: dict[str, np.dtype[Any]] = {
     "weight": np.dtype(np.int8),
     "bias": np.dtype(np.int32),
@@ -58,7 +59,7 @@ def save_network(network: QuantizedNetwork, path: str | os.PathLike[str]) -> Non
     description, tensors, digest = _described(network)
     header = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if _needs_newest(network) else 1,
         "sha256": digest,
         "network": description,
     }
@@ -154,13 +155,24 @@ def _describe(network: QuantizedNetwork) -> dict[str, Any]:
     }
 
 
+def _needs_newest(network: QuantizedNetwork) -> bool:
+    """Return whether a layer has a stream that files of version 1 cannot name."""
+    return any(StreamRecord.of(layer.stream).filler_ones for layer in network.convs)
+
+
+def _describe_stream(form: StreamFormat) -> dict[str, int]:
+    """Return a format as JSON values; `filler_ones` is there if it is not 0."""
+    record = asdict(StreamRecord.of(form))
+    return {name: value for name, value in record.items() if value or name != "filler_ones"}
+
+
 def _describe_layer(layer: Layer) -> dict[str, Any]:
     record = layer_record(layer)
     if isinstance(layer, MaxPool):
         return record
     return record | {
         "codebook": [int(n) for n in layer.codebook],
-        "stream": asdict(StreamRecord.of(layer.stream)),
+        "stream": _describe_stream(layer.stream),
         "output": _describe_format(layer.output),
         "output_scale": float(layer.output_scale),
     }
@@ -193,7 +205,7 @@ class _Conv:
     stride: int | tuple[int, int]
     padding: tuple[int, int, int, int]
     codebook: tuple[int, ...]
-    stream: StreamRecord
+    stream: dict[str, int]
     output: ActivationFormat
     output_scale: float
 
@@ -207,5 +219,5 @@ def _build(header: Mapping[str, Any], tensors: Tensors) -> QuantizedNetwork:
     return QuantizedNetwork(**vars(found) | {"layers": layers})
 
 
-def _conv(stream: StreamRecord, **rest: Any) -> Conv:
-    return Conv(stream=stream.form(), **rest)
+def _conv(stream: dict[str, int], **rest: Any) -> Conv:
+    return Conv(stream=typed(StreamRecord, stream, "stream", partial=True).form(), **rest)

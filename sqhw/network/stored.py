@@ -63,7 +63,7 @@ class StoredConv(GraphConv):
     @property
     def has_stream(self) -> bool:
         """Whether the weights are stored one by one: entries of no bits are constants."""
-        return self.stream.entry_bits > 0
+        return not self.stream.constant
 
     @property
     def nonzeros(self) -> int:

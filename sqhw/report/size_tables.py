@@ -201,7 +201,7 @@ def _front_lines(result: SizeResult) -> list[str]:
                 str(engine["requantizers"]),
                 str(d["batch"]),
                 f"{engine['word_bits']} bit",
-                "dense, gap" if engine["max_gap_bits"] else "dense",
+                _formats(engine),
                 str(d["cores"]),
                 f"{d['image_cycles'] / d['cores']:,.0f}",
                 _modelled(d, "images_per_second", digits=1),
@@ -280,3 +280,9 @@ def _modelled(d: DeviceFigures, key: Modelled, suffix: str = "", digits: int = 0
         return "?"
     known = d["errors"] is not None and d["errors"][MODEL[key]] is not None
     return f"{'' if known else '~'}{value:,.{digits}f}{suffix}"
+
+
+def _formats(engine: Mapping[str, Any]) -> str:
+    """Return the kinds of stream that an engine decodes."""
+    gaps = ["gap"] if engine["max_gap_bits"] else []
+    return ", ".join(["dense", *gaps, *(["rice"] if engine.get("quotient_ones") else [])])

@@ -27,6 +27,8 @@ class Terms:
         ignored.
     bank_ram : {"block", "single-port"}, optional
         RAM of the activation banks; see `sqhw.compiler.device_engine.engine_for`.
+    quotient_ones : int, 0 to 8
+        Most ones of a quotient in the Golomb-Rice streams of an engine; with 0 it has none.
     """
 
     technology: Technology
@@ -35,3 +37,4 @@ class Terms:
     objective: str = "rom"
     formats: Mapping[str, StreamFormat] | None = None
     bank_ram: str | None = None
+    quotient_ones: int = 0

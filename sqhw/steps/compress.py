@@ -48,6 +48,7 @@ def compress(options: CompressOptions, progress: Progress = silent) -> CompressR
         max_batch=options.max_batch,
         acc_bits=options.acc_bits,
         bank_ram=options.bank_ram,
+        quotient_ones=options.quotient_ones,
     )
     if options.resume is not None:
         make_folder(options.resume.parent)

@@ -45,6 +45,7 @@ def quantize(options: QuantizeOptions) -> QuantizeResult:
         max_batch=options.max_batch,
         acc_bits=acc_bits or proposed_acc_bits(network, density, options.ends_density, bits),
         bank_ram=options.bank_ram,
+        quotient_ones=options.quotient_ones,
     )
     result = quantize_network(
         network,

@@ -20,7 +20,13 @@ def retarget(options: RetargetOptions) -> RetargetResult:
         If the device has no room for the feature maps, or the network does not run on the engine.
     """
     network, device = load_network(options.network), find_device(options.device)
-    network = retargeted(network, device, max_batch=options.max_batch, bank_ram=options.bank_ram)
+    network = retargeted(
+        network,
+        device,
+        max_batch=options.max_batch,
+        bank_ram=options.bank_ram,
+        quotient_ones=options.quotient_ones,
+    )
     engine = network.facts.engine
     compile_network(network, engine)
     make_folder(options.out.parent)

@@ -19,6 +19,7 @@ from sqhw.errors import SqhwError
 from sqhw.export.file_set import DIGESTS, check_set
 from sqhw.export.manifest import FILES, check_manifest, check_roms, pieces_of
 from sqhw.export.readmemh import image_texts, read_image
+from sqhw.files.plain import located
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import (
     RECORD_FIELDS,
@@ -29,10 +30,8 @@ from sqhw.machine.layout import (
 )
 from sqhw.machine.naming import DEFAULT_NAME
 from sqhw.machine.rom_pieces import Pieces
-from sqhw.machine.stream import Entries, StreamRecord
+from sqhw.machine.stream import Bits, Entries, StreamFormat, StreamRecord, numbers_of
 from sqhw.network.quantized import Conv, Layer, QuantizedNetwork
-
-Bits = npt.NDArray[np.uint8]
 
 
 def rom_network(network: QuantizedNetwork, folder: Path) -> QuantizedNetwork:
@@ -100,9 +99,7 @@ def _bits(words: tuple[int, ...], width: int) -> Bits:
 
 def _numbers(bits: Bits, width: int) -> npt.NDArray[np.int64]:
     """Return the unsigned numbers of `width` bits that follow each other."""
-    if width == 0:
-        return np.zeros(0, np.int64)
-    return bits.reshape(-1, width).astype(np.int64) @ (np.int64(1) << np.arange(width))
+    return numbers_of(bits.reshape(-1), width, bits.size // width if width else 0)
 
 
 def _signed(values: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
@@ -148,25 +145,19 @@ def _decoded(
 ) -> Conv:
     """Return a convolution with the numbers of its descriptor, records, codebook and stream."""
     records = _records(roms["params"], fields, engine)
-    gap_bits = fields.get("gap_bits", 0)
-    stream = StreamRecord(gap_bits, fields["entry_bits"] - gap_bits).form()
+    stream = StreamRecord.of_descriptor(fields).form()
     book = _signed(_numbers(roms["codebook"], 8), 8)[fields["codebook_addr"] :]
     codebook = tuple(int(value) for value in book[: len(layer.codebook)])
     counts = records["count"].astype(np.int32)
-    first, total = fields["weight_addr"] * engine.word_bits, int(counts.sum())
-    width = fields["entry_bits"]
-    values = (
-        _numbers(roms["weights"][first : first + total * width], width)
-        if width
-        else np.zeros(total, np.int64)
-    )
+    strings = [roms["weights"][fields[name] * engine.word_bits :] for name in stream.STRINGS]
+    with located(f"layer {layer.name!r}: its weight stream in the ROM images is damaged"):
+        weight = _weight(stream, stream.taken_from(strings, counts), codebook, layer.weight.shape)
     residual = layer.residual
     if residual is not None:
         residual = replace(residual, weight=fields["skip_weight"])
-    shape = tuple(int(side) for side in layer.weight.shape)
     return replace(
         layer,
-        weight=stream.decode(Entries(values, counts), codebook, shape),  # type: ignore[arg-type]
+        weight=weight,
         bias=records["bias"].astype(np.int32),
         multiplier=records["multiplier"].astype(np.int32),
         shift=records["shift"].astype(np.int32),
@@ -174,3 +165,13 @@ def _decoded(
         stream=stream,
         residual=residual,
     )
+
+
+def _weight(
+    stream: StreamFormat, entries: Entries, codebook: tuple[int, ...], shape: tuple[int, ...]
+) -> npt.NDArray[np.int8]:
+    """Return the weights of entries; `shape` is that of the layer."""
+    try:
+        return stream.decode(entries, codebook, tuple(int(side) for side in shape))  # type: ignore[arg-type]
+    except ValueError as error:
+        raise SqhwError(str(error)) from None

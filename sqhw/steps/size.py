@@ -46,6 +46,7 @@ def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResul
         budgets=None if options.budget is None else Budgets.parse(options.budget),
         technology=load_technology(options.technology),
         batch=options.batch,
+        quotient_ones=options.quotient_ones,
         objective=options.objective,
         bank_ram=options.bank_ram,
     )
@@ -135,7 +136,13 @@ def _size(workload: Workload, device: Device, terms: Terms, acc_bits: int | None
     """Return the sizing of a network on a device, with the engine that suits it."""
     network = workload.network
     engine = propose_engine(
-        device, network, workload.levels, terms.batch, workload.acc_bits, terms.bank_ram
+        device,
+        network,
+        workload.levels,
+        terms.batch,
+        workload.acc_bits,
+        terms.bank_ram,
+        terms.quotient_ones,
     )
     # A network is sized as it is exported on the device, or with the engine, that it was made for.
     facts = network.facts

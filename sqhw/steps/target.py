@@ -22,6 +22,7 @@ def target(
     max_batch: int = 1,
     acc_bits: int | None = None,
     bank_ram: str | None = None,
+    quotient_ones: int = 0,
 ) -> tuple[Device, EngineConfig, Budgets]:
     """Return the device, the engine for a network on it, and the budget.
 
@@ -41,6 +42,7 @@ def target(
         max_batch=max_batch,
         acc_bits=acc_bits or proposed_acc_bits(network, bits=COMPRESSED_BITS),
         bank_ram=bank_ram,
+        quotient_ones=quotient_ones,
     )
     available = weight_blocks(engine, device)
     given = () if budget_text is None else Budgets.parse(budget_text).items

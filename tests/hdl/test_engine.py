@@ -89,6 +89,23 @@ CONFIGS = {
         ),
         {"branches": True, "max_size": 5, "max_layers": 3, "max_channels": 4},
     ),
+    "8 lanes, Golomb-Rice streams": (
+        EngineConfig(
+            param_addr_bits=10, weight_addr_bits=11, quotient_ones=8, writable=True, residuals=True,
+        ),
+        {"groups": False, "quotient_ones": 8, "branches": True, "max_channels": 9},
+    ),
+    "16 lanes, Golomb-Rice streams": (
+        EngineConfig(
+            lanes=16, word_bits=18, mult_bits=12, param_addr_bits=10, weight_addr_bits=12,
+            requantizers=4, groups=True, residuals=True, taps_per_entry=2, max_batch=2,
+            quotient_ones=6,
+        ),
+        {
+            "mult_bits": 12, "branches": True, "taps_per_entry": 2, "sparse": True,
+            "quotient_ones": 6, "word_bits": 18, "max_channels": 9,
+        },
+    ),
     "128 lanes": (
         EngineConfig(
             lanes=128, bank_depth=256, word_bits=18, mult_bits=12, weight_addr_bits=11,
@@ -113,7 +130,11 @@ DEVICES = {
 #: First part of the names of modules and files, where it is not the default.
 NAMES = {"8 lanes, chains only": "cam"}
 #: Engines that run a quarter of the networks: most of their parts run more in other engines.
-FEW = ("4 lanes, banks of a single port",)
+FEW = (
+    "4 lanes, banks of a single port",
+    "8 lanes, Golomb-Rice streams",
+    "16 lanes, Golomb-Rice streams",
+)
 #: Engines that run half of the networks, because simulation of the widest engines is slow.
 WIDE = ("32 lanes, several images", HALF, "128 lanes")
 #: Engines for Verilator. Each engine runs in one simulator in the tests: those that Icarus would
@@ -131,7 +152,7 @@ def evidence(names, quick):
 VERILATOR_NAMES = evidence([name for name in CONFIGS if name != HALF], FAST)
 ICARUS_NAMES = evidence(
     [name for name in CONFIGS if name not in ("32 lanes, several images", "128 lanes")],
-    [name for name in CONFIGS if name not in FAST],
+    [name for name in CONFIGS if name not in (*FAST, "16 lanes, Golomb-Rice streams")],
 )
 
 

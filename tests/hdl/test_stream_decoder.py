@@ -6,7 +6,7 @@ from hdl.support import clocked
 from strategies import random_network
 
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.stream import FORMATS, Gap, StreamRecord, max_gap_bits
+from sqhw.machine.stream import FORMATS, Gap, Rice, StreamRecord, max_gap_bits
 from sqhw.machine.timing import decode_cycles
 from sqhw.network.quantized import Conv
 from sqhw.rtl.stream_decoder import StreamDecoder
@@ -84,9 +84,9 @@ class Issue:
     def any_row(self):
         return self.rng.getrandbits(self.engine.row_bits)
 
-    def layer(self, gap_bits, code_bits, channels):
+    def layer(self, gap_bits, code_bits, channels, **split):
         """Begin a layer after the last weight of the layer before it."""
-        self.pause(decode_cycles(self.engine))
+        self.pause(decode_cycles(self.engine), **split)
         self.pause(1, gap_bits=gap_bits, code_bits=code_bits, channels=channels)
 
     def channel(self, entries, bits, pause_chance, offset=0, skip=None):
@@ -154,6 +154,31 @@ def add_conv(issue, weight, codebook, stream, pause_chance=0.2, groups=1, residu
     return expected_weights(weight, codebook, stream, groups)
 
 
+def add_rice(issue, weight, codebook, stream):
+    """Add a layer of a Golomb-Rice stream, whose quotients come beside the fields."""
+    entries = stream.encode(weight, codebook)
+    issue.layer(stream.remainder_bits, stream.code_bits, weight.shape[1], split=1)
+    words = []
+    for value in entries.values.tolist():
+        gap, code = stream.read(value)
+        quotient, remainder = gap >> stream.remainder_bits, gap % (1 << stream.remainder_bits)
+        field = 0 if code is None else remainder | code << stream.remainder_bits
+        words.append((field, {"quotient": quotient, "filler": int(code is None)}))
+    for count in entries.counts.tolist():
+        # A filler has no field; the window shows the field of the next entry.
+        own = words[:count]
+        for entry in own:
+            bits = 0 if entry[1]["filler"] else stream.entry_bits
+            first = int(entry is own[0])
+            issue.cycle(1, first, entry[0], bits, **entry[1])
+            if issue.rng.random() < 0.2:
+                issue.pause(1)
+        words = words[count:]
+    issue.pause(decode_cycles(issue.engine))
+    issue.pause(1, split=0, quotient=0, filler=0)
+    return expected_weights(weight, codebook, stream)
+
+
 def add_pool(issue, channels, kernel, pause_chance=0.2):
     """Add a pooling layer: groups of one channel, entries of no bits."""
     issue.layer(0, 0, 1)
@@ -182,6 +207,20 @@ def test_every_gap_and_code_width(gap_bits, taps):
         if channels > 40:
             kernel = (1, 3)
         expected += add_conv(issue, *random_layer(rng, gap_bits, code_bits, channels, kernel))
+    assert issue.weights() == expected
+
+
+@pytest.mark.parametrize("taps", TAPS)
+def test_golomb_rice_streams_among_others(taps):
+    rng = np.random.default_rng(taps)
+    engine = EngineConfig(lanes=8 * taps, word_bits=18, taps_per_entry=taps, quotient_ones=8)
+    issue = Issue(random.Random(taps), engine)
+    expected = []
+    for in_channels in (1, 5, 16):
+        for form in Rice.choices(engine, in_channels, 3):
+            parts = random_layer(rng, 1, min(8, 9 - form.remainder_bits), in_channels, (2, 3))
+            expected += add_rice(issue, *parts[:2], form.coded(len(parts[1])))
+        expected += add_conv(issue, *random_layer(rng, 1, 3, in_channels, (2, 3)))
     assert issue.weights() == expected
 
 

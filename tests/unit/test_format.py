@@ -15,7 +15,7 @@ from sqhw.compiler.program import compile_network
 from sqhw.export import image_set
 from sqhw.export.build import write_rom, write_rtl
 from sqhw.files.tensor_file import FLOAT_KEY, QUANTIZED_KEY
-from sqhw.machine.config import MAX_GAP_BITS, EngineConfig
+from sqhw.machine.config import MAX_GAP_BITS, MAX_ONES, EngineConfig
 from sqhw.machine.layout import CODEBOOK_WIDTH, RECORD_FIELDS, descriptor_fields
 from sqhw.machine.stream import MAX_CODE_BITS
 from sqhw.network import float_file, quantized_file
@@ -148,6 +148,7 @@ def engines():
             groups=groups,
             residuals=residuals,
             maxpool=maxpool,
+            quotient_ones=gaps * groups,
         )
 
 
@@ -266,6 +267,7 @@ def test_ranges_are_those_of_the_code():
     header = "tensor of a convolution | type | shape | meaning"
     said |= {row[0]: row[3] for row in decoder.table(section, header)}
     assert f"gap_bits (0 to {MAX_GAP_BITS}), code_bits (0 to {MAX_CODE_BITS})" in said["stream"]
+    assert f"filler_ones (1 to {MAX_ONES})" in said["stream"]
     assert said["NAME.multiplier"] == f"1 to {MAX_MULTIPLIER}"
     assert said["NAME.shift"] == f"0 to {MAX_SHIFT}"
     assert f"a value in each word of {CODEBOOK_WIDTH} bits" in decoder.PAGE

@@ -25,11 +25,14 @@ ENGINE = EngineConfig(
     max_batch=4,
     groups=True,
     residuals=True,
+    quotient_ones=7,
 )
 
 
 @given(
-    network=networks(taps_per_entry=2, branches=True, max_layers=5).filter(reads_with_one_stride),
+    network=networks(
+        taps_per_entry=2, branches=True, max_layers=5, quotient_ones=7, word_bits=21
+    ).filter(reads_with_one_stride),
     batch=st.sampled_from([1, 2, 4]),
 )
 def test_random_networks_are_decoded(network, batch):
@@ -56,6 +59,7 @@ def test_random_networks_are_decoded(network, batch):
 #: Fields that say how records and streams are packed: decoding them is their check.
 RECORD_FORMAT = {
     *("last", "in_signed", "clamp_lo", "clamp_hi", "skip_signed", "weight_addr", "codebook_addr"),
+    "quotient_addr",
     *("param_addr", "count_base", "count_width", "bias_lo_width", "bias_hi_width", "bias_shift"),
     *("multiplier_base", "multiplier_width", "shift_base", "shift_width"),
 }
@@ -114,6 +118,7 @@ def meaning(tiling):
         "out_last_y": out_height - 1,
         "out_walk": int(tiling.write is not Write.AS_COMPUTED),
         "out_serial": int(tiling.write is Write.SERIAL),
-        "gap_bits": 0 if pool else getattr(layer.stream, "gap_bits", 0),
+        "gap_bits": 0 if pool else layer.stream.descriptor.get("gap_bits", 0),
+        "filler_ones": 0 if pool else getattr(layer.stream, "ones", 0),
         "entry_bits": 0 if pool else layer.stream.entry_bits,
     }

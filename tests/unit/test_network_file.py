@@ -234,8 +234,8 @@ def layer_field(name, value):
     [
         (header_field("format", "x"), "its format is not 'sqhw-quantized-network'"),
         (
-            header_field("version", 2),
-            "format version 2 is newer than this sqhw, which reads up to 1; update sqhw",
+            header_field("version", 3),
+            "format version 3 is newer than this sqhw, which reads up to 2; update sqhw",
         ),
         (header_field("version", 0), "format version 0 does not exist"),
         (header_field("version", "1"), "field 'version' must be int, not '1'"),

@@ -18,11 +18,12 @@ from sqhw.machine.stream import (
     StreamRecord,
     descriptor_fields,
     formats_for,
+    words_of,
 )
 from sqhw.machine.timing import Timing
 
 KINDS = pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.__name__)
-WIDE = EngineConfig(word_bits=20, max_gap_bits=12, taps_per_entry=2)
+WIDE = EngineConfig(word_bits=20, max_gap_bits=12, taps_per_entry=2, quotient_ones=8)
 
 
 @st.composite
@@ -64,11 +65,41 @@ def test_entries_and_bits_of_a_mask_are_those_of_its_encoding(kind, data):
     np.testing.assert_array_equal(counts, entries.counts)
     assert counts.min() >= 1
     assert counts.sum() == len(entries.values)
-    assert form.bits(counts) == len(entries.values) * form.entry_bits
-    assert 0 <= entries.values.min() <= entries.values.max() < 1 << form.entry_bits
+    written = form.written(entries)
+    assert form.sizes(Places.of(weight)) == tuple(len(string) for string in written)
+    known = form.counted((weight != 0)[None])
+    fields = counts.sum() if form.fillers_have_fields else np.count_nonzero(weight)
+    assert form.sizes(Places.of(weight))[0] == fields * form.entry_bits
+    assert known.quotient_bits == sum(len(string) for string in written[1:])
+    assert entries.values.min() >= 0
     codes = [form.read(int(value))[1] for value in entries.values]
     stored = weight.size if form.stores_zeros else np.count_nonzero(weight)
     assert sum(code is not None for code in codes) == stored
+
+
+@KINDS
+@given(data=st.data())
+def test_entries_are_read_back_from_their_strings(kind, data):
+    """Each string lies in words of its own, and anything may follow it."""
+    weight, codebook, form = data.draw(layers(kind))
+    entries = form.encode(weight, codebook)
+    strings = form.written(entries)
+    assert len(strings) == len(form.STRINGS)
+    word = data.draw(st.sampled_from([8, 20, 64]))
+    behind = []
+    for string in strings:
+        words = words_of(string, word)
+        assert len(words) == -(-len(string) // word)
+        bits = [number >> bit & 1 for number in words for bit in range(word)]
+        behind.append(np.array([*bits, 1, 0, 1], dtype=np.uint8))
+    again = form.taken_from(behind, entries.counts)
+    np.testing.assert_array_equal(again.values, entries.values)
+    for at, string in enumerate(strings):
+        if len(string):
+            cut = [part[: len(string) - 1] if part is string else part for part in strings]
+            with pytest.raises(SqhwError, match=r"^its (fields|quotients) end "):
+                form.taken_from(cut, entries.counts)
+            assert at < 2
 
 
 @KINDS
@@ -82,6 +113,9 @@ def test_entries_after_zeros_add_up(kind, data):
         ends = [np.flatnonzero(row).max(initial=-1) + 1 for row in places.nonzero]
         counts += places.positions - np.array(ends)
     np.testing.assert_array_equal(np.maximum(counts, 1), form.counts(places))
+    empty = np.count_nonzero(~places.nonzero.any(axis=1))
+    bits = form.quotients_after(zeros).sum() + form.empty_quotient * empty
+    assert bits == sum(form.sizes(places)[1:])
 
 
 @KINDS
@@ -98,6 +132,8 @@ def test_expected_entries_are_the_mean_over_all_masks(kind, channels, length):
             every[np.arange(len(places)).repeat(nonzeros), at] = True
             known = form.counted(every.reshape(-1, channels, length, 1, 1))
             assert model.total[nonzeros] == pytest.approx(known.total.mean(), rel=1e-9)
+            bits = known.quotient_bits.mean()
+            assert model.quotient_bits[nonzeros] == pytest.approx(bits, rel=1e-9)
             for least in (1, 3, 14):
                 wait = {"least": least, "rewind": 2, "skips": False}
                 cycles = known.tile_cycles(**wait).mean()
@@ -124,6 +160,7 @@ def test_expectations_are_near_those_of_drawn_masks(kind, channels, length, dens
         model = form.expected(np.array([nonzeros]), channels, length)
         assert set(known.nonzeros) == {nonzeros}
         assert model.total == pytest.approx(known.total.mean(), rel=0.01)
+        assert model.quotient_bits == pytest.approx(known.quotient_bits.mean(), rel=0.01)
         for serial in (False, True):
             wait = {"least": least_slot(timing, serial), "rewind": timing.rewind, "skips": skips}
             cycles = known.tile_cycles(**wait)
@@ -145,9 +182,13 @@ def test_counted_cycles_are_those_of_the_schedule(kind, data, serial, skips):
 
 
 @KINDS
-@given(st.integers(1, 300), st.integers(1, 5), st.integers(0, 12), st.integers(1, 2))
-def test_choices_are_what_kernel_and_engine_admit(kind, in_channels, kernel_w, gap, taps):
-    engine = EngineConfig(word_bits=20, max_gap_bits=gap, taps_per_entry=taps)
+@given(
+    st.integers(1, 300), st.integers(1, 5), st.integers(0, 12), st.integers(1, 2), st.integers(0, 8)
+)
+def test_choices_are_what_kernel_and_engine_admit(kind, in_channels, kernel_w, gap, taps, ones):
+    engine = EngineConfig(
+        word_bits=20, max_gap_bits=gap, taps_per_entry=taps, quotient_ones=ones if gap else 0
+    )
     found = kind.choices(engine, in_channels, kernel_w)
     assert set(found) <= set(formats_for(engine, in_channels, kernel_w))
     for form in found:
@@ -163,7 +204,9 @@ def test_what_no_format_admits_is_refused(kind):
     (*_, form) = kind.choices(WIDE, 100, 3)
     full = form.coded(200)
     assert full.code_bits == MAX_CODE_BITS
-    narrow = EngineConfig(word_bits=8, acc_bits=16, max_gap_bits=7, taps_per_entry=2)
+    narrow = EngineConfig(
+        word_bits=8, acc_bits=16, max_gap_bits=7, taps_per_entry=2, quotient_ones=4
+    )
     assert full.entry_bits > 8 or kind is FORMATS[0]
     if full.entry_bits > 8:
         with pytest.raises(SqhwError, match=r"raise (word_bits|max_gap_bits)"):
@@ -196,4 +239,4 @@ def test_a_format_has_a_name_a_record_and_descriptor_fields(kind):
         assert form.descriptor.keys() <= fields.keys()
         assert all(0 <= value < 1 << fields[name] for name, value in coded.descriptor.items())
     names = [form.name for form in formats_for(WIDE, 4095, 2)]
-    assert len(set(names)) == len(names) == 13
+    assert len(set(names)) == len(names) == 1 + 12 + 10

@@ -22,6 +22,8 @@ class MaskSums:
     ----------
     entries : ndarray of int64, shape (masks, formats)
         Stream entries of the mask in each format.
+    quotients : ndarray of int64, shape (masks, formats)
+        Bits beside the fields of these entries.
     rows : ndarray of int64, shape (masks,)
         Number of stored rows.
     waits : ndarray of int64, shape (masks, formats)
@@ -31,6 +33,7 @@ class MaskSums:
     """
 
     entries: Ints
+    quotients: Ints
     rows: Ints
     waits: Ints
     by_tap: Ints
@@ -59,18 +62,22 @@ def mask_sums(
     gaps, per_row, by_tap = _walk(nested.first, masks)
     positions = np.arange(inputs * taps)
     entries = np.empty((masks, len(formats)), dtype=np.int64)
+    quotients = np.empty((masks, len(formats)), dtype=np.int64)
     stored = np.full(masks, rows) if every_row else (per_row > 0).sum(axis=1)
     empty = (per_row == 0).sum(axis=1) if every_row else 0
     lengths = gaps.astype(np.float64)
     each = np.stack([form.entries_after(positions) for form in formats])
     dense = np.array([form.stores_zeros for form in formats])
-    for at in range(len(formats)):
+    for at, form in enumerate(formats):
         entries[:, at] = (
             stored * inputs * taps if dense[at] else (each[at] @ lengths).astype(np.int64) + empty
         )
+        bits = form.quotients_after(positions).astype(np.float64) @ lengths
+        quotients[:, at] = bits.astype(np.int64) + form.empty_quotient * empty
     waits = _waits(nested.first, per_row, each, dense, every_row, np.array(least))
     return MaskSums(
         entries=entries,
+        quotients=quotients,
         rows=stored,
         waits=waits,
         by_tap=np.cumsum(by_tap, axis=0),

@@ -190,7 +190,7 @@ def layer_options(
     least = least_entries(work, engine) if work else (0, 0)
     sums = mask_sums(nested, formats, every_row=state.all_rows, least=least)
     stored = storage(
-        [(form, sums.entries[:, at]) for at, form in enumerate(formats)],
+        [(form, sums.entries[:, at], sums.quotients[:, at]) for at, form in enumerate(formats)],
         nested.counts,
         most_values=np.full(len(nested.counts), max(*LEVELS.nonzero, *LEVELS.dense)),
         has_zeros=nested.counts < weight.size,  # `QatConv` rounds no kept weight to 0

@@ -1,7 +1,7 @@
 """The interface of a weight stream format, and the common parts of all formats."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.stream.entry_counts import CountedEntries, EntryCounts
 from sqhw.machine.stream.places import Entries, Places
+from sqhw.machine.stream.strings import Bits, fields_of, numbers_of
 
 #: Width of the widest code: codebooks hold signed bytes (unit: bit).
 MAX_CODE_BITS = 8
@@ -23,7 +24,7 @@ def code_width(values: int) -> int:
 
 
 class StreamFormat(ABC):
-    """A way to write a layer's weights as entries of one width.
+    """A way to write a layer's weights as entries with fields of one width.
 
     An entry stands for a position whose weight has a code, for a run of zeros before one, or for
     zeros alone. A format with another width is another object: `coded` gives it.
@@ -34,10 +35,17 @@ class StreamFormat(ABC):
         Width of the code, an index into the layer's codebook. 0 is a codebook of one value.
     stores_zeros : bool
         Whether zeros have entries of their own, with a code.
+    fillers_have_fields : bool
+        Whether entries without a weight have a field too.
+    STRINGS : tuple of str
+        Descriptor fields with the first word of each string of bits that a layer is written as.
+        The first string has the fields of the entries, which are all `entry_bits` wide.
     """
 
     code_bits: int
     stores_zeros: ClassVar[bool]
+    fillers_have_fields: ClassVar[bool] = True
+    STRINGS: ClassVar[tuple[str, ...]] = ("weight_addr",)
 
     @classmethod
     @abstractmethod
@@ -57,7 +65,17 @@ class StreamFormat(ABC):
     @property
     @abstractmethod
     def entry_bits(self) -> int:
-        """Width of an entry (unit: bit)."""
+        """Width of an entry's field (unit: bit)."""
+
+    @property
+    def constant(self) -> bool:
+        """Whether the layer has no bits: all its weights are the one value of its codebook."""
+        return self.entry_bits == 0
+
+    @classmethod
+    def widest_entry(cls, word_bits: int) -> int:
+        """Return the widest field of an entry in ROM words of a width (unit: bit)."""
+        return word_bits
 
     @abstractmethod
     def encode(self, weight: npt.NDArray[Any], codebook: tuple[int, ...]) -> Entries:
@@ -82,6 +100,18 @@ class StreamFormat(ABC):
     @abstractmethod
     def entries_after(self, zeros: Ints) -> Ints:
         """Return the entries that a weight takes together with the zeros before it."""
+
+    def quotients_after(self, zeros: Ints) -> Ints:
+        """Return the bits beside the field that a weight takes together with the zeros before it.
+
+        Formats whose entries are fields have none.
+        """
+        return np.zeros_like(zeros)
+
+    @property
+    def empty_quotient(self) -> int:
+        """Bits beside the fields of a channel without a weight (unit: bit)."""
+        return 0
 
     @abstractmethod
     def expected(self, nonzeros: Ints, channels: int, length: int) -> EntryCounts:
@@ -168,9 +198,44 @@ class StreamFormat(ABC):
     def coded(self, values: int) -> Self:
         """Return the format with codes for a codebook of `values` values."""
 
-    def bits(self, counts: Ints) -> int:
-        """Return the bits of a layer's entries, given those of each channel (unit: bit)."""
-        return int(counts.sum()) * self.entry_bits
+    def sizes(self, places: Places) -> tuple[int, ...]:
+        """Return the bits of each of the layer's `STRINGS` without encoding them."""
+        counts = self.counts(places)
+        fields = int(counts.sum()) if self.fillers_have_fields else np.count_nonzero(places.nonzero)
+        return (int(fields) * self.entry_bits, self.quotient_bits(places))[: len(self.STRINGS)]
+
+    def quotient_bits(self, places: Places) -> int:
+        """Return the bits beside the fields of a layer's entries."""
+        empty = np.count_nonzero(~places.nonzero.any(axis=1))
+        return int(self.quotients_after(places.runs[1]).sum()) + self.empty_quotient * int(empty)
+
+    def written(self, entries: Entries) -> tuple[Bits, ...]:
+        """Return the layer's `STRINGS` of bits."""
+        return (fields_of(entries.values, self.entry_bits),)
+
+    def taken_from(self, strings: Sequence[Bits], counts: npt.NDArray[np.int32]) -> Entries:
+        """Return the entries that strings of bits hold.
+
+        Parameters
+        ----------
+        strings : sequence of ndarray of uint8
+            Bits from the beginning of each string on; what lies behind it is not looked at.
+        counts : ndarray of int32, shape (out_channels,)
+            Entries of each channel.
+
+        Raises
+        ------
+        SqhwError
+            If a string ends before the entries do; the message says where.
+        """
+        return Entries(self._fields(strings[0], counts, np.arange(int(counts.sum()))), counts)
+
+    def _fields(self, string: Bits, counts: npt.NDArray[np.int32], owners: Ints) -> Ints:
+        """Return the fields of entries; `owners` are the numbers of those that have one."""
+        whole = len(string) // self.entry_bits if self.entry_bits else len(owners)
+        if whole < len(owners):
+            raise SqhwError(f"its fields end before {where(int(owners[whole]), counts)}")
+        return numbers_of(string, self.entry_bits, len(owners))
 
     def counted(self, masks: Mask) -> EntryCounts:
         """Return the entries of masks.
@@ -201,7 +266,7 @@ class StreamFormat(ABC):
         Raises
         ------
         ValueError
-            If an entry points beyond its channel.
+            If an entry points beyond its channel or the codebook.
         """
         out_channels, in_channels, kernel_h, kernel_w = shape
         flat = np.zeros((out_channels, kernel_h * kernel_w * in_channels), dtype=np.int8)
@@ -219,6 +284,11 @@ class StreamFormat(ABC):
                         f"entry {at - 1} of channel {channel} points at position {position}, "
                         f"the channel has {flat.shape[1]}"
                     )
+                if code >= len(codebook):
+                    raise ValueError(
+                        f"entry {at - 1} of channel {channel} has the code {code}, the codebook "
+                        f"has {len(codebook)} values"
+                    )
                 flat[channel, position] = codebook[code]
                 position += 1
         return np.ascontiguousarray(
@@ -227,6 +297,13 @@ class StreamFormat(ABC):
 
     def __str__(self) -> str:
         return f"{self.name}/{self.code_bits}b"
+
+
+def where(entry: int, counts: npt.NDArray[np.int32]) -> str:
+    """Return the name of an entry in error messages: its number in its channel."""
+    ends = np.cumsum(counts)
+    channel = int(np.searchsorted(ends, entry, side="right"))
+    return f"entry {entry - int(ends[channel] - counts[channel])} of channel {channel}"
 
 
 def check_code_bits(code_bits: int) -> None:

@@ -32,6 +32,11 @@ class EntryCounts(ABC):
     def count_bits(self) -> Ints:
         """Width of the entry count in a channel record, shape (options,) (unit: bit)."""
 
+    @property
+    def quotient_bits(self) -> Numbers:
+        """Bits beside the fields of the entries, shape (options,) (unit: bit)."""
+        return np.zeros(self.nonzeros.shape, dtype=np.int64)
+
     @abstractmethod
     def first_lack(self, least: int) -> Numbers:
         """Return the entries that the first channel lacks to have `least`, shape (options,)."""
@@ -132,6 +137,55 @@ class EqualEntries(EntryCounts):
     def other_lacks(self, least: int) -> Numbers:
         """Return the entries that the other channels lack together, shape (options,)."""
         return self.first_lack(least) * (self.channels - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class SplitEntries(EntryCounts):
+    """Entries that have bits beside their fields.
+
+    Parameters
+    ----------
+    inner : EntryCounts
+        Numbers of the entries.
+    quotients : ndarray, shape (options,)
+        Bits beside the fields.
+    """
+
+    inner: EntryCounts
+    quotients: Numbers
+
+    @property
+    def nonzeros(self) -> Ints:  # type: ignore[override]
+        """Weights that are not zero, shape (options,)."""
+        return self.inner.nonzeros
+
+    @property
+    def channels(self) -> int:  # type: ignore[override]
+        """Number of output channels."""
+        return self.inner.channels
+
+    @property
+    def total(self) -> Numbers:
+        """Entries of all channels together, shape (options,)."""
+        return self.inner.total
+
+    @property
+    def count_bits(self) -> Ints:
+        """Width of the entry count in a channel record, shape (options,) (unit: bit)."""
+        return self.inner.count_bits
+
+    @property
+    def quotient_bits(self) -> Numbers:
+        """Bits beside the fields of the entries, shape (options,) (unit: bit)."""
+        return self.quotients
+
+    def first_lack(self, least: int) -> Numbers:
+        """Return the entries that the first channel lacks to have `least`, shape (options,)."""
+        return self.inner.first_lack(least)
+
+    def other_lacks(self, least: int) -> Numbers:
+        """Return the entries that the other channels lack together, shape (options,)."""
+        return self.inner.other_lacks(least)
 
 
 def count_width(value: Ints) -> Ints:

@@ -9,34 +9,18 @@ hence the limit of `max_gap_bits`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
-from sqhw.arrays import Ints
 from sqhw.errors import SqhwError
 from sqhw.machine.config import MAX_GAP_BITS, MAX_TAPS_PER_ENTRY, EngineConfig
-from sqhw.machine.stream.base import (
-    StreamFormat,
-    check_code_bits,
-    check_codes,
-    code_width,
-)
-from sqhw.machine.stream.entry_counts import EntryCounts
-from sqhw.machine.stream.places import Entries, Places, channel_order
-from sqhw.machine.stream.random_places import RandomEntries
+from sqhw.machine.stream.base import check_code_bits, code_width
+from sqhw.machine.stream.gaps import GapFormat, reach
 
 
 def max_gap_bits(
     in_channels: int, kernel_w: int, taps_per_entry: int, limit: int = MAX_GAP_BITS
 ) -> int:
-    """Return the widest gap field of a layer.
-
-    A filler of ``2**r - 1`` positions passes the end of the channels as often as their number goes
-    into that, rounded up, and no entry passes it more often. The tap two places further must be in
-    the same line of the kernel or in the next one, so a kernel of one column admits one tap.
+    """Return the widest gap field of a layer, whose filler passes no more than the `reach`.
 
     Parameters
     ----------
@@ -49,12 +33,11 @@ def max_gap_bits(
     limit : int
         Upper bound of the result.
     """
-    taps = taps_per_entry if kernel_w > 1 else 1
-    return min((taps * in_channels + 1).bit_length() - 1, limit)
+    return min((reach(in_channels, kernel_w, taps_per_entry) + 1).bit_length() - 1, limit)
 
 
 @dataclass(frozen=True)
-class Gap(StreamFormat):
+class Gap(GapFormat):
     """A stream of non-zero weights, each with the number of zeros before it.
 
     Parameters
@@ -72,7 +55,6 @@ class Gap(StreamFormat):
 
     gap_bits: int
     code_bits: int = 0
-    stores_zeros: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.gap_bits <= MAX_GAP_BITS:
@@ -105,58 +87,19 @@ class Gap(StreamFormat):
         return self.gap_bits + self.code_bits
 
     @property
-    def filler(self) -> int:
-        """Gap value that marks a filler."""
+    def step(self) -> int:
+        """Zeros that a filler stands for, which is the gap value that marks it."""
         return (1 << self.gap_bits) - 1
+
+    @property
+    def code_at(self) -> int:
+        """Lowest bit of the code in an entry."""
+        return self.gap_bits
 
     @property
     def descriptor(self) -> Mapping[str, int]:
         """Values of the descriptor fields by name."""
         return {"gap_bits": self.gap_bits, "entry_bits": self.entry_bits}
-
-    def encode(self, weight: npt.NDArray[Any], codebook: tuple[int, ...]) -> Entries:
-        """Encode a layer's weights; see `StreamFormat.encode`."""
-        flat = channel_order(weight)
-        places = Places(flat != 0)
-        counts = self.counts(places)
-        rows, zeros = places.runs
-        fillers = zeros // self.filler
-        # A channel without a weight shifts everything after it by its one filler.
-        empty = ~places.nonzero.any(axis=1)
-        at = np.cumsum(fillers + 1) - 1 + np.cumsum(empty)[rows]
-        codes = np.searchsorted(np.array(codebook), flat[places.nonzero])
-        values = np.full(int(counts.sum()), self.filler, dtype=np.int64)
-        values[at] = zeros % self.filler | codes << self.gap_bits
-        return Entries(values, counts.astype(np.int32))
-
-    def read(self, entry: int) -> tuple[int, int | None]:
-        """Return the gap, and the code unless the entry is a filler."""
-        gap = entry & self.filler
-        return gap, None if gap == self.filler else entry >> self.gap_bits
-
-    def counts(self, places: Places) -> Ints:
-        """Return the entries of each channel without encoding them, shape (out_channels,)."""
-        rows, zeros = places.runs
-        far = np.flatnonzero(zeros >= self.filler)
-        fillers = np.bincount(
-            rows[far], weights=zeros[far] // self.filler, minlength=places.channels
-        )
-        weights = np.bincount(rows, minlength=places.channels)
-        return np.maximum(weights + fillers.astype(np.int64), 1)
-
-    def entries_after(self, zeros: Ints) -> Ints:
-        """Return the entries that a weight takes together with the zeros before it."""
-        return 1 + zeros // self.filler
-
-    def expected(self, nonzeros: Ints, channels: int, length: int) -> EntryCounts:
-        """Return the expected entries of weights at random places; see `StreamFormat.expected`."""
-        return _random_entries(tuple(nonzeros.tolist()), channels, length, self.filler)
-
-    def check_codebook(self, codebook: tuple[int, ...], *, zeros: bool) -> None:
-        """Refuse a codebook that does not suit the format; see `StreamFormat.check_codebook`."""
-        check_codes(codebook, self.code_bits)
-        if 0 in codebook:
-            raise SqhwError("a gap stream stores non-zeros only; take 0 out of its codebook")
 
     def check_kernel(self, in_channels: int, kernel_w: int) -> None:
         """Refuse a gap field that is too wide for the kernel; see `StreamFormat.check_kernel`."""
@@ -176,7 +119,7 @@ class Gap(StreamFormat):
             )
         if self.gap_bits > max_gap_bits(in_channels, kernel_w, engine.taps_per_entry):
             raise SqhwError(
-                f"a gap of {self.gap_bits} bits skips up to {self.filler} positions, more than the "
+                f"a gap of {self.gap_bits} bits skips up to {self.step} positions, more than the "
                 f"{engine.taps_per_entry * in_channels} that an entry of this engine may pass; "
                 "raise taps_per_entry to 2 or choose the streams for this engine"
             )
@@ -184,13 +127,5 @@ class Gap(StreamFormat):
 
     def narrowed(self, before: int, after: int, kernel_w: int) -> Self:
         """Return the format for fewer channels; its entries pass no more taps than before."""
-        taps = 1 if self.filler <= before else MAX_TAPS_PER_ENTRY
+        taps = 1 if self.step <= before else MAX_TAPS_PER_ENTRY
         return replace(self, gap_bits=max_gap_bits(after, kernel_w, taps, self.gap_bits))
-
-
-@lru_cache(maxsize=1024)
-def _random_entries(
-    nonzeros: tuple[int, ...], channels: int, length: int, step: int
-) -> RandomEntries:
-    """Return the expected entries of layers of one shape, found once for all of them."""
-    return RandomEntries(np.array(nonzeros, dtype=np.int64), channels, length, step)

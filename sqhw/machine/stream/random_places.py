@@ -46,9 +46,15 @@ class RandomEntries(EntryCounts):
         """Expected entries of all channels together, shape (options,)."""
         size = self.channels * self.length
         fillers = _fillers(self.nonzeros, size, self.length, self.step)
-        empty = np.exp(_log_all_zero(self.nonzeros, size, self.length))
-        total: Numbers = self.nonzeros + self.channels * (fillers + empty)
+        total: Numbers = self.nonzeros + self.channels * fillers + self.empty
         return total
+
+    @cached_property
+    def empty(self) -> Numbers:
+        """Expected channels without a weight, shape (options,)."""
+        size = self.channels * self.length
+        chance: Numbers = np.exp(_log_all_zero(self.nonzeros, size, self.length))
+        return self.channels * chance
 
     @cached_property
     def count_bits(self) -> npt.NDArray[np.int64]:

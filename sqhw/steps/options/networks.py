@@ -135,6 +135,8 @@ class CompressOptions:
         Width of the accumulators (unit: bit); by default the width that the weights need.
     bank_ram : {"block", "single-port"}, optional
         RAM of the activation banks; by default block RAM, unless that leaves none for weights.
+    quotient_ones : int, 0 to 8
+        Most ones of a quotient in Golomb-Rice streams; with 0 the engine does not decode them.
     """
 
     source: Path
@@ -153,6 +155,7 @@ class CompressOptions:
     max_batch: int = 1
     acc_bits: int | None = None
     bank_ram: str | None = None
+    quotient_ones: int = 0
     seed: int = 0
 
 
@@ -178,7 +181,7 @@ class QuantizeOptions:
         Width of a weight's code.
     objective : {"rom", "cycles"}
         Objective of the choice of weight streams.
-    max_batch, acc_bits, bank_ram
+    max_batch, acc_bits, bank_ram, quotient_ones
         See `CompressOptions`.
     out : Path
         Quantized network to write.
@@ -195,6 +198,7 @@ class QuantizeOptions:
     max_batch: int = 1
     acc_bits: int | None = None
     bank_ram: str | None = None
+    quotient_ones: int = 0
     out: Path = NETWORK_FILE
 
 
@@ -210,7 +214,7 @@ class RetargetOptions:
         Device or board, or a device file.
     out : Path
         Quantized network to write.
-    max_batch, bank_ram
+    max_batch, bank_ram, quotient_ones
         See `CompressOptions`.
     """
 
@@ -219,3 +223,4 @@ class RetargetOptions:
     out: Path = NETWORK_FILE
     max_batch: int = 1
     bank_ram: str | None = None
+    quotient_ones: int = 0
