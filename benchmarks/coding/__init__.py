@@ -1,0 +1,1 @@
+"""Golomb-Rice streams beside the dense and gap streams, at the same weights."""
