@@ -15,6 +15,7 @@ from sqhw.compiler.format_choice import cheapest_streams
 from sqhw.compiler.program import compile_network
 from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.schedule import schedule
+from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.stream import Places, Rice
 from sqhw.network.quantized import QuantizedNetwork
@@ -64,9 +65,13 @@ def main() -> None:
     arguments = parser.parse_args()
     make_folder(arguments.out)
     paths = [path for path in sorted(RESULTS.rglob("*.safetensors")) if arguments.only in str(path)]
-    rows, sums = [], []
+    rows, sums, others = [], [], []
     for path in paths:
-        row, parts = _row(path, arguments.codec)
+        try:
+            row, parts = _row(path, arguments.codec)
+        except SqhwError as error:  # a method's network that its engine does not run
+            others.append(f"{path.parent.name} {path.stem}: {error}")
+            continue
         print(" ".join(row), flush=True)
         rows.append(row)
         sums.append(parts)
@@ -76,6 +81,8 @@ def main() -> None:
     ]  # fmt: skip
     origin = sentence(measured_on("numpy"))
     report = HEAD.format(images=IMAGES) + "\n".join([origin, markdown(head, rows), _all(sums)])
+    if others:
+        report += "\nNot measured:\n\n" + "".join(f"- {line}\n" for line in others)
     write_sealed_text(arguments.out / "RESULTS.md", report)
     print(report)
 
@@ -114,7 +121,7 @@ def _figures(network: QuantizedNetwork, engine: EngineConfig) -> Figures:
 
 
 def _compare(before: QuantizedNetwork, after: QuantizedNetwork, engine: EngineConfig) -> None:
-    """Check that both networks compute the same, and that the strings of bits hold these weights."""
+    """Check that both networks compute the same, and that the strings hold these weights."""
     rng = np.random.default_rng(0)
     form = before.input_format
     images = rng.integers(form.lo, form.hi + 1, (IMAGES, *before.input_shape))

@@ -1,7 +1,7 @@
 """The text of `sqhw size`."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from sqhw.report.columns import columns
 from sqhw.report.size_results import (
