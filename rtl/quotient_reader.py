@@ -1,6 +1,6 @@
 """Reads quotients in unary from a ROM of words, one a cycle."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,12 +14,13 @@ class QuotientReader(wiring.Component):
     The next bits of the string lie in a shift register of two chunks, `bits`, of which at least one
     chunk is there whenever a quotient is read, and no quotient is longer than a chunk. The chunk
     after them is always at the low end of `rest`. It is put behind the bits in every cycle, so the
-    register has it where it is needed; `filled` tells whether it has been used up. The next word is
+    register has it where it is needed; `over` tells whether it has been used up. The next word is
     in `spare`, or on its way.
 
     A word has two chunks or more, so it lasts for two quotients at least. The word after the next
     is fetched in the cycle in which the last chunk of `rest` is used up. In the shortest time until
-    it is needed, two cycles later, it is in `spare` or at `rom_data`. So the reader never waits.
+    it is needed, two cycles later, it is in `spare`, or at `rom_data` if the ROM takes two.
+    So the reader never waits.
 
     Parameters
     ----------
@@ -106,25 +107,27 @@ class QuotientReader(wiring.Component):
         """Find the quotients; `onward` tells that the first chunk of the rest is used up."""
         chunk, most = self._engine.quotient_chunk, self._engine.quotient_ones
         bits = Signal(2 * chunk, name="bits", reset_less=True)
-        filled = Signal(range(2 * chunk + 1), name="filled", reset_less=True)
+        # Bits beyond the first chunk, and whether they are a whole chunk, as after a jump.
+        over = Signal(range(max(2, chunk)), name="over", reset_less=True)
+        whole = Signal(name="whole", reset_less=True)
         # The next quotient: its bits less one, and whether it is a filler.
         length = Signal(range(max(2, most)), name="length", reset_less=True)
         is_filler = Signal(name="is_filler", reset_less=True)
         step = self.take | self.settle
         longer, shifted = Signal(3 * chunk, name="longer"), Signal(2 * chunk, name="shifted")
-        left = Signal.like(filled, name="left")
+        left = Signal(signed(len(over) + 1), name="left")
         m.d.comb += [
-            longer.eq(bits | first_chunk << filled),
+            longer.eq(bits | Mux(whole, 0, first_chunk) << over << chunk),
             shifted.eq(Mux(step, longer[1:] >> length, bits)),
-            left.eq(filled - length - 1),
-            onward.eq(step & (left < chunk)),
+            left.eq(over - length - 1),
+            onward.eq(step & ~whole & left[-1]),
         ]
         with m.If(load):
-            m.d.sync += [bits.eq(self.rom_data), filled.eq(2 * chunk)]
+            m.d.sync += [bits.eq(self.rom_data), over.eq(0), whole.eq(1)]
         with m.Else():
             m.d.sync += bits.eq(shifted)
             with m.If(step):
-                m.d.sync += filled.eq(Mux(left < chunk, left + chunk, left))
+                m.d.sync += [over.eq(Mux(left[-1], left + chunk, left)), whole.eq(0)]
         # A quotient ends with a zero, or with as many ones as mean a filler.
         ones = Signal(most, name="ones", reset_less=True)
         ends, place = Signal(most, name="ends"), Signal.like(length, name="place")
@@ -155,21 +158,22 @@ class QuotientReader(wiring.Component):
             used_up.eq(onward & (chunks == 1)),
             free.eq(used_up | (chunks == 0)),
         ]
+        # A ROM of one cycle has put the word into `spare` when it is needed.
+        comes, following = 0, spare
+        if rom_cycles(self._engine, "weights") > 1:
+            comes, following = self.arrives, Mux(has_spare, spare, self.rom_data)
         with m.If(load):
             m.d.sync += [
                 rest.eq(self.rom_data >> 2 * chunk),
                 chunks.eq(every - 2),
                 has_spare.eq(0),
             ]
-        with m.Elif(free & (has_spare | self.arrives)):
-            m.d.sync += [
-                rest.eq(Mux(has_spare, spare, self.rom_data)),
-                chunks.eq(every),
-                has_spare.eq(0),
-            ]
-        with m.Else():
-            with m.If(onward):
-                m.d.sync += [rest.eq(rest >> chunk), chunks.eq(chunks - 1)]
-            with m.If(self.arrives):
-                m.d.sync += [spare.eq(self.rom_data), has_spare.eq(1)]
+        with m.Elif(free & (has_spare | comes)):
+            m.d.sync += [rest.eq(following), chunks.eq(every), has_spare.eq(0)]
+        with m.Elif(onward):
+            m.d.sync += [rest.eq(rest >> chunk), chunks.eq(chunks - 1)]
+        with m.If(self.arrives & ~load & ~(free & comes & ~has_spare)):
+            m.d.sync += has_spare.eq(1)
+        with m.If(self.arrives):
+            m.d.sync += spare.eq(self.rom_data)
         return used_up
