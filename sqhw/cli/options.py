@@ -10,8 +10,8 @@ import typer
 from typer.models import ParameterInfo
 
 from sqhw.cli import checks
-from sqhw.machine.link import LINKS
 from sqhw.machine.config import MAX_ONES
+from sqhw.machine.link import LINKS
 from sqhw.machine.naming import TOPS
 from sqhw.names import (
     ACCELERATORS,
