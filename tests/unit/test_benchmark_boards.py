@@ -33,3 +33,12 @@ def test_lenet_on_an_icebreaker_keeps_its_maps_beside_the_block_rams():
     assert results["swaps"][0]["equal_to_tool"] is True
     assert results["mnist"]["equal"] == results["mnist"]["images"] == 100
     assert results["mnist"]["cycles"] == build["cycles"]
+
+
+def test_resnet20_on_a_ulx3s():
+    folder = BOARDS / "resnet20"
+    results = read_sealed(folder / "results.json")
+    assert (folder / "RESULTS.md").read_text() == report_text(results)
+    (build,) = results["builds"]
+    assert build["fmax_mhz"] >= build["clock_mhz"]
+    assert build["words_read_back"] == results["swaps"][0]["words_read_back"] == 19_968
