@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx_files import model, node, saved
+from torch import nn
 from typer.testing import CliRunner
 
 from sqhw.cli.commands import app
@@ -39,10 +40,14 @@ def test_example_of_the_import(tmp_path, monkeypatch, capsys):
     convolution = node("Conv", "x w", "y")
     file = model([convolution], {"w": np.ones((2, 3, 8, 8), np.float32)})
     saved(file, tmp_path, "model.onnx")
-    of_file, example = blocks("python", IMPORT)
+    of_file, of_program, example = blocks("python", IMPORT)
     found = {}
     exec(compile(of_file, "import.md", "exec"), found)
     assert found["network"].std == (0.229, 0.224, 0.225)
+    exec(compile(of_program, "import.md", "exec"), {"module": nn.Conv2d(3, 2, 32)})
+    run = CliRunner().invoke(app, ["import", "model.pt2", "--out", "program.safetensors"])
+    assert run.exit_code == 0
+    assert load_float("program.safetensors").layers[0].weight.shape == (2, 3, 32, 32)
     exec(compile(example, "import.md", "exec"), {})
     assert "the softmax at the end is left out" in capsys.readouterr().out
     network = load_float("mine.safetensors")
