@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.fuzz import mutate, samples, samples_onnx
+from benchmarks.fuzz import mutate, samples, samples_models, samples_onnx
 from benchmarks.fuzz.mutate import Mutation
 from benchmarks.fuzz.mutate_onnx import mutate_model
 from sqhw.compiler.device_engine import engine_for
@@ -30,6 +30,8 @@ from sqhw.export.readmemh import read_image, read_readmemh
 from sqhw.files.input_file import read_text
 from sqhw.files.input_limits import MAX_JSON_BYTES
 from sqhw.frontends import import_onnx
+from sqhw.frontends.formats import read_model
+from sqhw.frontends.neutral import Graph
 from sqhw.frontends.neutral.evaluate import evaluate
 from sqhw.frontends.onnx_file.convert import read_onnx
 from sqhw.frontends.zoo.checkpoint import load_checkpoint
@@ -161,7 +163,14 @@ def _read_calibration(path: Path) -> Any:
 
 def _use_quantized_model(path: Path) -> None:
     """Compute what the operators of a file make of an image."""
-    graph = read_onnx(path)
+    _use_graph(read_onnx(path))
+
+
+def _use_model(path: Path) -> None:
+    _use_graph(read_model(path))
+
+
+def _use_graph(graph: Graph) -> None:
     values = sum(int(np.prod(tensor.shape)) for tensor in graph.tensors.values())
     if values < SIMULATED_VALUES:
         evaluate(graph, np.ones((1, *graph.tensors[graph.input].shape)))
@@ -245,5 +254,26 @@ READERS = (
         lambda path: _plain(read_onnx(path)),
         (mutate_model, mutate_model),
         _use_quantized_model,
+    ),
+    Reader(
+        "TensorFlow Lite",
+        samples_models.write_tflite,
+        lambda path: _plain(read_model(path)),
+        (),
+        _use_model,
+    ),
+    Reader(
+        "TensorFlow Lite, int8",
+        samples_models.write_tflite_int8,
+        lambda path: _plain(read_model(path)),
+        (),
+        _use_model,
+    ),
+    Reader(
+        "torch.export",
+        samples_models.write_pt2,
+        lambda path: _plain(read_model(path)),
+        (samples_models.mutate_archive, samples_models.mutate_archive),
+        _use_model,
     ),
 )
