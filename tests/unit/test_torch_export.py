@@ -109,6 +109,8 @@ def test_unsupported_operators_are_all_named(exported, tmp_path):
     [
         ("config.json", b'"use_pickle": false', b'"use_pickle": true', "is a pickle, which is"),
         ("config.json", b'"dtype": 7', b'"dtype": 99', "its type 99 is not read"),
+        ("config.json", b'"dtype": 7', b'"dtype": [7]', "its type [7] is not read"),
+        ("model.json", b'"dtype": 7', b'"dtype": {"7": 7}', "must be int, not"),
         ("config.json", b'{"as_int": 27}', b'{"as_int": 27000}', "too few for the shape"),
         ("config.json", b'{"as_int": 27}', b'{"as_int": -27}', "whole numbers are wanted"),
         ("config.json", b'"weight_0"', b'"../../weight_0"', "it lacks the member"),

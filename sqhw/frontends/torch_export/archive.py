@@ -103,7 +103,7 @@ class Archive:
         if entry.get("use_pickle") is not False:
             raise SqhwError(f"it is a pickle, which is never opened here; {SAVE_ANEW}")
         meta = _mapping(entry.get("tensor_meta"))
-        kind = TYPES.get(meta.get("dtype", 0))
+        kind = type_of(meta.get("dtype"))
         if kind is None:
             raise SqhwError(f"its type {shown(meta.get('dtype'))} is not read")
         sizes, strides = (_whole(meta.get(name)) for name in ("sizes", "strides"))
@@ -203,6 +203,11 @@ def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SqhwError(f"{shown(value)} stands where an object is wanted")
     return value
+
+
+def type_of(code: object) -> str | None:
+    """Return the type of a code of torch.export, whatever stands there; None if it is not read."""
+    return TYPES.get(code) if type(code) is int else None
 
 
 def _whole(values: Any) -> tuple[int, ...]:

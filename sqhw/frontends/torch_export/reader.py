@@ -10,7 +10,7 @@ from sqhw.frontends.neutral.graph import Graph
 from sqhw.frontends.onnx_file.convert import graph_of, read_nodes
 from sqhw.frontends.onnx_file.file import Model
 from sqhw.frontends.onnx_file.node import Node
-from sqhw.frontends.torch_export.archive import TYPES, Archive, Arrays
+from sqhw.frontends.torch_export.archive import Archive, Arrays, type_of
 from sqhw.frontends.torch_export.program import Program, read_program
 from sqhw.frontends.torch_export.translate import Translation
 
@@ -84,7 +84,7 @@ def _model(
             f"its input has the shape {shape}; images of 1 to 3 axes of fixed sizes are taken; "
             "export it with them fixed, or add --input-shape"
         )
-    kind = TYPES.get(program.kinds.get(source, 0))
+    kind = type_of(program.kinds.get(source))
     if kind is None:
         raise SqhwError("its input has a type that is not read")
     readers: dict[str, list[Node]] = {}
