@@ -79,7 +79,7 @@ def preprocessed():
         node("Pad", "b pads", "p"),
         node("Conv", "p w1 b1", "c", strides=[2, 2]),
         node("Relu", "c", "r"),
-        node("ReduceMean", "r", "g", axes=[2, 3], keepdims=1),
+        node("ReduceMean", "r", "g", axes=[-1, -2], keepdims=1),
         node("Conv", "g w2 b2", "h"),
         node("Flatten", "h", "f"),
         node("LogSoftmax", "f", "y", axis=1),

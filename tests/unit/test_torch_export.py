@@ -15,6 +15,8 @@ from sqhw.errors import SqhwError
 from sqhw.frontends.folding.float_walk import logits, normalised
 from sqhw.frontends.formats import read_model
 from sqhw.frontends.neutral.evaluate import evaluate
+from sqhw.frontends.onnx_file.convert import HANDLERS
+from sqhw.frontends.torch_export.translate import KINDS
 from sqhw.network.float_file import load_float
 
 
@@ -78,6 +80,26 @@ def test_a_file_computes_what_its_module_does(module, exported):
     softmax = np.exp(made) / np.exp(made).sum(1, keepdims=True)
     with torch.no_grad():
         np.testing.assert_allclose(softmax, module(x).numpy(), atol=1e-6)
+
+
+def test_slopes_and_bounds_are_those_of_the_calls(tmp_path):
+    torch.manual_seed(5)
+    module = nn.Sequential(
+        nn.LeakyReLU(0.3), nn.Conv2d(3, 6, 1), nn.PReLU(6), nn.Conv2d(6, 6, 1), nn.Hardsigmoid(),
+        nn.PReLU(), nn.LeakyReLU(),
+    )  # fmt: skip
+    with torch.no_grad():
+        module[2].weight.copy_(torch.linspace(-0.5, 0.5, 6))
+    path = tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(module.eval(), (torch.zeros(1, 3, 6, 6),)), path)
+    graph, x = read_model(path), torch.randn(1, 3, 6, 6)
+    with torch.no_grad():
+        right = module(x).numpy()
+    np.testing.assert_allclose(evaluate(graph, x.numpy())[graph.output], right, atol=1e-6)
+
+
+def test_no_handler_reads_the_kinds_that_lose_their_arguments():
+    assert not set(KINDS.values()) & {kind for _, kind in HANDLERS}
 
 
 def test_it_is_imported_without_torch(exported, tmp_path):

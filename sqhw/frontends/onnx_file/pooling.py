@@ -90,7 +90,7 @@ def reduced(read: Reader, node: Node, kind: type[Operator]) -> Value:
     if axes is None:
         axes = () if node.integer("noop_with_empty_axes", 0) else tuple(range(rank))
     shape = read.shape(x)
-    wide = [at for at in axes if shape[at] > 1]
+    wide = sorted(at for at in axes if shape[at] > 1)
     spatial = [at for at, axis in enumerate(x.axes, start=1) if axis in (1, 2) and shape[at] > 1]
     if 0 in axes or wide != spatial:
         raise Unsupported(

@@ -267,6 +267,19 @@ def _permute(t: Translation, call: Call) -> None:
     t.add(call, "Transpose", [x], perm=tuple(axis % rank for axis in order))
 
 
+def _leaky_relu(t: Translation, call: Call) -> None:
+    slope = float(call.arguments.get("negative_slope", 0.01))
+    t.add(call, "LeakyRelu", [t.tensor(call, first(call))], alpha=slope)
+
+
+def _prelu(t: Translation, call: Call) -> None:
+    """Translate a PReLU, whose slopes ONNX aligns with the last axes instead of the channels."""
+    x, slopes = t.tensor(call, first(call)), t.tensor(call, "weight")
+    sizes = np.asarray([-1, *[1] * (t.rank(x) - 2)], np.int64)
+    shape = t.arrays.add(f"{call.name}/shape", sizes)
+    t.add(call, "PRelu", [x, t.add(call, "Reshape", [slopes, shape], f"{call.name}/slopes")])
+
+
 def _softmax(kind: str) -> Rule:
     return lambda t, call: t.add(
         call, kind, [t.tensor(call, first(call))], axis=call.arguments["dim"]
@@ -352,6 +365,9 @@ RULES: dict[str, Rule] = {
         (("hardtanh", "hardtanh_"), _clip(-1.0, 1.0)),
         (("clamp", "clamp_", "clip"), _clip()),
         (("clamp_min",), _clip()),
+        (("hardsigmoid", "hardsigmoid_"), _plain("HardSigmoid", alpha=1 / 6, beta=0.5)),
+        (("leaky_relu", "leaky_relu_"), _leaky_relu),
+        (("prelu",), _prelu),
         (("max_pool2d",), _pool("MaxPool")),
         (("avg_pool2d",), _pool("AveragePool")),
         (("adaptive_avg_pool2d", "_adaptive_avg_pool2d"), _adaptive("AveragePool")),
@@ -373,21 +389,18 @@ RULES: dict[str, Rule] = {
     )
     for name in names
 } | {"aten.conv2d.padding": _conv_padding, "aten.conv1d.padding": _conv_padding}
-#: Kinds of ONNX for operators that have no layer, so that what to do instead is said.
+#: Kinds of ONNX, none with a handler, for operators that have no layer, so that what to do instead
+#: is said.
 KINDS = {
     "aten.conv_transpose2d": "ConvTranspose",
     "aten.elu": "Elu",
     "aten.gelu": "Gelu",
     "aten.group_norm": "GroupNormalization",
-    "aten.hardsigmoid": "HardSigmoid",
     "aten.hardswish": "HardSwish",
     "aten.hardswish_": "HardSwish",
     "aten.instance_norm": "InstanceNormalization",
     "aten.layer_norm": "LayerNormalization",
-    "aten.leaky_relu": "LeakyRelu",
-    "aten.leaky_relu_": "LeakyRelu",
     "aten.mish": "Mish",
-    "aten.prelu": "PRelu",
     "aten.scaled_dot_product_attention": "Attention",
     "aten.selu": "Selu",
     "aten.silu": "Swish",
