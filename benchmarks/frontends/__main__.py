@@ -11,13 +11,16 @@ from benchmarks.engine.table import markdown
 from benchmarks.frontends.export_rows import CASES as EXPORTS
 from benchmarks.frontends.onnx_rows import CASES as ONNX
 from benchmarks.frontends.row import HEAD, Case, Sources
+from benchmarks.frontends.style_rows import CASES as STYLES
 from benchmarks.frontends.tflite_rows import CASES as TFLITE
 from benchmarks.origin import commit
 from benchmarks.seal import read_sealed_text, write_sealed_text
 from sqhw.data import Dataset, load_dataset
 
 #: Rows by name, in the order of the table.
-CASES: dict[str, Case] = {**ONNX, **TFLITE, **EXPORTS}
+CASES: dict[str, Case] = {**ONNX, **TFLITE, **EXPORTS, **STYLES}
+#: Names that stand for several rows.
+GROUPS = {"styles": tuple(STYLES)}
 RESULTS = Path(__file__).parent / "RESULTS.md"
 TEXT = """# Models from files
 
@@ -29,6 +32,12 @@ exported from a module. Of exported networks the import's scores are those of th
 NumPy. The activations of the ONNX rows are those of the first 500 images. Rows of networks exported
 as C, exact ONNX, QONNX and QDQ compare scores with the simulator's; "in again" are the scores
 that differ after the import of the export.
+
+The last rows are networks written from scratch in the styles that users have, with random weights
+and images (`--only styles`): file, import, quantization without training or the file's integers,
+simulator, RTL. Styles that the engine cannot run stand below with the sentence that refuses them.
+The RTL runs in CXXRTL: in every image named, all activations equal the simulator's and the cycles
+those predicted.
 
 {table}
 Empty cells were not measured. Rows may be of several runs (`--only`). Processor time varies by
@@ -51,7 +60,8 @@ def main(
         return load_dataset(f"{name}:{ {'cifar10': cifar10, 'mnist': mnist}[name] }")
 
     sources = Sources(models, data, images)
-    chosen = only.split(",") if only else list(CASES)
+    chosen = [row for name in only.split(",") for row in GROUPS.get(name, (name,))]
+    chosen = chosen if only else list(CASES)
     rows = rows_of(out) if only else {}
     for name in chosen:
         row = CASES[name](sources)

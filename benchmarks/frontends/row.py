@@ -30,8 +30,8 @@ class Row:
         Accuracies, 0 to 1, of that program, of the import, and of the simulator.
     difference : str
         Largest difference of scores, or the number of activations that differ.
-    rtl : int
-        Images run through RTL, with every activation equal to the simulator's.
+    rtl : str
+        Images run through RTL, with every activation equal to the simulator's, and cycles of each.
     seconds : float
         Processor time of the import.
     """
@@ -44,7 +44,7 @@ class Row:
     imported: float | None = None
     simulated: float | None = None
     difference: str = ""
-    rtl: int = 0
+    rtl: str = ""
     seconds: float = 0.0
 
     def cells(self, origin: str) -> list[str]:
@@ -57,7 +57,7 @@ class Row:
             f"{self.images:,}",
             *("" if share is None else f"{share:.2%}" for share in shares),
             self.difference,
-            str(self.rtl or ""),
+            self.rtl,
             f"{self.seconds:.1f}",
             origin,
         ]

@@ -6,6 +6,10 @@ from functools import partial
 import numpy as np
 
 from benchmarks.frontends.row import Case, Row, Sources, right
+from benchmarks.frontends.rtl import rtl_cell
+from sqhw.compiler.accumulator import needed_acc_bits
+from sqhw.compiler.device_engine import propose_engine
+from sqhw.cost_models.device import find_device
 from sqhw.frontends.folding.float_walk import logits, normalised
 from sqhw.frontends.folding.from_neutral import float_network
 from sqhw.frontends.neutral.evaluate import evaluate
@@ -14,6 +18,7 @@ from sqhw.frontends.quantized.compare import Comparison
 from sqhw.frontends.quantized.pixels import Pixels
 from sqhw.frontends.quantized.source import Source
 from sqhw.frontends.tflite import read_tflite
+from sqhw.machine.config import EngineConfig
 
 #: Images at a time, of integers and of floats.
 BATCH, FLOAT_BATCH = 100, 20
@@ -22,6 +27,8 @@ RANDOM_IMAGES = 1000
 SEED = 7
 #: Images of float networks: the float walk takes tens of milliseconds for one.
 FLOAT_IMAGES = 500
+#: Device for whose engine the RTL is.
+DEVICE = "LFE5U-85F"
 
 
 def integers(name: str, data: str | None, sources: Sources) -> Row:
@@ -50,6 +57,32 @@ def integers(name: str, data: str | None, sources: Sources) -> Row:
             f"{wrong:,} of {total:,} activations; scores by up to {np.abs(own - other).max()} "
             f"steps; the same answer on {answers:,}"
         ),
+        seconds=seconds,
+    )
+
+
+def in_rtl(name: str, data: str | None, count: int, sources: Sources) -> Row:
+    """Return the row of an int8 file whose first images run through the RTL of its engine."""
+    start = time.process_time()
+    graph = read_tflite(sources.models / f"{name}.tflite")
+    source = Source(graph, Pixels())
+    lowered = lower(graph, source.kernels)
+    seconds = time.process_time() - start
+    network = lowered.network
+    images = _images(data, sources, network.input_shape, count)[0][:count]
+    comparison = Comparison(lowered, source)
+    comparison.run(images)
+    rows = comparison.layers.values()
+    wrong, total = sum(row.differing for row in rows), sum(row.activations for row in rows)
+    acc_bits = max(EngineConfig.acc_bits, needed_acc_bits(network))
+    engine = propose_engine(find_device(DEVICE), network, levels=256, acc_bits=acc_bits)
+    return Row(
+        model=f"{name}.tflite",
+        spelling="TFLite, int8",
+        against=source.kernels.name,
+        images=len(images),
+        difference=f"{wrong:,} of {total:,} activations",
+        rtl=rtl_cell(network, engine, images),
         seconds=seconds,
     )
 
@@ -96,6 +129,9 @@ def _images(
 
 
 CASES: dict[str, Case] = {
+    "resnet8-int8-rtl": partial(in_rtl, "pretrainedResnet_quant", "cifar10", 2),
+    "kws-int8-rtl": partial(in_rtl, "kws_ref_model", None, 6),
+    "ad-int8-rtl": partial(in_rtl, "ad01_int8", None, 6),
     "resnet8-int8": partial(integers, "pretrainedResnet_quant", "cifar10"),
     "kws-int8": partial(integers, "kws_ref_model", None),
     "ad-int8": partial(integers, "ad01_int8", None),
