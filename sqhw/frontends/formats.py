@@ -106,7 +106,7 @@ def oracle_of(
     if graph.source == "pt2":
         raise SqhwError(
             f"{path}: PyTorch runs such a file after opening pickles in it, which is never done "
-            "here, so --check has nothing to compare with; leave it out, or export ONNX"
+            "here, so --check and --data have nothing to compare with; leave them out, or export ONNX"
         )
     if graph.source == "tflite":
         from sqhw.frontends.tflite.oracle import Oracle as TfliteOracle

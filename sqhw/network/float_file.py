@@ -17,9 +17,10 @@ from sqhw.files.tensor_file import FLOAT_KEY, entry_of, read_tensors
 from sqhw.network.facts import facts_of
 from sqhw.network.floats import FloatConv, FloatLayer, FloatNetwork, FloatResidual
 from sqhw.network.graph import MaxPool
-from sqhw.network.layer_records import check_digest, layer_record, read_layers
+from sqhw.network.layer_records import check_digest, has_pairs, layer_record, read_layers
 
-VERSION = 2
+#: Versions that are read. The newer one is that of networks which the older cannot hold.
+OLDEST, VERSION = 2, 3
 ARRAYS = dict.fromkeys(("weight", "bias"), np.dtype(np.float32))
 
 
@@ -37,7 +38,7 @@ def save_float(network: FloatNetwork, path: str | Path) -> None:
         for name, dtype in ARRAYS.items():
             tensors[f"{layer.name}.{name}"] = np.ascontiguousarray(getattr(layer, name), dtype)
     topology = {
-        "version": VERSION,
+        "version": VERSION if any(map(has_pairs, network.layers)) else OLDEST,
         "name": network.name,
         "input_shape": list(network.input_shape),
         "input_max": network.input_max,
@@ -67,8 +68,10 @@ def load_float(path: str | Path) -> FloatNetwork:
             header = typed(dict, parse_json(entry))
         topology = field_of(header, "network", dict)
         version = topology.get("version")
-        if version != VERSION:
-            raise SqhwError(f"format version {shown(version)}, this sqhw reads {VERSION}")
+        if version not in (OLDEST, VERSION):
+            raise SqhwError(
+                f"format version {shown(version)}, this sqhw reads {OLDEST} and {VERSION}"
+            )
         found = typed(_Network, topology)
         layers = read_layers(found.layers, tensors, fields=_Conv, dtypes=ARRAYS, make=_conv)
         check_digest(header, topology, tensors)

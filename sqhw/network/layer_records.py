@@ -38,6 +38,18 @@ def layer_record(layer: GraphConv | MaxPool) -> dict[str, Any]:
     }
 
 
+def has_pairs(layer: GraphConv | MaxPool) -> bool:
+    """Whether a layer has a field that files had not from the start.
+
+    These are a stride or a window of two numbers, and the padding of a maximum.
+    """
+    record = layer_record(layer)
+    pairs = (record["stride"], record.get("kernel"))
+    return any(isinstance(value, list) for value in pairs) or (
+        isinstance(layer, MaxPool) and "padding" in record
+    )
+
+
 def _stride(layer: GraphConv | MaxPool) -> int | list[int]:
     down, right = map(int, layer.strides)
     return down if down == right else [down, right]

@@ -27,7 +27,7 @@ from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import StreamFormat, StreamRecord
 from sqhw.network.facts import facts_of
 from sqhw.network.graph import MaxPool
-from sqhw.network.layer_records import Tensors, check_digest, layer_record, read_layers
+from sqhw.network.layer_records import Tensors, check_digest, has_pairs, layer_record, read_layers
 from sqhw.network.quantized import Conv, Layer, QuantizedNetwork, Residual
 
 FORMAT = "sqhw-quantized-network"
@@ -156,8 +156,9 @@ def _describe(network: QuantizedNetwork) -> dict[str, Any]:
 
 
 def _needs_newest(network: QuantizedNetwork) -> bool:
-    """Return whether a layer has a stream that files of version 1 cannot name."""
-    return any(StreamRecord.of(layer.stream).filler_ones for layer in network.convs)
+    """Return whether a layer has a stream or a field that files of version 1 cannot name."""
+    coded = any(StreamRecord.of(layer.stream).filler_ones for layer in network.convs)
+    return coded or any(map(has_pairs, network.layers))
 
 
 def _describe_stream(form: StreamFormat) -> dict[str, int]:

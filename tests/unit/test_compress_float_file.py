@@ -149,12 +149,12 @@ def test_an_unknown_layer_kind_names_layer_kind_and_what_is_supported(network, t
         load_float(path)
 
 
-@pytest.mark.parametrize("version", [1, 3, "2"])
+@pytest.mark.parametrize("version", [1, 4, "2"])
 def test_another_version_is_refused(network, tmp_path, version):
     path = tmp_path / "net"
     save_float(network, path)
     change(path, lambda topology, tensors: topology.update(version=version))
-    with pytest.raises(SqhwError, match=rf": format version {version!r}, this sqhw reads 2$"):
+    with pytest.raises(SqhwError, match=rf": format version {version!r}, this sqhw reads 2 and 3$"):
         load_float(path)
 
 
@@ -320,3 +320,23 @@ def test_a_file_of_version_2_loads_and_is_written_again_as_it_was(tmp_path):
     assert (pool.kernel, average.kind, last.kind) == (2, "avgpool", "linear")
     save_float(network, tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == golden.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("pool", "version"),
+    [
+        (MaxPool("most", "conv1", 2, 2), 2),
+        (MaxPool("most", "conv1", (2, 1), 2), 3),
+        (MaxPool("most", "conv1", 2, (2, 1)), 3),
+        (MaxPool("most", "conv1", 2, 2, (1, 0, 1, 0)), 3),
+    ],
+)
+def test_the_newer_version_is_of_networks_that_the_older_cannot_hold(
+    network, tmp_path, pool, version
+):
+    last = FloatConv("last", "most", np.ones((1, 4, 1, 1), np.float32), np.zeros(1, np.float32))
+    path, found = tmp_path / "net", []
+    save_float(replace(network, layers=(network.layers[0], pool, last)), path)
+    change(path, lambda topology, tensors: found.append(topology["version"]))
+    assert found == [version]
+    assert load_float(path).layers[1] == pool

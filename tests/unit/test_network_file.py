@@ -112,6 +112,24 @@ def test_a_network_without_weights(tmp_path):
     assert_same(load_network(tmp_path / "net"), network)
 
 
+@pytest.mark.parametrize(
+    ("pool", "version"),
+    [
+        (MaxPool("p", "input", 2, 2), 1),
+        (MaxPool("p", "input", (2, 1), 2), 2),
+        (MaxPool("p", "input", 2, (2, 1)), 2),
+        (MaxPool("p", "input", 2, 2, (1, 1, 0, 0)), 2),
+    ],
+)
+def test_the_newer_version_is_of_networks_that_the_older_cannot_hold(tmp_path, pool, version):
+    network = example(layers=(pool,))
+    path = tmp_path / "net"
+    save_network(network, path)
+    with safe_open(path, "numpy") as file:
+        assert json.loads(file.metadata()["sqhw"])["version"] == version
+    assert_same(load_network(path), network)
+
+
 def message(path):
     with pytest.raises(SqhwError) as error:
         load_network(path)

@@ -460,7 +460,7 @@ class Builder(ABC, Generic[N]):
                 f"stride {stride[0]} down and {stride[1]} to the right",
                 "use 1 or 2 to the right, and a multiple of it down",
             )
-        raise self.unsupported(node, f"stride {stride[0]}", "use stride 1 or 2, in several layers")
+        raise self.unsupported(node, f"stride {stride[0]}", "use 1 or 2 to the right, in several layers")
 
 
 def _rounded(layer: FloatLayer) -> FloatLayer:
