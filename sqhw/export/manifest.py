@@ -5,6 +5,7 @@ The images themselves carry no such mark, because Vivado takes no comments in ``
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqhw.errors import SqhwError, shown, unknown_name
 from sqhw.files.input_file import read_text
 from sqhw.files.input_limits import MAX_JSON_BYTES
 from sqhw.files.plain import field_of, parse_json, typed
-from sqhw.machine.config import EngineConfig
+from sqhw.machine.config import LATER_FIELDS, EngineConfig
 from sqhw.machine.naming import DEFAULT_NAME, check_name
 from sqhw.machine.rom_pieces import Piece, depth_of, from_plain, width_of
 
@@ -78,8 +79,8 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
         message names the fields that differ.
     """
     found = read_manifest(folder, kind)
-    fields = found["engine"]
-    wanted = engine.to_dict()
+    fields = {**LATER_FIELDS, **found["engine"]}
+    wanted = asdict(engine)
     other = [
         name
         for name in {**wanted, **fields}

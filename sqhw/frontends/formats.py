@@ -106,7 +106,7 @@ def oracle_of(
     if graph.source == "pt2":
         raise SqhwError(
             f"{path}: PyTorch runs such a file after opening pickles in it, which is never done "
-            "here, so --check and --data have nothing to compare with; leave them out, or export ONNX"
+            "here: --check and --data have nothing to compare with; leave them out, or export ONNX"
         )
     if graph.source == "tflite":
         from sqhw.frontends.tflite.oracle import Oracle as TfliteOracle

@@ -148,6 +148,7 @@ def _size(workload: Workload, device: Device, terms: Terms, acc_bits: int | None
     facts = network.facts
     here = facts.device == device.name or (facts.device is None and facts.engine == engine)
     here = here and terms.bank_ram in (None, facts.engine.bank_ram)
+    here = here and terms.quotient_ones in (0, facts.engine.quotient_ones)
     if isinstance(network, QuantizedNetwork) and here and terms.budgets is None:
         engine = facts.engine
         if acc_bits is not None:

@@ -1,11 +1,13 @@
 """`sqhw swap`: another network in the bitstream of a build, without synthesis."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from sqhw.atomic import atomic_write_bytes, make_folder, writable
 from sqhw.compiler.program import Program
 from sqhw.errors import SqhwError
+from sqhw.machine.config import LATER_FIELDS
 from sqhw.machine.rom_pieces import depth_of
 from sqhw.network.quantized_file import load_network
 from sqhw.report.results import SwapResult
@@ -67,11 +69,12 @@ def suitable_program(network: Path, build: Build, folder: Path) -> Program:
     SqhwError
         If it does not; the message says why.
     """
-    engine, wanted = load_network(network).facts.engine.to_dict(), build.engine
+    engine = asdict(load_network(network).facts.engine)
+    wanted = {**LATER_FIELDS, **build.engine}
     other = [name for name in engine if engine[name] != wanted.get(name)]
     if other:
         differences = ", ".join(
-            f"{name} {engine[name]} instead of {wanted[name]}" for name in other
+            f"{name} {engine[name]} instead of {wanted.get(name)}" for name in other
         )
         raise SqhwError(
             f"{network} is for another engine than the build in {folder} ({differences}); compress "

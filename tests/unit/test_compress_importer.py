@@ -320,7 +320,7 @@ def both(first, second):
         (nn.Sequential(nn.MaxPool2d((1, 2))), r"^layer '0': stride 1 down and 2 to the right"),
         (
             nn.Sequential(nn.AvgPool2d(3, padding=1, count_include_pad=False)),
-            r"^layer '0': an average whose padding does not count, so that windows differ",
+            r"^layer '0': an average whose padding or ceil mode makes windows of diff",
         ),
         (
             nn.Sequential(nn.Conv2d(2, 2, 3), nn.MaxPool2d(3, 1, 1)),

@@ -43,7 +43,7 @@ def test_settings_without_effect(module):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.AvgPool2d(3, ceil_mode=True), r"an average whose padding does not count, so that win"),
+        (nn.AvgPool2d(3, ceil_mode=True), r"an average whose padding or ceil mode makes windows"),
         (nn.AdaptiveAvgPool2d((5, 3)), r"AdaptiveAvgPool2d to \(5, 3\) from a map \(8, 6\), where"),
         (nn.AdaptiveAvgPool2d(2), r"stride 4 down and 3 to the right is not"),
         (nn.AvgPool2d(2, divisor_override=3), r"AvgPool2d with divisor_override 3 is not"),

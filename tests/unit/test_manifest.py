@@ -46,6 +46,16 @@ def test_another_configuration_is_refused_with_what_differs(tmp_path):
     )
 
 
+def test_a_field_that_only_one_side_names_is_shown_with_its_default(tmp_path):
+    coded = replace(ENGINE, quotient_ones=8)
+    write_manifest(tmp_path, "rtl", ENGINE, {"interface": "plain"})
+    with pytest.raises(SqhwError, match=r"\(quotient_ones 0 instead of 8\)"):
+        check_manifest(tmp_path, "rtl", coded)
+    write_manifest(tmp_path, "rtl", coded, {"interface": "plain"})
+    with pytest.raises(SqhwError, match=r"\(quotient_ones 8 instead of 0\)"):
+        check_manifest(tmp_path, "rtl", ENGINE)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"engine": 3}', '{"engine": [1]}'])
 def test_damaged_manifest(tmp_path, text):
     (tmp_path / "rtl.json").write_text(text)

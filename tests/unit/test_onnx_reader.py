@@ -257,7 +257,7 @@ def test_all_layers_that_cannot_be_are_named_at_once(tmp_path):
     text = str(caught.value)
     for part in ("Convolution 'wide'", "MaxPooling 'dilated'", "Clip 'one'"):
         assert part in text
-    assert "use 1 or 2 to the right" in text
+    assert "use stride 1 or 2 to the right" in text
 
 
 def refused(made, tmp_path, **options):

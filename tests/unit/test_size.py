@@ -12,6 +12,7 @@ from small_networks import DEVICE, ENGINE, network
 
 from sqhw.compiler.device_engine import activation_blocks, propose_engine
 from sqhw.compiler.format_choice import cheapest_streams
+from sqhw.compiler.retarget import retargeted
 from sqhw.cost_models.activity import activity
 from sqhw.cost_models.device import find_device, load_devices
 from sqhw.cost_models.energy import EnergyPrices
@@ -22,7 +23,7 @@ from sqhw.cost_models.technology import load_technology
 from sqhw.errors import SqhwError
 from sqhw.machine.stream import Dense
 from sqhw.network.quantized import Conv
-from sqhw.network.quantized_file import save_network
+from sqhw.network.quantized_file import load_network, save_network
 from sqhw.report import size_tables
 from sqhw.report.size_plot import plot_sizes
 from sqhw.size import explore, sizing
@@ -408,3 +409,15 @@ def test_a_long_layer_is_cut_in_its_refusal(text):
     with pytest.raises(SqhwError) as error:
         parse_layers(text.split(","))
     assert len(str(error.value)) < 300
+
+
+def test_quotients_on_the_device_that_a_network_was_made_for_are_those_of_a_retarget(tmp_path):
+    path = tmp_path / "net.safetensors"
+    chain = Path(__file__).parents[1] / "golden" / "chain" / "network.safetensors"
+    save_network(retargeted(load_network(chain), find_device("iCEBreaker")), path)
+    plain, coded = (
+        size_of(path, device="iCEBreaker", quotient_ones=ones)["devices"][0] for ones in (0, 8)
+    )
+    made = retargeted(load_network(chain), find_device("iCEBreaker"), quotient_ones=8)
+    predicted = schedule(made, made.facts.engine).cycles
+    assert coded["run_cycles"] == predicted < plain["run_cycles"]

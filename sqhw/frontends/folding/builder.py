@@ -137,8 +137,8 @@ class Builder(ABC, Generic[N]):
         if not pooling.one_divisor(x.shape):
             raise self.unsupported(
                 node,
-                "an average whose padding does not count, so that windows differ in size,",
-                "count the padding (count_include_pad), or choose sizes so that windows fit",
+                "an average whose padding or ceil mode makes windows of different sizes,",
+                "count the padding (count_include_pad) without ceil mode, or choose sizes that fit",
             )
         padding = trimmed(x.shape, kernel, stride, pooling.padding)
         if kernel == stride == (1, 1) and not any(padding):
@@ -460,7 +460,9 @@ class Builder(ABC, Generic[N]):
                 f"stride {stride[0]} down and {stride[1]} to the right",
                 "use 1 or 2 to the right, and a multiple of it down",
             )
-        raise self.unsupported(node, f"stride {stride[0]}", "use 1 or 2 to the right, in several layers")
+        raise self.unsupported(
+            node, f"stride {stride[0]}", "use stride 1 or 2 to the right, in several layers"
+        )
 
 
 def _rounded(layer: FloatLayer) -> FloatLayer:

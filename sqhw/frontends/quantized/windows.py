@@ -54,8 +54,8 @@ def average(operator: AveragePooling, x: View) -> Window:
     pooling = Pooling(operator.kernel, operator.stride, operator.padding, operator.counted)
     if not pooling.one_divisor(x.shape):
         raise Refused(
-            "is an average whose padding does not count, so that its windows differ in size",
-            "count the padding (count_include_pad), or choose sizes so that windows fit",
+            "is an average whose padding or ceil mode makes windows of different sizes",
+            "count the padding (count_include_pad) without ceil mode, or choose sizes that fit",
         )
     padding = added(trimmed(x.shape, pooling.kernel, pooling.stride, pooling.padding), x.padding)
     channels = x.shape[0]
