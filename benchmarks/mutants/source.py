@@ -105,7 +105,11 @@ SOURCE_MUTANTS = [
         ("sequencer", "timing.drain) - 2", "timing.drain) - 3"),
         ("sequencer", "timer >= timing.output", "timer >= timing.output - 1"),
         ("sequencer", "with m.If(handshake.ready):", "with m.If(handshake.valid):"),
-        ("sequencer", "m.d.sync += timer.eq(timer + 1)", "m.d.sync += timer.eq(0)"),
+        (
+            "sequencer",
+            "timer.eq(timer + ~self._turn if self._engine.single_port else timer + 1)",
+            "timer.eq(0)",
+        ),
         ("engine", "self.ready.eq(sequencer.phases.idle)", "self.ready.eq(0)"),
         ("engine", "self.ready.eq(sequencer.phases.idle)", "self.ready.eq(1)"),
         ("engine", "self.done.eq(sequencer.control.done)", "self.done.eq(0)"),

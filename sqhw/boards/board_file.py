@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sqhw.atomic import is_file
 from sqhw.boards.board import Board, Clock, Leds, Reset, Uart
 from sqhw.cost_models.checks import as_tuples, check_text
 from sqhw.cost_models.device import find_device
@@ -56,8 +57,8 @@ def find_board(name: str) -> Board:
     path, dot, own = name.partition(".toml")
     if dot and own[:1] in ("", ":"):
         return _in_file(Path(path + dot), own[1:])
-    if any(mark in name for mark in PATH_MARKS) or Path(name).is_file():
-        found = "is not a TOML file" if Path(name).exists() else "does not exist"
+    if any(mark in name for mark in PATH_MARKS) or is_file(Path(name)):
+        found = "is not a TOML file" if is_file(Path(name)) else "does not exist"
         raise SqhwError(
             f"board file {shown(name)} {found}; a board is named by a path that ends in .toml, or "
             "by one of the names that docs/boards.md lists"

@@ -57,6 +57,8 @@ LARGEST_PIXEL = 255
 MOST_BITS = 8
 #: Clocks of a design (unit: MHz), and the largest seed that the tools take.
 LEAST_CLOCK_MHZ, MOST_CLOCK_MHZ = 0.1, 1000
+#: Most images that an option may name.
+MOST_IMAGES = 10**9
 MAX_SEED_OF_TOOLS = (1 << 31) - 1
 
 Check = Callable[[Any], Any]
@@ -319,6 +321,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             help="Images whose logits are compared with PyTorch, 0 for none. By default as many as "
             "take seconds.",
             min=0,
+            max=MOST_IMAGES,
         ),
     },
     RomOptions: {

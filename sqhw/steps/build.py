@@ -31,6 +31,7 @@ from sqhw.synth.bitstream import PACKINGS, board_flow, placed_file
 from sqhw.synth.board_roms import BoardRoms, board_roms
 from sqhw.synth.build_board import (
     Placed,
+    Placing,
     bitstream_file,
     build_bitstream,
     identity_of,
@@ -86,8 +87,7 @@ def build(options: BuildOptions, progress: Progress = silent) -> BuildResult:
             program,
             board,
             roms,
-            limit=limit,
-            seed=options.seed,
+            Placing(limit, options.seed),
             work=work,
             tell=tell,
             queue=queue,

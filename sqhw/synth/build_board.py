@@ -34,6 +34,22 @@ MAX_TRIES = 4
 
 
 @dataclass(frozen=True)
+class Placing:
+    """What a placement is asked for.
+
+    Parameters
+    ----------
+    limit : float
+        Clock above which none is tried (unit: MHz).
+    seed : int, 1 or more
+        Seed of the placement and of the placeholders.
+    """
+
+    limit: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Placed:
     """A placed design and the words of a network in its bitstream.
 
@@ -162,9 +178,8 @@ def build_bitstream(
     program: Program,
     board: Board,
     roms: BoardRoms,
+    placing: Placing,
     *,
-    limit: float,
-    seed: int,
     work: Path,
     tell: Callable[[str], None],
     queue: int = 0,
@@ -176,10 +191,7 @@ def build_bitstream(
     program : Program
     board : Board
     roms : BoardRoms
-    limit : float
-        Clock above which none is tried (unit: MHz).
-    seed : int, 1 or more
-        Seed of the placement and of the placeholders.
+    placing : Placing
     work : path
     tell : callable
         Called with each stage.
@@ -191,6 +203,7 @@ def build_bitstream(
     SqhwError
         If a tool is missing or fails, or no clock is met.
     """
+    limit, seed = placing.limit, placing.seed
     write_images(program, roms, work, seed)
     missed: list[tuple[float, float]] = []
     for _ in range(MAX_TRIES):

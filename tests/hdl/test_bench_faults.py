@@ -27,7 +27,11 @@ ENGINE = replace(LARGE, max_batch=2)
 #: Source mutants with the sentence of the bench on each; the numbers are those of the schedule.
 FAULTS = {
     "timer stuck": (
-        SourceMutant("sequencer", "m.d.sync += timer.eq(timer + 1)", "m.d.sync += timer.eq(0)"),
+        SourceMutant(
+            "sequencer",
+            "timer.eq(timer + ~self._turn if self._engine.single_port else timer + 1)",
+            "timer.eq(0)",
+        ),
         "waited {0.ready} cycles for ready, which by the schedule comes within {0.ready}",
     ),
     "ready stuck": (

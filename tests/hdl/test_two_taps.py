@@ -29,7 +29,7 @@ def engine(lanes: int, max_batch: int) -> EngineConfig:
 
 def passes_two(conv) -> bool:
     """Return whether an entry passes two taps somewhere."""
-    return isinstance(conv.stream, Gap) and conv.stream.filler > conv.weight.shape[1]
+    return isinstance(conv.stream, Gap) and conv.stream.step > conv.weight.shape[1]
 
 
 @pytest.mark.slow

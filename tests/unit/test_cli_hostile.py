@@ -14,6 +14,8 @@ from sqhw.errors import SqhwError
 LONG = "x" * 300
 HUGE = "9" * 5000
 INTEGERS = ["", "-1", "1.5", "[/x]", HUGE, str(1 << 80)]
+#: Integers that may be 0.
+ZERO = ("seed", "compare", "quotient_ones")
 FLOATS = ["", "-1", "0", "1.0001", "nan", "inf", "1e400"]
 TEXTS = ["", "x" * 100_000, "[/x]", "\udcff", "../..", "1 2"]
 #: Texts that are given a meaning by names that stand for files.
@@ -101,9 +103,9 @@ def hostile(command, option):
     """Return values for an option that none of them suits."""
     kind = kind_of(command, option)
     if "int" in kind:
-        return [*INTEGERS, *([] if option.name == "seed" else ["0"])]
+        return [*INTEGERS, *([] if option.name in ZERO else ["0"])]
     if "float" in kind:
-        return FLOATS
+        return [value for value in FLOATS if (option.name, value) != ("clock", "1.0001")]
     if "Path" not in kind:
         return [*TEXTS, *NAMES.get(option.name, [])]
     if option.opts[0] == "--rtl" or (command, option.name) == ("simulate", "rom"):

@@ -79,7 +79,8 @@ def test_no_stream_is_cheaper_and_the_weights_survive(seed):
     assert len(formats) == 1 + max_gap_bits(inputs, 3, engine.taps_per_entry, 8)
     for form in formats:
         book = len(values) if form.stores_zeros else max(1, int(np.count_nonzero(values)))
-        assert bits <= form.coded(book).bits(form.counts(Places.of(weight))) + 8 * book
+        entries = int(form.counts(Places.of(weight)).sum())
+        assert bits <= entries * form.coded(book).entry_bits + 8 * book
 
 
 def test_fisher_of_a_linear_layer_is_the_closed_form():

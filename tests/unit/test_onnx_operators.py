@@ -15,6 +15,7 @@ from sqhw.frontends.onnx_file.convert import HANDLERS
 ENDS = ("ArgMax", "LogSoftmax", "Sigmoid", "Softmax")
 #: Kinds whose tests of the package have no case that a network can have, or none at all.
 ELSEWHERE = (
+    *("Concat", "PRelu"),  # of other axes than the channels; see test_layers_of_models.py
     "Cast",  # its tests convert from or to types that are no images
     "Dropout",  # opset 12 and later has the random seed of a training
     "Max", "Min", "Shape", "Size", "Sum",  # of values of one axis

@@ -393,7 +393,7 @@ def test_layers_of_different_strides_on_one_map_are_refused(second):
         place(network(conv("a"), second), replace(ENGINE, residuals=True))
     assert str(error.value) == (
         "layer 'b': reads 'input' with stride 2, an earlier layer with stride 1; this engine "
-        "stores a map for one stride"
+        "stores a map for one stride, so let one of them read a copy, made by a 1x1 convolution"
     )
 
 

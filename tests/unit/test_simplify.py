@@ -86,8 +86,8 @@ def test_entries_pass_no_more_taps_than_before(seed):
     network, _ = make_network(seed)
     for before, after in zip(network.convs, simplify(network).convs, strict=True):
         assert isinstance(before.stream, Gap)
-        taps = -(-before.stream.filler // before.weight.shape[1])
-        assert after.stream.filler <= taps * after.weight.shape[1]
+        taps = -(-before.stream.step // before.weight.shape[1])
+        assert after.stream.step <= taps * after.weight.shape[1]
 
 
 def chain(first, second):

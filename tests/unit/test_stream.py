@@ -39,10 +39,10 @@ def gap_layers(draw):
 def test_fillers_carry_no_code_and_all_others_a_weight(case):
     weight, codebook, form = case
     entries = form.encode(weight, codebook)
-    gaps, codes = entries.values & form.filler, entries.values >> form.gap_bits
+    gaps, codes = entries.values & form.step, entries.values >> form.gap_bits
     assert codes.max() < len(codebook)
-    assert not codes[gaps == form.filler].any()
-    assert np.count_nonzero(gaps != form.filler) == np.count_nonzero(weight)
+    assert not codes[gaps == form.step].any()
+    assert np.count_nonzero(gaps != form.step) == np.count_nonzero(weight)
 
 
 @given(gap_layers())
@@ -52,8 +52,8 @@ def test_an_entry_passes_at_most_two_taps_and_one_in_a_narrow_kernel(case):
     entries = form.encode(weight, codebook)
     ends = np.cumsum(entries.counts)
     for begin, end in zip(ends - entries.counts, ends, strict=True):
-        gaps = entries.values[begin:end] & form.filler
-        ahead = np.where(gaps == form.filler, gaps, gaps + 1)
+        gaps = entries.values[begin:end] & form.step
+        ahead = np.where(gaps == form.step, gaps, gaps + 1)
         taps = np.concatenate(([-1], np.cumsum(ahead) - 1)).clip(0) // in_channels
         assert np.diff(taps).max() <= (2 if kernel_w > 1 else 1)
         assert taps[1] < 2
@@ -74,7 +74,7 @@ def encoded(positions, length, gap_bits):
     weight[0, positions] = 5
     form = Gap(gap_bits, 1)
     values = form.encode(weight, (3, 5)).values.tolist()
-    return [(value & form.filler, value >> gap_bits) for value in values]
+    return [(value & form.step, value >> gap_bits) for value in values]
 
 
 FILLER = (3, 0)
@@ -218,7 +218,7 @@ def test_formats_of_a_layer():
 
 def test_format_properties():
     assert (Dense(4).entry_bits, Dense(4).stores_zeros) == (4, True)
-    assert (Gap(3, 4).entry_bits, Gap(3, 4).stores_zeros, Gap(3, 4).filler) == (7, False, 7)
+    assert (Gap(3, 4).entry_bits, Gap(3, 4).stores_zeros, Gap(3, 4).step) == (7, False, 7)
     assert [str(Dense(4)), str(Gap(3, 2))] == ["dense/4b", "gap-3/2b"]
     assert [code_width(values) for values in (1, 2, 3, 4, 5, 256)] == [1, 1, 2, 2, 3, 8]
 

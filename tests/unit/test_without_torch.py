@@ -52,6 +52,7 @@ def works(folder):
         "size floats": ["size", folder / "float.safetensors", "--device", "iCEBreaker"],
         "size integers": ["size", net, "--device", "iCEBreaker"],
         "simulate": ["simulate", net, "--data", f"npz:{folder / 'data.npz'}"],
+        "retarget": ["retarget", net, "--device", "iCEBreaker", "--out", folder / "other"],
         "rom": ["rom", net, "--out", rtl],
         "export": ["export", net, "--format", "c,qdq,qonnx,exact", "--out", folder / "export"],
         "rtl": ["rtl", net, "--out", rtl],
