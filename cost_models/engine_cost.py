@@ -6,7 +6,7 @@ factors fitted to synthesis runs (`sqhw.cost_models.calibration_file`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sqhw.cost_models.banks import bank_blocks
 from sqhw.cost_models.calibration_file import Calibration, Fit, find_calibration
@@ -152,7 +152,7 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
 
 def parameters(engine: EngineConfig, memories: Sequence[EngineMemory]) -> dict[str, int]:
     """Return the parameters that have ranges: the engine's, and the rows of its weight ROM."""
-    fields = asdict(engine).items()
+    fields = engine.to_dict().items()
     numbers = {name: int(value) for name, value in fields if name != "bank_ram"}
     return numbers | {"rows of the weight ROM": weight_rows(memories)}
 
