@@ -17,6 +17,7 @@ from benchmarks.boards.checks import (
     patched_by_tool,
     vendor_cells,
 )
+from benchmarks.boards.kept import kept
 from benchmarks.boards.links import CASES as LINK_CASES
 from benchmarks.boards.links import link_row, link_table
 from benchmarks.boards.study import STUDY_TEXT, study, study_text
@@ -127,16 +128,7 @@ def _kept(
     path: Path, board: str, measure: Callable[[], dict[str, Any]], network: Path = DIGITS
 ) -> dict[str, Any]:
     """Return what was measured on the same design before, or measure and keep it."""
-    digest = design_digest(network, board)
-    if path.is_file():
-        kept: dict[str, Any] = json.loads(path.read_text())
-        if kept["design"] == digest:
-            found: dict[str, Any] = kept["found"]
-            return found
-    print(f"measure: {path.stem}", flush=True)
-    found = measure()
-    atomic_write_text(path, json.dumps({"design": digest, "found": found}))
-    return found
+    return kept(path, design_digest(network, board), measure)
 
 
 def _build(name: str, work: Path) -> dict[str, Any]:
@@ -146,12 +138,12 @@ def _build(name: str, work: Path) -> dict[str, Any]:
     """
     board, _, clock = CASES[name]
     network = _network(name, work)
-    kept = work / f"{name}.json"
-    if not (kept.is_file() and is_current(work / name, network, board)):
+    result = work / f"{name}.json"
+    if not (result.is_file() and is_current(work / name, network, board)):
         print(f"build: {name}", flush=True)
         options = BuildOptions(network=network, board=board, out=work / name, clock=clock)
-        atomic_write_text(kept, json.dumps(build(options)))
-    found: dict[str, Any] = json.loads(kept.read_text())
+        atomic_write_text(result, json.dumps(build(options)))
+    found: dict[str, Any] = json.loads(result.read_text())
     return _named(found)
 
 

@@ -1,6 +1,5 @@
 """Test images through the simulated serial line of boards, one at a time and in flight."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.boards.checks import DIGEST_MHZ
+from benchmarks.boards.kept import kept
 from benchmarks.engine.table import markdown
-from sqhw.atomic import atomic_write_text, make_folder
+from sqhw.atomic import make_folder
 from sqhw.boards.board_file import find_board
 from sqhw.boards.clocks import fastest_below
 from sqhw.data import load_dataset
@@ -76,16 +76,8 @@ def link_row(name: str, mnist: str | None, work: Path) -> dict[str, Any] | None:
     data = case.data if case.data == "digits" else mnist
     if data is None:
         return None
-    design, kept = _digest(case, work / f"link-{name}"), work / f"{name}.json"
-    if kept.is_file():
-        entry: dict[str, Any] = json.loads(kept.read_text())
-        if entry["design"] == design:
-            found: dict[str, Any] = entry["found"]
-            return found
-    print(f"measure: {name}", flush=True)
-    found = _measure(case, data, work / f"link-{name}")
-    atomic_write_text(kept, json.dumps({"design": design, "found": found}))
-    return found
+    folder = work / f"link-{name}"
+    return kept(work / f"{name}.json", _digest(case, folder), lambda: _measure(case, data, folder))
 
 
 def _write(case: LinkCase, limit: float | None, work: Path) -> tuple[float, int, int]:

@@ -16,7 +16,7 @@ from sqhw.machine.rom_pieces import depth_of, to_plain
 from sqhw.network.quantized_file import load_network, save_network
 from sqhw.steps.options import SwapOptions
 from sqhw.steps.program import program_of
-from sqhw.steps.swap import NETWORK, swap
+from sqhw.steps.swap import NETWORK, suitable_program, swap
 from sqhw.synth import swap as swapping
 from sqhw.synth.board_roms import board_roms
 from sqhw.synth.bram_contents import word_bits
@@ -124,6 +124,13 @@ def test_another_engine_is_refused(build, tmp_path):
         f"{network} is for another engine than the build in {build} (lanes 4 instead of 8); "
         "compress it for the same device and feature maps, or build anew"
     )
+
+
+def test_an_engine_that_lacks_what_the_build_has_is_refused(build):
+    made = read_build(build)
+    made = replace(made, engine={**made.engine, "quotient_ones": 8, "bank_ram": "single-port"})
+    with pytest.raises(SqhwError, match=r"bank_ram block instead of single-port, quotient_ones 0"):
+        suitable_program(TINY, made, build)
 
 
 def test_an_altered_folder_is_refused(build):
