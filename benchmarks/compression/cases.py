@@ -240,7 +240,7 @@ def _joint(table: Table) -> list[Case]:
         "epochs": table.epochs,
         "batch": 128,
         "rate": CompressSettings.rate,
-        "precision": "auto",
+        "precision": "float32",  # that of the rows before, whatever the processor has
     }
     return [
         Case(
