@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqhw.compress import CompressSettings, FloatNetwork, float_network, load_float
 from sqhw.compress.methods import MethodConfig, Recipe, configure
+from sqhw.compress.methods.job import Job
 from sqhw.compress.quantizers import (
     EntropyConstrainedQuantizer,
     HessianKMeansQuantizer,
@@ -35,6 +36,8 @@ DC_LENET5 = (0.66, 0.12, 0.08, 0.19)
 
 
 LONGER = 4  # factor on the epochs of the other rows
+#: Most ones of a quotient in the engines of rows with Golomb-Rice streams.
+ONES = 8
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,17 @@ class Case:
     label : str
         Unique for the network; also the name of its files.
     config : MethodConfig
+    quotient_ones : int, 0 to 8
+        Most ones of a quotient of Golomb-Rice streams; 0 is the engine without them.
     """
 
     label: str
     config: MethodConfig
+    quotient_ones: int = 0
+
+    def job(self, job: Job) -> Job:
+        """Return a job on the engine of the case."""
+        return replace(job, engine=replace(job.engine, quotient_ones=self.quotient_ones))
 
 
 @dataclass(frozen=True)
@@ -107,8 +117,8 @@ def cases(
 ) -> list[Case]:
     """Return the rows of a table.
 
-    Every trained method has `epochs` passes over the training split in all, ``joint-long`` has
-    four times as many.
+    Every trained method has `epochs` passes over the training split in all, ``joint-long`` and
+    ``joint-coded-long`` have four times as many.
 
     Parameters
     ----------
@@ -235,6 +245,22 @@ def _joint(table: Table) -> list[Case]:
         "lenet5": ("rom=19700", "payload=4590", "rom=60000"),
         "resnet20": ("rom=344000", "payload=143000", "rom=191000", "payload=78000"),
     }.get(table.network, (f"rom={bits // 25}", f"payload={bits // 60}"))
+    return _under(table, "hardware", budgets)
+
+
+def _joint_coded(table: Table) -> list[Case]:
+    # The same budgets of everything with Golomb-Rice streams among the formats, all else equal, and
+    # smaller ones: LeNet-5 800x, ResNet-20 30x.
+    bits = table.float_bits
+    budgets = {
+        "lenet5": ("rom=19700", "rom=17200", "rom=60000"),
+        "resnet20": ("rom=344000", "rom=286000", "rom=191000"),
+    }.get(table.network, (f"rom={bits // 25}", f"rom={bits // 30}"))
+    return [replace(case, quotient_ones=ONES) for case in _under(table, "coded", budgets)]
+
+
+def _under(table: Table, label: str, budgets: tuple[str, ...]) -> list[Case]:
+    """Return cases of the joint compressor, which differ in their budgets."""
     options = {f.name: getattr(table.recipe, f.name) for f in fields(TrainingOptions)}
     options |= {
         "epochs": table.epochs,
@@ -244,7 +270,7 @@ def _joint(table: Table) -> list[Case]:
     }
     return [
         Case(
-            f"hardware-{budget.replace('=', '').replace(',', '-')}",
+            f"{label}-{budget.replace('=', '').replace(',', '-')}",
             configure("joint", budget=budget, **options),
         )
         for budget in budgets
@@ -254,8 +280,16 @@ def _joint(table: Table) -> list[Case]:
 def _joint_long(table: Table) -> list[Case]:
     # What longer training brings, all else equal. The rows are not comparable with the others,
     # which share one training budget.
-    plan = _joint(replace(table, epochs=LONGER * table.epochs))
-    return [Case(f"{case.label}-long", case.config) for case in plan]
+    return _longer(table, _joint)
+
+
+def _joint_coded_long(table: Table) -> list[Case]:
+    return _longer(table, _joint_coded)
+
+
+def _longer(table: Table, rows: Callable[[Table], list[Case]]) -> list[Case]:
+    plan = rows(replace(table, epochs=LONGER * table.epochs))
+    return [replace(case, label=f"{case.label}-long") for case in plan]
 
 
 def _oneshot(table: Table) -> list[Case]:
@@ -298,4 +332,6 @@ CASES: dict[str, Callable[[Table], list[Case]]] = {
     "oneshot": _oneshot,
     "joint": _joint,
     "joint-long": _joint_long,
+    "joint-coded": _joint_coded,
+    "joint-coded-long": _joint_coded_long,
 }

@@ -40,6 +40,7 @@ def run_case(case: Case, job: Job, out: Path, note: Callable[[str], None]) -> di
     dict
         As `read_result` returns it.
     """
+    job = case.job(job)
     folder = make_folder(out)
     path = folder / f"{case.label}.json"
     done = finished(case, job, folder)
@@ -99,7 +100,7 @@ def finished(case: Case, job: Job, out: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     found = read_result(path)
-    return found if found.get("key") == run_key(job, case.config) else None
+    return found if found.get("key") == run_key(case.job(job), case.config) else None
 
 
 def read_result(path: Path) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def test_a_call_for_some_rows_keeps_those_of_others_and_says_what_is_missing(tmp
 
 
 def test_every_method_has_cases():
-    assert set(CASES) == set(METHODS) | {"joint-long"}
+    assert set(CASES) == set(METHODS) | {"joint-long", "joint-coded", "joint-coded-long"}
     old, new = (cases("lenet5", 8_000_000, [name], 9, 1, 0) for name in ("hardware", "joint"))
     assert old == new
     for network in ("lenet5", "resnet20", "other"):
@@ -150,6 +150,16 @@ def test_every_method_has_cases():
         labelled(plan, "sqs-9")
     with pytest.raises(SqhwError, match=r"^unknown method of the benchmark 'sqll'; did you mean"):
         cases("lenet5", 8_000_000, ["sqll"], 9, 1, 0)
+
+
+def test_rows_with_coded_streams_differ_in_the_engine_alone():
+    plain, coded = (
+        cases("resnet20", 8_000_000, [f"joint{part}"], 9, 1, 0) for part in ("", "-coded")
+    )
+    first, second = plain[0], labelled(coded, "coded-rom344000")
+    assert first.config == second.config
+    assert first.job(job()).engine == ENGINE
+    assert second.job(job()).engine == replace(ENGINE, quotient_ones=8)
 
 
 def test_the_command_refuses_in_one_sentence(tmp_path):

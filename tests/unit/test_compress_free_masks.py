@@ -1,5 +1,7 @@
 """Masks that follow the weights, and the rounds that keep them within a budget."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqhw.compress.choice.free_masks import largest, refresh
+from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.rounds import FEW_PLACES, Rounds
 from sqhw.compress.choice.target import Target
 from sqhw.compress.qat.network import QatNetwork
@@ -16,6 +19,7 @@ from sqhw.cost_models.budget import Budget
 from sqhw.cost_models.device import find_device
 from sqhw.frontends.torch_module.threads import torch_threads
 from sqhw.machine.config import EngineConfig
+from sqhw.machine.stream import Rice
 
 ENGINE = EngineConfig()
 DEVICE = find_device("LFE5U-85F")
@@ -95,6 +99,25 @@ def test_every_round_meets_the_budget_whatever_has_changed(budget):
         rounds.refresh()
         after = [int(layer.mask.sum()) for layer in model.layers()]
         assert after == before
+
+
+@pytest.mark.parametrize("budget", ["rom=3500", "payload=900"])
+def test_coded_streams_are_the_rate_of_every_round(budget):
+    print("seed 0")
+    torch.manual_seed(0)
+    model = QatNetwork(chain_network())
+    rounds = rounds_of(model, budget, engine=replace(ENGINE, quotient_ones=8))
+    forms = []
+    for _ in range(rounds.count + 1):
+        rounds.project()
+        masks = [layer.mask.numpy() > 0 for layer in model.layers()]
+        assert rounds.target.admits(rounds.costs(masks))
+        engine = rounds.target.engine
+        network = masked_network(model, masks, rounds._levels, rounds.bias_bits, engine)
+        forms += [type(layer.stream) for layer in network.convs]
+        for layer in model.layers():
+            layer.weight.data += 0.1 * layer.weight.std() * torch.randn_like(layer.weight)
+    assert Rice in forms
 
 
 def test_channels_that_the_first_round_drops_stay_away():
