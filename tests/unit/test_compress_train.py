@@ -1,10 +1,14 @@
 """Training networks of the zoo."""
 
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from sqhw.compress import TrainSettings, evaluate, train
-from sqhw.compress.training import precision
+from sqhw.compress.training import memory, precision
 from sqhw.compress.training.samples import flipped, shifted
 from sqhw.data import Dataset, load_dataset
 from sqhw.errors import SqhwError
@@ -83,6 +87,54 @@ def test_auto_takes_bf16_for_large_sets_where_the_processor_multiplies_it(monkey
         assert large is (torch.bfloat16 if fast else torch.float32)
         assert precision.products("bf16", device, small=True) is torch.bfloat16
         assert precision.products("float32", device, small=False) is torch.float32
+
+
+@pytest.mark.parametrize(("share", "fast"), [(0.5, True), (0.95, False), (1.3, False)])
+def test_bf16_is_fast_where_a_convolution_takes_clearly_less_time_in_it(monkeypatch, share, fast):
+    import torch
+
+    times = {torch.float32: 1.0, torch.bfloat16: share}
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(precision, "convolution_time", times.__getitem__)
+    precision._measured_faster.cache_clear()
+    assert precision.has_fast_bf16(torch.device("cpu")) is fast
+    precision._measured_faster.cache_clear()
+
+
+def test_processors_without_bf16_are_not_measured(monkeypatch):
+    import torch
+
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False)
+    monkeypatch.delattr(precision, "convolution_time")
+    assert not precision.has_fast_bf16(torch.device("cpu"))
+
+
+def test_both_formats_are_timed_by_a_convolution_with_its_gradients():
+    import torch
+
+    assert 0 < precision.convolution_time(torch.float32) < 1
+    assert 0 < precision.convolution_time(torch.bfloat16) < 10
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries are left alone")
+def test_a_training_keeps_the_memory_that_its_steps_free():
+    # Another process: the options stay for the rest of it.
+    code = (
+        "import resource, torch; from sqhw.compress.training import memory\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(20): [torch.zeros(1 << 21) for _ in range(8)]\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "usual = faults(); assert memory.keep_freed_memory(); faults(); print(faults() < usual / 4)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+def test_without_such_a_library_memory_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
+    assert not memory.keep_freed_memory()
 
 
 def test_another_seed_gives_another_network(data):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sqhw.compress.training.checkpoint import ANEW, Checkpoint
 from sqhw.compress.training.learner import Learner, Score, Stage, State
+from sqhw.compress.training.memory import keep_freed_memory
 from sqhw.compress.training.optimizer import Optimizer
 from sqhw.compress.training.samples import batches
 from sqhw.errors import SqhwError
@@ -46,6 +47,7 @@ def run_stages(learner: Learner, *, key: str = "", checkpoint: Path | None = Non
     SqhwError
         If the loss ceases to be finite, or the checkpoint is of another run or damaged.
     """
+    keep_freed_memory()
     return _Loop(learner, key, checkpoint).run()
 
 
