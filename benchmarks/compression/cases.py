@@ -1,11 +1,12 @@
 """What is run: each method's configurations for a network and a number of epochs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from sqhw.compress import CompressSettings, FloatNetwork, float_network, load_float
 from sqhw.compress.methods import MethodConfig, Recipe, configure
+from sqhw.compress.methods.base import NormalisableConfig
 from sqhw.compress.methods.job import Job
 from sqhw.compress.quantizers import (
     EntropyConstrainedQuantizer,
@@ -166,6 +167,25 @@ def _halves(recipe: Recipe, epochs: int) -> tuple[Recipe, Recipe]:
     return replace(recipe, epochs=epochs - share), replace(recipe, epochs=share, rate=1e-4)
 
 
+def _normalised_too(plan: Iterable[Case]) -> list[Case]:
+    """Return each case as it is, on folded weights, and with normalisation in training.
+
+    The second has the number format that suits the machine in all of its stages.
+    """
+    found = []
+    for case in plan:
+        config = case.config
+        assert isinstance(config, NormalisableConfig)
+        stages = {f.name: getattr(config, f.name) for f in fields(config)}
+        recipes = {
+            name: replace(recipe, precision="auto")
+            for name, recipe in stages.items()
+            if isinstance(recipe, Recipe)
+        }
+        found += [case, Case(f"{case.label}-norm", replace(config, normalise=True, **recipes))]
+    return found
+
+
 def _sql(table: Table) -> list[Case]:
     # The authors' command for LeNet-5, with their batches (its rate diverges at half of them) and
     # no teacher. For CIFAR-10 they publish none, and
@@ -189,13 +209,13 @@ def _sql(table: Table) -> list[Case]:
         )
         trained = replace(trained, decay=5e-4, warmup=min(10, table.epochs // 4))
         points = [(0.0054, 3.0, 0.05)]
-    return [
+    return _normalised_too(
         Case(
             f"sql-{100 * share:g}-{bits:g}b",
             configure("sql", recipe=trained, finetune=tuned, nonzeros=share, bits=bits, rho=rho),
         )
         for share, bits, rho in points
-    ]
+    )
 
 
 def _deep_compression(table: Table) -> list[Case]:
@@ -206,7 +226,7 @@ def _deep_compression(table: Table) -> list[Case]:
     config = configure(
         "deep-compression", recipe=prune, share=share, density=density, index_bits=5, **bits
     )
-    return [Case("deep-compression", config)]
+    return _normalised_too([Case("deep-compression", config)])
 
 
 def _ecsq(table: Table) -> list[Case]:
@@ -218,22 +238,22 @@ def _ecsq(table: Table) -> list[Case]:
         "uniform": UniformMeansQuantizer(rate=rate),
         "ecsq": EntropyConstrainedQuantizer(5, rate=rate),
     }
-    return [
+    return _normalised_too(
         Case(
             f"choi-{name}",
             configure("ecsq", recipe=prune, share=share, density=density, quantizer=quantizer),
         )
         for name, quantizer in quantizers.items()
-    ]
+    )
 
 
 def _sqs(table: Table) -> list[Case]:
     trained = replace(table.recipe, epochs=table.epochs)
     budgets = (0.9, 0.44) if not table.small else (0.05, 0.0151)
-    return [
+    return _normalised_too(
         Case(f"sqs-{budget:g}", configure("sqs", recipe=trained, budget=budget))
         for budget in budgets
-    ]
+    )
 
 
 def _joint(table: Table) -> list[Case]:

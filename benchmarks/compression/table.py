@@ -20,9 +20,11 @@ the network before compression as teacher, but for SQL on LeNet-5, which has its
 They are few: papers train ten times as long or more. `hardware` is this project's method; its rates
 were chosen on these networks (on training loss and validation split), those of the others are
 Adam's usual 0.001 or their authors'. `sqs` follows what is public, see docs/methods.md.
-Normalisation is folded into the weights before; only rows of `hardware` that were recorded in
-commit 2e407b5 or later keep one in training (decision 40). Only `hardware` learns a factor for each
-output channel (a gain, in the channel's record: not in payload and stream, but in rom and blocks).
+Rows whose names end in `-norm` normalise hidden layers while they train, as the papers' ResNets do,
+by the means of `hardware` (decisions 40 and 58), and so do the rows of `hardware` that were
+recorded in commit 2e407b5 or later. In all others normalisation is folded into the weights before.
+`hardware` and `-norm` have a factor for each output channel of layers without a skip connection (a
+gain, in the channel's record: not in payload and stream, but in rom and blocks).
 The papers' networks keep their normalisation in floats, which no ratio of theirs counts.
 Test accuracy is that of the engine's integers, activations of 8 bits, unless `floats` stands beside
 it; the epoch was chosen on the validation split, by `hardware` on integers, by the others on real

@@ -122,7 +122,7 @@ THREADS = typer.Option(
 )
 PRECISION = typer.Option(
     help="Arithmetic of the training: float32, bf16, or auto, which is bf16 for large "
-    "sets on cores that multiply it.",
+    "sets where that is measured to be faster.",
     callback=checks.check_name("precision", PRECISIONS),
 )
 RESUME = _file("Checkpoint, written after each epoch; a stopped run resumes from it.")

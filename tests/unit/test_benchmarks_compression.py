@@ -146,6 +146,11 @@ def test_every_method_has_cases():
         labels = [entry.label for entry in plan]
         assert len(labels) == len(set(labels))
         assert labelled(plan, labels[3]) is plan[3]
+        norms = [entry for entry in plan if entry.label.endswith("-norm")]
+        assert norms
+        for norm in norms:  # beside the row on folded weights
+            folded = labelled(plan, norm.label.removesuffix("-norm")).config
+            assert (folded.normalise, norm.config.normalise) == (False, True)
     with pytest.raises(SqhwError, match=r"^unknown row of the benchmark 'sqs-9'"):
         labelled(plan, "sqs-9")
     with pytest.raises(SqhwError, match=r"^unknown method of the benchmark 'sqll'; did you mean"):

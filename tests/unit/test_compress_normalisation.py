@@ -112,7 +112,7 @@ def test_a_normalisation_that_adopts_its_statistics_changes_nothing(make):
     estimate(model, [images], training=False)
     for layer in model.learning_layers():
         if layer.norm is not None:
-            adopt(layer)
+            adopt(layer.norm, layer.bias)
     after = model(images)
     assert torch.allclose(before, after, atol=1e-4 * float(before.abs().max()))
     # By its own statistics the batch gives the same.
@@ -129,7 +129,7 @@ def test_normalisations_fold_exactly(make, bits):
     estimate(model, [images], training=False)
     for layer in model.learning_layers():
         if layer.norm is not None:
-            adopt(layer)
+            adopt(layer.norm, layer.bias)
     trained(model, 4)
     estimate(model, list(torch.split(images, 8)), training=True)
     before = model.eval()(images).detach()

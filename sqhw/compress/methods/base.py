@@ -8,7 +8,12 @@ import numpy as np
 
 from sqhw.compress.calibration.calibrate import CALIBRATION_IMAGES
 from sqhw.compress.methods.job import Job
-from sqhw.compress.methods.result import CompressionResult, layer_results, with_integers
+from sqhw.compress.methods.result import (
+    CompressionResult,
+    channel_factors,
+    layer_results,
+    with_integers,
+)
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.training.accelerator import find_accelerator
@@ -51,16 +56,19 @@ class MethodConfig(ABC):
 
     def result(self, run: Run, snapshot: Snapshot, accuracy: float) -> CompressionResult:
         """Return the result of a snapshot, with its integers if the engine can run it."""
-        small = self.finish(snapshot.applied(run.model.network))
+        start = run.model.network
+        small = self.finish(snapshot.applied(start))
+        codes = self.finish(Snapshot.plain(snapshot.weights, snapshot.biases).applied(start))
         found = CompressionResult(
             self.name,
             plain_options(self),
             run.network,
             small,
-            layer_results(run.network, small),
+            layer_results(run.network, codes),
             accuracy,
             run.history,
             notes=tuple(run.notes),
+            factors=channel_factors(start, snapshot.factors) if run.normalised else {},
         )
         order = np.random.default_rng(self.recipe.seed).permutation(len(run.data.train))
         metadata = {
@@ -94,11 +102,37 @@ class TrainedConfig(MethodConfig):
         """Return the network to train. Methods that factorise layers return another topology."""
         return network
 
+    def start(self, job: Job) -> Run:
+        """Return network, data and losses of a compression."""
+        return Run(job, self.prepare(job.network), self.recipe.seed)
+
     def compress(self, job: Job) -> CompressionResult:
         """Run the method; see `compress_with`."""
-        run = Run(job, self.prepare(job.network), self.recipe.seed)
+        run = self.start(job)
         done = run_stages(self.method(run), key=run_key(job, self), checkpoint=job.resume)
         return self.result(run, Snapshot.of(done.result), done.score.accuracy)
+
+
+@dataclass(frozen=True)
+class NormalisableConfig(TrainedConfig):
+    """Configuration of a method that may keep a normalisation while it trains.
+
+    Parameters
+    ----------
+    normalise : bool
+        Whether the sums of hidden layers are normalised by their batches in all stages. The
+        normalisations fold into multipliers and biases of the engine. Otherwise, those that the
+        network had are folded into its weights before.
+    """
+
+    normalise: bool = field(default=False, kw_only=True)
+
+    def start(self, job: Job) -> Run:
+        """Return network, data and losses of a compression."""
+        run = super().start(job)
+        if self.normalise:
+            run.normalise(self.recipe)
+        return run
 
 
 def compress_with(job: Job, config: MethodConfig) -> CompressionResult:
@@ -188,8 +222,11 @@ def plain_options(value: Any) -> Any:
 
 def run_key(job: Job, config: MethodConfig) -> str:
     """Return the key of a run; see `sqhw.compress.training.checkpoint.fingerprint`."""
+    own = plain_options(config)
+    if isinstance(config, NormalisableConfig) and not config.normalise:
+        del own["normalise"]  # runs of before there was such an option stay the same runs
     options = [
-        plain_options(config),
+        own,
         config.version,
         job.engine.to_dict(),
         job.device.name,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from sqhw.compress.methods.base import TrainedConfig, register
+from sqhw.compress.methods.base import NormalisableConfig, register
 from sqhw.compress.methods.coded import coding_table
 from sqhw.compress.methods.pruning import (
     Density,
@@ -14,7 +14,7 @@ from sqhw.compress.methods.pruning import (
 from sqhw.compress.methods.result import CompressionResult
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
-from sqhw.compress.methods.snapshot import Snapshot, take
+from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
 from sqhw.compress.training.bounds import check_least, check_not_negative
@@ -24,7 +24,7 @@ from sqhw.errors import SqhwError
 
 @register
 @dataclass(frozen=True)
-class DeepCompressionConfig(TrainedConfig):
+class DeepCompressionConfig(NormalisableConfig):
     """Deep Compression (Han, Mao and Dally, ICLR 2016).
 
     In each round weights below a threshold go, and the others are retrained. Then the weights of a
@@ -116,4 +116,4 @@ class DeepCompression(Method):
 
     def snapshot(self) -> Snapshot:
         """Return the shared weights."""
-        return take(self.model)
+        return self.run.taken()

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from sqhw.arrays import Floats64
 from sqhw.compress.choice.fisher import fisher_diagonal
 from sqhw.compress.coding.huffman import HuffmanCode
-from sqhw.compress.methods.base import TrainedConfig, register
+from sqhw.compress.methods.base import NormalisableConfig, register
 from sqhw.compress.methods.coded import FLOAT_BITS, CodedLayer
 from sqhw.compress.methods.pruning import Density, densities, prune_by_density
 from sqhw.compress.methods.result import CompressionResult
 from sqhw.compress.methods.run import Method, Run
-from sqhw.compress.methods.snapshot import Snapshot, plain, take
+from sqhw.compress.methods.snapshot import Snapshot, plain
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.straight_through import FixedCodes
 from sqhw.compress.quantizers.uniform_means import UniformMeansQuantizer
@@ -31,7 +31,7 @@ SHARED = "(shared tables)"
 
 @register
 @dataclass(frozen=True)
-class EcsqConfig(TrainedConfig):
+class EcsqConfig(NormalisableConfig):
     """Towards the limit of network quantization (Choi, El-Khamy and Lee, ICLR 2017).
 
     After pruning the weights of all layers take the values of one codebook. Errors are weighted by
@@ -131,7 +131,7 @@ class Ecsq(Method):
 
     def snapshot(self) -> Snapshot:
         """Return the weights on the codebook."""
-        return take(self.model)
+        return self.run.taken()
 
 
 def importance(run: Run, parameters: Sequence[Tensor]) -> list[Floats64]:

@@ -6,9 +6,16 @@ from itertools import count
 import torch
 from torch import Tensor, nn
 
+from sqhw.compress.qat.normalisation import Normalisation
 from sqhw.compress.quantizers.codebook import TrainedQuantizer
 from sqhw.compress.training.samples import channels_last
-from sqhw.frontends.torch_module.float_module import activated, max_pool, preactivation
+from sqhw.frontends.torch_module.float_module import (
+    activated,
+    max_pool,
+    padded_conv,
+    preactivation,
+    with_residual,
+)
 from sqhw.network.floats import FloatConv, FloatNetwork
 from sqhw.network.walk import run_graph
 
@@ -29,7 +36,11 @@ class LatentLayer(nn.Module):
         1 for weights that are kept, 0 for those that are not.
     quantizer : TrainedQuantizer or None
         Quantizer of the free weights, if there is one.
+    norm : Normalisation or None
+        Normalisation of the sums, if the method keeps one while it trains.
     """
+
+    norm: Normalisation | None
 
     def __init__(self, layer: FloatConv) -> None:
         super().__init__()
@@ -39,6 +50,7 @@ class LatentLayer(nn.Module):
         self.register_buffer("mask", torch.ones_like(self.weight))
         self.mask: Tensor
         self.quantizer: TrainedQuantizer | None = None
+        self.norm = None
 
     def effective(self) -> Tensor:
         """Return the weights that the layer computes with."""
@@ -85,7 +97,8 @@ class LatentNetwork(nn.Module):
         pixels : Tensor, shape (images, channels, height, width)
             Raw pixels.
         weights, biases : sequence of Tensor, optional
-            Parameters to use instead of those of the trained layers.
+            Parameters to use instead of those of the trained layers. With biases nothing is
+            normalised: they are those of a snapshot, which has the normalisations folded.
         """
         x = channels_last(pixels) / self.network.input_max
         indices = count()
@@ -97,6 +110,9 @@ class LatentNetwork(nn.Module):
                 own = self.layers[index]
                 assert isinstance(own, LatentLayer)
                 weight = own.effective() if weights is None else weights[index]
+                if own.norm is not None and biases is None:
+                    y = own.norm(padded_conv(tensors[layer.source], weight, None, layer), own.bias)
+                    return activated(with_residual(y, layer.residual, tensors), layer)
                 bias = own.bias if biases is None else biases[index]
             else:
                 weight, bias = getattr(self, f"constant_{layer.name}"), None

@@ -214,7 +214,7 @@ class Layerwise:
         return [layer.weight for layer in self.convs], [layer.bias for layer in self.convs]
 
     def _outputs(self, weights: list[Floats32], biases: list[Floats32]) -> Tensor:
-        logits = self.run.logits(Snapshot(weights, biases), self.images).double()
+        logits = self.run.logits(Snapshot.plain(weights, biases), self.images).double()
         return torch.log_softmax(logits / TEMPERATURE, dim=1)
 
     @property
@@ -293,4 +293,4 @@ class Layerwise:
 
         images = normalise(self.images, self.network)
         run_graph(self.network, (images, images), conv, max_pool_pair)
-        return Snapshot(weights, biases)
+        return Snapshot.plain(weights, biases)

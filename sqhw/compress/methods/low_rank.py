@@ -11,7 +11,7 @@ from sqhw.compress.calibration.layer_projection import largest
 from sqhw.compress.methods.base import TrainedConfig, register
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
-from sqhw.compress.methods.snapshot import Snapshot, take
+from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.uniform import UniformQuantizer
 from sqhw.compress.training.options import Recipe
@@ -98,7 +98,7 @@ class LowRank(Method):
 
     def snapshot(self) -> Snapshot:
         """Return the weights as they are."""
-        return take(self.model)
+        return self.run.taken()
 
 
 def low_rank_plus_sparse(

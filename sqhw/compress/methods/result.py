@@ -1,5 +1,6 @@
 """Result of a compression method, and its conversion to the integers of the engine."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -7,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sqhw.arrays import Floats32
 from sqhw.compiler.format_choice import least_stream_bits
 from sqhw.compress.calibration.bias_correction import correct_biases
 from sqhw.compress.calibration.calibrate import calibrate
 from sqhw.compress.qat.assemble import export
+from sqhw.compress.qat.convolution import LearningConv
 from sqhw.compress.qat.input import QatInput
-from sqhw.compress.qat.integers import BIAS_BITS
+from sqhw.compress.qat.integers import BIAS_BITS, GAIN_BITS, held_gain_bits
 from sqhw.compress.qat.network import QatNetwork
 from sqhw.errors import SqhwError
 from sqhw.frontends.torch_module.threads import torch_threads
@@ -55,6 +58,9 @@ class CompressionResult:
         Further figures of the method, as plain data.
     notes : tuple of str
         Notes for the user, for example on layers that were kept from being emptied.
+    factors : dict of str to ndarray of float32, shape (out_channels,)
+        Factors of the channels of layers that were normalised while they learned: `network` has
+        the weights of `layers` times them.
     """
 
     method: str
@@ -69,6 +75,21 @@ class CompressionResult:
     own_bits: dict[str, dict[str, int]] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    factors: dict[str, Floats32] = field(default_factory=dict)
+
+
+def channel_factors(network: FloatNetwork, factors: Sequence[Floats32]) -> dict[str, Floats32]:
+    """Return the factors of channels by the layer's name, of layers that have other than 1.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    factors : sequence of ndarray of float32, shape (out_channels,)
+        Factors of each trained layer.
+    """
+    trained = (layer.name for layer in network.convs if layer.trained)
+    pairs = zip(trained, factors, strict=True)
+    return {name: factor for name, factor in pairs if (factor != 1).any()}
 
 
 def layer_results(original: FloatNetwork, network: FloatNetwork) -> tuple[LayerResult, ...]:
@@ -99,8 +120,8 @@ def integer_network(
     metadata: dict[str, str],
     *,
     bias_bits: int = BIAS_BITS,
-    threads: int = 1,
     trained: bool = False,
+    factors: Mapping[str, Floats32] | None = None,
 ) -> QuantizedNetwork:
     """Return the integers of a network whose weights lie on codebooks.
 
@@ -117,10 +138,11 @@ def integer_network(
         Further metadata of the network.
     bias_bits : int
         Largest width of a bias (unit: bit).
-    threads : int
-        Number of threads.
     trained : bool
         Whether the integers will be trained; see `sqhw.compress.calibration.calibrate.calibrate`.
+    factors : mapping of str to ndarray of float32, shape (out_channels,), optional
+        Factors of the channels of layers, by which the weights are still to be multiplied. Where
+        they differ they become gains.
 
     Raises
     ------
@@ -129,6 +151,9 @@ def integer_network(
     """
     model = QatNetwork(network)
     for layer in model.learning_layers():
+        factor = (factors or {}).get(layer.layer.name)
+        if factor is not None:
+            _take_factor(layer, factor, engine)
         weight = layer.weight.detach().numpy()
         kept = weight != 0
         book = np.unique(weight[kept]).astype(np.float64)
@@ -140,16 +165,25 @@ def integer_network(
         layer.set_projection(kept, book if len(book) else np.ones(1))
         layer.may_vanish = True
         layer.freeze()
-    with torch_threads(threads):
-        pixels = torch.from_numpy(np.asarray(images).astype(np.float32))
-        calibrate(model, pixels, engine, bias_bits, trained=trained)
-        # A rounded value moves all of its weights in one direction. The biases take that up.
-        for step in model.steps:
-            if isinstance(step, QatInput):
-                step.whole = None
-        correct_biases(model, pixels)
-        calibrate(model, pixels, engine, bias_bits, trained=trained)
+    pixels = torch.from_numpy(np.asarray(images).astype(np.float32))
+    calibrate(model, pixels, engine, bias_bits, trained=trained)
+    # A rounded value moves all of its weights in one direction. The biases take that up.
+    for step in model.steps:
+        if isinstance(step, QatInput):
+            step.whole = None
+    correct_biases(model, pixels)
+    calibrate(model, pixels, engine, bias_bits, trained=trained)
     return export(model, engine, {**network.metadata, **network.size_labels, **metadata})
+
+
+@torch.no_grad()
+def _take_factor(layer: LearningConv, factor: Floats32, engine: EngineConfig) -> None:
+    """Multiply a layer by the factors of its channels: by the largest, and by gains."""
+    most = float(factor.max())
+    layer.weight.mul_(most)
+    if (factor != factor[0]).any():
+        layer.gain_bits = held_gain_bits(GAIN_BITS, engine)
+        layer.gain.copy_(torch.from_numpy(factor / most))
 
 
 def with_integers(
@@ -162,8 +196,17 @@ def with_integers(
 ) -> CompressionResult:
     """Return the result with its integers, or with the reason why it has none."""
     labels = result.original.size_labels | metadata
+    codes = {layer.name: layer.weight for layer in result.layers}
+    layers = tuple(
+        replace(layer, weight=codes[layer.name])
+        if isinstance(layer, FloatConv) and layer.name in result.factors
+        else layer
+        for layer in result.network.layers
+    )
+    network = replace(result.network, layers=layers)
     try:
-        found = integer_network(result.network, images, engine, labels, threads=threads)
+        with torch_threads(threads):
+            found = integer_network(network, images, engine, labels, factors=result.factors)
     except SqhwError as error:
         return replace(result, reason=str(error))
     return replace(result, quantized=found)

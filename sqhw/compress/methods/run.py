@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,9 @@ from torch.nn import functional
 
 from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.latent import LatentNetwork
-from sqhw.compress.methods.snapshot import Snapshot
+from sqhw.compress.methods.normalised import normalise_latent
+from sqhw.compress.methods.snapshot import Snapshot, take
+from sqhw.compress.qat.normalisation import estimate
 from sqhw.compress.training.checkpoint import Checkpoint
 from sqhw.compress.training.distillation import distillation_loss
 from sqhw.compress.training.learner import Learner, Score, Stage, State
@@ -22,6 +25,8 @@ from sqhw.compress.training.samples import SMALL_SET, channels_last, flipped, sh
 from sqhw.network.floats import FloatNetwork
 
 HELD_BATCH = 512
+#: Numbers of training images for the statistics of normalisations: of all, and of a batch.
+STATISTICS, STATISTICS_BATCH = 5120, 256
 
 
 class Run:
@@ -34,7 +39,14 @@ class Run:
     start : FloatNetwork
         Network in the topology of the method before training; mostly that of the job.
     seed : int
+
+    Attributes
+    ----------
+    normalised : Recipe or None
+        Augmentation of the statistics, if hidden layers are normalised.
     """
+
+    normalised: Recipe | None = None
 
     def __init__(
         self,
@@ -62,7 +74,7 @@ class Run:
         """Return the logits of a snapshot on raw images."""
         weights, biases = (
             [torch.from_numpy(array).to(self.device) for array in part]
-            for part in (snapshot.weights, snapshot.biases)
+            for part in (snapshot.real_weights, snapshot.biases)
         )
         with torch.no_grad():
             parts = [
@@ -77,12 +89,43 @@ class Run:
         right = float((logits.argmax(1) == self.held_labels).double().mean())
         return right, -float(functional.cross_entropy(logits, self.held_labels))
 
+    def normalise(self, recipe: Recipe) -> None:
+        """Normalise the hidden layers from here on; nothing changes at first.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            Recipe whose augmentation the images of the statistics have.
+        """
+        self.normalised = recipe
+        normalise_latent(self.model, self.engine, self._sample(recipe))
+
+    def taken(self, weights: Sequence[Tensor] | None = None) -> Snapshot:
+        """Return the snapshot of `take`; statistics of normalisations are estimated for it."""
+        if self.normalised is not None:
+            forward = partial(self.model, weights=weights)
+            sample = self._sample(self.normalised)
+            estimate(self.model, sample, training=True, forward=forward)
+        return take(self.model, weights)
+
+    def _sample(self, recipe: Recipe) -> Iterator[Tensor]:
+        """Yield the images of the statistics, the same ones at each call."""
+        generator = torch.Generator().manual_seed(recipe.seed)
+        order = torch.randperm(len(self.images), generator=generator)[:STATISTICS]
+        for chosen in torch.split(order, STATISTICS_BATCH):
+            yield self._pixels(chosen, recipe, generator)
+
+    def _pixels(self, chosen: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+        """Return augmented images on the accelerator."""
+        pixels = shifted(self.images[chosen], recipe.shift, generator)
+        if recipe.flip:
+            pixels = flipped(pixels, generator)
+        return channels_last(pixels).to(self.device)
+
     def batch(self, chosen: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
         """Return augmented images and labels on the accelerator."""
-        pixels = shifted(self.images[chosen], recipe.shift, self.generator)
-        if recipe.flip:
-            pixels = flipped(pixels, self.generator)
-        return channels_last(pixels).to(self.device), self.labels[chosen].to(self.device)
+        pixels = self._pixels(chosen, recipe, self.generator)
+        return pixels, self.labels[chosen].to(self.device)
 
     def loss(self, pixels: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
         """Return the loss of the model with the share of distillation that the recipe asks for."""

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from sqhw.arrays import Floats32
 from sqhw.compress.methods.latent import LatentNetwork
+from sqhw.compress.qat.folding import folded
 from sqhw.network.floats import FloatConv, FloatNetwork
+
+PARTS = ("weights", "biases", "factors")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,32 +23,47 @@ class Snapshot:
     ----------
     weights, biases : list of ndarray of float32
         Weights on their codebooks, 0 where they are pruned, and biases; one array for each layer.
+    factors : list of ndarray of float32
+        Factor of each output channel's weights, shape (out_channels,): 1 unless the layer was
+        normalised.
     """
 
     weights: list[Floats32]
     biases: list[Floats32]
+    factors: list[Floats32]
+
+    @classmethod
+    def plain(cls, weights: list[Floats32], biases: list[Floats32]) -> "Snapshot":
+        """Return a snapshot whose channels have no factors."""
+        return cls(weights, biases, [np.ones_like(bias) for bias in biases])
+
+    @property
+    def real_weights(self) -> list[Floats32]:
+        """Weights times the factors of their channels."""
+        return [
+            weight * factor.reshape(-1, 1, 1, 1)
+            for weight, factor in zip(self.weights, self.factors, strict=True)
+        ]
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> "Snapshot":
         """Return the snapshot that `tensors` returned."""
-        count = len(tensors) // 2
-        weights, biases = (
-            [tensors[f"{part}.{index}"].numpy() for index in range(count)]
-            for part in ("weights", "biases")
-        )
-        return cls(weights, biases)
+        count = len(tensors) // len(PARTS)
+        parts = ([tensors[f"{part}.{index}"].numpy() for index in range(count)] for part in PARTS)
+        weights, biases, factors = parts
+        return cls(weights, biases, factors)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return weights and biases by name."""
+        """Return weights, biases and factors by name."""
         return {
             f"{part}.{index}": torch.from_numpy(array)
-            for part, arrays in (("weights", self.weights), ("biases", self.biases))
-            for index, array in enumerate(arrays)
+            for part in PARTS
+            for index, array in enumerate(getattr(self, part))
         }
 
     def applied(self, network: FloatNetwork) -> FloatNetwork:
-        """Return the network with these weights and biases."""
-        rest = iter(zip(self.weights, self.biases, strict=True))
+        """Return the network with these weights, times their factors, and biases."""
+        rest = iter(zip(self.real_weights, self.biases, strict=True))
         layers = []
         for layer in network.layers:
             if isinstance(layer, FloatConv) and layer.trained:
@@ -58,17 +76,26 @@ class Snapshot:
 def take(model: LatentNetwork, weights: Sequence[Tensor] | None = None) -> Snapshot:
     """Return the effective weights and the biases of the model, or its biases with other weights.
 
+    Normalisations are folded by their statistics.
+
     Parameters
     ----------
     model : LatentNetwork
     weights : sequence of Tensor, optional
         Weights to use instead of those of the model.
     """
+    biases, factors = [], []
     with torch.no_grad():
         taken = [layer.effective() for layer in model.latent()] if weights is None else weights
-        return Snapshot(
-            [plain(weight) for weight in taken], [plain(layer.bias) for layer in model.latent()]
-        )
+        for layer, weight in zip(model.latent(), taken, strict=True):
+            if layer.norm is not None:
+                found = folded(layer.norm, (weight != 0).any(dim=3).any(dim=2).any(dim=1))
+                biases.append(plain(layer.bias - found.shift))
+                factors.append(plain(found.common * found.gain))
+            else:
+                biases.append(plain(layer.bias))
+                factors.append(np.ones_like(biases[-1]))
+        return Snapshot([plain(weight) for weight in taken], biases, factors)
 
 
 def plain(tensor: Tensor) -> Floats32:

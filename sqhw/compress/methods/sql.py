@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sqhw.arrays import Floats64
-from sqhw.compress.methods.base import TrainedConfig, register
+from sqhw.compress.methods.base import NormalisableConfig, register
 from sqhw.compress.methods.run import Method, Run
-from sqhw.compress.methods.snapshot import Snapshot, plain, take
+from sqhw.compress.methods.snapshot import Snapshot, plain
 from sqhw.compress.methods.sql_projections import ZERO, quantize_layers, sparsify, widths
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.kmeans import KMeansQuantizer
@@ -25,7 +25,7 @@ MOST_BITS = 8
 
 @register
 @dataclass(frozen=True)
-class SqlConfig(TrainedConfig):
+class SqlConfig(NormalisableConfig):
     """SQL (Yang, Gui, Zhu and Liu, CVPR 2020): ADMM between sparse and quantized weights.
 
     It minimises the loss over W under ``sum of bits * non-zeros <= budget``. Every step pulls the
@@ -169,9 +169,9 @@ class Sql(Method):
     def snapshot(self) -> Snapshot:
         """Return the sparse weights, quantized with the bits of their layers."""
         if self.tuning:
-            return take(self.model)
+            return self.run.taken()
         device = self.run.device
-        return take(self.model, [torch.from_numpy(w).float().to(device) for w in self._quantized()])
+        return self.run.taken([torch.from_numpy(w).float().to(device) for w in self._quantized()])
 
     def extra_state(self) -> dict[str, Tensor]:
         """Return V, U and the bits."""

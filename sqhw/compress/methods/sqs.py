@@ -3,13 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sqhw.compress.methods.base import TrainedConfig, register
+from sqhw.compress.methods.base import NormalisableConfig, register
 from sqhw.compress.methods.run import Method, Run
-from sqhw.compress.methods.snapshot import Snapshot, take
+from sqhw.compress.methods.snapshot import Snapshot
 from sqhw.compress.quantizers.dead_zone import SPEED, DeadZoneModule
 from sqhw.compress.training.bounds import check_positive
 from sqhw.compress.training.options import Recipe
@@ -28,7 +27,7 @@ HOLD = 2 / 3
 
 @register
 @dataclass(frozen=True)
-class SqsConfig(TrainedConfig):
+class SqsConfig(NormalisableConfig):
     """SQS (Yao et al., Chinese Journal of Scientific Instrument 44(5), 2023), as far as public.
 
     It is public that sparsity and weight bit width of every layer are optimised in parallel in one
@@ -147,16 +146,19 @@ class Sqs(Method):
 
     def snapshot(self) -> Snapshot:
         """Return the quantized weights. A layer without any keeps its largest."""
-        found = take(self.model)
-        for weight, (layer, _) in zip(found.weights, self._pairs(), strict=True):
+        weights = []
+        for layer, _ in self._pairs():
+            latent = layer.weight.detach()
+            with torch.no_grad():
+                weight = layer.effective()
             if not weight.any():
-                latent = layer.weight.detach().cpu().numpy()
-                at = np.unravel_index(np.abs(latent).argmax(), latent.shape)
-                weight[at] = latent[at]
+                at = latent.abs().argmax()
+                weight.view(-1)[at] = latent.reshape(-1)[at]
                 self.run.note(
                     f"layer {layer.layer.name!r} would have been emptied and keeps one weight"
                 )
-        return found
+            weights.append(weight)
+        return self.run.taken(weights)
 
     def excess(self) -> float:
         """Return the excess of the payload over the budget, as a share of the budget."""

@@ -12,7 +12,7 @@ from sqhw.compress.methods.latent import LatentLayer
 from sqhw.compress.methods.pruning import Density, densities
 from sqhw.compress.methods.run import Method, Run
 from sqhw.compress.methods.sharing import share_weights
-from sqhw.compress.methods.snapshot import Snapshot, plain, take
+from sqhw.compress.methods.snapshot import Snapshot, plain
 from sqhw.compress.qat.float_simplify import simplify_float
 from sqhw.compress.quantizers.base import Quantizer
 from sqhw.compress.quantizers.uniform import UniformQuantizer
@@ -107,7 +107,7 @@ class Structured(Method):
 
     def snapshot(self) -> Snapshot:
         """Return the weights as they are."""
-        return take(self.model)
+        return self.run.taken()
 
     def _prune(self, *, for_good: bool) -> None:
         for layer, share in zip(self.model.latent(), self.shares, strict=True):

@@ -1,5 +1,7 @@
 """The normalisation of a layer while it learns: put in, and folded into its parameters."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -18,38 +20,77 @@ def normalise(layer: LearningConv) -> None:
 
 
 @torch.no_grad()
-def adopt(layer: LearningConv) -> None:
-    """Set scale and bias so that the layer, by its statistics, computes as before."""
-    assert layer.norm is not None
-    layer.norm.scale.copy_(torch.sqrt(layer.norm.variance + EPSILON))
-    layer.bias.add_(layer.norm.mean)
+def adopt(norm: Normalisation | None, bias: Tensor) -> None:
+    """Set scale and bias so that the layer, by its statistics, computes as before.
+
+    Parameters
+    ----------
+    norm : Normalisation or None
+        Normalisation with statistics; without one nothing changes.
+    bias : Tensor, shape (channels,)
+        Bias of the layer.
+    """
+    if norm is None:
+        return
+    norm.scale.copy_(torch.sqrt(norm.variance + EPSILON))
+    bias.add_(norm.mean)
+
+
+class Folded(NamedTuple):
+    """What a normalisation comes to, by its statistics.
+
+    Parameters
+    ----------
+    common : Tensor, shape (1,)
+        Factor of all weights.
+    gain : Tensor, shape (channels,)
+        Further factor of each channel, `LEAST_GAIN` to 1.
+    shift : Tensor, shape (channels,)
+        What the bias loses.
+    """
+
+    common: Tensor
+    gain: Tensor
+    shift: Tensor
+
+
+@torch.no_grad()
+def folded(norm: Normalisation, used: Tensor) -> Folded:
+    """Return factors and shift that stand for a normalisation.
+
+    They are exact where the factors of the channels lie within a range of 1 to `LEAST_GAIN`.
+    Otherwise the least energy of the layer's map changes.
+
+    Parameters
+    ----------
+    norm : Normalisation
+    used : Tensor of bool, shape (channels,)
+        Whether a channel has weights.
+    """
+    factor = norm.factor()
+    gain = torch.ones_like(norm.mean)
+    if norm.shared:
+        return Folded(factor, gain, norm.mean * factor)
+    # The factor of a nearly constant map has no meaning: its bias is the whole map.
+    used = used & (norm.variance > EPSILON)
+    common = _common(factor[used], norm.variance[used])
+    gain = torch.where(used, factor / common, gain).clamp_(LEAST_GAIN, 1.0)
+    return Folded(common, gain, norm.mean * (gain * common))
 
 
 @torch.no_grad()
 def fold(layer: LearningConv) -> None:
-    """Fold the normalisation, by its statistics, into weights, codebook, gains and biases.
-
-    That is exact where the factors of the channels lie within a range of 1 to `LEAST_GAIN`.
-    Otherwise the least energy of the layer's map changes.
-    """
+    """Fold the normalisation into weights, codebook, gains and biases; see `folded`."""
     norm, layer.norm = layer.norm, None
     if norm is None:
         return
-    factor = norm.factor()
-    if norm.shared:
-        common = factor
-    else:
-        # The factor of a nearly constant map has no meaning: its bias is the whole map.
-        used = (layer.mask.amax(dim=(1, 2, 3)) > 0) & (norm.variance > EPSILON)
-        common = _common(factor[used], norm.variance[used])
-        gain = torch.where(used, factor / common, torch.ones_like(factor))
-        gain.clamp_(LEAST_GAIN, 1.0)
-        factor = gain * common
-        layer.gain.copy_(gain)
+    found = folded(norm, layer.mask.amax(dim=(1, 2, 3)) > 0)
+    if not norm.shared:
+        layer.gain.copy_(found.gain)
         layer.gain.requires_grad_(True)
-    layer.bias.sub_(norm.mean * factor)
-    layer.weight.mul_(common)
-    layer.codebook.mul_(common)
+    layer.bias.sub_(found.shift)
+    layer.weight.mul_(found.common)
+    layer.codebook.mul_(found.common)
 
 
 def _common(factor: Tensor, variance: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Free masks need it. A weight that enters a mask jumps from 0 to a full value of 
 weights that enter in a step jump along the gradient: without normalisation the loss overshoots.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -144,7 +144,13 @@ class _SharedNorm(torch.autograd.Function):
 
 
 @torch.no_grad()
-def estimate(model: nn.Module, batches: Iterable[Tensor], *, training: bool) -> None:
+def estimate(
+    model: nn.Module,
+    batches: Iterable[Tensor],
+    *,
+    training: bool,
+    forward: Callable[[Tensor], Tensor] | None = None,
+) -> None:
     """Estimate the statistics of all normalisations of a model anew.
 
     Parameters
@@ -154,14 +160,16 @@ def estimate(model: nn.Module, batches: Iterable[Tensor], *, training: bool) -> 
         Inputs.
     training : bool
         Whether each batch is normalised by its own statistics meanwhile, or by the running ones.
+    forward : callable, optional
+        Function from inputs to outputs that runs the model; by default the model itself.
     """
     norms = [module for module in model.modules() if isinstance(module, Normalisation)]
-    before = model.training
+    before, run = model.training, forward or model
     model.train(training)
     for norm in norms:
         norm.moments = Moments()
     for batch in batches:
-        model(batch)
+        run(batch)
     model.train(before)
     for norm in norms:
         assert norm.moments is not None

@@ -24,7 +24,7 @@ def normalise_network(model: QatNetwork, batches: Iterable[Tensor]) -> None:
         normalise(layer)
     estimate(model, batches, training=False)
     for layer in hidden:
-        adopt(layer)
+        adopt(layer.norm, layer.bias)
 
 
 def fold_network(model: QatNetwork, batches: Iterable[Tensor]) -> None:
