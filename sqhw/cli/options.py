@@ -147,7 +147,7 @@ BANK_RAM = typer.Option(
     help="RAM of the feature maps: block, or single-port (the large RAM of iCE40 UltraPlus), which "
     "leaves the block RAMs to the weights and is not read while it is written. By default block, "
     "unless that leaves none.",
-    callback=checks.check_optional_name("bank RAM", BANK_RAMS),
+    callback=checks.check_optional_name("value of --bank-ram", BANK_RAMS),
 )
 
 #: The options of each command, by the class and the name of its field.

@@ -176,8 +176,8 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
         if words > limit:
             raise SqhwError(
                 f"network {network.name!r}: the {rom} ROM needs {words} words, {words - limit} "
-                f"more than the {limit} that the engine addresses; raise {field} to "
-                f"{(words - 1).bit_length()}"
+                f"more than the {limit} that the engine addresses; take a larger device "
+                f"(--device), or raise {field} of the engine to {(words - 1).bit_length()}"
             )
     descriptors = [word for fields in tables for word in pack_descriptor(fields, engine)]
     images = (

@@ -284,7 +284,7 @@ def place(network: Graph[C], engine: EngineConfig, batch: int = 1) -> tuple[Tili
     if batch > engine.max_batch:
         raise SqhwError(
             f"network {network.name!r}: {batch} images a run are more than the engine's "
-            f"{engine.max_batch}; raise max_batch"
+            f"{engine.max_batch}; take an engine with --max-batch {batch}"
         )
     _check_dimensions(network, engine)
     _check_kinds(network, engine)

@@ -384,6 +384,7 @@ class SwapResult(TypedDict):
     bits_changed: int
     words_read_back: int
     seconds: float
+    processor_seconds: float
 
 
 class HostResult(TypedDict):

@@ -13,6 +13,7 @@ from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.boards.board import Board
 from sqhw.boards.board_file import find_board
 from sqhw.boards.clocks import DesignClock, fastest_below
+from sqhw.boards.no_flow import check_known, no_flow
 from sqhw.boards.top import TOP, top_verilog
 from sqhw.boards.vendor import DEFAULT_MHZ, VENDORS, project_files
 from sqhw.compiler.program import Program
@@ -59,20 +60,18 @@ def build(options: BuildOptions, progress: Progress = silent) -> BuildResult:
         If the network does not fit, no clock is met, or a tool is missing or fails.
     """
     started = time.monotonic()
+    flows = (*PACKINGS, *VENDORS)
+    check_known(options.board, flows)
     board = find_board(options.board)
+    if board.device.family not in flows:
+        raise no_flow(f"board {board.name!r}", board.device)
     check_own(options.out, "--out")
     if options.link not in LINKS:
         raise unknown_name("link", options.link, LINKS)
     program = program_of(options.network)
     queue = queue_of(program, options.link)
-    family = board.device.family
-    if family not in (*PACKINGS, *VENDORS):
-        raise SqhwError(
-            f"board {board.name}: no flow is set up for {family}, only for "
-            f"{', '.join([*PACKINGS, *VENDORS])}; docs/boards.md says why"
-        )
     roms = board_roms(program.engine, program.depths, board.device, queue)
-    if family in VENDORS:
+    if board.device.family in VENDORS:
         return _project(options, program, board, roms)
     limit = options.clock or modelled_clock(program.engine, board, roms.pieces)
     fastest_below(board, limit)

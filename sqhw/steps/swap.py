@@ -1,5 +1,6 @@
 """`sqhw swap`: another network in the bitstream of a build, without synthesis."""
 
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from sqhw.atomic import atomic_write_bytes, make_folder, writable
 from sqhw.compiler.program import Program
 from sqhw.errors import SqhwError
+from sqhw.files.input_file import read_bytes
 from sqhw.machine.config import LATER_FIELDS
 from sqhw.machine.rom_pieces import depth_of
 from sqhw.network.quantized_file import load_network
@@ -14,7 +16,7 @@ from sqhw.report.results import SwapResult
 from sqhw.steps.options import SwapOptions
 from sqhw.steps.program import program_of
 from sqhw.synth.bitstream import PACKINGS
-from sqhw.synth.build_folder import Build, read_build
+from sqhw.synth.build_folder import MAX_BUILD_BYTES, Build, read_build
 from sqhw.synth.swap import swapped
 
 #: Network of a build, in its folder.
@@ -30,7 +32,7 @@ def swap(options: SwapOptions) -> SwapResult:
         If the build was altered or is a project, or the network does not suit it: another engine,
         ROMs that are deeper, or another content of a ROM that cannot be swapped.
     """
-    started = time.monotonic()
+    started, used = time.monotonic(), _processor_seconds()
     build = read_build(options.build)
     if not build.bitstream:
         raise SqhwError(
@@ -48,6 +50,7 @@ def swap(options: SwapOptions) -> SwapResult:
         build.rom_pieces,
         build.fixed,
         seed=build.seed,
+        finished=read_bytes(options.build / build.bitstream, MAX_BUILD_BYTES),
     )
     make_folder(out.parent)
     atomic_write_bytes(out, found.bitstream)
@@ -58,7 +61,13 @@ def swap(options: SwapOptions) -> SwapResult:
         "bits_changed": found.bits,
         "words_read_back": found.words,
         "seconds": time.monotonic() - started,
+        "processor_seconds": _processor_seconds() - used,
     }
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of this process and of the tools that have ended."""
+    return sum(os.times()[:4])
 
 
 def suitable_program(network: Path, build: Build, folder: Path) -> Program:

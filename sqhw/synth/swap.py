@@ -2,11 +2,11 @@
 
 import tempfile
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from sqhw.atomic import atomic_write_text
 from sqhw.compiler.program import Program
@@ -17,6 +17,7 @@ from sqhw.machine.rom_pieces import Pieces, depth_of, piece_names, piece_words
 from sqhw.synth.bitstream import pack, unpack
 from sqhw.synth.bram_contents import BlockContents, PlacedRoms, placeholder, word_bits
 from sqhw.synth.build_folder import MAX_BUILD_BYTES
+from sqhw.synth.ecp5_bitstream import Ecp5Blocks
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,12 @@ def swapped(
     fixed: tuple[str, ...],
     *,
     seed: int,
+    finished: bytes | None = None,
 ) -> Swapped:
     """Return the bitstream of a placed design with the words of a program.
 
     The number of changed bits of block RAM must be the distance of the words from the placeholders,
-    and the words that are unpacked from the bitstream must be those of the program.
+    and the words that are read back from the bitstream must be those of the program.
 
     Parameters
     ----------
@@ -73,6 +75,9 @@ def swapped(
         ROMs that stay as they are.
     seed : int
         Seed of the placeholders.
+    finished : bytes, optional
+        Bitstream of the same placed design with any words. In that of an ECP5 the block RAMs are
+        replaced, which saves the tools; else they pack the placed design and turn it back.
 
     Raises
     ------
@@ -90,21 +95,61 @@ def swapped(
         roms.write(contents, name, words)
         old, new = (word_bits(one, widths[name]) for one in (random[name], words))
         distance += int(np.count_nonzero(old != new))
+    if finished is not None and family == "ecp5":
+        data = _replaced(finished, contents)
+        found = _blocks_of(data, contents)
+    else:
+        data, found = _packed(placed, family, contents)
+    changed = int(np.count_nonzero(found.bits != before))
+    for name, words in wanted.items():
+        if roms.read(found, name) != words:
+            raise SqhwError(f"the words of the ROM {name} in the bitstream are not the network's")
+    if changed != distance:
+        raise SqhwError(
+            f"{changed} bits of block RAM changed in {placed}, {distance} should have; build again"
+        )
+    return Swapped(data, distance, sum(len(words) for words in wanted.values()))
+
+
+def _packed(placed: Path, family: str, contents: BlockContents) -> tuple[bytes, BlockContents]:
+    """Pack a design with other contents; return the bitstream and the contents read back from it.
+
+    In the first bitstream of an ECP5 they are also replaced, with the same result to the byte.
+    """
     with tempfile.TemporaryDirectory(prefix="sqhw-swap-") as scratch:
         folder = Path(scratch)
         patched, bitstream, again = (folder / name for name in ("patched", "bitstream", "again"))
         atomic_write_text(patched, contents.text())
-        changed = _distance(BlockContents(patched.read_text(), family), before)
-        if changed != distance:
-            raise SqhwError(
-                f"{changed} bits of block RAM changed in {placed}, {distance} should have; build "
-                "again"
-            )
         pack(family, patched, bitstream)
         unpack(family, bitstream, again)
-        _check_read_back(again, family, contents, roms, wanted)
+        found = BlockContents(again.read_text(), family).in_order(contents.names)
         data = read_bytes(bitstream, MAX_BUILD_BYTES)
-    return Swapped(data, distance, sum(len(words) for words in wanted.values()))
+        if family == "ecp5":
+            atomic_write_text(patched, read_text(placed, MAX_BUILD_BYTES))
+            pack(family, patched, bitstream)
+            if _replaced(read_bytes(bitstream, MAX_BUILD_BYTES), contents) != data:
+                raise SqhwError("replaced block RAM in the bitstream differs from ecppack's")
+    return data, found
+
+
+def _replaced(finished: bytes, contents: BlockContents) -> bytes:
+    """Return the bitstream of an ECP5 with other contents."""
+    blocks = zip(map(_number, contents.names), contents.bits, strict=True)
+    return Ecp5Blocks(finished).replaced(dict(blocks))
+
+
+def _blocks_of(data: bytes, contents: BlockContents) -> BlockContents:
+    """Return the contents in the bitstream of an ECP5, in the order of others."""
+    blocks = Ecp5Blocks(data)
+    bits = dict(zip(blocks.numbers, blocks.bits, strict=True))
+    found = copy(contents)
+    found.bits = np.stack([bits[_number(name)] for name in contents.names])
+    return found
+
+
+def _number(name: str) -> int:
+    """Return the number of a block in the text of a placed ECP5: the last word of its name."""
+    return int(name.split()[1])
 
 
 def _widths(pieces: Pieces) -> dict[str, int]:
@@ -126,21 +171,3 @@ def _wanted(
         for name, piece in zip(piece_names(rom, parts), parts, strict=True)
         if name in random
     }
-
-
-def _distance(contents: BlockContents, before: npt.NDArray[np.uint8]) -> int:
-    return int(np.count_nonzero(contents.bits != before))
-
-
-def _check_read_back(
-    again: Path,
-    family: str,
-    contents: BlockContents,
-    roms: PlacedRoms,
-    wanted: Mapping[str, tuple[int, ...]],
-) -> None:
-    """Check the words in a bitstream that was turned back into a placed design."""
-    found = BlockContents(again.read_text(), family).in_order(contents.names)
-    for name, words in wanted.items():
-        if roms.read(found, name) != words:
-            raise SqhwError(f"the words of the ROM {name} in the bitstream are not the network's")

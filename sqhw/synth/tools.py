@@ -96,7 +96,7 @@ def flow_for(device: Device, single_port: bool = False) -> Flow:
     if single_port:
         if tool.single_port_cell is None or tool.single_port_option is None:
             raise SqhwError(
-                f"device {device.name!r}: its flow has no single-port RAM; take bank_ram block"
+                f"device {device.name!r}: its flow has no single-port RAM; take --bank-ram block"
             )
         options = (*options, tool.single_port_option)
         cells = {"single_port": tool.single_port_cell}

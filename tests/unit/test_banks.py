@@ -66,7 +66,7 @@ def test_a_device_without_such_ram_is_refused():
         engine_for(device, zoo_topology("digits-cnn"), bank_ram="single-port")
     with pytest.raises(SqhwError, match=message):
         board_roms(SINGLE, DEPTHS, device)
-    with pytest.raises(SqhwError, match="its flow has no single-port RAM; take bank_ram block"):
+    with pytest.raises(SqhwError, match="its flow has no single-port RAM; take --bank-ram block"):
         flow_for(device, single_port=True)
 
 
@@ -75,7 +75,7 @@ def test_too_many_banks_are_refused():
         board_roms(replace(SINGLE, lanes=8), DEPTHS, UP5K)
     assert str(error.value) == (
         "8 activation banks of 4,096 rows need 8 SB_SPRAM256KA, iCE40UP5K has 4; take fewer lanes "
-        "or bank_ram block"
+        "or --bank-ram block"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import refuse, run
+from ecp5_files import bitstream
 
 from sqhw.boards.board_file import find_board
 from sqhw.cost_models.device import find_device
@@ -19,9 +20,10 @@ from sqhw.steps.program import program_of
 from sqhw.steps.swap import NETWORK, suitable_program, swap
 from sqhw.synth import swap as swapping
 from sqhw.synth.board_roms import board_roms
-from sqhw.synth.bram_contents import word_bits
+from sqhw.synth.bram_contents import BlockContents, word_bits
 from sqhw.synth.build_board import identity_of
 from sqhw.synth.build_folder import FORMAT, Build, file_digest, read_build, write_build
+from sqhw.synth.ecp5_bitstream import Ecp5Blocks
 from sqhw.synth.swap import placeholders
 
 ROOT = Path(__file__).parents[2]
@@ -30,14 +32,21 @@ RESNET8 = ROOT / "benchmarks" / "engine" / "resnet8.safetensors"
 SEED = 3
 
 
-def blocks(pieces, words):
-    """Return the text of ECP5 blocks of 1,024 words of 16 bits, the high bits of a half unused."""
-    text = ""
+def values_of(pieces, words):
+    """Return the values of ECP5 blocks of 1,024 words of 16 bits."""
+    values = {}
     for number, name in enumerate(words):
         bits = np.zeros((1024, 18), np.uint8)
         found = word_bits(words[name], pieces[name])
         bits[: len(found), : pieces[name]] = found
-        values = bits.reshape(2048, 9) @ (1 << np.arange(9))
+        values[number] = (bits.reshape(2048, 9) @ (1 << np.arange(9))).tolist()
+    return values
+
+
+def text_of(blocks):
+    """Return the text of a placed design with blocks of these values."""
+    text = ""
+    for number, values in blocks.items():
         lines = [" ".join(f"{one:03x}" for one in values[at : at + 8]) for at in range(0, 2048, 8)]
         text += f".bram_init {number}\n" + "\n".join(lines) + "\n\n"
     return text
@@ -53,9 +62,11 @@ def build(tmp_path):
     assert roms.fixed == ()
     random = placeholders(roms.pieces, (), SEED)
     widths = {name: parts[0].bits for name, parts in roms.pieces.items()}
-    (folder / "placed.config").write_text(blocks(widths, random))
+    words = values_of(widths, random)
+    (folder / "placed.config").write_text(text_of(words))
+    (folder / "board.bit").write_bytes(bitstream(dict(reversed(words.items()))))
     shutil.copy(TINY, folder / NETWORK)
-    names = ("placed.config", NETWORK)
+    names = ("placed.config", "board.bit", NETWORK)
     manifest = Build(
         format=FORMAT, board=board.name, device=board.device.name, family="ecp5",
         engine=program.engine.to_dict(), pieces=to_plain(roms.pieces), fixed=(), clock_mhz=50.0,
@@ -66,13 +77,6 @@ def build(tmp_path):
     write_build(folder, manifest)
     assert read_build(folder) == manifest
     return folder
-
-
-@pytest.fixture
-def tools(monkeypatch):
-    """Let packing and unpacking copy the file."""
-    monkeypatch.setattr(swapping, "pack", lambda family, one, other: shutil.copy(one, other))
-    monkeypatch.setattr(swapping, "unpack", lambda family, one, other: shutil.copy(one, other))
 
 
 def other_network(tmp_path, change):
@@ -92,28 +96,74 @@ def other_engine(network):
     return replace(network, metadata=network.metadata | {"engine": json.dumps(engine.to_dict())})
 
 
-def test_the_words_of_another_network_go_into_a_bitstream(build, tools, tmp_path):
+def test_the_words_of_another_network_go_into_a_bitstream(build, tmp_path):
     network = other_network(tmp_path, other_bias)
     result = swap(SwapOptions(build=build, network=network))
     program, manifest = program_of(network), read_build(build)
     padded = program.padded({name: depth_of(parts) for name, parts in manifest.rom_pieces.items()})
     widths = {image.name: image.width for image in padded.images}
-    wanted = blocks(widths, {image.name: image.words for image in padded.images})
+    wanted = values_of(widths, {image.name: image.words for image in padded.images})
     assert Path(result["file"]) == tmp_path / "swapped.bit"
-    assert Path(result["file"]).read_text() == wanted
+    assert Path(result["file"]).read_bytes() == bitstream(dict(reversed(wanted.items())))
     assert result["words_read_back"] == 3 * 512
+    assert 0 < result["processor_seconds"] < 60
+
+
+def tools_of(monkeypatch, lose):
+    """Let packing write a bitstream of blocks without logic, whose first values are lost or not."""
+
+    def pack(family, placed, packed):
+        bits = BlockContents(placed.read_text(), family).bits
+        values = (bits.reshape(-1, 2048, 9) @ (1 << np.arange(9))).tolist()
+        packed.write_bytes(bitstream(dict(enumerate(values))))
+
+    def unpack(family, packed, placed):
+        found = Ecp5Blocks(packed.read_bytes())
+        values = (found.bits.reshape(-1, 2048, 9) @ (1 << np.arange(9))).tolist()
+        blocks = dict(zip(found.numbers, values, strict=True))
+        placed.write_text(text_of({number: lose(blocks[number]) for number in blocks}))
+
+    monkeypatch.setattr(swapping, "pack", pack)
+    monkeypatch.setattr(swapping, "unpack", unpack)
+
+
+def first_bitstream(build):
+    """Return the bitstream of the folder's network, made by the tools."""
+    made, program = read_build(build), program_of(TINY)
+    pieces = made.rom_pieces
+    placed = build / made.placed
+    return swapping.swapped(placed, "ecp5", program, pieces, (), seed=made.seed).bitstream
+
+
+def test_tools_and_replacing_make_the_same_bitstream(build, monkeypatch, tmp_path):
+    tools_of(monkeypatch, lambda values: values)
+    network = other_network(tmp_path, lambda network: network)
+    found = Ecp5Blocks(first_bitstream(build)).bits
+    swap(SwapOptions(build=build, network=network))
+    again = Ecp5Blocks((tmp_path / "swapped.bit").read_bytes())
+    assert (found == again.bits[list(again.numbers)]).all()
 
 
 def test_a_tool_that_loses_words_is_noticed(build, monkeypatch):
-    monkeypatch.setattr(swapping, "pack", lambda family, one, other: shutil.copy(one, other))
-    placed = build / "placed.config"
-    monkeypatch.setattr(swapping, "unpack", lambda family, one, other: shutil.copy(placed, other))
+    tools_of(monkeypatch, lambda values: [0, *values[1:]])
     with pytest.raises(SqhwError) as error:
-        swap(SwapOptions(build=build, network=TINY))
+        first_bitstream(build)
     assert (
         str(error.value) == "the words of the ROM codebook in the bitstream are not the network's"
     )
-    assert not (build.parent / "swapped.bit").exists()
+
+
+def test_a_bit_that_changes_beside_the_words_is_noticed(build, monkeypatch):
+    tools_of(monkeypatch, lambda values: [*values[:-1], values[-1] ^ 256])
+    with pytest.raises(SqhwError, match=r"bits of block RAM changed in .*, \d+ should have"):
+        first_bitstream(build)
+
+
+def test_blocks_that_are_replaced_in_another_way_than_the_tool_does_are_noticed(build, monkeypatch):
+    tools_of(monkeypatch, lambda values: values)
+    monkeypatch.setattr(swapping, "_replaced", lambda finished, contents: finished)
+    with pytest.raises(SqhwError, match="replaced block RAM in the bitstream differs"):
+        first_bitstream(build)
 
 
 def test_another_engine_is_refused(build, tmp_path):
@@ -225,3 +275,34 @@ def test_a_missing_tool_names_the_extra(tmp_path, monkeypatch, capsys):
     message = refuse(monkeypatch, capsys, "build", TINY, "--out", out)
     assert message.endswith("is not installed; run: pip install 'sqhw[synth]'")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tang nano 9k", "board 'Tang Nano 9K': `sqhw build` makes nothing for GW1NR-9C (gowin): "),
+        ("GateMate EVB", "board 'GateMate EVB': `sqhw build` makes nothing for CCGM1A1 (gatemate)"),
+        ("LIFCL-40", "device 'LIFCL-40': `sqhw build` makes nothing for LIFCL-40 (nexus): "),
+        ("DE0-CV", "board 'DE0-CV' has no board file, only its device 5CEBA4 is known; write one"),
+        ("iCE40UP5K", "'iCE40UP5K' is a device, not a board; name a board with it: iCEBreaker, UP"),
+        ("iCE40HX8K", "'iCE40HX8K' is a device, not a board; write a board file, see docs/boa"),
+    ],
+)
+def test_names_that_only_the_device_files_know(tmp_path, monkeypatch, capsys, name, message):
+    out = tmp_path / "build"
+    assert (
+        refuse(monkeypatch, capsys, "build", TINY, "--board", name, "--out", out)[: len(message)]
+        == message
+    )
+    assert not out.exists()
+
+
+def test_a_board_file_of_a_family_without_a_flow_is_refused(tmp_path, monkeypatch, capsys):
+    own = tmp_path / "own.toml"
+    shipped = (ROOT / "sqhw" / "boards" / "ulx3s.toml").read_text()
+    own.write_text(
+        shipped.partition("[[board]]")[0] + '[[board]]\nname = "Mine"\ndevice = "GW1NR-9C"\n'
+    )
+    message = refuse(monkeypatch, capsys, "build", TINY, "--board", own, "--out", tmp_path / "out")
+    assert message.startswith("board 'Mine': `sqhw build` makes nothing for GW1NR-9C (gowin): ")
+    assert not (tmp_path / "out").exists()

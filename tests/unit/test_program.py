@@ -270,7 +270,8 @@ def test_rom_beyond_the_address_is_refused():
         compile_network(net, replace(ENGINE, weight_addr_bits=8))
     assert str(error.value) == (
         "network 'net': the weight ROM needs 450 words, 194 more than the 256 that the "
-        "engine addresses; raise weight_addr_bits to 9"
+        "engine addresses; take a larger device (--device), or raise "
+        "weight_addr_bits of the engine to 9"
     )
 
 
@@ -295,7 +296,7 @@ def test_images_of_a_run_are_a_power_of_two(batch):
 
 
 def test_more_images_than_the_engine_takes():
-    with pytest.raises(SqhwError, match="8 images a run are more than the engine's 4; raise max"):
+    with pytest.raises(SqhwError, match=r"more than the engine's 4; take .* --max-batch 8"):
         compile_network(network(conv()), replace(ENGINE, max_batch=4), 8)
 
 

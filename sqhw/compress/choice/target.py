@@ -89,7 +89,7 @@ class Target:
                 f"network {network!r}: even the smallest needs more words of ROM than the engine "
                 f"addresses (weight_addr_bits {self.engine.weight_addr_bits}, param_addr_bits "
                 f"{self.engine.param_addr_bits}, codebook_addr_bits "
-                f"{self.engine.codebook_addr_bits}); widen them"
+                f"{self.engine.codebook_addr_bits}); take a larger device (--device)"
             )
         lacking = [
             f"{basis}={_above(cost):.6g}" if basis == "energy" else f"{basis}={int(cost)}"
