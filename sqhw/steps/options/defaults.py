@@ -12,6 +12,7 @@ WORK_FOLDER = Path("build/sim")
 DEMO_FOLDER = Path("build/demo")
 EXPORT_FOLDER = Path("build/export")
 BUILD_FOLDER = Path("build/board")
+SWEEP_FOLDER = Path("build/sweep")
 #: Test images that are run through the RTL.
 RTL_IMAGES = 20
 #: Device name that stands for every device.
