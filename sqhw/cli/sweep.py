@@ -1,9 +1,8 @@
 """What the command line adds to sweeps: the checks of its options, and tables."""
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import click
 import typer
 from typer.main import get_command
 
@@ -32,18 +31,18 @@ def check_option(step: str, name: str, value: Any) -> None:
     words = value if isinstance(value, list) else str(value)
     try:
         parameter.process_value(typer.Context(command), words)
-    except (click.BadParameter, typer.BadParameter) as error:
+    except typer.BadParameter as error:
         raise SqhwError(error.message) from None
 
 
 @cache
-def _command(step: str) -> click.Command:
+def _command(step: str) -> Any:
     """Return the command of a step, which does nothing."""
     from sqhw.sweep.swept import find_step
 
     app = typer.Typer(add_completion=False)
     add_command(app, find_step(step).options, step)(lambda options, as_json: None)
-    return cast(click.Command, get_command(app))
+    return get_command(app)
 
 
 def sweep_lines(result: "SweepResult") -> list[str]:
