@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.coding.entropy import codec_bits, entropy_bits
+from benchmarks.coding.codec import codec_bits
 from benchmarks.engine.table import markdown
 from benchmarks.origin import measured_on, sentence
 from benchmarks.seal import write_sealed_text
@@ -21,6 +21,7 @@ from sqhw.machine.stream import Places, Rice
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.network.quantized_file import load_network
 from sqhw.sim.simulator import Simulator
+from sqhw.size.codings import entropy_bits
 
 RESULTS = Path(__file__).parents[1] / "compression" / "results"
 #: Most ones of a quotient in the engines with the decoder.

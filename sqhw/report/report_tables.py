@@ -15,6 +15,15 @@ LEGEND = {
 }
 
 
+#: Codings of the weights, as the table names them.
+CODINGS = {
+    "fixed": "fields of one width",
+    "rice": "Golomb-Rice gaps too",
+    "entropy": "zero-order entropy",
+    "mlw": "mlw_codec of Ethos-U",
+}
+
+
 def report_lines(result: ReportResult) -> list[str]:
     """Return the lines of `sqhw report`."""
     lines: list[str] = []
@@ -78,6 +87,17 @@ def account_lines(account: AccountResult) -> list[str]:
         for basis, said in LEGEND.items()
         if account["sizes"].get(basis) is not None
     ]
+    if "codings" in account:
+        lines += ["", *columns(_codings(account["codings"]))]
     if account["reason"]:
         lines.append(f"  no integers: {account['reason']}")
     return lines + [f"  {note}" for note in account["notes"]]
+
+
+def _codings(bits: dict[str, int]) -> list[tuple[str, ...]]:
+    """Return the rows on the weight streams in other codings, without codebooks."""
+    rows: list[tuple[str, ...]] = [("streams without codebooks", "size", "to entropy")]
+    for name, size in bits.items():
+        share = f"{size / bits['entropy']:.3f}" if bits["entropy"] else "-"
+        rows.append((CODINGS[name], f"{size:,} bit", share))
+    return rows

@@ -300,7 +300,11 @@ class AccountLayer(TypedDict):
 
 
 class AccountResult(TypedDict):
-    """An account as plain data, see `sqhw.size.account.Account`; files may have more keys."""
+    """An account as plain data, see `sqhw.size.account.Account`; files may have more keys.
+
+    ``codings`` are those of `sqhw.size.codings.stream_codings` (unit: bit); accounts that were read
+    from a file have none.
+    """
 
     label: str
     method: str
@@ -316,6 +320,7 @@ class AccountResult(TypedDict):
     reason: str
     notes: list[str]
     ratio: dict[str, float | None]
+    codings: NotRequired[dict[str, int]]
 
 
 class ReportResult(TypedDict):

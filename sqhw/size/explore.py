@@ -85,7 +85,7 @@ def explore(
                 acc_bits=workload.acc_bits,
                 bank_ram=terms.bank_ram or EngineConfig.bank_ram,
                 **choices,
-                quotient_ones=terms.quotient_ones if choices["max_gap_bits"] else 0,
+                quotient_ones=(terms.quotient_ones or 0) if choices["max_gap_bits"] else 0,
             )
             if activation_blocks(engine, device) >= device.brams and nearest is not None:
                 continue

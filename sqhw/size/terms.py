@@ -27,8 +27,9 @@ class Terms:
         ignored.
     bank_ram : {"block", "single-port"}, optional
         RAM of the activation banks; see `sqhw.compiler.device_engine.engine_for`.
-    quotient_ones : int, 0 to 8
-        Most ones of a quotient in the Golomb-Rice streams of an engine; with 0 it has none.
+    quotient_ones : int, 0 to 8, optional
+        Most ones of a quotient in the Golomb-Rice streams of an engine; with 0 it has none. By
+        default the engine of a network keeps its own, and another has none.
     """
 
     technology: Technology
@@ -37,4 +38,4 @@ class Terms:
     objective: str = "rom"
     formats: Mapping[str, StreamFormat] | None = None
     bank_ram: str | None = None
-    quotient_ones: int = 0
+    quotient_ones: int | None = None

@@ -9,6 +9,7 @@ from sqhw.network.quantized_file import load_network
 from sqhw.report.results import AccountResult, ReportResult
 from sqhw.size.account import account_network
 from sqhw.size.account_file import read_account
+from sqhw.size.codings import stream_codings
 from sqhw.steps.options import ReportOptions
 from sqhw.steps.program import device_of
 from sqhw.steps.progress import Progress, silent
@@ -49,4 +50,5 @@ def _account(source: Path, device: str | None) -> AccountResult:
     if found_device is None:
         raise SqhwError(f"{source} names no device; say which with --device")
     found = account_network(network, network.facts.engine, found_device, source.stem)
-    return cast(AccountResult, found.to_dict())
+    codings = stream_codings(network, network.facts.engine)
+    return cast(AccountResult, found.to_dict() | {"codings": codings})

@@ -142,13 +142,13 @@ def _size(workload: Workload, device: Device, terms: Terms, acc_bits: int | None
         terms.batch,
         workload.acc_bits,
         terms.bank_ram,
-        terms.quotient_ones,
+        terms.quotient_ones or 0,
     )
     # A network is sized as it is exported on the device, or with the engine, that it was made for.
     facts = network.facts
     here = facts.device == device.name or (facts.device is None and facts.engine == engine)
     here = here and terms.bank_ram in (None, facts.engine.bank_ram)
-    here = here and terms.quotient_ones in (0, facts.engine.quotient_ones)
+    here = here and terms.quotient_ones in (None, facts.engine.quotient_ones)
     if isinstance(network, QuantizedNetwork) and here and terms.budgets is None:
         engine = facts.engine
         if acc_bits is not None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hdl.support import in_four
 from small_networks import bottlenecks
@@ -196,6 +197,24 @@ def run_networks(name: str, folder, simulator: str, first: int, most: int) -> No
         assert report.activations > 0
         run += 1
     assert run == most
+    if engine.quotient_ones:
+        check_damaged(
+            bench, program, images, folder, lambda broken: write_rom(broken, folder, pieces, name)
+        )
+
+
+def check_damaged(bench, program, images, folder, write) -> None:
+    """Check that streams of random bits end in the cycles of the right ones, with other numbers."""
+    print("seed 0")
+    rng = np.random.default_rng(0)
+    weights = program.image("weights")
+    words = tuple(rng.integers(0, 1 << weights.width, weights.depth).tolist())
+    broken = tuple(
+        replace(image, words=words) if image is weights else image for image in program.images
+    )
+    write(replace(program, images=broken))
+    with pytest.raises(SqhwError, match=r"activations? .*(differ|undefined)|results differ"):
+        bench.run(program, images, folder)
 
 
 def networks(name: str, most: int) -> int:

@@ -421,3 +421,18 @@ def test_quotients_on_the_device_that_a_network_was_made_for_are_those_of_a_reta
     made = retargeted(load_network(chain), find_device("iCEBreaker"), quotient_ones=8)
     predicted = schedule(made, made.facts.engine).cycles
     assert coded["run_cycles"] == predicted < plain["run_cycles"]
+
+
+def test_a_decoder_that_a_file_names_goes_only_if_that_is_asked_for(tmp_path):
+    path = tmp_path / "net.safetensors"
+    chain = Path(__file__).parents[1] / "golden" / "chain" / "network.safetensors"
+    made = retargeted(load_network(chain), find_device("iCEBreaker"), quotient_ones=8)
+    save_network(made, path)
+    own, eight, none = (
+        size_of(path, device="iCEBreaker", quotient_ones=ones)["devices"][0]
+        for ones in (None, 8, 0)
+    )
+    assert [sized["engine"].get("quotient_ones", 0) for sized in (own, eight, none)] == [8, 8, 0]
+    assert own == eight
+    plain = retargeted(made, find_device("iCEBreaker"))
+    assert none["run_cycles"] == schedule(plain, plain.facts.engine).cycles > own["run_cycles"]

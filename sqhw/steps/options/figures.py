@@ -38,9 +38,10 @@ class SizeOptions:
         need, 24 or more.
     bank_ram : {"block", "single-port"}, optional
         RAM of the activation banks; by default block RAM, unless that leaves none for weights.
-    quotient_ones : int, 0 to 8
-        Most ones of a quotient in Golomb-Rice streams; with 0 engines do not decode them. Engines
-        that a network file names keep their own.
+    quotient_ones : int, 0 to 8, optional
+        Most ones of a quotient in Golomb-Rice streams; with 0 engines do not decode them, also
+        where a network file names another engine. By default engines of files keep their own, and
+        the others do not decode them.
     plot : Path, optional
         File for a picture of the result.
     """
@@ -57,7 +58,7 @@ class SizeOptions:
     explore: bool = False
     acc_bits: int | None = None
     bank_ram: str | None = None
-    quotient_ones: int = 0
+    quotient_ones: int | None = None
     plot: Path | None = None
 
 
