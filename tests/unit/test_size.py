@@ -13,6 +13,7 @@ from small_networks import DEVICE, ENGINE, network
 from sqhw.compiler.device_engine import activation_blocks, propose_engine
 from sqhw.compiler.format_choice import cheapest_streams
 from sqhw.compiler.retarget import retargeted
+from sqhw.compress.calibration.random_network import random_quantized
 from sqhw.cost_models.activity import activity
 from sqhw.cost_models.device import find_device, load_devices
 from sqhw.cost_models.energy import EnergyPrices
@@ -21,7 +22,9 @@ from sqhw.cost_models.rom import rom_cost
 from sqhw.cost_models.schedule import schedule
 from sqhw.cost_models.technology import load_technology
 from sqhw.errors import SqhwError
-from sqhw.machine.stream import Dense
+from sqhw.frontends.zoo.catalogue import float_network
+from sqhw.machine.config import EngineConfig
+from sqhw.machine.stream import Dense, Rice
 from sqhw.network.quantized import Conv
 from sqhw.network.quantized_file import load_network, save_network
 from sqhw.report import size_tables
@@ -436,3 +439,16 @@ def test_a_decoder_that_a_file_names_goes_only_if_that_is_asked_for(tmp_path):
     assert own == eight
     plain = retargeted(made, find_device("iCEBreaker"))
     assert none["run_cycles"] == schedule(plain, plain.facts.engine).cycles > own["run_cycles"]
+
+
+def test_expected_sizes_of_coded_streams_are_those_of_random_places():
+    print("seed 0")
+    sized = size_of("resnet8", device="LFE5U-85F", density=0.2, bits=2, quotient_ones=8)
+    found = sized["devices"][0]
+    engine = EngineConfig.from_dict(found["engine"])
+    network = random_quantized(float_network("resnet8"), engine, 0.2, 2, seed=0)
+    network = cheapest_streams(network, engine)
+    assert sum(isinstance(layer.stream, Rice) for layer in network.convs) > 5
+    depths = {name: depth * width for name, depth, width in rom_cost(network, engine).memories}
+    assert found["memory"]["weights"]["bits"] == pytest.approx(depths["weights"], rel=0.01)
+    assert found["run_cycles"] == pytest.approx(schedule(network, engine).cycles, rel=0.01)
