@@ -243,6 +243,24 @@ def check_export_formats(text: str) -> str:
     return text
 
 
+def check_rates(text: str) -> str:
+    """Check that a text is a list of upset rates, with commas."""
+    from sqhw.faults.injections import parse_rates
+
+    parse_rates(text)
+    return text
+
+
+def check_flips(texts: list[str] | None) -> list[str] | None:
+    """Check that texts name bits of ROMs."""
+    if texts:
+        from sqhw.faults.injections import parse_flip
+
+        for text in texts:
+            parse_flip(text)
+    return texts
+
+
 def check_roms(text: str | None) -> str | None:
     """Check that a text is a list of ROMs, with commas."""
     if text is not None:

@@ -15,6 +15,7 @@ from sqhw.cli.sweep import check_option, front_lines, sweep_lines
 from sqhw.environment.extras import need_torch
 from sqhw.errors import SqhwError
 from sqhw.report.build_tables import build_lines, host_lines, swap_lines
+from sqhw.report.fault_tables import fault_lines
 from sqhw.report.report_tables import report_lines
 from sqhw.report.size_tables import sizing_lines
 from sqhw.report.tables import (
@@ -32,6 +33,7 @@ from sqhw.steps.options import (
     CompressOptions,
     DemoOptions,
     ExportOptions,
+    FaultsOptions,
     HostOptions,
     ImportOptions,
     QuantizeOptions,
@@ -212,6 +214,26 @@ def verify(options: VerifyOptions, as_json: bool) -> None:
     with progress() as report:
         result = verify(options, report)
     emit(result, as_json, verify_lines(result))
+
+
+@add_command(app, FaultsOptions)
+def faults(options: FaultsOptions, as_json: bool) -> None:
+    """Flip bits in ROM images and feature maps; tell what that costs in accuracy."""
+    from sqhw.steps.faults import faults
+
+    plot = options.plot
+    if plot:
+        from sqhw.report.fault_plot import plot_faults
+        from sqhw.report.size_plot import check_plot
+
+        check_plot(plot)
+        writable(plot, [options.network, *checks.files_of(options.data)])
+    with progress() as report:
+        result = faults(options, report)
+    if plot:
+        make_folder(plot.parent)
+        plot_faults(result, plot)
+    emit(result, as_json, [*fault_lines(result), *([f"wrote {plot}"] if plot else [])])
 
 
 @add_command(app, BuildOptions)

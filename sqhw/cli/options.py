@@ -36,6 +36,7 @@ from sqhw.steps.options import (
     CompressOptions,
     DemoOptions,
     ExportOptions,
+    FaultsOptions,
     HostOptions,
     ImportOptions,
     QuantizeOptions,
@@ -61,6 +62,8 @@ MOST_BITS = 8
 LEAST_CLOCK_MHZ, MOST_CLOCK_MHZ = 0.1, 1000
 #: Most images that an option may name.
 MOST_IMAGES = 10**9
+#: Most injections that an option may name.
+MOST_INJECTIONS = 10**7
 MAX_SEED_OF_TOOLS = (1 << 31) - 1
 #: Seconds that a scheduler gets to answer.
 LEAST_WAIT_SECONDS, MOST_WAIT_SECONDS = 0.1, 3600
@@ -409,6 +412,40 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "images": typer.Option(help="Test images to run.", min=1),
         "seed": _seed("Seed of pauses and noise."),
         "jobs": typer.Option(help="Processes of cxxrtl.", callback=checks.check_threads),
+    },
+    FaultsOptions: {
+        "network": NETWORK,
+        "data": DATA,
+        "image_size": IMAGE_SIZE,
+        "images": typer.Option(
+            help="Test images for each injection; all if there are fewer.", min=1, max=MOST_IMAGES
+        ),
+        "injections": typer.Option(
+            help="Single flips of ROM bits, shared out evenly over the fields of all layers.",
+            min=0,
+            max=MOST_INJECTIONS,
+        ),
+        "rates": typer.Option(
+            help="Shares of the bits that flip, with commas; each above 0 and at most 1.",
+            callback=checks.check_rates,
+        ),
+        "trials": typer.Option(help="Damaged memories at each rate.", min=0, max=MOST_INJECTIONS),
+        "rom": typer.Option(
+            help="ROMs that are damaged, with commas: weights, params, codebook; by default all.",
+            callback=checks.check_roms,
+        ),
+        "activations": typer.Option(
+            help="Flips in the feature maps, for each map and image.", min=0, max=MOST_INJECTIONS
+        ),
+        "flip": typer.Option(
+            help="A bit as ROM:WORD:BIT, for example weights:12:3; may be repeated: only these "
+            "flip, together.",
+            callback=checks.check_flips,
+        ),
+        "top": typer.Option(help="Most critical bits that are listed.", min=0, max=MOST_IMAGES),
+        "threads": typer.Option(help="Cores.", callback=checks.check_threads),
+        "seed": _seed("Seed of all flips."),
+        "plot": _file("Picture to write: png, svg or pdf."),
     },
     SizeOptions: {
         "network": typer.Argument(

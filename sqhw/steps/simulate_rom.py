@@ -15,22 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.compiler.program import compile_network
+from sqhw.compiler.rom_contents import bits_of, descriptor_at, numbers, records_at, signed
 from sqhw.errors import SqhwError
 from sqhw.export.file_set import DIGESTS, check_set
 from sqhw.export.manifest import FILES, check_manifest, check_roms, pieces_of
 from sqhw.export.readmemh import image_texts, read_image
 from sqhw.files.plain import located
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.layout import (
-    RECORD_FIELDS,
-    descriptor_bits,
-    descriptor_fields,
-    descriptor_words,
-    rom_widths,
-)
+from sqhw.machine.layout import descriptor_words, rom_widths
 from sqhw.machine.naming import DEFAULT_NAME
 from sqhw.machine.rom_pieces import Pieces
-from sqhw.machine.stream import Bits, Entries, StreamFormat, StreamRecord, numbers_of
+from sqhw.machine.stream import Bits, Entries, StreamFormat, StreamRecord
 from sqhw.network.quantized import Conv, Layer, QuantizedNetwork
 
 
@@ -58,14 +53,16 @@ def rom_network(network: QuantizedNetwork, folder: Path) -> QuantizedNetwork:
     name = manifest.get("name", DEFAULT_NAME)
     _check_network(network, folder, pieces, manifest)
     roms = {
-        rom: _bits(read_image(rom, pieces[rom], folder, name).words, width)
+        rom: bits_of(read_image(rom, pieces[rom], folder, name).words, width)
         for rom, width in widths.items()
     }
     layers = list[Layer]()
     first = 0
     for layer in network.layers:
         if isinstance(layer, Conv):
-            layers.append(_decoded(layer, roms, _descriptor(roms["params"], first, engine), engine))
+            layers.append(
+                _decoded(layer, roms, descriptor_at(roms["params"], first, engine), engine)
+            )
         else:
             layers.append(layer)
         first += descriptor_words(engine) * engine.word_bits
@@ -91,62 +88,13 @@ def _check_network(
                 )
 
 
-def _bits(words: tuple[int, ...], width: int) -> Bits:
-    """Return the bits of a ROM, the lowest of each word first."""
-    numbers = np.array(words, np.uint64)[:, None] >> np.arange(width, dtype=np.uint64)
-    return (numbers & np.uint64(1)).astype(np.uint8).reshape(-1)
-
-
-def _numbers(bits: Bits, width: int) -> npt.NDArray[np.int64]:
-    """Return the unsigned numbers of `width` bits that follow each other."""
-    return numbers_of(bits.reshape(-1), width, bits.size // width if width else 0)
-
-
-def _signed(values: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
-    """Return numbers in two's complement; those of no bits are 0."""
-    sign = np.int64(1) << max(width - 1, 0)
-    return (values ^ sign) - sign if width else values
-
-
-def _descriptor(params: Bits, first: int, engine: EngineConfig) -> dict[str, int]:
-    """Return the fields of the descriptor at a bit, as unsigned numbers."""
-    fields, bits = {}, params[first : first + descriptor_bits(engine)]
-    for name, width in descriptor_fields(engine):
-        fields[name] = int(_numbers(bits[:width], width).sum())
-        bits = bits[width:]
-    return fields
-
-
-def _records(params: Bits, fields: Mapping[str, int], engine: EngineConfig) -> dict[str, Any]:
-    """Return the constants of a layer's channels by name."""
-    widths = {name: fields[f"{name}_width"] for name in RECORD_FIELDS}
-    channels = fields["last_channel"] + 1
-    size = sum(widths.values())
-    first = fields["param_addr"] * engine.word_bits
-    rows = params[first : first + channels * size].reshape(channels, size)
-    found: dict[str, npt.NDArray[np.int64]] = {}
-    start = 0
-    for name, width in widths.items():
-        column = rows[:, start : start + width]
-        found[name] = _numbers(column, width) if width else np.zeros(channels, np.int64)
-        start += width
-    low, high = widths["bias_lo"], widths["bias_hi"]
-    bias = _signed(found["bias_hi"] << low | found["bias_lo"], low + high)
-    return {
-        "count": found["count"] + fields["count_base"],
-        "bias": bias << fields["bias_shift"],
-        "multiplier": found["multiplier"] + fields["multiplier_base"],
-        "shift": found["shift"] + fields["shift_base"],
-    }
-
-
 def _decoded(
     layer: Conv, roms: Mapping[str, Bits], fields: Mapping[str, int], engine: EngineConfig
 ) -> Conv:
     """Return a convolution with the numbers of its descriptor, records, codebook and stream."""
-    records = _records(roms["params"], fields, engine)
+    records = records_at(roms["params"], fields, engine)
     stream = StreamRecord.of_descriptor(fields).form()
-    book = _signed(_numbers(roms["codebook"], 8), 8)[fields["codebook_addr"] :]
+    book = signed(numbers(roms["codebook"], 8), 8)[fields["codebook_addr"] :]
     codebook = tuple(int(value) for value in book[: len(layer.codebook)])
     counts = records["count"].astype(np.int32)
     strings = [roms["weights"][fields[name] * engine.word_bits :] for name in stream.STRINGS]

@@ -7,6 +7,7 @@ This package imports very little, so that `sqhw --help` is quick.
 from sqhw.steps.options.boards import BuildOptions, HostOptions, SwapOptions
 from sqhw.steps.options.defaults import ALL, RTL_FOLDER
 from sqhw.steps.options.demo import DemoOptions
+from sqhw.steps.options.faults import FaultsOptions
 from sqhw.steps.options.figures import ReportOptions, SizeOptions
 from sqhw.steps.options.hardware import (
     ExportOptions,
@@ -31,6 +32,7 @@ __all__ = [
     "CompressOptions",
     "DemoOptions",
     "ExportOptions",
+    "FaultsOptions",
     "HostOptions",
     "ImportOptions",
     "QuantizeOptions",

@@ -1,0 +1,1 @@
+"""What an engine makes of damaged memories: bits that flip in its ROMs and in its feature maps."""
