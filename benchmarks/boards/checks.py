@@ -1,4 +1,4 @@
-"""Checks of builds by other means: icebram, the simulated link, vendor cells."""
+"""Checks of builds by other means: icebram and ecpbram, vendor cells."""
 
 import hashlib
 import json
@@ -6,30 +6,23 @@ import re
 import subprocess
 import sys
 import tempfile
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.boards.board_file import find_board
 from sqhw.boards.clocks import design_clocks, fastest_below
 from sqhw.boards.constraints import lpf, pcf
 from sqhw.boards.top import TOP, top_verilog
-from sqhw.data import load_dataset
-from sqhw.host.client import BoardClient
-from sqhw.host.port import SerialPort
 from sqhw.machine.rom_pieces import depth_of, piece_names, piece_words
 from sqhw.steps.build import build
 from sqhw.steps.options import BuildOptions
 from sqhw.steps.program import program_of
 from sqhw.synth.bitstream import pack
 from sqhw.synth.board_roms import board_roms
-from sqhw.synth.build_board import modelled_clock, verilog_sources, write_images, write_sources
+from sqhw.synth.build_board import verilog_sources, write_images, write_sources
 from sqhw.synth.build_folder import file_digest, read_build
-from sqhw.synth.swap import placeholders
+from sqhw.synth.swap import placeholders, swapped
 from sqhw.synth.tools import find_tool, run_tool
-from sqhw.verify.board_sim import HARNESS, BoardSimulation
-from sqhw.verify.job import job_of
 
 #: Synthesis commands of yosys for the families of the vendors' boards.
 SYNTHESIS = {"xc7": "synth_xilinx -flatten", "cyclonev": "synth_intel_alm -family cyclonev"}
@@ -53,7 +46,7 @@ def is_current(folder: Path, network: Path, board_name: str) -> bool:
     clock = next(c for c in design_clocks(board) if c.mhz == manifest.clock_mhz)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        write_sources(program, board, clock, manifest.rom_pieces, work)
+        write_sources(program, board, clock, manifest.rom_pieces, work, manifest.queue)
         atomic_write_text(work / f"{TOP}.v", top_verilog(board, clock))
         atomic_write_text(work / f"{TOP}.pcf", pcf(board))
         atomic_write_text(work / f"{TOP}.lpf", lpf(board))
@@ -62,7 +55,7 @@ def is_current(folder: Path, network: Path, board_name: str) -> bool:
 
 
 def design_digest(network: Path, board_name: str) -> str:
-    """Return the SHA-256 of a board's design: Verilog, ROM words, and the harness of the link."""
+    """Return the SHA-256 of a board's design: Verilog and ROM words."""
     program, board = program_of(network), find_board(board_name)
     roms = board_roms(program.engine, program.depths, board.device)
     digest = hashlib.sha256()
@@ -74,7 +67,6 @@ def design_digest(network: Path, board_name: str) -> str:
         atomic_write_text(work / f"{TOP}.v", top_verilog(board, clock))
         for path in sorted(work.iterdir()):
             digest.update(path.read_bytes())
-    digest.update(files("sqhw.verify").joinpath(HARNESS).read_bytes())
     return digest.hexdigest()
 
 
@@ -118,32 +110,18 @@ def _patch(family: str, work: Path) -> None:
     subprocess.run(command, cwd=work, check=True, capture_output=True)
 
 
-def images_through_link(
-    network: Path, board_name: str, images: int, work: Path, data: str = "digits"
-) -> dict[str, Any]:
-    """Run test images through the simulated serial line of a board, compare with the simulator."""
-    make_folder(work)
-    program, board = program_of(network), find_board(board_name)
-    roms = board_roms(program.engine, program.depths, board.device)
-    clock = fastest_below(board, modelled_clock(program.engine, board, roms.pieces))
-    write_images(program, roms, work, None)
-    write_sources(program, board, clock, roms.pieces, work)
-    divisor = clock.divisor(board.uart.baud)
-    simulation = BoardSimulation(work, verilog_sources(), divisor, optimize=2)
-    job = job_of(program, load_dataset(data).test.images[:images])
-    equal = 0
-    with simulation.port() as name, SerialPort(name, board.uart.baud) as port:
-        client = BoardClient(port, *job.sizes, 0, spare_seconds=600)
-        for pixels, results in zip(job.pixels, job.results, strict=True):
-            equal += client.run(pixels.tobytes()) == (results.tobytes(), job.cycles)
-    return {
-        "board": board.name,
-        "network": program.network.name,
-        "images": images,
-        "equal": equal,
-        "cycles": job.cycles,
-        "retries": client.retries,
-    }
+def patched_in_text(folder: Path, network: Path, bitstream: Path) -> bool:
+    """Return whether the tools make the same bitstream of the placed design with the new words."""
+    manifest = read_build(folder)
+    made = swapped(
+        folder / manifest.placed,
+        manifest.family,
+        program_of(network),
+        manifest.rom_pieces,
+        manifest.fixed,
+        seed=manifest.seed,
+    )
+    return made.bitstream == bitstream.read_bytes()
 
 
 def vendor_cells(network: Path, board_name: str, work: Path) -> dict[str, str]:

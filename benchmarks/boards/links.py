@@ -7,17 +7,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from benchmarks.boards.builds import DIGITS, LENET5
 from benchmarks.boards.checks import DIGEST_MHZ
 from benchmarks.boards.kept import kept
 from benchmarks.engine.table import markdown
 from sqhw.atomic import make_folder
 from sqhw.boards.board_file import find_board
 from sqhw.boards.clocks import fastest_below
+from sqhw.compiler.program import Program
+from sqhw.compiler.retarget import retargeted
 from sqhw.data import load_dataset
 from sqhw.files.digest import sha256_of
 from sqhw.host.client import BoardClient
 from sqhw.host.port import SerialPort
 from sqhw.machine.link import PLAIN_LINK, TAGGED_LINK
+from sqhw.network.quantized_file import load_network, save_network
 from sqhw.steps.build import queue_of
 from sqhw.steps.program import program_of
 from sqhw.synth.board_roms import board_roms
@@ -26,9 +30,6 @@ from sqhw.synth.build_folder import MAX_BUILD_BYTES
 from sqhw.verify.board_sim import HARNESS, BoardSimulation
 from sqhw.verify.job import job_of
 
-HERE = Path(__file__).parent
-DIGITS = HERE / "digits.safetensors"
-LENET5 = HERE.parent / "compression" / "results" / "lenet5" / "hardware-rom60000.safetensors"
 #: Images of a run.
 IMAGES = 100
 #: Time without a new count of cycles after which a simulation rests (unit: s).
@@ -47,17 +48,21 @@ class LinkCase:
         Data set whose test images are taken: ``digits``, or ``mnist`` in a folder of the user's.
     link : str
         One of `sqhw.machine.link.LINKS`.
+    retarget : bool
+        Whether the network was compressed for another engine, and gets that of the board.
     """
 
     board: str
     network: Path
     data: str
     link: str
+    retarget: bool = False
 
 
 #: Runs by name.
 CASES = {
     "digits-icebreaker": LinkCase("iCEBreaker", DIGITS, "digits", PLAIN_LINK),
+    "mnist-icebreaker": LinkCase("iCEBreaker", LENET5, "mnist", PLAIN_LINK, retarget=True),
     "digits-ulx3s": LinkCase("ULX3S 25F", DIGITS, "digits", TAGGED_LINK),
     "mnist-ulx3s": LinkCase("ULX3S 25F", LENET5, "mnist", PLAIN_LINK),
     "mnist-ulx3s-in-flight": LinkCase("ULX3S 25F", LENET5, "mnist", TAGGED_LINK),
@@ -83,13 +88,21 @@ def link_row(name: str, mnist: str | None, work: Path) -> dict[str, Any] | None:
 def _write(case: LinkCase, limit: float | None, work: Path) -> tuple[float, int, int]:
     """Write a design; return its clock (unit: MHz), the cycles of a bit, and its queue."""
     make_folder(work)
-    program, board = program_of(case.network), find_board(case.board)
+    program, board = _program(case, work), find_board(case.board)
     queue = queue_of(program, case.link)
     roms = board_roms(program.engine, program.depths, board.device, queue)
     clock = fastest_below(board, limit or modelled_clock(program.engine, board, roms.pieces))
     write_images(program, roms, work, None)
     write_sources(program, board, clock, roms.pieces, work, queue)
     return clock.mhz, clock.divisor(board.uart.baud), queue
+
+
+def _program(case: LinkCase, work: Path) -> Program:
+    if not case.retarget:
+        return program_of(case.network)
+    device, path = find_board(case.board).device, work / "network.safetensors"
+    save_network(retargeted(load_network(case.network), device), path)
+    return program_of(path)
 
 
 def _digest(case: LinkCase, work: Path) -> str:
@@ -104,7 +117,7 @@ def _digest(case: LinkCase, work: Path) -> str:
 def _measure(case: LinkCase, data: str, work: Path) -> dict[str, Any]:
     """Run test images through the line and compare with the simulator."""
     mhz, divisor, queue = _write(case, None, work)
-    program, board = program_of(case.network), find_board(case.board)
+    program, board = _program(case, work), find_board(case.board)
     simulation = BoardSimulation(work, verilog_sources(), divisor, optimize=2)
     job = job_of(program, load_dataset(data).test.images[:IMAGES])
     equal = 0

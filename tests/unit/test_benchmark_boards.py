@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from benchmarks.boards.__main__ import report_text
+from benchmarks.boards.builds import RESNET8, network_file
 from benchmarks.seal import read_sealed
+from sqhw.boards.board_file import find_board
+from sqhw.compiler.device_engine import dsp_blocks
+from sqhw.cost_models.schedule import schedule
+from sqhw.network.quantized_file import load_network
 
 BOARDS = Path(__file__).parents[2] / "benchmarks" / "boards"
 
@@ -42,3 +47,35 @@ def test_resnet20_on_a_ulx3s():
     (build,) = results["builds"]
     assert build["fmax_mhz"] >= build["clock_mhz"]
     assert build["words_read_back"] == results["swaps"][0]["words_read_back"] == 19_968
+
+
+def test_resnet8_gets_an_engine_of_its_own(tmp_path):
+    network = load_network(network_file("ulx3s-85f-resnet8", tmp_path))
+    engine = network.facts.engine
+    assert (engine.lanes, engine.lut_lanes, engine.max_batch) == (32, 24, 1)
+    device = find_board("ULX3S 85F").device
+    assert dsp_blocks(engine, device) == 8
+    before = load_network(RESNET8)
+    for one, other in zip(network.convs, before.convs, strict=True):
+        assert (one.weight == other.weight).all()
+    # images a second at the modelled clock, beside those of the study
+    cycles = schedule(network, engine, 1).cycles
+    assert 87.5e6 / cycles / 8 > 50
+
+
+def test_a_record_with_all_parts_has_a_table_of_each():
+    results = read_sealed(BOARDS / "results.json")
+    swaps = [one | {"processor_seconds": 0.54, "equal_to_packed": True} for one in results["swaps"]]
+    bench = {
+        "network": "chain", "command": "make SIM=icarus", "cycles": 240, "seconds": 31.2,
+        "installed": ["cocotb==2.1.0", "pytest==9.2.0"],
+    }  # fmt: skip
+    text = report_text({**results, "swaps": swaps, "bench": [bench]})
+    assert (
+        "| icebreaker-digits |       45,282 |           5,632 |     4.2 |               0.5 |"
+        in text
+    )
+    assert (
+        "| chain    | `make SIM=icarus` |       cocotb 2.1.0 |    240 | all equal |      31 |"
+        in text
+    )
