@@ -2,18 +2,20 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from method_cases import DEVICE, ENGINE, QUICK, digits, small_network
 from typer.testing import CliRunner
 
+from benchmarks.compression import layers
 from benchmarks.compression.__main__ import app
 from benchmarks.compression.cases import CASES, Case, cases, labelled
 from benchmarks.compression.oneshot import Setting, curves, figure
 from benchmarks.compression.oneshot import markdown as curve_markdown
 from benchmarks.compression.published import PUBLISHED
 from benchmarks.compression.recount import recounted
-from benchmarks.compression.runner import run_case
+from benchmarks.compression.runner import read_result, run_case
 from benchmarks.compression.table import HEAD, heading, markdown, missing
 from benchmarks.seal import write_sealed
 from sqhw.compress import save_float, torch_logits
@@ -23,6 +25,7 @@ from sqhw.errors import SqhwError
 from sqhw.network.quantized_file import load_network
 from sqhw.size.account import account_network
 
+RESULTS = Path(layers.__file__).parent / "results"
 SHARE = Recipe(epochs=1, rate=1e-4, batch=64)
 
 
@@ -173,3 +176,21 @@ def test_the_command_refuses_in_one_sentence(tmp_path):
     assert "unknown network of the benchmark 'lenet6'; did you mean 'lenet5'?" in run.stderr
     run = CliRunner().invoke(app, ["--network", "lenet5", "--out", str(tmp_path)])
     assert "needs its checkpoint; name its folder with --models" in run.stderr
+
+
+def test_layers_of_a_row_stand_beside_published_savings(tmp_path):
+    row = RESULTS / "resnet20" / "hardware-rom344000.json"
+    done = CliRunner().invoke(layers.app, [str(row), "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "resnet20-hardware-rom344000.png").is_file()
+    # 432 weights of 4 bits are an eighth of 32 bits each; the stream has 1,856 bits.
+    assert "| conv1 | 432 | 0.00 | 4 | 8.0x | 7.4x | 87.50 | 86.57 |" in done.output
+    assert "SQS" not in done.output
+    account = read_result(row)
+    few = account["layers"][:14]
+    text = layers.markdown(account | {"network": "vgg16", "layers": few})
+    assert text.splitlines()[-1].endswith(" | 99.95 |")
+    assert "SQS" not in layers.markdown(account | {"network": "vgg16", "layers": few[:13]})
+    done = CliRunner().invoke(layers.app, [str(tmp_path / "none.json"), "--out", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.output.count("\n") == 1

@@ -6,7 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from benchmarks.compression import cut
 from sqhw.compress import TrainSettings, evaluate, train
 from sqhw.compress.training import memory, precision
 from sqhw.compress.training.samples import flipped, shifted
@@ -64,6 +66,32 @@ def test_an_interrupted_training_ends_in_the_same_network(data, tmp_path, optimi
     other = TrainSettings(epochs=4, seed=3, optimizer=optimizer, precision="bf16")
     with pytest.raises(SqhwError, match=r"train.ckpt is the checkpoint of another run"):
         train("digits-cnn", data, settings=other, resume=checkpoint)
+
+
+def test_a_training_goes_on_from_a_cut_checkpoint(data, tmp_path):
+    settings = TrainSettings(epochs=4, seed=3)
+    path, small = tmp_path / "train.ckpt", tmp_path / "small.ckpt"
+
+    def stop(stage, done, *rest):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train("digits-cnn", data, settings=settings, resume=path, progress=stop)
+    done = CliRunner().invoke(cut.app, [str(path), str(small)])
+    assert done.exit_code == 0, done.output
+    size, events = small.stat().st_size, []
+    found = train(
+        "digits-cnn", data, settings=settings, resume=small, progress=lambda *e: events.append(e)
+    )
+    assert [event[:2] for event in events] == [("resumed", 3), ("train", 4)]
+    assert found.convs[0].weight.dtype == np.float32
+    assert evaluate(found, data.validation.images, data.validation.labels) > 0.8
+    weights = sum(layer.weight.size + 3 * layer.bias.size for layer in found.convs)
+    assert size < 2 * weights + 15_000  # names, generator and header
+    done = CliRunner().invoke(cut.app, [str(tmp_path / "none"), str(small)])
+    assert done.exit_code == 1
+    assert done.output.startswith("benchmarks.compression.cut: ")
 
 
 def test_sgd_learns_too_and_its_settings_are_checked(data):

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,6 +72,23 @@ class Checkpoint:
         """
         if path is None or not is_file(path):
             return None
+        found = cls.open(path)
+        if found.key != key:
+            raise SqhwError(
+                f"{path} is the checkpoint of another run (network, data, method or its version, "
+                "or an option differs); remove it or name another file"
+            )
+        return found
+
+    @classmethod
+    def open(cls, path: Path) -> "Checkpoint":
+        """Return the checkpoint in a file, of whatever run.
+
+        Raises
+        ------
+        SqhwError
+            If the file is damaged or of another version.
+        """
         try:
             found, tensors = _content(path)
         except SqhwError as error:
@@ -83,13 +100,21 @@ class Checkpoint:
                 f"{path} has checkpoint version {shown(found.get('version'))}, this sqhw reads "
                 f"{VERSION}; {ANEW}"
             )
-        if found.get("key") != key:
-            raise SqhwError(
-                f"{path} is the checkpoint of another run (network, data, method or an "
-                "option differs); remove it or name another file"
-            )
         with located(path):
-            return cls(key, field_of(found, "state", dict), tensors, path)
+            return cls(field_of(found, "key", str), field_of(found, "state", dict), tensors, path)
+
+    def cut(self) -> "Checkpoint":
+        """Return what a training can go on from, a sixth of the size or less.
+
+        The weights become bfloat16. State of the optimizer and best network go: moments begin anew,
+        and the next epoch is the best one yet. The run no longer equals an uninterrupted one.
+        """
+        tensors = {
+            name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
+            for name, tensor in self.tensors.items()
+            if not name.startswith(("optimizer.", "best."))
+        }
+        return replace(self, header=self.header | {"score": None}, tensors=tensors)
 
     def state(self, kind: type[T]) -> T:
         """Return the header as a data class.
@@ -207,8 +232,8 @@ def load_module(module: torch.nn.Module, found: dict[str, Tensor], device: torch
         *path, field = name.split(".")
         for part in path:
             owner = getattr(owner, part)
-        tensor = found[name].to(device)
         old = getattr(owner, field)
+        tensor = found[name].to(device, old.dtype)
         if isinstance(old, torch.nn.Parameter):
             old.data = tensor
         else:
