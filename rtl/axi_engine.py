@@ -12,6 +12,7 @@ from sqhw.rtl.axi_lite import AxiLite
 from sqhw.rtl.axi_registers import ERRORS, AxiRegisters
 from sqhw.rtl.axi_stream import AxiStream, StreamRegister
 from sqhw.rtl.bus_ports import bus_ports, connect_ports
+from sqhw.rtl.cluster import Cluster
 from sqhw.rtl.engine import Engine
 from sqhw.rtl.frame_gate import FrameGate
 
@@ -83,11 +84,17 @@ class AxiEngine(wiring.Component):
         m = Module()
         m.domains.sync = ClockDomain("sync")
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        m.submodules.engine = engine = Engine(self._engine, self._pieces, self._name)
+        several = self._engine.cores > 1
+        engine = (
+            Cluster(self._engine, self._name)
+            if several
+            else Engine(self._engine, self._pieces, self._name)
+        )
+        m.submodules.engine = engine
         m.submodules.registers = registers = AxiRegisters(
             self._engine, {name: depth_of(parts) for name, parts in self._pieces.items()}
         )
-        m.submodules.gate = gate = FrameGate()
+        m.submodules.gate = gate = FrameGate(several=several)
         m.submodules.pixels = pixels = StreamRegister(every_cycle=True)
         m.submodules.results = results = StreamRegister(every_cycle=False)
         connect_ports(m, self, "s_axis", pixels.i)
@@ -108,7 +115,7 @@ class AxiEngine(wiring.Component):
             registers.idle.eq(gate.idle),
             registers.loaded.eq(gate.loaded),
             registers.busy.eq(engine.busy),
-            registers.sending.eq(gate.running & ~engine.busy),
+            registers.sending.eq((engine.working if several else gate.running) & ~engine.busy),
             registers.done.eq(engine.done),
             registers.cycles.eq(engine.cycles),
             [getattr(registers, name).eq(getattr(gate, name)) for name in ERRORS],
@@ -117,6 +124,8 @@ class AxiEngine(wiring.Component):
             results.i.tlast.eq(engine.out_last),
             engine.out_ready.eq(results.i.tready),
         ]
+        if several:
+            m.d.comb += gate.all_ready.eq(engine.idle)
         if self._engine.writable:
             m.d.comb += [
                 engine.rom_write_en.eq(registers.rom_write_en),

@@ -9,13 +9,14 @@ from amaranth.lib import wiring
 from sqhw.environment.wasm_cache import wasm_cache
 from sqhw.errors import unknown_name
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.naming import DEFAULT_NAME, top_module
+from sqhw.machine.naming import DEFAULT_NAME, core_module, top_module
 from sqhw.machine.rom_pieces import Pieces
 from sqhw.rtl.axi_engine import AxiEngine
+from sqhw.rtl.cluster import Cluster
 from sqhw.rtl.engine import Engine
 
-#: Component of the top module of each interface.
-COMPONENTS = {"plain": Engine, "axi": AxiEngine}
+#: Interfaces of the top module.
+INTERFACES = ("plain", "axi")
 #: Names of registers that yosys takes from a line of its own source.
 TRIGGER_NAME = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module(\$\d+) ")
 #: Declarations of these registers. yosys adds them to modules with combinational blocks, so that
@@ -51,19 +52,28 @@ def engine_verilog(
     pieces : mapping of str to tuple of Piece
         Memories of the ROMs ``weights``, ``params`` and ``codebook``.
     interface : str
-        ``plain`` or ``axi``: a key of `COMPONENTS`.
+        ``plain`` or ``axi``: one of `INTERFACES`.
     name : str
         Prefix of the modules and of ROM images, from `sqhw.machine.naming.check_name`.
 
     Raises
     ------
     SqhwError
-        If `interface` is not a key of `COMPONENTS`.
+        If `interface` is not one of `INTERFACES`.
     """
-    if interface not in COMPONENTS:
-        raise unknown_name("interface", interface, COMPONENTS)
-    component = COMPONENTS[interface](engine, pieces, name)
-    return component_verilog(component, top_module(name, interface))
+    if interface not in INTERFACES:
+        raise unknown_name("interface", interface, INTERFACES)
+    component: wiring.Component
+    if interface == "axi":
+        component = AxiEngine(engine, pieces, name)
+    elif engine.cores > 1:
+        component = Cluster(engine, name)
+    else:
+        component = Engine(engine, pieces, name)
+    text = component_verilog(component, top_module(name, interface))
+    if engine.cores > 1:
+        text += component_verilog(Engine(engine, pieces, name), core_module(name))
+    return text
 
 
 def component_verilog(component: wiring.Component, top: str) -> str:

@@ -14,6 +14,11 @@ class FrameGate(wiring.Component):
     that the engine expects a first pixel again. A frame that is too long is taken up to its TLAST.
     Neither of them runs.
 
+    Parameters
+    ----------
+    several : bool
+        Whether the engine has several cores, of which others may work when one is `ready`.
+
     Members
     -------
     stream : In(AxiStream)
@@ -30,11 +35,15 @@ class FrameGate(wiring.Component):
         ignored because the engine worked, or because no frame was complete.
     ready, in_valid, in_data, in_ready, in_last, start, reload
         Ports of the `Engine`.
+    all_ready : In(1)
+        No core works. Missing if there are not several.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, several: bool = False) -> None:
+        self._several = several
         super().__init__(
-            {
+            ({"all_ready": In(1)} if several else {})
+            | {
                 "stream": In(AxiStream()),
                 "auto": In(1),
                 "pause": In(1),
@@ -63,10 +72,11 @@ class FrameGate(wiring.Component):
         stream = self.stream
         begun, stale, closed = Signal(name="begun"), Signal(name="stale"), Signal(name="closed")
         m.d.comb += closed.eq(~begun & (self.pause | stale | self.changed))
+        at_rest = self.all_ready if self._several else self.ready
         with m.FSM():
             with m.State("LOAD"):
                 m.d.comb += [
-                    self.idle.eq(self.ready & ~begun),
+                    self.idle.eq(at_rest & ~begun),
                     self.start_empty.eq(self.start_request),
                     self.in_valid.eq(stream.tvalid & ~closed),
                     self.in_data.eq(stream.tdata),

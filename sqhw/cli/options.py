@@ -10,7 +10,7 @@ import typer
 from typer.models import ParameterInfo
 
 from sqhw.cli import checks
-from sqhw.machine.config import MAX_ONES
+from sqhw.machine.config import MAX_CORES, MAX_ONES
 from sqhw.machine.link import LINKS
 from sqhw.machine.naming import TOPS
 from sqhw.names import (
@@ -124,6 +124,12 @@ FOLDER = _file("Folder to write to.")
 SOURCE = _source("Float network, from `sqhw train` or `sqhw import`.")
 NETWORK = _source("Quantized network, from `sqhw compress`.")
 BATCH = typer.Option(help="Images of a step, 64, of large sets 256.", min=1, max=MOST_IMAGES)
+CORES = typer.Option(
+    help="Copies of the engine that take the frames of one stream in turn. By default those of the "
+    "network's engine, mostly 1.",
+    min=1,
+    max=MAX_CORES,
+)
 THREADS = typer.Option(
     help="Cores; with another number, other last digits.", callback=checks.check_threads
 )
@@ -398,6 +404,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
             "Folder for a bench to take along: Verilog, ROM images, vectors, and what runs them "
             "in cocotb or in Icarus Verilog alone, without sqhw."
         ),
+        "cores": CORES,
     },
     VerifyOptions: {
         "network": NETWORK,
@@ -481,6 +488,7 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         ),
         "explore": typer.Option("--explore", help="Search engines, print the Pareto front."),
         "acc_bits": ACC_BITS,
+        "cores": CORES,
         "bank_ram": BANK_RAM,
         "quotient_ones": QUOTIENT_ONES,
         "plot": _file("Picture to write: png, svg or pdf."),

@@ -14,7 +14,7 @@ from sqhw.errors import SqhwError, shown, unknown_name
 from sqhw.files.input_file import read_text
 from sqhw.files.input_limits import MAX_JSON_BYTES
 from sqhw.files.plain import field_of, parse_json, typed
-from sqhw.machine.config import LATER_FIELDS, EngineConfig
+from sqhw.machine.config import LATER_FIELDS, MAX_CORES, EngineConfig
 from sqhw.machine.naming import DEFAULT_NAME, check_name
 from sqhw.machine.rom_pieces import Piece, depth_of, from_plain, width_of
 
@@ -72,6 +72,8 @@ def write_manifest(folder: Path, kind: str, engine: EngineConfig, facts: Mapping
 def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, Any]:
     """Check that the files in a folder were written for an engine; return the manifest.
 
+    The number of its cores may differ: they all run the same images.
+
     Raises
     ------
     SqhwError
@@ -84,7 +86,8 @@ def check_manifest(folder: Path, kind: str, engine: EngineConfig) -> dict[str, A
     other = [
         name
         for name in {**wanted, **fields}
-        if (type(fields.get(name)), fields.get(name)) != (type(wanted.get(name)), wanted.get(name))
+        if name != "cores"
+        and (type(fields.get(name)), fields.get(name)) != (type(wanted.get(name)), wanted.get(name))
     ]
     if other:
         differences = ", ".join(
@@ -120,6 +123,25 @@ def name_of(folder: Path, kind: str = "rtl") -> str:
     if not is_file(folder / FILES[kind]):
         return DEFAULT_NAME
     return str(read_manifest(folder, kind).get("name", DEFAULT_NAME))
+
+
+def cores_of(folder: Path) -> int:
+    """Return the cores of the engine whose Verilog is in a folder; 1 if there is no manifest.
+
+    Raises
+    ------
+    SqhwError
+        If the manifest is damaged.
+    """
+    if not is_file(folder / FILES["rtl"]):
+        return 1
+    cores = read_manifest(folder, "rtl")["engine"].get("cores", 1)
+    if type(cores) is not int or not 1 <= cores <= MAX_CORES:
+        raise SqhwError(
+            f"{folder / FILES['rtl']} is damaged: cores must be 1 to {MAX_CORES}, not "
+            f"{shown(cores)}; write them anew with `{COMMANDS['rtl']}`"
+        )
+    return cores
 
 
 def read_manifest(folder: Path, kind: str) -> dict[str, Any]:

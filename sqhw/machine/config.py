@@ -13,7 +13,9 @@ MAX_GAP_BITS = 12
 #: Most ones of a quotient in the Golomb-Rice streams of any engine.
 MAX_ONES = 8
 #: Defaults of the fields that files of engines may lack.
-LATER_FIELDS = {"bank_ram": "block", "quotient_ones": 0}
+LATER_FIELDS = {"bank_ram": "block", "quotient_ones": 0, "cores": 1}
+#: Most cores of an engine.
+MAX_CORES = 16
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ class EngineConfig:
         Most ones of a quotient in Golomb-Rice streams. With 0 the engine does not decode them; the
         decoder takes no logic and no descriptor bits then. A divisor of `word_bits`, not below
         these ones and at most half of `word_bits`, must exist.
+    cores : int, 1 to 16
+        Copies of the engine side by side, each with its own maps and ROMs, that take the frames of
+        one stream in turn. All other fields are those of one core.
 
     Raises
     ------
@@ -93,6 +98,7 @@ class EngineConfig:
     maxpool: bool = True
     bank_ram: str = "block"
     quotient_ones: int = 0
+    cores: int = 1
 
     def __post_init__(self) -> None:
         ranges = {
@@ -111,6 +117,7 @@ class EngineConfig:
             "max_batch": (1, min(self.lanes, 32)),
             "lut_lanes": (0, self.lanes),
             "quotient_ones": (0, MAX_ONES),
+            "cores": (1, MAX_CORES),
         }
         for name, (lo, hi) in ranges.items():
             value = getattr(self, name)

@@ -59,6 +59,11 @@ def top_module(name: str, interface: str = "plain") -> str:
     return f"{name}_{TOPS[interface]}"
 
 
+def core_module(name: str) -> str:
+    """Return the module of one core of an engine of several: ``NAME_core``."""
+    return f"{name}_core"
+
+
 def leaf_files(name: str) -> dict[str, str]:
     """Return the files of the hand-written modules, by their names in this package."""
     return {f"{DEFAULT_NAME}_{leaf}.v": f"{name}_{leaf}.v" for leaf in _LEAVES}

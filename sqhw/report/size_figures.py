@@ -40,6 +40,7 @@ def device_figures(size: Sizing) -> DeviceFigures:
         "calibrated": logic.calibrated if logic else False,
         "run_cycles": size.run_cycles,
         "image_cycles": size.image_cycles,
+        "image_interval": 1 / size.throughput,
         "images_per_second": size.images_per_second,
         "macs": size.activity.total("macs") / size.batch,
         "busy_lanes": size.busy_lanes,

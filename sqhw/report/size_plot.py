@@ -172,7 +172,7 @@ def _front(result: SizeResult) -> "Figure":
     speed = [rate for d in front if (rate := d["images_per_second"]) is not None]
     known = len(speed) == len(front)
     if not known:
-        speed = [1e6 * d["cores"] / d["image_cycles"] for d in front]
+        speed = [1e6 / d["image_interval"] for d in front]
     points = axis.scatter(
         [d["blocks"] for d in front],
         speed,

@@ -66,6 +66,7 @@ class DeviceFigures(TypedDict):
     calibrated: bool
     run_cycles: int
     image_cycles: float
+    image_interval: float
     images_per_second: float | None
     macs: float
     busy_lanes: float

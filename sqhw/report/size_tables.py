@@ -203,7 +203,7 @@ def _front_lines(result: SizeResult) -> list[str]:
                 f"{engine['word_bits']} bit",
                 _formats(engine),
                 str(d["cores"]),
-                f"{d['image_cycles'] / d['cores']:,.0f}",
+                f"{d['image_interval']:,.0f}",
                 _modelled(d, "images_per_second", digits=1),
                 f"{d['blocks']:,}",
                 f"{d['dsps']:,}",
@@ -220,7 +220,7 @@ def _front_lines(result: SizeResult) -> list[str]:
         *columns(rows),
         *([f"  and {more} more, see --json"] if more > 0 else []),
         "",
-        "  cycles of an image, over the cores; a core is a whole engine with ROMs of its own",
+        "  cycles between two images; cores (sqhw rtl --cores) have maps and ROMs of their own",
         *sizing_notes(result, front),
     ]
 

@@ -44,8 +44,8 @@ def explore(
     """Return the Pareto front of engine configurations that fit a device.
 
     The search tries all combinations of lanes, requantizers, images of a run, ROM words, formats,
-    multipliers made of LUTs and cores. Cores are whole engines side by side that work on different
-    images. Each has ROMs of its own, so weights are not shared.
+    multipliers made of LUTs and cores. Cores take the frames of one stream in turn. Each has ROMs of
+    its own, so weights are not shared.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def _lut_lanes(lanes: int, device: Device) -> list[int]:
 
 def _copies(size: Sizing) -> Iterator[Sizing]:
     for cores in CORES:
-        yield replace(size, cores=cores)
+        yield replace(size, engine=replace(size.engine, cores=cores))
 
 
 def _objectives(size: Sizing) -> tuple[float, float, float, float]:

@@ -9,6 +9,7 @@ import numpy as np
 from sqhw.compiler.device_engine import activation_blocks, dsp_blocks
 from sqhw.cost_models.activity import Activity, LayerActivity
 from sqhw.cost_models.banks import SinglePortUse, single_port_use
+from sqhw.cost_models.cluster import FrameTimes
 from sqhw.cost_models.calibration_file import load_calibrations
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices, EnergySplit
@@ -39,8 +40,6 @@ class Sizing:
         Table with the chosen option of each layer only.
     shapes : tuple of LayerShape
     prices : EnergyPrices
-    cores : int
-        Number of engines side by side. Each has its own memories and ROMs and its own image.
     """
 
     workload: Workload
@@ -50,7 +49,11 @@ class Sizing:
     table: NetworkTable
     shapes: tuple[LayerShape, ...]
     prices: EnergyPrices
-    cores: int = 1
+
+    @property
+    def cores(self) -> int:
+        """Number of cores. Each has its own memories and ROMs and its own image."""
+        return self.engine.cores
 
     @cached_property
     def depths(self) -> dict[str, int]:
@@ -99,7 +102,7 @@ class Sizing:
 
     @cached_property
     def logic(self) -> EngineCost | None:
-        """LUTs, flip-flops and clock of one core; None where nothing is calibrated."""
+        """LUTs, flip-flops and clock of all cores; None where nothing is calibrated."""
         if self.device.family not in load_calibrations():
             return None
         return engine_cost(self.engine, self.device, self.depths)
@@ -107,12 +110,12 @@ class Sizing:
     @property
     def luts(self) -> int | None:
         """LUTs of all cores, None if unknown."""
-        return None if self.logic is None else self.logic.luts * self.cores
+        return None if self.logic is None else self.logic.luts
 
     @property
     def ffs(self) -> int | None:
         """Flip-flops of all cores, None if unknown."""
-        return None if self.logic is None else self.logic.ffs * self.cores
+        return None if self.logic is None else self.logic.ffs
 
     @property
     def fmax_mhz(self) -> float | None:
@@ -138,8 +141,12 @@ class Sizing:
 
     @property
     def throughput(self) -> float:
-        """Images a cycle of all cores."""
-        return self.cores / self.image_cycles
+        """Images a cycle of all cores, which the streams of pixels and results bound."""
+        if self.cores == 1:
+            return 1 / self.image_cycles
+        network = self.workload.network
+        times = FrameTimes.of(network, self.engine, self.run_cycles, self.batch)
+        return self.batch / times.interval
 
     @cached_property
     def activity(self) -> Activity:

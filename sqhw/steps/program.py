@@ -7,9 +7,9 @@ from pathlib import Path
 from sqhw.compiler.program import Program, compile_network
 from sqhw.cost_models.device import Device, find_device
 from sqhw.cost_models.rom import rom_pieces
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, shown
 from sqhw.files.plain import located
-from sqhw.machine.config import EngineConfig
+from sqhw.machine.config import MAX_CORES, EngineConfig
 from sqhw.machine.rom_pieces import Piece
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.network.quantized_file import load_network
@@ -27,6 +27,23 @@ def program_of(source: Path, batch: int = 1) -> Program:
     """Return the program of a network's file, for runs of `batch` images."""
     network = load_network(source)
     return compile_network(network, network.facts.engine, batch)
+
+
+def check_cores(cores: int | None) -> None:
+    """Check a number of cores that the user gives; None is no number.
+
+    Raises
+    ------
+    SqhwError
+        If it is out of range.
+    """
+    if cores is not None and not (type(cores) is int and 1 <= cores <= MAX_CORES):
+        raise SqhwError(f"cores must be 1 to {MAX_CORES}, not {shown(cores)}")
+
+
+def with_cores(engine: EngineConfig, cores: int | None) -> EngineConfig:
+    """Return an engine with some number of cores, or with its own if None."""
+    return engine if cores is None else replace(engine, cores=cores)
 
 
 def device_of(source: Path, network: QuantizedNetwork, given: str | None) -> Device | None:

@@ -11,7 +11,7 @@ from sqhw.machine.naming import check_name
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.report.results import RtlResult
 from sqhw.steps.options import RTL_FOLDER, RtlOptions
-from sqhw.steps.program import device_of, device_pieces, program_of
+from sqhw.steps.program import check_cores, device_of, device_pieces, program_of, with_cores
 
 #: Images of noise in a bench, and their seed.
 NOISE_IMAGES, SEED = 3, 0
@@ -31,16 +31,22 @@ def rtl(options: RtlOptions) -> RtlResult:
     Raises
     ------
     SqhwError
-        If a bench is wanted of an interface that it does not drive, or a folder cannot be written
-        to.
+        If a bench is wanted of an interface or of cores that it does not drive, the cores are out
+        of range, or a folder cannot be written to.
     """
     check_name(options.name)
+    check_cores(options.cores)
     if options.bench is not None and options.interface != "plain":
         raise SqhwError(
             f"the bench drives the plain interface, not {options.interface}; leave --interface or "
             "--bench out"
         )
     program = program_of(options.network)
+    engine = with_cores(program.engine, options.cores)
+    if options.bench is not None and engine.cores > 1:
+        raise SqhwError(
+            f"the bench drives one core, not {engine.cores}; leave --bench out, or give --cores 1"
+        )
     pieces = device_pieces(program, device_of(options.network, program.network, options.device))
     paths: list[Path] = []
     for folder in folders(options):
@@ -51,9 +57,9 @@ def rtl(options: RtlOptions) -> RtlResult:
             paths += write_bench(program, images, BenchOptions(folder, pieces, options.name))
         else:
             paths += write_rtl(
-                program.engine, program.depths, folder, options.interface, pieces, options.name
+                engine, program.depths, folder, options.interface, pieces, options.name
             )
-    return {"files": [str(path) for path in paths], "engine": program.engine.to_dict()}
+    return {"files": [str(path) for path in paths], "engine": engine.to_dict()}
 
 
 def bench_images(network: QuantizedNetwork) -> npt.NDArray[np.int64]:

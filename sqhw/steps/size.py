@@ -25,6 +25,7 @@ from sqhw.size.sizing import Sizing
 from sqhw.size.terms import Terms
 from sqhw.size.workload import Workload, parse_layers
 from sqhw.steps.options import ALL, SizeOptions
+from sqhw.steps.program import check_cores, with_cores
 from sqhw.steps.progress import Progress, silent
 from sqhw.steps.workload import BITS, DENSITY, load_workload
 
@@ -58,6 +59,9 @@ def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResul
         raise SqhwError(
             f"a search tries several images a run by itself; leave out batch {options.batch}"
         )
+    if options.explore and options.cores is not None:
+        raise SqhwError("a search tries several numbers of cores by itself; leave out cores")
+    check_cores(options.cores)
     workload = load_workload(
         options.network,
         density=options.density,
@@ -78,7 +82,7 @@ def size_network(options: SizeOptions, progress: Progress = silent) -> SizeResul
     found: list[DeviceFigures | DeviceFailure] = []
     for one in devices:
         try:
-            found.append(device_figures(_size(workload, one, terms, options.acc_bits)))
+            found.append(device_figures(_size(workload, one, terms, options)))
         except SqhwError as error:
             if not every:
                 raise
@@ -132,7 +136,7 @@ def _assumed(options: SizeOptions) -> Assumed:
     }
 
 
-def _size(workload: Workload, device: Device, terms: Terms, acc_bits: int | None) -> Sizing:
+def _size(workload: Workload, device: Device, terms: Terms, options: SizeOptions) -> Sizing:
     """Return the sizing of a network on a device, with the engine that suits it."""
     network = workload.network
     engine = propose_engine(
@@ -151,10 +155,10 @@ def _size(workload: Workload, device: Device, terms: Terms, acc_bits: int | None
     here = here and terms.quotient_ones in (None, facts.engine.quotient_ones)
     if isinstance(network, QuantizedNetwork) and here and terms.budgets is None:
         engine = facts.engine
-        if acc_bits is not None:
-            engine = replace(engine, acc_bits=acc_bits)
+        if options.acc_bits is not None:
+            engine = replace(engine, acc_bits=options.acc_bits)
         terms = replace(terms, formats={layer.name: layer.stream for layer in network.convs})
-    return size_on(workload, device, engine, terms)
+    return size_on(workload, device, with_cores(engine, options.cores), terms)
 
 
 def _shortfall(figures: DeviceFigures) -> float:

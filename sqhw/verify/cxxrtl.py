@@ -19,7 +19,7 @@ from sqhw.atomic import atomic_write_text
 from sqhw.compiler.program import Program
 from sqhw.environment.extras import package_folder
 from sqhw.errors import SqhwError
-from sqhw.export.manifest import name_of
+from sqhw.export.manifest import cores_of, name_of
 from sqhw.export.readmemh import read_readmemh
 from sqhw.files.own_folder import empty_own
 from sqhw.machine.naming import image_name
@@ -36,7 +36,11 @@ from sqhw.verify.tools import cxxrtl_compiler
 from sqhw.verify.work_folder import check_work_path
 
 HARNESS = "cxxrtl_harness.cc"
+#: Harness of an engine of several cores.
+CLUSTER_HARNESS = "cxxrtl_cluster.cc"
 HEADER = "cxxrtl_plain.h"
+#: What both harnesses include.
+COMMON = "cxxrtl_common.h"
 TRANSLATE = "cxxrtl_translate.py"
 IMAGE = re.compile(r'\.FILE\("(\w+\.hex)"\)')
 #: Compiler options. CXXRTL's assertions are off because the engine may read ahead beyond the end of
@@ -110,17 +114,19 @@ class VolumeBench:
         self._run = empty_own((work / "cxxrtl").absolute(), "--work")
         self._processes = Processes()
         self._name = name_of(rtl)
+        self._cores = cores_of(rtl)
         sources = copy_sources(rtl, self._run)
         # yosys reads empty images, the harness fills the ROMs
         for name in IMAGE.findall(sources[0].read_text()):
             atomic_write_text(self._run / name, "")
-        for name in (HARNESS, HEADER, TRANSLATE):
+        harness = CLUSTER_HARNESS if self._cores > 1 else HARNESS
+        for name in (harness, COMMON, HEADER, TRANSLATE):
             atomic_write_text(self._run / name, files("sqhw.verify").joinpath(name).read_text())
         runtime = yosys / "share/include/backends/cxxrtl/runtime"
         names = [source.name for source in sources]
         self._command("yosys", [sys.executable, *self._translate(), *names])
         flags = [*FLAGS, f"-O{optimize}", f"-I{runtime}", "-I."]
-        self._command("compiler", [compiler, *flags, HARNESS, "-o", "harness"])
+        self._command("compiler", [compiler, *flags, harness, "-o", "harness"])
 
     def _translate(self) -> list[str]:
         """Return the program that writes the C++, with its first arguments."""
@@ -230,13 +236,15 @@ class VolumeBench:
             If an image is missing or is not an image.
         """
         found = []
+        several = self._cores > 1
+        cores = [f"core_{core} " for core in range(self._cores)] if several else [""]
         for rom, parts in pieces.items():
             images = piece_names(image_name(self._name, rom), parts)
             memories = zip(memory_names(rom, parts), images, parts, strict=True)
             for memory, name, piece in memories:
                 read_readmemh(roms / f"{name}.hex", name, piece.bits)
                 shutil.copy(roms / f"{name}.hex", self._run / f"{prefix}{name}.hex")
-                found.append(f"{memory}={prefix}{name}.hex")
+                found += [f"{core}{memory}={prefix}{name}.hex" for core in cores]
         return found
 
     def run_batch(
@@ -321,6 +329,7 @@ class VolumeBench:
         noise = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
         numbers = [noise, *job.sizes, job.writeback.shape[1]]
         numbers += [waits.ready, waits.run, waits.result, int(activations)]
+        numbers += [self._cores] if self._cores > 1 else []
         limit = START_SECONDS + most_cycles(frames, *job.sizes, waits) / SLOWEST
         with tempfile.TemporaryDirectory(dir=self._run) as scratch:
             driven, sent, found = (Path(scratch) / name for name in ("frames", "pixels", "found"))

@@ -10,100 +10,22 @@
 // gets, for each frame that goes through, the cycles that the harness counted and those that the engine
 // did (32 bits each), the results and, if KEEP is 1, the bytes written back. Each ROM NAME takes the
 // words of a $readmemh FILE. Printed are all clock cycles and the processor's seconds.
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <ctime>
-#include <fstream>
 #include <iterator>
-#include <string>
-#include <vector>
 
-#ifdef __linux__
-#include <csignal>
-#include <sys/prctl.h>
-#endif
-
-#include "cxxrtl_plain.h"
-#include "engine.cc"
+#include "cxxrtl_common.h"
 
 namespace {
 
-using Engine = cxxrtl_design::p_sqhw__engine;
-using Bytes = std::vector<unsigned char>;
-
-// `sqhw.verify.stimulus.Phase`: where a frame ends in a reset.
-enum Phase : uint32_t { kWhole, kBoot, kReady, kPixels, kStart, kRun, kResults };
-
-// `sqhw.verify.stimulus.FRAME`, which explains the fields.
-struct Frame {
-  uint64_t valid, listen;
-  uint32_t run, phase, at, after, reset, early, pixel_stall_at, pixel_stall, delay, busy_from, busy_to,
-      held, result_stall_at, result_stall;
-};
-static_assert(sizeof(Frame) == 72);
+using namespace harness;
 
 struct Interrupted {};
 
-template <size_t Bits>
-const cxxrtl::value<Bits> &read(const cxxrtl::value<Bits> &port) {
-  return port;
-}
-template <size_t Bits>
-const cxxrtl::value<Bits> &read(const cxxrtl::wire<Bits> &port) {
-  return port.curr;
-}
-template <class Port>
-uint32_t number(const Port &port) {
-  return read(port).data[0];
-}
-
-uint64_t noise_state;
-uint64_t noise() {  // xorshift64* (Vigna 2016)
-  noise_state ^= noise_state >> 12;
-  noise_state ^= noise_state << 25;
-  noise_state ^= noise_state >> 27;
-  return noise_state * 0x2545F4914F6CDD1Dull;
-}
-unsigned below(unsigned count) { return (noise() >> 33) % count; }
-
-[[noreturn]] void end(int code, const std::string &message) {
-  std::fprintf(stderr, "%s\n", message.c_str());
-  std::exit(code);
-}
-// The job is no good.
-[[noreturn]] void refuse(const std::string &message) { end(2, message); }
-// The engine is no good.
-[[noreturn]] void fail(const std::string &message) { end(3, message); }
-
 class Bench {
+  Engine engine_;
+
  public:
-  struct Job {
-    unsigned pixels, results, writeback, ready, run, result;
-  };
-
-  explicit Bench(const Job &job) : job_(job) {
-    engine_.debug_info(&items_, nullptr, "");
-    for (auto &entry : items_.table)
-      for (auto &item : entry.second)
-        if (item.type == CXXRTL_MEMORY) fill_with_noise(item);
-    cxxrtl_design::PowerUp power_up{noise};
-    engine_.commit(power_up);
-  }
-
-  void load_rom(const std::string &name, const std::string &path) {
-    const std::string full = name + " mem";
-    if (items_.table.count(full) == 0) refuse("the engine has no memory \"" + full + "\"");
-    cxxrtl::debug_item &item = items_.table.at(full).at(0);
-    std::ifstream file(path);
-    size_t index = 0;
-    for (unsigned long long word; file >> std::hex >> word; index++) {
-      if (index == item.depth)
-        refuse(path + " has more words than the " + std::to_string(item.depth) + " of the ROM");
-      store(item, index, word);
-    }
-    if (!file.eof() || index == 0) refuse(path + " is not a ROM image");
-  }
+  explicit Bench(const Job &job) : memories(engine_), job_(job) {}
 
   // What is offered meanwhile must be ignored.
   void reset(unsigned cycles) {
@@ -136,24 +58,11 @@ class Bench {
     }
   }
 
+  Memories memories;
   unsigned index = 0;  // of the frame, for messages
   uint64_t total = 0;  // cycles
 
  private:
-  static void store(cxxrtl::debug_item &item, size_t index, uint64_t word) {
-    const size_t chunks = (item.width + 31) / 32;
-    const uint64_t mask = item.width >= 64 ? ~0ull : (1ull << item.width) - 1;
-    if (item.width > 64 || (word & ~mask)) refuse("a ROM word is wider than its memory");
-    for (size_t chunk = 0; chunk < chunks; chunk++)
-      item.curr[index * chunks + chunk] = static_cast<uint32_t>(word >> (32 * chunk));
-  }
-
-  // CXXRTL knows no undefined bits: what hardware leaves undefined is random here.
-  static void fill_with_noise(cxxrtl::debug_item &item) {
-    const uint64_t mask = item.width >= 64 ? ~0ull : (1ull << item.width) - 1;
-    for (size_t index = 0; index < item.depth; index++) store(item, index, noise() & mask);
-  }
-
   std::string where() const { return std::to_string(index) + ": "; }
 
   [[noreturn]] void waited(unsigned cycles, const std::string &what) const {
@@ -334,8 +243,6 @@ class Bench {
     if (frame_.phase == kResults) throw Interrupted();
   }
 
-  Engine engine_;
-  cxxrtl::debug_items items_;
   const Job job_;
   Frame frame_{};
   Bytes written_;
@@ -360,19 +267,14 @@ int main(int argc, char **argv) {
   if (argc < kRoms) refuse("too few arguments");
   unsigned long long numbers[kNumbers];
   for (int at = 0; at < kNumbers; at++) numbers[at] = std::strtoull(argv[1 + at], nullptr, 10);
-  noise_state = numbers[0] * 0x9E3779B97F4A7C15ull + 1;
-  for (int round = 0; round < 8; round++) noise();
-  Bench::Job job;
+  begin_noise(numbers[0]);
+  Job job;
   unsigned *const fields[] = {&job.pixels, &job.results, &job.writeback,
                               &job.ready,  &job.run,     &job.result};
   for (int at = 0; at < 6; at++) *fields[at] = static_cast<unsigned>(numbers[1 + at]);
   const bool keep = numbers[7];
   Bench bench(job);
-  for (int at = kRoms; at < argc; at++) {
-    const char *equals = std::strchr(argv[at], '=');
-    if (!equals) refuse("an argument is not NAME=FILE");
-    bench.load_rom(std::string(argv[at], equals - argv[at]), equals + 1);
-  }
+  for (int at = kRoms; at < argc; at++) bench.memories.load_argument(argv[at]);
   std::ifstream frames(argv[kFiles], std::ios::binary), in(argv[kFiles + 1], std::ios::binary);
   std::ofstream out(argv[kFiles + 2], std::ios::binary);
   const Bytes pixels{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};

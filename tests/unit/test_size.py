@@ -208,7 +208,7 @@ def test_calibrated_engines_have_a_rate(monkeypatch):
     """With LUTs and clock known, images a second follow, and too few LUTs are missing."""
 
     def cost(engine, device, depths):
-        luts = 100 * engine.lanes
+        luts = 100 * engine.lanes * engine.cores
         return EngineCost(luts, 50, 1, 1, 25.0, 0.03, 0.02, 0.1, True, ("a note",))
 
     monkeypatch.setattr(sizing, "engine_cost", cost)
@@ -216,7 +216,7 @@ def test_calibrated_engines_have_a_rate(monkeypatch):
     size = size_on(known_workload(sparse_network()), DEVICE, ENGINE, Terms(technology=HOROWITZ))
     assert size.images_per_second == pytest.approx(25e6 / size.image_cycles)
     assert (size.luts, size.ffs, size.notes) == (1600, 50, ["a note"])
-    four = replace(size, cores=4)
+    four = replace(size, engine=replace(size.engine, cores=4))
     assert four.luts == 6400
     assert "1,120 LUTs (6,400 of 5,280)" in four.missing
     assert four.images_per_second == pytest.approx(4 * size.images_per_second)
@@ -255,7 +255,7 @@ def test_front_is_what_no_other_beats(monkeypatch, tmp_path):
         assert d["fits"]
         assert d["blocks"] <= device.brams
         assert d["dsps"] == d["cores"] * (d["engine"]["lanes"] - d["engine"]["lut_lanes"])
-        speed = d["images_per_second"] or d["cores"] / d["image_cycles"]
+        speed = d["images_per_second"] or 1 / d["image_interval"]
         logic = d["luts"] or d["engine"]["lanes"] * d["cores"]
         values.append((1 / speed, d["blocks"], logic, d["energy_uj"]))
     assert values == sorted(values)

@@ -42,6 +42,9 @@ class SizeOptions:
         Most ones of a quotient in Golomb-Rice streams; with 0 engines do not decode them, also
         where a network file names another engine. By default engines of files keep their own, and
         the others do not decode them.
+    cores : int, 1 to 16, optional
+        Cores of the engine, each with its own maps and ROMs; by default one, or those of the
+        engine that a network file names. A search tries several.
     plot : Path, optional
         File for a picture of the result.
     """
@@ -59,6 +62,7 @@ class SizeOptions:
     acc_bits: int | None = None
     bank_ram: str | None = None
     quotient_ones: int | None = None
+    cores: int | None = None
     plot: Path | None = None
 
 

@@ -132,6 +132,9 @@ class RtlOptions:
         Prefix of the names of modules and files.
     bench : Path, optional
         Folder for a bench with all that it needs, which checks the engine without sqhw.
+    cores : int, 1 to 16, optional
+        Cores that take the frames of one stream in turn; by default those of the network's engine,
+        one unless its file says otherwise.
     """
 
     network: Path
@@ -140,6 +143,7 @@ class RtlOptions:
     device: str | None = None
     name: str = DEFAULT_NAME
     bench: Path | None = None
+    cores: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,78 @@
+"""Engines of several cores: frames in flight, equal to the simulator and in the cycles predicted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hdl.support import in_four, random_program
+from strategies import random_images
+
+from sqhw.cost_models.cluster import FrameTimes
+from sqhw.cost_models.schedule import schedule
+from sqhw.export.build import write_rom, write_rtl
+from sqhw.machine.config import EngineConfig
+from sqhw.verify.cxxrtl import VolumeBench
+from sqhw.verify.job import check_job, job_of
+from sqhw.verify.stimulus import ALWAYS, FRAME
+
+#: The second network is short, so that the streams bound it, not the cores.
+ENGINE = EngineConfig(
+    lanes=2, bank_depth=256, weight_addr_bits=11, param_addr_bits=10, max_batch=2, cores=3
+)
+LIMITS = {"residuals": False, "groups": False, "max_size": 6, "max_layers": 3}
+SEEDS = (3, 8)
+IMAGES = 24
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """Return a bench of three cores, and the pieces of its ROMs: one build serves all networks."""
+    folder = tmp_path_factory.mktemp("cluster")
+    depths = {"weights": 1 << 11, "params": 1 << 10, "codebook": 1 << ENGINE.codebook_addr_bits}
+    pieces = in_four(ENGINE, depths)
+    write_rtl(ENGINE, depths, folder, pieces=pieces, name="cam")
+    return VolumeBench(folder, folder / "work", optimize=0), pieces, folder
+
+
+def programs():
+    """Return random programs, one of single images and one of runs of two."""
+    made = [random_program(seed, ENGINE, **LIMITS) for seed in SEEDS]
+    return [made[0], replace(made[1], batch=1)]
+
+
+def always(count):
+    """Return frames of streams that never wait."""
+    frames = np.zeros(count, FRAME)
+    frames["run"], frames["valid"], frames["listen"] = np.arange(count), ALWAYS, ALWAYS
+    return frames
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_frames_in_flight(bench, tmp_path, seed):
+    volume, pieces, _ = bench
+    program = random_program(seed, ENGINE, **LIMITS)
+    images = random_images(program.network, seed, IMAGES)
+    write_rom(program, tmp_path, pieces, "cam")
+    report = volume.run(program, images, tmp_path, seed)
+    assert report.images == IMAGES
+    maps = [shape for name, shape in program.network.shapes().items() if name != "input"]
+    assert report.activations == IMAGES * sum(c * h * w for c, h, w in maps)
+    assert report.cycles == schedule(program.network, ENGINE).cycles
+    assert report.resets >= IMAGES // 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_cycles_of_frames_in_flight_are_those_predicted(bench, tmp_path, seed):
+    volume, pieces, rtl = bench
+    program = random_program(seed, ENGINE, **LIMITS)
+    images = random_images(program.network, seed, 8)
+    write_rom(program, tmp_path, pieces, "cam")
+    roms = volume.copy_roms(check_job(program, images, rtl, tmp_path), tmp_path)
+    measured = []
+    for count in range(1, 9):
+        job = job_of(program, images[:count])
+        measured.append(volume.run_frames(job, always(count), roms, 0).clock_cycles)
+    times = FrameTimes.of(program.network, ENGINE, job.cycles)
+    print(times, times.interval, measured)
+    ends = times.last_results(8)
+    assert [cycle - measured[0] for cycle in measured] == [end - ends[0] for end in ends]
