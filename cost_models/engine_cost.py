@@ -46,8 +46,8 @@ PARAMETERS = {
     "rows of the weight ROM": "block RAMs of the weight ROM one above the other",
 }
 #: LUTs and flip-flops that hand frames to cores and collect results: those of each core, and those
-#: of all. Source: yosys' synth_ecp5 of `sqhw.rtl.cluster` with 2, 3, 4, 8 and 16 cores: 75, 122, 169,
-#: 313 and 597 LUTs, 32 + 3 a core flip-flops.
+#: of all. Source: yosys' synth_ecp5 of `sqhw.rtl.cluster` with 2, 3, 4, 8 and 16 cores: 75, 122,
+#: 169, 313 and 597 LUTs, 32 + 3 a core flip-flops.
 LUTS_A_CORE, FFS_A_CORE, FFS_OF_ALL = 38, 3, 32
 SWITCHES = ("writable", "groups", "residuals", "maxpool")
 

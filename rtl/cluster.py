@@ -102,7 +102,9 @@ class Cluster(wiring.Component):
 
         def of(turn, name: str) -> Value:
             """Return an output of the core whose turn it is."""
-            return reduce(or_, (Mux(bit, port, 0) for bit, port in zip(turn, outputs[name], strict=True)))
+            return reduce(
+                or_, (Mux(bit, port, 0) for bit, port in zip(turn, outputs[name], strict=True))
+            )
 
         begins, ends = Signal(name="begins"), Signal(name="ends")
         m.d.comb += [

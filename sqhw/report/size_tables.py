@@ -147,6 +147,10 @@ def _device_lines(d: DeviceFigures) -> list[str]:
         (f"cycles per {images}", f"{d['run_cycles']:,}", ""),
         ("cycles per image, with pixels and results", f"{d['image_cycles']:,.0f}", ""),
     ]
+    cores = ""
+    if d["cores"] > 1:
+        cores = f"{d['cores']} cores of "
+        figures.append(("cycles between images, of all cores", f"{d['image_interval']:,.0f}", ""))
     return [
         *columns(layers),
         "",
@@ -157,7 +161,7 @@ def _device_lines(d: DeviceFigures) -> list[str]:
         *columns(split),
         "",
         (
-            f"{engine['lanes']} lanes, {engine['requantizers']} requantizers, banks of "
+            f"{cores}{engine['lanes']} lanes, {engine['requantizers']} requantizers, banks of "
             f"{engine['bank_depth']:,} rows, ROM words of {engine['word_bits']} bit"
         ),
         f"{d['device']}: fits" if d["fits"] else f"{d['device']}: lacks {', '.join(d['missing'])}",

@@ -44,8 +44,8 @@ def explore(
     """Return the Pareto front of engine configurations that fit a device.
 
     The search tries all combinations of lanes, requantizers, images of a run, ROM words, formats,
-    multipliers made of LUTs and cores. Cores take the frames of one stream in turn. Each has ROMs of
-    its own, so weights are not shared.
+    multipliers made of LUTs and cores. Cores take the frames of one stream in turn. Each has ROMs
+    of its own, so weights are not shared.
 
     Parameters
     ----------

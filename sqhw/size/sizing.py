@@ -9,8 +9,8 @@ import numpy as np
 from sqhw.compiler.device_engine import activation_blocks, dsp_blocks
 from sqhw.cost_models.activity import Activity, LayerActivity
 from sqhw.cost_models.banks import SinglePortUse, single_port_use
-from sqhw.cost_models.cluster import FrameTimes
 from sqhw.cost_models.calibration_file import load_calibrations
+from sqhw.cost_models.cluster import FrameTimes
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.energy import EnergyPrices, EnergySplit
 from sqhw.cost_models.engine_cost import EngineCost, engine_cost

@@ -69,6 +69,11 @@ def build(options: BuildOptions, progress: Progress = silent) -> BuildResult:
     if options.link not in LINKS:
         raise unknown_name("link", options.link, LINKS)
     program = program_of(options.network)
+    if program.engine.cores > 1:
+        raise SqhwError(
+            f"{options.network}: its engine has {program.engine.cores} cores, a board runs one; "
+            "write them for a design of your own with `sqhw rtl`"
+        )
     queue = queue_of(program, options.link)
     roms = board_roms(program.engine, program.depths, board.device, queue)
     if board.device.family in VENDORS:

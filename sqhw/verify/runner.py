@@ -18,7 +18,7 @@ from sqhw.atomic import make_folder
 from sqhw.compiler.program import Program
 from sqhw.environment.extras import need_package
 from sqhw.errors import SqhwError, unknown_name
-from sqhw.export.manifest import name_of
+from sqhw.export.manifest import cores_of, name_of
 from sqhw.files.own_folder import empty_own
 from sqhw.machine.naming import image_name, top_module
 from sqhw.machine.rom_pieces import piece_names
@@ -88,8 +88,8 @@ class RtlBench:
     Raises
     ------
     SqhwError
-        If the simulator or a Verilog file is missing, or the RTL does not build; the message
-        names the log.
+        If the simulator or a Verilog file is missing, the engine has several cores, or the RTL does
+        not build; the message names the log.
     """
 
     def __init__(
@@ -108,6 +108,12 @@ class RtlBench:
         if simulator == "icarus" and not has_icarus():
             raise SqhwError("Icarus Verilog is not installed; run: apt-get install iverilog")
         sources = check_sources(rtl)
+        cores = cores_of(rtl)
+        if cores > 1:
+            raise SqhwError(
+                f"the bench of {simulator} drives one core, the Verilog in {rtl} has {cores}; take "
+                "--simulator cxxrtl"
+            )
         self._name = name_of(rtl)
         self.simulator = simulator
         self._rtl = rtl

@@ -28,6 +28,7 @@ CONFIGS = {
     "writable": ENGINE,
     WIDE: replace(ENGINE, lanes=16, word_bits=40, groups=False, residuals=False),
     "ROM": replace(ENGINE, writable=False, max_batch=1),
+    "two cores": replace(ENGINE, lanes=2, cores=2),
 }
 #: Mark of the engines in the other simulator, see `make evidence`.
 EVIDENCE = pytest.mark.evidence
@@ -106,7 +107,9 @@ def run(simulator: str, engine: EngineConfig, seed: int, folder) -> None:
 
 
 @pytest.mark.skipif(not has_icarus(), reason="Icarus is not installed: apt-get install iverilog")
-@pytest.mark.parametrize("name", ["writable", "ROM", pytest.param(WIDE, marks=EVIDENCE)])
+@pytest.mark.parametrize(
+    "name", ["writable", "ROM", "two cores", pytest.param(WIDE, marks=EVIDENCE)]
+)
 def test_icarus(name, tmp_path):
     run("icarus", CONFIGS[name], 1, tmp_path)
 
