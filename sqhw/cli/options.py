@@ -488,9 +488,9 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         ),
         "explore": typer.Option("--explore", help="Search engines, print the Pareto front."),
         "acc_bits": ACC_BITS,
-        "cores": CORES,
         "bank_ram": BANK_RAM,
         "quotient_ones": QUOTIENT_ONES,
+        "cores": CORES,
         "plot": _file("Picture to write: png, svg or pdf."),
     },
     ReportOptions: {
