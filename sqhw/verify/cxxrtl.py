@@ -39,7 +39,7 @@ HARNESS = "cxxrtl_harness.cc"
 #: Harness of an engine of several cores.
 CLUSTER_HARNESS = "cxxrtl_cluster.cc"
 HEADER = "cxxrtl_plain.h"
-#: What both harnesses include.
+#: Header that both harnesses include.
 COMMON = "cxxrtl_common.h"
 TRANSLATE = "cxxrtl_translate.py"
 IMAGE = re.compile(r'\.FILE\("(\w+\.hex)"\)')
