@@ -48,6 +48,7 @@ coverage: $(STAMP)
 
 # Hours: what is too long for the tests, as each part repeats what a quicker test shows once.
 # - mutants: all faults of the RTL, those of the source each with a build (tests: a sample);
+# - drawn: faults that yosys draws from the netlist, in one build (tests: none);
 # - fuzz: files with random damage (tests: few files);
 # - networks: each engine in both simulators on 100 networks (tests: in one simulator on 8);
 # - engines: the other tests with the mark `evidence`, on engines that the tests leave out;
@@ -58,6 +59,7 @@ coverage: $(STAMP)
 evidence: $(STAMP)
 	failed=; \
 	$(BIN)/python -m benchmarks.mutants || failed="$$failed mutants"; \
+	$(BIN)/python -m benchmarks.mutants.drawn || failed="$$failed drawn"; \
 	$(BIN)/python -m benchmarks.fuzz --files 10000 || failed="$$failed fuzz"; \
 	$(BIN)/pytest -q -n 2 tests/hdl/test_engine.py --evidence --networks 100 || \
 		failed="$$failed networks"; \

@@ -117,7 +117,7 @@ def _netlist_rows(
     resets = [bench.prepare(*named, folder) for named in small]
     others = [*resets, *(bench.prepare(*named, folder) for named in large)]
     resets.append(bench.prepare_sweep(folder))
-    _check_whole(bench, [*others, resets[-1]])
+    check_whole(bench, [*others, resets[-1]])
 
     mutants = [each for each in bench.mutants if not only or (each.kind, each.place) in only]
 
@@ -126,7 +126,7 @@ def _netlist_rows(
         return bench.killed(mutant.number, resets if mutant.kind in RESET_KINDS else others)
 
     faults = [(mutant.kind, mutant.place) for mutant in mutants]
-    rows = list(_each(faults, killed, kept, jobs))
+    rows = list(each_row(faults, killed, kept, jobs))
     wide = _wide(kept.parent / "wide", {row[:2] for row in rows if not row[2]} & set(WIDE_FAULTS))
     yield from ((*row[:2], *wide.get(row[:2], row[2:])) for row in rows)
 
@@ -137,7 +137,7 @@ def _wide(folder: Path, faults: set[tuple[str, str]]) -> dict[tuple[str, str], t
     write_engine(folder, WIDE)
     bench = MutantBench(folder, folder / "work")
     networks = [bench.prepare(*named, folder) for named in wide_programs()]
-    _check_whole(bench, networks)
+    check_whole(bench, networks)
     found = {
         (mutant.kind, mutant.place): bench.killed(mutant.number, networks)
         for mutant in bench.mutants
@@ -146,7 +146,7 @@ def _wide(folder: Path, faults: set[tuple[str, str]]) -> dict[tuple[str, str], t
     return {fault: (run[0], _short(run[1])) for fault, run in found.items() if run}
 
 
-def _check_whole(bench: MutantBench, networks: Sequence[Prepared]) -> None:
+def check_whole(bench: MutantBench, networks: Sequence[Prepared]) -> None:
     """Refuse an engine that fails without a fault."""
     if (said := bench.killed(0, networks)) is not None:
         raise SqhwError(f"the engine without a fault fails: {said[1]}")
@@ -156,7 +156,7 @@ def _source_rows(networks: int, kept: Path) -> Iterator[Row]:
     for engine in SOURCE_ENGINES:
         if (said := killed_source(unchanged(engine), kept.parent / "source", networks)) is not None:
             raise SqhwError(f"the engine {engine!r} without a fault fails: {said[1]}")
-    yield from _each(
+    yield from each_row(
         [(SOURCE_KIND, str(mutant)) for mutant in SOURCE_MUTANTS],
         lambda index: killed_source(SOURCE_MUTANTS[index], kept.parent / "source", networks),
         kept,
@@ -164,7 +164,7 @@ def _source_rows(networks: int, kept: Path) -> Iterator[Row]:
     )
 
 
-def _each(
+def each_row(
     faults: Sequence[tuple[str, str]],
     killed: Callable[[int], tuple[str, str] | None],
     kept: Path,

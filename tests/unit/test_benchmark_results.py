@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import verification
 from benchmarks.compression.cases import CASES, cases
 from benchmarks.compression.oneshot import markdown as curve_markdown
 from benchmarks.compression.runner import read_result
@@ -168,3 +169,23 @@ def test_tables_of_memory(monkeypatch, capsys):
     assert done.value.code == 0
     printed = capsys.readouterr().out.rstrip("\n")
     assert printed in (BENCHMARKS / "cost_memory" / "RESULTS.md").read_text()
+
+
+def test_the_page_of_evidence_is_that_of_the_sealed_records():
+    assert verification.PAGE.read_text() == verification.page()
+
+
+def test_the_page_follows_the_records(monkeypatch):
+    """A figure that differs in a record differs on the page."""
+    right = verification.read_sealed
+
+    def wrong(path):
+        record = right(path)
+        if path.parent.name == "mutants":
+            record["rows"][0][2] = ""
+        return record
+
+    before = verification.page()
+    monkeypatch.setattr(verification, "read_sealed", wrong)
+    assert verification.page() != before
+    assert "| all                         |    843 |     579 |" in verification.page()

@@ -1,0 +1,1 @@
+"""The table of flipped bits: what they cost networks that were trained."""
