@@ -114,13 +114,13 @@ class Driver:
             If the disk is full, or a worker has other versions. Points that are done are kept.
         """
         fresh = self._fresh(points)
-        self._show()
         first = next(fresh, None)
         if first is None:  # no worker is needed
             self._show()
             return self.tally
         rest = chain([first], fresh)
         place = self._open_place()
+        self._show()
         try:
             while True:
                 self._fill(place, rest)

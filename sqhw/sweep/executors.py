@@ -5,8 +5,9 @@ All are executors of `concurrent.futures`; Dask and submitit are imported when t
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,16 +101,7 @@ def dask_place(address: str, wait: float) -> Place:
         If it does not answer, has no workers, or a worker has other versions.
     """
     need_package("distributed", "sqhw sweep --dask")
-    from distributed import Client
-
-    try:
-        client = Client(address, timeout=wait, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        # Dask wraps the cause, which may be a name that has no address.
-        reason = f": {error.__cause__}" if error.__cause__ else ""
-        raise SqhwError(
-            f"the Dask scheduler {address} does not answer (waited {wait:g} s){reason}"
-        ) from None
+    client = _connected(address, wait)
     try:
         client.wait_for_workers(1, timeout=wait)
         found = client.run(versions, on_error="return")
@@ -134,6 +126,35 @@ def dask_place(address: str, wait: float) -> Place:
 
     executor = client.get_executor()
     return Place(executor, len(found), close)
+
+
+def _connected(address: str, wait: float) -> Any:
+    """Return a client of a scheduler.
+
+    Raises
+    ------
+    SqhwError
+        If the scheduler does not answer in time.
+    """
+    from distributed import Client
+
+    found: Future[Any] = Future()
+
+    def connect() -> None:
+        try:
+            found.set_result(Client(address, timeout=wait, set_as_default=False))
+        except Exception as error:
+            found.set_exception(error)
+
+    # A port that takes connections and says nothing holds Dask for ever, whatever its timeout.
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        return found.result(timeout=wait + 1)
+    except (OSError, TimeoutError, ValueError) as error:
+        reason = f": {error.__cause__}" if error.__cause__ else ""
+        raise SqhwError(
+            f"the Dask scheduler {address} does not answer (waited {wait:g} s){reason}"
+        ) from None
 
 
 def submitit_place(folder: Path, cluster: str, jobs: int, parameters: Mapping[str, Any]) -> Place:

@@ -1,0 +1,1 @@
+"""Sweeps: executors beside each other, many small points, and ends by force."""
