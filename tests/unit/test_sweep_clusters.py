@@ -57,8 +57,8 @@ def test_submitit_computes_the_points(tmp_path):
     pytest.importorskip("submitit")
     options = SweepOptions(spec=Path("x"), out=tmp_path / "out", submitit="local", jobs=1)
     assert sweep(parse_spec("three", PRODUCT), options)["computed"] == 3
-    wrong = parse_spec("wrong", PRODUCT + "[submitit]\npartition = 'x'\n")
-    with pytest.raises(SqhwError, match=r"submitit, cluster local: .*partition"):
+    wrong = parse_spec("wrong", PRODUCT + "[submitit]\nnonsense = 1\n")
+    with pytest.raises(SqhwError, match=r"submitit, cluster local: .*nonsense"):
         sweep(wrong, SweepOptions(spec=Path("x"), out=tmp_path / "other", submitit="local"))
 
 
