@@ -54,7 +54,7 @@ def main(
                 plain_codebook(layer[mask], levels)
 
         projector = tables(1 << 40)  # compiles
-        limit = int(share * projector.whole.most_bits)
+        limit = int(share * sum(hull[-1].bits for hull in projector.whole.hulls))
         weights = sum(layer.size for layer in arrays)
         options = sum(len(table.distortion) for table in projector.whole.tables)
         print(f"{network}: {weights:,} weights, {options:,} options, rom={limit:,}, seed 0")
