@@ -29,9 +29,7 @@ PLACES = ("cell", "port", "portbit", "ctrlbit", "wire", "wirebit")
 def mutate(design: Any) -> None:
     """Add the faults to a flat design."""
     draw = json.loads(Path(DRAW).read_text())
-    # Without branches that are never taken: a fault there changes nothing.
-    for command in ("opt_expr", "opt_muxtree", "opt_clean"):
-        design.run_pass(command)
+    design.run_pass("opt_clean")
     what = f"-list {draw['faults']} -seed {draw['seed']}"
     design.run_pass(f"mutate {what} -ctrl {INPUT} {NUMBER_BITS} 1 -o {LIST}")
     commands = Path(LIST).read_text().splitlines()
