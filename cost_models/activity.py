@@ -55,7 +55,8 @@ class LayerActivity:
         included.
     weight_words, param_words : ndarray, shape (options,)
         Words read from the weight ROM, where all words of the layer are read once a tile. Words
-        read from the parameter ROM: the descriptor once, the channel records once a tile.
+        read from the parameter ROM: the descriptor and the table once, the channel records once a
+        tile.
     codebook_reads : ndarray, shape (options,)
         Bytes read from the codebook.
     bank_reads : ndarray, shape (options,)
@@ -177,7 +178,7 @@ def layer_activity(shape: LayerShape, engine: EngineConfig, counts: LayerCounts)
     useful = zero + shape.skip_channels * shape.elements + counts.macs
     turns = shape.outputs * write_turn(Timing.of(engine), shape.serial)
     run = (counts.tile + turns) * shape.tiles
-    descriptor = descriptor_words(engine)
+    once = descriptor_words(engine) + shape.table_words(engine)
     return LayerActivity(
         name=shape.name,
         cycles=run + shape.overhead,
@@ -195,7 +196,7 @@ def layer_activity(shape: LayerShape, engine: EngineConfig, counts: LayerCounts)
         requantizations=zero + shape.tiles * shape.outputs * engine.lanes,
         writes=zero + shape.outputs * shape.written,
         weight_words=zero + counts.weight_words * shape.tiles,
-        param_words=zero + descriptor + (counts.param_words - descriptor) * shape.tiles,
+        param_words=zero + once + (counts.param_words - once) * shape.tiles,
         codebook_reads=zero if shape.pools else zero + counts.entries * shape.tiles,
         bank_reads=entries * engine.lanes,
     )

@@ -8,6 +8,7 @@ from sqhw.cost_models.mapping import Mapping
 from sqhw.cost_models.memory import map_ram
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import TABLE_ENTRIES, TABLE_WIDTH
 
 #: Rows above which a bank of a single port has two of them, 16 bits, in a word of the RAM.
 WORD_ROWS = 16384
@@ -80,6 +81,16 @@ def bank_blocks(engine: EngineConfig, device: Device) -> int:
         As `bank_mapping` does.
     """
     return engine.lanes * bank_mapping(engine, device).blocks
+
+
+def table_mapping(engine: EngineConfig, device: Device) -> Mapping:
+    """Return the mapping of the RAM with the table of one requantizer by synthesis."""
+    return map_ram(TABLE_ENTRIES, TABLE_WIDTH, device)
+
+
+def table_blocks(engine: EngineConfig, device: Device) -> int:
+    """Return the number of memory blocks of the tables of all requantizers, 0 without tables."""
+    return engine.tables * engine.requantizers * table_mapping(engine, device).blocks
 
 
 def lacking_blocks(engine: EngineConfig, device: Device) -> int:

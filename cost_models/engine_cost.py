@@ -43,13 +43,14 @@ PARAMETERS = {
     "residuals": "skip connections",
     "maxpool": "max pooling",
     "quotient_ones": "ones of a quotient",
+    "tables": "tables of activation functions",
     "rows of the weight ROM": "block RAMs of the weight ROM one above the other",
 }
 #: LUTs and flip-flops that hand frames to cores and collect results: those of each core, and those
 #: of all. Source: yosys' synth_ecp5 of `sqhw.rtl.cluster` with 2, 3, 4, 8 and 16 cores: 75, 122,
 #: 169, 313 and 597 LUTs, 32 + 3 a core flip-flops.
 LUTS_A_CORE, FFS_A_CORE, FFS_OF_ALL = 38, 3, 32
-SWITCHES = ("writable", "groups", "residuals", "maxpool")
+SWITCHES = ("writable", "groups", "residuals", "maxpool", "tables")
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def engine_cost(engine: EngineConfig, device: Device, depths: Mapping[str, int])
     numbers = parameters(engine, memories)
     outside = _outside(fit.luts, numbers) + _unlike(fit, device) + _undecoded(engine, fit)
     banks = bank_blocks(engine, device) if engine.single_port else 0
+    if engine.tables and "tables" not in dict(fit.luts.ranges):
+        outside.append(f"{PARAMETERS['tables']}: with, calibrated without only")
     if engine.single_port:
         outside.append("banks of single-port RAM, calibrated block RAM only")
     cores = engine.cores

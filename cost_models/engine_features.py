@@ -8,14 +8,21 @@ factors that are fitted to synthesis runs, family by family; near 1 where the co
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqhw.cost_models.banks import bank_mapping
+from sqhw.cost_models.banks import bank_mapping, table_mapping
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.mapping import Mapping as MemoryMapping
 from sqhw.cost_models.memory import map_ram
 from sqhw.cost_models.multiplier import map_multiplier
 from sqhw.cost_models.rom import rom_plans
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.layout import ROMS, SHIFT_BITS, descriptor_words, rom_widths
+from sqhw.machine.layout import (
+    ROMS,
+    SHIFT_BITS,
+    TABLE_ENTRIES,
+    TABLE_WIDTH,
+    descriptor_words,
+    rom_widths,
+)
 from sqhw.machine.rom_pieces import Piece
 from sqhw.machine.stream import MAX_CODE_BITS
 from sqhw.machine.timing import (
@@ -24,12 +31,15 @@ from sqhw.machine.timing import (
     requantize_cycles,
     requantize_digits,
     rom_cycles,
+    table_cycles,
     transpose_cycles,
 )
 
 #: Widths of a lane's operands: an activation with its sign, and a weight.
 LANE_PRODUCT = (9, 8)
 PRODUCT_BITS = sum(LANE_PRODUCT)
+#: Memories that are no ROMs.
+RAMS = ("banks", "tables")
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class EngineMemory:
     Parameters
     ----------
     name : str
-        ``banks`` or the name of the ROM.
+        ``banks``, ``tables`` or the name of the ROM.
     count : int
         Number of equal memories.
     piece : Piece
@@ -73,6 +83,9 @@ def engine_memories(
     """
     bank = Piece(0, engine.bank_depth, 0, 8)
     memories = [EngineMemory("banks", engine.lanes, bank, bank_mapping(engine, device))]
+    if engine.tables:
+        mapping, piece = table_mapping(engine, device), Piece(0, TABLE_ENTRIES, 0, TABLE_WIDTH)
+        memories.append(EngineMemory("tables", engine.requantizers, piece, mapping))
     if engine.writable:
         for name, width in rom_widths(engine).items():
             mapping = map_ram(depths[name], width, device)
@@ -127,7 +140,12 @@ def ff_features(
         "masks": lanes * (2 * dim + engine.batch_bits + 1),
         "deep lanes": deep * lanes * 18,
         "requantizers": engine.requantizers
-        * (_sums(engine)[1] + 57 + 8 * transpose_cycles(engine)),
+        * (
+            _sums(engine)[1]
+            + 57
+            + 8 * transpose_cycles(engine)
+            + TABLE_WIDTH * table_cycles(engine)
+        ),
         "descriptor": descriptor_words(engine) * word,
         "words": 4 * word + deep * 6 * word,
         "constants": 4 * constants + requantize_cycles(engine) * SHIFT_BITS,
@@ -166,7 +184,7 @@ def lut_features(
         "digits": 130.0 * engine.lut_lanes,
         "products": 110.0 * soft,
         "requantizers": engine.requantizers
-        * (_sums(engine)[0] + acc + 200.0 + 16 * transpose_cycles(engine)),
+        * (_sums(engine)[0] + acc + 200.0 + 16 * transpose_cycles(engine) + 8 * engine.tables),
         "words": 14.0 * word + 6.0 * acc + 2.0 * engine.mult_bits,
         "entries": 8.0 * _entry_bits(engine) + bool(engine.max_gap_bits) * (4.0 * row + 60),
         "rows": row * (50.0 + 8 * engine.groups + 12 * engine.residuals + 4 * many + 14 * two),
@@ -249,7 +267,7 @@ def _selects(engine: EngineConfig, memories: Sequence[EngineMemory]) -> float:
     outputs = sum(
         memory.piece.bits
         for memory in memories
-        if memory.name != "banks" and not engine.writable and rom_cycles(engine, memory.name) > 1
+        if memory.name not in RAMS and not engine.writable and rom_cycles(engine, memory.name) > 1
     )
     return outputs + sum(
         memory.count * (memory.mapping.segments - 1).bit_length() for memory in memories
@@ -260,5 +278,5 @@ def _lut_bits(memories: Sequence[EngineMemory]) -> int:
     return sum(
         memory.piece.words * memory.piece.bits
         for memory in memories
-        if memory.name != "banks" and memory.mapping.primitive is None
+        if memory.name not in RAMS and memory.mapping.primitive is None
     )

@@ -187,7 +187,8 @@ def costed(
     """
     engine = prices.engine
     weight_words = stored.words(engine.word_bits)
-    param_words = descriptor_words(engine) + words(records, engine.word_bits)
+    once = descriptor_words(engine) + shape.table_words(engine)
+    param_words = once + words(records, engine.word_bits)
     counts = LayerCounts(
         entries=stored.entries,
         tile=tile,

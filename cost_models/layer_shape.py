@@ -6,7 +6,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from sqhw.cost_models.schedule import overhead_cycles
+from sqhw.cost_models.schedule import has_table, overhead_cycles
+from sqhw.machine import layout
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.timing import Timing
 from sqhw.network.graph import Graph, GraphConv, MaxPool, Shape
@@ -28,7 +29,7 @@ class LayerShape:
     serial : bool
         Whether it writes one byte a cycle.
     overhead : int
-        Cycles of descriptor, preparation and drain.
+        Cycles of descriptor, table, preparation and drain.
     outputs, inputs : int
         Output channels; input channels that each of them reads.
     elements : int
@@ -77,7 +78,7 @@ class LayerShape:
             layer=layer,
             tiles=tiling.tiles,
             serial=tiling.serial,
-            overhead=overhead_cycles(Timing.of(engine), tiling.serial, first),
+            overhead=overhead_cycles(Timing.of(engine), tiling.serial, first, has_table(layer)),
             outputs=outputs,
             inputs=1 if isinstance(layer, MaxPool) else int(layer.weight.shape[1]),
             elements=height * width * tiling.target.batch,
@@ -107,6 +108,10 @@ class LayerShape:
     def value_bits(self) -> int:
         """Width of the widest weight as a signed number; 0 where maxima are taken (unit: bit)."""
         return 0 if isinstance(self.layer, MaxPool) else self.layer.value_bits
+
+    def table_words(self, engine: EngineConfig) -> int:
+        """Return the words of the parameter ROM that its table takes, 0 if it has none."""
+        return has_table(self.layer) * layout.table_words(engine)
 
     @property
     def taps(self) -> int:

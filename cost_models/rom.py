@@ -10,7 +10,13 @@ from sqhw.cost_models.best_rom import RomPlan, rom_plan
 from sqhw.cost_models.device import Device
 from sqhw.cost_models.memory import map_ram
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.layout import CODEBOOK_WIDTH, descriptor_words, record_format, rom_widths
+from sqhw.machine.layout import (
+    CODEBOOK_WIDTH,
+    descriptor_words,
+    record_format,
+    rom_widths,
+    table_words,
+)
 from sqhw.machine.rom_pieces import Piece, whole
 from sqhw.machine.stream import Places
 from sqhw.machine.timing import rom_cycles
@@ -37,7 +43,7 @@ class LayerRom:
     descriptor : int
         The layer's row of the layer table.
     weight_words, param_words : int
-        Words of the weight and of the parameter ROM.
+        Words of the weight and of the parameter ROM, the table of an activation function included.
     """
 
     name: str
@@ -188,8 +194,9 @@ def rom_cost(network: Graph[StoredConv], engine: EngineConfig) -> RomCost:
             sizes = layer.stream.sizes(places)
             payload = layer.nonzeros * layer.stream.code_bits
             codebook = CODEBOOK_WIDTH * layer.codebook_size
+            table = layer.has_table * table_words(engine)
         else:
-            records = payload = codebook = 0
+            records = payload = codebook = table = 0
             sizes = ()
         layers.append(
             LayerRom(
@@ -200,7 +207,7 @@ def rom_cost(network: Graph[StoredConv], engine: EngineConfig) -> RomCost:
                 records=records,
                 descriptor=descriptor_words(engine) * word,
                 weight_words=sum(-(-size // word) for size in sizes),
-                param_words=descriptor_words(engine) - (-records // word),
+                param_words=descriptor_words(engine) - (-records // word) + table,
             )
         )
     return RomCost(

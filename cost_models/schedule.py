@@ -128,8 +128,8 @@ def write_turn(timing: Timing, serial: bool) -> int:
     return timing.turn_serial if serial else timing.turn
 
 
-def overhead_cycles(timing: Timing, serial: bool, first: bool) -> int:
-    """Return the cycles of a layer's descriptor, preparation and drain.
+def overhead_cycles(timing: Timing, serial: bool, first: bool, table: bool) -> int:
+    """Return the cycles of a layer's descriptor, table, preparation and drain.
 
     Parameters
     ----------
@@ -138,9 +138,12 @@ def overhead_cycles(timing: Timing, serial: bool, first: bool) -> int:
         Whether the layer writes one byte a cycle.
     first : bool
         Whether it is the first layer, whose descriptor is there before the run.
+    table : bool
+        Whether it has a table.
     """
     drain = timing.drain_serial if serial else timing.drain
-    return timing.prepare + drain + (0 if first else timing.load)
+    look = timing.look_table if table else timing.look
+    return timing.prepare + drain + look + (0 if first else timing.load)
 
 
 def schedule(network: Graph[StoredConv], engine: EngineConfig, batch: int = 1) -> Schedule:
@@ -169,7 +172,9 @@ def schedule(network: Graph[StoredConv], engine: EngineConfig, batch: int = 1) -
                 tiles=tiling.tiles,
                 entries=int(counts.sum()),
                 run=run_cycles(counts, tiling.tiles, timing, tiling.serial),
-                overhead=overhead_cycles(timing, tiling.serial, first=index == 0),
+                overhead=overhead_cycles(
+                    timing, tiling.serial, index == 0, has_table(tiling.layer)
+                ),
                 bound=work * height * width * batch / engine.lanes,
             )
         )
@@ -193,6 +198,11 @@ def frame_cycles(network: Graph[GraphConv], engine: EngineConfig, cycles: int, b
     timing = Timing.of(engine)
     run = cycles + timing.load + BETWEEN_FRAMES
     return run / batch + pixels + (timing.output + 1) * results
+
+
+def has_table(layer: GraphConv | MaxPool) -> bool:
+    """Return whether the activation function of a layer is a table."""
+    return not isinstance(layer, MaxPool) and layer.has_table
 
 
 def layer_work(tiling: Tiling[StoredConv]) -> tuple[npt.NDArray[np.int64], int]:

@@ -102,7 +102,7 @@ class Engine(wiring.Component):
         m.submodules.issuer = issue = Issue(engine)
         m.submodules.memory = memory = ActivationMemory(engine, f"{self._name}_ram")
         m.submodules.accumulate = accumulate = Accumulate(engine)
-        m.submodules.write_back = write_back = WriteBack(engine)
+        m.submodules.write_back = write_back = WriteBack(engine, f"{self._name}_ram")
         for part in (issue, accumulate, write_back):
             m.d.comb += LayerFields.of(parameters.descriptor, part.layer)
             wiring.connect(m, sequencer.phases, part.phases)
@@ -140,6 +140,9 @@ class Engine(wiring.Component):
         ]
         if engine.writable:
             m.d.comb += sequencer.control.reload.eq(self.reload)
+        if engine.tables:
+            wiring.connect(m, parameters.table, write_back.table)
+            m.d.comb += sequencer.loops.table.eq(parameters.descriptor.table)
         self._loops(m, parameters, sequencer.loops)
         if engine.max_batch > 1:
             # The images of a run.

@@ -45,10 +45,27 @@ class ParameterCommands(wiring.Signature):
         Read the descriptor of the next layer, or with `restart` of the first one.
     fetch, rewind : Out(1)
         Read the next channel record, or with `rewind` the layer's first.
+    table : Out(1)
+        Read the layer's table. Missing in an engine without tables.
+    """
+
+    def __init__(self, engine: EngineConfig) -> None:
+        names = ("load", "restart", "fetch", "rewind", *(("table",) if engine.tables else ()))
+        super().__init__({name: Out(1) for name in names})
+
+
+class TableWrite(wiring.Signature):
+    """Entries of a table as they are written, one a cycle.
+
+    Members
+    -------
+    en : Out(1)
+    index, data : Out(8)
+        Byte that is looked up, and the byte that takes its place.
     """
 
     def __init__(self) -> None:
-        super().__init__({name: Out(1) for name in ("load", "restart", "fetch", "rewind")})
+        super().__init__({"en": Out(1), "index": Out(8), "data": Out(8)})
 
 
 class LayerLoops(wiring.Signature):
@@ -70,6 +87,8 @@ class LayerLoops(wiring.Signature):
         Tiles and output channels - 1.
     last_image : Out(batch_bits)
         Images of the run - 1. Missing in an engine that runs single images.
+    table : Out(1)
+        The layer has a table. Missing in an engine without tables.
     """
 
     def __init__(self, engine: EngineConfig) -> None:
@@ -86,6 +105,7 @@ class LayerLoops(wiring.Signature):
                 "last_channel": Out(row),
             }
             | ({"last_image": Out(engine.batch_bits)} if engine.max_batch > 1 else {})
+            | ({"table": Out(1)} if engine.tables else {})
         )
 
 

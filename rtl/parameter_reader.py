@@ -5,11 +5,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.layout import RECORD_FIELDS, descriptor_words
+from sqhw.machine.layout import RECORD_FIELDS, TABLE_ENTRIES, TABLE_WIDTH, descriptor_words
 from sqhw.machine.timing import is_deep, record_window_cycles
+from sqhw.rtl.delay import delayed
 from sqhw.rtl.descriptor import descriptor_layout, record_layout
 from sqhw.rtl.field_reader import FieldReader
-from sqhw.rtl.interfaces import ParameterCommands
+from sqhw.rtl.interfaces import ParameterCommands, TableWrite
 
 
 class ParameterReader(wiring.Component):
@@ -29,17 +30,21 @@ class ParameterReader(wiring.Component):
         `shift` stay for 6 cycles after the next `fetch`.
     rom_addr, rom_data
         Ports of the parameter ROM.
+    table : Out(TableWrite)
+        Entries of the layer's table, all within ``Timing.look_table`` + 2 cycles after `table` of
+        the commands. Missing in an engine without tables.
     """
 
     def __init__(self, engine: EngineConfig) -> None:
         self._engine = engine
         super().__init__(
             {
-                "commands": In(ParameterCommands()),
+                "commands": In(ParameterCommands(engine)),
                 "descriptor": Out(descriptor_layout(engine)),
                 "record": Out(record_layout(engine)),
                 "rom_addr": Out(engine.param_addr_bits),
                 "rom_data": In(engine.word_bits),
+                **({"table": Out(TableWrite())} if engine.tables else {}),
             }
         )
 
@@ -60,13 +65,15 @@ class ParameterReader(wiring.Component):
         m.d.comb += here.eq(Mux(commands.restart, 0, at))
 
         steps = len(RECORD_FIELDS)
-        step = Signal(range(max(words, steps + 1)), name="step")
+        most = TABLE_ENTRIES if engine.tables else 0
+        step = Signal(range(max(words, steps + 1, most)), name="step")
         widths = [getattr(layer, f"{name}_width") for name in RECORD_FIELDS]
         fetch, rewind = commands.fetch, commands.rewind
         if is_deep(engine):
             fetch, rewind = Signal(name="fetch"), Signal(name="rewind")
             m.d.sync += [fetch.eq(commands.fetch), rewind.eq(commands.rewind)]
         loading, fetching = Signal(name="loading"), Signal(name="fetching")
+        tabling = Signal(name="tabling")
         upcoming = Signal.like(reader.next_width, name="upcoming", reset_less=True)
         m.d.comb += reader.next_width.eq(upcoming)
         with m.FSM():
@@ -82,6 +89,19 @@ class ParameterReader(wiring.Component):
                         reader.jump_addr.eq(layer.param_addr),
                     ]
                     m.next = "FETCH-JUMP"
+                if engine.tables:
+                    with m.Elif(commands.table):
+                        m.d.comb += [reader.jump.eq(1), reader.jump_addr.eq(layer.table_addr)]
+                        m.d.sync += upcoming.eq(TABLE_WIDTH)
+                        m.next = "TABLE-JUMP"
+            if engine.tables:
+                with m.State("TABLE-JUMP"):
+                    m.next = "TABLE"
+                with m.State("TABLE"):
+                    m.d.comb += [reader.take.eq(1), tabling.eq(1)]
+                    m.d.sync += step.eq(step + 1)
+                    with m.If(step == TABLE_ENTRIES - 1):
+                        m.next = "READY"
             with m.State("LOAD-JUMP"):
                 m.next = "LOAD"
             with m.State("LOAD"):
@@ -116,6 +136,14 @@ class ParameterReader(wiring.Component):
             m.d.comb += mask.eq((1 << width) - 1)
         with m.If(shifted):
             m.d.sync += table.eq(Cat(table[word:], reader.window))
+
+        if engine.tables:
+            entry = delayed(m, tabling, late, "tabled", reset_less=False)
+            m.d.sync += [
+                self.table.en.eq(entry),
+                self.table.index.eq(kind),
+                self.table.data.eq(reader.window),
+            ]
 
         # A field is masked in one cycle and put into the record in the next.
         field = Signal(word, name="field", reset_less=True)

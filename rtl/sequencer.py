@@ -54,7 +54,7 @@ class Sequencer(wiring.Component):
             {
                 "control": In(RunControl(engine)),
                 "loops": In(LayerLoops(engine)),
-                "parameters": Out(ParameterCommands()),
+                "parameters": Out(ParameterCommands(engine)),
                 "phases": Out(Phases()),
                 "entries": Out(EntryStream(engine)),
                 "results": Out(ResultWalk(engine)),
@@ -80,10 +80,13 @@ class Sequencer(wiring.Component):
 
     def _declare(self) -> None:
         """Declare the registers and the flags that states share."""
+        self._after_load = "TABLE" if self._engine.tables else "PREPARE"
         engine, timing = self._engine, Timing.of(self._engine)
         self._timing = timing
         self._settled = timing.load + PositionWalker.SETTLE_CYCLES
-        longest = max(self._settled, timing.prepare, timing.drain_serial, timing.output)
+        longest = max(
+            self._settled, timing.prepare, timing.drain_serial, timing.output, timing.look_table
+        )
         self._timer = Signal(range(longest + 1), name="timer")
         self._wait = Signal(range(timing.min_slot_serial + 1), name="wait")
         self._left = Signal(COUNT_BITS, name="left")
@@ -113,6 +116,7 @@ class Sequencer(wiring.Component):
         self._at_rest = Signal(name="at_rest")
         self._prepared = Signal(name="prepared")
         self._drained = Signal(name="drained")
+        self._looked = Signal(name="looked")
         # The banks are written, in the place of reads.
         self._turn = Signal(name="turn")
 
@@ -152,6 +156,7 @@ class Sequencer(wiring.Component):
             self._loaded.eq(timer == timing.load - 2),
             self._at_rest.eq(timer == self._settled - 2),
             self._prepared.eq(timer == timing.prepare - 2),
+            *([self._looked.eq(timer == timing.look_table - 2)] if self._engine.tables else []),
             self._drained.eq(timer == Mux(loops.serial, timing.drain_serial, timing.drain) - 2),
             self._single.eq(loops.count == 1),
         ]
@@ -172,7 +177,9 @@ class Sequencer(wiring.Component):
         """Go to a state and count its cycles from 0."""
         m.next = state
         m.d.sync += [self._timer.eq(0), self._entered.eq(1)]
-        flags = (self._loaded, self._at_rest, self._prepared, self._drained)
+        flags = [self._loaded, self._at_rest, self._prepared, self._drained]
+        if self._engine.tables:
+            flags.append(self._looked)
         m.d.sync += [flag.eq(0) for flag in flags]
 
     def _open_slot(self, m: Module, channel, group, is_end, first_of_tile) -> None:
@@ -205,19 +212,24 @@ class Sequencer(wiring.Component):
             m.d.comb += phases.idle.eq(1)
             with m.If(control.start):
                 m.d.sync += [phases.busy.eq(1), control.cycles.eq(1)]
-                self._go(m, "PREPARE")
+                self._go(m, self._after_load)
             if self._engine.writable:
                 with m.Elif(control.reload):
                     m.next = "BOOT"
 
     def _add_layer_states(self, m: Module) -> None:
-        """Add the states of a layer: its descriptor, its masks, its entries, its last results."""
+        """Add the states of a layer: descriptor, table, masks, entries, last results."""
         parameters, phases, loops, entries = self.parameters, self.phases, self.loops, self.entries
         entered, fill_cycles = self._entered, FILL_BEATS * self._engine.lane_bits
         with m.State("LOAD"):
             m.d.comb += parameters.load.eq(entered)
             with m.If(self._loaded):
-                self._go(m, "PREPARE")
+                self._go(m, self._after_load)
+        if self._engine.tables:
+            with m.State("TABLE"):
+                m.d.comb += parameters.table.eq(entered & loops.table)
+                with m.If(~loops.table | self._looked):
+                    self._go(m, "PREPARE")
         with m.State("PREPARE"):
             m.d.comb += [
                 phases.prepare.eq(entered),

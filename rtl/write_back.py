@@ -8,10 +8,18 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.timing import Timing, requantize_cycles, transpose_cycles
+from sqhw.machine.timing import Timing, requantize_cycles, table_cycles, transpose_cycles
 from sqhw.rtl.delay import delayed
 from sqhw.rtl.descriptor import LayerFields, record_layout
-from sqhw.rtl.interfaces import MemoryWrite, Phases, PixelStream, SumStream, WrittenStream
+from sqhw.rtl.interfaces import (
+    MemoryWrite,
+    Phases,
+    PixelStream,
+    SumStream,
+    TableWrite,
+    WrittenStream,
+)
+from sqhw.rtl.lookup import Lookup
 from sqhw.rtl.position_walker import PositionWalker, map_fields
 from sqhw.rtl.requantizer import Requantizer
 from sqhw.rtl.transposer import Transposer
@@ -76,6 +84,8 @@ class WriteBack(wiring.Component):
     Parameters
     ----------
     engine : EngineConfig
+    ram : str
+        Name of the Verilog module of a table's RAM.
 
     Members
     -------
@@ -99,6 +109,8 @@ class WriteBack(wiring.Component):
         the cycles that follow.
     written : Out(WrittenStream)
         Results that are written.
+    table : In(TableWrite)
+        Entries of the table of the next layer. Missing in an engine without tables.
     """
 
     #: Fields of the layer descriptor that it reads.
@@ -106,12 +118,12 @@ class WriteBack(wiring.Component):
         "clamp_lo", "clamp_hi", "in_channels", "in_split", "in_phase_rows", "in_pitch_rows",
         "in_pitch_lane", "in_last_x", "in_last_y", "batch_shift", "pitch_last_x", "last_channel",
         "out_base", "out_channels", "out_split", "out_phase_rows", "out_pitch_rows",
-        "out_pitch_lane", "out_last_x", "out_last_y", "out_walk", "out_serial",
+        "out_pitch_lane", "out_last_x", "out_last_y", "out_walk", "out_serial", "table",
     )  # fmt: skip
 
-    def __init__(self, engine: EngineConfig) -> None:
-        self._engine = engine
-        self.latency = requantize_cycles(engine) + transpose_cycles(engine)
+    def __init__(self, engine: EngineConfig, ram: str = "sqhw_ram") -> None:
+        self._engine, self._ram = engine, ram
+        self.latency = requantize_cycles(engine) + table_cycles(engine) + transpose_cycles(engine)
         super().__init__(
             {
                 "layer": In(LayerFields(engine, self.LAYER_FIELDS)),
@@ -124,6 +136,7 @@ class WriteBack(wiring.Component):
                 "pixels": In(PixelStream()),
                 "write": Out(MemoryWrite(engine)),
                 "written": Out(WrittenStream(engine)),
+                **({"table": In(TableWrite())} if engine.tables else {}),
             }
         )
 
@@ -215,12 +228,18 @@ class WriteBack(wiring.Component):
             requantizer.clamp_lo.eq(layer.clamp_lo),
             requantizer.clamp_hi.eq(layer.clamp_hi),
         ]
+        y = requantizer.y
+        if engine.tables:
+            m.submodules.lookup = lookup = Lookup(engine, self._ram)
+            wiring.connect(m, wiring.flipped(self.table), lookup.write)
+            m.d.comb += [lookup.x.eq(y), lookup.enable.eq(layer.table)]
+            y = lookup.y
         if not transpose_cycles(engine):
-            return requantizer.y
+            return y
         m.submodules.transposer = transposer = Transposer(engine)
         low = engine.requantizers.bit_length() - 1
         pair = mode.neighbours & layer.out_split & walk.active & ~walk.element[low]
-        m.d.comb += [transposer.x.eq(requantizer.y), transposer.second.eq(pair)]
+        m.d.comb += [transposer.x.eq(y), transposer.second.eq(pair)]
         return transposer.y
 
     def _images(self, walk: _Walk, mode: _Mode):

@@ -12,7 +12,7 @@ from llvmlite import ir
 
 from sqhw.sim.emit_loops import declared, loop, variable
 from sqhw.sim.plan_layout import BLOCK_FIELDS, CHANNEL, OP_FIELDS, RAW, ROUND
-from sqhw.sim.variants import MAXIMUM, SEGMENT_BYTES, SUM, VECTORS, Shape, Variant
+from sqhw.sim.variants import LOOKUP, MAXIMUM, SEGMENT_BYTES, SUM, VECTORS, Shape, Variant
 from sqhw.sim.vectors import dot_product
 
 BYTE, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -148,6 +148,8 @@ class LayerFunction:
             one, two = (self.b.bitcast(value, self.halves) for value in (values, acc))
             most = self.b.select(self.b.icmp_signed(">", one, two), one, two)
             total = self.b.bitcast(most, self.vector)
+        elif self.variant.operation == LOOKUP:
+            total = values
         else:
             total = self.b.add(acc, dot_product(self.b, values, weights, self.shape))
         self.b.store(total, self.acc[at])
@@ -178,7 +180,7 @@ class LayerFunction:
                     step = INT64(4 * self.lanes * stride * column)
                     values = self._read(self.b.gep(place, [step]))
                     self._add(segment * columns + column, weights, values)
-        if self.variant.operation == MAXIMUM:
+        if self.variant.operation != SUM:
             return
         offset = self._integer(record, "skip")
         with self.b.if_then(self.b.icmp_signed(">=", offset, INT64(0))):
@@ -196,6 +198,9 @@ class LayerFunction:
             for at, acc in enumerate(self.acc):
                 self._put(self.b.load(acc), self._output(outputs, at))
             return
+        if self.variant.operation == LOOKUP:
+            self._look_up(outputs)
+            return
         with self.b.if_else(self._is(record, "method", ROUND), likely=True) as (yes, no):
             with yes:
                 self._round(record, outputs)
@@ -206,6 +211,17 @@ class LayerFunction:
                         self._put(self.b.load(acc), place)
                 with other:
                     self._requantize(record, outputs)
+
+    def _look_up(self, outputs: _Outputs) -> None:
+        """Store the entries of the table that the halves of the accumulators number."""
+        table = self.b.gep(self.plan, [self.op["table"]])
+        for at, acc in enumerate(self.acc):
+            place = self._output(outputs, at)
+            self._put(self.b.load(acc), place)
+            with loop(self.b, INT64(0), INT64(2 * self.lanes)) as index:
+                value = self.b.bitcast(self._at(place, index, 2), INT16.as_pointer())
+                entry = self._at(table, self.b.sext(self.b.load(value), INT64), 2)
+                self.b.store(self.b.load(self.b.bitcast(entry, INT16.as_pointer())), value)
 
     def _output(self, outputs: _Outputs, at: int) -> Any:
         """Return the address of an output vector."""

@@ -6,19 +6,20 @@ are not finished wait in a part of the arena that all layers share.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sqhw.machine.stream import channel_order
+from sqhw.network.activations import TABLE_INDEX
 from sqhw.network.graph import MaxPool
 from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.sim.layout import Layout
 from sqhw.sim.plan_layout import CHANNEL, DEFINITION, ENTRY, OP_FIELDS, RAW, ROUND
 from sqhw.sim.requantizer import roundings
-from sqhw.sim.variants import COLUMNS, MAXIMUM, SUM, VARIANTS, VECTORS, Variant
+from sqhw.sim.variants import COLUMNS, LOOKUP, MAXIMUM, SUM, VARIANTS, VECTORS, Variant
 
 #: Static bound of sums from which float32 does not hold every integer.
 EXACT_FLOATS = 1 << 24
@@ -108,7 +109,7 @@ class LayerWriter:
             fields["skip_step"] = skip.stride * tensors["skip"].column
         if groups == 1:
             fields |= {f"{name}_group": tensor.group for name, tensor in tensors.items()}
-        form = self.network.formats()[layer.name]
+        form = layer.clamped if isinstance(layer, Conv) else self.network.formats()[layer.name]
         fields |= {"lowest": form.lo, "highest": form.hi}
         operation = MAXIMUM if isinstance(layer, MaxPool) else SUM
         variant = Variant(operation, layer.strides[1], columns)
@@ -128,6 +129,8 @@ class LayerWriter:
         for channels, entries in shares:
             places = {"channels": content.add(channels), "entries": content.add(entries)}
             yield fields | places
+        if isinstance(layer, Conv) and layer.table and not self.raw:
+            yield _lookup(layer, fields, y, content, groups)
 
     def bound(self, layer: Conv) -> npt.NDArray[np.int64]:
         """Return the static bound of the sums of each output channel."""
@@ -209,7 +212,7 @@ def _requantize(layer: Conv, channels: npt.NDArray[Any], bound: npt.NDArray[np.i
     channels["method"] = DEFINITION
     exact = bound < EXACT_FLOATS
     if exact.any():
-        limits = (layer.output.lo, layer.output.hi)
+        limits = (layer.clamped.lo, layer.clamped.hi)
         found = roundings(layer.multiplier[exact], layer.shift[exact], limits, bound[exact])
         channels["scale"][exact], channels["offset"][exact] = found.scale, found.offset
         channels["method"][np.flatnonzero(exact)[found.proven]] = ROUND
@@ -239,6 +242,30 @@ def _maximum(layer: MaxPool, x: Layout, lowest: int) -> tuple[npt.NDArray[Any], 
         np.array(lowest), np.array(1)
     )
     return channels, entries
+
+
+def _lookup(
+    layer: Conv, fields: dict[str, int], y: Layout, content: Content, groups: int
+) -> dict[str, int]:
+    """Return the operation that replaces a layer's outputs by the entries of its table."""
+    pair = np.arange(y.pairs)
+    entries = np.zeros(len(pair), ENTRY)
+    entries["offset"] = pair * y.plane
+    channels = np.zeros(len(pair), CHANNEL)
+    channels["begin"], channels["end"], channels["pair"] = pair, pair + 1, pair
+    variant = Variant(LOOKUP, 1, VARIANTS[fields["variant"]].columns)
+    at = content.add(np.array(layer.table, np.int16))
+    copied = replace(layer, stride=1, padding=(0, 0, 0, 0), residual=None)
+    return fields | {
+        "variant": VARIANTS.index(variant),
+        "x": fields["y"],
+        "x_group": fields["y_group"],
+        "outputs": y.pairs,
+        "blocks": content.add(_blocks(copied, {"x": y, "y": y}, variant, groups)),
+        "channels": content.add(channels),
+        "entries": content.add(entries),
+        "table": at - 2 * TABLE_INDEX.lo,
+    }
 
 
 def _blocks(

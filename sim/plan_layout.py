@@ -11,7 +11,8 @@ import numpy as np
 #: of images to the next. ``y_plane``: bytes from a pair of output channels to the next.
 #: ``skip_step``: bytes from a column to the next in the tensor that is added. ``sums``,
 #: ``sums_plane``: place of unfinished sums, and bytes from those of an output channel to the next.
-#: ``outputs``: channel records. ``segments``: segments of a group.
+#: ``outputs``: channel records. ``segments``: segments of a group. ``table``: entry of the index 0,
+#: two bytes each.
 OP_FIELDS = (
     "variant",
     "x",
@@ -32,6 +33,7 @@ OP_FIELDS = (
     "segments",
     "lowest",
     "highest",
+    "table",
 )
 #: Offsets of a segment of a block, int64 each.
 BLOCK_FIELDS = ("x", "y", "skip")

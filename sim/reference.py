@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sqhw.network.activations import TABLE_INDEX
 from sqhw.network.graph import INPUT, MaxPool
 from sqhw.network.quantized import Conv, QuantizedNetwork
 
@@ -58,9 +59,11 @@ def conv(x: Int64, layer: Conv, skip: Int64 | None = None) -> Int64:
                     acc,
                     int(layer.multiplier[channel]),
                     int(layer.shift[channel]),
-                    layer.output.lo,
-                    layer.output.hi,
+                    layer.clamped.lo,
+                    layer.clamped.hi,
                 )
+                if layer.table:
+                    y[channel, row, column] = layer.table[y[channel, row, column] - TABLE_INDEX.lo]
     return y
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from sqhw.sim.plan_layout import BLOCK_FIELDS
 
-#: Operations: sums of products, and the maximum.
-SUM, MAXIMUM = range(2)
+#: Operations: sums of products, the maximum, and the entries of a table.
+SUM, MAXIMUM, LOOKUP = range(3)
 #: Number of accumulator vectors of a block.
 VECTORS = 8
 #: Size of the offsets of a segment (unit: byte).
@@ -64,4 +64,6 @@ class Variant(NamedTuple):
         return f"sqhw_layer_{self.operation}_{self.stride}_{self.columns}"
 
 
-VARIANTS = tuple(Variant(*found) for found in product((SUM, MAXIMUM), STRIDES, COLUMNS))
+VARIANTS = tuple(Variant(*found) for found in product((SUM, MAXIMUM), STRIDES, COLUMNS)) + tuple(
+    Variant(LOOKUP, 1, columns) for columns in COLUMNS
+)

@@ -158,6 +158,16 @@ def records(params, engine, layer):
     return found
 
 
+def activation(params, engine, layer, is_signed):
+    """Return the outputs of a layer's table for the integers from -128 on; none if it has none."""
+    if not layer.get("table", 0):
+        return []
+    at, word = layer["table_addr"] * engine["word_bits"], engine["word_bits"]
+    found = [bits(params, word, at + 8 * n, 8) for n in range(256)]
+    found = [signed(value, 8) if is_signed else value for value in found]
+    return found[128:] + found[:128]
+
+
 def weights(roms, engine, layer):
     """Return the weights of each output channel of a convolution: value by position."""
     word, gap_bits = engine["word_bits"], layer.get("gap_bits", 0)
@@ -240,6 +250,8 @@ def convolution(layer, tensors, maps):
         shift = tensors[f"{layer['name']}.shift"][2][o]
         value = acc * tensors[f"{layer['name']}.multiplier"][2][o]
         value = value + (1 << (shift - 1)) >> shift if shift else value
+        if layer.get("table"):
+            return layer["table"][max(-128, min(127, value)) + 128]
         return max(lowest, min(highest, value))
 
     return [

@@ -51,6 +51,8 @@ class Limits:
         Whether there are grouped and depthwise convolutions, skip connections, and max pooling.
     windows : bool
         Whether maxima have oblong windows and padding, and layers a larger stride down.
+    tables : bool
+        Whether half of the convolutions have a table as their activation function.
     """
 
     max_channels: int = 6
@@ -75,6 +77,7 @@ class Limits:
     maxpool: bool = True
     windows: bool = False
     residuals: bool = True
+    tables: bool = False
 
 
 @st.composite
@@ -261,7 +264,16 @@ def _conv(
         output_scale=float(rng.uniform(1e-4, 1.0)),
         kind="linear" if linear else "conv",
         groups=groups,
+        table=_table(integer, output) if limits.tables else (),
     )
+
+
+def _table(integer: Integer, output: ActivationFormat) -> tuple[int, ...]:
+    """Return a random table, or none."""
+    if integer(0, 1) == 0:
+        return ()
+    rng = np.random.default_rng(integer(0, 1 << 32))
+    return tuple(rng.integers(output.lo, output.hi + 1, 256).tolist())
 
 
 def _stream(

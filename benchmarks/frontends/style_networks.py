@@ -199,6 +199,27 @@ def projections() -> nn.Module:
     )
 
 
+def activated(function: nn.Module) -> nn.Module:
+    """Return convolutions, one with a skip connection, before an activation function each."""
+    return nn.Sequential(
+        conv(3, 6), nn.BatchNorm2d(6), function, Skipped(6, function), conv(6, 8, 3, 2), function,
+        *head(8),
+    )  # fmt: skip
+
+
+class Skipped(nn.Module):
+    """An activation function of a convolution plus its input."""
+
+    def __init__(self, channels: int, function: nn.Module) -> None:
+        super().__init__()
+        self.conv, self.function = conv(channels, channels), function
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map."""
+        made: Tensor = self.function(self.conv(x) + x)
+        return made
+
+
 def unet() -> nn.Module:
     """Enlarge a map by a transposed convolution."""
     return nn.Sequential(
@@ -243,10 +264,6 @@ REFUSED: dict[str, Callable[[], nn.Module]] = {
     "nearest upsampling (feature pyramids)": upsampled,
     "squeeze and excite (MobileNetV3)": _with(Excite(4)),
     "channel shuffle (ShuffleNet)": _with(nn.ReLU(), Shuffle()),
-    "hard-swish (MobileNetV3)": _with(nn.Hardswish()),
-    "SiLU (EfficientNet)": _with(nn.SiLU()),
-    "GELU (ConvNeXt)": _with(nn.GELU()),
-    "tanh (LeNet-5 of 1998)": _with(nn.Tanh()),
     "layer norm": _with(nn.GroupNorm(1, 4)),
     "stride 4 (AlexNet, ConvNeXt)": _with(nn.Conv2d(4, 4, 5, 4)),
 }

@@ -4,7 +4,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from sqhw.frontends.quantized.compare import Comparison
 from sqhw.frontends.quantized.pixels import Pixels
 from sqhw.frontends.quantized.source import Source
 from sqhw.machine.config import EngineConfig
+from sqhw.network.floats import FloatNetwork
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.sim.reference import run as run_reference
 from sqhw.sim.simulator import Simulator
@@ -85,6 +86,12 @@ STYLES = {
     "style-mobilenetv2": Style(
         "MobileNetV2: inverted residuals, ReLU6", styles.mobilenet, form="pt2"
     ),
+    "style-hardswish": Style(
+        "hard-swish (MobileNetV3)", partial(styles.activated, nn.Hardswish()), form="pt2"
+    ),
+    "style-silu": Style("SiLU (EfficientNet)", partial(styles.activated, nn.SiLU())),
+    "style-gelu": Style("GELU (ConvNeXt)", partial(styles.activated, nn.GELU()), form="dynamo"),
+    "style-tanh": Style("tanh (LeNet-5 of 1998)", partial(styles.activated, nn.Tanh()), form="qdq"),
     "style-keywords": Style("DS-CNN of keyword spotting", styles.keywords, (1, 25, 10), "qdq"),
     "style-projections": Style(
         "ResNet with 1x1 shortcuts of stride 2", styles.projections, form="qoperator"
@@ -97,6 +104,11 @@ SPELLINGS = {
     "qdq": "ONNX, QDQ of onnxruntime's quantize_static",
     "qoperator": "ONNX, QOperator of onnxruntime's quantize_static",
 }
+
+
+def _engine(network: FloatNetwork | QuantizedNetwork) -> EngineConfig:
+    """Return the engine of a row, with tables where a layer has one."""
+    return replace(ENGINE, tables=any(layer.has_table for layer in network.convs))
 
 
 def style(name: str, sources: Sources) -> Row:
@@ -118,7 +130,7 @@ def style(name: str, sources: Sources) -> Row:
         against=against,
         images=len(images),
         difference=f"{difference}; simulator = reference in {layers} layers",
-        rtl=rtl_cell(network, ENGINE, images[:RTL_IMAGES]),
+        rtl=rtl_cell(network, _engine(network), images[:RTL_IMAGES]),
         seconds=seconds,
     )
 
@@ -143,7 +155,7 @@ def _quantized(
         oracle = oracle_of(path, graph)
         other, against = oracle(images / np.float32(255)), oracle.name
     rng_images = _pixels(given.shape, CALIBRATION, 1).reshape(-1, *network.input_shape)
-    small = quantize(network, rng_images, ENGINE)
+    small = quantize(network, rng_images, _engine(network))
     scores = Simulator(small).logits(images).reshape(len(images), -1)
     error = np.abs(scores * small.layers[-1].output_scale - own).max()
     top, floats = np.abs(own).max(), np.abs(own - other).max()

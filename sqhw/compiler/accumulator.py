@@ -108,7 +108,7 @@ def _largest_input(network: FloatNetwork, layer: FloatConv) -> int:
     tensor = layer.source
     while tensor != INPUT:
         maker = makers[tensor]
-        if isinstance(maker, FloatConv) and (maker.trained or maker.relu):
-            return UNSIGNED if maker.relu else SIGNED
+        if isinstance(maker, FloatConv) and (maker.trained or not maker.bare):
+            return SIGNED if maker.output_format.signed else UNSIGNED
         tensor = maker.source
     return network.input_max

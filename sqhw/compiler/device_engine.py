@@ -3,11 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
-from sqhw.cost_models.banks import bank_blocks, check_banks, lacking_blocks, single_port_ram
+from sqhw.cost_models.banks import (
+    bank_blocks,
+    check_banks,
+    lacking_blocks,
+    single_port_ram,
+    table_blocks,
+)
 from sqhw.cost_models.device import Device
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.layout import descriptor_words
+from sqhw.machine.layout import descriptor_words, table_words
 from sqhw.network.graph import Graph, GraphConv
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.planner.bank_plan import assign_rows, peak_rows
@@ -177,11 +183,13 @@ def fitted_engine(
         "groups": any(layer.groups > 1 for layer in network.convs),
         "residuals": any(layer.residual is not None for layer in network.convs),
         "maxpool": any(layer.kind == "maxpool" for layer in network.layers),
+        "tables": any(layer.has_table for layer in network.convs),
     }
     records = RECORD_WORDS * sum(channels for channels, _, _ in shapes)
     try:
         engine = EngineConfig(**fields)
         words = records + descriptor_words(engine) * len(network.layers)
+        words += table_words(engine) * sum(layer.has_table for layer in network.convs)
         return replace(engine, param_addr_bits=_at_least(engine.param_addr_bits, words))
     except ValueError as error:
         raise SqhwError(f"network {network.name!r} on {lanes} lanes: {error}") from None
@@ -200,7 +208,9 @@ def _at_least(bits: int, words: int) -> int:
 
 
 def activation_blocks(engine: EngineConfig, device: Device) -> int:
-    """Return the block RAMs of the activation banks: none if they are single-port RAM.
+    """Return the block RAMs of the activation banks, and of the tables of activation functions.
+
+    Banks of single-port RAM take none.
 
     Raises
     ------
@@ -208,7 +218,7 @@ def activation_blocks(engine: EngineConfig, device: Device) -> int:
         If they have a single port and the device has no RAM for them.
     """
     blocks = bank_blocks(engine, device)
-    return 0 if engine.single_port else blocks
+    return 0 if engine.single_port else blocks + table_blocks(engine, device)
 
 
 def dsp_blocks(engine: EngineConfig, device: Device) -> int:

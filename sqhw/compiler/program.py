@@ -13,6 +13,7 @@ from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import (
     CODEBOOK_WIDTH,
     COUNT_BITS,
+    TABLE_WIDTH,
     descriptor_words,
     pack,
     pack_descriptor,
@@ -137,8 +138,8 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
         fields["in_signed"] = int(source.signed)
         if isinstance(layer, Conv) and layer.residual:
             fields["skip_signed"] = int(formats[layer.residual.source].signed)
-        fields["clamp_lo"] = formats[layer.name].lo
-        fields["clamp_hi"] = formats[layer.name].hi
+        clamped = layer.clamped if isinstance(layer, Conv) else formats[layer.name]
+        fields["clamp_lo"], fields["clamp_hi"] = clamped.lo, clamped.hi
         fields["weight_addr"] = 0
         fields["codebook_addr"] = len(codebook) if isinstance(layer, Conv) else 0
         fields["param_addr"] = records_at + len(records)
@@ -166,6 +167,11 @@ def compile_network(network: QuantizedNetwork, engine: EngineConfig, batch: int 
                 f"at most {(1 << COUNT_BITS) - 1} fit a record"
             )
         records += _records(layer.name, fields, counts, bias, multiplier, shift, engine)
+        if engine.tables:
+            fields["table"] = int(isinstance(layer, Conv) and layer.has_table)
+            fields["table_addr"] = records_at + len(records) if fields["table"] else 0
+        if isinstance(layer, Conv) and layer.table:
+            records += _table(layer, engine)
         tables.append(fields)
     for rom, field, words in (
         ("weight", "weight_addr_bits", len(weights)),
@@ -287,6 +293,13 @@ def _residual(tiling: Tiling[Conv], engine: EngineConfig) -> dict[str, int]:
             "skip_last": first + channels - 1,
         }
     return fields
+
+
+def _table(layer: Conv, engine: EngineConfig) -> list[int]:
+    """Return the packed table of a layer, in the order of unsigned bytes of its index."""
+    mask, half = (1 << TABLE_WIDTH) - 1, len(layer.table) // 2
+    values = [value & mask for value in (*layer.table[half:], *layer.table[:half])]
+    return pack(values, [TABLE_WIDTH] * len(values), engine.word_bits)
 
 
 def _records(

@@ -13,7 +13,7 @@ MAX_GAP_BITS = 12
 #: Most ones of a quotient in the Golomb-Rice streams of any engine.
 MAX_ONES = 8
 #: Defaults of the fields that files of engines may lack.
-LATER_FIELDS = {"bank_ram": "block", "quotient_ones": 0, "cores": 1}
+LATER_FIELDS = {"bank_ram": "block", "quotient_ones": 0, "cores": 1, "tables": False}
 #: Most cores of an engine.
 MAX_CORES = 16
 
@@ -71,6 +71,9 @@ class EngineConfig:
     cores : int, 1 to 16
         Copies of the engine side by side, each with its own maps and ROMs, that take the frames of
         one stream in turn. All other fields are those of one core.
+    tables : bool
+        Whether layers may have activation functions that are tables of 256 bytes. The table of a
+        layer is loaded before it runs, into a RAM for each requantizer.
 
     Raises
     ------
@@ -99,6 +102,7 @@ class EngineConfig:
     bank_ram: str = "block"
     quotient_ones: int = 0
     cores: int = 1
+    tables: bool = False
 
     def __post_init__(self) -> None:
         ranges = {
@@ -127,7 +131,7 @@ class EngineConfig:
             value = getattr(self, name)
             if value & (value - 1):
                 raise ValueError(f"engine {name} must be a power of two, not {value!r}")
-        for name in ("writable", "groups", "residuals", "maxpool"):
+        for name in ("writable", "groups", "residuals", "maxpool", "tables"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"engine {name} must be true or false")
         if self.bank_ram not in BANK_RAMS:
@@ -139,6 +143,8 @@ class EngineConfig:
                 f"engine max_gap_bits {self.max_gap_bits} leaves no room for a code in a "
                 f"{self.word_bits}-bit word"
             )
+        if self.tables and self.bank_ram != "block":
+            raise ValueError("engine tables need bank_ram block")
         if self.quotient_ones and not self.max_gap_bits:
             raise ValueError("engine quotient_ones needs gaps: raise max_gap_bits above 0")
         if self.quotient_ones and not self.quotient_chunk:

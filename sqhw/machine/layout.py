@@ -2,7 +2,8 @@
 
 The parameter ROM begins with one descriptor a layer, all of the same number of words, in
 execution order. The channel records of each layer follow from a word boundary, bit after bit
-without padding, in channel order. Fields go from the low bits upwards, in the order of this module.
+without padding, in channel order, and after them the layer's table, if it has one. Fields go from
+the low bits upwards, in the order of this module.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,9 @@ RECORD_FIELDS = ("count", "bias_lo", "bias_hi", "multiplier", "shift")
 COUNT_BITS = 16
 CODEBOOK_WIDTH = 8  # bits of a codebook entry: a signed weight
 SHIFT_BITS = 5
+#: Entries of the table of an activation function, and bits of an entry.
+TABLE_ENTRIES = 256
+TABLE_WIDTH = 8
 
 
 def rom_widths(engine: EngineConfig) -> dict[str, int]:
@@ -79,6 +83,10 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
     write = (
         ("out_walk", 1),  # does not lie in memory as it is computed
         ("out_serial", 1),  # one byte a cycle; the others write `requantizers`
+    )
+    table = (
+        ("table", 1),  # bytes are looked up in a table
+        ("table_addr", engine.param_addr_bits),
     )
     batch = (("batch_shift", engine.batch_bits.bit_length()),)  # log2 of the images of a run
     return (
@@ -135,6 +143,7 @@ def descriptor_fields(engine: EngineConfig) -> tuple[tuple[str, int], ...]:
         ("multiplier_width", width),
         ("shift_base", SHIFT_BITS),
         ("shift_width", 3),
+        *(table if engine.tables else ()),
     )
 
 
@@ -146,6 +155,11 @@ def descriptor_bits(engine: EngineConfig) -> int:
 def descriptor_words(engine: EngineConfig) -> int:
     """Return the words of a layer descriptor in the parameter ROM."""
     return -(-descriptor_bits(engine) // engine.word_bits)
+
+
+def table_words(engine: EngineConfig) -> int:
+    """Return the words of a table in the parameter ROM."""
+    return -(-TABLE_ENTRIES * TABLE_WIDTH // engine.word_bits)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.layout import RECORD_FIELDS, descriptor_words
+from sqhw.machine.layout import RECORD_FIELDS, TABLE_ENTRIES, descriptor_words
 
 #: Fewest lanes of a deep engine. It has registers downstream of each block RAM and within wide
 #: multiplexers; smaller engines are for parts on which logic is scarcer than speed.
@@ -111,6 +111,11 @@ def requantize_cycles(engine: EngineConfig) -> int:
     return 7 + (requantize_digits(engine) - 1).bit_length()
 
 
+def table_cycles(engine: EngineConfig) -> int:
+    """Return the cycles from the requantizers to bytes of the tables: the RAM, and a register."""
+    return 2 * engine.tables
+
+
 def transpose_cycles(engine: EngineConfig) -> int:
     """Return the cycles from the requantizers to the bytes as they are written.
 
@@ -144,6 +149,9 @@ class Timing:
     turn, turn_serial : int
         Cycles of a channel of a tile (in a serial layer) in which the sequencer stands still
         because the banks are written; 0 if they have a port for writes.
+    look, look_table : int
+        Cycles of a layer, after its descriptor, in which the engine sees that it has no table, or
+        in which it loads the table; 0 in an engine without tables.
     before_turn : int
         Cycles from the last entry of a channel to the first cycle in which no entry is issued, so
         that none reads while the channel is written.
@@ -160,6 +168,8 @@ class Timing:
     output: int
     turn: int = 0
     turn_serial: int = 0
+    look: int = 0
+    look_table: int = 0
     before_turn: int = 0
 
     @classmethod
@@ -168,7 +178,8 @@ class Timing:
         fetch, accumulate = fetch_cycles(engine), accumulate_cycles(engine)
         writes = engine.lanes // engine.requantizers
         min_slot = max(writes, fetch)
-        drain = accumulate + requantize_cycles(engine) + transpose_cycles(engine) + WRITE_CYCLES
+        bytes_ = requantize_cycles(engine) + table_cycles(engine) + transpose_cycles(engine)
+        drain = accumulate + bytes_ + WRITE_CYCLES
         # An entry reads its vector as long after its issue as its channel's first byte is written
         # after the turn begins. The turn is not part of a drain, which stands still then too.
         single = engine.single_port
@@ -186,5 +197,7 @@ class Timing:
             output=3 + ISSUE_CYCLES + read_cycles(engine),
             turn=turns[0],
             turn_serial=turns[1],
+            look=int(engine.tables),
+            look_table=(JUMP_CYCLES + TABLE_ENTRIES) * engine.tables,
             before_turn=before_turn if single else 0,
         )

@@ -38,7 +38,7 @@ def save_float(network: FloatNetwork, path: str | Path) -> None:
         for name, dtype in ARRAYS.items():
             tensors[f"{layer.name}.{name}"] = np.ascontiguousarray(getattr(layer, name), dtype)
     topology = {
-        "version": VERSION if any(map(has_pairs, network.layers)) else OLDEST,
+        "version": VERSION if any(map(_is_later, network.layers)) else OLDEST,
         "name": network.name,
         "input_shape": list(network.input_shape),
         "input_max": network.input_max,
@@ -73,7 +73,14 @@ def load_float(path: str | Path) -> FloatNetwork:
                 f"format version {shown(version)}, this sqhw reads {OLDEST} and {VERSION}"
             )
         found = typed(_Network, topology)
-        layers = read_layers(found.layers, tensors, fields=_Conv, dtypes=ARRAYS, make=_conv)
+        layers = read_layers(
+            found.layers,
+            tensors,
+            fields=_Conv,
+            dtypes=ARRAYS,
+            make=_conv,
+            later={"activation": None},
+        )
         check_digest(header, topology, tensors)
         network = FloatNetwork(
             name=found.name,
@@ -115,12 +122,20 @@ class _Conv:
     ceiling: int | float | None
     groups: int
     residual: FloatResidual | None
+    activation: str | None
+
+
+def _is_later(layer: FloatLayer) -> bool:
+    """Whether a layer has a field that files had not from the start."""
+    return has_pairs(layer) or (isinstance(layer, FloatConv) and layer.activation is not None)
 
 
 def _describe(layer: FloatLayer) -> dict[str, Any]:
     record = layer_record(layer)
     if isinstance(layer, MaxPool):
         return record
+    if layer.activation is not None:
+        record["activation"] = layer.activation
     return record | {"relu": layer.relu, "ceiling": layer.ceiling}
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sqhw.arrays import Floats32, Mask
-from sqhw.errors import SqhwError
+from sqhw.errors import SqhwError, shown
 from sqhw.files.input_limits import MAX_REAL, MIN_REAL
 from sqhw.machine.number import ActivationFormat, signed_width
+from sqhw.network.activations import FUNCTIONS, NOT_NEGATIVE, function_values
 from sqhw.network.facts import LAYER_WEIGHTS
 from sqhw.network.graph import (
     Graph,
@@ -49,6 +50,9 @@ class FloatConv(GraphConv):
         Whether a ReLU follows.
     ceiling : float, optional
         Upper limit of the ReLU: 6 for ReLU6.
+    activation : str, optional
+        Activation function in place of a ReLU: one of `sqhw.network.activations.FUNCTIONS`, which
+        is a table on the engine.
     residual : FloatResidual, optional
     """
 
@@ -63,6 +67,17 @@ class FloatConv(GraphConv):
     kind: str = "conv"
     groups: int = 1
     residual: FloatResidual | None = None
+    activation: str | None = None
+
+    @property
+    def has_table(self) -> bool:
+        """Whether its activation function is a table on the engine."""
+        return self.activation is not None
+
+    @property
+    def bare(self) -> bool:
+        """Whether it has no activation function."""
+        return not self.relu and self.activation is None
 
     @property
     def trained(self) -> bool:
@@ -71,8 +86,8 @@ class FloatConv(GraphConv):
 
     @property
     def output_format(self) -> ActivationFormat:
-        """Format of the output tensor on the engine: unsigned after a ReLU."""
-        return ActivationFormat(8, signed=not self.relu)
+        """Format of the output tensor on the engine: unsigned if no value is negative."""
+        return ActivationFormat(8, signed=not (self.relu or self.activation in NOT_NEGATIVE))
 
     @property
     def has_stream(self) -> bool:
@@ -87,7 +102,10 @@ class FloatConv(GraphConv):
     def zero_channels(self) -> Mask:
         """Return which output channels are 0 for every input, shape (out_channels,)."""
         empty = ~self.weight.any(axis=(1, 2, 3))
-        zero: Mask = empty & ((self.bias <= 0) if self.relu else (self.bias == 0))
+        if self.activation is not None:
+            zero: Mask = empty & (function_values(self.activation, self.bias) == 0)
+        else:
+            zero = empty & ((self.bias <= 0) if self.relu else (self.bias == 0))
         return zero
 
 
@@ -203,6 +221,11 @@ def _check_floats(layer: FloatConv, where: str) -> None:
         raise SqhwError(
             f"{where}: a ceiling needs a ReLU and must be positive, {MIN_REAL:.1e} to "
             f"{MAX_REAL:.1e}: {layer.ceiling}"
+        )
+    if layer.activation is not None and (layer.relu or layer.activation not in FUNCTIONS):
+        raise SqhwError(
+            f"{where}: an activation takes the place of a ReLU and must be one of "
+            f"{', '.join(FUNCTIONS)}, not {shown(layer.activation)}"
         )
     if layer.kind == "avgpool":
         share = np.float32(1 / (layer.weight.shape[2] * layer.weight.shape[3]))

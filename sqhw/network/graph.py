@@ -113,6 +113,11 @@ class GraphConv(ABC):
         """Return which output channels are 0 for every input, shape (out_channels,)."""
 
     @property
+    def has_table(self) -> bool:
+        """Whether its activation function is a table on the engine."""
+        return False
+
+    @property
     def kernel(self) -> tuple[int, int]:
         """Kernel height and width."""
         return int(self.weight.shape[2]), int(self.weight.shape[3])

@@ -62,6 +62,7 @@ def read_layers(
     fields: type[Any],
     dtypes: Dtypes,
     make: Callable[..., L],
+    later: Mapping[str, Any],
 ) -> tuple[L | MaxPool, ...]:
     """Return the layers of a file.
 
@@ -77,6 +78,8 @@ def read_layers(
         Arrays of a convolution by name.
     make : callable
         Returns a convolution; called with its fields and arrays by name.
+    later : mapping of str to JSON value
+        Fields of a convolution that may be missing, and their defaults.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def read_layers(
         name = record.get("name") if isinstance(record, dict) else None
         where = f"layer {shown(name)}" if isinstance(name, str) else f"layer number {index + 1}"
         with located(where):
-            layers.append(_layer(typed(dict, record), tensors, fields, dtypes, make))
+            layers.append(_layer(typed(dict, record), tensors, (fields, later), dtypes, make))
     used = {
         f"{layer.name}.{name}"
         for layer in layers
@@ -104,10 +107,11 @@ def read_layers(
 def _layer(
     record: dict[str, Any],
     tensors: Tensors,
-    fields: type[Any],
+    kinds: tuple[type[Any], Mapping[str, Any]],
     dtypes: Dtypes,
     make: Callable[..., L],
 ) -> L | MaxPool:
+    fields, later = kinds
     kind = field_of(record, "kind", str)
     if kind == "maxpool":
         fields_of_pool = {name: value for name, value in record.items() if name != "kind"}
@@ -115,7 +119,7 @@ def _layer(
     if kind not in CONV_KINDS:
         known = ", ".join((*CONV_KINDS, "maxpool"))
         raise SqhwError(f"unknown kind {shown(kind)}; known: {known}")
-    found = typed(fields, record)
+    found = typed(fields, {**later, **record})
     arrays = {
         name: _array(tensors, f"{found.name}.{name}", dtype) for name, dtype in dtypes.items()
     }

@@ -31,6 +31,8 @@ class MaskedConv(StoredConv):
         Parameters of `StoredConv`.
     output : ActivationFormat
         Format of the output tensor.
+    tabled : bool
+        Whether its activation function is a table.
     """
 
     name: str
@@ -47,6 +49,12 @@ class MaskedConv(StoredConv):
     kind: str
     groups: int
     residual: Skip | None
+    tabled: bool = False
+
+    @property
+    def has_table(self) -> bool:
+        """Whether its activation function is a table."""
+        return self.tabled
 
     @property
     def output_format(self) -> ActivationFormat:

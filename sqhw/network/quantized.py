@@ -8,8 +8,10 @@ import numpy.typing as npt
 from sqhw.arrays import Mask
 from sqhw.errors import SqhwError, shown
 from sqhw.files.plain import located
+from sqhw.machine.layout import TABLE_ENTRIES
 from sqhw.machine.number import ActivationFormat, distinct_bytes, signed_width
 from sqhw.machine.stream import StreamFormat
+from sqhw.network.activations import TABLE_INDEX
 from sqhw.network.graph import (
     Graph,
     MaxPool,
@@ -51,7 +53,8 @@ class Conv(StoredConv):
 
     It computes, on integers, ``acc = bias + sum(weight * x) + residual`` (padding is zero) and
     ``y = clamp((acc * multiplier + 2**(shift - 1)) >> shift, output.lo, output.hi)``; a shift of
-    0 has no rounding term. ReLU is an unsigned output format.
+    0 has no rounding term. ReLU is an unsigned output format. With a table ``y`` is the entry of
+    what is clamped to -128 and 127 instead.
 
     Parameters
     ----------
@@ -76,6 +79,8 @@ class Conv(StoredConv):
     output_scale : float
         Real value of one output unit. Metadata: no integer result depends on it.
     residual : Residual, optional
+    table : tuple of int, optional
+        Outputs for the integers from -128 to 127: an activation function. None if it is empty.
     """
 
     name: str
@@ -94,6 +99,25 @@ class Conv(StoredConv):
     kind: str = "conv"
     groups: int = 1
     residual: Residual | None = None
+    table: tuple[int, ...] = ()
+
+    @property
+    def has_table(self) -> bool:
+        """Whether its activation function is a table."""
+        return bool(self.table)
+
+    @property
+    def clamped(self) -> ActivationFormat:
+        """Format to which sums are requantized: that of the output, or of a table's index."""
+        return TABLE_INDEX if self.table else self.output
+
+    def gives_zero(self, value: npt.NDArray[np.int64]) -> Mask:
+        """Return whether requantized sums, before they are clamped, become outputs of 0."""
+        found = np.clip(value, self.clamped.lo, self.clamped.hi)
+        if self.table:
+            found = np.array(self.table)[found - TABLE_INDEX.lo]
+        zero: Mask = found == 0
+        return zero
 
     @property
     def output_format(self) -> ActivationFormat:
@@ -234,6 +258,7 @@ def check(network: QuantizedNetwork) -> None:
     for layer in network.convs:
         _check_integers(layer, f"layer {layer.name!r}")
         _check_stream(layer, f"layer {layer.name!r}")
+        _check_table(layer, f"layer {layer.name!r}")
         skip = layer.residual
         if skip and not 1 <= skip.weight <= 127:
             raise SqhwError(
@@ -262,6 +287,19 @@ def _check_integers(layer: Conv, where: str) -> None:
             raise SqhwError(
                 f"{where}: {label} must be {lo} to {hi}, found {values.min()} to {values.max()}"
             )
+
+
+def _check_table(layer: Conv, where: str) -> None:
+    if not layer.table:
+        return
+    if len(layer.table) != TABLE_ENTRIES:
+        raise SqhwError(f"{where}: a table has {TABLE_ENTRIES} entries, not {len(layer.table)}")
+    low, high = min(layer.table), max(layer.table)
+    if low < layer.output.lo or high > layer.output.hi:
+        raise SqhwError(
+            f"{where}: entries of its table must be {layer.output.lo} to {layer.output.hi}, found "
+            f"{low} to {high}"
+        )
 
 
 def _check_stream(layer: Conv, where: str) -> None:

@@ -158,6 +158,7 @@ def _describe(network: QuantizedNetwork) -> dict[str, Any]:
 def _needs_newest(network: QuantizedNetwork) -> bool:
     """Return whether a layer has a stream or a field that files of version 1 cannot name."""
     coded = any(StreamRecord.of(layer.stream).filler_ones for layer in network.convs)
+    coded |= any(layer.table for layer in network.convs)
     return coded or any(map(has_pairs, network.layers))
 
 
@@ -171,12 +172,13 @@ def _describe_layer(layer: Layer) -> dict[str, Any]:
     record = layer_record(layer)
     if isinstance(layer, MaxPool):
         return record
-    return record | {
+    record |= {
         "codebook": [int(n) for n in layer.codebook],
         "stream": _describe_stream(layer.stream),
         "output": _describe_format(layer.output),
         "output_scale": float(layer.output_scale),
     }
+    return record | ({"table": [int(n) for n in layer.table]} if layer.table else {})
 
 
 def _describe_format(form: ActivationFormat) -> dict[str, Any]:
@@ -209,13 +211,16 @@ class _Conv:
     stream: dict[str, int]
     output: ActivationFormat
     output_scale: float
+    table: tuple[int, ...]
 
 
 def _build(header: Mapping[str, Any], tensors: Tensors) -> QuantizedNetwork:
     """Return the network of a file's content."""
     description = field_of(header, "network", dict)
     found = typed(_Network, description)
-    layers = read_layers(found.layers, tensors, fields=_Conv, dtypes=ARRAYS, make=_conv)
+    layers = read_layers(
+        found.layers, tensors, fields=_Conv, dtypes=ARRAYS, make=_conv, later={"table": []}
+    )
     check_digest(header, description, tensors)
     return QuantizedNetwork(**vars(found) | {"layers": layers})
 

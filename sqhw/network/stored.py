@@ -76,6 +76,11 @@ class StoredConv(GraphConv):
         shift = self.shift.astype(np.int64)
         half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
         value = (self.bias.astype(np.int64) * self.multiplier.astype(np.int64) + half) >> shift
-        form = self.output_format
-        zero: Mask = empty & (np.clip(value, form.lo, form.hi) == 0)
+        zero: Mask = empty & self.gives_zero(value)
         return zero
+
+    def gives_zero(self, value: npt.NDArray[np.int64]) -> Mask:
+        """Return whether requantized sums, before they are clamped, become outputs of 0."""
+        form = self.output_format
+        found: Mask = np.clip(value, form.lo, form.hi) == 0
+        return found

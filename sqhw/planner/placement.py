@@ -343,6 +343,11 @@ def _check_kinds(network: Graph[GraphConv], engine: EngineConfig) -> None:
                 f"layer {layer.name!r}: has {layer.groups} groups, this engine runs none; "
                 "set groups"
             )
+        if layer.has_table and not engine.tables:
+            raise SqhwError(
+                f"layer {layer.name!r}: its activation function is a table, this engine has none; "
+                "set tables"
+            )
         if layer.residual and not engine.residuals:
             raise SqhwError(
                 f"layer {layer.name!r}: adds {layer.residual.source!r}, this engine adds no "

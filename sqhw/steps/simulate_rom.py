@@ -22,7 +22,7 @@ from sqhw.export.manifest import FILES, check_manifest, check_roms, pieces_of
 from sqhw.export.readmemh import image_texts, read_image
 from sqhw.files.plain import located
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.layout import descriptor_words, rom_widths
+from sqhw.machine.layout import TABLE_ENTRIES, TABLE_WIDTH, descriptor_words, rom_widths
 from sqhw.machine.naming import DEFAULT_NAME
 from sqhw.machine.rom_pieces import Pieces
 from sqhw.machine.stream import Bits, Entries, StreamFormat, StreamRecord
@@ -112,7 +112,20 @@ def _decoded(
         codebook=codebook,
         stream=stream,
         residual=residual,
+        table=_table(roms["params"], fields, layer, engine) if layer.table else (),
     )
+
+
+def _table(
+    params: Bits, fields: Mapping[str, int], layer: Conv, engine: EngineConfig
+) -> tuple[int, ...]:
+    """Return the entries of a layer's table for the indices from the lowest to the highest."""
+    first = fields["table_addr"] * engine.word_bits
+    bits = params[first : first + TABLE_ENTRIES * TABLE_WIDTH]
+    values = numbers(bits, TABLE_WIDTH)
+    if layer.output.signed:
+        values = signed(values, TABLE_WIDTH)
+    return tuple(np.roll(values, len(values) // 2).tolist())
 
 
 def _weight(

@@ -107,6 +107,20 @@ CONFIGS = {
             "quotient_ones": 6, "word_bits": 18, "max_channels": 9,
         },
     ),
+    "4 lanes, tables": (
+        EngineConfig(
+            lanes=4, bank_depth=1024, param_addr_bits=12, requantizers=2, writable=True,
+            residuals=True, tables=True,
+        ),
+        {"groups": False, "max_layers": 3, "max_size": 6, "tables": True},
+    ),
+    "16 lanes, tables": (
+        EngineConfig(
+            lanes=16, word_bits=18, mult_bits=12, param_addr_bits=12, requantizers=4, max_batch=2,
+            groups=True, residuals=True, tables=True,
+        ),
+        {"mult_bits": 12, "branches": True, "tables": True},
+    ),
     "128 lanes": (
         EngineConfig(
             lanes=128, bank_depth=256, word_bits=18, mult_bits=12, weight_addr_bits=11,
@@ -135,12 +149,14 @@ FEW = (
     "4 lanes, banks of a single port",
     "8 lanes, Golomb-Rice streams",
     "16 lanes, Golomb-Rice streams",
+    "4 lanes, tables",
+    "16 lanes, tables",
 )
 #: Engines that run half of the networks, because simulation of the widest engines is slow.
 WIDE = ("32 lanes, several images", HALF, "128 lanes")
 #: Engines for Verilator. Each engine runs in one simulator in the tests: those that Icarus would
 #: take long for run in Verilator. `make evidence` runs them in both.
-FAST = ("16 lanes, everything", "32 lanes, several images", "128 lanes")
+FAST = ("16 lanes, everything", "16 lanes, tables", "32 lanes, several images", "128 lanes")
 
 
 def evidence(names, quick):

@@ -194,7 +194,7 @@ def test_outside_of_what_was_calibrated():
 def test_every_parameter_has_words():
     """Outside of its range each is named as people would, and switches as switches."""
     fit = replace(find_calibration("ecp5").luts, ranges=tuple((n, (-2, -1)) for n in PARAMETERS))
-    device, engine = ECP5, EngineConfig(quotient_ones=8)
+    device, engine = ECP5, EngineConfig(quotient_ones=8, tables=True)
     numbers = parameters(engine, engine_memories(engine, device, DEPTHS))
     assert list(numbers) == list(PARAMETERS)
     assert set(fit.outside(numbers)) == set(PARAMETERS)

@@ -154,7 +154,11 @@ def engines():
 
 @pytest.mark.parametrize(
     "engine",
-    [*engines(), EngineConfig(word_bits=33, mult_bits=16, dim_bits=10, weight_addr_bits=24)],
+    [
+        *engines(),
+        EngineConfig(word_bits=33, mult_bits=16, dim_bits=10, weight_addr_bits=24),
+        EngineConfig(tables=True),
+    ],
 )
 def test_descriptor_fields_are_those_of_the_layout(engine):
     said = decoder.descriptor_layout(engine.to_dict())
@@ -181,8 +185,8 @@ def test_versions_are_those_of_the_code():
     }
 
 
-#: Field that a maximum without padding does not have.
-UNPADDED = ("maxpool", "padding")
+#: Fields that are left out of layers without padding, table or activation function.
+LEFT_OUT = {("maxpool", "padding"), ("conv", "table"), ("conv", "activation")}
 
 
 def test_fields_of_a_quantized_file():
@@ -199,7 +203,7 @@ def test_fields_of_a_quantized_file():
     }
     for layer in network["layers"]:
         kind = "maxpool" if layer["kind"] == "maxpool" else "conv"
-        assert list(layer) == [name for name in fields[kind] if (kind, name) != UNPADDED]
+        assert list(layer) == [name for name in fields[kind] if (kind, name) not in LEFT_OUT]
     header = "tensor of a convolution | type | shape | meaning"
     kinds = {row[0]: row[1] for row in decoder.table(section, header)}
     convs = [layer["name"] for layer in network["layers"] if layer["kind"] != "maxpool"]
@@ -214,8 +218,9 @@ def test_fields_of_a_float_file():
     assert set(description) == {row[0] for row in columns if row[2] == "yes"}
     section, network = "Float network", description["network"]
     assert set(network) == set(names(section, "field of `network` | type | meaning"))
-    conv = set(names(section, "field of a convolution | type | meaning"))
-    pool = set(names("Quantized network", "field of a maximum | type | meaning")) - {UNPADDED[1]}
+    optional = {name for _, name in LEFT_OUT}
+    conv = set(names(section, "field of a convolution | type | meaning")) - {"activation"}
+    pool = set(names("Quantized network", "field of a maximum | type | meaning")) - optional
     for layer in network["layers"]:
         assert set(layer) == (pool if layer["kind"] == "maxpool" else conv)
     convs = [layer["name"] for layer in network["layers"] if layer["kind"] != "maxpool"]

@@ -26,12 +26,13 @@ ENGINE = EngineConfig(
     groups=True,
     residuals=True,
     quotient_ones=7,
+    tables=True,
 )
 
 
 @given(
     network=networks(
-        taps_per_entry=2, branches=True, max_layers=5, quotient_ones=7, word_bits=21
+        taps_per_entry=2, branches=True, max_layers=5, quotient_ones=7, word_bits=21, tables=True
     ).filter(reads_with_one_stride),
     batch=st.sampled_from([1, 2, 4]),
 )
@@ -50,6 +51,8 @@ def test_random_networks_are_decoded(network, batch):
             continue
         channels = decoder.weights(roms, engine, fields)
         assert decoder.dense(channels, layer.weight.shape) == layer.weight.ravel().tolist()
+        found = decoder.activation(roms["params"], engine, fields, layer.output.signed)
+        assert tuple(found) == layer.table
         for field in ("bias", "multiplier", "shift"):
             assert [record[field] for record in records] == getattr(layer, field).tolist()
     covered = {name for tiling in program.tilings for name in meaning(tiling)}
@@ -61,7 +64,7 @@ RECORD_FORMAT = {
     *("last", "in_signed", "clamp_lo", "clamp_hi", "skip_signed", "weight_addr", "codebook_addr"),
     "quotient_addr",
     *("param_addr", "count_base", "count_width", "bias_lo_width", "bias_hi_width", "bias_shift"),
-    *("multiplier_base", "multiplier_width", "shift_base", "shift_width"),
+    *("multiplier_base", "multiplier_width", "shift_base", "shift_width", "table", "table_addr"),
 }
 
 

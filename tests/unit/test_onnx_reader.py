@@ -221,9 +221,9 @@ def test_dynamic_numbers_of_images_are_taken_and_other_dynamic_axes_named(tmp_pa
 def test_all_unsupported_operators_are_named_at_once(tmp_path):
     nodes = [
         node("Conv", "x w", "a"),
-        node("Elu", "a", "b", name="/act1/Elu"),
+        node("Selu", "a", "b", name="/act1/Selu"),
         node("Conv", "b w2", "c", strides=[3, 3]),
-        node("Elu", "c", "d", name="/act2/Elu"),
+        node("Selu", "c", "d", name="/act2/Selu"),
         node("Resize", "d none none scales", "e", name="/up"),
         node("GRU", "e", "y", name="/gru"),
     ]
@@ -236,8 +236,8 @@ def test_all_unsupported_operators_are_named_at_once(tmp_path):
     with pytest.raises(SqhwError) as caught:
         import_onnx(saved(model(nodes, arrays), tmp_path))
     text = str(caught.value)
-    assert "Elu '/act1/Elu' is not supported (train with ReLU or ReLU6), also" in text
-    assert "'/act2/Elu'" in text
+    assert "Selu '/act1/Selu' is not supported (train with ReLU or ReLU6), also" in text
+    assert "'/act2/Selu'" in text
     assert "Resize '/up' is not supported" in text
     assert "GRU '/gru' is not supported" in text
     assert "\n" not in text
@@ -374,8 +374,15 @@ def test_constants_of_hostile_sizes_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("nodes", "text"),
     [
-        ([node("Sigmoid", "x", "s"), node("Relu", "s", "y")], "at the end of the network only"),
-        ([node("Mul", "x x", "y")], "two computed values"),
+        (
+            [
+                node("GlobalMaxPool", "x", "g"),
+                node("Softmax", "g", "s", axis=1),
+                node("Relu", "s", "y"),
+            ],
+            "at the end of the network only",
+        ),
+        ([node("Mul", "x x", "y")], "an activation function of its own"),
         ([node("Transpose", "x", "t", perm=[1, 0, 2, 3]), node("Relu", "t", "y")], "axis of the"),
         ([node("Transpose", "x", "t", perm=[0, 1, 3, 2]), node("Conv", "t w", "y")], "transposed"),
         ([node("Reshape", "x shuffle", "y")], "regroups"),

@@ -16,11 +16,12 @@ from sqhw.compress.qat.integer_plan import IntegerPlan
 from sqhw.compress.qat.integers import acc_limit
 from sqhw.compress.qat.layer import LearningLayer
 from sqhw.compress.qat.network import QatNetwork
-from sqhw.compress.qat.requantize import best_step, dyadic
+from sqhw.compress.qat.requantize import best_index_step, best_step, dyadic
 from sqhw.errors import SqhwError
-from sqhw.frontends.torch_module.float_module import max_pool
+from sqhw.frontends.torch_module.float_module import FUNCTIONS, max_pool
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.number import ActivationFormat, signed_width
+from sqhw.network.activations import table_of
 from sqhw.network.floats import FloatConv
 from sqhw.network.graph import MaxPool
 from sqhw.network.walk import run_graph
@@ -107,7 +108,8 @@ def _plan(
 ) -> tuple[IntegerLayer, Activation]:
     """Return the layer on integers and its output."""
     output = layer.layer.output_format
-    if isinstance(layer, QatAverage) and skip is None and not source.form.signed:
+    average = isinstance(layer, QatAverage) and not layer.layer.has_table
+    if average and skip is None and not source.form.signed:
         output = replace(output, signed=False)
     largest = None
     if isinstance(layer, LearningConv) and layer.gain_bits:
@@ -141,7 +143,11 @@ def _requantization(
     acc = layer.accumulate(source.values, weight, bias, tensors)
     gain = layer.real_gain()
     real_acc = acc * unit if gain is None else acc * (unit * gain).view(1, -1, 1, 1)
-    step = best_step(real_acc, output.lo, output.hi, clip=not layer.last)
+    name = layer.layer.activation
+    if name is not None:
+        step = best_index_step(real_acc, FUNCTIONS[name])
+    else:
+        step = best_step(real_acc, output.lo, output.hi, clip=not layer.last)
     if layer.layer.ceiling is not None:
         # The format's own clamp is then the ceiling, up to the rounding of the multiplier.
         step = min(step, layer.layer.ceiling / output.hi)
@@ -158,6 +164,11 @@ def _requantization(
         weight = layer.real_weight()  # with rounded gains
         bias = layer.real_bias(weight)
     plan.output_scale = unit * 2.0**plan.shift / plan.multiplier
+    if name is not None:
+        plan.index_scale = plan.output_scale
+        values = FUNCTIONS[name](real_acc)
+        plan.output_scale = best_step(values, output.lo, output.hi, clip=not layer.last)
+        plan.table = table_of(name, plan.index_scale, plan.output_scale, output)
     per_output = 2.0**plan.shift / plan.multiplier / (largest or 1.0)
     plan.bias_shift = max(0, math.floor(math.log2(per_output / BIAS_PRECISION)))
     real = layer.in_units(weight, bias)[1]

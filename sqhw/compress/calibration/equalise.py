@@ -57,8 +57,8 @@ def equalised(network: FloatNetwork, facts: Mapping[str, MapFacts]) -> FloatNetw
     the map are divided by the range of their channel, and the columns after it are multiplied by
     it. Every output stays the same (Nagel et al., ICCV 2019, section 4.1, on ranges of
     activations). Ranges of at least `FAIR_RANGE` of the largest are not changed. Maps that a skip
-    connection reads or adds to, maps with a ceiling, and the network's input and output keep their
-    scales.
+    connection reads or adds to, maps with a ceiling or a table, and the network's input and output
+    keep their scales.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def worth_keeping(
 
 def _can_scale(layer: FloatConv) -> bool:
     """Return whether a factor passes through the operations after a layer's weights."""
-    return layer.residual is None and layer.ceiling is None
+    return layer.residual is None and layer.ceiling is None and layer.activation is None
 
 
 def _readers(network: FloatNetwork, layer: FloatConv) -> list[FloatConv]:

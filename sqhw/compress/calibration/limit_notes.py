@@ -76,7 +76,7 @@ class _Probe:
         real = self.layer.float_weight()
         wanted = self.output(real, self.layer.full_bias(real))
         error = (self.output(weight, bias) - wanted).pow(2).mean(dim=(0, 2, 3))
-        error = error + plan.output_scale**2 / 12
+        error = error + plan.sum_scale**2 / 12
         signal = wanted.var(dim=(0, 2, 3), correction=0)
         used = (signal > 0) & self.telling
         return float((error[used] / signal[used]).clamp(max=1.0).mean()) if used.any() else 0.0
@@ -181,7 +181,7 @@ def _lost_channels(probe: _Probe) -> list[str]:
     layer, plan = probe.layer, probe.layer.plan
     real = layer.float_weight()
     spread = probe.output(real, layer.full_bias(real)).std(dim=(0, 2, 3), correction=0)
-    lost = probe.telling & (spread > DEAD * spread.max()) & (spread < LOST * plan.output_scale)
+    lost = probe.telling & (spread > DEAD * spread.max()) & (spread < LOST * plan.sum_scale)
     if not bool(lost.any()):
         return []
     text = (

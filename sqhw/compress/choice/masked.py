@@ -109,6 +109,7 @@ def _constant(layer: FloatConv, width: int) -> MaskedConv:
         kind=layer.kind,
         groups=layer.groups,
         residual=layer.residual,
+        tabled=layer.has_table,
     )
 
 

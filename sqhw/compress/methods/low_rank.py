@@ -151,6 +151,7 @@ def factorised(layer: FloatConv, rank: float, density: float) -> list[FloatLayer
         bias=np.zeros(thin, np.float32),
         relu=False,
         ceiling=None,
+        activation=None,
         residual=None,
     )
     sparse = replace(
@@ -160,6 +161,7 @@ def factorised(layer: FloatConv, rank: float, density: float) -> list[FloatLayer
         bias=np.zeros(out, np.float32),
         relu=False,
         ceiling=None,
+        activation=None,
     )
     whole = replace(
         layer,

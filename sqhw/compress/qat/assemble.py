@@ -76,6 +76,7 @@ def _conv(layer: FloatConv, values: LayerIntegers) -> Conv:
         residual=None
         if skip is None
         else Residual(skip.source, values.residual_weight, skip.stride, skip.first),
+        table=values.table,
     )
 
 

@@ -20,7 +20,8 @@ from sqhw.compress.qat.integers import LayerIntegers
 from sqhw.compress.qat.layer import LearningLayer, QatLayer
 from sqhw.compress.qat.requantize import requantize, requantize_nearly
 from sqhw.compress.training.precision import FLOAT32_EXACT
-from sqhw.frontends.torch_module.float_module import padded_conv, with_residual
+from sqhw.frontends.torch_module.float_module import FUNCTIONS, padded_conv, with_residual
+from sqhw.network.activations import TABLE_INDEX
 
 
 class IntegerLayer(QatLayer):
@@ -80,12 +81,25 @@ class IntegerLayer(QatLayer):
         bias = self.real_bias(weight)
         if not self.exact:
             value = self._scaled_nearly(x, weight, bias, tensors)
-            return requantize_nearly(value, plan.output.lo, plan.output.hi)
+            return self._looked_up(requantize_nearly(value, plan.clamped.lo, plan.clamped.hi))
         acc = self.accumulate(x, weight, bias, tensors)
         multiplier = self.channel_multiplier()
         if isinstance(multiplier, Tensor):
             multiplier = multiplier.view(1, -1, 1, 1)
-        return requantize(acc, multiplier, plan.shift, plan.output.lo, plan.output.hi)
+        lo, hi = plan.clamped.lo, plan.clamped.hi
+        return self._looked_up(requantize(acc, multiplier, plan.shift, lo, hi))
+
+    def _looked_up(self, index: Tensor) -> Tensor:
+        """Return the entries of the table, if there is one, with the gradient of its function."""
+        plan, name = self.plan, self.layer.activation
+        if not plan.table or name is None:
+            return index
+        table = torch.tensor(plan.table, dtype=index.dtype, device=index.device)
+        entry = table[index.detach().long() - TABLE_INDEX.lo]
+        if not index.requires_grad:
+            return entry
+        smooth = FUNCTIONS[name](index * plan.index_scale) / plan.output_scale
+        return smooth + (entry - smooth).detach()
 
     def _scaled_nearly(
         self, x: Tensor, weight: Tensor, bias: Tensor, tensors: Mapping[str, Tensor]
@@ -159,6 +173,7 @@ class IntegerLayer(QatLayer):
                 scale,
                 plan.output_scale,
                 plan.skip_weight,
+                plan.table,
             )
 
 

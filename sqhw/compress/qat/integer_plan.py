@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sqhw.machine.number import ActivationFormat
+from sqhw.network.activations import TABLE_INDEX
 
 
 @dataclass
@@ -30,6 +31,10 @@ class IntegerPlan:
         Format of the tensor that the residual adds.
     skip_weight : int, 1 to 127
         Accumulator units of one unit of that tensor.
+    table : tuple of int
+        Table of the activation function; empty if there is none.
+    index_scale : float
+        Real value of one unit of the table's index.
     """
 
     source: ActivationFormat
@@ -45,3 +50,15 @@ class IntegerPlan:
     bias_bits: int = 32
     skip: ActivationFormat | None = None
     skip_weight: int = 1
+    table: tuple[int, ...] = ()
+    index_scale: float = 1.0
+
+    @property
+    def sum_scale(self) -> float:
+        """Real value of one unit of the requantized sums."""
+        return self.index_scale if self.table else self.output_scale
+
+    @property
+    def clamped(self) -> ActivationFormat:
+        """Format to which sums are requantized: that of the output, or of the table's index."""
+        return TABLE_INDEX if self.table else self.output

@@ -51,6 +51,8 @@ class LayerIntegers:
         Real value of one output unit.
     residual_weight : int, 1 to 127
         Weight of the skip connection, if the layer has one.
+    table : tuple of int
+        Table of the activation function; empty if there is none.
     """
 
     weight: npt.NDArray[np.int8]
@@ -61,3 +63,4 @@ class LayerIntegers:
     weight_scale: float | npt.NDArray[np.float64] = 1.0
     output_scale: float = 1.0
     residual_weight: int = 1
+    table: tuple[int, ...] = ()

@@ -13,6 +13,7 @@ from sqhw.compress.qat.requantize import scaled
 from sqhw.compress.training.precision import FLOAT32_EXACT
 from sqhw.frontends.torch_module.float_module import max_pool
 from sqhw.frontends.torch_module.threads import torch_threads
+from sqhw.network.activations import TABLE_INDEX
 from sqhw.network.limits import images_at_once
 from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.network.walk import run_graph
@@ -66,4 +67,7 @@ def _conv(x: Tensor, layer: Conv, small: bool, skip: Tensor | None) -> Tensor:
     multiplier = torch.from_numpy(layer.multiplier.astype(np.int64)).view(1, -1, 1, 1)
     shift = torch.from_numpy(layer.shift.astype(np.int64)).view(1, -1, 1, 1)
     value = scaled(acc, multiplier, shift)
-    return value.clamp(layer.output.lo, layer.output.hi).float()
+    value = value.clamp(layer.clamped.lo, layer.clamped.hi)
+    if layer.table:
+        value = torch.tensor(layer.table)[value.long() - TABLE_INDEX.lo]
+    return value.float()

@@ -1,13 +1,17 @@
 """Requantization to integers: constants, exact forward, straight-through backward."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sqhw.network.activations import TABLE_INDEX
 from sqhw.network.quantized import MAX_SHIFT
 
+#: Halvings of the largest argument of a function down to which its index may be clipped.
+INDEX_HALVINGS = 8
 CLIPS = tuple(1.0 - 0.05 * step for step in range(14))
 
 
@@ -53,6 +57,28 @@ def best_step(values: Tensor, lo: int, hi: int, clip: bool) -> float:
             (torch.clamp(torch.round(values / step), lo, hi) * step - values).pow(2).mean()
         )
         best = min(best, (error, step))
+    return best[1]
+
+
+def best_index_step(values: Tensor, function: Callable[[Tensor], Tensor]) -> float:
+    """Return the step of the index of a table with which a function's values are best met.
+
+    Parameters
+    ----------
+    values : Tensor
+        Arguments of the function that occur.
+    function : callable
+    """
+    values = values.flatten()[:: max(1, values.numel() // 200_000)]
+    largest = float(values.abs().max())
+    if largest == 0:
+        return 1.0
+    wanted = function(values)
+    best = (math.inf, 1.0)
+    for halving in range(4 * INDEX_HALVINGS):
+        step = largest * 0.5 ** (halving / 4) / TABLE_INDEX.hi
+        index = torch.clamp(torch.round(values / step), TABLE_INDEX.lo, TABLE_INDEX.hi)
+        best = min(best, (float((function(index * step) - wanted).pow(2).mean()), step))
     return best[1]
 
 

@@ -148,6 +148,7 @@ def _arrays(at: int, layer: Layer) -> list[str]:
         _array("int32_t", f"bias_{at}", layer.bias),
         _array("uint16_t", f"multiplier_{at}", layer.multiplier),
         _array("uint8_t", f"shift_{at}", layer.shift),
+        *([_array("int16_t", f"table_{at}", np.array(layer.table))] if layer.table else []),
     ]
 
 
@@ -171,14 +172,15 @@ def _row(network: QuantizedNetwork, offsets: dict[str, int], at: int, layer: Lay
     if isinstance(layer, MaxPool):
         top, _, left, _ = layer.padding
         fields = [*head, *layer.window, *layer.strides, top, left, 1, 0]
-        fields += [*["NULL"] * 5, form.lo, form.hi]
+        fields += [*["NULL"] * 5, form.lo, form.hi, "NULL"]
     else:
         made = entries(layer.weight)
         top, _, left, _ = layer.padding
         fields = [*head, *layer.kernel, *layer.strides, top, left, layer.groups]
         fields += [len(made.weight), "NULL" if made.gap is None else f"gap_{at}"]
         fields += [f"{name}_{at}" for name in ("weight", "bias", "multiplier", "shift")]
-        fields += [form.lo, form.hi]
+        fields += [layer.clamped.lo, layer.clamped.hi]
+        fields += [f"table_{at}" if layer.table else "NULL"]
     skip = None if isinstance(layer, MaxPool) else layer.residual
     if skip is None:
         fields += [0] * 7

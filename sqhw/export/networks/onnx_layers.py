@@ -1,6 +1,7 @@
 """The walk through a network that makes an ONNX file; formats say how integers are spelled."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -87,11 +88,27 @@ class OnnxFormat(ABC):
             else:
                 skip = layer.residual
                 other = None if skip is None else self._skip(layer, skip, values[skip.source])
-                values[layer.name] = self.weighted(layer, x, other)
+                values[layer.name] = self._made(layer, x, other)
         self.parts.end("Flatten", [values[self.network.layers[-1].name]])
         scores = prod(self._shapes[self.network.layers[-1].name])
         shape = self.network.input_shape
         return self.parts.model(self.network.name, self.pixels(), shape, scores, self.domain)
+
+    def _made(self, layer: Conv, x: str, skip: str | None) -> str:
+        """Return the value of a convolution's output; a table is a Gather of its entries."""
+        if not layer.table:
+            return self.weighted(layer, x, skip)
+        from onnx import TensorProto
+
+        index = replace(layer, name=f"{layer.name}/index", output=layer.clamped, table=())
+        if self.is_flat(layer):
+            self._flat.add(index.name)
+        made, name, parts = self.weighted(index, x, skip), layer.name, self.parts
+        made = parts.node("Cast", [made], f"{name}/whole", to=int(TensorProto.INT64))
+        lowest = parts.constant(f"{name}/lowest", -layer.clamped.lo, np.int64)
+        made = parts.node("Add", [made, lowest], f"{name}/place")
+        table = parts.constant(f"{name}/table", np.array(layer.table), np.float32)
+        return parts.node("Gather", [table, made], name)
 
     def sums(
         self, layer: Conv, x: str, weight: str, bias: str | None = None, title: str | None = None

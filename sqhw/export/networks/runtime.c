@@ -10,7 +10,8 @@ struct layer {
     const int32_t *bias;
     const uint16_t *multiplier;
     const uint8_t *shift;
-    int lowest, highest;              /* range of the output */
+    int lowest, highest;              /* range of the output, or of the index of its table */
+    const int16_t *table;             /* outputs from index -128 on, or NULL: none */
     int skip_weight;                  /* 0: no skip connection */
     long skip;                        /* first value of its map */
     int skip_channels, skip_height, skip_width, skip_stride, skip_first;
@@ -28,7 +29,8 @@ static int16_t requantized(const struct layer *l, int channel, sum_t sum)
     int64_t half = shift > 0 ? (int64_t)1 << (shift - 1) : 0;
     int64_t value = shifted((int64_t)sum * l->multiplier[channel] + half, shift);
     value = value < l->lowest ? l->lowest : value;
-    return (int16_t)(value > l->highest ? l->highest : value);
+    value = value > l->highest ? l->highest : value;
+    return l->table ? l->table[value + 128] : (int16_t)value;
 }
 
 /* Output positions [*first, *end) whose input position, stride * x + offset, is in [0, size). */

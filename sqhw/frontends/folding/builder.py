@@ -160,7 +160,7 @@ class Builder(ABC, Generic[N]):
             isinstance(layer, FloatConv) and not layer.trained
         ):
             tensor = layer.source
-        return x.affine is None and isinstance(layer, FloatConv) and layer.relu
+        return x.affine is None and isinstance(layer, FloatConv) and not layer.output_format.signed
 
     def affine(self, node: N, x: View, scale: Doubles, shift: Doubles) -> View:
         """Multiply and add constants: in the layer before, else in the one that reads the value.
@@ -184,7 +184,8 @@ class Builder(ABC, Generic[N]):
         by_channel = full[1:] == (1, 1)
         if x.plain and by_channel and self.other_reader(node, (x.tensor,)) is None:
             conv = self.layers.get(x.tensor)
-            if isinstance(conv, FloatConv) and conv.trained and not (conv.relu or conv.residual):
+            free = isinstance(conv, FloatConv) and conv.bare and not conv.residual
+            if isinstance(conv, FloatConv) and conv.trained and free:
                 self.layers[conv.name] = replace(
                     conv,
                     weight=scaled(conv.weight, scale[..., None]),  # type: ignore[arg-type]
@@ -236,8 +237,10 @@ class Builder(ABC, Generic[N]):
         limits = [limit for limit in (own, ceiling) if limit is not None]
         lowest = min(limits, default=None)
         changes = layer is None or not layer.relu or lowest != layer.ceiling
-        if changes and (layer is None or self.other_reader(node, path) is not None):
+        after = layer is not None and layer.has_table
+        if changes and (layer is None or after or self.other_reader(node, path) is not None):
             why = "pixels" if layer is None else "a tensor that others read without it"
+            why = "another activation function" if after else why
             x = self.copied(node, x, f"as a ReLU of {why} is a layer of its own")
             path, layer = [x.tensor], self.layers[x.tensor]
             lowest = ceiling
@@ -247,6 +250,28 @@ class Builder(ABC, Generic[N]):
                 self.bare[layer.name] = nodes[layer.name]
             self.layers[layer.name] = replace(layer, relu=True, ceiling=lowest)
             self._hidden.update(path[1:])
+        return x
+
+    def look_up(self, node: N, x: View, name: str) -> View:
+        """Attach an activation function that is a table to the convolution before it.
+
+        Parameters
+        ----------
+        node : N
+        x : View
+        name : str
+            One of `sqhw.network.activations.FUNCTIONS`.
+        """
+        x = self.settle(node, x)
+        layer = self.layers.get(x.tensor)
+        alone = x.plain and self.other_reader(node, (x.tensor,)) is None
+        if not (isinstance(layer, FloatConv) and layer.bare and alone):
+            x = self.copied(node, x, f"as {name} of it is a layer of its own")
+            layer = self.layers[x.tensor]
+            assert isinstance(layer, FloatConv)
+        elif layer.name in (nodes := self.shown()):
+            self.bare[layer.name] = nodes[layer.name]
+        self.layers[layer.name] = replace(layer, activation=name)
         return x
 
     def add(self, node: N, a: View, b: View) -> View:
@@ -411,7 +436,7 @@ class Builder(ABC, Generic[N]):
         return (
             isinstance(layer, FloatConv)
             and layer.trained
-            and not layer.relu
+            and layer.bare
             and layer.residual is None
             and x.plain
             and self.other_reader(node, (x.tensor,)) is None

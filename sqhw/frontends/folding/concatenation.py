@@ -83,8 +83,10 @@ def _takes(build: Builder[N], node: N, layer: FloatConv, skip: View) -> bool:
         return False
     if build.other_reader(node, (layer.name,)) is not None:
         return False
-    if not layer.relu:
+    if layer.bare:
         return True
+    if layer.has_table:
+        return False
     return build.not_negative(skip) and (
         layer.ceiling is None or _ceiling(build, skip.tensor) <= layer.ceiling
     )

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqhw.frontends.neutral.kernels import Reals, convolved, maxima, padded
+from sqhw.network.activations import function_values
 from sqhw.network.floats import FloatConv, FloatNetwork
 from sqhw.network.graph import MaxPool
 from sqhw.network.walk import run_graph
@@ -60,6 +61,8 @@ def logits(
         if skip is not None:
             added = tensors[skip.source][:, :, :: skip.stride, :: skip.stride]
             made[:, skip.first : skip.first + added.shape[1]] += added
+        if layer.activation is not None:
+            return function_values(layer.activation, made).astype(dtype)
         return made.clip(0, layer.ceiling) if layer.relu else made
 
     def pool(layer: MaxPool, x: Reals) -> Reals:

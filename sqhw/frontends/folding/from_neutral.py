@@ -16,11 +16,18 @@ from sqhw.frontends.folding.view import Doubles, View
 from sqhw.frontends.neutral import operators as ops
 from sqhw.frontends.neutral.concatenation import Concatenation, Leaky
 from sqhw.frontends.neutral.constant import Constant
+from sqhw.frontends.neutral.elementwise import Lookup, values_of
+from sqhw.frontends.neutral.evaluate import evaluate
 from sqhw.frontends.neutral.graph import Graph
 from sqhw.frontends.neutral.operators import Operator
 from sqhw.frontends.neutral.problems import Problem, refuse
+from sqhw.network.activations import FUNCTIONS, matching_function
 from sqhw.network.floats import FloatLayer, FloatNetwork, check_input
 from sqhw.network.graph import INPUT
+
+#: Arguments at which activation functions are told apart.
+SAMPLES = np.linspace(-9.0, 9.0, 1501)
+_ONE = np.ones((1, 1, 1))
 
 
 class _End(Operator):
@@ -223,6 +230,19 @@ class _Walk:
             raise self.build.unsupported(operator, "a slope for each value of a flattened map")
         return leaky(self.build, operator, x, operator.slope.reals)
 
+    def lookup(self, operator: Lookup, x: View) -> View:
+        self._keep_order(operator)
+        found = matching_function(SAMPLES, values_of(operator, evaluate, SAMPLES))
+        if found is None:
+            raise self.build.unsupported(
+                operator, "an activation function of its own", f"use one of {', '.join(FUNCTIONS)}"
+            )
+        name, factor = found
+        made = self.build.look_up(operator, x, name)
+        if factor == 1.0:
+            return made
+        return self.build.affine(operator, made, factor * _ONE, 0 * _ONE)
+
     def concatenation(self, operator: Concatenation, *parts: View) -> View:
         if any(name in self.last for name in operator.inputs):
             raise self.build.unsupported(operator, "joining maps flattened with channels last")
@@ -326,6 +346,7 @@ _TAKES: dict[type[Operator], Callable[..., View]] = {
     ops.Flatten: _Walk.flatten,
     Leaky: _Walk.leaky,
     ops.Linear: _Walk.linear,
+    Lookup: _Walk.lookup,
     ops.MaxPooling: _Walk.max_pooling,
     ops.Pad: _Walk.pad,
     ops.Quantize: _Walk.quantize,

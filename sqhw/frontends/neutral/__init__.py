@@ -7,6 +7,7 @@ quantizations becomes a float network, one with them a quantized network.
 
 from sqhw.frontends.neutral.concatenation import Concatenation, Leaky
 from sqhw.frontends.neutral.constant import Constant
+from sqhw.frontends.neutral.elementwise import Function, Lookup, Product, looked_up
 from sqhw.frontends.neutral.graph import Graph, Tensor
 from sqhw.frontends.neutral.operators import (
     Add,
@@ -35,18 +36,22 @@ __all__ = [
     "Constant",
     "Convolution",
     "Flatten",
+    "Function",
     "Graph",
     "Leaky",
     "Linear",
+    "Lookup",
     "MaxPooling",
     "Operator",
     "Pad",
     "Problem",
+    "Product",
     "Quantization",
     "Quantize",
     "Refused",
     "Subsample",
     "Tensor",
     "Unflatten",
+    "looked_up",
     "refuse",
 ]

@@ -1,12 +1,14 @@
 """The neutral graph on numbers: each operator in NumPy, quantized tensors rounded to their grid."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sqhw.frontends.neutral.concatenation import Concatenation, Leaky
+from sqhw.frontends.neutral.elementwise import Function, Lookup, Product, values_of
 from sqhw.frontends.neutral.graph import Graph
 from sqhw.frontends.neutral.kernels import Reals, convolved, maxima, padded, sums
 from sqhw.frontends.neutral.operators import (
@@ -24,6 +26,8 @@ from sqhw.frontends.neutral.operators import (
     Subsample,
     Unflatten,
 )
+from sqhw.network import activations
+from sqhw.network.activations import function_values
 
 
 def evaluate(
@@ -120,6 +124,15 @@ def _unflatten(operator: Unflatten, x: Reals) -> Reals:
     return x.reshape(len(x), channels, height, width)
 
 
+#: Functions of single numbers: those that a layer has, and parts of them.
+FUNCTIONS: dict[str, Callable[[Reals], Reals]] = {
+    **{name: partial(function_values, name) for name in activations.FUNCTIONS},
+    "cube": lambda x: x**3,
+    "erf": activations.erf,
+    "exp": np.exp,
+}
+
+
 def _affine(operator: Affine, x: Reals) -> Reals:
     scale, shift = (part.of_type(x.dtype) for part in operator.constants)
     found: Reals = x * scale + shift
@@ -136,9 +149,12 @@ _FUNCTIONS: dict[type[Operator], Callable[..., Reals]] = {
     Convolution: _convolution,
     Flatten: _flatten,
     Leaky: lambda operator, x: np.where(x < 0, operator.slope.of_type(x.dtype) * x, x),
+    Function: lambda operator, x: FUNCTIONS[operator.function](x.astype(np.float64)),
     Linear: _linear,
+    Lookup: lambda operator, x: values_of(operator, evaluate, x),
     MaxPooling: _max_pooling,
     Pad: _pad,
+    Product: lambda operator, a, b: a * b,
     Quantize: lambda operator, x: x,
     Subsample: lambda operator, x: x[:, :, :: operator.stride[0], :: operator.stride[1]],
     Unflatten: _unflatten,

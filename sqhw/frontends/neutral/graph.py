@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from sqhw.errors import SqhwError, shown
 from sqhw.files.plain import located
-from sqhw.frontends.neutral.operators import Operator, Quantize, Shape
+from sqhw.frontends.neutral.operators import Flatten, Operator, Quantize, Shape
 from sqhw.frontends.neutral.quantization import Quantization
 from sqhw.network.limits import Extent, check_name
 
@@ -116,6 +116,27 @@ class Graph:
         names = {self.input, *(operator.output for operator in kept)}
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in names}
         return replace(self, tensors=tensors, operators=tuple(kept))
+
+
+def quantized_first(graph: Graph) -> Graph:
+    """Return the graph with maps of reals that are flattened and then quantized the other way."""
+    tensors, operators = dict(graph.tensors), list(graph.operators)
+    for at, later in enumerate(graph.operators):
+        if not isinstance(later, Quantize) or len(graph.readers(later.inputs[0])) > 1:
+            continue
+        grid = graph.tensors[later.output].quantization
+        before = next((i for i, one in enumerate(operators) if one.output == later.inputs[0]), -1)
+        flat = operators[before] if before >= 0 else None
+        if not isinstance(flat, Flatten) or grid is None or grid.axis is not None:
+            continue
+        (source,) = flat.inputs
+        if graph.tensors[source].quantization is None and len(graph.readers(source)) == 1:
+            if source == graph.input or flat.output == graph.output:
+                continue
+            tensors[flat.output] = Tensor(graph.tensors[source].shape, grid)
+            operators[before] = replace(later, inputs=(source,), output=flat.output)
+            operators[at] = replace(flat, inputs=(flat.output,), output=later.output)
+    return replace(graph, tensors=tensors, operators=tuple(operators))
 
 
 def _check(graph: Graph) -> None:

@@ -1,16 +1,24 @@
 """Handlers of activation functions, and of what may stand at the end of a network only."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from sqhw.frontends.folding.notes import left_out
+from sqhw.frontends.neutral.elementwise import Function, Product
 from sqhw.frontends.neutral.operators import Clip
 from sqhw.frontends.onnx_file.node import Node, Unsupported
 from sqhw.frontends.onnx_file.quantizers import clipped_integers
 from sqhw.frontends.onnx_file.reader import Reader
 from sqhw.frontends.onnx_file.values import Known, Value, scalar
+
+#: Kinds that may follow what is left out at the end.
+AT_THE_END = (
+    *("ArgMax", "Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"),
+    *("DequantizeLinear", "QuantizeLinear", "Quant", "IntQuant", "BipolarQuant", "Trunc"),
+)
 
 
 def relu(read: Reader, node: Node) -> Value:
@@ -90,8 +98,65 @@ def softmax(read: Reader, node: Node) -> Value:
 
 
 def sigmoid(read: Reader, node: Node) -> Value:
-    """Read a Sigmoid at the end."""
+    """Read a Sigmoid: an activation function, or nothing at the end."""
+    if _is_computed_on(read, node):
+        return read.add(node, Function, read.single(node, 0), function="sigmoid")
     return _at_the_end(read, node, read.input_value(node, 0), "sigmoid")
+
+
+def _is_computed_on(read: Reader, node: Node) -> bool:
+    """Return whether a node computes with the output of another, directly or moved."""
+    waiting, seen = [node.outputs[0]], set[str]()
+    while waiting:
+        name = waiting.pop()
+        for reader in read.readers.get(name, ()):
+            if reader.kind not in AT_THE_END:
+                return True
+            waiting += [one for one in reader.outputs if one and one not in seen]
+            seen.update(reader.outputs)
+    return False
+
+
+def function(name: str) -> Callable[[Reader, Node], Value]:
+    """Return the handler of a function of single numbers."""
+
+    def read_function(read: Reader, node: Node) -> Value:
+        return read.add(node, Function, read.single(node, 0), function=name)
+
+    return read_function
+
+
+def elu(read: Reader, node: Node) -> Value:
+    """Read an Elu of factor 1."""
+    if node.real("alpha", 1.0) != 1.0:
+        raise Unsupported(f"has alpha {node.real('alpha', 1.0):g}", "use alpha 1")
+    return function("elu")(read, node)
+
+
+def gelu(read: Reader, node: Node) -> Value:
+    """Read a Gelu."""
+    near = node.text("approximate", "none") == "tanh"
+    return function("gelu_tanh" if near else "gelu")(read, node)
+
+
+def swish(read: Reader, node: Node) -> Value:
+    """Read a Swish of factor 1."""
+    if node.real("alpha", 1.0) != 1.0:
+        raise Unsupported(f"has alpha {node.real('alpha', 1.0):g}", "use alpha 1")
+    return function("silu")(read, node)
+
+
+def power(read: Reader, node: Node) -> Value:
+    """Read a Pow to 2 or 3, as exporters write GELU with."""
+    exponent = scalar(np.asarray(read.known(node, 1, "exponent").values))
+    value = read.single(node, 0)
+    if exponent == 1:
+        return value
+    if exponent == 2:
+        return read.add(node, Product, value, value)
+    if exponent == 3:
+        return read.add(node, Function, value, function="cube")
+    raise Unsupported(f"has the exponent {exponent}", "use 1, 2 or 3")
 
 
 def argmax(read: Reader, node: Node) -> Value:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sqhw.frontends.neutral.constant import Constant
+from sqhw.frontends.neutral.elementwise import PRODUCT, Product
 from sqhw.frontends.neutral.operators import Add, Affine
 from sqhw.frontends.neutral.quantization import Quantization
 from sqhw.frontends.onnx_file.node import Node, Unsupported
@@ -55,13 +56,13 @@ def subtract(read: Reader, node: Node) -> Value:
 
 
 def multiply(read: Reader, node: Node) -> Value:
-    """Read a Mul by a constant."""
+    """Read a Mul by a constant, or of two values of an activation function."""
     x, constant = _operands(read, node)
     if constant is None:
-        raise Unsupported(
-            "multiplies two computed values (attention, squeeze and excite, SiLU, Hardswish)",
-            "train with ReLU or ReLU6, and without such a block",
-        )
+        a, b = read.single(node, 0), read.single(node, 1)
+        if read.shape(a) != read.shape(b) or a.axes != b.axes:
+            raise Unsupported(*PRODUCT)
+        return read.add(node, Product, a, b)
     return _affine(read, node, x, constant, _ZERO)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from sqhw.errors import SqhwError
 from sqhw.files.plain import located
+from sqhw.frontends.neutral.elementwise import looked_up
 from sqhw.frontends.neutral.graph import Graph
 from sqhw.frontends.neutral.problems import refuse
 from sqhw.frontends.onnx_file import (
@@ -50,11 +51,15 @@ HANDLERS: dict[tuple[str, str], Handler] = {
             "DequantizeLinear": quantizers.dequantize_linear,
             "Div": arithmetic.divide,
             "Dropout": shapes.dropout,
+            "Elu": activations.elu,
+            "Erf": activations.function("erf"),
             "Flatten": shapes.flatten,
+            "Gelu": activations.gelu,
             "Gemm": layers.gemm,
             "GlobalAveragePool": pooling.global_average,
             "GlobalMaxPool": pooling.global_max,
             "HardSigmoid": joining.hard_sigmoid,
+            "HardSwish": activations.function("hard_swish"),
             "Identity": shapes.same,
             "LeakyRelu": joining.leaky_relu,
             "LogSoftmax": activations.softmax,
@@ -62,10 +67,12 @@ HANDLERS: dict[tuple[str, str], Handler] = {
             "Max": activations.maximum,
             "MaxPool": pooling.max_pool,
             "Min": activations.minimum,
+            "Mish": activations.function("mish"),
             "Mul": arithmetic.multiply,
             "Neg": arithmetic.negate,
             "PRelu": joining.prelu,
             "Pad": shapes.pad,
+            "Pow": activations.power,
             "QLinearConv": integers.q_conv,
             "QLinearMatMul": integers.q_matmul,
             "QuantizeLinear": quantizers.quantize_linear,
@@ -78,9 +85,12 @@ HANDLERS: dict[tuple[str, str], Handler] = {
             "Size": shapes.size,
             "Slice": shapes.slice_,
             "Softmax": activations.softmax,
+            "Softplus": activations.function("softplus"),
             "Squeeze": shapes.squeeze,
             "Sub": arithmetic.subtract,
             "Sum": arithmetic.add_all,
+            "Swish": activations.swish,
+            "Tanh": activations.function("tanh"),
             "Transpose": shapes.transpose,
             "Unsqueeze": shapes.unsqueeze,
         }.items()
@@ -166,7 +176,7 @@ def graph_of(read: Reader, model: Model, name: str) -> Graph:
         if operator.output in needed:
             needed.update(operator.inputs)
             operators.append(operator)
-    return Graph(
+    graph = Graph(
         name=name,
         source="onnx",
         input=model.input,
@@ -176,6 +186,9 @@ def graph_of(read: Reader, model: Model, name: str) -> Graph:
         notes=tuple(read.notes),
         pixels=model.pixels,
     )
+    graph, problems = looked_up(graph)
+    refuse(problems)
+    return graph
 
 
 def _read_node(read: Reader, model: Model, node: Node, fold: Folder) -> None:

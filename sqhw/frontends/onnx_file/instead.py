@@ -10,10 +10,7 @@ _NO_LAYER = "the engine has no such layer; change the network"
 
 _INSTEAD = {
     **dict.fromkeys(
-        (
-            *("Celu", "Elu", "Gelu", "HardSwish", "Mish"),
-            *("Selu", "Softplus", "Softsign", "Swish", "Tanh", "ThresholdedRelu", "Erf"),
-        ),
+        ("Celu", "Selu", "Softsign", "ThresholdedRelu"),
         _RELU,
     ),
     **dict.fromkeys(

@@ -13,9 +13,12 @@ from sqhw.frontends.neutral import (
     Convolution,
     Graph,
     Linear,
+    Lookup,
     Operator,
     Quantization,
 )
+from sqhw.frontends.neutral.elementwise import values_of
+from sqhw.frontends.neutral.evaluate import evaluate
 
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[Any]
@@ -125,6 +128,8 @@ def _applied(operator: Operator, real: Doubles) -> Doubles:
             for part in operator.constants
         )
         return real * scale + shift
+    if isinstance(operator, Lookup):
+        return values_of(operator, evaluate, real)
     return real
 
 

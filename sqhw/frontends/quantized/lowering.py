@@ -18,6 +18,7 @@ from sqhw.frontends.neutral import (
     Flatten,
     Graph,
     Linear,
+    Lookup,
     MaxPooling,
     Operator,
     Pad,
@@ -28,11 +29,13 @@ from sqhw.frontends.neutral import (
     Tensor,
     refuse,
 )
+from sqhw.frontends.neutral.graph import quantized_first
 from sqhw.frontends.quantized import windows
 from sqhw.frontends.quantized.adding import added
 from sqhw.frontends.quantized.held import Held, held
 from sqhw.frontends.quantized.joining import joined
 from sqhw.frontends.quantized.kernels import Kernels, reals, slopes
+from sqhw.frontends.quantized.looking_up import looked_up
 from sqhw.frontends.quantized.making import Fit, Making
 from sqhw.frontends.quantized.pixels import Pixels
 from sqhw.frontends.quantized.scores import score_grid, without_common
@@ -92,7 +95,7 @@ def lower(graph: Graph, kernels: Kernels, pixels: Pixels | None = None) -> Lower
     SqhwError
         If operators have no layer; the message names all of them.
     """
-    lowering = _Lowering(graph.merged(), kernels, pixels or Pixels())
+    lowering = _Lowering(quantized_first(graph).merged(), kernels, pixels or Pixels())
     refuse(lowering.run())
     return lowering.result()
 
@@ -348,6 +351,9 @@ class _Lowering:
         made = View(head.name, self.graph.tensors[tensor].shape, target)
         if isinstance(head, Add):
             self._sum(chain, views, target)
+        elif isinstance(head, Lookup):
+            self._look_up(chain, x, target)
+            return
         elif len(chain) == 1 and isinstance(head, Clip | Quantize) and _alike(x.held, target):
             self._show(tensor, replace(x, held=target))
             return
@@ -368,6 +374,22 @@ class _Lowering:
         if isinstance(head, Add | Affine | Clip | Quantize):  # of single values, wherever they are
             made = replace(made, shape=x.shape, channels_last=x.channels_last)
         self._show(tensor, made)
+
+    def _look_up(self, chain: tuple[Operator, ...], x: View, target: Held) -> None:
+        """Add a table for an activation function and what follows it on real numbers."""
+        if any(x.padding):
+            raise Refused("reads a padded map", "pad its output instead")
+        of_sums = partial(self.kernels.of_sums, self.graph, chain)
+        zero_point = x.held.zero_point
+
+        def function(own: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+            return of_sums(x.held.to_file(own) - zero_point)
+
+        free = self._free(chain[0], [x])
+        name = looked_up(self.making, chain[0].name, x, function, target, alone=x.map in free)
+        if name == x.map:  # it has other integers now
+            self.maps = {at: one for at, one in self.maps.items() if one[0] != name}
+        self._show(chain[-1].output, replace(x, map=name, held=target))
 
     def _sum(self, chain: tuple[Operator, ...], views: list[View], target: Held) -> None:
         if any(any(view.padding) for view in views):

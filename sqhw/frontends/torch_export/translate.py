@@ -280,6 +280,25 @@ def _prelu(t: Translation, call: Call) -> None:
     t.add(call, "PRelu", [x, t.add(call, "Reshape", [slopes, shape], f"{call.name}/slopes")])
 
 
+def _elu(t: Translation, call: Call) -> None:
+    own = call.arguments
+    if own.get("scale", 1) != 1 or own.get("input_scale", 1) != 1:
+        raise Unsupported("has factors")
+    t.add(call, "Elu", [t.tensor(call, first(call))], alpha=float(own.get("alpha", 1.0)))
+
+
+def _gelu(t: Translation, call: Call) -> None:
+    near = str(call.arguments.get("approximate", "none"))
+    t.add(call, "Gelu", [t.tensor(call, first(call))], approximate=near)
+
+
+def _softplus(t: Translation, call: Call) -> None:
+    own = call.arguments
+    if own.get("beta", 1) != 1 or own.get("threshold", 20) < 20:
+        raise Unsupported("has factors")
+    t.add(call, "Softplus", [t.tensor(call, first(call))])
+
+
 def _softmax(kind: str) -> Rule:
     return lambda t, call: t.add(
         call, kind, [t.tensor(call, first(call))], axis=call.arguments["dim"]
@@ -381,7 +400,14 @@ RULES: dict[str, Rule] = {
         (("unsqueeze",), _axes("Unsqueeze")),
         (("softmax", "_softmax"), _softmax("Softmax")),
         (("log_softmax", "_log_softmax"), _softmax("LogSoftmax")),
-        (("sigmoid",), _plain("Sigmoid")),
+        (("sigmoid", "sigmoid_"), _plain("Sigmoid")),
+        (("tanh", "tanh_"), _plain("Tanh")),
+        (("silu", "silu_"), _plain("Swish")),
+        (("hardswish", "hardswish_"), _plain("HardSwish")),
+        (("mish", "mish_"), _plain("Mish")),
+        (("elu", "elu_"), _elu),
+        (("gelu",), _gelu),
+        (("softplus",), _softplus),
         (("pad", "constant_pad_nd"), _pad),
         (("slice",), _slice),
         (("cat",), _concat),
@@ -393,21 +419,12 @@ RULES: dict[str, Rule] = {
 #: is said.
 KINDS = {
     "aten.conv_transpose2d": "ConvTranspose",
-    "aten.elu": "Elu",
-    "aten.gelu": "Gelu",
     "aten.group_norm": "GroupNormalization",
-    "aten.hardswish": "HardSwish",
-    "aten.hardswish_": "HardSwish",
     "aten.instance_norm": "InstanceNormalization",
     "aten.layer_norm": "LayerNormalization",
-    "aten.mish": "Mish",
     "aten.scaled_dot_product_attention": "Attention",
     "aten.selu": "Selu",
-    "aten.silu": "Swish",
-    "aten.silu_": "Swish",
-    "aten.softplus": "Softplus",
     "aten.split": "Split",
-    "aten.tanh": "Tanh",
     "aten.upsample_bilinear2d": "Resize",
     "aten.upsample_nearest2d": "Resize",
 }

@@ -103,7 +103,11 @@ def subtract(build: Builder, node: fx.Node, a: Any, b: Any, *, alpha: Any = 1) -
 def multiply(build: Builder, node: fx.Node, a: Any, b: Any) -> View:
     """Multiply a value by a constant."""
     if isinstance(a, View) and isinstance(b, View):
-        raise unsupported(node, "a product of two values (attention, squeeze and excite)")
+        raise unsupported(
+            node,
+            "a product of two values (attention, squeeze and excite)",
+            "write x * sigmoid(x) as nn.SiLU, x * hardsigmoid(x) as nn.Hardswish",
+        )
     x, factor = (a, b) if isinstance(a, View) else (b, a)
     return build.affine(node, x, _constant(node, factor, x), _ZERO)
 

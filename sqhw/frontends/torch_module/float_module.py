@@ -19,6 +19,18 @@ from sqhw.network.walk import run_graph
 #: The same tensor in two networks: the float one, and one that is made of it.
 Pair = tuple[Tensor, Tensor]
 
+#: Functions of `sqhw.network.activations.FUNCTIONS` on tensors.
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "hard_swish": functional.hardswish,
+    "silu": functional.silu,
+    "gelu": functional.gelu,
+    "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "elu": functional.elu,
+    "softplus": functional.softplus,
+    "mish": functional.mish,
+}
 BATCH = 512  # images that are computed together
 
 
@@ -97,6 +109,8 @@ def max_pool_pair(layer: MaxPool, pair: Pair) -> Pair:
 
 def activated(x: Tensor, layer: FloatConv) -> Tensor:
     """Return `x` after the layer's activation function."""
+    if layer.activation is not None:
+        return FUNCTIONS[layer.activation](x)
     if not layer.relu:
         return x
     return functional.relu(x) if layer.ceiling is None else x.clamp(0.0, layer.ceiling)

@@ -237,7 +237,36 @@ def _softmax(
 
 
 def _sigmoid(build: Builder, node: fx.Node, x: View) -> View:
+    if not build.read_by_output_alone(node) or x.shape[1:] != (1, 1):
+        return build.look_up(node, x, "sigmoid")
     return _at_the_end(build, node, x, "sigmoid")
+
+
+def _function(name: str) -> Handler:
+    """Return the handler of an activation function that is a table."""
+
+    def function(build: Builder, node: fx.Node, x: View, inplace: bool = False) -> View:
+        return build.look_up(node, x, name)
+
+    return function
+
+
+def _elu(build: Builder, node: fx.Node, x: View, alpha: float = 1.0, inplace: bool = False) -> View:
+    if alpha != 1.0:
+        raise unsupported(node, f"ELU with alpha {alpha}", "use alpha 1")
+    return build.look_up(node, x, "elu")
+
+
+def _gelu(build: Builder, node: fx.Node, x: View, approximate: str = "none") -> View:
+    return build.look_up(node, x, "gelu_tanh" if approximate == "tanh" else "gelu")
+
+
+def _softplus(
+    build: Builder, node: fx.Node, x: View, beta: float = 1.0, threshold: float = 20.0
+) -> View:
+    if beta != 1.0 or threshold < 20.0:
+        raise unsupported(node, f"Softplus with beta {beta} and threshold {threshold}")
+    return build.look_up(node, x, "softplus")
 
 
 def _at_the_end(build: Builder, node: fx.Node, x: View, what: str) -> View:
@@ -330,6 +359,15 @@ MODULES: dict[type[nn.Module], Handler] = {
     nn.Softmax: lambda build, node, x, layer: _softmax(build, node, x, layer.dim),
     nn.LogSoftmax: lambda build, node, x, layer: _softmax(build, node, x, layer.dim),
     nn.Sigmoid: lambda build, node, x, layer: _sigmoid(build, node, x),
+    nn.ELU: lambda build, node, x, layer: _elu(build, node, x, layer.alpha),
+    nn.GELU: lambda build, node, x, layer: _gelu(build, node, x, layer.approximate),
+    nn.Hardswish: lambda build, node, x, layer: build.look_up(node, x, "hard_swish"),
+    nn.Mish: lambda build, node, x, layer: build.look_up(node, x, "mish"),
+    nn.SiLU: lambda build, node, x, layer: build.look_up(node, x, "silu"),
+    nn.Softplus: lambda build, node, x, layer: _softplus(
+        build, node, x, layer.beta, layer.threshold
+    ),
+    nn.Tanh: lambda build, node, x, layer: build.look_up(node, x, "tanh"),
     nn.ZeroPad2d: lambda build, node, x, layer: _pad(build, node, x, layer.padding),
     nn.ConstantPad2d: lambda build, node, x, layer: _pad(
         build, node, x, layer.padding, value=layer.value
@@ -377,6 +415,15 @@ CALLS: dict[Any, Handler] = {
     torch.sigmoid: _sigmoid,
     functional.sigmoid: _sigmoid,
     "sigmoid": _sigmoid,
+    torch.tanh: _function("tanh"),
+    functional.tanh: _function("tanh"),
+    "tanh": _function("tanh"),
+    functional.silu: _function("silu"),
+    functional.mish: _function("mish"),
+    functional.hardswish: _function("hard_swish"),
+    functional.elu: _elu,
+    functional.gelu: _gelu,
+    functional.softplus: _softplus,
     torch.flatten: _flatten,
     "flatten": _flatten,
     torch.reshape: _reshape,

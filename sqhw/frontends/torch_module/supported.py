@@ -15,11 +15,7 @@ _NORM = "train it with BatchNorm2d"
 _FLAT = "write it with the 2d layers, kernels (1, k), on maps of height 1"
 _ANSWERS = {
     **dict.fromkeys(
-        (
-            *("ELU", "SELU", "CELU", "SiLU", "GELU", "Mish", "Hardswish"),
-            *("Tanh", "Softplus", "elu", "selu", "silu", "gelu"),
-            *("mish", "hardswish", "tanh", "softplus"),
-        ),
+        (*("SELU", "CELU", "Softsign", "Tanhshrink", "LogSigmoid", "selu", "celu"),),
         _RELU,
     ),
     **dict.fromkeys(
