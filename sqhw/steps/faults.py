@@ -48,6 +48,12 @@ def faults(options: FaultsOptions, progress: Progress = silent) -> FaultsResult:
     roms = [name.strip() for name in (options.rom or ",".join(ROMS)).split(",")]
     program = program_of(options.network)
     network = program.network
+    tabled = [layer.name for layer in network.convs if layer.table]
+    if tabled:
+        raise SqhwError(
+            f"layer {tabled[0]!r}: its activation function is a table, of which no flips are "
+            "computed; take a network of ReLUs"
+        )
     data = load_data(options.data, network, image_size=options.image_size, progress=progress)
     check_classes(network, data)
     images = min(options.images, len(data.test))
