@@ -8,7 +8,6 @@ from sqhw.cost_models.mapping import Mapping
 from sqhw.cost_models.memory import map_ram
 from sqhw.errors import SqhwError
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.layout import TABLE_ENTRIES, TABLE_WIDTH
 
 #: Rows above which a bank of a single port has two of them, 16 bits, in a word of the RAM.
 WORD_ROWS = 16384
@@ -85,6 +84,8 @@ def bank_blocks(engine: EngineConfig, device: Device) -> int:
 
 def table_mapping(engine: EngineConfig, device: Device) -> Mapping:
     """Return the mapping of the RAM with the table of one requantizer by synthesis."""
+    from sqhw.machine.layout import TABLE_ENTRIES, TABLE_WIDTH  # NumPy, which no help text needs
+
     return map_ram(TABLE_ENTRIES, TABLE_WIDTH, device)
 
 
