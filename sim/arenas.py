@@ -1,9 +1,9 @@
 """Plans at work: memory for activations, images in, layers, tensors out."""
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from sqhw.sim import kernels
 from sqhw.sim.layout import ALIGNMENT
 from sqhw.sim.plan import Plan
 from sqhw.sim.plan_layout import BLOCK_FIELDS, OP_FIELDS
-from sqhw.sim.variants import VECTORS
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -30,33 +29,44 @@ class Runner:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._arenas: deque[Bytes] = deque()
+        self._arenas: dict[int, Bytes] = {}
 
     @contextmanager
     def arena(self) -> Iterator[Bytes]:
-        """Lend memory for the activations of `plan.images` images; its paddings are 0."""
-        try:
-            memory = self._arenas.pop()
-        except IndexError:
-            memory = _aligned(self.plan.arena_bytes)
-        yield memory
-        self._arenas.append(memory)
+        """Lend memory for the activations of `plan.images` images; its paddings are 0.
 
-    def run(self, images: npt.NDArray[Any], results: Mapping[str, npt.NDArray[np.int32]]) -> None:
+        A thread gets the memory that it had before, which is still in the caches of its core.
+        """
+        thread = get_ident()
+        memory = self._arenas.pop(thread, None)
+        if memory is None:
+            try:
+                memory = self._arenas.popitem()[1]
+            except KeyError:
+                memory = _aligned(self.plan.arena_bytes)
+        yield memory
+        self._arenas[thread] = memory
+
+    def run(
+        self,
+        arena: Bytes,
+        images: npt.NDArray[Any],
+        results: Mapping[str, npt.NDArray[np.int32]],
+    ) -> None:
         """Write tensors of at most `plan.images` images into `results`.
 
         Parameters
         ----------
+        arena : ndarray of uint8
         images : ndarray of uint8 or int32, shape (images, channels, height, width)
         results : mapping of str to ndarray of int32, shape (images, channels, height, width)
         """
         plan = self.plan
-        with self.arena() as arena:
-            self.load(arena, images)
-            groups = -(-len(images) // plan.layouts[INPUT].lanes)
-            kernels.run(plan.content, plan.operations, plan.split, arena, groups)
-            for name, maps in results.items():
-                self.read(arena, name, maps)
+        self.load(arena, images)
+        groups = -(-len(images) // plan.layouts[INPUT].lanes)
+        kernels.run(plan.content, plan.operations, plan.split, arena, groups)
+        for name, maps in results.items():
+            self.read(arena, name, maps)
 
     def load(self, arena: Bytes, images: npt.NDArray[Any]) -> None:
         """Write images into an arena."""
@@ -80,7 +90,7 @@ class Runner:
         segments = -(-fields["segments"] // fields["block_segments"]) * fields["block_segments"]
         lines = _part(self.plan.content, fields["blocks"], (segments, len(BLOCK_FIELDS)), np.int64)
         rows, rest = np.divmod(lines[:, BLOCK_FIELDS.index("y")], layout.row)
-        columns = VECTORS // fields["block_segments"]
+        columns = fields["segment_columns"]
         across = rest[:, None] // layout.column + np.arange(columns)
         shape = (layout.shape[0], segments, columns, layout.lanes)
         sums = _part(arena, fields["sums"], shape, np.int32)

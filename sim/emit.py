@@ -1,7 +1,7 @@
-"""Machine code of the layers: eight accumulator vectors stay in registers, a weight is a scalar.
+"""Machine code of the layers: accumulator vectors stay in registers, a weight is a scalar.
 
 One function a variant. A variant is an operation, the layer's stride and the shape of a block: how
-many segments of how many neighbouring columns its eight vectors cover. A vector has the same
+many segments of how many neighbouring columns its vectors cover. A vector has the same
 position of `lanes` images. The loops are, from the outside: blocks of positions, output channels,
 pairs of weights that are not both zero. Requantization happens in registers, before the store.
 """
@@ -12,7 +12,7 @@ from llvmlite import ir
 
 from sqhw.sim.emit_loops import declared, loop, variable
 from sqhw.sim.plan_layout import BLOCK_FIELDS, CHANNEL, OP_FIELDS, RAW, ROUND
-from sqhw.sim.variants import LOOKUP, MAXIMUM, SEGMENT_BYTES, SUM, VECTORS, Shape, Variant
+from sqhw.sim.variants import LOOKUP, MAXIMUM, SEGMENT_BYTES, SUM, Shape, Variant
 from sqhw.sim.vectors import dot_product
 
 BYTE, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -65,8 +65,8 @@ class LayerFunction:
         self.lowest = self._splat(self.b.trunc(self.op["lowest"], INT32), self.vector)
         span = self.b.sub(self.op["highest"], self.op["lowest"])
         self.span = self.b.sitofp(span, FLOAT)
-        self.acc = [variable(self.b, self.vector) for _ in range(VECTORS)]
-        self.stored = variable(self.b, self.vector, VECTORS)
+        self.acc = [variable(self.b, self.vector) for _ in range(variant.vectors)]
+        self.stored = variable(self.b, self.vector, variant.vectors)
         with loop(self.b, INT64(0), blocks) as index:
             self._block(index)
         self.b.ret_void()
@@ -118,7 +118,8 @@ class LayerFunction:
                 [self.b.gep(base, [offset]) for base, offset in zip(bases, offsets, strict=True)]
             )
         channels = self.b.gep(self.plan, [self.op["channels"]])
-        sums = self._at(self.b.gep(self.arena, [self.op["sums"]]), block, VECTORS * 4 * self.lanes)
+        size = self.variant.vectors * 4 * self.lanes
+        sums = self._at(self.b.gep(self.arena, [self.op["sums"]]), block, size)
         with loop(self.b, INT64(0), self.op["outputs"]) as index:
             record = self._at(channels, index, CHANNEL.itemsize)
             plane = self.b.mul(self._integer(record, "pair"), self.op["y_plane"])
@@ -232,7 +233,7 @@ class LayerFunction:
         """Store outputs by one rounded multiplication, as the lower or upper half of pairs."""
         names = ("scale", "offset")
         constants = [self._splat(self._field(record, name), self.floats) for name in names]
-        places = [self._output(outputs, at) for at in range(VECTORS)]
+        places = [self._output(outputs, at) for at in range(self.variant.vectors)]
         with self.b.if_else(self._is(record, "upper", 0)) as (lower, upper):
             with lower:
                 for acc, place in zip(self.acc, places, strict=True):

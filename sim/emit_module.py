@@ -9,7 +9,7 @@ from llvmlite import ir
 from sqhw.sim.emit import BYTE, INT16, INT32, INT64, LayerFunction
 from sqhw.sim.emit_loops import loop
 from sqhw.sim.plan_layout import MAP_FIELDS, OP_FIELDS
-from sqhw.sim.variants import VARIANTS, Shape
+from sqhw.sim.variants import Shape, Variant, variants_of
 
 POINTER = BYTE.as_pointer()
 #: Widths of the pixels that images may have (unit: bit).
@@ -19,9 +19,10 @@ PIXEL_BITS = (8, 32)
 def module_for(shape: Shape) -> ir.Module:
     """Return LLVM's text of all functions, for vectors of a shape."""
     module = ir.Module("sqhw")
-    for variant in VARIANTS:
+    variants = variants_of(shape)
+    for variant in variants:
         LayerFunction(module, variant, shape)
-    _run(module, _dispatch(module))
+    _run(module, _dispatch(module, variants))
     for bits in PIXEL_BITS:
         _pack(module, ir.IntType(bits), shape.lanes)
     _unpack(module, shape.lanes)
@@ -40,7 +41,7 @@ def _field(b: ir.IRBuilder, base: Any, place: int) -> Any:
     return b.load(b.bitcast(b.gep(base, [INT64(8 * place)]), INT64.as_pointer()))
 
 
-def _dispatch(module: ir.Module) -> Any:
+def _dispatch(module: ir.Module, variants: tuple[Variant, ...]) -> Any:
     """Emit the call of an operation's variant: ``void (op, arena, plan, group, groups)``.
 
     It runs the blocks of `groups` groups, from that numbered `group` on.
@@ -53,7 +54,7 @@ def _dispatch(module: ir.Module) -> Any:
     blocks = b.sdiv(b.add(segments, b.sub(size, INT64(1))), size)
     end = function.append_basic_block("end")
     switch = b.switch(_field(b, op, OP_FIELDS.index("variant")), end)
-    for number, variant in enumerate(VARIANTS):
+    for number, variant in enumerate(variants):
         case = function.append_basic_block("case")
         switch.add_case(INT64(number), case)
         b.position_at_end(case)

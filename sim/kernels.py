@@ -33,6 +33,7 @@ def _code() -> MachineCode:
     return MachineCode(SHAPE)
 
 
+@cache
 def _function(symbol: str, *arguments: Any) -> Any:
     with _LOADING:
         address = _code().address(symbol)

@@ -19,7 +19,7 @@ from sqhw.network.quantized import Conv, QuantizedNetwork
 from sqhw.sim.layout import Layout
 from sqhw.sim.plan_layout import CHANNEL, DEFINITION, ENTRY, OP_FIELDS, RAW, ROUND
 from sqhw.sim.requantizer import roundings
-from sqhw.sim.variants import COLUMNS, LOOKUP, MAXIMUM, SUM, VARIANTS, VECTORS, Variant
+from sqhw.sim.variants import COLUMNS, LOOKUP, MAXIMUM, SUM, Shape, Variant, variants_of
 
 #: Static bound of sums from which float32 does not hold every integer.
 EXACT_FLOATS = 1 << 24
@@ -63,6 +63,8 @@ class LayerWriter:
         Place in the arena of sums that are not finished (unit: byte).
     raw : bool
         Whether sums are stored instead of outputs.
+    shape : Shape
+        Shape of vectors.
 
     Attributes
     ----------
@@ -75,6 +77,7 @@ class LayerWriter:
     offsets: dict[str, int]
     sums: int
     raw: bool
+    shape: Shape
     sums_bytes: int = 0
 
     def write(
@@ -100,6 +103,7 @@ class LayerWriter:
             "sums": self.sums,
             "outputs": y.shape[0],
             "segments": y.shape[1] * (y.shape[2] // columns),
+            "segment_columns": columns,
         }
         skip = layer.residual if isinstance(layer, Conv) else None
         tensors = {"x": x, "y": y}
@@ -112,8 +116,8 @@ class LayerWriter:
         form = layer.clamped if isinstance(layer, Conv) else self.network.formats()[layer.name]
         fields |= {"lowest": form.lo, "highest": form.hi}
         operation = MAXIMUM if isinstance(layer, MaxPool) else SUM
-        variant = Variant(operation, layer.strides[1], columns)
-        fields["variant"] = VARIANTS.index(variant)
+        number, variant = _variant(self.shape, operation, layer.strides[1], columns)
+        fields["variant"] = number
         fields["block_segments"] = variant.segments
         fields["blocks"] = content.add(_blocks(layer, tensors, variant, groups))
         if isinstance(layer, MaxPool):
@@ -124,13 +128,13 @@ class LayerWriter:
             shares = self._sums(layer, tensors, count)
             if count > 1 or self.raw:
                 blocks = -(-fields["segments"] * groups // variant.segments)
-                fields["sums_plane"] = blocks * VECTORS * y.column
+                fields["sums_plane"] = blocks * variant.vectors * y.column
                 self.sums_bytes = max(self.sums_bytes, y.shape[0] * fields["sums_plane"])
         for channels, entries in shares:
             places = {"channels": content.add(channels), "entries": content.add(entries)}
             yield fields | places
         if isinstance(layer, Conv) and layer.table and not self.raw:
-            yield _lookup(layer, fields, y, content, groups)
+            yield _lookup(self.shape, layer, fields, y, content, groups)
 
     def bound(self, layer: Conv) -> npt.NDArray[np.int64]:
         """Return the static bound of the sums of each output channel."""
@@ -184,6 +188,14 @@ def _entries(layer: Conv, x: Layout) -> tuple[npt.NDArray[np.int64], npt.NDArray
     if len(entries):
         entries["weights"] = np.bitwise_or.reduceat(weights, np.flatnonzero(new))
     return outputs[new], entries
+
+
+def _variant(shape: Shape, operation: int, stride: int, columns: int) -> tuple[int, Variant]:
+    """Return the number of a function, and the function."""
+    for number, variant in enumerate(variants_of(shape)):
+        if (variant.operation, variant.stride, variant.columns) == (operation, stride, columns):
+            return number, variant
+    raise AssertionError(f"no function of stride {stride}")
 
 
 def _shares(layer: Conv, x: Layout, variant: Variant) -> int:
@@ -245,7 +257,7 @@ def _maximum(layer: MaxPool, x: Layout, lowest: int) -> tuple[npt.NDArray[Any], 
 
 
 def _lookup(
-    layer: Conv, fields: dict[str, int], y: Layout, content: Content, groups: int
+    shape: Shape, layer: Conv, fields: dict[str, int], y: Layout, content: Content, groups: int
 ) -> dict[str, int]:
     """Return the operation that replaces a layer's outputs by the entries of its table."""
     pair = np.arange(y.pairs)
@@ -253,11 +265,11 @@ def _lookup(
     entries["offset"] = pair * y.plane
     channels = np.zeros(len(pair), CHANNEL)
     channels["begin"], channels["end"], channels["pair"] = pair, pair + 1, pair
-    variant = Variant(LOOKUP, 1, VARIANTS[fields["variant"]].columns)
+    number, variant = _variant(shape, LOOKUP, 1, fields["segment_columns"])
     at = content.add(np.array(layer.table, np.int16))
     copied = replace(layer, stride=1, padding=(0, 0, 0, 0), residual=None)
     return fields | {
-        "variant": VARIANTS.index(variant),
+        "variant": number,
         "x": fields["y"],
         "x_group": fields["y_group"],
         "outputs": y.pairs,

@@ -15,6 +15,7 @@ from sqhw.network.quantized import QuantizedNetwork
 from sqhw.sim.layout import Layout, paddings, places
 from sqhw.sim.operations import Content, LayerWriter
 from sqhw.sim.plan_layout import OP_FIELDS
+from sqhw.sim.variants import Shape
 
 #: Number of positions of a map below which a layer runs on several groups of images at once.
 SMALL_MAP = 32
@@ -67,15 +68,15 @@ class Choice:
 
     Parameters
     ----------
-    lanes : int
-        Images of a vector.
+    shape : Shape
+        Shape of vectors.
     keep : bool
         Whether all tensors are there at the end.
     raw : bool
         Whether the sums of convolutions are stored instead of their outputs.
     """
 
-    lanes: int
+    shape: Shape
     keep: bool = False
     raw: bool = False
 
@@ -92,7 +93,7 @@ def prepare(network: QuantizedNetwork, choice: Choice) -> Plan:
         groups //= 2
         layouts, offsets, size = _place(network, choice, split, groups)
     content = Content()
-    writer = LayerWriter(network, layouts, offsets, size, choice.raw)
+    writer = LayerWriter(network, layouts, offsets, size, choice.raw, choice.shape)
     steps = dict[str, range]()
     operations = list[list[int]]()
     early = 0
@@ -124,8 +125,9 @@ def _place(
     lasting = {INPUT, network.layers[-1].name}
     for layer in network.layers[split:]:
         lasting |= set(layer.sources)
+    lanes = choice.shape.lanes
     layouts = {
-        name: Layout(shape, sides[name], choice.lanes, 1 if name in by_group - lasting else groups)
+        name: Layout(shape, sides[name], lanes, 1 if name in by_group - lasting else groups)
         for name, shape in shapes.items()
     }
     keep = frozenset(shapes) if choice.keep else frozenset({INPUT, network.layers[-1].name})

@@ -11,8 +11,8 @@ import numpy as np
 #: of images to the next. ``y_plane``: bytes from a pair of output channels to the next.
 #: ``skip_step``: bytes from a column to the next in the tensor that is added. ``sums``,
 #: ``sums_plane``: place of unfinished sums, and bytes from those of an output channel to the next.
-#: ``outputs``: channel records. ``segments``: segments of a group. ``table``: entry of the index 0,
-#: two bytes each.
+#: ``outputs``: channel records. ``segments``: segments of a group, each of ``segment_columns``.
+#: ``table``: entry of the index 0, two bytes each.
 OP_FIELDS = (
     "variant",
     "x",
@@ -31,6 +31,7 @@ OP_FIELDS = (
     "blocks",
     "block_segments",
     "segments",
+    "segment_columns",
     "lowest",
     "highest",
     "table",

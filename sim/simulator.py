@@ -1,10 +1,10 @@
 """The bit-accurate simulator: equal to the reference, and the fastest way to run a network."""
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from math import prod
+from threading import Lock, get_ident
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from sqhw.network.quantized import QuantizedNetwork
 from sqhw.sim import kernels
 from sqhw.sim.arenas import Runner
 from sqhw.sim.plan import Choice, prepare
+from sqhw.sim.threads import share
 
 Int32 = npt.NDArray[np.int32]
 
@@ -52,19 +53,21 @@ class Simulator:
     Parameters
     ----------
     network : QuantizedNetwork
-    threads : int, optional
+    threads : int, 1 or more, optional
         Number of threads; by default ``NUMBA_NUM_THREADS`` if it is set, as for the parts of
         this package that Numba compiles, else the number of cores.
 
     Raises
     ------
     SqhwError
-        If an accumulator could leave int32.
+        If an accumulator could leave int32, or `threads` is no such number.
     """
 
     def __init__(self, network: QuantizedNetwork, threads: int | None = None) -> None:
         check_range(network)
         self.network = network
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise SqhwError(f"threads must be a whole number from 1 on, not {threads!r}")
         self.threads = threads or default_threads()
         self._shapes = network.shapes()
         self._last = network.layers[-1].name
@@ -72,11 +75,11 @@ class Simulator:
     @cached_property
     def runner(self) -> Runner:
         """The plan of `logits`, and memory for it."""
-        return Runner(prepare(self.network, Choice(kernels.LANES)))
+        return Runner(prepare(self.network, Choice(kernels.SHAPE)))
 
     @cached_property
     def _keeper(self) -> Runner:
-        return Runner(prepare(self.network, Choice(kernels.LANES, keep=True)))
+        return Runner(prepare(self.network, Choice(kernels.SHAPE, keep=True)))
 
     @property
     def memory(self) -> int:
@@ -101,7 +104,7 @@ class Simulator:
         SqhwError
             If the images have another shape, type or range than the network takes.
         """
-        images = self._checked(images)
+        images = self._checked(images)  # all of them, before memory is taken
         tensors = {
             name: np.empty((len(images), *shape), np.int32) for name, shape in self._shapes.items()
         }
@@ -121,21 +124,18 @@ class Simulator:
         images : ndarray of int, shape (images, channels, height, width)
             Raw pixels within the network's input format.
         batch : int
-            Images from one call of `progress` to the next; no result depends on it.
+            Least number of images from one call of `progress` to the next; no result depends on it.
         progress : callable
-            Called with the number of images done after every batch.
+            Called with the number of images done, the last time with that of all images.
 
         Raises
         ------
         SqhwError
             If the images have another shape, type or range than the network takes.
         """
+        images = self._array(images)
         outputs = np.empty((len(images), *self._shapes[self._last]), np.int32)
-        for start in range(0, len(images), batch):
-            part = self._checked(images[start : start + batch])
-            results = {self._last: outputs[start : start + batch]}
-            self._run(self.runner, part, results)
-            progress(start + len(part))
+        self._run(self.runner, images, {self._last: outputs}, _Report(progress, batch))
         return outputs.reshape(len(outputs), prod(outputs.shape[1:]))
 
     def predict(self, images: npt.NDArray[Any], batch: int = 256) -> npt.NDArray[np.int64]:
@@ -158,14 +158,30 @@ class Simulator:
         classes: npt.NDArray[np.int64] = np.argmax(self.logits(images, batch), axis=1)
         return classes
 
+    def _array(self, images: Any) -> npt.NDArray[Any]:
+        """Return images as an array of the network's shape; their values are not looked at."""
+        name, shape = self.network.name, self.network.input_shape
+        try:
+            found: npt.NDArray[Any] = np.asarray(images)
+        except ValueError:
+            raise SqhwError(
+                f"network {name!r} takes images of shape {shape}, found lists of different lengths"
+            ) from None
+        if found.ndim != 4:
+            raise SqhwError(
+                f"network {name!r} takes an array of four dimensions, images of shape {shape}; "
+                f"found one of shape {found.shape}"
+            )
+        if found.shape[1:] != shape:
+            raise SqhwError(
+                f"network {name!r} takes images of shape {shape}, not {found.shape[1:]}"
+            )
+        return found
+
     def _checked(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return images of the network's shape and range, uint8 or int32."""
-        name, form, shape = self.network.name, self.network.input_format, self.network.input_shape
-        images = np.asarray(images)
-        if images.ndim != 4 or images.shape[1:] != shape:
-            raise SqhwError(
-                f"network {name!r} takes images of shape {shape}, not {images.shape[1:]}"
-            )
+        name, form = self.network.name, self.network.input_format
+        images = self._array(images)
         if images.dtype.kind not in "iub":
             raise SqhwError(
                 f"network {name!r} takes pixels that are integers, found {images.dtype}; "
@@ -181,21 +197,60 @@ class Simulator:
             images, dtype=np.uint8 if images.dtype == np.uint8 else np.int32
         )
 
-    def _run(self, runner: Runner, images: npt.NDArray[Any], results: dict[str, Int32]) -> None:
-        """Write the tensors of some images into `results`, by as many threads as are of use."""
-        lanes = kernels.LANES
-        share = -(-len(images) // (self.threads * lanes)) * lanes
-        step = max(lanes, min(runner.plan.images, share))
-        starts = range(0, len(images), step)
+    def _run(
+        self,
+        runner: Runner,
+        images: npt.NDArray[Any],
+        results: dict[str, Int32],
+        report: "_Report | None" = None,
+    ) -> None:
+        """Write the tensors of images into `results`, by as many threads as are of use."""
+        parts = _parts(len(images), kernels.LANES, runner.plan.images, self.threads)
+        self._checked(images[:0])
 
-        def part(start: int) -> None:
-            end = start + step
-            found = {name: tensor[start:end] for name, tensor in results.items()}
-            runner.run(images[start:end], found)
+        def work(parts: Iterable[slice]) -> None:
+            with runner.arena() as arena:
+                for part in parts:
+                    found = {name: tensor[part] for name, tensor in results.items()}
+                    runner.run(arena, self._checked(images[part]), found)
+                    if report is not None:
+                        report.add(part.stop - part.start)
 
-        if self.threads == 1 or len(starts) < 2:
-            for start in starts:
-                part(start)
-        else:
-            with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(part, starts))
+        share(parts, self.threads, work)
+        if report is not None:
+            report.end()
+
+
+class _Report:
+    """Tells the caller of `logits`, on its own thread only, how many images are done."""
+
+    def __init__(self, progress: Callable[[int], None], batch: int) -> None:
+        self.progress, self.batch = progress, batch
+        self.done = self.told = 0
+        self.thread, self.lock = get_ident(), Lock()
+
+    def add(self, images: int) -> None:
+        """Count images, and tell of them if there are enough."""
+        with self.lock:
+            self.done += images
+        if self.thread == get_ident() and self.done >= self.told + self.batch:
+            self._tell()
+
+    def end(self) -> None:
+        """Tell of images that were not told of."""
+        if self.done > self.told:
+            self._tell()
+
+    def _tell(self) -> None:
+        self.told = self.done
+        self.progress(self.told)
+
+
+def _parts(images: int, lanes: int, most: int, threads: int) -> list[slice]:
+    """Return the parts of a run: whole vectors, at most `most` images each, alike in size.
+
+    Their number is a multiple of that of the threads where there are enough images.
+    """
+    number = -(-images // (most * threads)) * threads
+    size = max(1, -(-images // (max(1, number) * lanes))) * lanes
+    return [slice(start, min(images, start + size)) for start in range(0, images, size)]

@@ -83,7 +83,7 @@ def trace(network: QuantizedNetwork, images: npt.NDArray[Any]) -> list[LayerTrac
     """
     check_range(network)
     outputs, sums = (
-        Runner(prepare(network, Choice(kernels.LANES, keep=True, raw=raw))) for raw in (False, True)
+        Runner(prepare(network, Choice(kernels.SHAPE, keep=True, raw=raw))) for raw in (False, True)
     )
     shapes, formats, bounds = network.shapes(), network.formats(), network.acc_bounds()
     histograms = {

@@ -25,8 +25,8 @@ TARGETS = {
     "x86-64, code for other targets": ("x86-64", Shape(8, 0), "sse2"),
     "AVX2": ("haswell", Shape(8, 8), "avx2"),
     "AVX2, 16 images": ("haswell", Shape(16, 8), "avx2"),
-    "AVX-512": ("skylake-avx512", Shape(16, 16), "avx512bw"),
-    "AVX-512 with VNNI": ("icelake-server", Shape(16, 16), "avx512vnni"),
+    "AVX-512": ("skylake-avx512", Shape(16, 16, 16), "avx512bw"),
+    "AVX-512 with VNNI": ("icelake-server", Shape(16, 16, 16), "avx512vnni"),
 }
 
 
@@ -50,8 +50,9 @@ def measure(name: str) -> Record:
         tensors = {
             tensor: np.empty((1, *form), np.int32) for tensor, form in network.shapes().items()
         }
-        with _code(cpu, shape):
-            Runner(prepare(network, Choice(shape.lanes, keep=True))).run(images, tensors)
+        runner = Runner(prepare(network, Choice(shape, keep=True)))
+        with _code(cpu, shape), runner.arena() as arena:
+            runner.run(arena, images, tensors)
         found[label] = sum(
             int((tensors[tensor][0] == right).sum()) for tensor, right in expected.items()
         )

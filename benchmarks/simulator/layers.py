@@ -1,8 +1,8 @@
 """What bounds each layer: its speed beside what loads, multiplications and outputs allow.
 
 The model counts instructions of the inner loops. An entry, of one or two non-zero weights, costs
-one load of weights and one of activations for each of eight vectors, and as many multiplications of
-pairs; an output costs about `OUTPUT_OPERATIONS` for each vector. A core does `PORTS` of each a
+one load of weights and one of activations for each vector of a block, and as many multiplications
+of pairs; an output costs about `OUTPUT_OPERATIONS` for each vector. A core does `PORTS` of each a
 cycle; a cycle is the time of two fused multiply-adds of a vector, of which the peak consists.
 """
 
@@ -16,7 +16,7 @@ from sqhw.sim import kernels
 from sqhw.sim.arenas import Runner
 from sqhw.sim.plan import Choice, prepare
 from sqhw.sim.plan_layout import CHANNEL, OP_FIELDS
-from sqhw.sim.variants import VECTORS
+from sqhw.sim.variants import variants_of
 
 #: Loads, and multiplications of vectors, that a core does in a cycle.
 PORTS = 2
@@ -38,7 +38,7 @@ def measure(name: str, rounds: int, peak: float) -> Record:
         Multiply-adds of float32 a nanosecond that the core reaches.
     """
     network = random_network(name, LISTED)
-    runner = Runner(prepare(network, Choice(kernels.LANES)))
+    runner = Runner(prepare(network, Choice(kernels.SHAPE)))
     plan = runner.plan
     cycle = PORTS * kernels.LANES / peak / 1e9  # seconds
     rows = []
@@ -61,6 +61,9 @@ def measure(name: str, rounds: int, peak: float) -> Record:
                 records = plan.content[fields["channels"] : end].view(CHANNEL)
                 entries += int((records["end"] - records["begin"]).sum())
                 outputs += fields["outputs"]
+            block = variants_of(kernels.SHAPE)[
+                int(operations[0][OP_FIELDS.index("variant")])
+            ].vectors
             _, height, width = network.shapes()[layer.name]
             vectors = height * width / kernels.LANES  # of an image, a channel
             rows.append(
@@ -69,7 +72,7 @@ def measure(name: str, rounds: int, peak: float) -> Record:
                     "kind": _kind(layer, height, width),
                     "seconds": statistics.median(times[1:]),
                     "products": products(network, layer),
-                    "loads": entries * (1 + 1 / VECTORS) / PORTS * vectors * cycle,
+                    "loads": entries * (1 + 1 / block) / PORTS * vectors * cycle,
                     "multiplications": entries / PORTS * vectors * cycle,
                     "outputs": outputs * OUTPUT_OPERATIONS / ISSUED * vectors * cycle,
                     "entries": entries / max(1, outputs),

@@ -311,14 +311,14 @@ OPTIONS: dict[type, dict[str, ParameterInfo]] = {
         "quotient_ones": QUOTIENT_ONES,
     },
     SimulateOptions: {
-        "network": NETWORK,
+        "network": _source("Quantized network; none is needed with --rom."),
         "data": DATA,
         "image_size": IMAGE_SIZE,
         "float_network": _file(
             "Float network, to print its accuracy too.", "--float", check=checks.check_source
         ),
         "rom": _file(
-            "Folder with the network's ROM images; its numbers are decoded from them.",
+            "Folder of ROM images: they are decoded and run; with a NETWORK, they must be its own.",
             check=checks.check_images,
         ),
         "trace": typer.Option(

@@ -8,6 +8,7 @@ from sqhw.compiler.program import Program
 from sqhw.environment.extras import need_package
 from sqhw.export.file_set import write_set
 from sqhw.export.readmemh import image_texts
+from sqhw.export.rom_graph import FIELD, graph_facts
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import check_depths, rom_widths
 from sqhw.machine.naming import (
@@ -63,6 +64,7 @@ def write_rom(
         "batch": program.batch,
         "words": program.depths,
         "pieces": to_plain(pieces),
+        FIELD: graph_facts(program.network),
     }
     roms = "|".join(image_name(name, image.name) for image in program.images)
     own = re.compile(rf"({roms})(_\d+)?\.hex", re.ASCII)

@@ -48,7 +48,7 @@ class FaultBench:
         self.reader = RomReader(program)
         self._threads = threads
         self._images = np.ascontiguousarray(images, np.int32)
-        self._plan = prepare(network, Choice(kernels.LANES, keep=True))
+        self._plan = prepare(network, Choice(kernels.SHAPE, keep=True))
         self._runner = Runner(self._plan)
         self._shapes, self._formats = network.shapes(), network.formats()
         self._lent = ExitStack()
@@ -147,7 +147,9 @@ class FaultBench:
         if bound >= 1 << (self.program.engine.acc_bits - 1):
             return None
         sums = int(plan.operations[0, OP_FIELDS.index("sums")])
-        writer = LayerWriter(self.program.network, plan.layouts, plan.offsets, sums, raw=False)
+        writer = LayerWriter(
+            self.program.network, plan.layouts, plan.offsets, sums, raw=False, shape=kernels.SHAPE
+        )
         content = Content()
         operations = [
             [fields[name] for name in OP_FIELDS] for fields in writer.write(other, content, 1)

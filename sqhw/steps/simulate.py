@@ -36,9 +36,7 @@ def simulate(options: SimulateOptions, progress: Progress = silent) -> SimulateR
 
     if options.float_network:
         need_torch("the accuracy of a float network")
-    network = load_network(options.network)
-    if options.rom is not None:
-        network = rom_network(network, options.rom)
+    network = _network(options)
     data = load_data(options.data, network, image_size=options.image_size, progress=progress)
     check_classes(network, data)
     test = data.test
@@ -65,6 +63,18 @@ def simulate(options: SimulateOptions, progress: Progress = silent) -> SimulateR
     if data.class_names:
         result["class_names"] = list(data.class_names)
     return result
+
+
+def _network(options: SimulateOptions) -> QuantizedNetwork:
+    """Return the network of the file, or of the ROM images, or of both."""
+    network = None if options.network is None else load_network(options.network)
+    if options.rom is not None:
+        return rom_network(options.rom, network)
+    if network is None:
+        raise SqhwError(
+            "no network to simulate; name a quantized network, or a folder of ROM images with --rom"
+        )
+    return network
 
 
 def _compare(

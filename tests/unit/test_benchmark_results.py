@@ -21,6 +21,7 @@ from benchmarks.fuzz.__main__ import rows_of
 from benchmarks.mutants.report import report_text as mutants_text
 from benchmarks.origin import sentence
 from benchmarks.seal import KEY, LINES, read_sealed, read_sealed_text
+from benchmarks.simulator import equal
 from sqhw.compiler.program import compile_network
 from sqhw.cost_models.device import find_device
 from sqhw.cost_models.rom import rom_pieces
@@ -33,7 +34,9 @@ JSON = sorted(path for path in BENCHMARKS.rglob("*.json") if path.name != "prese
 #: Sealed tables: all there is of a measurement, or printed from a file of results.
 SEALED = ("coding", "cost_budget", "cost_cycles", "fuzz", "mutants", "simulator", "train_step")
 TABLES = [BENCHMARKS / name / "RESULTS.md" for name in SEALED]
-TEXTS = [*TABLES, *sorted(GRIDS.glob("*.csv"))]
+#: Table of the simulator's equality: its code for each target against the reference.
+EQUAL = BENCHMARKS / "simulator" / "EQUAL.md"
+TEXTS = [*TABLES, *filter(Path.is_file, [EQUAL]), *sorted(GRIDS.glob("*.csv"))]
 
 
 def test_every_file_of_measurements_is_as_it_was_sealed():
@@ -81,6 +84,16 @@ def test_what_is_changed_by_hand_is_refused(path, old, new, tmp_path):
     read = read_sealed if path.suffix == ".json" else read_sealed_text
     with pytest.raises(SqhwError, match="is not as it was sealed"):
         read(copy)
+
+
+@pytest.mark.skipif(not EQUAL.is_file(), reason="not measured yet")
+def test_all_values_of_the_simulator_are_equal_on_every_target_that_ran():
+    rows = [line.strip("| ").split(" | ") for line in read_sealed_text(EQUAL).splitlines()]
+    rows = [row for row in rows if row[0] in equal.NETWORKS]
+    assert [row[0] for row in rows] == list(equal.NETWORKS)
+    for _, values, *found in rows:
+        assert len(found) == len(equal.TARGETS)
+        assert set(found) <= {values, "not run here"}
 
 
 def test_seals_are_of_one_kind():

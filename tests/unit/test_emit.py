@@ -15,7 +15,7 @@ from sqhw.sim.arenas import Runner
 from sqhw.sim.emit import LayerFunction
 from sqhw.sim.machine_code import compiled, host_features, optimized
 from sqhw.sim.plan import Choice, prepare
-from sqhw.sim.variants import MAXIMUM, SUM, Shape, Variant, shape_of
+from sqhw.sim.variants import MAXIMUM, SUM, Shape, Variant, shape_of, variants_of
 
 
 def machine(triple, cpu):
@@ -41,8 +41,8 @@ def functions(variants, shape, target):
         ("x86-64", Shape(8, 0), 4, "sse2"),  # as on targets that are not x86
         ("haswell", Shape(8, 8), 29, "avx2"),
         ("haswell", Shape(16, 8), 4, "avx2"),
-        ("skylake-avx512", Shape(16, 16), 29, "avx512bw"),
-        ("icelake-server", Shape(16, 16), 4, "avx512vnni"),
+        ("skylake-avx512", Shape(16, 16, 16), 29, "avx512bw"),
+        ("icelake-server", Shape(16, 16, 16), 4, "avx512vnni"),
     ],
 )
 def test_targets_give_the_results_of_the_reference(monkeypatch, cpu, shape, seed, needed):
@@ -62,15 +62,17 @@ def test_targets_give_the_results_of_the_reference(monkeypatch, cpu, shape, seed
     tensors = {
         name: np.empty((len(images), *form), np.int32) for name, form in network.shapes().items()
     }
-    Runner(prepare(network, Choice(shape.lanes, keep=True))).run(images, tensors)
+    runner = Runner(prepare(network, Choice(shape, keep=True)))
+    with runner.arena() as arena:
+        runner.run(arena, images, tensors)
     for image in (0, shape.lanes - 2):
         for name, expected in reference.run(network, images[image]).items():
             np.testing.assert_array_equal(tensors[name][image], expected, err_msg=name)
 
 
 TARGETS = {
-    "skylake-avx512": ("x86_64-unknown-linux-gnu", Shape(16, 16), r"vpmaddwd\s.*zmm"),
-    "icelake-server": ("x86_64-unknown-linux-gnu", Shape(16, 16), r"vpdpwssd\s.*zmm"),
+    "skylake-avx512": ("x86_64-unknown-linux-gnu", Shape(16, 16, 16), r"vpmaddwd\s.*zmm"),
+    "icelake-server": ("x86_64-unknown-linux-gnu", Shape(16, 16, 16), r"vpdpwssd\s.*zmm"),
     "haswell": ("x86_64-unknown-linux-gnu", Shape(8, 8), r"vpmaddwd\s.*ymm"),
     "x86-64": ("x86_64-unknown-linux-gnu", Shape(8, 4), r"pmaddwd\s.*xmm"),
     "cortex-a72": ("aarch64-unknown-linux-gnu", Shape(8, 0), r"ml[as]\s+v\d+\.4s"),
@@ -81,9 +83,10 @@ TARGETS = {
 def test_the_loop_multiplies_pairs_for_each_accumulator(cpu):
     triple, shape, multiply_add = TARGETS[cpu]
     target = machine(triple, cpu)
-    module = functions([Variant(SUM, 1, 8)], shape, target)
+    variant = variants_of(shape)[0]
+    module = functions([variant], shape, target)
     found = len(re.findall(multiply_add, target.emit_assembly(module)))
-    assert found >= 8 * shape.lanes // (shape.width or 4)
+    assert found >= variant.vectors * shape.lanes // (shape.width or 4)
 
 
 @pytest.mark.parametrize("cpu", ["skylake-avx512", "cortex-a72"])
@@ -95,9 +98,16 @@ def test_other_strides_and_maxima_compile_for_other_targets(cpu):
     )
 
 
+@pytest.mark.parametrize("shape", [Shape(16, 16, 16), Shape(8, 8), Shape(8, 0)])
+def test_accumulators_of_a_block_fill_half_of_the_registers(shape):
+    for variant in variants_of(shape):
+        assert variant.vectors == min(shape.vectors, 8 * variant.columns)
+        assert variant.segments * variant.columns == variant.vectors
+
+
 def test_shapes_of_vectors():
-    assert shape_of({"sse2", "avx2", "avx512f", "avx512bw"}) == (16, 16)
-    assert shape_of({"sse2", "avx2", "avx512f"}) == (8, 8)
-    assert shape_of({"sse2"}) == (8, 4)
-    assert shape_of({"neon"}) == (8, 0)
+    assert shape_of({"sse2", "avx2", "avx512f", "avx512bw"}) == (16, 16, 16)
+    assert shape_of({"sse2", "avx2", "avx512f"}) == (8, 8, 8)
+    assert shape_of({"sse2"}) == (8, 4, 8)
+    assert shape_of({"neon"}) == (8, 0, 8)
     assert shape_of(host_features()) == kernels.SHAPE

@@ -12,7 +12,7 @@ import pytest
 from golden_networks import ENGINES, golden_images, golden_networks
 
 from sqhw.compiler.program import compile_network
-from sqhw.export import image_set
+from sqhw.export import image_set, rom_graph
 from sqhw.export.build import write_rom, write_rtl
 from sqhw.files.tensor_file import FLOAT_KEY, QUANTIZED_KEY
 from sqhw.machine.config import MAX_GAP_BITS, MAX_ONES, EngineConfig
@@ -178,6 +178,7 @@ def test_versions_are_those_of_the_code():
     rows = decoder.table("Formats of the files", "format | version | where the version stands")
     versions = {row[0]: int(row[1]) for row in rows}
     assert versions.pop("ROM images") == 1
+    assert versions.pop("graph of ROM images") == rom_graph.VERSION
     assert versions.pop("images for other tools") == image_set.VERSION
     assert versions == {
         "quantized network": quantized_file.VERSION,

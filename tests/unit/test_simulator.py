@@ -1,6 +1,9 @@
 """The fast simulator against the reference, tensor by tensor, and its refusals."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
+from threading import get_ident
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from strategies import networks_with_images, random_images, random_network
 from sqhw.errors import SqhwError
 from sqhw.network.quantized import QuantizedNetwork
 from sqhw.sim import operations, reference
+from sqhw.sim import simulator as simulator_module
 from sqhw.sim.simulator import Simulator
 
 
@@ -129,14 +133,76 @@ def test_refuses_pixels_out_of_range(beyond):
 
 def test_logits_do_not_depend_on_the_batch():
     network = random_network(5)
-    images = random_images(network, 0, 7)
-    simulator = Simulator(network)
+    images = random_images(network, 0, 300)
+    simulator = Simulator(network, threads=1)
     done = []
     whole = simulator.logits(images)
-    parts = simulator.logits(images, batch=3, progress=done.append)
+    parts = simulator.logits(images, batch=100, progress=done.append)
     np.testing.assert_array_equal(parts, whole)
-    assert whole.shape == (7, np.prod(network.shapes()[network.layers[-1].name]))
-    assert done == [3, 6, 7]
+    assert whole.shape == (300, np.prod(network.shapes()[network.layers[-1].name]))
+    most = simulator.runner.plan.images
+    assert len(done) > 1
+    assert done[-1] == 300
+    assert all(100 <= new - old < 100 + most for old, new in pairwise([0, *done[:-1]]))
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 100, 128, 300, 385, 2000])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_parts_of_a_run_are_alike_and_as_many_for_each_thread(count, threads):
+    lanes, most = 16, 128
+    parts = simulator_module._parts(count, lanes, most, threads)
+    assert [part.start for part in parts[1:]] == [part.stop for part in parts[:-1]]
+    assert (parts[0].start, parts[-1].stop) == (0, count)
+    sizes = [part.stop - part.start for part in parts]
+    assert max(sizes) <= most
+    assert all(size == sizes[0] and size % lanes == 0 for size in sizes[:-1])
+    if count >= 2 * threads * most:  # all are within a vector of the even share
+        assert max(sizes) * threads * -(-len(parts) // threads) <= count + len(parts) * lanes
+
+
+def test_progress_is_told_by_the_callers_thread_and_ends_with_all():
+    network = random_network(5)
+    told = []
+    Simulator(network, threads=3).logits(
+        random_images(network, 0, 1000), 1, lambda done: told.append((done, get_ident()))
+    )
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert told[-1][0] == 1000
+    assert {thread for _, thread in told} == {get_ident()}
+
+
+def test_a_wrong_pixel_in_any_part_is_refused_and_the_next_run_is_right():
+    network = random_network(0)
+    form = network.input_format
+    simulator = Simulator(network, threads=2)
+    images = random_images(network, 0, 1000)
+    right = simulator.logits(images)
+    wrong = images.copy()
+    wrong[700].reshape(-1)[0] = form.hi + 1
+    with pytest.raises(SqhwError, match=f"takes pixels of {form.lo} to {form.hi}"):
+        simulator.logits(wrong)
+    np.testing.assert_array_equal(simulator.logits(images), right)
+
+
+def test_threads_of_the_user_share_a_simulator():
+    network = random_network(5)
+    simulator = Simulator(network, threads=2)
+    images = random_images(network, 0, 500)
+    right = simulator.logits(images)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(simulator.logits, [images] * 8):
+            np.testing.assert_array_equal(found, right)
+
+
+def test_a_thread_gets_the_memory_that_it_had():
+    simulator = Simulator(random_network(5), threads=1)
+    with simulator.runner.arena() as first, simulator.runner.arena() as second:
+        assert first is not second
+    found = []
+    for _ in range(3):
+        with simulator.runner.arena() as arena:
+            found.append(arena)
+    assert found[0] is found[1] is found[2]
 
 
 def test_logits_of_no_image():
@@ -152,6 +218,22 @@ def test_predicts_the_first_largest_output():
     np.testing.assert_array_equal(
         simulator.predict(images), np.argmax(simulator.logits(images), axis=1)
     )
+
+
+@pytest.mark.parametrize("images", [None, 7, "x", [[1, 2], [3]], np.zeros((3, 32, 32), np.uint8)])
+@pytest.mark.parametrize("method", ["run", "logits", "predict"])
+def test_refuses_what_is_no_array_of_images(images, method):
+    network = random_network(0)
+    with pytest.raises(SqhwError, match=r"four dimensions, images of shape|different lengths"):
+        getattr(Simulator(network), method)(images)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2"])
+def test_refuses_a_number_of_threads_that_is_none(threads):
+    with pytest.raises(
+        SqhwError, match=f"threads must be a whole number from 1 on, not {threads!r}"
+    ):
+        Simulator(random_network(0), threads=threads)
 
 
 @pytest.mark.parametrize("pixel", [0.5, np.nan])

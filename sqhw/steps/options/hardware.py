@@ -19,8 +19,8 @@ class SimulateOptions:
 
     Parameters
     ----------
-    network : Path
-        Quantized network.
+    network : Path, optional
+        Quantized network; not needed with `rom`.
     data : str
         Data set whose test images are run.
     image_size : str, optional
@@ -28,7 +28,7 @@ class SimulateOptions:
     float_network : Path, optional
         Float network, for its accuracy.
     rom : Path, optional
-        Folder with ROM images of the network, from which its numbers are decoded.
+        Folder with ROM images, which are decoded and run. With `network` too they must be its own.
     trace : bool
         Whether the values inside the network are counted.
     clock : float, positive
@@ -38,7 +38,7 @@ class SimulateOptions:
         many as take PyTorch seconds.
     """
 
-    network: Path
+    network: Path | None = None
     data: str = DATA
     image_size: str | None = None
     float_network: Path | None = None
