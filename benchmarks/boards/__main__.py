@@ -145,8 +145,9 @@ def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
     ]
     text = (
         "Modelled / placed. The model is of the engine alone, the placed design has the serial "
-        "line, the LEDs and the reset as well. Timing is met at the clock; images/s are those of "
-        "the engine, without the serial line. Minutes are those of a loaded machine of 2 cores.\n\n"
+        "line, the LEDs and the reset as well. Timing is met at the clock; images/s are runs a "
+        "second, from `start` to `done`, without pixels, results and the serial line. Minutes are "
+        "those of a loaded machine of 2 cores.\n\n"
     )
     return text + markdown(head, rows) + "".join(f"\n{line}" for line in single + missed + rates)
 
