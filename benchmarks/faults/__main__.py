@@ -142,7 +142,7 @@ def _rate_row(rom: Mapping[str, Any], maps: Mapping[str, Any]) -> tuple[str, ...
 
 
 def _fields(samples: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return a row for each field, over all layers."""
+    """Return a row for each field, over all layers; injections count alike, not bits."""
     rows = []
     for field in dict.fromkeys(one["field"] for one in samples):
         chosen = [one for one in samples if one["field"] == field]
