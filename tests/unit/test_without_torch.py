@@ -40,6 +40,10 @@ def folder(tmp_path_factory):
     save_float(chain_network(), folder / "float.safetensors")
     images = np.random.default_rng(0).integers(0, 17, (60, *chain.input_shape)).astype(np.uint8)
     np.savez(folder / "data.npz", images=images, labels=np.arange(60) % 3)
+    (folder / "sweep.toml").write_text(
+        'step = "size"\n[options]\nnetwork = "resnet8"\ndevice = "iCEBreaker"\nbits = 4\n'
+        "[product]\ndensity = [0.2]\n"
+    )
     return folder
 
 
@@ -52,6 +56,11 @@ def works(folder):
         "size floats": ["size", folder / "float.safetensors", "--device", "iCEBreaker"],
         "size integers": ["size", net, "--device", "iCEBreaker"],
         "simulate": ["simulate", net, "--data", f"npz:{folder / 'data.npz'}"],
+        "faults": [
+            "faults", net, "--data", f"npz:{folder / 'data.npz'}", "--images", "2",
+            "--injections", "2", "--trials", "0", "--activations", "0",
+        ],
+        "sweep": ["sweep", folder / "sweep.toml", "--out", folder / "sweep"],
         "retarget": ["retarget", net, "--device", "iCEBreaker", "--out", folder / "other"],
         "rom": ["rom", net, "--out", rtl],
         "export": ["export", net, "--format", "c,qdq,qonnx,exact", "--out", folder / "export"],

@@ -100,7 +100,7 @@ class Run:
         self.normalised = recipe
         normalise_latent(self.model, self.engine, self._sample(recipe))
 
-    def taken(self, weights: Sequence[Tensor] | None = None) -> Snapshot:
+    def taken(self, *, weights: Sequence[Tensor] | None = None) -> Snapshot:
         """Return the snapshot of `take`; statistics of normalisations are estimated for it."""
         if self.normalised is not None:
             forward = partial(self.model, weights=weights)

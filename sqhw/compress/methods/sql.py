@@ -171,7 +171,8 @@ class Sql(Method):
         if self.tuning:
             return self.run.taken()
         device = self.run.device
-        return self.run.taken([torch.from_numpy(w).float().to(device) for w in self._quantized()])
+        weights = [torch.from_numpy(w).float().to(device) for w in self._quantized()]
+        return self.run.taken(weights=weights)
 
     def extra_state(self) -> dict[str, Tensor]:
         """Return V, U and the bits."""

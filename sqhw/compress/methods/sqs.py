@@ -158,7 +158,7 @@ class Sqs(Method):
                     f"layer {layer.layer.name!r} would have been emptied and keeps one weight"
                 )
             weights.append(weight)
-        return self.run.taken(weights)
+        return self.run.taken(weights=weights)
 
     def excess(self) -> float:
         """Return the excess of the payload over the budget, as a share of the budget."""
