@@ -37,5 +37,8 @@ def parse_flip(text: str) -> tuple[str, int, int]:
     rom, _, rest = text.partition(":")
     word, _, bit = rest.partition(":")
     if not (word.isdecimal() and bit.isdecimal() and max(len(word), len(bit)) < 10):
-        raise SqhwError(f"--flip: {shown(text)} must read ROM:WORD:BIT, for example weights:12:3")
+        raise SqhwError(
+            f"--flip: {shown(text)} must read ROM:WORD:BIT, numbers of at most 9 digits, "
+            "for example weights:12:3"
+        )
     return rom, int(word), int(bit)
