@@ -13,6 +13,7 @@ from benchmarks.seal import write_sealed_text
 from benchmarks.simulator import cases, equal, layers, outside, rtl, starts, table
 from benchmarks.simulator.peak import peak
 from benchmarks.simulator.rows import Record, Settings, measured
+from sqhw.frontends.zoo.catalogue import ZOO
 from sqhw.sim import kernels
 
 app = typer.Typer(add_completion=False)
@@ -87,7 +88,7 @@ def main(
     if equality:
         out = out.with_name("EQUAL.md")
         records = list[Record]()
-        for name in equal.NETWORKS:
+        for name in ZOO:
             typer.echo(f"{name} ...", err=True)
             records.append(
                 measured(settings, f"equal-{name}", lambda name=name: equal.measure(name))
