@@ -32,7 +32,16 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 COMPRESSION = BENCHMARKS / "compression" / "results"
 JSON = sorted(path for path in BENCHMARKS.rglob("*.json") if path.name != "present.json")
 #: Sealed tables: all there is of a measurement, or printed from a file of results.
-SEALED = ("coding", "cost_budget", "cost_cycles", "fuzz", "mutants", "simulator", "train_step")
+SEALED = (
+    "coding",
+    "cost_budget",
+    "cost_cycles",
+    "faults",
+    "fuzz",
+    "mutants",
+    "simulator",
+    "train_step",
+)
 TABLES = [BENCHMARKS / name / "RESULTS.md" for name in SEALED]
 #: Table of the simulator's equality: its code for each target against the reference.
 EQUAL = BENCHMARKS / "simulator" / "EQUAL.md"
