@@ -5,6 +5,7 @@ import sys
 from dataclasses import MISSING, fields
 
 import pytest
+from command_line import run
 from typer.main import get_command
 
 from sqhw.cli.commands import app
@@ -40,5 +41,11 @@ def test_defaults_are_those_of_the_method(options, settings):
 
 def test_options_are_quick_to_import():
     code = "import sys, sqhw.steps.options; print('numpy' in sys.modules, 'typer' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "False False\n"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "False False\n"
+
+
+def test_a_batch_has_a_limit_of_its_own(monkeypatch, capsys):
+    code, _, error = run(monkeypatch, capsys, "train", "--batch", "65537")
+    assert code == 2
+    assert "less than or equal to 65536" in error
