@@ -7,9 +7,7 @@
 // The arguments are those of ``cxxrtl_harness.cc``, and the number of cores. A frame that ends in a
 // reset is driven up to its moment while the frames before it run on. The reset ends these too; they
 // are sent again after it. OUT gets the same for each frame that goes through.
-#include <ctime>
 #include <deque>
-#include <iterator>
 
 #include "cxxrtl_common.h"
 
@@ -294,34 +292,17 @@ class Bench {
 }  // namespace
 
 int main(int argc, char **argv) {
-#ifdef __linux__
-  prctl(PR_SET_PDEATHSIG, SIGKILL);  // ends with the process that started it
-#endif
-  constexpr int kNumbers = 9, kFiles = kNumbers + 1, kRoms = kFiles + 3;
-  if (argc < kRoms) refuse("too few arguments");
-  unsigned long long numbers[kNumbers];
-  for (int at = 0; at < kNumbers; at++) numbers[at] = std::strtoull(argv[1 + at], nullptr, 10);
-  begin_noise(numbers[0]);
-  Job job;
-  unsigned *const fields[] = {&job.pixels, &job.results, &job.writeback,
-                              &job.ready,  &job.run,     &job.result};
-  for (int at = 0; at < 6; at++) *fields[at] = static_cast<unsigned>(numbers[1 + at]);
-  std::ifstream driven(argv[kFiles], std::ios::binary), in(argv[kFiles + 1], std::ios::binary);
-  const Bytes pixels{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  Arguments given(argc, argv, 2);
   std::vector<Frame> frames;
-  for (Frame frame; driven.read(reinterpret_cast<char *>(&frame), sizeof frame);) {
-    if ((size_t(frame.run) + 1) * job.pixels > pixels.size()) refuse("too few pixels");
+  for (Frame frame; given.frames.read(reinterpret_cast<char *>(&frame), sizeof frame);) {
+    if ((size_t(frame.run) + 1) * given.job.pixels > given.pixels.size()) refuse("too few pixels");
     frames.push_back(frame);
   }
-  if (driven.gcount()) refuse("the last frame is not whole");
-  Bench bench(job, unsigned(numbers[8]), frames, pixels, numbers[7]);
-  for (int at = kRoms; at < argc; at++) bench.memories.load_argument(argv[at]);
+  if (given.frames.gcount()) refuse("the last frame is not whole");
+  Bench bench(given.job, unsigned(given.own_numbers[1]), frames, given.pixels, given.own_numbers[0]);
+  given.load_roms(bench.memories);
   const Bytes record = bench.run();
-  std::ofstream out(argv[kFiles + 2], std::ios::binary);
-  out.write(reinterpret_cast<const char *>(record.data()), record.size());
-  out.close();
-  if (!out) refuse("cannot write the results");
-  std::printf("%llu %.6f\n", static_cast<unsigned long long>(bench.total),
-              static_cast<double>(std::clock()) / CLOCKS_PER_SEC);
+  given.out.write(reinterpret_cast<const char *>(record.data()), record.size());
+  given.finish(bench.total);
   return 0;
 }

@@ -1,9 +1,11 @@
-// What the harnesses of an engine share: noise, how a program ends, ports, and the memories.
+// What the harnesses of an engine share: noise, how a program ends, ports, memories, arguments.
 #pragma once
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -121,6 +123,49 @@ class Memories {
   }
 
   cxxrtl::debug_items items_;
+};
+
+// The arguments of a harness: seed, numbers of the job, numbers of its own; frames, pixels, results;
+// then NAME=FILE of each ROM.
+class Arguments {
+ public:
+  Arguments(int argc, char **argv, int own) : files_(argv + kCommon + own + 1), end_(argv + argc) {
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // ends with the process that started it
+#endif
+    if (argc < kCommon + own + 1 + kFiles) refuse("too few arguments");
+    const auto number = [&](int at) { return std::strtoull(argv[1 + at], nullptr, 10); };
+    begin_noise(number(0));
+    unsigned *const fields[] = {&job.pixels, &job.results, &job.writeback,
+                                &job.ready,  &job.run,     &job.result};
+    for (int at = 0; at < kCommon - 1; at++) *fields[at] = static_cast<unsigned>(number(1 + at));
+    for (int at = 0; at < own; at++) own_numbers.push_back(number(kCommon + at));
+    frames.open(files_[0], std::ios::binary);
+    std::ifstream in(files_[1], std::ios::binary);
+    pixels.assign(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+    out.open(files_[2], std::ios::binary);
+  }
+
+  void load_roms(Memories &memories) const {
+    for (char **rom = files_ + kFiles; rom < end_; rom++) memories.load_argument(*rom);
+  }
+
+  // Ends the results, and tells cycles and seconds of processor time.
+  void finish(unsigned long long cycles) {
+    out.close();
+    if (!out) refuse("cannot write the results");
+    std::printf("%llu %.6f\n", cycles, static_cast<double>(std::clock()) / CLOCKS_PER_SEC);
+  }
+
+  Job job;
+  std::vector<unsigned long long> own_numbers;
+  std::ifstream frames;
+  Bytes pixels;
+  std::ofstream out;
+
+ private:
+  static constexpr int kCommon = 7, kFiles = 3;
+  char **files_, **end_;
 };
 
 }  // namespace harness

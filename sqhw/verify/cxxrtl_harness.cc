@@ -10,8 +10,6 @@
 // gets, for each frame that goes through, the cycles that the harness counted and those that the engine
 // did (32 bits each), the results and, if KEEP is 1, the bytes written back. Each ROM NAME takes the
 // words of a $readmemh FILE. Printed are all clock cycles and the processor's seconds.
-#include <ctime>
-#include <iterator>
 
 #include "cxxrtl_common.h"
 
@@ -260,39 +258,22 @@ class Bench {
 }  // namespace
 
 int main(int argc, char **argv) {
-#ifdef __linux__
-  prctl(PR_SET_PDEATHSIG, SIGKILL);  // ends with the process that started it
-#endif
-  constexpr int kNumbers = 8, kFiles = kNumbers + 1, kRoms = kFiles + 3;
-  if (argc < kRoms) refuse("too few arguments");
-  unsigned long long numbers[kNumbers];
-  for (int at = 0; at < kNumbers; at++) numbers[at] = std::strtoull(argv[1 + at], nullptr, 10);
-  begin_noise(numbers[0]);
-  Job job;
-  unsigned *const fields[] = {&job.pixels, &job.results, &job.writeback,
-                              &job.ready,  &job.run,     &job.result};
-  for (int at = 0; at < 6; at++) *fields[at] = static_cast<unsigned>(numbers[1 + at]);
-  const bool keep = numbers[7];
-  Bench bench(job);
-  for (int at = kRoms; at < argc; at++) bench.memories.load_argument(argv[at]);
-  std::ifstream frames(argv[kFiles], std::ios::binary), in(argv[kFiles + 1], std::ios::binary);
-  std::ofstream out(argv[kFiles + 2], std::ios::binary);
-  const Bytes pixels{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  Arguments given(argc, argv, 1);
+  const bool keep = given.own_numbers[0];
+  Bench bench(given.job);
+  given.load_roms(bench.memories);
   Bytes record;
   Frame frame;
   bench.reset(1 + below(5));
-  for (; frames.read(reinterpret_cast<char *>(&frame), sizeof frame); bench.index++) {
-    const size_t first = static_cast<size_t>(frame.run) * job.pixels;
-    if (first + job.pixels > pixels.size()) refuse("too few pixels");
+  for (; given.frames.read(reinterpret_cast<char *>(&frame), sizeof frame); bench.index++) {
+    const size_t first = static_cast<size_t>(frame.run) * given.job.pixels;
+    if (first + given.job.pixels > given.pixels.size()) refuse("too few pixels");
     record.clear();
-    bench.run(frame, pixels.data() + first, keep, &record);
+    bench.run(frame, given.pixels.data() + first, keep, &record);
     if (frame.phase == kWhole)
-      out.write(reinterpret_cast<const char *>(record.data()), record.size());
+      given.out.write(reinterpret_cast<const char *>(record.data()), record.size());
   }
-  if (frames.gcount()) refuse("the last frame is not whole");
-  out.close();
-  if (!out) refuse("cannot write the results");
-  std::printf("%llu %.6f\n", static_cast<unsigned long long>(bench.total),
-              static_cast<double>(std::clock()) / CLOCKS_PER_SEC);
+  if (given.frames.gcount()) refuse("the last frame is not whole");
+  given.finish(bench.total);
   return 0;
 }
