@@ -1,12 +1,11 @@
 """The cycles of frames in flight on an engine of several cores. No tolerance: RTL takes these."""
 
-import math
 from dataclasses import dataclass
 
-from sqhw.cost_models.schedule import BETWEEN_FRAMES
+from sqhw.cost_models.schedule import BETWEEN_FRAMES, frame_bytes
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.timing import Timing
-from sqhw.network.graph import INPUT, Graph, GraphConv
+from sqhw.network.graph import Graph, GraphConv
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,7 @@ class FrameTimes:
         batch : int
             Images of a run.
         """
-        shapes = network.shapes()
-        pixels, results = (math.prod(shapes[name]) for name in (INPUT, network.layers[-1].name))
+        pixels, results = frame_bytes(network)
         timing = Timing.of(engine)
         return cls(
             cores=engine.cores,

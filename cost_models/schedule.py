@@ -181,6 +181,12 @@ def schedule(network: Graph[StoredConv], engine: EngineConfig, batch: int = 1) -
     return Schedule(tuple(layers), batch)
 
 
+def frame_bytes(network: Graph[GraphConv]) -> tuple[int, int]:
+    """Return the bytes of an image, one a pixel and channel, and those of its results."""
+    shapes = network.shapes()
+    return math.prod(shapes[INPUT]), math.prod(shapes[network.layers[-1].name])
+
+
 def frame_cycles(network: Graph[GraphConv], engine: EngineConfig, cycles: int, batch: int) -> float:
     """Return the cycles of an image from its first pixel to its last result, never made to wait.
 
@@ -193,8 +199,7 @@ def frame_cycles(network: Graph[GraphConv], engine: EngineConfig, cycles: int, b
     batch : int
         Images of the run.
     """
-    shapes = network.shapes()
-    pixels, results = (math.prod(shapes[name]) for name in (INPUT, network.layers[-1].name))
+    pixels, results = frame_bytes(network)
     timing = Timing.of(engine)
     run = cycles + timing.load + BETWEEN_FRAMES
     return run / batch + pixels + (timing.output + 1) * results
