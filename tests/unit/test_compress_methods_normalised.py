@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 from float_networks import mobile_network, residual_network
-from method_cases import ENGINE, QUICK, compressed, digits
+from method_cases import DEVICE, ENGINE, QUICK, compressed, digits, small_network
 
 from sqhw.compress import evaluate, torch_logits
 from sqhw.compress.methods import Recipe, configure
 from sqhw.compress.methods.base import NormalisableConfig, plain_options
+from sqhw.compress.methods.job import Job
 from sqhw.compress.methods.latent import LatentNetwork
 from sqhw.compress.methods.normalised import normalise_latent
+from sqhw.compress.methods.run import Run
 from sqhw.compress.methods.snapshot import take
 from sqhw.compress.qat.normalisation import estimate
 from sqhw.errors import SqhwError
@@ -82,6 +84,20 @@ def test_codes_stay_in_few_values_and_channels_get_gains(method):
     accuracy = (logits.argmax(1) == data.test.labels).mean()
     real = evaluate(result.network, data.test.images, data.test.labels)
     assert accuracy == pytest.approx(real, abs=0.05)
+
+
+def test_a_snapshot_has_the_statistics_of_its_own_weights():
+    network = small_network()
+    run = Run(Job(network, digits(), ENGINE, DEVICE), network, seed=0)
+    run.normalise(SHARE)
+    before = run.taken()
+    layer = run.model.latent()[0]
+    with torch.no_grad():
+        layer.weight *= 3
+    after = run.taken()
+    assert np.allclose(after.weights[0], 3 * before.weights[0])
+    assert np.allclose(after.factors[0], before.factors[0] / 3, rtol=1e-3)
+    assert np.allclose(after.biases[0], before.biases[0], atol=1e-3)
 
 
 def test_interrupted_equals_uninterrupted(tmp_path):
