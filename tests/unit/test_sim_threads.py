@@ -1,6 +1,7 @@
 """Pieces of work that threads share with the caller."""
 
 from threading import Barrier, get_ident
+from time import sleep
 
 import pytest
 
@@ -38,13 +39,17 @@ def test_a_piece_that_fails_on_any_thread_is_the_callers_error(callers):
 
 
 def test_pieces_are_left_out_after_a_failure():
-    begun = []
+    both, begun, caller = Barrier(2), [], get_ident()
 
     def work(pieces):
         for piece in pieces:
             begun.append(piece)
-            raise ValueError("this piece")
+            if piece < 2:
+                both.wait(SECONDS)
+            if get_ident() == caller:
+                raise ValueError("this piece")
+            sleep(0.01)  # the caller has failed long before the last piece
 
     with pytest.raises(ValueError, match="this piece"):
-        share(range(100), 2, work)
-    assert len(begun) <= 2
+        share(range(200), 2, work)
+    assert len(begun) < 100
