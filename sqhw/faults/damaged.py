@@ -99,8 +99,8 @@ class RomReader:
         engine, fields = self.program.engine, self.fields[index]
         tiling = self.program.tilings[index]
         records = records_at(roms["params"], fields, engine)
-        counts = records.pop("count") + fields.get("skip", 0) & ((1 << COUNT_BITS) - 1)
-        counts[counts == 0] = 1 << COUNT_BITS  # the sequencer counts down to 1
+        counts = records.pop("count") + fields.get("skip", 0)
+        counts[counts == 0] = 1 << COUNT_BITS  # the sequencer counts down to 1, from 0 all the way
         layer = tiling.layer
         weight, leaves = np.zeros((len(counts), 1, 0, 1), np.int8), False
         if isinstance(layer, Conv):
