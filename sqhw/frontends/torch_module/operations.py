@@ -6,18 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from sqhw.errors import SqhwError
-from sqhw.frontends.folding.activation import clipped, leaky
 from sqhw.frontends.folding.concatenation import concatenated
 from sqhw.frontends.folding.convolution import Convolution, spread
-from sqhw.frontends.folding.notes import left_out
 from sqhw.frontends.folding.view import View
-from sqhw.frontends.torch_module import arithmetic, pooling
+from sqhw.frontends.torch_module import activations, arithmetic, pooling
 from sqhw.frontends.torch_module.builder import Builder, trained
 from sqhw.frontends.torch_module.calls import (
     AvgPool2dCall,
@@ -29,7 +26,6 @@ from sqhw.frontends.torch_module.calls import (
 from sqhw.frontends.torch_module.pooling import pair
 from sqhw.frontends.torch_module.supported import (
     described,
-    doubles,
     layer_type,
     title,
     unsupported,
@@ -164,60 +160,11 @@ def _linear(
     return View(made.tensor, made.shape, flat=True)
 
 
-def _relu(build: Builder, node: fx.Node, x: View, inplace: bool = False) -> View:
-    return build.activate(node, x, None)
-
-
-def _relu6(build: Builder, node: fx.Node, x: View, inplace: bool = False) -> View:
-    return build.activate(node, x, 6.0)
-
-
-def _clamp(build: Builder, node: fx.Node, x: View, min: Any = None, max: Any = None) -> View:
-    if not all(bound is None or isinstance(bound, int | float) for bound in (min, max)):
-        raise unsupported(node, f"clamp from {min} to {max}")
-    low, high = (None if bound is None else float(bound) for bound in (min, max))
-    if low is not None and high is not None and low >= high:
-        raise unsupported(node, f"clamp from {min} to {max}")
-    return clipped(build, node, x, low, high)
-
-
-def _leaky(
-    build: Builder, node: fx.Node, x: View, negative_slope: float = 0.01, inplace: bool = False
-) -> View:
-    return leaky(build, node, x, np.full(1, float(negative_slope)))
-
-
-def _prelu(build: Builder, node: fx.Node, x: View, weight: Tensor) -> View:
-    slope = doubles(node, "slope", weight).numpy()
-    if slope.size not in (1, x.shape[0]) or (slope.size > 1 and x.flat and x.shape[1:] != (1, 1)):
-        raise unsupported(node, f"PReLU with {slope.size} slopes on a map {x.shape}")
-    return leaky(build, node, x, slope)
-
-
-def _hard_sigmoid(build: Builder, node: fx.Node, x: View, inplace: bool = False) -> View:
-    one = np.ones((1, 1, 1))
-    moved = build.affine(node, x, one / 6, one / 2)
-    if moved.plain:
-        build.hide(moved.tensor)
-    return build.activate(node, moved, 1.0)
-
-
 def _cat(build: Builder, node: fx.Node, tensors: Any, dim: Any = 0) -> View:
     parts = list(tensors)
     if dim not in (1, -len(parts[0].size)) or not all(isinstance(part, View) for part in parts):
         raise unsupported(node, f"a concatenation along dimension {dim}, other than the channels,")
     return concatenated(build, node, parts)
-
-
-def _hardtanh(
-    build: Builder,
-    node: fx.Node,
-    x: View,
-    min_val: float = -1.0,
-    max_val: float = 1.0,
-    inplace: bool = False,
-) -> View:
-    return _clamp(build, node, x, min_val, max_val)
 
 
 def _mean(build: Builder, node: fx.Node, x: View, dim: Any = None, keepdim: bool = False) -> View:
@@ -226,60 +173,6 @@ def _mean(build: Builder, node: fx.Node, x: View, dim: Any = None, keepdim: bool
         raise unsupported(node, f"a mean over {dim}, other than height and width (2, 3),")
     made = pooling.global_average(build, node, x)
     return made if keepdim else replace(made, flat=True)
-
-
-def _softmax(
-    build: Builder, node: fx.Node, x: View, dim: Any = None, _stacklevel: int = 3, dtype: Any = None
-) -> View:
-    if dim not in (None, 1, -len(x.size)):
-        raise unsupported(node, f"a softmax over dimension {dim}, other than the classes,")
-    return _at_the_end(build, node, x, "softmax")
-
-
-def _sigmoid(build: Builder, node: fx.Node, x: View) -> View:
-    if not build.read_by_output_alone(node) or x.shape[1:] != (1, 1):
-        return build.look_up(node, x, "sigmoid")
-    return _at_the_end(build, node, x, "sigmoid")
-
-
-def _function(name: str) -> Handler:
-    """Return the handler of an activation function that is a table."""
-
-    def function(build: Builder, node: fx.Node, x: View, inplace: bool = False) -> View:
-        return build.look_up(node, x, name)
-
-    return function
-
-
-def _elu(build: Builder, node: fx.Node, x: View, alpha: float = 1.0, inplace: bool = False) -> View:
-    if alpha != 1.0:
-        raise unsupported(node, f"ELU with alpha {alpha}", "use alpha 1")
-    return build.look_up(node, x, "elu")
-
-
-def _gelu(build: Builder, node: fx.Node, x: View, approximate: str = "none") -> View:
-    return build.look_up(node, x, "gelu_tanh" if approximate == "tanh" else "gelu")
-
-
-def _softplus(
-    build: Builder, node: fx.Node, x: View, beta: float = 1.0, threshold: float = 20.0
-) -> View:
-    if beta != 1.0 or threshold < 20.0:
-        raise unsupported(node, f"Softplus with beta {beta} and threshold {threshold}")
-    return build.look_up(node, x, "softplus")
-
-
-def _at_the_end(build: Builder, node: fx.Node, x: View, what: str) -> View:
-    """Leave out a function that keeps the order of the outputs."""
-    if not build.read_by_output_alone(node) or x.shape[1:] != (1, 1):
-        raise unsupported(
-            node,
-            f"a {what} other than of the network's outputs",
-            "use ReLU, or ReLU6 where values must be bounded",
-        )
-    build.dropped.add(node)
-    build.notes.append(left_out(title(node), what))
-    return x
 
 
 def _flatten(build: Builder, node: fx.Node, x: View, start_dim: int = 0, end_dim: int = -1) -> View:
@@ -338,12 +231,16 @@ MODULES: dict[type[nn.Module], Handler] = {
     nn.Linear: lambda build, node, x, layer: _linear(build, node, x, layer.weight, layer.bias),
     nn.BatchNorm1d: arithmetic.norm,
     nn.BatchNorm2d: arithmetic.norm,
-    nn.ReLU: lambda build, node, x, layer: _relu(build, node, x),
-    nn.ReLU6: lambda build, node, x, layer: _relu6(build, node, x),
-    nn.Hardtanh: lambda build, node, x, layer: _clamp(build, node, x, layer.min_val, layer.max_val),
-    nn.LeakyReLU: lambda build, node, x, layer: _leaky(build, node, x, layer.negative_slope),
-    nn.PReLU: lambda build, node, x, layer: _prelu(build, node, x, layer.weight),
-    nn.Hardsigmoid: lambda build, node, x, layer: _hard_sigmoid(build, node, x),
+    nn.ReLU: lambda build, node, x, layer: activations.relu(build, node, x),
+    nn.ReLU6: lambda build, node, x, layer: activations.relu6(build, node, x),
+    nn.Hardtanh: lambda build, node, x, layer: activations.clamp(
+        build, node, x, layer.min_val, layer.max_val
+    ),
+    nn.LeakyReLU: lambda build, node, x, layer: activations.leaky_relu(
+        build, node, x, layer.negative_slope
+    ),
+    nn.PReLU: lambda build, node, x, layer: activations.prelu(build, node, x, layer.weight),
+    nn.Hardsigmoid: lambda build, node, x, layer: activations.hard_sigmoid(build, node, x),
     nn.MaxPool2d: lambda build, node, x, layer: pooling.max_pool(
         build, node, x, MaxPool2dCall.of(layer)
     ),
@@ -356,15 +253,15 @@ MODULES: dict[type[nn.Module], Handler] = {
     nn.AdaptiveMaxPool2d: lambda build, node, x, layer: pooling.adaptive_max_pool(
         build, node, x, layer.output_size, layer.return_indices
     ),
-    nn.Softmax: lambda build, node, x, layer: _softmax(build, node, x, layer.dim),
-    nn.LogSoftmax: lambda build, node, x, layer: _softmax(build, node, x, layer.dim),
-    nn.Sigmoid: lambda build, node, x, layer: _sigmoid(build, node, x),
-    nn.ELU: lambda build, node, x, layer: _elu(build, node, x, layer.alpha),
-    nn.GELU: lambda build, node, x, layer: _gelu(build, node, x, layer.approximate),
+    nn.Softmax: lambda build, node, x, layer: activations.softmax(build, node, x, layer.dim),
+    nn.LogSoftmax: lambda build, node, x, layer: activations.softmax(build, node, x, layer.dim),
+    nn.Sigmoid: lambda build, node, x, layer: activations.sigmoid(build, node, x),
+    nn.ELU: lambda build, node, x, layer: activations.elu(build, node, x, layer.alpha),
+    nn.GELU: lambda build, node, x, layer: activations.gelu(build, node, x, layer.approximate),
     nn.Hardswish: lambda build, node, x, layer: build.look_up(node, x, "hard_swish"),
     nn.Mish: lambda build, node, x, layer: build.look_up(node, x, "mish"),
     nn.SiLU: lambda build, node, x, layer: build.look_up(node, x, "silu"),
-    nn.Softplus: lambda build, node, x, layer: _softplus(
+    nn.Softplus: lambda build, node, x, layer: activations.softplus(
         build, node, x, layer.beta, layer.threshold
     ),
     nn.Tanh: lambda build, node, x, layer: build.look_up(node, x, "tanh"),
@@ -385,19 +282,19 @@ CALLS: dict[Any, Handler] = {
     torch.conv2d: _conv2d,
     functional.conv2d: _conv2d,
     functional.linear: _linear,
-    torch.relu: _relu,
-    functional.relu: _relu,
-    functional.relu6: _relu6,
-    "relu": _relu,
-    torch.clamp: _clamp,
-    torch.clip: _clamp,
-    "clamp": _clamp,
-    "clip": _clamp,
-    "clamp_min": _clamp,
-    functional.hardtanh: _hardtanh,
-    functional.leaky_relu: _leaky,
-    functional.prelu: _prelu,
-    functional.hardsigmoid: _hard_sigmoid,
+    torch.relu: activations.relu,
+    functional.relu: activations.relu,
+    functional.relu6: activations.relu6,
+    "relu": activations.relu,
+    torch.clamp: activations.clamp,
+    torch.clip: activations.clamp,
+    "clamp": activations.clamp,
+    "clip": activations.clamp,
+    "clamp_min": activations.clamp,
+    functional.hardtanh: activations.hardtanh,
+    functional.leaky_relu: activations.leaky_relu,
+    functional.prelu: activations.prelu,
+    functional.hardsigmoid: activations.hard_sigmoid,
     torch.max_pool2d: pooling.max_pool,
     functional.max_pool2d: pooling.max_pool,
     functional.avg_pool2d: pooling.avg_pool,
@@ -406,24 +303,24 @@ CALLS: dict[Any, Handler] = {
     functional.batch_norm: arithmetic.batch_norm,
     torch.mean: _mean,
     "mean": _mean,
-    torch.softmax: _softmax,
-    functional.softmax: _softmax,
-    "softmax": _softmax,
-    torch.log_softmax: _softmax,
-    functional.log_softmax: _softmax,
-    "log_softmax": _softmax,
-    torch.sigmoid: _sigmoid,
-    functional.sigmoid: _sigmoid,
-    "sigmoid": _sigmoid,
-    torch.tanh: _function("tanh"),
-    functional.tanh: _function("tanh"),
-    "tanh": _function("tanh"),
-    functional.silu: _function("silu"),
-    functional.mish: _function("mish"),
-    functional.hardswish: _function("hard_swish"),
-    functional.elu: _elu,
-    functional.gelu: _gelu,
-    functional.softplus: _softplus,
+    torch.softmax: activations.softmax,
+    functional.softmax: activations.softmax,
+    "softmax": activations.softmax,
+    torch.log_softmax: activations.softmax,
+    functional.log_softmax: activations.softmax,
+    "log_softmax": activations.softmax,
+    torch.sigmoid: activations.sigmoid,
+    functional.sigmoid: activations.sigmoid,
+    "sigmoid": activations.sigmoid,
+    torch.tanh: activations.looked_up("tanh"),
+    functional.tanh: activations.looked_up("tanh"),
+    "tanh": activations.looked_up("tanh"),
+    functional.silu: activations.looked_up("silu"),
+    functional.mish: activations.looked_up("mish"),
+    functional.hardswish: activations.looked_up("hard_swish"),
+    functional.elu: activations.elu,
+    functional.gelu: activations.gelu,
+    functional.softplus: activations.softplus,
     torch.flatten: _flatten,
     "flatten": _flatten,
     torch.reshape: _reshape,
