@@ -27,19 +27,20 @@ class Packing:
         Suffix of the file that place and route writes, and the option for it.
     bitstream : str
         Suffix of the bitstream.
-    unpack : str
-        Tool that turns a bitstream back.
+    pack, unpack : str
+        Tool that writes the bitstream, and the one that turns it back.
     """
 
     constraints: str
     placed: str
     bitstream: str
+    pack: str
     unpack: str
 
 
 PACKINGS = {
-    "ice40": Packing("pcf", "asc", "bin", "iceunpack"),
-    "ecp5": Packing("lpf", "textcfg", "bit", "ecpunpack"),
+    "ice40": Packing("pcf", "asc", "bin", "icepack", "iceunpack"),
+    "ecp5": Packing("lpf", "textcfg", "bit", "ecppack", "ecpunpack"),
 }
 #: Name of the placed design, without its suffix.
 PLACED = "placed"
@@ -147,8 +148,8 @@ def pack(family: str, placed: Path, bitstream: Path) -> None:
         If the tool is missing or fails.
     """
     names = (placed.name, bitstream.name)
-    command = ("icepack", *names) if family == "ice40" else ("ecppack", "--compress", *names)
-    run_tool(command, placed.parent, placed.parent / "pack.log")
+    options = () if family == "ice40" else ("--compress",)
+    run_tool((PACKINGS[family].pack, *options, *names), placed.parent, placed.parent / "pack.log")
 
 
 def unpack(family: str, bitstream: Path, placed: Path) -> None:

@@ -57,8 +57,8 @@ class Ecp5Blocks:
             raise SqhwError("the CRC of a block RAM in the bitstream is wrong; build again")
         self._rows = rows
         addresses = np.ascontiguousarray(rows[:, 4:8]).view(">u4")[:, 0]
-        #: Numbers of the blocks, in the order of the file.
-        self.numbers = tuple(int(address) >> NUMBER_SHIFT for address in addresses)
+        #: Names of the blocks, as in the text of a placed design, in the order of the file.
+        self.names = tuple(f".bram_init {int(one) >> NUMBER_SHIFT}" for one in addresses)
 
     @property
     def bits(self) -> Bits:
@@ -67,13 +67,13 @@ class Ecp5Blocks:
         values = np.unpackbits(data, axis=1).reshape(-1, VALUES, VALUE_BITS)
         return values[:, :, ::-1].reshape(len(values), -1)
 
-    def replaced(self, blocks: Mapping[int, Bits]) -> bytes:
+    def replaced(self, blocks: Mapping[str, Bits]) -> bytes:
         """Return the bitstream with other bits in some of its blocks.
 
         Parameters
         ----------
-        blocks : mapping of int to ndarray of uint8, shape (18432,)
-            Bits by the number of the block, as `bits` has them.
+        blocks : mapping of str to ndarray of uint8, shape (18432,)
+            Bits by the name of the block, as `bits` has them.
 
         Raises
         ------
@@ -81,13 +81,13 @@ class Ecp5Blocks:
             If the bitstream has no such block.
         """
         rows = self._rows.copy()
-        places = {number: row for row, number in enumerate(self.numbers)}
-        for number, bits in blocks.items():
-            if number not in places:
-                raise SqhwError(f"the bitstream has no block RAM {number}; build again")
+        places = {name: row for row, name in enumerate(self.names)}
+        for name, bits in blocks.items():
+            if name not in places:
+                raise SqhwError(f"the bitstream has no block RAM {name}; build again")
             values = bits.reshape(VALUES, VALUE_BITS)[:, ::-1]
             data = np.packbits(values.reshape(-1))
-            rows[places[number], ADDRESS_BYTES + HEAD_BYTES : -CRC_BYTES] = data
+            rows[places[name], ADDRESS_BYTES + HEAD_BYTES : -CRC_BYTES] = data
         crc = crc16(rows[:, :-CRC_BYTES])
         rows[:, -2], rows[:, -1] = crc >> 8, crc & 0xFF
         return self._before + rows.tobytes() + self._after

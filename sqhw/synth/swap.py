@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,10 +15,35 @@ from sqhw.errors import SqhwError
 from sqhw.files.input_file import read_bytes, read_text
 from sqhw.machine.layout import ROMS
 from sqhw.machine.rom_pieces import Pieces, depth_of, piece_names, piece_words
-from sqhw.synth.bitstream import pack, unpack
-from sqhw.synth.bram_contents import BlockContents, PlacedRoms, placeholder, word_bits
+from sqhw.synth.bitstream import PACKINGS, pack, unpack
+from sqhw.synth.bram_contents import Bits, BlockContents, PlacedRoms, placeholder, word_bits
 from sqhw.synth.build_folder import MAX_BUILD_BYTES
 from sqhw.synth.ecp5_bitstream import Ecp5Blocks
+from sqhw.synth.ice40_bitstream import Ice40Blocks
+
+
+class BitstreamBlocks(Protocol):
+    """The block RAMs in a bitstream, by the names they have in the text of the placed design.
+
+    Parameters
+    ----------
+    data : bytes
+        Bitstream that the packing tool of the family wrote.
+    """
+
+    names: tuple[str, ...]
+
+    def __init__(self, data: bytes) -> None: ...
+
+    @property
+    def bits(self) -> Bits:
+        """Bits of the blocks, shape (blocks, bits of a block), in the order of the names."""
+
+    def replaced(self, blocks: Mapping[str, Bits]) -> bytes:
+        """Return the bitstream with other bits in some of its blocks."""
+
+
+BLOCKS: dict[str, type[BitstreamBlocks]] = {"ice40": Ice40Blocks, "ecp5": Ecp5Blocks}
 
 
 @dataclass(frozen=True)
@@ -76,8 +102,8 @@ def swapped(
     seed : int
         Seed of the placeholders.
     finished : bytes, optional
-        Bitstream of the same placed design with any words. In that of an ECP5 the block RAMs are
-        replaced, which saves the tools; else they pack the placed design and turn it back.
+        Bitstream of the same placed design with any words. Its block RAMs are replaced, which saves
+        the tools; without it they pack the placed design and turn it back.
 
     Raises
     ------
@@ -95,8 +121,8 @@ def swapped(
         roms.write(contents, name, words)
         old, new = (word_bits(one, widths[name]) for one in (random[name], words))
         distance += int(np.count_nonzero(old != new))
-    if finished is not None and family == "ecp5":
-        data = _replaced(finished, contents)
+    if finished is not None:
+        data = _replaced(finished, family, contents)
         found = _blocks_of(data, contents)
     else:
         data, found = _packed(placed, family, contents)
@@ -114,7 +140,8 @@ def swapped(
 def _packed(placed: Path, family: str, contents: BlockContents) -> tuple[bytes, BlockContents]:
     """Pack a design with other contents; return the bitstream and the contents read back from it.
 
-    In the first bitstream of an ECP5 they are also replaced, with the same result to the byte.
+    In the bitstream of the design as it was placed they are also replaced, with the same result to
+    the byte.
     """
     with tempfile.TemporaryDirectory(prefix="sqhw-swap-") as scratch:
         folder = Path(scratch)
@@ -124,32 +151,26 @@ def _packed(placed: Path, family: str, contents: BlockContents) -> tuple[bytes, 
         unpack(family, bitstream, again)
         found = BlockContents(again.read_text(), family).in_order(contents.names)
         data = read_bytes(bitstream, MAX_BUILD_BYTES)
-        if family == "ecp5":
-            atomic_write_text(patched, read_text(placed, MAX_BUILD_BYTES))
-            pack(family, patched, bitstream)
-            if _replaced(read_bytes(bitstream, MAX_BUILD_BYTES), contents) != data:
-                raise SqhwError("replaced block RAM in the bitstream differs from ecppack's")
+        atomic_write_text(patched, read_text(placed, MAX_BUILD_BYTES))
+        pack(family, patched, bitstream)
+        if _replaced(read_bytes(bitstream, MAX_BUILD_BYTES), family, contents) != data:
+            raise SqhwError(f"replaced block RAM differs from what {PACKINGS[family].pack} writes")
     return data, found
 
 
-def _replaced(finished: bytes, contents: BlockContents) -> bytes:
-    """Return the bitstream of an ECP5 with other contents."""
-    blocks = zip(map(_number, contents.names), contents.bits, strict=True)
-    return Ecp5Blocks(finished).replaced(dict(blocks))
+def _replaced(finished: bytes, family: str, contents: BlockContents) -> bytes:
+    """Return a bitstream with other contents."""
+    blocks = zip(contents.names, contents.bits, strict=True)
+    return BLOCKS[family](finished).replaced(dict(blocks))
 
 
 def _blocks_of(data: bytes, contents: BlockContents) -> BlockContents:
-    """Return the contents in the bitstream of an ECP5, in the order of others."""
-    blocks = Ecp5Blocks(data)
-    bits = dict(zip(blocks.numbers, blocks.bits, strict=True))
+    """Return the contents of a bitstream, in the order of others."""
+    blocks = BLOCKS[contents.family](data)
+    bits = dict(zip(blocks.names, blocks.bits, strict=True))
     found = copy(contents)
-    found.bits = np.stack([bits[_number(name)] for name in contents.names])
+    found.bits = np.stack([bits[name] for name in contents.names])
     return found
-
-
-def _number(name: str) -> int:
-    """Return the number of a block in the text of a placed ECP5: the last word of its name."""
-    return int(name.split()[1])
 
 
 def _widths(pieces: Pieces) -> dict[str, int]:

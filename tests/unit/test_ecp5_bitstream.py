@@ -31,9 +31,9 @@ def test_a_block_is_that_of_ecppack():
 
 def test_blocks_are_read_and_replaced():
     blocks = Ecp5Blocks(bitstream({3: VALUES, 200: OTHER}))
-    assert blocks.numbers == (3, 200)
+    assert blocks.names == (".bram_init 3", ".bram_init 200")
     assert (blocks.bits == [bits(VALUES), bits(OTHER)]).all()
-    changed = blocks.replaced({200: bits(VALUES)})
+    changed = blocks.replaced({".bram_init 200": bits(VALUES)})
     assert changed == bitstream({3: VALUES, 200: VALUES})
     assert blocks.replaced({}) == bitstream({3: VALUES, 200: OTHER})
 
@@ -60,5 +60,5 @@ def test_damaged_bitstreams_are_refused(data, message):
 
 def test_a_block_that_is_not_there_is_told():
     for data in (bitstream({3: VALUES}), HEAD + END):
-        with pytest.raises(SqhwError, match="the bitstream has no block RAM 4; build again"):
-            Ecp5Blocks(data).replaced({4: bits(OTHER)})
+        with pytest.raises(SqhwError, match=r"the bitstream has no block RAM \.bram_init 4; build"):
+            Ecp5Blocks(data).replaced({".bram_init 4": bits(OTHER)})
