@@ -113,10 +113,12 @@ def check_sources(paths: list[Path]) -> list[Path]:
 
 def check_reported(paths: list[Path]) -> list[Path]:
     """Check several files as `check_source` does, or the folder of one sweep."""
-    from sqhw.sweep.store import is_sweep
+    from sqhw.sweep.store import MARK, is_sweep
 
-    if len(paths) == 1 and is_folder(paths[0]) and is_sweep(paths[0]):
-        return paths
+    if len(paths) == 1 and is_folder(paths[0]):
+        if is_sweep(paths[0]):
+            return paths
+        raise SqhwError(f"{paths[0]}: a folder, but not one of a sweep, which has a file {MARK}")
     return check_sources(paths)
 
 

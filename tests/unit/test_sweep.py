@@ -224,7 +224,7 @@ def test_folders_of_others_are_refused(tmp_path, here, quick, monkeypatch, capsy
     with pytest.raises(SqhwError, match="has files and is no folder of a sweep"):
         sweep(spec, replace(options(tmp_path), out=tmp_path / "own"))
     error = refuse(monkeypatch, capsys, "report", tmp_path / "own")
-    assert error.endswith("this is a directory")
+    assert error.endswith("own: a folder, but not one of a sweep, which has a file sweep.json")
 
 
 def test_what_dead_processes_left_is_removed(tmp_path):
