@@ -85,10 +85,10 @@ def _executors(folder: Path, data: str, sources: list[Path]) -> list[dict[str, A
     cores = len(os.sched_getaffinity(0))
     rows = [_row(name, "local processes", cores, start(spec, folder / "local").result())]
     expected = contents(folder / "local")
-    with dask_cluster(folder / "dask-files", WORKERS) as (address, workers):
-        run = start(spec, folder / "dask", "--dask", address, "--wait", "120")
+    with dask_cluster(folder / "dask-files", WORKERS) as cluster:
+        run = start(spec, folder / "dask", "--dask", cluster.address, "--wait", "120")
         run.wait_for(int(KILLED_AT * 12 * len(sources)))
-        workers[0].kill()
+        cluster.workers[0].kill()
         rows.append(_row(name, "Dask, 1 of 3 workers killed", WORKERS - 1, run.result()))
     rows[-1]["same"] = contents(folder / "dask") == expected
     run = start(spec, folder / "submitit", "--submitit", "local")

@@ -77,6 +77,23 @@ class Run:
         self.process.communicate()
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A Dask cluster on this machine.
+
+    Parameters
+    ----------
+    address : str
+        Address of the scheduler.
+    scheduler : Popen
+    workers : list of Popen
+    """
+
+    address: str
+    scheduler: subprocess.Popen[bytes]
+    workers: list[subprocess.Popen[bytes]]
+
+
 def start(spec: Path, out: Path, *options: str) -> Run:
     """Start `sqhw sweep`."""
     words = [sys.executable, "-m", "sqhw", "sweep", str(spec), "--out", str(out), "--json"]
@@ -87,8 +104,8 @@ def start(spec: Path, out: Path, *options: str) -> Run:
 
 
 @contextmanager
-def dask_cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Yield the address of a scheduler and its workers, each a process of its own."""
+def dask_cluster(folder: Path, workers: int) -> Iterator[Cluster]:
+    """Yield a cluster whose scheduler and workers are processes of their own."""
     address = f"tcp://127.0.0.1:{PORT}"
     dask = [sys.executable, "-m", "dask"]
     environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -107,7 +124,7 @@ def dask_cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subproc
             for command in commands:
                 processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
             _wait_for_workers(address, workers)
-            yield address, processes[1:]
+            yield Cluster(address, processes[0], processes[1:])
         finally:
             for process in processes:
                 process.kill()

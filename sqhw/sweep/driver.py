@@ -6,7 +6,13 @@ It keeps only the tasks in flight, so that its memory does not grow with the spa
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Future,
+    wait,
+)
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
@@ -25,7 +31,9 @@ MAX_TASK_POINTS, MAX_JOB_POINTS = 256, 5000
 MAX_LISTED = 100
 #: Seconds between looks at the folder for the progress.
 LOOK_SECONDS = 1.0
-#: Times that a point is begun whose worker dies; from the second one on it is alone in the sweep.
+#: Ends of all tasks of a place: a process of the pool died, or the scheduler was lost.
+BREAKS = (BrokenExecutor, CancelledError)
+#: Times that a point is begun whose worker dies; from the second one on in a task of its own.
 MAX_ATTEMPTS = 3
 
 
@@ -103,6 +111,7 @@ class Driver:
         self._open_place, self._retry, self._progress = open_place, retry, progress
         self._flight: dict[Future[str], list[Point]] = {}
         self._suspects: deque[Point] = deque()
+        self._again: deque[list[Point]] = deque()
         self._attempts: dict[str, int] = {}
 
     def run(self, points: Iterable[Point]) -> Tally:
@@ -111,8 +120,21 @@ class Driver:
         Raises
         ------
         SqhwError
-            If the disk is full, or a worker has other versions. Points that are done are kept.
+            If the folder cannot be written, a worker has other versions, or a scheduler was lost.
+            Points that are done are kept, and the message says how many.
         """
+        try:
+            return self._run(points)
+        except SqhwError as error:
+            done = self.tally.computed + self.tally.found
+            if not done:
+                raise
+            raise SqhwError(
+                f"{error}; {done:,} of {self.tally.points:,} points are there, and the same "
+                "command computes the rest"
+            ) from None
+
+    def _run(self, points: Iterable[Point]) -> Tally:
         fresh = self._fresh(points)
         first = next(fresh, None)
         if first is None:  # no worker is needed
@@ -126,7 +148,7 @@ class Driver:
                 self._fill(place, rest)
                 if not self._flight:
                     return self.tally
-                if self._collect():
+                if self._collect(place):
                     place.close()
                     place = self._open_place()
         finally:
@@ -166,6 +188,9 @@ class Driver:
         # Jobs that start slowly get their share at once, and none waits in front of them.
         most = place.workers * (1 if place.whole or self._single else TASKS_PER_WORKER)
         while len(self._flight) < most:
+            if self._again:
+                self._start(place, self._again.popleft())
+                continue
             points = list(islice(rest, self._task_points(place)))
             if not points:
                 return
@@ -196,9 +221,10 @@ class Driver:
     def _in_flight(self) -> int:
         return sum(map(len, self._flight.values()))
 
-    def _collect(self) -> bool:
+    def _collect(self, place: Place) -> bool:
         """Wait for a task; return whether the place is broken."""
         while not (ended := wait(self._flight, LOOK_SECONDS, FIRST_COMPLETED).done):
+            place.check()
             self._show(look=True)
         broken = False
         for future in ended:
@@ -208,7 +234,7 @@ class Driver:
             except SqhwError:
                 raise  # of versions or the folder, before a point was begun
             except Exception as error:
-                broken = isinstance(error, BrokenExecutor) or broken
+                broken = isinstance(error, BREAKS) or broken
                 self._lost(points, error)
             else:
                 self._count(outcomes)
@@ -218,11 +244,7 @@ class Driver:
     def _count(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             if outcome["stop"]:
-                tally = self.tally
-                raise SqhwError(
-                    f"{self.store.root}: {outcome['error']}; {tally.computed + tally.found} points "
-                    "are there; make room, then the same command goes on"
-                )
+                raise SqhwError(f"{self.store.root}: no further point: {outcome['error']}")
             if outcome["error"] is None:
                 self._compute(outcome["address"], outcome["seconds"])
             else:
@@ -231,25 +253,33 @@ class Driver:
     def _lost(self, points: list[Point], error: Exception) -> None:
         """Count the points of a task that its worker had done, and put the others back."""
         self.tally.deaths += 1
-        begun = True
-        for point in points:
-            address = point.address
-            if self.store.has(address):
-                self._compute(address, 0.0)
-                continue
-            failure = self.store.failure(address)
-            if failure is not None:
-                self._fail(address, failure)
-                continue
-            if begun:  # the worker takes its points one after the other
-                self._attempts[address] = self._attempts.get(address, 0) + 1
-            begun = False
-            if self._attempts.get(address, 0) >= MAX_ATTEMPTS:
-                reason = f"its worker died {MAX_ATTEMPTS} times ({type(error).__name__}: {error})"
-                self.store.fail(point, reason, "")
-                self._fail(address, reason)
-            else:
-                self._suspects.append(point)
+        left = [point for point in points if not self._has_ended(point)]
+        if not left:
+            return
+        begun, rest = left[0], left[1:]  # the worker takes its points one after the other
+        if rest:
+            self._again.append(rest)
+        attempts = self._attempts[begun.address] = self._attempts.get(begun.address, 0) + 1
+        if attempts >= MAX_ATTEMPTS:
+            reason = f"its worker died {MAX_ATTEMPTS} times ({type(error).__name__}: {error})"
+            self.store.fail(begun, reason, "")
+            self._fail(begun.address, reason)
+        elif isinstance(error, BrokenExecutor):  # any point in flight may have ended the pool
+            self._suspects.append(begun)
+        else:
+            self._again.append([begun])
+
+    def _has_ended(self, point: Point) -> bool:
+        """Return whether a worker that was lost had ended a point, and count it."""
+        if self.store.has(point.address):
+            self._compute(point.address, 0.0)
+            return True
+        error = self.store.failure(point.address)
+        # With `retry` it may be the error of an earlier run.
+        if error is None or self._retry:
+            return False
+        self._fail(point.address, error)
+        return True
 
     def _show(self, *, look: bool = False) -> None:
         tally = self.tally

@@ -9,8 +9,9 @@ from sqhw.atomic import atomic_write_text
 from sqhw.errors import SqhwError
 from sqhw.steps.options import SweepOptions
 from sqhw.steps.progress import Progress, silent
+from sqhw.sweep.dask_place import dask_place
 from sqhw.sweep.driver import Driver, Tally
-from sqhw.sweep.executors import Place, dask_place, local_place, submitit_place
+from sqhw.sweep.executors import Place, local_place, submitit_place
 from sqhw.sweep.point import Point, make_point
 from sqhw.sweep.space import MAX_POINTS
 from sqhw.sweep.spec import Spec

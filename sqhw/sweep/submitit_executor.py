@@ -40,17 +40,27 @@ class SubmititExecutor(Executor):
             self._executor.update_parameters(**{"timeout_min": TIMEOUT_MINUTES, **parameters})
         except Exception as error:  # submitit has no class of its own for these
             raise SqhwError(f"submitit, cluster {cluster}: {error}") from None
-        self._pause = PAUSES[cluster]
+        self._cluster, self._pause = cluster, PAUSES[cluster]
         self._jobs: dict[Future[Any], Any] = {}
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
         self._closed = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Start a job that calls a function."""
+        """Start a job that calls a function.
+
+        Raises
+        ------
+        SqhwError
+            If the cluster does not take it.
+        """
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
-        job = self._executor.submit(fn, *args, **kwargs)
+        try:
+            job = self._executor.submit(fn, *args, **kwargs)
+        except Exception as error:  # of the command that submits, or of the folder
+            reason = " ".join(str(error).split())
+            raise SqhwError(f"submitit, cluster {self._cluster}: {reason}") from None
         with self._lock:
             self._jobs[future] = job
             if self._watcher is None:

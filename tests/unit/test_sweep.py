@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shlex
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,7 +159,7 @@ def test_a_full_disk_stops_the_sweep_and_keeps_what_is_there(tmp_path, here, qui
         finish(self, folder, *parts)
 
     monkeypatch.setattr(Store, "finish", full)
-    with pytest.raises(SqhwError, match=r"No space left on device.*make room"):
+    with pytest.raises(SqhwError, match=r"No space left on device; 2 of 4 points are there"):
         sweep(parse_spec("four", SPEC), options(tmp_path))
     monkeypatch.setattr(Store, "finish", finish)
     assert len(list((tmp_path / "out/points").iterdir())) == 2
@@ -196,6 +196,46 @@ def test_a_point_that_ends_its_worker_costs_no_other_one(tmp_path, quick):
     (failure,) = store.failures()
     assert failure["options"]["bits"] == 3
     assert f"its worker died {MAX_ATTEMPTS} times" in failure["error"]
+
+
+class Listed(Executor):
+    """Runs tasks at once and keeps what they were; ends one at a point of `bits`, with `error`."""
+
+    def __init__(self, bits, error):
+        self.bits, self.error, self.tasks = bits, error, []
+
+    def submit(self, function, root, texts):
+        future, found = Future(), [json.loads(text)["options"]["bits"] for text in texts]
+        self.tasks.append(found)
+        if self.bits in found:
+            function(root, texts[: found.index(self.bits)])
+            future.set_exception(self.error)
+        else:
+            future.set_result(function(root, texts))
+        return future
+
+
+def test_of_a_lost_job_only_the_point_that_was_begun_is_put_alone(tmp_path, quick):
+    store, executor = Store.create(tmp_path / "out", versions()), Listed(3, RuntimeError("lost"))
+    driver = Driver(store, lambda: Place(executor, 1, lambda: None, whole=True), 6)
+    tally = driver.run(point(bits=bits) for bits in range(1, 7))
+    assert executor.tasks == [[1, 2, 3, 4, 5, 6], [4, 5, 6], *[[3]] * (MAX_ATTEMPTS - 1)]
+    assert (tally.computed, tally.failed, tally.deaths) == (5, 1, MAX_ATTEMPTS)
+
+
+def test_a_scheduler_that_is_lost_is_asked_for_again(tmp_path, quick):
+    opened = []
+
+    def place():
+        if len(opened) == 2:
+            raise SqhwError("the scheduler does not answer")
+        opened.append(Listed(2, CancelledError()))
+        return Place(opened[-1], 1, lambda: None)
+
+    driver = Driver(Store.create(tmp_path / "out", versions()), place, 3)
+    with pytest.raises(SqhwError, match=r"does not answer; 2 of 3 points are there, and the same"):
+        driver.run(point(bits=bits) for bits in range(1, 4))
+    assert len(opened) == 2
 
 
 def test_other_versions_are_refused_before_the_first_point(tmp_path, here, quick, monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import refuse
 
+from benchmarks.sweep.clusters import dask_cluster, start
 from sqhw.environment.extras import EXTRAS
 from sqhw.errors import SqhwError
 from sqhw.steps.options import SweepOptions
@@ -51,6 +52,26 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, capsys, tmp_path
         error = refuse(monkeypatch, capsys, *words, "--dask", address)
     assert error.startswith(f"the Dask scheduler {address} does not answer (waited 0.5 s)")
     assert time.monotonic() - start < 10
+
+
+def test_a_lost_scheduler_ends_the_sweep_and_the_same_command_goes_on(tmp_path):
+    pytest.importorskip("distributed")
+    spec, out = tmp_path / "spec.toml", tmp_path / "out"
+    spec.write_text(f"{SPEC}[product]\ndensity = {[count / 200 for count in range(1, 201)]}\n")
+    with dask_cluster(tmp_path / "dask", 1) as cluster:
+        run = start(spec, out, "--dask", cluster.address, "--wait", "2")
+        run.wait_for(5)
+        cluster.scheduler.kill()
+        _, error = run.process.communicate(timeout=60)
+    last = error.splitlines()[-1]
+    assert run.process.returncode == 1
+    assert "Traceback" not in error
+    assert last.startswith(f"sqhw: the Dask scheduler {cluster.address} does not answer (waited 2")
+    assert last.endswith("of 200 points are there, and the same command computes the rest")
+    there = run.points()
+    again = start(spec, out).result()
+    assert 5 <= there <= again["found"] < 200
+    assert (again["found"] + again["computed"], again["failed"]) == (200, 0)
 
 
 def test_submitit_computes_the_points(tmp_path):
