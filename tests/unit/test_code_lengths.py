@@ -41,6 +41,6 @@ def test_bits_worked_out_by_hand() -> None:
     assert code_bits(uses, 3) == 10 + 6 + 6 + 5
 
 
-def test_one_value_takes_no_bits() -> None:
-    assert code_bits(np.array([7]), 0) == 0
-    assert code_bits(np.array([7]), 8) == 0
+def test_a_single_value_takes_the_bit_that_a_code_has_at_least() -> None:
+    assert code_bits(np.array([7]), 0) == 7
+    assert code_bits(np.array([7]), 8) == 7
