@@ -119,8 +119,8 @@ class Store:
         return self.root / "unfinished"
 
     def has(self, address: str) -> bool:
-        """Return whether a point is there."""
-        return is_folder(self.points / address)
+        """Return whether a point is there; another folder of its name is none."""
+        return is_file(self.points / address / POINT)
 
     def figures(self, address: str) -> dict[str, Any]:
         """Return the figures of a point that is there."""
@@ -151,12 +151,15 @@ class Store:
         record = point.to_dict() | {"command": point.command, "figures": dict(figures)}
         atomic_write_text(folder / RESULT, json.dumps(result))
         atomic_write_text(folder / POINT, json.dumps(record, indent=1) + "\n")
+        target = self.points / point.address
         try:
-            folder.rename(self.points / point.address)
+            folder.rename(target)
         except OSError as error:
             # Another worker may have been faster with the same point.
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
+            if not self.has(point.address):
+                raise SqhwError(f"{target} has files, but no {POINT}; remove that folder") from None
         self.forgive(point.address)
 
     def fail(self, point: Point, error: str, trace: str) -> None:

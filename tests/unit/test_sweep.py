@@ -267,6 +267,21 @@ def test_folders_of_others_are_refused(tmp_path, here, quick, monkeypatch, capsy
     assert error.endswith("own: a folder, but not one of a sweep, which has a file sweep.json")
 
 
+def test_a_folder_of_somebody_else_in_place_of_a_point_is_no_point(tmp_path, here, quick):
+    out = tmp_path / "out"
+    first, second = (point(bits=2, density=density) for density in (0.5, 1.0))
+    (Store.create(out, versions()).points / first.address).mkdir()
+    (out / "points" / second.address).mkdir()
+    (out / "points" / second.address / "mine").write_text("mine")
+    result = sweep(parse_spec("four", SPEC), options(tmp_path))
+    assert (result["computed"], result["failed"], result["found"]) == (3, 1, 0)
+    assert Store.at(out).has(first.address)  # an empty folder is replaced
+    (failure,) = result["failures"]
+    assert failure["address"] == second.address
+    assert failure["error"].endswith("has files, but no point.json; remove that folder")
+    assert (out / "points" / second.address / "mine").read_text() == "mine"
+
+
 def test_what_dead_processes_left_is_removed(tmp_path):
     store = Store.create(tmp_path / "out", versions())
     mine = store.begin()
