@@ -214,13 +214,21 @@ def is_sweep(folder: Path) -> bool:
 
 
 def _is_alive(process: int) -> bool:
+    """Return whether a process runs; one that has ended and was not waited for does not.
+
+    In a container whose first process waits for no other, such ones stay for ever.
+    """
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:  # of another user
         return True
-    return True
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:  # a system without /proc
+        return True
+    return state not in ("Z", "X")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -4,6 +4,10 @@ import errno
 import json
 import os
 import shlex
+import socket
+import subprocess
+import sys
+import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -291,6 +295,19 @@ def test_what_dead_processes_left_is_removed(tmp_path):
     Store.create(tmp_path / "out", versions())
     assert mine.exists()
     assert not dead.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="states of processes in /proc")
+def test_a_process_that_nobody_has_waited_for_is_dead(tmp_path):
+    store = Store.create(tmp_path / "out", versions())
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as process:
+        process.stdout.read()  # up to its end
+        left = store.unfinished / f"{socket.gethostname()}.{process.pid}.{'0' * 16}"
+        left.mkdir()
+        while "Z" not in Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2]:
+            time.sleep(0.01)
+        Store.create(tmp_path / "out", versions())
+    assert not left.exists()
 
 
 def test_a_changed_input_is_no_result(tmp_path, here, monkeypatch):
