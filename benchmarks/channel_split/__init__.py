@@ -1,0 +1,1 @@
+"""Output channels of a layer divided over cores, against one wide core: cycles of one image."""
