@@ -10,7 +10,6 @@ from sqhw.cost_models.schedule import run_cycles
 from sqhw.cost_models.storage import mask_storage
 from sqhw.errors import unknown_name
 from sqhw.machine.config import EngineConfig
-from sqhw.machine.stream import StreamFormat
 from sqhw.machine.timing import Timing
 from sqhw.names import OBJECTIVES
 from sqhw.network.graph import Graph, MaxPool
@@ -91,21 +90,6 @@ def cheapest_stream(layer: S, engine: EngineConfig, tiling: Tiling[S] | None = N
         return cycles, int(bits[option])
 
     return layer.in_stream(stored.stream(min(range(len(stored)), key=cost)))
-
-
-def stream_of(mask: npt.NDArray[np.bool_], levels: int, engine: EngineConfig) -> StreamFormat:
-    """Return the format in which a layer's stream and codebook have the fewest bits.
-
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (out_channels, in_channels / groups, kernel_h, kernel_w)
-        Mask of the weights that are not 0.
-    levels : int, 1 or more
-        Distinct values of these.
-    engine : EngineConfig
-    """
-    table, _ = mask_storage(mask, levels, engine)
-    return table.stream(int(np.argmin(table.stream_bits + table.codebook_bits)))
 
 
 def least_stream_bits(mask: npt.NDArray[np.bool_], levels: int, engine: EngineConfig) -> int:

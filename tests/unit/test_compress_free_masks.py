@@ -120,6 +120,23 @@ def test_coded_streams_are_the_rate_of_every_round(budget):
     assert Rice in forms
 
 
+@pytest.mark.parametrize("quotient_ones", [0, 8])
+def test_a_fit_exchanges_no_weights_of_the_masks_that_training_has(quotient_ones):
+    print("seed 0")
+    torch.manual_seed(0)
+    model = QatNetwork(chain_network())
+    rounds = rounds_of(model, "rom=3500", engine=replace(ENGINE, quotient_ones=quotient_ones))
+    rounds.project()
+    for layer in model.layers():
+        layer.weight.data += 0.1 * layer.weight.std() * torch.randn_like(layer.weight)
+    rounds.refresh()
+    before = [layer.mask.numpy() > 0 for layer in model.layers()]
+    rounds.project()  # only the numbers of weights may change
+    for layer, mask in zip(model.layers(), before, strict=True):
+        now = layer.mask.numpy() > 0
+        assert not (now & ~mask).any() or not (mask & ~now).any()
+
+
 def test_channels_that_the_first_round_drops_stay_away():
     print("seed 0")
     torch.manual_seed(0)

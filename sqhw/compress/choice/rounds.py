@@ -8,18 +8,14 @@ import torch
 from torch import Tensor
 
 from sqhw.arrays import Mask
-from sqhw.compiler.format_choice import stream_of
 from sqhw.compress.choice.channels import ChannelGraph, stored_rows
 from sqhw.compress.choice.fisher import fisher_diagonal
 from sqhw.compress.choice.free_masks import largest, refresh
 from sqhw.compress.choice.masked import masked_network
 from sqhw.compress.choice.projection import CLOSE, Projection, Projector
-from sqhw.compress.choice.rate_distortion import thrifty_mask
 from sqhw.compress.choice.target import Target
 from sqhw.compress.qat.codebook import balanced_codebook
-from sqhw.compress.qat.convolution import QatConv
 from sqhw.compress.qat.network import QatNetwork
-from sqhw.machine.stream.gaps import GapFormat
 
 #: Batches of the Fisher information, and images of a batch. More batches improve the estimate more
 #: than more images.
@@ -192,23 +188,8 @@ class Rounds:
             else:
                 count = max(int(floor.sum()), round(factor * int(mask.sum())))
                 always = torch.from_numpy(floor).to(room.device)
-                kept = largest(layer.weight, room, count, always=always).cpu().numpy()
-                found.append(self._thrifty(layer, kept, places, floor))
+                found.append(largest(layer.weight, room, count, always=always).cpu().numpy())
         return found
-
-    def _thrifty(self, layer: QatConv, mask: Mask, room: Mask, floor: Mask) -> Mask:
-        """Return a mask at places that cost fewer bits, if the engine reads Golomb-Rice streams.
-
-        Where only codes count, or values have not been found yet, it is the mask itself.
-        """
-        priced = any(basis != "payload" for basis in self.target.limits)
-        if not (self.target.engine.quotient_ones and priced and len(layer.codebook)):
-            return mask
-        form = stream_of(mask, len(layer.codebook), self.target.engine)
-        if not isinstance(form, GapFormat):
-            return mask
-        weight, book = (part.detach().cpu().numpy() for part in (layer.weight, layer.codebook))
-        return thrifty_mask(weight, book, mask, room, floor, form)
 
     def _rooms(self) -> list[Tensor]:
         """Return masks of all places of the channels that the projection stores."""

@@ -39,7 +39,7 @@ from sqhw.network.quantized import QuantizedNetwork
 from sqhw.planner.placement import place
 
 #: Version of the method in results and checkpoints, raised with every change of results.
-VERSION = 18
+VERSION = 19
 #: Share of the pruning stage in which weights move to their codebooks. Masks are then chosen for
 #: weights of few values: masks that are chosen for real weights are not the best for these.
 QUANTIZE = 0.1

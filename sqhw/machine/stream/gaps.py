@@ -49,11 +49,6 @@ class GapFormat(StreamFormat):
         """Zeros that a filler stands for."""
 
     @property
-    def toll(self) -> tuple[int, int]:
-        """Zeros before a weight that cost bits each time there are as many, and these bits."""
-        return self.step, self.entry_bits
-
-    @property
     @abstractmethod
     def code_at(self) -> int:
         """Lowest bit of the code in the number of an entry."""
@@ -89,11 +84,6 @@ class GapFormat(StreamFormat):
     def entries_after(self, zeros: Ints) -> Ints:
         """Return the entries that a weight takes together with the zeros before it."""
         return 1 + zeros // self.step
-
-    def bits_after(self, zeros: Ints) -> Ints:
-        """Return the bits that a weight takes together with the zeros before it (unit: bit)."""
-        every, toll = self.toll
-        return np.asarray(self.entry_bits + self.quotients_after(0 * zeros) + zeros // every * toll)
 
     def expected(self, nonzeros: Ints, channels: int, length: int) -> EntryCounts:
         """Return the expected entries of weights at random places; see `StreamFormat.expected`."""

@@ -112,11 +112,6 @@ class Rice(GapFormat):
         return self.ones << self.remainder_bits
 
     @property
-    def toll(self) -> tuple[int, int]:
-        """Zeros before a weight that cost one more bit of its quotient, and this bit."""
-        return 1 << self.remainder_bits, 1
-
-    @property
     def code_at(self) -> int:
         """Lowest bit of the code in the number of an entry, whose gap is 0 to `step`."""
         return self.step.bit_length()
