@@ -272,6 +272,13 @@ def check_roms(text: str | None) -> str | None:
     return text
 
 
+def check_protection(name: str) -> str:
+    """Check that a name is that of a protection of ROM words."""
+    from sqhw.faults.protected import check_protection as check
+
+    return check(name)
+
+
 def _check_list(kind: str, text: str, known: Sequence[str]) -> None:
     for name in text.split(","):
         if name.strip() not in known:

@@ -1,6 +1,7 @@
 """A picture of the result of `sqhw faults`."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from sqhw.report.size_plot import METADATA, check_plot
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = {"ROMs": "#2a6f97", "feature maps": "#c8553d"}
+COLOURS = {"ROMs": "#2a6f97", "feature maps": "#c8553d", "ROMs with check bits": "#588157"}
 
 
 def plot_faults(result: FaultsResult, path: Path) -> None:
@@ -34,7 +35,14 @@ def plot_faults(result: FaultsResult, path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    curves = {"ROMs": result.get("rates"), "feature maps": result.get("map_rates")}
+    protected = result.get("protected")
+    curves: dict[str, Sequence[RateSample] | None] = {
+        "ROMs": result.get("rates"),
+        "feature maps": result.get("map_rates"),
+        "ROMs with check bits": protected["rates"] if protected else None,
+    }
+    kind = protected["protection"] if protected else ""
+    labels = {"ROMs with check bits": f"bits of the ROMs, {kind}"}
     drawn = {name: found for name, found in curves.items() if found}
     fields = result.get("fields") or []
     if not drawn and not fields:
@@ -44,7 +52,7 @@ def plot_faults(result: FaultsResult, path: Path) -> None:
     figure.suptitle(literal(title), fontsize=11)
     left, right = figure.subplots(1, 2)
     for name, samples in drawn.items():
-        _curve(left, name, samples)
+        _curve(left, name, samples, labels.get(name, f"bits of the {name}"))
     left.axhline(result["accuracy"], color="#888888", linewidth=0.8, linestyle="--")
     left.set(xscale="log" if drawn else "linear", xlabel="share of bits that flip", ylim=(0, 1))
     left.set(ylabel="accuracy (mean, 95 % interval)")
@@ -56,18 +64,18 @@ def plot_faults(result: FaultsResult, path: Path) -> None:
     right.set(xlabel="share of single flips that change a class (95 % interval)", xlim=(0, 1))
     right.set_yticks(range(len(names)), names, fontsize=7)
     right.invert_yaxis()
-    buffer, kind = io.BytesIO(), path.suffix.removeprefix(".")
+    buffer, suffix = io.BytesIO(), path.suffix.removeprefix(".")
     with rc_context({"svg.hashsalt": "sqhw"}):
-        figure.savefig(buffer, format=kind, dpi=120, metadata=METADATA[kind])
+        figure.savefig(buffer, format=suffix, dpi=120, metadata=METADATA[suffix])
     atomic_write_bytes(path, buffer.getvalue())
 
 
-def _curve(axes: "Axes", name: str, samples: list[RateSample]) -> None:
+def _curve(axes: "Axes", name: str, samples: Sequence[RateSample], label: str) -> None:
     rates = [one["rate"] for one in samples]
     means = [one["accuracy"] for one in samples]
     lows = [one["accuracy_interval"][0] for one in samples]
     highs = [one["accuracy_interval"][1] for one in samples]
-    axes.plot(rates, means, marker="o", color=COLOURS[name], label=f"bits of the {name}")
+    axes.plot(rates, means, marker="o", color=COLOURS[name], label=label)
     axes.fill_between(rates, lows, highs, color=COLOURS[name], alpha=0.15)
 
 

@@ -42,6 +42,26 @@ class RateSample(Sample):
     unresolved: int
 
 
+class ProtectedSample(RateSample):
+    """Memories with check bits, whose bits flip at a rate.
+
+    Means of the words of a memory: ``corrected``, ``detected`` and handed on as they are, and
+    ``silent``, wrong without a report. ``flips`` has those of check bits.
+    """
+
+    corrected: float
+    detected: float
+    silent: float
+
+
+class ProtectedResult(TypedDict):
+    """Upset rates of memories with check bits, so many ``check_bits`` for the words that flip."""
+
+    protection: str
+    check_bits: int
+    rates: list[ProtectedSample]
+
+
 class MapSample(Sample):
     """Single flips in the bytes of a map."""
 
@@ -92,6 +112,7 @@ class FaultsResult(TypedDict):
     field_bits: NotRequired[list[BitSample]]
     critical: NotRequired[list[CriticalBit]]
     rates: NotRequired[list[RateSample]]
+    protected: NotRequired[ProtectedResult]
     maps: NotRequired[list[MapSample]]
     map_bits: NotRequired[list[MapBitSample]]
     map_rates: NotRequired[list[RateSample]]

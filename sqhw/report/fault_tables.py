@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sqhw.report.columns import columns
-from sqhw.report.fault_results import FaultsResult, RateSample, Sample
+from sqhw.report.fault_results import FaultsResult, ProtectedResult, RateSample, Sample
 
 HEADS = ("injections", "accuracy", "95 %", "change a class", "95 %", "worst")
 
@@ -49,6 +49,8 @@ def fault_lines(result: FaultsResult) -> list[str]:
         ]
         lines += columns(rows)
     lines += _rate_lines("bits of the ROMs flip at a rate", result.get("rates"))
+    if "protected" in result:
+        lines += _protected_lines(result["protected"])
     if "maps" in result:
         lines += ["", "one bit of a feature map flips, another in each image"]
         rows = [("map", *HEADS)]
@@ -73,6 +75,19 @@ def _rate_lines(title: str, samples: Sequence[RateSample] | None) -> list[str]:
             f"  {unresolved} of them let a tap leave the engine's coordinates: counted as wrong"
         )
     return lines
+
+
+def _protected_lines(result: ProtectedResult) -> list[str]:
+    title = (
+        f"bits of the ROMs and {result['check_bits']:,} check bits ({result['protection']}) flip "
+        "at a rate"
+    )
+    rows: list[tuple[str, ...]] = [("rate", "words corrected", "detected", "silent")]
+    rows += [
+        (f"{one['rate']:g}", *(f"{one[kind]:,.2f}" for kind in ("corrected", "detected", "silent")))
+        for one in result["rates"]
+    ]
+    return [*_rate_lines(title, result["rates"]), "", *columns(rows)]
 
 
 def _cells(sample: Sample) -> tuple[str, ...]:

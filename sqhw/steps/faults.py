@@ -12,6 +12,7 @@ from sqhw.faults.campaign import Campaign, Outcome, Single
 from sqhw.faults.injections import parse_flip, parse_rates
 from sqhw.faults.interval import wilson
 from sqhw.faults.map_flips import BYTE_BITS, MapFlips, MapOutcome
+from sqhw.faults.protected import UNPROTECTED, ProtectedCampaign, check_protection
 from sqhw.faults.sites import sites_of
 from sqhw.machine.layout import ROMS
 from sqhw.report.fault_results import (
@@ -20,6 +21,7 @@ from sqhw.report.fault_results import (
     FaultsResult,
     FieldSample,
     FlipResult,
+    ProtectedSample,
     RateSample,
     Sample,
 )
@@ -31,6 +33,7 @@ from sqhw.steps.progress import Progress, silent
 
 #: Stages whose progress is told.
 SINGLES, UPSETS, MAPS = "flip bits", "upset memories", "flip activations"
+PROTECTED = "upset memories with check bits"
 
 
 def faults(options: FaultsOptions, progress: Progress = silent) -> FaultsResult:
@@ -44,6 +47,7 @@ def faults(options: FaultsOptions, progress: Progress = silent) -> FaultsResult:
     """
     began = time.perf_counter()
     check_seed(options.seed)
+    check_protection(options.protection)
     rates = parse_rates(options.rates)
     roms = [name.strip() for name in (options.rom or ",".join(ROMS)).split(",")]
     program = program_of(options.network)
@@ -77,6 +81,7 @@ def faults(options: FaultsOptions, progress: Progress = silent) -> FaultsResult:
     else:
         _singles(campaign, options, result, progress)
         _upsets(campaign, rates, options, result, progress)
+        _protected(campaign, rates, options, result, progress)
         _maps(bench, test, rates, options, result, progress)
     result["seconds"] = time.perf_counter() - began
     return result
@@ -197,6 +202,40 @@ def _upsets(
         mean = float(np.mean(flips))
         samples.append({"rate": rate, "flips": mean, "unresolved": unresolved, **_sample(outcomes)})
     result["rates"] = samples
+
+
+def _protected(
+    campaign: Campaign,
+    rates: Sequence[float],
+    options: FaultsOptions,
+    result: FaultsResult,
+    progress: Progress,
+) -> None:
+    """Flip bits of ROMs with check bits at rates."""
+    if options.protection == UNPROTECTED or not options.trials:
+        return
+    damage = ProtectedCampaign(campaign, options.protection)
+    samples = list[ProtectedSample]()
+    for number, rate in enumerate(rates):
+        rng = np.random.default_rng([options.seed, 4, number])
+        outcomes, flips, words = damage.upsets(rate, options.trials, rng, lambda done: None)
+        samples.append(
+            {
+                "rate": rate,
+                "flips": float(np.mean(flips)),
+                "unresolved": sum(not one.resolved for one in outcomes),
+                "corrected": float(np.mean([one.corrected for one in words])),
+                "detected": float(np.mean([one.detected for one in words])),
+                "silent": float(np.mean([one.silent for one in words])),
+                **_sample(outcomes),
+            }
+        )
+        progress(PROTECTED, number + 1, len(rates), "")
+    result["protected"] = {
+        "protection": options.protection,
+        "check_bits": damage.check_bits,
+        "rates": samples,
+    }
 
 
 def _maps(

@@ -42,6 +42,11 @@ OPTIONS: Table = {
         "activations": typer.Option(
             help="Flips in the feature maps, for each map and image.", min=0, max=MOST_INJECTIONS
         ),
+        "protection": typer.Option(
+            help="Check bits of the ROM words to run the rates with as well, as if the engine had "
+            "them: none, parity or secded.",
+            callback=checks.check_protection,
+        ),
         "flip": typer.Option(
             help="A bit as ROM:WORD:BIT, for example weights:12:3; may be repeated: only these "
             "flip, together.",

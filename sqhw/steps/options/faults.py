@@ -33,6 +33,8 @@ class FaultsOptions:
         ROMs with commas, which are damaged; by default all.
     activations : int, 0 or more
         Flips in feature maps for each map and image.
+    protection : {"none", "parity", "secded"}
+        Check bits of ROM words that are assumed; upset rates are then run with them as well.
     flip : list of str, optional
         Bits that flip together, each as ``ROM:WORD:BIT``, instead of all else.
     top : int, 0 or more
@@ -53,6 +55,7 @@ class FaultsOptions:
     trials: int = 50
     rom: str | None = None
     activations: int = 4
+    protection: str = "none"
     flip: list[str] | None = None
     top: int = 20
     threads: int = 1
