@@ -15,6 +15,7 @@ from concurrent.futures import (
 )
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from textwrap import shorten
 
 from sqhw.errors import SqhwError
 from sqhw.steps.progress import Progress, silent
@@ -29,6 +30,8 @@ TASKS_PER_WORKER = 2
 MAX_TASK_POINTS, MAX_JOB_POINTS = 256, 5000
 #: Failures that a result lists; the folder has all of them.
 MAX_LISTED = 100
+#: Most characters of what an executor says of a lost worker.
+MAX_REASON = 300
 #: Seconds between looks at the folder for the progress.
 LOOK_SECONDS = 1.0
 #: Ends of all tasks of a place: a process of the pool died, or the scheduler was lost.
@@ -261,7 +264,8 @@ class Driver:
             self._again.append(rest)
         attempts = self._attempts[begun.address] = self._attempts.get(begun.address, 0) + 1
         if attempts >= MAX_ATTEMPTS:
-            reason = f"its worker died {MAX_ATTEMPTS} times ({type(error).__name__}: {error})"
+            text = shorten(str(error), MAX_REASON, placeholder=" ...")  # it may cite a log
+            reason = f"its worker died {MAX_ATTEMPTS} times ({type(error).__name__}: {text})"
             self.store.fail(begun, reason, "")
             self._fail(begun.address, reason)
         elif isinstance(error, BrokenExecutor):  # any point in flight may have ended the pool

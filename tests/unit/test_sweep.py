@@ -220,11 +220,16 @@ class Listed(Executor):
 
 
 def test_of_a_lost_job_only_the_point_that_was_begun_is_put_alone(tmp_path, quick):
-    store, executor = Store.create(tmp_path / "out", versions()), Listed(3, RuntimeError("lost"))
+    store, executor = (
+        Store.create(tmp_path / "out", versions()),
+        Listed(3, RuntimeError("lost\nlog:" + " line" * 99)),
+    )
     driver = Driver(store, lambda: Place(executor, 1, lambda: None, whole=True), 6)
     tally = driver.run(point(bits=bits) for bits in range(1, 7))
     assert executor.tasks == [[1, 2, 3, 4, 5, 6], [4, 5, 6], *[[3]] * (MAX_ATTEMPTS - 1)]
     assert (tally.computed, tally.failed, tally.deaths) == (5, 1, MAX_ATTEMPTS)
+    assert "(RuntimeError: lost log: line line" in tally.failures[0]["error"]
+    assert tally.failures[0]["error"].endswith("line ...)")
 
 
 def test_a_scheduler_that_is_lost_is_asked_for_again(tmp_path, quick):
