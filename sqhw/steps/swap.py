@@ -16,7 +16,7 @@ from sqhw.report.results import SwapResult
 from sqhw.steps.options import SwapOptions
 from sqhw.steps.program import program_of
 from sqhw.synth.bitstream import PACKINGS
-from sqhw.synth.build_folder import MAX_BUILD_BYTES, Build, read_build
+from sqhw.synth.build_folder import MANIFEST, MAX_BUILD_BYTES, Build, read_build
 from sqhw.synth.swap import swapped
 
 #: Network of a build, in its folder.
@@ -30,7 +30,8 @@ def swap(options: SwapOptions) -> SwapResult:
     ------
     SqhwError
         If the build was altered or is a project, or the network does not suit it: another engine,
-        ROMs that are deeper, or another content of a ROM that cannot be swapped.
+        ROMs that are deeper, or another content of a ROM that cannot be swapped. If the bitstream
+        would replace a file of the build, after which no swap would suit it.
     """
     started, used = time.monotonic(), _processor_seconds()
     build = read_build(options.build)
@@ -42,7 +43,8 @@ def swap(options: SwapOptions) -> SwapResult:
     program = suitable_program(options.network, build, options.build)
     suffix = PACKINGS[build.family].bitstream
     out = options.out or options.build.absolute().parent / f"swapped.{suffix}"
-    writable(out, [options.network])
+    kept = [options.build / name for name in (MANIFEST, *build.files)]
+    writable(out, [options.network, *kept])
     found = swapped(
         options.build / build.placed,
         build.family,

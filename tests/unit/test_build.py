@@ -213,6 +213,17 @@ def test_damaged_manifests_are_refused(build, key, value, message):
         read_build(build)
 
 
+@pytest.mark.parametrize("name", ["board.bit", "placed.config", "build.json"])
+def test_a_swap_does_not_replace_a_file_of_the_build(build, name):
+    before = (build / name).read_bytes()
+    with pytest.raises(
+        SqhwError, match=f"cannot write .*{name}: that is the same file as .*{name}"
+    ):
+        swap(SwapOptions(build=build, network=TINY, out=build / name))
+    assert (build / name).read_bytes() == before
+    assert read_build(build)
+
+
 def test_a_rom_outside_of_block_ram_stays(build, tmp_path):
     path = build / "build.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"fixed": ["params"]}))
