@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from sqhw.atomic import is_file
 from sqhw.boards.board import Board, Clock, Leds, Reset, Uart
+from sqhw.boards.clocks import design_clocks
 from sqhw.cost_models.checks import as_tuples, check_text
 from sqhw.cost_models.device import find_device
 from sqhw.errors import SqhwError, shown, unknown_name
@@ -52,7 +53,8 @@ def find_board(name: str) -> Board:
     ------
     SqhwError
         If there is no such board; the nearest name is suggested. If the file cannot be read, has
-        an unknown or missing key or an impossible value, or does not say which board.
+        an unknown or missing key or an impossible value, does not say which board, or its clock
+        suits no serial line of its speed.
     """
     path, dot, own = name.partition(".toml")
     if dot and own[:1] in ("", ":"):
@@ -141,14 +143,15 @@ def _in_file(path: Path, name: str) -> Board:
     with located(f"board file {path}"):
         text = read_text(path, MAX_TOML_BYTES)
     boards = parse_boards(text, str(path))
-    if name:
-        return _by_name(name, boards)
-    if len(boards) > 1:
+    if not name and len(boards) > 1:
         names = ", ".join(board.name for board in boards)
         raise SqhwError(
             f"{path} has {len(boards)} boards, {names}; write {path}:{boards[0].name} for one"
         )
-    return boards[0]
+    board = _by_name(name, boards) if name else boards[0]
+    with located(path):
+        design_clocks(board)
+    return board
 
 
 @cache

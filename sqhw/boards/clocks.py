@@ -69,9 +69,9 @@ def design_clocks(board: Board) -> list[DesignClock]:
     ]
     if not usable:
         raise SqhwError(
-            f"board {board.name}: no clock that can be made of {mhz:g} MHz has {MIN_DIVISOR} or "
-            f"more whole cycles a bit of a serial line of {board.uart.baud:,} bit/s; name another "
-            "baud in its file"
+            f"board {board.name}: no clock that can be made of [clock] mhz = {mhz:g} has "
+            f"{MIN_DIVISOR} or more whole cycles a bit of a serial line of [uart] baud = "
+            f"{board.uart.baud}; name another baud in its file"
         )
     return usable
 

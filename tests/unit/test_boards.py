@@ -182,8 +182,19 @@ def test_a_serial_line_that_no_clock_suits():
     assert min(clock.mhz for clock in design_clocks(board)) >= 94  # 12 Mbit/s, 8 cycles a bit, 2 %
     slow = OWN.replace("1000000", "12000000").replace("LFE5U-25F", "5CSEBA6")
     (board,) = parse_boards(slow, "own.toml")
-    with pytest.raises(SqhwError, match="no clock that can be made of 25 MHz has 8 or more whole"):
+    with pytest.raises(SqhwError, match=r"made of \[clock\] mhz = 25 has 8 or more whole cycles"):
         design_clocks(board)
+
+
+def test_a_clock_that_suits_no_serial_line_names_file_and_keys(tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text(OWN.replace("mhz = 25", "mhz = 3"))
+    with pytest.raises(SqhwError) as error:
+        find_board(str(own))
+    assert str(error.value) == (
+        f"{own}: board Mine: no clock that can be made of [clock] mhz = 3 has 8 or more whole "
+        "cycles a bit of a serial line of [uart] baud = 1000000; name another baud in its file"
+    )
 
 
 def ports(verilog):
