@@ -10,6 +10,7 @@ from sqhw.boards.board import Board
 from sqhw.boards.clocks import DesignClock
 from sqhw.boards.constraints import lpf, pcf
 from sqhw.boards.top import TOP, top_verilog
+from sqhw.cost_models.device import Device
 from sqhw.errors import SqhwError
 from sqhw.synth.place import PlaceReport, move_registers, read_report, synthesis_script
 from sqhw.synth.tools import Flow, flow_for, run_tool
@@ -29,6 +30,8 @@ class Packing:
         Suffix of the bitstream.
     pack, unpack : str
         Tool that writes the bitstream, and the one that turns it back.
+    parts : tuple of str
+        Devices of place and route whose block RAM `sqhw.synth.swap` finds in the bitstream.
     """
 
     constraints: str
@@ -36,11 +39,19 @@ class Packing:
     bitstream: str
     pack: str
     unpack: str
+    parts: tuple[str, ...]
 
 
+#: Parts of nextpnr 0.11.1 with the dies 1K, 8K and 5K: not LP384 (no block RAM), not iCE5LP.
+ICE40_PARTS = ("hx1k", "hx4k", "hx8k", "lp1k", "lp4k", "lp8k", "up3k", "up5k")
+#: Parts of nextpnr 0.11.1, which are all.
+ECP5_PARTS = (
+    "12k",
+    *(f"{kind}{size}" for kind in ("", "um-", "um5g-") for size in ("25k", "45k", "85k")),
+)
 PACKINGS = {
-    "ice40": Packing("pcf", "asc", "bin", "icepack", "iceunpack"),
-    "ecp5": Packing("lpf", "textcfg", "bit", "ecppack", "ecpunpack"),
+    "ice40": Packing("pcf", "asc", "bin", "icepack", "iceunpack", ICE40_PARTS),
+    "ecp5": Packing("lpf", "textcfg", "bit", "ecppack", "ecpunpack", ECP5_PARTS),
 }
 #: Name of the placed design, without its suffix.
 PLACED = "placed"
@@ -58,7 +69,7 @@ def board_flow(board: Board, single_port: bool = False) -> Flow:
     Raises
     ------
     SqhwError
-        If the device has none.
+        If the device has none, or a swap does not know its part.
     """
     device = board.device
     if device.placement is not None:
@@ -68,10 +79,24 @@ def board_flow(board: Board, single_port: bool = False) -> Flow:
             device = replace(device, placement=replace(device.placement, **changes))
         except ValueError as error:
             raise SqhwError(f"board {board.name}: {error}") from None
+    _check_part(board, device)
     flow = flow_for(device, single_port)
     # Every port of a board has its pin.
     part = tuple(option for option in flow.part if not option.endswith("-allow-unconstrained"))
     return replace(flow, part=part)
+
+
+def _check_part(board: Board, device: Device) -> None:
+    """Refuse a part that would fail in the last step of a build, after place and route."""
+    if device.placement is None or device.family not in PACKINGS:
+        return
+    part, known = device.placement.part, PACKINGS[device.family].parts
+    if part not in known:
+        raise SqhwError(
+            f"board {board.name}: part {part!r} is none whose block RAM `sqhw build` finds in a "
+            f"bitstream of {device.family}; allowed are {', '.join(known)}: name one in the board "
+            f"file, or in [device.placement] of the file of {device.name}"
+        )
 
 
 def place_board(

@@ -309,6 +309,21 @@ def test_names_that_only_the_device_files_know(tmp_path, monkeypatch, capsys, na
     assert not out.exists()
 
 
+@pytest.mark.parametrize("part", ["lp384", "u4k", "up5x"])
+def test_a_part_whose_block_ram_is_not_known_is_refused_early(tmp_path, monkeypatch, capsys, part):
+    own = tmp_path / "own.toml"
+    shipped = (ROOT / "sqhw" / "boards" / "icebreaker.toml").read_text()
+    own.write_text(shipped + f'part = "{part}"\n')
+    monkeypatch.setattr("sqhw.steps.build.build_bitstream", None)
+    message = refuse(monkeypatch, capsys, "build", TINY, "--board", own, "--out", tmp_path / "out")
+    assert message == (
+        f"board iCEBreaker: part '{part}' is none whose block RAM `sqhw build` finds in a "
+        "bitstream of ice40; allowed are hx1k, hx4k, hx8k, lp1k, lp4k, lp8k, up3k, up5k: name one "
+        "in the board file, or in [device.placement] of the file of iCE40UP5K"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_board_file_of_a_family_without_a_flow_is_refused(tmp_path, monkeypatch, capsys):
     own = tmp_path / "own.toml"
     shipped = (ROOT / "sqhw" / "boards" / "ulx3s.toml").read_text()
