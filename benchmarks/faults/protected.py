@@ -22,13 +22,14 @@ HEADS = (
 TITLE = """# Flipped bits with and without SECDED
 
 `python -m benchmarks.faults.protected NETWORK DIR`: accuracy over upset rate by `sqhw faults
---protection secded` ([docs/faults.md](../../docs/faults.md)), **as if** each ROM word had check bits,
-which the engine does not have. Words are means of a memory.
+--protection secded` ([docs/faults.md](../../docs/faults.md)), **as if** each ROM word had check
+bits, which the engine does not have. Words are means of a memory.
 """
 SECTION = """## {name}
 
-{origin} `{file}`, the first {images} test images, {accuracy:.2%} right without damage, {trials}
-memories at each rate. {bits:,} bits of the ROMs flip, with SECDED {check_bits:,} check bits as well.
+{origin}`{file}`, the first {images} test images, {accuracy:.2%} right without damage, {trials}
+memories at each rate. {bits:,} bits of the ROMs flip, with SECDED {check_bits:,} check
+bits as well.
 
 ![accuracy over the upset rate](protected-{lower}.svg)
 
