@@ -16,7 +16,7 @@ from sqhw.report.results import SwapResult
 from sqhw.steps.options import SwapOptions
 from sqhw.steps.program import program_of
 from sqhw.synth.bitstream import PACKINGS
-from sqhw.synth.build_folder import MANIFEST, MAX_BUILD_BYTES, Build, read_build
+from sqhw.synth.build_folder import MANIFEST, MAX_BUILD_BYTES, Build, check_swappable, read_build
 from sqhw.synth.swap import swapped
 
 #: Network of a build, in its folder.
@@ -40,6 +40,7 @@ def swap(options: SwapOptions) -> SwapResult:
             f"{options.build} is a project for the vendor's tools, which has no bitstream; "
             "write the ROM images anew with `sqhw build`"
         )
+    check_swappable(build, options.build)
     program = suitable_program(options.network, build, options.build)
     suffix = PACKINGS[build.family].bitstream
     out = options.out or options.build.absolute().parent / f"swapped.{suffix}"

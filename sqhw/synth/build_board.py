@@ -1,7 +1,5 @@
 """The build of a board's bitstream: sources, clocks that are tried, packing, report."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from sqhw.machine.naming import leaf_files, top_module
 from sqhw.machine.rom_pieces import Pieces, depth_of, piece_names, to_plain
 from sqhw.synth.bitstream import PACKINGS, place_board, placed_file
 from sqhw.synth.board_roms import BoardRoms
+from sqhw.synth.build_folder import identity_number
 from sqhw.synth.place import PlaceReport
 from sqhw.synth.swap import Swapped, placeholders, swapped
 
@@ -104,9 +103,7 @@ def modelled_clock(engine: EngineConfig, board: Board, pieces: Pieces) -> float:
 
 def identity_of(board: Board, engine: EngineConfig, pieces: Pieces, queue: int = 0) -> int:
     """Return the number of a build, which does not depend on the weights."""
-    facts = [board.name, engine.to_dict(), to_plain(pieces), *([queue] if queue else [])]
-    text = json.dumps(facts, sort_keys=True)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+    return identity_number(board.name, engine.to_dict(), to_plain(pieces), queue)
 
 
 def verilog_sources(engine: str = ENGINE) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """The folder of a build: its manifest, with a digest of every file, and what a swap needs."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from sqhw.files.plain import located, parse_json, typed
 from sqhw.machine.config import EngineConfig
 from sqhw.machine.layout import rom_widths
 from sqhw.machine.rom_pieces import Piece, from_plain, width_of
+from sqhw.synth.bitstream import PACKINGS
 
 MANIFEST = "build.json"
 #: Version of the manifest.
@@ -117,6 +120,52 @@ def read_build(folder: Path) -> Build:
         if file_digest(file) != digest:
             raise SqhwError(f"{file} was altered after {path} was written; build again")
     return build
+
+
+def identity_number(board: str, engine: Mapping[str, Any], pieces: Any, queue: int) -> int:
+    """Return the number of a build from facts of its manifest, which do not depend on the weights.
+
+    Parameters
+    ----------
+    board : str
+        Name of the board.
+    engine : mapping of str to Any
+        Configuration of the engine by field.
+    pieces : Any
+        Pieces of the ROMs, as plain data.
+    queue : int
+        Bytes of the queue of a tagged link; 0 for a plain one.
+    """
+    facts = [board, engine, pieces, *([queue] if queue else [])]
+    text = json.dumps(facts, sort_keys=True)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+
+def check_swappable(build: Build, folder: Path) -> None:
+    """Refuse a build whose manifest was altered, as far as a swap depends on it.
+
+    Parameters
+    ----------
+    build : Build
+        Build with a bitstream.
+    folder : path
+
+    Raises
+    ------
+    SqhwError
+        If its identity is not that of its board, engine, ROMs and queue, its files are not those
+        of its family, or they have no digest.
+    """
+    packing = PACKINGS.get(build.family)
+    number = identity_number(build.board, build.engine, build.pieces, build.queue)
+    altered = {
+        "board, engine, pieces or queue": number != build.identity,
+        "family": packing is None or not build.bitstream.endswith(f".{packing.bitstream}"),
+        "files": not {build.bitstream, build.placed} <= build.files.keys(),
+    }
+    for key in altered:
+        if altered[key]:
+            raise SqhwError(f"{folder / MANIFEST}: {key} was altered after the build; build again")
 
 
 def file_digest(path: Path) -> str:

@@ -213,6 +213,25 @@ def test_damaged_manifests_are_refused(build, key, value, message):
         read_build(build)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("board", "ULX3S 85F", "board, engine, pieces or queue"),
+        ("queue", 64, "board, engine, pieces or queue"),
+        ("family", "ice40", "family"),
+        ("family", "xc7", "family"),
+        ("files", {}, "files"),
+    ],
+)
+def test_a_swap_refuses_an_altered_manifest(build, tmp_path, key, value, shown):
+    path = build / "build.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(SqhwError) as error:
+        swap(SwapOptions(build=build, network=TINY))
+    assert str(error.value) == f"{path}: {shown} was altered after the build; build again"
+    assert not (tmp_path / "swapped.bit").exists()
+
+
 @pytest.mark.parametrize("name", ["board.bit", "placed.config", "build.json"])
 def test_a_swap_does_not_replace_a_file_of_the_build(build, name):
     before = (build / name).read_bytes()
