@@ -184,6 +184,15 @@ def test_an_engine_that_lacks_what_the_build_has_is_refused(build):
         suitable_program(TINY, made, build)
 
 
+def test_a_deeper_rom_is_refused(build):
+    made = read_build(build)
+    pieces = made.pieces | {"weights": [[0, 4, *piece[2:]] for piece in made.pieces["weights"]]}
+    need = program_of(TINY).depths["weights"]
+    message = f"needs {need} words of the weights ROM, the build in .* has 4; compress it further"
+    with pytest.raises(SqhwError, match=message):
+        suitable_program(TINY, replace(made, pieces=pieces), build)
+
+
 def test_an_altered_folder_is_refused(build):
     with (build / "placed.config").open("a") as file:
         file.write("\n")
