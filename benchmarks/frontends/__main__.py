@@ -8,8 +8,10 @@ import typer
 
 from benchmarks.engine.progress import note
 from benchmarks.engine.table import markdown
+from benchmarks.frontends.brevitas_rows import CASES as BREVITAS
 from benchmarks.frontends.export_rows import CASES as EXPORTS
 from benchmarks.frontends.onnx_rows import CASES as ONNX
+from benchmarks.frontends.qonnx_rows import CASES as QONNX
 from benchmarks.frontends.row import HEAD, Case, Sources
 from benchmarks.frontends.style_rows import CASES as STYLES
 from benchmarks.frontends.tflite_rows import CASES as TFLITE
@@ -18,7 +20,7 @@ from benchmarks.seal import read_sealed_text, write_sealed_text
 from sqhw.data import Dataset, load_dataset
 
 #: Rows by name, in the order of the table.
-CASES: dict[str, Case] = {**ONNX, **TFLITE, **EXPORTS, **STYLES}
+CASES: dict[str, Case] = {**QONNX, **BREVITAS, **ONNX, **TFLITE, **EXPORTS, **STYLES}
 #: Names that stand for several rows.
 GROUPS = {"styles": tuple(STYLES)}
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -52,6 +54,10 @@ def main(
     images: Annotated[int, typer.Option(help="Most test images of a row.", min=1)] = 10_000,
     only: Annotated[str, typer.Option(help="Names of rows with commas, to be replaced.")] = "",
     out: Annotated[Path, typer.Option(help="Table to write.")] = RESULTS,
+    python: Annotated[
+        list[str] | None,
+        typer.Option(help="Python of brevitas or qonnx, as NAME=PATH; may be repeated."),
+    ] = None,
 ) -> None:
     """Import models and write how equal they are to their sources."""
 
@@ -59,7 +65,8 @@ def main(
     def data(name: str) -> Dataset:
         return load_dataset(f"{name}:{ {'cifar10': cifar10, 'mnist': mnist}[name] }")
 
-    sources = Sources(models, data, images)
+    pythons = dict(entry.split("=", 1) for entry in python or ())
+    sources = Sources(models, data, images, pythons)
     chosen = [row for name in only.split(",") for row in GROUPS.get(name, (name,))]
     chosen = chosen if only else list(CASES)
     rows = rows_of(out) if only else {}

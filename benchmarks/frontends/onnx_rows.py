@@ -1,4 +1,4 @@
-"""Rows of ONNX files: QONNX of the zoo, and networks exported by PyTorch."""
+"""Rows of networks of the zoo that PyTorch exports as ONNX."""
 
 import tempfile
 import time
@@ -10,66 +10,16 @@ import numpy as np
 import torch
 
 from benchmarks.frontends.row import Case, Images, Row, Sources, right
-from sqhw.errors import SqhwError
 from sqhw.frontends import import_onnx
 from sqhw.frontends.folding.float_walk import logits, normalised
-from sqhw.frontends.neutral.evaluate import evaluate
-from sqhw.frontends.neutral.graph import Graph
 from sqhw.frontends.onnx_file.convert import read_onnx
 from sqhw.frontends.onnx_file.oracle import Oracle
-from sqhw.frontends.quantized import Lowered, lower
-from sqhw.frontends.quantized.kernels import RealKernels
 from sqhw.frontends.zoo.catalogue import build, entry
 from sqhw.network.floats import FloatNetwork
-from sqhw.sim.simulator import Simulator
 
 BATCH = 500  # images at a time
 #: Images of exported networks: the float walk takes tens of milliseconds for one.
 EXPORTED_IMAGES = 200
-
-
-def qonnx(name: str, sources: Sources) -> Row:
-    """Return the row of a QONNX file on MNIST."""
-    test = sources.data("mnist").test
-    images, labels = test.images[: sources.images], test.labels[: sources.images]
-    start = time.process_time()
-    graph = read_onnx(sources.models / f"{name}.onnx")
-    lowered = lower(graph, RealKernels())
-    seconds = time.process_time() - start
-    scores = np.concatenate(
-        [
-            evaluate(graph, part / np.float32(255), np.float32)[graph.output].reshape(len(part), -1)
-            for part in np.array_split(images, -(-len(images) // BATCH))
-        ]
-    )
-    made = Simulator(lowered.network).logits(images)
-    return Row(
-        model=f"{name}.onnx",
-        spelling="ONNX, QONNX of Brevitas",
-        against="neutral graph, single precision",
-        images=len(images),
-        accuracy=right(scores, labels),
-        imported=right(made, labels),
-        simulated=right(made, labels),
-        difference=differing(lowered, lowered.graph, images[:BATCH]),
-        seconds=seconds,
-    )
-
-
-def differing(lowered: Lowered, graph: Graph, images: Images) -> str:
-    """Return how many integers of quantized tensors differ from the file's, of how many."""
-    maps = Simulator(lowered.network).run(images)
-    values = evaluate(graph, images / np.float32(255), np.float32)
-    wrong = total = 0
-    for tensor, (layer, held) in lowered.maps.items():
-        grid = graph.tensors[tensor].quantization
-        if grid is None or layer not in maps:
-            continue
-        own = held.to_file(maps[layer]).reshape(len(images), -1)
-        file = grid.integers(values[tensor].astype(np.float64)).reshape(len(images), -1)
-        wrong += int((own != file).sum())
-        total += own.size
-    return f"{wrong:,} of {total:,} activations"
 
 
 def exported(name: str, dynamo: bool, sources: Sources) -> Row:
@@ -130,27 +80,7 @@ def _scores(network: FloatNetwork, images: Images) -> np.ndarray:
     return np.concatenate([logits(network, part, np.float32) for part in parts])
 
 
-def jet_tagging(sources: Sources) -> Row:
-    """Return the row of the jet-tagging network, whose input is real numbers."""
-    graph = read_onnx(sources.models / "qkeras_jettagging.onnx")
-    try:
-        lower(graph, RealKernels())
-        result = "imported"
-    except SqhwError as error:
-        result = f"read; {error}"
-    return Row(
-        model="qkeras_jettagging.onnx",
-        spelling="ONNX, QONNX of FINN",
-        against="",
-        images=0,
-        difference=result,
-    )
-
-
 CASES: dict[str, Case] = {
-    "tfc-1w1a": partial(qonnx, "TFC_1W1A"),
-    "tfc-2w2a": partial(qonnx, "TFC_2W2A"),
-    "jet-tagging": jet_tagging,
     "resnet20": partial(exported, "resnet20", False),
     "resnet20-dynamo": partial(exported, "resnet20", True),
     "mobilenetv2": partial(exported, "mobilenetv2", False),

@@ -1,7 +1,7 @@
 """A row of the table of front ends, and how rows are made."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -75,11 +75,14 @@ class Sources:
         Returns a data set by its name: ``cifar10`` or ``mnist``.
     images : int
         Most test images of a row.
+    pythons : dict of str to str
+        Python of other programs by their names: ``brevitas``, ``qonnx``.
     """
 
     models: Path
     data: Callable[[str], Dataset]
     images: int
+    pythons: dict[str, str] = field(default_factory=dict)
 
 
 #: Function that makes a row.
