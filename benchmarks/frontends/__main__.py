@@ -29,11 +29,11 @@ TEXT = """# Models from files
 `python -m benchmarks.frontends --models DIR --cifar10 DIR --mnist DIR`: each model through its
 front end, beside the program that runs the file itself. A float model is compared score by score, a
 quantized one activation by activation. Programs: ONNX Runtime without graph optimisations; the
-neutral graph in single precision, which is what the QONNX executor computes; PyTorch for what was
-exported from a module. Of exported networks the import's scores are those of the float walk in
-NumPy. The activations of the ONNX rows are those of the first 500 images. Rows of networks exported
-as C, exact ONNX, QONNX and QDQ compare scores with the simulator's; "in again" are the scores
-that differ after the import of the export.
+executor of QONNX (`--python qonnx=PYTHON`); the neutral graph in single precision; PyTorch for what
+was exported from a module. Networks of Brevitas are exported by it (`--python brevitas=PYTHON`) and
+compared in the programs that run such files. Of exported networks the import's scores are those of
+the float walk in NumPy. Rows of networks exported as C, exact ONNX, QONNX and QDQ compare scores
+with the simulator's; "in again" are the scores that differ after the import of the export.
 
 The last rows are networks written from scratch in the styles that users have, with random weights
 and images (`--only styles`): file, import, quantization without training or the file's integers,
