@@ -11,6 +11,8 @@ from sqhw.machine.config import EngineConfig
 
 #: Rows above which a bank of a single port has two of them, 16 bits, in a word of the RAM.
 WORD_ROWS = 16384
+#: Remedy where a device has no single-port RAM, or too little.
+IN_BLOCK_RAM = "--bank-ram block, of `sqhw retarget` for a network that has an engine"
 
 
 class SinglePortUse(TypedDict):
@@ -48,7 +50,7 @@ def bank_mapping(engine: EngineConfig, device: Device) -> Mapping:
         others = [one.name for one in load_devices().values() if single_port_ram(one)]
         raise SqhwError(
             f"{device.name} has no single-port RAM for the activation banks; {', '.join(others)} "
-            "have; take one of these, or --bank-ram block"
+            f"have; take one of these, or {IN_BLOCK_RAM}"
         )
     words, width = engine.bank_depth, 8
     if words > WORD_ROWS:
@@ -139,5 +141,6 @@ def check_banks(engine: EngineConfig, device: Device) -> None:
         raise SqhwError(
             f"{engine.lanes} activation banks of {engine.bank_depth:,} rows need "
             f"{bank_blocks(engine, device)} {block}, {device.name} has "
-            f"{device.block_count(block)}; take fewer lanes or --bank-ram block"
+            f"{device.block_count(block)}; take fewer lanes or "
+            f"{IN_BLOCK_RAM}"
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqhw.cost_models.banks import IN_BLOCK_RAM
 from sqhw.cost_models.device import Device, load_devices
 from sqhw.environment.extras import missing_package
 from sqhw.environment.wasm_cache import wasm_cache
@@ -96,7 +97,7 @@ def flow_for(device: Device, single_port: bool = False) -> Flow:
     if single_port:
         if tool.single_port_cell is None or tool.single_port_option is None:
             raise SqhwError(
-                f"device {device.name!r}: its flow has no single-port RAM; take --bank-ram block"
+                f"device {device.name!r}: its flow has no single-port RAM; take {IN_BLOCK_RAM}"
             )
         options = (*options, tool.single_port_option)
         cells = {"single_port": tool.single_port_cell}

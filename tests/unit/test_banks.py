@@ -75,7 +75,7 @@ def test_too_many_banks_are_refused():
         board_roms(replace(SINGLE, lanes=8), DEPTHS, UP5K)
     assert str(error.value) == (
         "8 activation banks of 4,096 rows need 8 SB_SPRAM256KA, iCE40UP5K has 4; take fewer lanes "
-        "or --bank-ram block"
+        "or --bank-ram block, of `sqhw retarget` for a network that has an engine"
     )
 
 
