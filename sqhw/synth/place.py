@@ -70,6 +70,29 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
     SqhwError
         If a file or a tool is missing, the device has no open tools, or the engine does not fit.
     """
+    flow, inside = synthesize(rtl, device, work)
+    return place_netlist(flow, inside, seed=seed, work=work)
+
+
+def synthesize(rtl: Path, device: Device, work: Path) -> tuple[Flow, int]:
+    """Synthesize an engine whose ports connect to a shift register, and move its registers.
+
+    Parameters
+    ----------
+    rtl, device, work
+        Parameters as for `place`.
+
+    Returns
+    -------
+    flow : Flow
+    inside : int
+        Flip-flops that went into block RAM.
+
+    Raises
+    ------
+    SqhwError
+        If a file or a tool is missing, or the device has no open tools.
+    """
     name = name_of(rtl)
     flow = flow_for(device, _has_single_port(rtl))
     sources = verilog_files(name)
@@ -84,7 +107,27 @@ def place(rtl: Path, device: Device, *, seed: int = 1, work: Path) -> PlaceRepor
     atomic_write_text(work / f"{TOP}.v", top_verilog(ports, name))
     atomic_write_text(work / "synth.ys", synthesis_script(flow, sources))
     run_tool(("yosys", "-s", "synth.ys"), work, work / "yosys.log")
-    inside = move_registers(flow, work)
+    return flow, move_registers(flow, work)
+
+
+def place_netlist(flow: Flow, inside: int, *, seed: int, work: Path) -> PlaceReport:
+    """Place and route what `synthesize` wrote.
+
+    Parameters
+    ----------
+    flow : Flow
+    inside : int
+        Flip-flops that went into block RAM.
+    seed : int, 1 or more
+        Seed of the placement.
+    work : path
+        Folder with the netlist and the statistics.
+
+    Raises
+    ------
+    SqhwError
+        If the tool is missing, or the engine does not fit.
+    """
     log = work / f"{flow.tool}.log"
     run_tool(place_command(flow, seed), work, log)
     statistics = json.loads((work / "stat.json").read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""Engines of several cores on one device: predicted, measured in RTL, and placed."""
