@@ -166,6 +166,8 @@ def link_table(links: Sequence[Mapping[str, Any]]) -> str:
     text = (
         "Links in simulation (CXXRTL, the host's client at a pseudo-terminal), test images. All "
         "runs take the cycles that are predicted. `uartbone` has frames in flight; `frames` waits "
-        "for each answer. The host's own time is left out.\n\n"
+        "for each answer. The host's own time is left out. The clock is the modelled one of the "
+        "design that is simulated, or a limit of the case; place and route may miss it, so "
+        "images/s of a board are those at the clock of its build.\n\n"
     )
     return text + markdown(head, rows)
