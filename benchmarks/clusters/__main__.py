@@ -1,5 +1,6 @@
 """`python -m benchmarks.clusters`: engines of several cores, predicted, measured and placed."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -62,7 +63,7 @@ def main(
 
 def _number(seed: str) -> int:
     """Return a seed of the command line."""
-    if not (seed.isascii() and seed.isdigit() and 0 < int(seed) < 1 << 31):
+    if not (seed.isascii() and seed.isdigit() and len(seed) < 11 and 0 < int(seed) < 1 << 31):
         raise typer.BadParameter(f"a seed must be 1 to {(1 << 31) - 1:,}, not {seed!r}")
     return int(seed)
 
@@ -88,8 +89,8 @@ def _row(design: Design, work: Path, seeds: list[int], run: bool) -> dict[str, A
                 f"{between / images} predicted"
             )
     placed = [
-        {"seed": seed}
-        | kept(
+        placed_or_failed(
+            seed,
             folder / f"{design.label}-seed{seed}.kept",
             digest,
             partial(placement, folder, device, digest, seed),
@@ -97,6 +98,16 @@ def _row(design: Design, work: Path, seeds: list[int], run: bool) -> dict[str, A
         for seed in seeds
     ]
     return asdict(design) | {"predicted": model, "cycles": measured, "placed": placed}
+
+
+def placed_or_failed(
+    seed: int, path: Path, digest: str, place: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a placement, kept or made; or ``failed``, what the tool said, which is not kept."""
+    try:
+        return {"seed": seed} | kept(path, digest, place)
+    except SqhwError as error:
+        return {"seed": seed, "failed": str(error).split("; see ")[0]}
 
 
 if __name__ == "__main__":

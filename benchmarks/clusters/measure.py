@@ -12,7 +12,6 @@ from benchmarks.origin import commit
 from sqhw.atomic import atomic_write_text, make_folder
 from sqhw.compiler.program import Program
 from sqhw.cost_models.device import Device
-from sqhw.errors import SqhwError
 from sqhw.synth.place import place_netlist, synthesize
 from sqhw.synth.tools import flow_for
 from sqhw.verify.cxxrtl import VolumeBench
@@ -78,7 +77,12 @@ def placement(folder: Path, device: Device, design: str, seed: int) -> dict[str,
     Returns
     -------
     dict
-        Figures of the report and ``commit``; or ``failed``, what the tool said.
+        Figures of the report and ``commit``.
+
+    Raises
+    ------
+    SqhwError
+        If a tool fails, or the design does not fit.
     """
     work = make_folder(folder / f"seed{seed}")
     try:
@@ -86,8 +90,6 @@ def placement(folder: Path, device: Device, design: str, seed: int) -> dict[str,
         for name in NETLIST:
             shutil.copy(folder / "netlist" / name, work / name)
         report = place_netlist(flow_for(device), inside, seed=seed, work=work)
-    except SqhwError as error:
-        return {"failed": str(error).split("; see ")[0], "commit": commit()}
     finally:
         (work / NETLIST[0]).unlink(missing_ok=True)
     return {

@@ -3,10 +3,11 @@
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.clusters.__main__ import app
+from benchmarks.clusters.__main__ import app, placed_or_failed
 from benchmarks.clusters.designs import DESIGNS, predicted, program_of
 from benchmarks.clusters.table import middle_of, report_text
 from sqhw.cost_models.device import find_device
+from sqhw.errors import SqhwError
 
 DEVICE = find_device("LFE5U-85F")
 PLACED = [
@@ -39,9 +40,25 @@ def test_the_median_placement_makes_the_rate():
     assert "resnet8, 4 x 32, seed 4: it does not fit." in text
 
 
+def test_a_placement_that_failed_is_made_again(tmp_path):
+    def fails():
+        raise SqhwError("nextpnr is missing; see its log")
+
+    path = tmp_path / "seed1.kept"
+    assert placed_or_failed(1, path, "digest", fails) == {
+        "seed": 1, "failed": "nextpnr is missing",
+    }  # fmt: skip
+    assert placed_or_failed(1, path, "digest", lambda: {"mhz": 90.0}) == {"seed": 1, "mhz": 90.0}
+    assert placed_or_failed(1, path, "digest", fails) == {"seed": 1, "mhz": 90.0}
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [(["--seeds", "x"], "a seed must be 1 to"), (["--only", "resnet9-1x32"], "no design")],
+    [
+        (["--seeds", "x"], "a seed must be 1 to"),
+        (["--seeds", "9" * 5000], "must be 1 to"),
+        (["--only", "resnet9-1x32"], "no design"),
+    ],
 )
 def test_options_are_refused(options, reason, tmp_path):
     found = CliRunner().invoke(app, ["--out", str(tmp_path), *options])
