@@ -9,7 +9,7 @@ over all commands is before the last one. A build compares what is replaced here
 """
 
 from binascii import crc_hqx
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,8 @@ ACTION, BANK, CRC, WIDTH, HEIGHT, OFFSET = 0, 1, 2, 6, 7, 8
 #: Actions: data of the configuration, of block RAM, CRC from its initial value, end.
 CRAM_DATA, BRAM_DATA, RESET_CRC, WAKE_UP = 1, 3, 5, 6
 CRC_START = 0xFFFF
+#: Bytes behind the rows of a command.
+DATA_END = bytes(2)
 #: Rows of a block, and its bits in a row.
 ROWS, ROW_BITS = 256, 16
 #: Columns of the device with block RAM, by the widths of the banks of each: lower and upper half.
@@ -78,9 +80,8 @@ class Ice40Blocks:
             raise SqhwError("the CRC of the bitstream is wrong; build again")
         self._parts = parts
         widths = {part.bank: part.width for part in parts}
-        rows = sum(part.height for part in parts)
         halves = {(widths.get(bank, 0), widths.get(bank + 1, 0)) for bank in (0, 2)}
-        if rows != BANKS * ROWS or len(halves) != 1 or not halves <= COLUMNS.keys():
+        if len(halves) != 1 or not halves <= COLUMNS.keys() or not _whole(parts, widths):
             raise SqhwError("the bitstream is not of an iCE40 whose block RAM is known")
         (self._widths,) = halves
         self._banks = {bank: np.zeros((ROWS, width), np.uint8) for bank, width in widths.items()}
@@ -136,13 +137,25 @@ class Ice40Blocks:
                     y += 2
 
 
+def _whole(parts: Iterable[Part], widths: Mapping[int, int]) -> bool:
+    """Return whether parts are all rows of the banks, each once and as wide as its bank."""
+    rows = [
+        (part.bank, row)
+        for part in parts
+        if part.width == widths[part.bank]
+        for row in range(part.row, part.row + part.height)
+    ]
+    return sorted(rows) == [(bank, row) for bank in range(BANKS) for row in range(ROWS)]
+
+
 def _scan(data: bytes) -> tuple[int, int, tuple[Part, ...]]:
     """Return the first byte of the CRC's range, the place of the CRC, and the rows of block RAM."""
-    at = data.find(PREAMBLE) + len(PREAMBLE)
+    head, preamble, _ = data.partition(PREAMBLE)
+    at = len(head) + len(preamble)
     state = dict.fromkeys((BANK, WIDTH, HEIGHT, OFFSET), 0)
     start = crc = -1
     parts = []
-    while PREAMBLE in data and at < len(data):
+    while preamble and at < len(data):
         opcode, size = data[at] >> 4, data[at] & 15
         value = int.from_bytes(data[at + 1 : at + 1 + size], "big")
         at += 1 + size
@@ -154,11 +167,11 @@ def _scan(data: bytes) -> tuple[int, int, tuple[Part, ...]]:
             start = at
         elif opcode == ACTION and value in (CRAM_DATA, BRAM_DATA):
             part = Part(at, state[BANK], state[OFFSET], state[HEIGHT], state[WIDTH] + 1)
-            if part.row + part.height > ROWS and value == BRAM_DATA:
-                break
             if value == BRAM_DATA:
                 parts.append(part)
-            at = part.stop + 2
+            at = part.stop + len(DATA_END)
+            if data[part.stop : at] != DATA_END:
+                break
         elif opcode == ACTION and value == WAKE_UP and 0 <= start < crc <= at - 4:
             return start, crc, tuple(parts)
     raise SqhwError("the bitstream is not made up as those of icepack are; build again")

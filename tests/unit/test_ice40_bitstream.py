@@ -1,6 +1,7 @@
 """Block RAM in the bitstream of an iCE40, against bits that are written one by one."""
 
 import hashlib
+from binascii import crc_hqx
 
 import numpy as np
 import pytest
@@ -68,6 +69,46 @@ def test_damaged_bitstreams_are_refused():
     for damaged, message in cases:
         with pytest.raises(SqhwError, match=message):
             Ice40Blocks(damaged)
+
+
+def renewed(data):
+    """Return a bitstream with the CRC that its commands have."""
+    start = data.index(b"\x01\x05") + 2
+    crc = crc_hqx(data[start:-5], 0xFFFF)
+    return data[:start] + data[start:-5] + crc.to_bytes(2, "big") + data[-3:]
+
+
+def replaced_last(data, old, new):
+    at = data.rindex(old)
+    return renewed(data[:at] + new + data[at + len(old) :])
+
+
+def test_rows_of_block_ram_that_are_not_there_once_are_refused():
+    data = bitstream("5k", some_words("5k", 1))
+    assert renewed(data) == data
+    first, second = b"\x82\x00\x00", b"\x82\x00\x80"
+    wide, narrow = b"\x62\x00\x9f", b"\x62\x00\x4f"
+    unknown = "is not of an iCE40 whose block RAM is known"
+    for old, new in (
+        (second, first),  # rows twice, others not at all
+        (second, b"\x82\x00\x81"),  # a row behind the last one
+        (b"\x11\x03" + first, b"\x11\x02" + first),  # a bank twice
+        (b"\x11\x03" + first, b"\x11\x07" + first),  # a bank that no device has
+    ):
+        with pytest.raises(SqhwError, match=unknown):
+            Ice40Blocks(replaced_last(data, old, new))
+    for old, new in ((narrow, wide), (wide, narrow)):  # half of a bank of another width
+        with pytest.raises(SqhwError):
+            Ice40Blocks(replaced_last(data, old, new))
+    head = b"\x11\x03" + first
+    at = data.rindex(head + narrow) + len(head)
+    rows = at + len(narrow) + 2  # behind the command for data
+    twice = data[:at] + wide + data[at + len(narrow) : rows] + 2 * data[rows : rows + 1280]
+    with pytest.raises(SqhwError, match=unknown):
+        Ice40Blocks(renewed(twice + data[rows + 1280 :]))
+    at = data.rindex(second) - 1  # behind the rows before
+    with pytest.raises(SqhwError, match="is not made up as those of icepack are"):
+        Ice40Blocks(renewed(changed(data, at, 1)))
 
 
 def test_a_device_without_a_map_of_its_block_ram_is_refused(monkeypatch):
