@@ -116,6 +116,13 @@ def _sample(outcomes: Iterable[Outcome]) -> Sample:
     return {**_figures(right, changed), "worst": min(right)}
 
 
+def _rate_sample(rate: float, outcomes: Sequence[Outcome], flips: Sequence[int]) -> RateSample:
+    """Return the figures of damaged memories, whose bits flip at a rate."""
+    unresolved = sum(not one.resolved for one in outcomes)
+    mean = float(np.mean(flips))
+    return {"rate": rate, "flips": mean, "unresolved": unresolved, **_sample(outcomes)}
+
+
 def _figures(right: Sequence[float], changed: Sequence[bool]) -> Sample:
     mean, share, count = float(np.mean(right)), float(np.mean(changed)), len(right)
     return {
@@ -198,9 +205,7 @@ def _upsets(
             progress(UPSETS, done + count, total, "")
 
         outcomes, flips = campaign.upsets(rate, options.trials, rng, told)
-        unresolved = sum(not one.resolved for one in outcomes)
-        mean = float(np.mean(flips))
-        samples.append({"rate": rate, "flips": mean, "unresolved": unresolved, **_sample(outcomes)})
+        samples.append(_rate_sample(rate, outcomes, flips))
     result["rates"] = samples
 
 
@@ -221,13 +226,10 @@ def _protected(
         outcomes, flips, words = damage.upsets(rate, options.trials, rng, lambda done: None)
         samples.append(
             {
-                "rate": rate,
-                "flips": float(np.mean(flips)),
-                "unresolved": sum(not one.resolved for one in outcomes),
+                **_rate_sample(rate, outcomes, flips),
                 "corrected": float(np.mean([one.corrected for one in words])),
                 "detected": float(np.mean([one.detected for one in words])),
                 "silent": float(np.mean([one.silent for one in words])),
-                **_sample(outcomes),
             }
         )
         progress(PROTECTED, number + 1, len(rates), "")

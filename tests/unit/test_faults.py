@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import command_line
 import numpy as np
@@ -13,13 +14,14 @@ from sqhw.compiler.program import compile_network
 from sqhw.errors import SqhwError
 from sqhw.faults import exact
 from sqhw.faults.bench import FaultBench
-from sqhw.faults.campaign import Campaign, drawn, shares
+from sqhw.faults.campaign import Campaign, Outcome, drawn, shares
 from sqhw.faults.damaged import DamagedLayer, RomReader
 from sqhw.faults.injections import parse_flip, parse_rates
 from sqhw.faults.interval import wilson
 from sqhw.faults.map_flips import MapFlips
 from sqhw.faults.sites import sites_of
 from sqhw.machine.config import EngineConfig
+from sqhw.machine.layout import ROMS
 from sqhw.machine.number import ActivationFormat
 from sqhw.machine.stream import Dense, Gap
 from sqhw.network.quantized import QuantizedNetwork
@@ -27,8 +29,9 @@ from sqhw.network.quantized_file import save_network
 from sqhw.sim import reference
 from sqhw.steps.faults import faults
 from sqhw.steps.options import FaultsOptions
-from sqhw.steps.program import labelled
+from sqhw.steps.program import labelled, program_of
 
+CHAIN = Path(__file__).parents[1] / "golden" / "chain" / "network.safetensors"
 ENGINE = EngineConfig(
     lanes=8, bank_depth=4096, acc_bits=32, mult_bits=16, groups=True, residuals=True,
     quotient_ones=4, word_bits=18,
@@ -58,6 +61,23 @@ def one_layer(weight, stream, codebook, **changes):
     return QuantizedNetwork(
         "one", (weight.shape[1], 4, 3), ActivationFormat(4, signed=False), (layer,)
     )
+
+
+def test_outcomes_are_those_of_the_damaged_network():
+    program = program_of(CHAIN)  # its images have several classes
+    images, labels = random_images(program.network, 0, 20), np.arange(20) % 3
+    bench, found = FaultBench(program, images), list[bool]()
+    campaign = Campaign(bench, sites_of(bench.reader), labels, ROMS)
+    golden = bench.logits.argmax(1)
+    for bit in campaign.sites.covered["weights"][::7]:
+        flips, roms = {"weights": np.array([bit])}, bench.reader.roms()
+        roms["weights"][bit] ^= 1
+        damaged = {at: bench.reader.read(at, roms) for at in campaign.sites.layers(flips)}
+        classes = bench.run(damaged).argmax(1)
+        right, other = float((classes == labels).mean()), bool((classes != golden).any())
+        assert campaign.outcome(flips) == Outcome(right, changed=other, resolved=True)
+        found.append(other)
+    assert 0 < sum(found) < len(found)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -1,5 +1,7 @@
 """Damaged ROMs with check bits: what the corrector leaves, and its counts."""
 
+from pathlib import Path
+
 import command_line
 import numpy as np
 import pytest
@@ -13,9 +15,12 @@ from sqhw.faults.protected import ProtectedCampaign, Words
 from sqhw.faults.sites import sites_of
 from sqhw.machine.layout import ROMS
 from sqhw.network.quantized_file import save_network
+from sqhw.report.fault_tables import fault_lines
 from sqhw.steps.faults import faults
 from sqhw.steps.options import FaultsOptions
 from sqhw.steps.program import labelled, program_of
+
+CHAIN = Path(__file__).parents[1] / "golden" / "chain" / "network.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +91,22 @@ def test_check_bits_are_those_of_all_words_that_flip(campaign):
     assert data == campaign.bits
 
 
+def test_the_network_sees_what_the_corrector_leaves():
+    program = program_of(CHAIN)  # its images have several classes
+    bench = FaultBench(program, random_images(program.network, 0, 20))
+    chain = Campaign(bench, sites_of(bench.reader), np.arange(20) % 3, ROMS)
+
+    def changed(protection, rate):
+        outcomes, flips, words = ProtectedCampaign(chain, protection).upsets(
+            rate, 8, np.random.default_rng(3), lambda done: None
+        )
+        corrected = sum(one.corrected for one in words)
+        return sum(one.changed for one in outcomes), sum(flips), corrected
+
+    assert changed("parity", 0.01) == (8, 38, 0)
+    assert changed("secded", 1e-3) == (0, 3, 3)
+
+
 def options(place, **changes):
     return FaultsOptions(
         network=place / "net.safetensors",
@@ -105,6 +126,8 @@ def test_check_bits_change_no_other_figure(place):
     assert sample["detected"] < sample["corrected"]
     assert sample["silent"] <= sample["detected"]
     assert sample["flips"] > plain["rates"][0]["flips"]
+    row = ["0.001", *(f"{sample[kind]:,.2f}" for kind in ("corrected", "detected", "silent"))]
+    assert row in [line.split() for line in fault_lines(found)]
 
 
 def test_the_command_prints_words_and_refuses_other_names(place, monkeypatch, capsys):
