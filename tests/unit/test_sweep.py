@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from command_line import refuse, run
 
+import sqhw.sweep.driver as driver_module
 import sqhw.sweep.worker as worker
 from sqhw.errors import SqhwError
 from sqhw.steps.options import SizeOptions, SweepOptions
@@ -200,6 +201,52 @@ def test_a_point_that_ends_its_worker_costs_no_other_one(tmp_path, quick):
     (failure,) = store.failures()
     assert failure["options"]["bits"] == 3
     assert f"its worker died {MAX_ATTEMPTS} times" in failure["error"]
+
+
+def test_points_of_a_broken_pool_are_begun_again_with_nothing_beside(tmp_path, quick):
+    beside = []
+
+    class Pool(Mortal):
+        def submit(self, function, root, texts):
+            beside.append(len(driver._flight))
+            return super().submit(function, root, texts)
+
+    store = Store.create(tmp_path / "out", versions())
+    driver = Driver(store, lambda: Place(Pool(3), 4, lambda: None), 8)
+    assert driver.run(point(bits=bits) for bits in range(1, 9)).failed == 1
+    first = beside.index(0, 1)  # after all that were in flight with it
+    assert beside[:first] == list(range(first))
+    assert beside[first : first + MAX_ATTEMPTS - 1] == [0] * (MAX_ATTEMPTS - 1)
+
+
+def test_an_error_of_an_earlier_run_ends_no_point_that_is_tried_again(tmp_path, quick):
+    store = Store.create(tmp_path / "out", versions())
+    store.fail(point(bits=3), "of an earlier run", "")
+    lost = Listed(3, RuntimeError("lost"))
+    driver = Driver(store, lambda: Place(lost, 1, lambda: None), 2, retry=True)
+    tally = driver.run(point(bits=bits) for bits in (3, 4))
+    assert (tally.computed, tally.failed, tally.deaths) == (1, 1, MAX_ATTEMPTS)
+    assert "its worker died" in tally.failures[0]["error"]
+
+
+def test_a_place_is_asked_while_no_task_ends(tmp_path, quick, monkeypatch):
+    class Silent(Executor):
+        def submit(self, *_):
+            return Future()
+
+    def check():
+        raise SqhwError("the scheduler does not answer any more")
+
+    monkeypatch.setattr(driver_module, "LOOK_SECONDS", 0.01)
+    store = Store.create(tmp_path / "out", versions())
+    driver = Driver(store, lambda: Place(Silent(), 1, lambda: None, check=check), 1)
+    # Without the question the driver would wait for ever.
+    show = driver._show
+    monkeypatch.setattr(
+        driver, "_show", lambda *, look=False: pytest.fail("not asked") if look else show()
+    )
+    with pytest.raises(SqhwError, match="does not answer any more"):
+        driver.run([point(bits=2)])
 
 
 class Listed(Executor):
